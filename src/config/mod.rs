@@ -1,0 +1,322 @@
+//! What the operator wrote, in the types that the rooms work with.
+//!
+//! Two stages: `file` mirrors gateway.toml to the letter, `compile` turns it into the [`Config`] below and collects
+//! every problem on the way. The running code sees only what stands in this file: checked, defaults filled in, paths
+//! absolute, patterns parsed. Nothing here does I/O beyond reading the file and looking whether named files exist.
+
+pub mod compile;
+pub mod diagnostics;
+pub mod file;
+pub mod pattern;
+pub mod value;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use ipnet::IpNet;
+
+use self::pattern::{RolePattern, Template};
+
+/// A whole gateway.toml, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub server: Server,
+    pub log: Log,
+    pub state: State,
+    pub jwt: Jwt,
+    pub upstreams: Vec<Upstream>,
+    pub routes: Vec<Route>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Server {
+    pub listen: Vec<SocketAddr>,
+    pub tls: Vec<TlsListener>,
+    /// Never empty; the first one is the default host of routes.
+    pub public_urls: Vec<PublicUrl>,
+    pub admin: SocketAddr,
+    pub trusted_proxies: Vec<IpNet>,
+    /// Never 0: "one per core" is resolved.
+    pub threads: usize,
+    pub shutdown_grace: Duration,
+    pub timeouts: ClientTimeouts,
+    pub connections: Connections,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsListener {
+    pub listen: SocketAddr,
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// `https://video.example.edu[:port]`, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl {
+    pub https: bool,
+    /// Lower case, no port; an IPv6 address keeps its brackets.
+    pub host: String,
+    /// As written; `None` means the scheme's default.
+    pub port: Option<u16>,
+}
+
+impl PublicUrl {
+    /// The origin as a browser serialises it (RFC 6454 section 6.2).
+    pub fn origin(&self) -> String {
+        let scheme = if self.https { "https" } else { "http" };
+        match self.port {
+            Some(port) => format!("{scheme}://{}:{port}", self.host),
+            None => format!("{scheme}://{}", self.host),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct ClientTimeouts {
+    pub header: Duration,
+    pub keep_alive: Duration,
+    pub read: Duration,
+    pub write: Duration,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Connections {
+    pub max: usize,
+    pub per_address: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct Log {
+    pub level: LogLevel,
+    pub format: LogFormat,
+    /// `None`: stderr.
+    pub file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Where last good key sets (later: sessions, tokens, revocations) are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// redb without a file: gone with the process.
+    Memory,
+    /// redb in one crash-safe file.
+    Embedded { path: PathBuf },
+}
+
+#[derive(Debug, Clone)]
+pub struct Jwt {
+    pub algorithms: Vec<Algorithm>,
+    pub sources: Vec<TokenSource>,
+    pub roles_claims: Vec<String>,
+    pub leeway: Duration,
+    pub refresh: Duration,
+    pub keep_stale: Duration,
+    /// Bytes.
+    pub cache: u64,
+    /// Bad signatures an address may send.
+    pub bad_signatures: Rate,
+    pub issuers: Vec<Issuer>,
+}
+
+/// Signature algorithms (RFC 7518 section 3.1, RFC 8037 section 3.1). No "none", no HMAC: they cannot be named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    Es256,
+    Es384,
+    EdDsa,
+    Rs256,
+    Ps256,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenSource {
+    /// A header whose value is `<scheme> <token>`; the scheme's case does not matter (RFC 9110 section 11.1).
+    Header { name: HeaderName, scheme: String },
+    /// A parameter of the query.
+    Query { parameter: String },
+}
+
+#[derive(Debug, Clone)]
+pub struct Issuer {
+    pub name: Arc<str>,
+    pub jwks: JwksLocation,
+    /// Further roots for the `https` fetch.
+    pub ca_file: Option<PathBuf>,
+    pub allow_roles: Vec<RolePattern>,
+    pub allow_actions: Vec<String>,
+    pub max_lifetime: Duration,
+    pub may_name_users: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JwksLocation {
+    Url(url::Url),
+    File(PathBuf),
+}
+
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    pub name: Arc<str>,
+    /// Never empty.
+    pub servers: Vec<UpstreamServer>,
+    pub balance: Balance,
+    pub health: Health,
+    pub connect_timeout: Duration,
+    pub read_timeout: Duration,
+    /// `None`: keep the client's Host.
+    pub host: Option<HeaderValue>,
+    pub ca_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamServer {
+    pub https: bool,
+    /// Name or address; brackets around IPv6 removed.
+    pub host: String,
+    pub port: u16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Balance {
+    RoundRobin,
+    /// By the canonical path (ketama), so that one server's cache sees one file.
+    Consistent,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// `None`: a TCP connect counts as healthy.
+    pub path: Option<String>,
+    pub every: Duration,
+}
+
+/// A route, compiled. Indices point into [`Config::upstreams`] and [`Jwt::issuers`].
+#[derive(Debug, Clone)]
+pub struct Route {
+    pub name: Arc<str>,
+    /// Lower case, no port: one of the public hosts.
+    pub host: String,
+    /// The pattern as written: `/static/{org}/{channel}/{event}/{*file}`.
+    pub path: String,
+    /// Does the path of a request keep `;parameters`? Only for upstreams.
+    pub path_params: bool,
+    /// `None`: any method.
+    pub methods: Option<Vec<Method>>,
+    pub action: Action,
+    /// Taken off the path before it goes to the file tree or upstream; empty or a prefix of `path` that ends at a `/`.
+    pub strip: String,
+    pub accept: Vec<Credential>,
+    /// `None`: all.
+    pub issuers: Option<Vec<usize>>,
+    /// Any of these allows.
+    pub allow: Vec<Rule>,
+    /// Any of these refuses, and wins.
+    pub deny: Vec<Rule>,
+    pub cors: Option<Cors>,
+    pub limits: Limits,
+    pub present: Present,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Index into [`Config::upstreams`].
+    Upstream(usize),
+    Files(PathBuf),
+    Respond(Respond),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Respond {
+    /// A status without a body, with `Location` where it redirects.
+    Status {
+        status: StatusCode,
+        location: Option<HeaderValue>,
+    },
+    File(PathBuf),
+}
+
+/// Which kinds of credential a route looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential {
+    Jwt,
+}
+
+/// One table of `allow` or `deny`: all conditions must hold. Never empty.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    pub conditions: Vec<Condition>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Condition {
+    /// `anyone = true`: opens the route on purpose.
+    Anyone,
+    /// `signed_in`: does a person or token stand behind the request?
+    SignedIn(bool),
+    /// Any of these patterns matches any of the roles.
+    Role(Vec<RolePattern>),
+    Grant {
+        action: String,
+        item: GrantItem,
+    },
+    Subject(Vec<Template>),
+    /// Names of issuers.
+    Issuer(Vec<Arc<str>>),
+    Methods(Vec<Method>),
+    From(Vec<IpNet>),
+}
+
+/// What an `oc` grant is about: `e:`, `s:` or `p:` and an id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GrantItem {
+    Event(Template),
+    Series(Template),
+    Playlist(Template),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cors {
+    /// Serialised origins, lower case; or `*` alone (then `credentials` is false).
+    pub origins: Vec<String>,
+    pub credentials: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Limits {
+    /// Largest request body in bytes; `None`: unlimited.
+    pub body: Option<u64>,
+    pub rate: Option<Rate>,
+}
+
+/// So many per second, with so many at once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rate {
+    pub per_second: f64,
+    pub burst: u32,
+}
+
+/// What an upstream sees of the client's credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Present {
+    /// Headers and cookies as they came, less what the gateway owns or judged.
+    Pass,
+    /// No `Cookie`, no `Authorization`.
+    None,
+}

@@ -1,0 +1,38 @@
+//! Who stands behind a request: what a verified credential says, after the caps of its issuer.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// A verified person or token. A person is (source, name), never the name alone: two issuers may both know an `anna`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The issuers whose key set holds the verifying key, as indices into the configuration; mostly one.
+    /// Several mean that the narrower caps of all of them were applied.
+    pub issuers: Vec<usize>,
+    /// The name of the first of them: the source of the subject.
+    pub source: Arc<str>,
+    /// `sub`, when the token names one.
+    pub subject: Option<String>,
+    /// Roles held, after `allow_roles`; no duplicates.
+    pub roles: Vec<String>,
+    /// Grants held, after `allow_actions`.
+    pub grants: Vec<Grant>,
+    /// `exp` of the token.
+    pub expires: SystemTime,
+}
+
+/// One action on one item: an entry of the `oc` claim, or a role `ROLE_EPISODE_<id>_<ACTION>` (facts 1.1, 1.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    pub kind: GrantKind,
+    pub id: String,
+    pub action: String,
+}
+
+/// `e:`, `s:` and `p:` of the `oc` claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrantKind {
+    Event,
+    Series,
+    Playlist,
+}

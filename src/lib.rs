@@ -1,0 +1,47 @@
+//! Janua: the gate in front of a campus's Opencast and Moodle.
+//!
+//! # The rooms, in the order in which a request walks them
+//!
+//! | room | decides |
+//! | --- | --- |
+//! | [`listen`] | the connection: sockets, TLS, limits and deadlines, who the client is behind trusted proxies |
+//! | [`route`] | which route: one canonical path, then the most specific host, path and method |
+//! | [`authenticate`] | who is it: tokens against cached key sets |
+//! | [`authorize`] | may they: rules over conditions |
+//! | [`present`] | what the upstream is shown of the client |
+//! | [`act`] | do it: files, an upstream, a fixed reply |
+//! | [`respond`] | answer: a rejection's status, challenge, problem JSON or page; CORS; security headers |
+//! | [`observe`] | tell: metrics, access log, tracing, health |
+//!
+//! [`gateway`] walks them, one call a step; read that file first. Around them: [`config`] (what the operator wrote),
+//! [`snapshot`] (what a running gateway decides by), [`server`] (wiring), [`admin`] (the second listener), [`store`]
+//! (what outlives a restart), [`backchannel`] (requests the gateway makes itself), [`cli`].
+//! Vocabulary that all rooms share: [`request`], [`identity`], [`rejection`], [`rate`].
+//!
+//! # Import rules (held by `tests/architecture.rs`)
+//!
+//! - A room imports vocabulary and configuration types, never another room.
+//! - pingora's types stay at the edge: `server`, `gateway`, `listen`, `act/proxy`, `respond/write`.
+//! - The middle (paths, tokens, rules, ranges) does no I/O and takes `now` as an argument.
+//! - `config::file` is seen by `config` only: the running code never meets what was written, only what was checked.
+
+pub mod act;
+pub mod admin;
+pub mod authenticate;
+pub mod authorize;
+pub mod backchannel;
+pub mod cli;
+pub mod config;
+pub mod gateway;
+pub mod identity;
+pub mod listen;
+pub mod observe;
+pub mod present;
+pub mod rate;
+pub mod rejection;
+pub mod request;
+pub mod respond;
+pub mod route;
+pub mod server;
+pub mod snapshot;
+pub mod store;

@@ -1,0 +1,342 @@
+//! Every metric the gateway has, named in one place. All begin with `janua_`.
+//!
+//! Label sets are closed: routes, issuers and upstreams come from the configuration, methods and status classes
+//! from fixed lists, reasons from [`Reason`]. Handles are looked up once per route, so that a request touches
+//! atomics only.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use crate::rejection::Reason;
+
+/// Methods that have a label of their own; all others share `other`, so that a client cannot invent labels.
+const METHODS: [(&str, Option<Method>); 8] = [
+    ("GET", Some(Method::GET)),
+    ("HEAD", Some(Method::HEAD)),
+    ("POST", Some(Method::POST)),
+    ("PUT", Some(Method::PUT)),
+    ("DELETE", Some(Method::DELETE)),
+    ("OPTIONS", Some(Method::OPTIONS)),
+    ("PATCH", Some(Method::PATCH)),
+    ("other", None),
+];
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// All metrics of a process.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    seconds: HistogramVec,
+    bytes: IntCounterVec,
+    decisions: IntCounterVec,
+    token_cache: IntCounterVec,
+    keyset_keys: IntGaugeVec,
+    keyset_fetched: IntGaugeVec,
+    keyset_refreshes: IntCounterVec,
+    upstream_healthy: IntGaugeVec,
+    upstream_connect_errors: IntCounterVec,
+    upstream_seconds: HistogramVec,
+    connections: IntGauge,
+    connections_refused: IntCounterVec,
+    panics: IntCounter,
+}
+
+impl Metrics {
+    /// Registers everything. Names and labels are constants, so registration cannot fail for an operator's reason.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let build = gauges(
+            &registry,
+            "janua_build_info",
+            "Always 1; the labels say what runs.",
+            &["version"],
+        );
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Self {
+            requests: counters(
+                &registry,
+                "janua_requests_total",
+                "Requests answered.",
+                &["route", "method", "status"],
+            ),
+            seconds: histograms(
+                &registry,
+                "janua_request_seconds",
+                "Seconds from the request's header to the end of its answer.",
+                &["route"],
+            ),
+            bytes: counters(
+                &registry,
+                "janua_bytes_total",
+                "Body bytes: in from clients, out to clients.",
+                &["route", "direction"],
+            ),
+            decisions: counters(
+                &registry,
+                "janua_decisions_total",
+                "Requests allowed and refused, with the reason of the refusal.",
+                &["route", "outcome", "reason"],
+            ),
+            token_cache: counters(
+                &registry,
+                "janua_token_cache_total",
+                "Look-ups of tokens among those verified before.",
+                &["result"],
+            ),
+            keyset_keys: gauges(
+                &registry,
+                "janua_keyset_keys",
+                "Usable keys of an issuer; 0 means that no token of it verifies.",
+                &["issuer"],
+            ),
+            keyset_fetched: gauges(
+                &registry,
+                "janua_keyset_fetched_timestamp_seconds",
+                "Unix time of the last good fetch of an issuer's keys; 0 before the first.",
+                &["issuer"],
+            ),
+            keyset_refreshes: counters(
+                &registry,
+                "janua_keyset_refreshes_total",
+                "Attempts to fetch an issuer's keys.",
+                &["issuer", "outcome"],
+            ),
+            upstream_healthy: gauges(
+                &registry,
+                "janua_upstream_healthy",
+                "1 while an upstream's server takes requests, 0 while it is left out.",
+                &["upstream", "server"],
+            ),
+            upstream_connect_errors: counters(
+                &registry,
+                "janua_upstream_connect_errors_total",
+                "Connections to an upstream's server that failed.",
+                &["upstream", "server"],
+            ),
+            upstream_seconds: histograms(
+                &registry,
+                "janua_upstream_seconds",
+                "Seconds from the choice of a server to the header of its answer.",
+                &["upstream"],
+            ),
+            connections: gauge(&registry, "janua_connections_open", "Open client connections."),
+            connections_refused: counters(
+                &registry,
+                "janua_connections_refused_total",
+                "Client connections closed at once because a limit was reached.",
+                &["limit"],
+            ),
+            panics: counter(
+                &registry,
+                "janua_panics_total",
+                "Requests that ended in a panic: each is a defect.",
+            ),
+            registry,
+        }
+    }
+
+    /// The text exposition format, version 0.0.4, as Prometheus scrapes it.
+    pub fn render(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(16 * 1024);
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "metrics cannot be encoded");
+        }
+        text
+    }
+
+    /// The handles of one route. `route` is the configured name, or `-` for requests that matched none.
+    pub fn route(&self, route: &str) -> RouteMetrics {
+        let requests =
+            METHODS.map(|(method, _)| CLASSES.map(|class| self.requests.with_label_values(&[route, method, class])));
+        RouteMetrics {
+            requests,
+            seconds: self.seconds.with_label_values(&[route]),
+            bytes_in: self.bytes.with_label_values(&[route, "in"]),
+            bytes_out: self.bytes.with_label_values(&[route, "out"]),
+            allowed: self.decisions.with_label_values(&[route, "allow", "none"]),
+            refused: Reason::ALL
+                .iter()
+                .map(|reason| self.decisions.with_label_values(&[route, "deny", reason.label()]))
+                .collect(),
+        }
+    }
+
+    /// Handles for the cache of verified tokens.
+    pub fn token_cache(&self) -> TokenCacheMetrics {
+        TokenCacheMetrics {
+            hit: self.token_cache.with_label_values(&["hit"]),
+            miss: self.token_cache.with_label_values(&["miss"]),
+        }
+    }
+
+    /// Handles for one issuer's key set.
+    pub fn issuer(&self, issuer: &str) -> IssuerMetrics {
+        IssuerMetrics {
+            keys: self.keyset_keys.with_label_values(&[issuer]),
+            fetched: self.keyset_fetched.with_label_values(&[issuer]),
+            refreshed: self.keyset_refreshes.with_label_values(&[issuer, "ok"]),
+            failed: self.keyset_refreshes.with_label_values(&[issuer, "error"]),
+        }
+    }
+
+    /// Seconds to the first byte of an upstream, over all its servers.
+    pub fn upstream_seconds(&self, upstream: &str) -> Histogram {
+        self.upstream_seconds.with_label_values(&[upstream])
+    }
+
+    /// Handles for one server of an upstream.
+    pub fn upstream_server(&self, upstream: &str, server: &str) -> UpstreamServerMetrics {
+        UpstreamServerMetrics {
+            healthy: self.upstream_healthy.with_label_values(&[upstream, server]),
+            connect_errors: self.upstream_connect_errors.with_label_values(&[upstream, server]),
+        }
+    }
+
+    /// Open client connections.
+    pub fn connections(&self) -> IntGauge {
+        self.connections.clone()
+    }
+
+    /// Connections refused by `max` or `per_address`.
+    pub fn connections_refused(&self, limit: &str) -> IntCounter {
+        self.connections_refused.with_label_values(&[limit])
+    }
+
+    /// Requests that panicked.
+    pub fn panics(&self) -> IntCounter {
+        self.panics.clone()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What one route counts.
+pub struct RouteMetrics {
+    requests: [[IntCounter; CLASSES.len()]; METHODS.len()],
+    seconds: Histogram,
+    bytes_in: IntCounter,
+    bytes_out: IntCounter,
+    allowed: IntCounter,
+    /// In the order of [`Reason::ALL`].
+    refused: Vec<IntCounter>,
+}
+
+impl RouteMetrics {
+    /// A request has ended. `status` 0 stands for "the client went before the answer" and counts as a 4xx.
+    pub fn finished(&self, method: &Method, status: u16, took: Duration, bytes_in: u64, bytes_out: u64) {
+        let row = METHODS
+            .iter()
+            .position(|(_, known)| known.as_ref() == Some(method))
+            .unwrap_or(METHODS.len() - 1);
+        let class = match StatusCode::from_u16(status) {
+            Ok(status) => usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1,
+            Err(_) => 3,
+        };
+        self.requests[row][class].inc();
+        self.seconds.observe(took.as_secs_f64());
+        self.bytes_in.inc_by(bytes_in);
+        self.bytes_out.inc_by(bytes_out);
+    }
+
+    pub fn allowed(&self) {
+        self.allowed.inc();
+    }
+
+    pub fn refused(&self, reason: Reason) {
+        let place = Reason::ALL.iter().position(|known| *known == reason);
+        if let Some(counter) = place.and_then(|place| self.refused.get(place)) {
+            counter.inc();
+        }
+    }
+}
+
+/// What the cache of verified tokens counts.
+#[derive(Clone)]
+pub struct TokenCacheMetrics {
+    pub hit: IntCounter,
+    pub miss: IntCounter,
+}
+
+/// What one issuer's key set shows.
+#[derive(Clone)]
+pub struct IssuerMetrics {
+    pub keys: IntGauge,
+    pub fetched: IntGauge,
+    pub refreshed: IntCounter,
+    pub failed: IntCounter,
+}
+
+/// What one server of an upstream shows.
+#[derive(Clone)]
+pub struct UpstreamServerMetrics {
+    pub healthy: IntGauge,
+    pub connect_errors: IntCounter,
+}
+
+/// From a tenth of a millisecond (a remembered token) to ten minutes (an upload, a lecture).
+const BUCKETS: [f64; 14] = [
+    0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 600.0,
+];
+
+fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    registered(registry, IntCounterVec::new(Opts::new(name, help), labels))
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
+    registered(registry, IntCounter::new(name, help))
+}
+
+fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    registered(registry, IntGaugeVec::new(Opts::new(name, help), labels))
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
+    registered(registry, IntGauge::new(name, help))
+}
+
+fn histograms(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
+    let options = HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
+    registered(registry, HistogramVec::new(options, labels))
+}
+
+/// Names, labels and buckets are constants of this file: a failure here is a programming error that the first
+/// test meets, never something that input or configuration can cause.
+#[expect(clippy::expect_used, reason = "constants of this file only; see above")]
+fn registered<C: prometheus::core::Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: prometheus::Result<C>,
+) -> C {
+    let collector = collector.expect("a metric's name and labels are valid");
+    registry
+        .register(Box::new(collector.clone()))
+        .expect("a metric is registered once");
+    collector
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finished_request_shows_in_the_text() {
+        let metrics = Metrics::new();
+        let route = metrics.route("media");
+        route.finished(&Method::GET, 206, Duration::from_millis(3), 0, 1000);
+        route.finished(&Method::from_bytes(b"BREW").unwrap(), 404, Duration::ZERO, 0, 0);
+        route.refused(Reason::TokenExpired);
+        let text = String::from_utf8(metrics.render()).unwrap();
+        assert!(text.contains(r#"janua_requests_total{method="GET",route="media",status="2xx"} 1"#));
+        assert!(text.contains(r#"janua_requests_total{method="other",route="media",status="4xx"} 1"#));
+        assert!(text.contains(r#"janua_bytes_total{direction="out",route="media"} 1000"#));
+        assert!(text.contains(r#"janua_decisions_total{outcome="deny",reason="token_expired",route="media"} 1"#));
+    }
+}

@@ -1,0 +1,3 @@
+//! Tell: metrics, access log, tracing, health. Counts and writes what happened; decides nothing.
+
+pub mod metrics;
