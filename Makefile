@@ -1,0 +1,38 @@
+# What people and CI call. Everything else is plain cargo.
+CARGO  ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+JANUA  := $(TARGET)/release/janua
+
+.PHONY: run test test-long lint deny-advisories bench tools-build tools-test
+
+run: tools-build ## build, make a sample lecture and a key once, print two links, start
+	scripts/need.sh ffmpeg=ffmpeg
+	$(CARGO) build --release --locked
+	JANUA=$(JANUA) scripts/sample.sh
+	exec $(JANUA) run
+
+test: tools-build tools-test ## unit, property, architecture and end-to-end tests
+	PATH="$$PATH:/usr/sbin" $(CARGO) test --locked --lib --bins --tests
+
+test-long: tools-build tools-test ## what takes longer than a change should wait for; prints its figures
+	PATH="$$PATH:/usr/sbin" JANUA_LONG=1 $(CARGO) test --locked --release --test e2e -- --nocapture --test-threads=1 long_
+
+lint: tools-build ## rustfmt, clippy with warnings denied, licences, bans and sources
+	scripts/need.sh cargo-deny
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) deny --locked check bans licenses sources
+
+deny-advisories: ## needs the advisory database, which cargo-deny fetches
+	scripts/need.sh cargo-deny
+	$(CARGO) deny --locked check advisories
+
+bench: tools-build ## criterion for the pieces, then wrk against the whole
+	$(CARGO) bench --locked
+	benches/load/run.sh
+
+tools-build:
+	scripts/need.sh cc=build-essential cmake=cmake
+
+tools-test:
+	scripts/need.sh curl=curl ffmpeg=ffmpeg nginx=nginx-light

@@ -1,0 +1,284 @@
+//! The import rules of `src/lib.rs`, held by reading the source as text. A rule that has to give way gives way here,
+//! with its reason, and not silently in some file.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rooms, in the order in which a request walks them.
+const ROOMS: [&str; 8] = [
+    "listen",
+    "route",
+    "authenticate",
+    "authorize",
+    "present",
+    "act",
+    "respond",
+    "observe",
+];
+
+/// What every room may import.
+const SHARED: [&str; 5] = ["config", "identity", "rejection", "request", "rate"];
+
+/// What one place may import beyond that, and why.
+const EXCEPTIONS: [(&str, &str, &str); 4] = [
+    (
+        "authenticate/",
+        "backchannel",
+        "key sets are fetched through the one way out",
+    ),
+    ("authenticate/", "store", "the last good keys outlive a restart"),
+    ("authenticate/", "observe", "handles of counters, handed in"),
+    ("act/", "observe", "handles of counters, handed in"),
+];
+
+/// Where pingora's types may appear.
+const EDGE: [&str; 5] = ["server", "gateway", "listen", "act/proxy", "respond/write"];
+
+/// What computes values from values: no clock, no files, no network. `now` comes as an argument.
+const MIDDLE: [&str; 18] = [
+    "act/file/conditional.rs",
+    "act/file/mime.rs",
+    "act/file/range.rs",
+    "authenticate/token/carrier.rs",
+    "authenticate/token/claims.rs",
+    "authenticate/token/json.rs",
+    "authenticate/token/verify.rs",
+    "authorize/",
+    "config/pattern.rs",
+    "config/value.rs",
+    "identity.rs",
+    "present/",
+    "rejection.rs",
+    "respond/cors.rs",
+    "respond/page.rs",
+    "respond/problem.rs",
+    "respond/security.rs",
+    "route/",
+];
+
+const OUTSIDE_WORLD: [&str; 8] = [
+    "SystemTime::now",
+    "Instant::now",
+    "std::fs",
+    "std::env",
+    "std::process",
+    "tokio::",
+    "TcpStream",
+    "reqwest",
+];
+
+/// Lines of a file without its tests; above it, it is two files.
+const LONGEST: usize = 450;
+
+/// One file of the library.
+struct Source {
+    /// Below `src/`, with `/`.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// What is compiled into the gateway: no comments, no tests.
+    fn code(&self) -> String {
+        let code = self
+            .without_tests()
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        code.collect::<Vec<_>>().join("\n")
+    }
+
+    fn without_tests(&self) -> &str {
+        self.text.split("#[cfg(test)]\nmod ").next().unwrap_or_default()
+    }
+
+    /// The room or file right below `src/` that this belongs to.
+    fn room(&self) -> &str {
+        let first = self.path.split('/').next().unwrap_or_default();
+        first.strip_suffix(".rs").unwrap_or(first)
+    }
+
+    /// First segments of every `crate::…` path.
+    fn imports(&self) -> BTreeSet<String> {
+        let code = self.code();
+        let mut found = BTreeSet::new();
+        for (place, before) in code.match_indices("crate::") {
+            let rest = &code[place + before.len()..];
+            match rest.strip_prefix('{') {
+                Some(group) => found.extend(first_segments(group)),
+                None => found.extend(identifier(rest)),
+            }
+        }
+        found
+    }
+}
+
+/// The names at the start of the members of a `{…}` group, whose opening brace is gone.
+fn first_segments(group: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut depth = 0;
+    let mut expects_name = true;
+    for (place, letter) in group.char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => expects_name = true,
+            letter if depth == 0 && expects_name && !letter.is_whitespace() => {
+                names.extend(identifier(&group[place..]));
+                expects_name = false;
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+fn identifier(text: &str) -> Option<String> {
+    let name: String = text
+        .chars()
+        .take_while(|letter| letter.is_alphanumeric() || *letter == '_')
+        .collect();
+    // `crate::Type` does not exist here: everything lives in a module.
+    name.starts_with(|letter: char| letter.is_lowercase()).then_some(name)
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![root.clone()];
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources.push(Source {
+                    path: path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/"),
+                    text: fs::read_to_string(&path).unwrap(),
+                });
+            }
+        }
+    }
+    assert!(sources.len() > 20, "the source is found");
+    sources
+}
+
+/// All violations at once: each names its file and rule.
+fn hold(rule: &str, broken: Vec<String>) {
+    assert!(broken.is_empty(), "{rule}:\n  {}", broken.join("\n  "));
+}
+
+#[test]
+fn a_room_imports_no_other_room() {
+    let mut broken = Vec::new();
+    for source in sources().iter().filter(|source| ROOMS.contains(&source.room())) {
+        for import in source.imports() {
+            let excepted = EXCEPTIONS
+                .iter()
+                .any(|(place, allowed, _)| source.path.starts_with(place) && import == *allowed);
+            if import != source.room() && !SHARED.contains(&import.as_str()) && !excepted {
+                broken.push(format!("{} imports {import}", source.path));
+            }
+        }
+    }
+    hold(
+        "a room imports vocabulary and configuration, never another room",
+        broken,
+    );
+}
+
+#[test]
+fn vocabulary_imports_nothing_but_vocabulary() {
+    let mut broken = Vec::new();
+    for source in sources().iter().filter(|source| SHARED.contains(&source.room())) {
+        for import in source.imports() {
+            if !SHARED.contains(&import.as_str()) {
+                broken.push(format!("{} imports {import}", source.path));
+            }
+        }
+    }
+    hold("vocabulary knows no room", broken);
+}
+
+#[test]
+fn pingora_stays_at_the_edge() {
+    let sources = sources();
+    let inside = sources
+        .iter()
+        .filter(|source| !EDGE.iter().any(|edge| source.path.starts_with(edge)));
+    let broken = inside
+        .filter(|source| source.code().contains("pingora"))
+        .map(|source| source.path.clone())
+        .collect();
+    hold("pingora's types appear at the edge only", broken);
+}
+
+#[test]
+fn the_middle_has_no_clock_and_does_no_io() {
+    let mut broken = Vec::new();
+    for source in sources() {
+        if MIDDLE.iter().any(|place| source.path.starts_with(place)) {
+            let code = source.code();
+            let used = OUTSIDE_WORLD.iter().filter(|word| code.contains(**word));
+            broken.extend(used.map(|word| format!("{} uses {word}", source.path)));
+        }
+    }
+    hold("the middle takes `now` as an argument and touches nothing", broken);
+}
+
+#[test]
+fn only_configuration_sees_what_was_written() {
+    let broken = sources()
+        .iter()
+        .filter(|source| source.room() != "config" && source.code().contains("config::file"))
+        .map(|source| source.path.clone())
+        .collect();
+    hold(
+        "the running code meets what was checked, never what was written",
+        broken,
+    );
+}
+
+#[test]
+fn every_file_says_what_it_decides_and_is_short() {
+    let mut broken = Vec::new();
+    for source in sources() {
+        if !source.text.starts_with("//! ") {
+            broken.push(format!("{} has no header", source.path));
+        }
+        let lines = source.without_tests().lines().count();
+        if lines > LONGEST {
+            broken.push(format!("{} has {lines} lines", source.path));
+        }
+    }
+    hold("a header, and at most 450 lines without tests", broken);
+}
+
+#[test]
+fn the_map_names_every_room() {
+    let map = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    let modules = map
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    let broken: Vec<String> = modules
+        .filter(|module| !map.contains(&format!("[`{module}`]")))
+        .map(str::to_owned)
+        .collect();
+    hold("src/lib.rs is the map", broken);
+}
+
+#[test]
+fn imports_are_found_however_they_are_written() {
+    let source = Source {
+        path: "route/table.rs".to_owned(),
+        text: "//! A file.\nuse crate::{act::{self, file}, rejection::Reason};\nuse crate::config::Route;\n\
+               // use crate::observe;\nfn f() { crate::store::open() }\n#[cfg(test)]\nmod tests { use crate::server; }"
+            .to_owned(),
+    };
+    let expected = ["act", "config", "rejection", "store"].map(str::to_owned);
+    assert_eq!(source.imports(), BTreeSet::from(expected));
+    assert_eq!(source.room(), "route");
+}

@@ -1,0 +1,177 @@
+//! `janua check`: reads the file, asks everyone named in it, and says what it found.
+
+use std::net::TcpListener;
+
+use crate::support::tools::{Ran, janua};
+use crate::support::{Config, JwksServer, MEDIA, Signer, Site, Upstream};
+
+fn check(site: &Site, config: &str, more: &[&str]) -> Ran {
+    let file = site.write("gateway.toml", config);
+    let mut arguments = vec!["check", "--config", file.to_str().unwrap()];
+    arguments.extend(more);
+    janua(arguments)
+}
+
+fn all(ran: &Ran) -> String {
+    format!("{}{}", ran.stdout, ran.stderr)
+}
+
+#[test]
+fn a_good_file_with_everyone_there() {
+    let site = Site::with_lecture();
+    let (keys, zoo) = (JwksServer::start(&[&Signer::new()]), Upstream::start());
+    let config = Config::new()
+        .issuer("moodle", &keys.url(), "")
+        .upstream("opencast", &[zoo.url()], "")
+        .section(MEDIA)
+        .section("[[routes]]\nname = \"up\"\npath = \"/up\"\nupstream = \"opencast\"\nallow = [{ anyone = true }]\n");
+    let ran = check(&site, &config.text(), &[]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let said = all(&ran);
+    assert!(said.contains("moodle") && said.contains("opencast"), "{said}");
+    assert!(keys.requests() >= 1);
+}
+
+#[test]
+fn an_endpoint_that_fails_is_named_unless_offline() {
+    let site = Site::with_lecture();
+    let keys = JwksServer::start(&[]);
+    let nobody = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    let config = Config::new()
+        .issuer("moodle", &keys.url(), "")
+        .upstream("opencast", std::slice::from_ref(&nobody), "")
+        .section(MEDIA)
+        .section("[[routes]]\nname = \"up\"\npath = \"/up\"\nupstream = \"opencast\"\nallow = [{ anyone = true }]\n")
+        .text();
+    keys.fail(500);
+    let ran = check(&site, &config, &[]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let said = all(&ran);
+    assert!(said.contains("moodle") && said.contains("500"), "{said}");
+    assert!(said.contains("opencast"), "{said}");
+    let asked = keys.requests();
+    assert_eq!(check(&site, &config, &["--offline"]).code, Some(0));
+    assert_eq!(keys.requests(), asked);
+}
+
+#[test]
+fn all_problems_at_once_with_place_and_suggestion() {
+    let site = Site::with_lecture();
+    let config = r#"[server]
+lisen = ["127.0.0.1:8080"]
+public_urls = ["http://video.test"]
+shutdown_grace = "30 parsecs"
+
+[[routes]]
+name = "media"
+path = "/static/{event}/{*file}"
+files = "downloads"
+allow = [{ grant = "read", event = "{evnt}" }]
+
+[[routes]]
+name = "open by mistake"
+path = "/files/{*file}"
+files = "nowhere"
+"#;
+    let ran = check(&site, config, &["--offline"]);
+    assert_eq!(ran.code, Some(1));
+    let said = ran.stderr;
+    assert!(said.contains("gateway.toml:2:1"), "the place: {said}");
+    assert!(said.contains(r#"lisen = ["127.0.0.1:8080"]"#), "the line: {said}");
+    assert!(said.contains("`listen`"), "a suggestion: {said}");
+}
+
+#[test]
+fn a_guarded_route_without_rules_is_refused() {
+    let site = Site::with_lecture();
+    let server = "[server]\nlisten = [\"127.0.0.1:0\"]\npublic_urls = [\"http://video.test\"]\n";
+    let problems = [
+        (
+            "[[routes]]\nname = \"a\"\npath = \"/a\"\nfiles = \"downloads\"\n",
+            "allow",
+        ),
+        (
+            "[[routes]]\nname = \"a\"\npath = \"/a\"\nfiles = \"downloads\"\nallow = []\n",
+            "allow",
+        ),
+        (
+            "[[routes]]\nname = \"a\"\npath = \"/a\"\nallow = [{ anyone = true }]\n",
+            "upstream",
+        ),
+        (
+            "[[routes]]\nname = \"a\"\npath = \"/a\"\nupstream = \"missing\"\nallow = [{ anyone = true }]\n",
+            "missing",
+        ),
+        (
+            "[[routes]]\nname = \"a\"\npath = \"/a/{*f}\"\nfiles = \"nowhere\"\nallow = [{ anyone = true }]\n",
+            "nowhere",
+        ),
+        (
+            "[[routes]]\nname = \"a\"\npath = \"/a/{*f}\"\nfiles = \"downloads\"\nallow = [{ role = \"{x}_Learner\" }]\n",
+            "{x}",
+        ),
+        (
+            "[[routes]]\nname = \"a\"\npath = \"/{a}\"\nrespond = { status = 204 }\nallow = [{ anyone = true }]\n\
+             [[routes]]\nname = \"b\"\npath = \"/{b}\"\nrespond = { status = 204 }\nallow = [{ anyone = true }]\n",
+            "/{b}",
+        ),
+        ("[jwt]\nalgorithms = [\"HS256\"]\n", "HS256"),
+        ("[jwt]\nalgorithms = [\"none\"]\n", "none"),
+        ("[unheard]\nof = 1\n", "unheard"),
+        ("[log]\nlevel = 5\n", "level"),
+        ("this is no toml\n", "this"),
+    ];
+    for (problem, named) in problems {
+        let ran = check(&site, &format!("{server}{problem}"), &["--offline"]);
+        assert_eq!(ran.code, Some(1), "{problem}\n{ran:?}");
+        assert!(ran.stderr.contains("gateway.toml:"), "{problem}\n{}", ran.stderr);
+        assert!(ran.stderr.contains(named), "no {named} in\n{}", ran.stderr);
+    }
+}
+
+#[test]
+fn independent_problems_are_told_together() {
+    let site = Site::with_lecture();
+    let config = r#"[server]
+listen = ["127.0.0.1:0"]
+public_urls = ["http://video.test"]
+
+[[routes]]
+name = "one"
+path = "/one"
+upstream = "missing"
+allow = [{ anyone = true }]
+
+[[routes]]
+name = "two"
+path = "/two/{*file}"
+files = "nowhere"
+allow = [{ anyone = true }]
+"#;
+    let ran = check(&site, config, &["--offline"]);
+    assert_eq!(ran.code, Some(1));
+    for part in ["gateway.toml:8:", "gateway.toml:14:", "missing", "nowhere"] {
+        assert!(ran.stderr.contains(part), "no {part} in\n{}", ran.stderr);
+    }
+}
+
+#[test]
+fn no_file_is_told_plainly() {
+    let ran = janua(["check", "--config", "/nowhere/gateway.toml"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("/nowhere/gateway.toml"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("backtrace"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_repositorys_own_file_is_good() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/gateway.toml");
+    // Its sample lecture and keys are made by `make run`; their folders are all that may be missing here.
+    let ran = janua(["check", "--offline", "--config", file]);
+    let problems = ran.stderr.lines().filter(|line| line.starts_with("error"));
+    let other: Vec<_> = problems.filter(|line| !line.contains("sample/")).collect();
+    assert!(other.is_empty(), "{}", ran.stderr);
+}

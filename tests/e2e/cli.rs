@@ -1,0 +1,103 @@
+//! The command line makes keys and tokens that the gateway takes, and shows what it must not keep.
+
+use crate::support::tools::janua;
+use crate::support::{Config, MEDIA, Site};
+
+#[test]
+fn keys_and_tokens_from_the_command_line_open_a_lecture() {
+    let site = Site::with_lecture();
+    let keys = site.path("keys");
+    let made = janua(["keys", "new", "--out", keys.to_str().unwrap()]).ok();
+    let private = keys.join("private.pem");
+    let secret = std::fs::read_to_string(&private).unwrap();
+    assert!(
+        !format!("{made:?}").contains(secret.lines().nth(1).unwrap()),
+        "a private key is printed"
+    );
+    let mode = std::os::unix::fs::PermissionsExt::mode(&private.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o077, 0, "others can read the private key");
+    for name in ["public.jwk.json", "jwks.json"] {
+        let text = std::fs::read_to_string(keys.join(name)).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(!json.to_string().contains(r#""d":"#), "{name} holds a private key");
+    }
+    // Keys are never overwritten.
+    assert_ne!(janua(["keys", "new", "--out", keys.to_str().unwrap()]).code, Some(0));
+    assert_eq!(std::fs::read_to_string(&private).unwrap(), secret);
+
+    let gateway = site.start(&Config::new().issuer("sample", "keys/jwks.json", "").section(MEDIA));
+    let path = "/static/org/player/lecture-1/video.mp4";
+    let mint = |more: &[&str]| {
+        let mut arguments = vec!["token", "mint", "--key", private.to_str().unwrap()];
+        arguments.extend(more);
+        janua(arguments).ok().stdout.trim().to_owned()
+    };
+    let token = mint(&["--event", "lecture-1=read,annotate", "--expires", "4h"]);
+    gateway.get(&format!("{path}?jwt={token}")).expect(200);
+    gateway
+        .get_with(path, &mint(&["--role", "ROLE_ADMIN", "--sub", "anna"]))
+        .expect(200);
+    gateway.get_with(path, &mint(&["--learner", "4"])).expect(403);
+    gateway
+        .get_with(path, &mint(&["--event", "lecture-2=read"]))
+        .expect(403);
+}
+
+#[test]
+fn a_token_is_shown_without_its_signature() {
+    let site = Site::new();
+    let keys = site.path("keys");
+    janua(["keys", "new", "--out", keys.to_str().unwrap()]).ok();
+    let key = keys.join("private.pem");
+    let jwks = keys.join("jwks.json");
+    let token = janua([
+        "token",
+        "mint",
+        "--key",
+        key.to_str().unwrap(),
+        "--learner",
+        "4",
+        "--expires",
+        "60s",
+    ])
+    .ok()
+    .stdout;
+    let token = token.trim();
+    let shown = janua(["token", "show", token, "--jwks", jwks.to_str().unwrap()])
+        .ok()
+        .stdout;
+    assert!(shown.contains("4_Learner") && shown.contains("ES256"), "{shown}");
+    assert!(!shown.contains(token.rsplit('.').next().unwrap()), "{shown}");
+}
+
+#[test]
+fn a_public_set_is_made_of_private_keys() {
+    let site = Site::new();
+    let mut arguments = vec!["keys".to_owned(), "jwks".to_owned()];
+    for name in ["a", "b"] {
+        let folder = site.path(name);
+        janua(["keys", "new", "--out", folder.to_str().unwrap(), "--kid", name]).ok();
+        arguments.push(folder.join("private.pem").to_str().unwrap().to_owned());
+    }
+    let set: serde_json::Value = serde_json::from_str(&janua(&arguments).ok().stdout).unwrap();
+    assert_eq!(set["keys"].as_array().unwrap().len(), 2);
+    assert!(
+        set["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|key| key.get("d").is_none() && key["kty"] == "EC")
+    );
+}
+
+#[test]
+fn what_is_asked_wrongly_is_told() {
+    assert_eq!(
+        janua(["--version"]).ok().stdout.trim(),
+        concat!("janua ", env!("CARGO_PKG_VERSION"))
+    );
+    assert!(janua(["--help"]).ok().stdout.contains("run"));
+    let wrong = janua(["rnu"]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.stderr.contains("run"), "{}", wrong.stderr);
+}

@@ -1,0 +1,96 @@
+//! The Host is known, single and well-formed, and ranks before the path.
+
+use crate::support::{Config, Connection, Gateway, Request, Site};
+
+fn two_hosts() -> Gateway {
+    let site = Site::new();
+    let config = Config::new()
+        .server("public_urls", r#"["http://video.test", "http://moodle.test:8080"]"#)
+        .section(
+            r#"
+            [[routes]]
+            name = "everything on the first host"
+            path = "/{*rest}"
+            respond = { status = 204 }
+            allow = [{ anyone = true }]
+
+            [[routes]]
+            name = "one page on the second"
+            host = "moodle.test"
+            path = "/page"
+            respond = { status = 410 }
+            allow = [{ anyone = true }]"#,
+        );
+    site.start(&config)
+}
+
+fn raw(gateway: &Gateway, request: &str) -> u16 {
+    Connection::open(gateway.http()).exchange_raw(request).unwrap().status
+}
+
+#[test]
+fn host_ranks_before_path() {
+    let gateway = two_hosts();
+    let status = |host: &str, path: &str| gateway.send(Request::get(path).host(host)).status;
+    assert_eq!(status("video.test", "/page"), 204);
+    assert_eq!(status("moodle.test", "/page"), 410);
+    assert_eq!(status("moodle.test:8080", "/page"), 410);
+    assert_eq!(status("MOODLE.test", "/page"), 410);
+    // The first host's catch-all is not the second's.
+    assert_eq!(status("moodle.test", "/other"), 404);
+}
+
+#[test]
+fn an_unknown_host_among_several_is_misdirected() {
+    let gateway = two_hosts();
+    for host in ["other.test", "video.test.evil.test", "127.0.0.1"] {
+        let told = gateway.send(Request::get("/page").host(host));
+        told.refused(421, "unknown_host");
+    }
+}
+
+#[test]
+fn a_missing_double_or_odd_host_is_refused() {
+    let gateway = two_hosts();
+    assert_eq!(gateway.send(Request::get("/page").without_host()).status, 400);
+    let double = Request::get("/page").header("Host", "moodle.test");
+    assert_eq!(gateway.send(double).status, 400);
+    let same_twice = Request::get("/page").header("Host", "video.test");
+    assert_eq!(gateway.send(same_twice).status, 400);
+    for host in [
+        "",
+        "video.test/",
+        "video.test@evil.test",
+        "video.test, moodle.test",
+        "video.test:x",
+        "a b",
+    ] {
+        let status = gateway.send(Request::get("/page").host(host)).status;
+        assert_eq!(status, 400, "{host:?}");
+    }
+    let old = raw(&gateway, "GET /page HTTP/1.0\r\n\r\n");
+    assert_eq!(old, 400);
+}
+
+#[test]
+fn an_absolute_target_cannot_name_another_host() {
+    let gateway = two_hosts();
+    // RFC 9112 section 3.2.2: the target's host counts; one that differs from Host is a trick.
+    let refused = raw(
+        &gateway,
+        "GET http://moodle.test/page HTTP/1.1\r\nHost: video.test\r\nConnection: close\r\n\r\n",
+    );
+    assert_eq!(refused, 400);
+    for target in [
+        "http://user@video.test/page",
+        "ftp://video.test/page",
+        "http:///page",
+        "//moodle.test/page",
+    ] {
+        let status = raw(
+            &gateway,
+            &format!("GET {target} HTTP/1.1\r\nHost: moodle.test\r\nConnection: close\r\n\r\n"),
+        );
+        assert!([400, 404, 421].contains(&status), "{target}: {status}");
+    }
+}

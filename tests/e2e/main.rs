@@ -1,0 +1,33 @@
+//! The promises, one file each, kept by the real binary over real sockets.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails; nothing here is reachable by input"
+)]
+#![allow(unreachable_pub, reason = "the support modules are written like a library")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod check;
+mod cli;
+mod doubles;
+mod files;
+mod framing;
+mod headers;
+mod hosts;
+mod keys;
+mod limits;
+mod memory;
+mod methods;
+mod paths;
+mod players;
+mod proxy;
+mod rules;
+mod seeing;
+mod shutdown;
+mod tls;
+mod tokens;

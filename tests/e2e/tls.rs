@@ -1,0 +1,164 @@
+//! TLS with HTTP/1.1 and HTTP/2, plain HTTP/2, and certificates that change while the gateway runs.
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+
+use crate::support::config::bytes;
+use crate::support::tools::{Ran, curl, missing};
+use crate::support::{Config, Gateway, MEDIA, Signer, Site, Upstream, eventually};
+
+const PATH: &str = "/static/org/player/lecture-1/video.mp4";
+
+fn write_certificate(site: &Site) {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["video.test".to_owned()]).unwrap();
+    site.write("tls/key.pem", signing_key.serialize_pem());
+    site.write("tls/certificate.pem", cert.pem());
+}
+
+fn gateway(site: &Site, signer: &Signer) -> Gateway {
+    write_certificate(site);
+    site.write_keys("keys.json", &[signer]);
+    let tls = r#"[{ listen = "127.0.0.1:0", certificate = "tls/certificate.pem", key = "tls/key.pem" }]"#;
+    let config = Config::new()
+        .server("public_urls", r#"["https://video.test"]"#)
+        .server("tls", tls)
+        .issuer("moodle", "keys.json", "")
+        .section(MEDIA);
+    site.start(&config)
+}
+
+/// Asks over TLS, believing only the certificate that stands in `authority`: version, status and length.
+fn ask(gateway: &Gateway, authority: &str, more: &[&str]) -> Ran {
+    let port = gateway.https().port();
+    let resolve = format!("video.test:{port}:127.0.0.1");
+    let authority = gateway.site.path(authority);
+    let url = format!("https://video.test:{port}{PATH}");
+    let told = "%{http_version} %{http_code} %{size_download}";
+    let mut arguments = vec![
+        "--resolve",
+        &resolve,
+        "--cacert",
+        authority.to_str().unwrap(),
+        "-o",
+        "/dev/null",
+        "-w",
+        told,
+    ];
+    arguments.extend(more);
+    arguments.push(&url);
+    curl(&arguments)
+}
+
+#[test]
+fn http_1_and_2_over_tls() {
+    if missing("curl") {
+        return;
+    }
+    let (site, signer) = (Site::with_lecture(), Signer::new());
+    let gateway = gateway(&site, &signer);
+    let bearer = format!("Authorization: Bearer {}", signer.read("lecture-1"));
+    let certificate = "tls/certificate.pem";
+    assert_eq!(
+        ask(&gateway, certificate, &["--http2", "-H", &bearer]).ok().stdout,
+        "2 200 1000"
+    );
+    assert_eq!(
+        ask(&gateway, certificate, &["--http1.1", "-H", &bearer]).ok().stdout,
+        "1.1 200 1000"
+    );
+    let range = ["--http2", "-H", &bearer, "-r", "10-19"];
+    assert_eq!(ask(&gateway, certificate, &range).ok().stdout, "2 206 10");
+    assert!(
+        ask(&gateway, certificate, &["--http2"])
+            .ok()
+            .stdout
+            .starts_with("2 401 ")
+    );
+    assert!(
+        ask(&gateway, certificate, &["--http2", "-X", "DELETE"])
+            .ok()
+            .stdout
+            .starts_with("2 405 ")
+    );
+    for version in ["--tlsv1.2", "--tlsv1.3"] {
+        let arguments = [version, "--tls-max", &version[6..], "-H", &bearer];
+        assert_eq!(
+            ask(&gateway, certificate, &arguments).ok().stdout,
+            "2 200 1000",
+            "{version}"
+        );
+    }
+    // Plain HTTP is served beside it.
+    gateway.get_with(PATH, &signer.read("lecture-1")).expect(200);
+}
+
+#[test]
+fn http_2_without_tls() {
+    if missing("curl") {
+        return;
+    }
+    let (site, signer) = (Site::with_lecture(), Signer::new());
+    let gateway = site.start(&Config::media(&site, &signer));
+    let bearer = format!("Authorization: Bearer {}", signer.read("lecture-1"));
+    let url = gateway.url(PATH);
+    let told = curl(&[
+        "--http2-prior-knowledge",
+        "-H",
+        &bearer,
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_version} %{http_code}",
+        &url,
+    ]);
+    assert_eq!(told.ok().stdout, "2 200");
+}
+
+#[test]
+fn many_streams_and_an_upload_on_http_2() {
+    if missing("curl") {
+        return;
+    }
+    let (site, zoo) = (Site::new(), Upstream::start());
+    let gateway = site.start(&Config::new().upstream("zoo", &[zoo.url()], "").open_upstream_route(""));
+    let body = site.write("body", bytes(3_000_000));
+    let data = format!("@{}", body.display());
+    let url = gateway.url("/zoo/sink");
+    let told = curl(&["--http2-prior-knowledge", "--data-binary", &data, &url]).ok();
+    assert_eq!(told.stdout, r#"{"received":3000000}"#);
+    let seen = zoo.seen("/zoo/sink");
+    assert!(
+        seen.header("host").is_some(),
+        "the upstream speaks HTTP/1.1 and needs a Host: {seen:?}"
+    );
+    let many: Vec<String> = (0..50)
+        .map(|number| gateway.url(&format!("/zoo/source/{}", 1000 + number)))
+        .collect();
+    let mut arguments = vec!["--http2-prior-knowledge", "--parallel", "-w", "%{http_code} "];
+    for url in &many {
+        arguments.extend(["-o", "/dev/null", url]);
+    }
+    let told = curl(&arguments).ok().stdout;
+    assert_eq!(told.matches("200").count(), 50, "{told}");
+}
+
+#[test]
+fn certificates_are_reloaded() {
+    if missing("curl") {
+        return;
+    }
+    let (site, signer) = (Site::with_lecture(), Signer::new());
+    let gateway = gateway(&site, &signer);
+    assert_eq!(ask(&gateway, "tls/certificate.pem", &[]).code, Some(0));
+    std::fs::copy(site.path("tls/certificate.pem"), site.path("old.pem")).unwrap();
+    write_certificate(&site);
+    std::fs::copy(site.path("tls/certificate.pem"), site.path("new.pem")).unwrap();
+    eventually("the new certificate is shown", || {
+        (ask(&gateway, "new.pem", &[]).code == Some(0)).then_some(())
+    });
+    // curl's 60: the certificate is not the one believed.
+    assert_eq!(ask(&gateway, "old.pem", &[]).code, Some(60));
+    // A broken file changes nothing.
+    site.write("tls/certificate.pem", "-----BEGIN CERTIFICATE-----\nnonsense\n");
+    gateway.logged(&["certificate"]);
+    assert_eq!(ask(&gateway, "new.pem", &[]).code, Some(0));
+}

@@ -1,0 +1,209 @@
+//! The real binary as a child process.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use super::config::Site;
+use super::http::{Connection, Request, Response};
+use super::tools;
+use super::wait::eventually;
+
+/// A running `janua run`. Killed on drop.
+pub struct Gateway {
+    child: Child,
+    said: Arc<Mutex<String>>,
+    /// The first plain listener.
+    http: Option<SocketAddr>,
+    /// The first TLS listener.
+    https: Option<SocketAddr>,
+    pub admin: SocketAddr,
+    /// Kept so that the folder outlives the process.
+    pub site: Site,
+}
+
+impl Gateway {
+    /// Writes gateway.toml into the site, starts the gateway and waits until it says that it serves.
+    pub fn start(site: &Site, config: &str) -> Self {
+        let (mut child, said) = spawn(site, config, None);
+        let process = child.id();
+        eventually("janua: ready to serve", || {
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("the gateway ended with {status}:\n{config}\n{}", said.lock().unwrap());
+            }
+            said.lock().unwrap().contains("ready to serve").then_some(())
+        });
+        let lines = said.lock().unwrap().clone();
+        let gateway = Self {
+            child,
+            said,
+            http: address(&lines, "listening on http://"),
+            https: address(&lines, "listening on https://"),
+            admin: address(&lines, "admin on http://").expect("the admin listener is told"),
+            site: site.clone(),
+        };
+        assert_eq!(gateway.process(), process);
+        gateway
+    }
+
+    /// Starts a gateway that is expected to end by itself: its exit status and what it said.
+    /// `wrapper` is a command that the gateway is started through.
+    pub fn fails(site: &Site, config: &str, wrapper: Option<&[&str]>) -> (ExitStatus, String) {
+        let (mut child, said) = spawn(site, config, wrapper);
+        let status = eventually("the gateway ends", || {
+            if said.lock().unwrap().contains("ready to serve") {
+                child.kill().unwrap();
+                panic!("the gateway serves");
+            }
+            child.try_wait().unwrap()
+        });
+        // The reader ends with the pipe, a moment after the process.
+        let said = eventually("the last line", || {
+            (Arc::strong_count(&said) == 1).then(|| said.lock().unwrap().clone())
+        });
+        (status, said)
+    }
+
+    pub fn http(&self) -> SocketAddr {
+        self.http.expect("the gateway has a plain listener")
+    }
+
+    pub fn https(&self) -> SocketAddr {
+        self.https.expect("the gateway has a TLS listener")
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.http())
+    }
+
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// One request on a connection of its own.
+    pub fn send(&self, request: Request) -> Response {
+        Connection::open(self.http()).exchange(request.header("Connection", "close"))
+    }
+
+    pub fn get(&self, path: &str) -> Response {
+        self.send(Request::get(path))
+    }
+
+    pub fn get_with(&self, path: &str, token: &str) -> Response {
+        self.send(Request::get(path).bearer(token))
+    }
+
+    /// What the admin listener answers. Its Host is checked, so it is asked by its own name.
+    pub fn admin(&self, path: &str) -> Response {
+        let host = self.admin.to_string();
+        Connection::open(self.admin).exchange(Request::get(path).host(&host).header("Connection", "close"))
+    }
+
+    /// The value of one metric, by its whole name with labels in alphabetical order.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        let metrics = self.admin("/metrics").text();
+        let line = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
+        line.trim().parse().ok()
+    }
+
+    /// The sum over all label values of a metric.
+    pub fn metric_sum(&self, name: &str) -> f64 {
+        let metrics = self.admin("/metrics").text();
+        let lines = metrics.lines().filter(|line| line.starts_with(&format!("{name}{{")));
+        lines
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+
+    /// Everything said on stderr so far.
+    pub fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// Waits for a line of the log that contains all of `parts`.
+    pub fn logged(&self, parts: &[&str]) -> String {
+        eventually(&format!("a line with {parts:?} in the log"), || {
+            let said = self.said.lock().unwrap();
+            said.lines()
+                .find(|line| parts.iter().all(|part| line.contains(part)))
+                .map(str::to_owned)
+        })
+    }
+
+    pub fn signal(&self, name: &str) {
+        tools::signal(self.process(), name);
+    }
+
+    /// Waits until the process has ended by itself.
+    pub fn ended(&mut self) -> ExitStatus {
+        eventually("the gateway ends", || self.child.try_wait().unwrap())
+    }
+
+    /// Ends it the way an operator does.
+    pub fn stop(mut self) {
+        self.signal("TERM");
+        self.ended();
+    }
+
+    /// A number of `/proc/<pid>/status`, in bytes: `VmRSS`, `VmHWM`.
+    pub fn memory(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(PathBuf::from("/proc").join(self.process().to_string()).join("status"));
+        let status = status.unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+        let kibibytes: u64 = line.trim_matches([':', ' ', '\t', 'k', 'B']).parse().unwrap();
+        kibibytes * 1024
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- the gateway said:\n{}---", self.said());
+        }
+        // An error here means that it has ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn spawn(site: &Site, config: &str, wrapper: Option<&[&str]>) -> (Child, Arc<Mutex<String>>) {
+    let file = site.write("gateway.toml", config);
+    let binary = env!("CARGO_BIN_EXE_janua");
+    let mut words = wrapper
+        .unwrap_or_default()
+        .iter()
+        .copied()
+        .chain([binary, "run", "--config"]);
+    let mut child = Command::new(words.next().unwrap())
+        .args(words)
+        .arg(file)
+        .env_remove("JANUA_CONFIG")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = Arc::new(Mutex::new(String::new()));
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let heard = Arc::clone(&said);
+    std::thread::spawn(move || {
+        for line in stderr.split(b'\n').map_while(Result::ok) {
+            let mut heard = heard.lock().unwrap();
+            heard.push_str(&String::from_utf8_lossy(&line));
+            heard.push('\n');
+        }
+    });
+    (child, said)
+}
+
+fn address(lines: &str, before: &str) -> Option<SocketAddr> {
+    let (_, after) = lines.split_once(before)?;
+    let end = after
+        .find(|letter: char| !(letter.is_ascii_hexdigit() || ".:[]".contains(letter)))
+        .unwrap_or(after.len());
+    after[..end].parse().ok()
+}

@@ -1,0 +1,24 @@
+//! What the end-to-end tests are made of: the real binary in a folder of its own, keys and tokens, a client that can
+//! misbehave, and doubles of everything that stands around a gateway.
+//!
+//! Every port is chosen by the system, every wait has a deadline, everything started is ended on drop.
+
+pub mod config;
+pub mod double;
+pub mod gateway;
+pub mod http;
+pub mod jwks;
+pub mod nginx;
+pub mod tokens;
+pub mod tools;
+pub mod upstream;
+pub mod wait;
+
+pub use config::{Config, MEDIA, Site};
+pub use gateway::Gateway;
+pub use http::{Connection, Request};
+pub use jwks::JwksServer;
+pub use nginx::Nginx;
+pub use tokens::{Signer, in_seconds, now};
+pub use upstream::Upstream;
+pub use wait::eventually;

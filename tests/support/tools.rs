@@ -1,0 +1,70 @@
+//! Programs of others that tests drive: curl, ffmpeg, ffprobe, nginx. One that is missing skips the test, with a line
+//! that says so; where `CI` is set it fails the test.
+
+use std::ffi::OsStr;
+use std::process::{Command, Output, Stdio};
+
+/// Is the program missing? Then the test returns.
+pub fn missing(program: &str) -> bool {
+    let version = if program.starts_with("ff") { "-version" } else { "-V" };
+    let found = Command::new(program)
+        .arg(version)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok();
+    assert!(
+        found || std::env::var_os("CI").is_none(),
+        "{program} is needed here and missing"
+    );
+    if !found {
+        eprintln!("skipped: {program} is not installed");
+    }
+    !found
+}
+
+/// What a program said and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, Some(0), "{}\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+/// Runs a program to its end, without input.
+pub fn run<A: AsRef<OsStr>>(program: impl AsRef<OsStr>, arguments: impl IntoIterator<Item = A>) -> Ran {
+    let output = Command::new(program.as_ref())
+        .args(arguments)
+        .env_remove("JANUA_CONFIG")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}", program.as_ref().display()));
+    let Output { status, stdout, stderr } = output;
+    Ran {
+        code: status.code(),
+        stdout: String::from_utf8_lossy(&stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&stderr).into_owned(),
+    }
+}
+
+/// The gateway's own command line.
+pub fn janua<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Ran {
+    run(env!("CARGO_BIN_EXE_janua"), arguments)
+}
+
+pub fn curl(arguments: &[&str]) -> Ran {
+    let always = ["--silent", "--show-error", "--noproxy", "*", "--max-time", "60"];
+    run("curl", always.iter().chain(arguments))
+}
+
+/// Sends a signal by name (`TERM`, `INT`, `HUP`) to a process that the test started.
+pub fn signal(process: u32, name: &str) {
+    run("sh", ["-c", &format!("kill -{name} {process}")]).ok();
+}
