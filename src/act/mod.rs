@@ -1,1 +1,3 @@
+//! Do it: a file from disk, an upstream, or a fixed reply.
 
+pub mod file;
