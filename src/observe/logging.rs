@@ -1,7 +1,7 @@
 //! Diagnostics: what is logged at which level, and that no secret is at any.
 //!
 //! Our own lines obey `log.level`. Other crates' lines are capped, whatever that level is: below `warn`, pingora, h2
-//! and their like print whole headers, queries and bodies, and with them tokens. [`cap`] is the list. Lines that pass
+//! and their like print whole headers, queries and bodies, and with them tokens. The list is `cap`. Lines that pass
 //! still lose whatever looks like a token, and their line breaks.
 
 use std::io::{self, Write};

@@ -1,7 +1,7 @@
 //! Answer: what a refusal looks like on the wire, and the one place that writes the gateway's own answers.
 //!
 //! [`rejection`] turns a reason into status, headers and body; [`cors`] and [`security`] add what belongs to every
-//! answer; only [`write`] touches the socket. Why a request is refused is decided elsewhere.
+//! answer; only [`mod@write`] touches the socket. Why a request is refused is decided elsewhere.
 
 pub mod cors;
 pub mod page;
