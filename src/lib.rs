@@ -45,3 +45,4 @@ pub mod route;
 pub mod server;
 pub mod snapshot;
 pub mod store;
+pub mod watch_file;

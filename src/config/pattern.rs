@@ -29,3 +29,39 @@ pub enum Part {
     /// `*`; only in a [`RolePattern`].
     Any,
 }
+
+impl RolePattern {
+    /// Does the pattern match the whole role? A parameter that `params` does not know matches nothing.
+    pub fn matches(&self, role: &str, params: &dyn Params) -> bool {
+        // Greedy with one way back, to the latest `*`: linear in pattern times role.
+        let mut rest = role;
+        let mut parts = self.parts.as_slice();
+        let mut latest: Option<(&[Part], &str)> = None;
+        loop {
+            let step = match parts.split_first() {
+                None if rest.is_empty() => return true,
+                None => None,
+                Some((Part::Any, after)) => {
+                    latest = Some((after, rest));
+                    Some((after, rest))
+                }
+                Some((Part::Literal(text), after)) => rest.strip_prefix(&**text).map(|rest| (after, rest)),
+                Some((Part::Param(name), after)) => params
+                    .get(name)
+                    .and_then(|value| rest.strip_prefix(value))
+                    .map(|rest| (after, rest)),
+            };
+            if let Some((next_parts, next_rest)) = step {
+                (parts, rest) = (next_parts, next_rest);
+                continue;
+            }
+            let Some((after, tried)) = latest else { return false };
+            let mut characters = tried.chars();
+            if characters.next().is_none() {
+                return false;
+            }
+            latest = Some((after, characters.as_str()));
+            (parts, rest) = (after, characters.as_str());
+        }
+    }
+}
