@@ -7,8 +7,8 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, EXPECT};
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, OrErr, Result};
@@ -62,11 +62,15 @@ pub async fn write_stream(
     headers: &[(HeaderName, HeaderValue)],
     body: &mut impl Pieces,
 ) -> Result<()> {
-    let header = head(status, headers)?;
+    let mut header = head(status, headers)?;
     let promised = header
         .headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if promised.is_none() && session.req_header().version == Version::HTTP_11 {
+        // pingora would end the body by closing the connection: no client could tell a cut from the end.
+        header.insert_header(TRANSFER_ENCODING, "chunked")?;
+    }
     let unread = settle_connection(session, status);
     if is_head(session) {
         session.write_response_header(Box::new(header), true).await?;
@@ -136,10 +140,10 @@ fn settle_connection(session: &mut Session, status: StatusCode) -> bool {
     unread
 }
 
-/// Reads on what a client is still sending, within bounds. On HTTP/2 the stream is reset instead, and a client that
-/// waits for `100 Continue` sends nothing.
+/// Reads on what a client is still sending, within bounds: on HTTP/2 too, where some clients drop an answer that is
+/// followed at once by a reset of the stream. A client that waits for `100 Continue` sends nothing.
 async fn linger(session: &mut Session) {
-    if session.is_http2() || session.req_header().headers.contains_key(EXPECT) {
+    if session.req_header().headers.contains_key(EXPECT) {
         return;
     }
     let reading = async {
@@ -299,6 +303,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_body_of_unknown_length_has_an_end_of_its_own() {
+        let (mut session, client) = session("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let mut body = pieces(&[Ok("lec"), Ok("ture")]);
+        write_stream(&mut session, StatusCode::OK, &[], &mut body)
+            .await
+            .unwrap();
+        assert!(session.as_downstream().as_http1().unwrap().will_keepalive());
+        let text = heard(session, client).await;
+        assert!(text.ends_with("\r\n\r\n3\r\nlec\r\n4\r\nture\r\n0\r\n\r\n"), "{text}");
+    }
+
+    #[tokio::test]
     async fn a_head_asks_for_no_piece() {
         let (mut session, client) = session("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         let mut body = pieces(&[Err(io::ErrorKind::Unsupported)]);
@@ -320,6 +336,8 @@ mod tests {
             assert!(!session.as_downstream().as_http1().unwrap().will_keepalive());
             let text = heard(session, client).await;
             assert!(text.contains("lec") && !text.contains("\r\n0\r\n"), "{text}");
+            let length_known = text.contains("content-length: 7\r\n");
+            assert_eq!(length_known, !text.contains("transfer-encoding: chunked\r\n"), "{text}");
         }
     }
 
