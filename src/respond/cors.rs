@@ -38,6 +38,15 @@ pub fn headers(policy: &Cors, origin: Option<&HeaderValue>) -> Vec<(HeaderName, 
     headers
 }
 
+/// The method that a pre-flight asks about; `None` if the request is no pre-flight (Fetch standard, section 3.2.2).
+pub fn requested_method(method: &Method, request: &HeaderMap) -> Option<Method> {
+    let requested = request.get(ACCESS_CONTROL_REQUEST_METHOD)?;
+    let is_preflight = method == Method::OPTIONS && request.contains_key(ORIGIN);
+    is_preflight
+        .then(|| Method::from_bytes(requested.as_bytes()).ok())
+        .flatten()
+}
+
 /// The answer to a pre-flight; `None` if the request is none, and then goes the ordinary way.
 ///
 /// A pre-flight carries no credentials, so it is answered before anyone asks for them. `methods` are the route's;

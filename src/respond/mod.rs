@@ -14,9 +14,7 @@ use http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTI
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::rejection::{Hint, Reason, Rejection};
-
-/// The header that carries the request id: to the client, to the upstream.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+use crate::request::REQUEST_ID;
 
 /// An answer that the gateway makes itself, whole. `Content-Length` is left to [`write::write`].
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -78,6 +78,16 @@ pub struct Refreshing {
     _watches: Vec<watch_file::Guard>,
 }
 
+/// How an issuer's key set is.
+#[derive(Debug, Clone)]
+pub struct IssuerState {
+    pub name: Arc<str>,
+    /// Usable keys.
+    pub keys: usize,
+    /// The last good fetch, by an earlier run too.
+    pub fetched: Option<SystemTime>,
+}
+
 /// What was found at an issuer's `jwks`.
 #[derive(Debug)]
 pub struct IssuerReport {
@@ -151,6 +161,11 @@ impl Tokens {
     /// Is there any usable key at all?
     pub fn ready(&self) -> bool {
         !self.keys.ring().is_empty()
+    }
+
+    /// How each issuer's key set is, in the order of the configuration.
+    pub fn issuers(&self) -> Vec<IssuerState> {
+        self.refreshers.iter().map(|refresher| refresher.report()).collect()
     }
 
     /// Fetches every key set once and tells what is there. Changes nothing.

@@ -10,6 +10,7 @@ use arc_swap::{ArcSwap, Guard};
 use futures_util::FutureExt;
 use tokio::sync::{Notify, watch};
 
+use super::IssuerState;
 use super::keyring::Keyring;
 use super::source::{Brought, FetchError, Held, Source};
 use crate::observe::metrics::IssuerMetrics;
@@ -127,6 +128,18 @@ impl Refresher {
         {
             tracing::info!(issuer = %self.source.issuer, keys = kept.set.keys.len(), "starting with the last good keys");
             self.hold(kept);
+        }
+    }
+
+    /// How the issuer's key set is, as the metrics have it.
+    pub(super) fn report(&self) -> IssuerState {
+        let fetched = u64::try_from(self.metrics.fetched.get())
+            .ok()
+            .filter(|seconds| *seconds > 0);
+        IssuerState {
+            name: Arc::clone(&self.source.issuer),
+            keys: usize::try_from(self.metrics.keys.get()).unwrap_or(0),
+            fetched: fetched.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)),
         }
     }
 
