@@ -15,7 +15,7 @@
 //!
 //! [`gateway`] walks them, one call a step; read that file first. Around them: [`config`] (what the operator wrote),
 //! [`snapshot`] (what a running gateway decides by), [`server`] (wiring), [`admin`] (the second listener), [`store`]
-//! (what outlives a restart), [`backchannel`] (requests the gateway makes itself), [`cli`].
+//! (what outlives a restart), [`backchannel`] (requests the gateway makes itself), [`cli`], [`watch_file`].
 //! Vocabulary that all rooms share: [`request`], [`identity`], [`rejection`], [`rate`].
 //!
 //! # Import rules (held by `tests/architecture.rs`)

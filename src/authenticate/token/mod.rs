@@ -220,10 +220,14 @@ impl Tokens {
         again: impl Fn(&mut Vec<Rejection>) -> Option<Arc<Identity>>,
     ) -> Option<Arc<Identity>> {
         let mut changes = self.keys.changes();
-        let asked = self.refreshers.iter().filter_map(|refresher| refresher.ask());
-        let mut all_answered = join_all(asked.map(|mut finished| async move { finished.changed().await.is_ok() }));
+        let asked: Vec<_> = self.refreshers.iter().filter_map(|refresher| refresher.ask()).collect();
+        let mut over = asked.is_empty();
+        let mut all_answered = join_all(
+            asked
+                .into_iter()
+                .map(|mut finished| async move { finished.changed().await.is_ok() }),
+        );
         let deadline = tokio::time::Instant::now() + WAIT_FOR_KEYS;
-        let mut over = false;
         loop {
             let current = self.keys.ring().generation;
             if current != judged {

@@ -1,5 +1,8 @@
 //! From the text of a token to what it proves: shape, then signature. Pure; time and memory are added by the caller.
 
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
 use super::cache::Verified;
 use super::claims::Claims;
 use super::header::{Parts, split};
@@ -7,9 +10,6 @@ use super::keyring::Keyring;
 use super::signature::verifies;
 use crate::config::Jwt;
 use crate::rejection::{Reason, Rejection};
-
-use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 
 /// A token of the right shape that has not met a key yet.
 pub(super) struct Unverified<'a> {
