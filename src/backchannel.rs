@@ -1,1 +1,347 @@
+//! Every request that the gateway makes itself: one place for its time and size limits and its trust in certificates.
+//!
+//! What is fetched, how often, and what the answer means is decided by the caller.
 
+use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
+use reqwest::{Certificate, Client, ClientBuilder, redirect};
+use url::Url;
+
+/// From the first byte of the name look-up to the last byte of the body.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// A client for one peer, or for all peers that share the same further roots. Clones share its connections.
+#[derive(Clone)]
+pub struct Backchannel {
+    client: Client,
+    time_limit: Duration,
+}
+
+/// A good answer: a 2xx status and a body within the limit.
+pub struct Fetched {
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+/// What went wrong, and on whose side.
+#[derive(Debug, thiserror::Error)]
+pub enum BackchannelError {
+    #[error("the CA file {path} cannot be read: {source}")]
+    CaFile { path: PathBuf, source: io::Error },
+    #[error("the CA file {path} holds no usable PEM certificate: {detail}")]
+    CaFileContent { path: PathBuf, detail: String },
+    #[error("no client for outgoing requests can be made: {0}")]
+    Setup(String),
+    #[error("{host} cannot be resolved: {detail}")]
+    Resolve { host: String, detail: String },
+    #[error("{host} refused the connection")]
+    Refused { host: String },
+    #[error("no TLS connection with {host}: {detail}")]
+    Tls { host: String, detail: String },
+    #[error("no connection with {host}: {detail}")]
+    Connect { host: String, detail: String },
+    #[error("{host} did not answer completely within {} s", limit.as_secs_f64())]
+    Timeout { host: String, limit: Duration },
+    #[error("{host} redirected ({status}), which is not followed: name the final address")]
+    Redirect { host: String, status: StatusCode },
+    #[error("{host} answered {status}")]
+    Status { host: String, status: StatusCode },
+    #[error("{host} sent more than {limit} bytes")]
+    TooLarge { host: String, limit: usize },
+    #[error("{host} broke off or sent no valid HTTP: {detail}")]
+    Broken { host: String, detail: String },
+}
+
+impl Backchannel {
+    /// A client that trusts the system's roots and, besides, those of a PEM file.
+    /// Redirects are not followed and the environment's proxies are not used: the configured address is the peer.
+    pub fn new(ca_file: Option<&Path>) -> Result<Self, BackchannelError> {
+        let client = match ca_file {
+            Some(path) => base().tls_certs_merge(read_roots(path)?).build(),
+            // A system without roots can still fetch over http from loopback; https then fails with "unknown issuer".
+            None => base().build().or_else(|error| {
+                tracing::warn!(error = %chain(&error), "no system roots: outgoing https will fail");
+                base().tls_certs_only([]).build()
+            }),
+        };
+        Ok(Self {
+            client: client.map_err(|error| BackchannelError::Setup(chain(&error)))?,
+            time_limit: TIME_LIMIT,
+        })
+    }
+
+    /// GET: the headers and body of a 2xx answer of at most `max_bytes`, within five seconds in all.
+    pub async fn get(&self, url: &Url, max_bytes: usize) -> Result<Fetched, BackchannelError> {
+        let host = authority(url);
+        match tokio::time::timeout(self.time_limit, self.get_untimed(url, &host, max_bytes)).await {
+            Ok(result) => result,
+            Err(_) => Err(BackchannelError::Timeout {
+                host,
+                limit: self.time_limit,
+            }),
+        }
+    }
+
+    async fn get_untimed(&self, url: &Url, host: &str, max_bytes: usize) -> Result<Fetched, BackchannelError> {
+        let too_large = || BackchannelError::TooLarge {
+            host: host.to_owned(),
+            limit: max_bytes,
+        };
+        let request = self.client.get(url.clone()).send();
+        let mut response = request.await.map_err(|error| explain(host.to_owned(), &error))?;
+        let (status, host_name) = (response.status(), host.to_owned());
+        if status.is_redirection() {
+            return Err(BackchannelError::Redirect {
+                host: host_name,
+                status,
+            });
+        }
+        if !status.is_success() {
+            return Err(BackchannelError::Status {
+                host: host_name,
+                status,
+            });
+        }
+        if response
+            .content_length()
+            .is_some_and(|length| length > max_bytes as u64)
+        {
+            return Err(too_large());
+        }
+        let headers = std::mem::take(response.headers_mut());
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| explain(host.to_owned(), &error))?
+        {
+            if body.len() + chunk.len() > max_bytes {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Fetched {
+            headers,
+            body: body.freeze(),
+        })
+    }
+}
+
+fn base() -> ClientBuilder {
+    Client::builder()
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(TIME_LIMIT)
+        .pool_max_idle_per_host(1)
+        .user_agent(concat!("janua/", env!("CARGO_PKG_VERSION")))
+}
+
+fn read_roots(path: &Path) -> Result<Vec<Certificate>, BackchannelError> {
+    let content_error = |detail: String| BackchannelError::CaFileContent {
+        path: path.to_owned(),
+        detail,
+    };
+    let pem = std::fs::read(path).map_err(|source| BackchannelError::CaFile {
+        path: path.to_owned(),
+        source,
+    })?;
+    let roots = Certificate::from_pem_bundle(&pem).map_err(|error| content_error(chain(&error)))?;
+    if roots.is_empty() {
+        return Err(content_error("no BEGIN CERTIFICATE in it".to_owned()));
+    }
+    Ok(roots)
+}
+
+/// Host and port for messages. Path and query stay out of them.
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or("-");
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+/// reqwest keeps the cause in the chain below its error: this finds it and names it.
+fn explain(host: String, error: &reqwest::Error) -> BackchannelError {
+    for cause in std::iter::successors(error.source(), |cause| below(*cause)) {
+        if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
+            let detail = tls.to_string();
+            return BackchannelError::Tls { host, detail };
+        }
+        let io = cause.downcast_ref::<io::Error>();
+        if io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused) {
+            return BackchannelError::Refused { host };
+        }
+    }
+    let detail = chain(error);
+    if error.is_timeout() {
+        BackchannelError::Timeout {
+            host,
+            limit: TIME_LIMIT,
+        }
+    } else if error.is_dns() {
+        BackchannelError::Resolve { host, detail }
+    } else if error.is_connect() {
+        BackchannelError::Connect { host, detail }
+    } else {
+        BackchannelError::Broken { host, detail }
+    }
+}
+
+/// The next cause. An [`io::Error`] does not count what it wraps as its source, but rustls' errors travel inside one.
+fn below<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped),
+        None => cause.source(),
+    }
+}
+
+/// The causes below an error, innermost last, without reqwest's own line, which would repeat the whole URL.
+fn chain(error: &reqwest::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    let text = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    if text.is_empty() {
+        "unknown error".to_owned()
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Answers every connection on a port of its own with `answer`, then closes it; `None`: never answers.
+    async fn peer(answer: Option<&'static [u8]>) -> Url {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/keys?secret=1", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            loop {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let mut request = [0; 2048];
+                assert_ne!(socket.read(&mut request).await.unwrap(), 0);
+                match answer {
+                    Some(answer) => write(&mut socket, answer).await,
+                    None => std::future::pending().await,
+                }
+            }
+        });
+        url.parse().unwrap()
+    }
+
+    async fn write(socket: &mut (impl AsyncWrite + Unpin), answer: &[u8]) {
+        socket.write_all(answer).await.unwrap();
+        socket.shutdown().await.ok();
+    }
+
+    async fn error(url: &Url) -> BackchannelError {
+        let mut backchannel = Backchannel::new(None).unwrap();
+        backchannel.time_limit = Duration::from_millis(500);
+        let error = backchannel.get(url, 10).await.err().unwrap();
+        assert!(!error.to_string().contains("secret"), "{error}");
+        error
+    }
+
+    #[tokio::test]
+    async fn a_good_answer_has_headers_and_body() {
+        let url = peer(Some(
+            b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: 2\r\n\r\nhi",
+        ))
+        .await;
+        let fetched = Backchannel::new(None).unwrap().get(&url, 2).await.unwrap();
+        assert_eq!(fetched.body, "hi");
+        assert_eq!(fetched.headers["cache-control"], "max-age=60");
+    }
+
+    #[tokio::test]
+    async fn what_the_other_side_did_is_named() {
+        use BackchannelError as E;
+        let of = |answer: &'static [u8]| async move { error(&peer(Some(answer)).await).await };
+        assert!(
+            matches!(of(b"HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n").await, E::Status { status, .. } if status == 404)
+        );
+        assert!(matches!(
+            of(b"HTTP/1.1 302 Go\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n").await,
+            E::Redirect { .. }
+        ));
+        assert!(matches!(
+            of(b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n01234567890").await,
+            E::TooLarge { limit: 10, .. }
+        ));
+        assert!(matches!(
+            of(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nb\r\n01234567890\r\n0\r\n\r\n").await,
+            E::TooLarge { .. }
+        ));
+        assert!(matches!(
+            of(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhi").await,
+            E::Broken { .. }
+        ));
+        assert!(matches!(of(b"SSH-2.0-no\r\n\r\n").await, E::Broken { .. }));
+        assert!(matches!(error(&peer(None).await).await, E::Timeout { .. }));
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        assert!(matches!(
+            error(&format!("http://{closed}/").parse().unwrap()).await,
+            E::Refused { .. }
+        ));
+    }
+
+    #[tokio::test]
+    async fn https_needs_a_known_root_and_ca_file_adds_one() {
+        let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certified.cert.der().clone()], key)
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            loop {
+                let (socket, _) = listener.accept().await.unwrap();
+                let Ok(mut socket) = acceptor.accept(socket).await else {
+                    continue;
+                };
+                let mut request = [0; 2048];
+                assert_ne!(socket.read(&mut request).await.unwrap(), 0);
+                write(&mut socket, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").await;
+            }
+        });
+        let url: Url = format!("https://localhost:{port}/").parse().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let ca_file = folder.path().join("ca.pem");
+        std::fs::write(&ca_file, certified.cert.pem()).unwrap();
+        let trusting = Backchannel::new(Some(&ca_file)).unwrap();
+        assert_eq!(trusting.get(&url, 10).await.unwrap().body, "hi");
+        let error = Backchannel::new(None).unwrap().get(&url, 10).await.err().unwrap();
+        assert!(matches!(error, BackchannelError::Tls { .. }), "{error}");
+    }
+
+    #[test]
+    fn an_unusable_ca_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        assert!(matches!(
+            Backchannel::new(Some(&path)),
+            Err(BackchannelError::CaFile { .. })
+        ));
+        std::fs::write(&path, "no certificate").unwrap();
+        assert!(matches!(
+            Backchannel::new(Some(&path)),
+            Err(BackchannelError::CaFileContent { .. })
+        ));
+    }
+}

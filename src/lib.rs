@@ -15,7 +15,7 @@
 //!
 //! [`gateway`] walks them, one call a step; read that file first. Around them: [`config`] (what the operator wrote),
 //! [`snapshot`] (what a running gateway decides by), [`server`] (wiring), [`admin`] (the second listener), [`store`]
-//! (what outlives a restart), [`backchannel`] (requests the gateway makes itself), [`cli`].
+//! (what outlives a restart), [`backchannel`] (requests the gateway makes itself), [`cli`], [`watch_file`].
 //! Vocabulary that all rooms share: [`request`], [`identity`], [`rejection`], [`rate`].
 //!
 //! # Import rules (held by `tests/architecture.rs`)
@@ -32,10 +32,13 @@ pub mod authorize;
 pub mod backchannel;
 pub mod cli;
 pub mod config;
+pub mod context;
+pub mod edge;
 pub mod gateway;
 pub mod identity;
 pub mod listen;
 pub mod observe;
+pub mod overview;
 pub mod present;
 pub mod rate;
 pub mod rejection;
@@ -45,3 +48,4 @@ pub mod route;
 pub mod server;
 pub mod snapshot;
 pub mod store;
+pub mod watch_file;

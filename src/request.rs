@@ -1,1 +1,32 @@
+//! What the rooms may see of a request.
 
+use std::net::IpAddr;
+
+use http::Method;
+
+/// A request line and host, taken apart and found sound. Headers are read where they lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    pub method: Method,
+    /// Host and port as the client wrote them: what an upstream is told.
+    pub authority: String,
+    /// Lower case, without port: what routes are matched by.
+    pub host: String,
+    /// Not canonical yet.
+    pub raw_path: String,
+    /// Without `?`; tokens and all. Never empty.
+    pub query: Option<String>,
+}
+
+/// Where a request comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    pub address: IpAddr,
+    /// Did the client speak TLS, with us or with a trusted proxy in front?
+    pub https: bool,
+    /// `X-Forwarded-For` as an upstream may believe it: what trusted proxies wrote and the peer of this connection.
+    pub chain: String,
+}
+
+/// The request id: to the client, to the upstream, in the log.
+pub const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");

@@ -1,1 +1,233 @@
+//! Wiring: from a configuration to a gateway on duty, and its end.
 
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora::apps::{HttpServerApp, HttpServerOptions};
+use pingora::proxy::HttpProxy;
+use pingora::server::configuration::ServerConf;
+use pingora_runtime::Runtime;
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::admin;
+use crate::authenticate::token::Tokens;
+use crate::backchannel::BackchannelError;
+use crate::config::Config;
+use crate::gateway::Gateway;
+use crate::listen::accept::{Bounds, Door, Listener};
+use crate::listen::tls::{self, CertificateError};
+use crate::observe::Observer;
+use crate::observe::access_log::AccessLog;
+use crate::observe::logging::{self, LogError};
+use crate::observe::metrics::Metrics;
+use crate::overview::Overview;
+use crate::snapshot::{Snapshot, SnapshotError};
+use crate::store::{Store, StoreError};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
+/// Unused connections kept to all upstreams together, per worker thread.
+const UPSTREAM_POOL: usize = 1024;
+
+/// Why the gateway does not start. Each text names the place and a remedy.
+#[derive(Debug, Error)]
+pub enum RunError {
+    #[error("{key} = {address}: {}", remedy(.source))]
+    Listen {
+        key: &'static str,
+        address: SocketAddr,
+        source: io::Error,
+    },
+    #[error("state: {0}")]
+    Store(#[from] StoreError),
+    #[error("log: {0}")]
+    Log(#[from] LogError),
+    #[error("server.tls: {0}")]
+    Certificate(#[from] CertificateError),
+    #[error("jwt: {0}")]
+    Tokens(#[from] BackchannelError),
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    #[error("signals cannot be received: {0}")]
+    Signal(#[source] io::Error),
+}
+
+fn remedy(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "the port is taken by another process (`ss -ltnp` names it): end that one or choose another port".into()
+        }
+        io::ErrorKind::PermissionDenied => "no permission: ports below 1024 need CAP_NET_BIND_SERVICE (systemd: \
+             AmbientCapabilities=CAP_NET_BIND_SERVICE); take a higher port or grant it"
+            .into(),
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address".into(),
+        _ => error.to_string(),
+    }
+}
+
+/// Runs the gateway until SIGTERM or SIGINT, and until the transfers then running are done or `shutdown_grace` is
+/// over. A second signal ends it at once.
+pub fn run(config: &Config) -> Result<(), RunError> {
+    install_crypto();
+    let metrics = Arc::new(Metrics::new());
+    let (access_log, _flushed_at_the_end) = logging::init(&config.log, metrics.log_lines_dropped())?;
+    logging::tell_panics();
+    let store = Store::open(&config.state)?;
+    let runtime = Runtime::new_no_steal(config.server.threads, "janua");
+    let result = runtime.get_handle().block_on(serve(config, store, metrics, access_log));
+    runtime.shutdown_timeout(Duration::ZERO);
+    result
+}
+
+/// One crypto library for TLS, tokens and everything else. pingora would take another if none were chosen.
+pub fn install_crypto() {
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        tracing::debug!("a crypto provider was installed already");
+    }
+}
+
+async fn serve(config: &Config, store: Store, metrics: Arc<Metrics>, log: AccessLog) -> Result<(), RunError> {
+    let server = &config.server;
+    let mut signals = Signals::new().map_err(RunError::Signal)?;
+    // All sockets first: nothing is asked of anybody by a gateway that cannot listen.
+    let admin_socket = bind("server.admin", server.admin)?;
+    let mut listeners = Vec::new();
+    for address in &server.listen {
+        listeners.push(Listener {
+            socket: bind("server.listen", *address)?,
+            tls: None,
+        });
+    }
+    let mut certificates = Vec::new();
+    for listener in &server.tls {
+        let (acceptor, guards) = tls::acceptor(listener)?;
+        certificates.extend(guards);
+        listeners.push(Listener {
+            socket: bind("server.tls.listen", listener.listen)?,
+            tls: Some(acceptor),
+        });
+    }
+
+    let tokens = Tokens::start(&config.jwt, &store, &metrics).await?;
+    let _refreshing = tokens.spawn_refresh();
+    let snapshot = Arc::new(Snapshot::new(config, Arc::clone(&tokens), &metrics)?);
+    let (shut_down, shutdown) = watch::channel(false);
+    for upstream in &snapshot.upstreams {
+        upstream.resolve().await;
+        let (upstream, shutdown) = (Arc::clone(upstream), shutdown.clone());
+        tokio::spawn(async move { upstream.watch(shutdown).await });
+    }
+
+    let observer = Observer::new(&metrics, log);
+    let app = Arc::new(proxy(config, Arc::clone(&snapshot), observer));
+    let door = Door {
+        app: Arc::clone(&app),
+        bounds: Bounds::new(server.connections, &metrics),
+        header_time: server.timeouts.header,
+        shutdown,
+    };
+    let overview = Arc::new(Overview::new(metrics, snapshot, config));
+    announce("admin on http", &admin_socket);
+    // Until the very end, so that a probe sees "not ready" while transfers finish.
+    tokio::spawn(admin::serve(
+        admin_socket,
+        Arc::clone(&overview) as _,
+        std::future::pending(),
+    ));
+    for listener in listeners {
+        announce(
+            if listener.tls.is_some() {
+                "listening on https"
+            } else {
+                "listening on http"
+            },
+            &listener.socket,
+        );
+        tokio::spawn(door.clone().serve(listener));
+    }
+    tracing::info!("ready to serve");
+
+    let name = signals.next().await;
+    tracing::info!(
+        "{name} received: no new connections; running transfers have {:?}",
+        server.shutdown_grace
+    );
+    overview.drain();
+    shut_down.send_replace(true);
+    app.http_cleanup().await;
+    tokio::select! {
+        () = door.bounds.all_closed() => tracing::info!("all connections are closed"),
+        () = tokio::time::sleep(server.shutdown_grace) => {
+            tracing::warn!(cut = door.bounds.open(), "shutdown_grace is over: connections are cut");
+        }
+        name = signals.next() => tracing::warn!(cut = door.bounds.open(), "{name} again: connections are cut"),
+    }
+    Ok(())
+}
+
+/// pingora's proxy around the gateway: HTTP/1.1 and HTTP/2, in clear too.
+fn proxy(config: &Config, snapshot: Arc<Snapshot>, observer: Observer) -> HttpProxy<Gateway> {
+    let conf = ServerConf {
+        threads: config.server.threads,
+        upstream_keepalive_pool_size: UPSTREAM_POOL,
+        ..ServerConf::default()
+    };
+    let gateway = Gateway { snapshot, observer };
+    let mut options = HttpServerOptions::default();
+    options.h2c = true;
+    options.h2_idle_timeout = Some(config.server.timeouts.keep_alive);
+    let mut proxy = HttpProxy::new(gateway, Arc::new(conf));
+    proxy.server_options = Some(options);
+    proxy.handle_init_modules();
+    proxy
+}
+
+fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, RunError> {
+    let open = || {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        }?;
+        // A restart must not wait for the last connections of the process before.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    open().map_err(|source| RunError::Listen { key, address, source })
+}
+
+/// With port 0 the system chooses: what it chose stands in the log.
+fn announce(what: &str, socket: &TcpListener) {
+    match socket.local_addr() {
+        Ok(address) => tracing::info!("{what}://{address}"),
+        Err(error) => tracing::warn!(%error, "{what}: address unknown"),
+    }
+}
+
+/// The two signals that end the gateway, alike.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

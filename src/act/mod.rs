@@ -1,1 +1,5 @@
+//! Do it: a file from disk, an upstream, or a fixed reply.
 
+pub mod file;
+pub mod proxy;
+pub mod reply;

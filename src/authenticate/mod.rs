@@ -1,1 +1,5 @@
+//! Who is it: turns the credentials of a request into an [`Identity`](crate::identity::Identity), or says why not.
+//!
+//! What the identity may do is decided elsewhere.
 
+pub mod token;

@@ -1,1 +1,108 @@
+//! The command line: one file a command. Output for people goes to stdout, diagnostics to stderr.
 
+pub mod check;
+pub mod keys;
+pub mod run;
+pub mod token;
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Loaded};
+
+/// The gate in front of a campus's Opencast and Moodle.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about = LONG_ABOUT, after_help = EXAMPLES, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const LONG_ABOUT: &str = "\
+The gate in front of a campus's Opencast and Moodle: verifies the tokens of media players against cached key sets, \
+checks roles and grants against the rule of each path, and serves lectures from disk or from an upstream.
+
+Everything is set in one file, gateway.toml.";
+
+const EXAMPLES: &str = "\
+Examples:
+  janua check                                  is gateway.toml sound, do key sets and upstreams answer?
+  janua run --config /etc/janua/gateway.toml   serve
+  janua keys new --out keys                    make a key pair for a token issuer
+  janua token mint --key keys/private.pem --event lecture-1=read --expires 4h";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or SIGINT
+    Run(run::Args),
+    /// Read gateway.toml, then ask every key set and upstream, and say what was found
+    Check(check::Args),
+    /// Make key pairs
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Make tokens
+    #[command(subcommand)]
+    Token(token::Command),
+}
+
+impl Cli {
+    /// Runs the command. The exit code is 0 for success and 1 for failure; clap itself exits with 2 for a command
+    /// line it cannot read.
+    pub fn run(self) -> ExitCode {
+        let result = match self.command {
+            Command::Run(args) => run::run(&args),
+            Command::Check(args) => check::run(&args),
+            Command::Keys(command) => keys::run(&command),
+            Command::Token(command) => token::run(&command),
+        };
+        match result {
+            Ok(code) => code,
+            Err(error) => {
+                // `{:#}` writes the causes in one line; RUST_BACKTRACE must not bury them.
+                eprintln!("janua: {error:#}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// `--config`, for every command that reads gateway.toml.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// The configuration file [default: ./gateway.toml, then /etc/janua/gateway.toml]
+    #[arg(long, value_name = "FILE", env = "JANUA_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigArgs {
+    /// The file that is meant: named, here, or where the system has it.
+    pub fn path(&self) -> anyhow::Result<PathBuf> {
+        if let Some(named) = &self.config {
+            return Ok(named.clone());
+        }
+        let places = ["gateway.toml", "/etc/janua/gateway.toml"];
+        places.iter().map(PathBuf::from).find(|place| place.exists()).ok_or_else(|| {
+            anyhow::anyhow!(
+                "no gateway.toml here and none in /etc/janua: name one with --config FILE or JANUA_CONFIG=FILE"
+            )
+        })
+    }
+}
+
+/// Reads the configuration; tells everything that is wrong with it on stderr. `None`: it cannot be used.
+fn load(path: &Path) -> Option<Loaded> {
+    let colour = std::io::stderr().is_terminal();
+    match config::load(path) {
+        Ok(loaded) => {
+            eprint!("{}", loaded.warnings.render(colour));
+            Some(loaded)
+        }
+        Err(diagnostics) => {
+            eprint!("{}", diagnostics.render(colour));
+            None
+        }
+    }
+}

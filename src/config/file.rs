@@ -1,1 +1,354 @@
+//! The mirror of gateway.toml, key for key. The doc comments are the reference: meaning, default, bounds.
+//!
+//! Keys that are known but not built yet are named with what to do instead. Defaults are filled in and values judged
+//! together in `compile`. Durations are `"300ms"`, `"10s"`, `"1h30m"`; sizes `"64KiB"`, `"10MB"`; rates `"200/s"`.
+//! `${NAME}` in any string is an environment variable. Paths are relative to the file's own folder.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::{HeaderName, Method};
+use ipnet::IpNet;
+
+use super::net::{HostHeader, Location, Origin};
+use super::path_pattern::PathPattern;
+use super::pattern::{RolePattern, Template};
+use super::read::{At, Named, OneOrMany};
+use super::section::section;
+use super::value::{PerSecond, Size, Store};
+use super::{Algorithm, Balance, Credential, LogFormat, LogLevel, Present, PublicUrl, UpstreamServer};
+
+const REMOVE_SECTION: &str = "remove this section";
+const REMOVE_KEY: &str = "remove this key";
+
+section! {
+    /// The whole file.
+    struct File {
+        /// Where the gateway listens and what it is called.
+        server: Server,
+        /// What it tells of its work.
+        log: Log,
+        /// What outlives a restart.
+        state: State,
+        /// Whose tokens are believed, and how far.
+        jwt: Jwt,
+        /// The servers behind the gateway, by name: `[upstreams.opencast]`.
+        upstreams: Named<Upstream>,
+        /// What is published, to whom: `[[routes]]`. Their order means nothing; the most specific one is taken.
+        routes: Vec<At<Route>>,
+    }
+    later {
+        "opencast" => REMOVE_SECTION,
+        "sign_in" => REMOVE_SECTION,
+        "moodle" => REMOVE_SECTION,
+    }
+}
+
+section! {
+    /// `[server]`
+    struct Server {
+        /// Addresses for plain HTTP/1.1 and h2c: `["0.0.0.0:8080"]`; port 0 lets the system choose. Required unless `tls`.
+        listen: Vec<At<SocketAddr>>,
+        /// Addresses for HTTP/1.1 and HTTP/2 over TLS. Default: none.
+        tls: Vec<At<Tls>>,
+        /// How clients call the gateway: `["https://video.example.edu"]`. With several, an unknown Host gets 421; with
+        /// one, every Host is taken for it. Required; or `public_url`.
+        public_urls: Vec<At<PublicUrl>>,
+        /// The short form for one.
+        public_url: PublicUrl,
+        /// Address for /metrics, /healthz and /readyz. Default: `127.0.0.1:9090`.
+        admin: SocketAddr,
+        /// Networks of proxies whose `X-Forwarded-*` and `Forwarded` are believed. Default: nobody.
+        trusted_proxies: Vec<At<IpNet>>,
+        /// Worker threads. Default: 0, one per core.
+        threads: u64,
+        /// How long running transfers may go on after SIGTERM or SIGINT. Default: 30s.
+        shutdown_grace: Duration,
+        /// Patience with clients.
+        timeouts: ClientTimeouts,
+        /// How many clients at once.
+        connections: Connections,
+    }
+    later { "control" => REMOVE_KEY, }
+}
+
+section! {
+    /// An element of `server.tls`. The files are read again when they change.
+    struct Tls {
+        /// Required.
+        listen: SocketAddr,
+        /// PEM file: the certificate, then its intermediates. Required.
+        certificate: String,
+        /// PEM file: the private key. Required.
+        key: String,
+    }
+}
+
+section! {
+    /// `server.timeouts`: towards clients.
+    struct ClientTimeouts {
+        /// From the first byte of a request to the end of its headers. Default: 10s.
+        header: Duration,
+        /// Between two requests of one connection. Default: 75s.
+        keep_alive: Duration,
+        /// Without a byte of a request's body. Default: 60s.
+        read: Duration,
+        /// Without a byte taken of the answer. Default: 60s.
+        write: Duration,
+    }
+}
+
+section! {
+    /// `server.connections`
+    struct Connections {
+        /// Altogether. Default: 20000.
+        max: u64,
+        /// From one address. Default: 500.
+        per_address: u64,
+    }
+}
+
+section! {
+    /// `[log]`
+    struct Log {
+        /// error, warn, info, debug or trace. Default: info.
+        level: LogLevel,
+        /// text or json. Default: text.
+        format: LogFormat,
+        /// Default: stderr.
+        file: String,
+    }
+}
+
+section! {
+    /// `[state]`: the last good key sets.
+    struct State {
+        /// "memory" (gone with the process) or "embedded" (one crash-safe file). Default: embedded.
+        store: Store,
+        /// The file of "embedded"; made if missing. Default: state/janua.redb.
+        path: String,
+    }
+    later {
+        "url" => "remove this key; the store is the file that `path` names",
+        "key_file" => "remove this key; nothing that is stored needs a key yet",
+    }
+}
+
+section! {
+    /// `[jwt]`
+    struct Jwt {
+        /// Accepted signature algorithms, of ES256 ES384 EdDSA RS256 PS256. Default: ES256.
+        algorithms: Vec<At<Algorithm>>,
+        /// Where tokens are looked for, in order. Default: `Authorization: Bearer`, then the query's `jwt`.
+        sources: Vec<At<Source>>,
+        /// Claims that hold roles, all united. Default: oc-roles, roles.
+        roles_claims: Vec<At<String>>,
+        /// How far clocks may differ. Default: 3s.
+        leeway: Duration,
+        /// How often key sets are fetched; their `Cache-Control: max-age` may shorten it, not below 30s. Default: 10m.
+        refresh: Duration,
+        /// How long the last good keys serve on while they cannot be fetched. Default: 24h.
+        keep_stale: Duration,
+        /// Memory for verified tokens. Default: 128MiB; "0" remembers none.
+        cache: Size,
+        /// Tokens with a bad signature that one address may send. Default: 200/s.
+        bad_signatures: PerSecond,
+        /// `[[jwt.issuers]]`
+        issuers: Vec<At<Issuer>>,
+    }
+}
+
+section! {
+    /// An element of `jwt.sources`: either `header` with `scheme`, or `query`.
+    struct Source {
+        /// The name of a header.
+        header: HeaderName,
+        /// What stands before the token in that header.
+        scheme: String,
+        /// The name of a parameter of the query.
+        query: String,
+    }
+    later { "form" => "use { query = \"…\" } or { header = \"…\", scheme = \"…\" }", }
+}
+
+section! {
+    /// `[[jwt.issuers]]`: tokens need not name one; the key set that verifies a token is its issuer.
+    struct Issuer {
+        /// For rules, logs and metrics; unique. Required.
+        name: String,
+        /// Its public keys: an `https://` URL or a file; `http://` only to this machine. Required.
+        jwks: String,
+        /// PEM file with further roots for the fetch over https. Default: the system's roots alone.
+        ca_file: String,
+        /// Allows `http://` to other machines: whoever is on the way there can then issue tokens. Default: false.
+        allow_http: bool,
+        /// Roles that its tokens may carry, as patterns; others are dropped. Required.
+        allow_roles: Vec<At<RolePattern>>,
+        /// Actions that its tokens may grant. Default: read, write, annotate, annotate-admin.
+        allow_actions: Vec<At<String>>,
+        /// A token that is valid for longer from now on is refused. Default: 24h.
+        max_lifetime: Duration,
+        /// May upstreams be shown its `sub`, `name` and `email` as a person? Default: false.
+        may_name_users: bool,
+    }
+    later { "watch_max" => REMOVE_KEY, }
+}
+
+section! {
+    /// `[upstreams.<name>]`
+    struct Upstream {
+        /// `["http://127.0.0.1:8081"]`; several are balanced, failing ones left out. Required.
+        servers: Vec<At<UpstreamServer>>,
+        /// "round_robin", or "consistent" (by path). Default: round_robin.
+        balance: Balance,
+        /// When a server counts as healthy. Default: it takes a TCP connection.
+        health: Health,
+        /// Patience with its servers.
+        timeouts: UpstreamTimeouts,
+        /// "keep" passes the client's Host on; otherwise the Host to send. Default: keep.
+        host: HostHeader,
+        /// PEM file with further roots for https. Default: the system's roots alone.
+        ca_file: String,
+    }
+    later { "accel" => "remove this key; `files` on a route serves from disk", }
+}
+
+section! {
+    /// `upstreams.<name>.health`
+    struct Health {
+        /// A path that answers 200. Default: none, a TCP connection is enough.
+        path: String,
+        /// Default: 5s.
+        every: Duration,
+    }
+}
+
+section! {
+    /// `upstreams.<name>.timeouts`
+    struct UpstreamTimeouts {
+        /// Until the connection stands. Default: 2s.
+        connect: Duration,
+        /// Without a byte of the answer. Default: 60s.
+        read: Duration,
+    }
+}
+
+section! {
+    /// `[[routes]]`
+    struct Route {
+        /// For logs and metrics; unique. Required.
+        name: String,
+        /// One of the public URLs' hosts. Default: the first one's.
+        host: String,
+        /// `"/static/{org}/{*file}"`: literal segments, `{parameters}`, and `{*rest}` as its end. Required.
+        path: PathPattern,
+        /// Default: GET and HEAD for files, any for an upstream. Other methods get 405.
+        methods: Vec<At<Method>>,
+        /// The upstream that answers. One of upstream, files, respond is required.
+        upstream: String,
+        /// The folder that is served.
+        files: String,
+        /// A fixed answer.
+        respond: Respond,
+        /// What is taken off the path before it goes to the folder or upstream. Default: nothing.
+        strip: String,
+        /// Are `;parameters` in a request's path passed on to the upstream, instead of refused? Default: false.
+        path_params: bool,
+        /// Kinds of credential that are looked at: "jwt". Default: jwt.
+        accept: Vec<At<Credential>>,
+        /// Issuers whose tokens are looked at. Default: all.
+        issuers: Vec<At<String>>,
+        /// Who may: any of these tables. Required.
+        allow: Vec<At<Rule>>,
+        /// Who may not, whatever `allow` says: any of these tables. Default: nobody.
+        deny: Vec<At<Rule>>,
+        /// Which other web sites may call. Default: none.
+        cors: Cors,
+        /// How much, how often.
+        limits: Limits,
+        /// What the upstream sees of the client's credentials: "pass" (what the gateway neither owns nor judged), or
+        /// "none" (no Cookie, no Authorization). Default: pass.
+        present: Present,
+    }
+    later {
+        "accel" => "use `files`",
+        "sign_in" => "remove this key; without a valid token the answer is 401",
+        "else_ask" => "remove this key; what `allow` does not allow is refused",
+        "watch" => "remove this key; players need a token on every request",
+        "launch" => REMOVE_KEY,
+        "headers" => REMOVE_KEY,
+        "functions" => REMOVE_KEY,
+        "frame_ancestors" => REMOVE_KEY,
+    }
+}
+
+section! {
+    /// `routes.respond`: `{ status = 204 }`, `{ status = 302, location = "…" }` or `{ file = "…" }`.
+    struct Respond {
+        /// 200 to 599, not 304.
+        status: u64,
+        /// Where a 301, 302, 303, 307 or 308 leads.
+        location: Location,
+        /// A file that is sent as it is.
+        file: String,
+    }
+    later {
+        "jwks" => "use { file = \"…\" } for a key set on disk",
+        "decide" => "remove this route",
+    }
+}
+
+section! {
+    /// A table of `allow` or `deny`: all conditions in it must hold. `{name}` is a parameter of the route's path.
+    struct Rule {
+        /// A role held, one or several patterns: `"ROLE_ADMIN"`, `"*_Instructor"`, `"{course}_Learner"`.
+        role: OneOrMany<RolePattern>,
+        /// A granted action; with one of event, series, playlist.
+        grant: String,
+        /// The event that `grant` is about: `"{event}"`.
+        event: Template,
+        /// The series that `grant` is about.
+        series: Template,
+        /// The playlist that `grant` is about.
+        playlist: Template,
+        /// The token's `sub`, one or several.
+        subject: OneOrMany<Template>,
+        /// Does a valid token stand behind the request?
+        signed_in: bool,
+        /// `true`: opens the route to everyone.
+        anyone: bool,
+        /// Request methods.
+        methods: Vec<At<Method>>,
+        /// Networks of the client.
+        from: Vec<At<IpNet>>,
+        /// Whose token it is, one or several issuers.
+        issuer: OneOrMany<String>,
+    }
+    later {
+        "event_acl" => "use `grant`: the token says what it is good for",
+        "series_of" => "use `grant` with `event` or `series`",
+        "sign_in" => "use `issuer`",
+    }
+}
+
+section! {
+    /// `routes.cors`
+    struct Cors {
+        /// `["https://moodle.example.edu"]`, or `["*"]`. Required.
+        origins: Vec<At<Origin>>,
+        /// May their requests carry cookies? Default: false.
+        credentials: bool,
+    }
+}
+
+section! {
+    /// `routes.limits`
+    struct Limits {
+        /// The largest request body; "0" is none at all. Default: unlimited.
+        body: Size,
+        /// Per subject, or per client address without one. Default: unlimited.
+        rate: PerSecond,
+        /// Requests at once within `rate`. Default: what `rate` allows in a second.
+        burst: u64,
+    }
+}

@@ -1,14 +1,19 @@
 //! What the operator wrote, in the types that the rooms work with.
 //!
-//! Two stages: `file` mirrors gateway.toml to the letter, `compile` turns it into the [`Config`] below and collects
-//! every problem on the way. The running code sees only what stands in this file: checked, defaults filled in, paths
-//! absolute, patterns parsed. Nothing here does I/O beyond reading the file and looking whether named files exist.
+//! Two stages: `file` mirrors gateway.toml to the letter, `compile` turns it into the [`Config`] below; both collect
+//! every problem on the way. [`load`] is the way in. The running code sees only what stands in this file: checked,
+//! defaults filled in, paths absolute, patterns parsed. Nothing here does I/O beyond reading the file and looking
+//! whether named files exist.
 
-pub mod compile;
-pub mod diagnostics;
-pub mod file;
+mod compile;
+mod diagnostics;
+mod file;
+mod net;
+mod path_pattern;
 pub mod pattern;
-pub mod value;
+mod read;
+mod section;
+mod value;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,6 +23,8 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 
+pub use self::compile::{Loaded, load, load_with};
+pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
 use self::pattern::{RolePattern, Template};
 
 /// A whole gateway.toml, checked.

@@ -44,6 +44,7 @@ pub struct Metrics {
     connections: IntGauge,
     connections_refused: IntCounterVec,
     panics: IntCounter,
+    log_lines_dropped: IntCounter,
 }
 
 impl Metrics {
@@ -136,6 +137,11 @@ impl Metrics {
                 "janua_panics_total",
                 "Requests that ended in a panic: each is a defect.",
             ),
+            log_lines_dropped: counter(
+                &registry,
+                "janua_log_lines_dropped_total",
+                "Log lines lost because their target was too slow or failed.",
+            ),
             registry,
         }
     }
@@ -211,6 +217,11 @@ impl Metrics {
     pub fn panics(&self) -> IntCounter {
         self.panics.clone()
     }
+
+    /// Log lines that were given up.
+    pub fn log_lines_dropped(&self) -> IntCounter {
+        self.log_lines_dropped.clone()
+    }
 }
 
 impl Default for Metrics {
@@ -241,7 +252,9 @@ impl RouteMetrics {
             Ok(status) => usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1,
             Err(_) => 3,
         };
-        self.requests[row][class].inc();
+        if let Some(counter) = self.requests.get(row).and_then(|classes| classes.get(class)) {
+            counter.inc();
+        }
         self.seconds.observe(took.as_secs_f64());
         self.bytes_in.inc_by(bytes_in);
         self.bytes_out.inc_by(bytes_out);

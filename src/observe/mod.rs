@@ -1,3 +1,49 @@
-//! Tell: metrics, access log, tracing, health. Counts and writes what happened; decides nothing.
+//! Tell: metrics, access log, diagnostics, request ids. Counts and writes what happened; decides nothing.
 
+pub mod access_log;
+mod fields;
+pub mod logging;
 pub mod metrics;
+pub mod redact;
+pub mod request_id;
+mod sink;
+mod timestamp;
+
+use prometheus::IntCounter;
+
+use self::access_log::{AccessLog, Entry, Outcome};
+use self::metrics::{Metrics, RouteMetrics};
+use self::request_id::RequestId;
+use crate::rejection::{Reason, Rejection};
+
+/// Counts and logs what became of requests.
+pub struct Observer {
+    access: AccessLog,
+    panics: IntCounter,
+}
+
+impl Observer {
+    pub fn new(metrics: &Metrics, access: AccessLog) -> Self {
+        Self {
+            access,
+            panics: metrics.panics(),
+        }
+    }
+
+    /// A request has ended. One that was allowed counts as allowed whatever became of it.
+    pub fn finished(&self, route: &RouteMetrics, entry: &Entry<'_>) {
+        route.finished(entry.method, entry.status, entry.took, entry.bytes_in, entry.bytes_out);
+        match (entry.outcome, entry.reason) {
+            (Outcome::Allow, _) => route.allowed(),
+            (Outcome::Deny, Some(reason)) => route.refused(reason),
+            (Outcome::Deny, None) => {} // the client went before anything was decided
+        }
+        self.access.write(entry);
+    }
+
+    /// A request panicked: a defect. The panic's text is in the log already; the client gets a 500.
+    pub fn panicked(&self, id: &RequestId) -> Rejection {
+        self.panics.inc();
+        Rejection::because(Reason::Internal, format!("panic while serving request {id}"))
+    }
+}

@@ -1,1 +1,319 @@
+//! What the upstream is shown of the client.
+//!
+//! Three things happen to every request on its way in: headers that only the gateway may set are removed whoever sent
+//! them, headers that concern one hop end here, and the credentials that the gateway itself judged go no further.
+//! This room computes; the gateway applies.
 
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::config::{Present, TokenSource};
+use crate::request::{Client, REQUEST_ID, Request};
+
+/// Believed by Opencast from users who may act for others (facts 2.3), or by whatever trusts a gateway in front of it.
+/// Compared with `_` read as `-`: CGI and WSGI cannot tell the two apart.
+const IDENTITY: [&str; 12] = [
+    "x-run-as-user",
+    "x-run-with-roles",
+    "x-opencast-matterhorn-user",
+    "x-opencast-matterhorn-roles",
+    "x-opencast-matterhorn-organization",
+    "x-opencast-matterhorn-current-job-id",
+    "x-requested-auth",
+    "x-real-ip",
+    "x-client-ip",
+    "x-remote-user",
+    "x-request-id",
+    "forwarded",
+];
+const FORWARDED_PREFIX: &str = "x-forwarded-";
+
+/// RFC 9110 section 7.6.1, and two that never were standard. `Transfer-Encoding` stays: framing is pingora's.
+const HOP_BY_HOP: [HeaderName; 6] = [
+    header::CONNECTION,
+    header::TE,
+    header::UPGRADE,
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// Cookies whose names begin so are the gateway's own; over plain HTTP on loopback they have no `__` prefix.
+const OWN_COOKIES: [&str; 3] = ["__Host-janua", "__Secure-janua", "janua-"];
+
+/// The names by which upstreams learn of the client.
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Headers to remove from a request, and headers to set on it afterwards.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    pub remove: Vec<HeaderName>,
+    pub set: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// What the gateway knows of a request that goes upstream.
+pub struct Shown<'a> {
+    pub request: &'a Request,
+    pub headers: &'a HeaderMap,
+    pub client: &'a Client,
+    pub request_id: &'a str,
+    /// The route's `present`.
+    pub present: Present,
+    /// Where tokens were looked for; empty if this route looks at none.
+    pub judged: &'a [TokenSource],
+    /// The upstream's `host`, unless it keeps the client's.
+    pub host: Option<&'a HeaderValue>,
+    /// A protocol switch that pingora will carry through (HTTP/1.1 only).
+    pub upgrade: bool,
+}
+
+/// The changes that turn the client's headers into those the upstream gets.
+pub fn changes(shown: &Shown<'_>) -> Changes {
+    let mut changes = Changes::default();
+    for name in shown.headers.keys() {
+        if belongs_to_gateway(name) || nominated(shown.headers, name) {
+            changes.remove.push(name.clone());
+        }
+    }
+    changes.remove.extend(HOP_BY_HOP);
+    if shown.upgrade {
+        let upgrade = shown.headers.get(header::UPGRADE).cloned();
+        changes.set.extend(upgrade.map(|protocol| (header::UPGRADE, protocol)));
+        changes
+            .set
+            .push((header::CONNECTION, HeaderValue::from_static("upgrade")));
+    }
+    match shown.present {
+        Present::Pass => {
+            changes.remove.extend(judged_headers(shown));
+            own_cookies_removed(shown.headers, &mut changes);
+        }
+        Present::None => changes.remove.extend([header::AUTHORIZATION, header::COOKIE]),
+    }
+    let host = shown
+        .host
+        .cloned()
+        .or_else(|| HeaderValue::from_str(&shown.request.authority).ok());
+    changes.set.extend(host.map(|host| (header::HOST, host)));
+    let proto = HeaderValue::from_static(if shown.client.https { "https" } else { "http" });
+    changes.set.push((X_FORWARDED_PROTO, proto));
+    let said = [
+        (X_FORWARDED_FOR, shown.client.chain.as_str()),
+        (X_FORWARDED_HOST, shown.request.authority.as_str()),
+        (REQUEST_ID, shown.request_id),
+    ];
+    let said = said
+        .into_iter()
+        .filter_map(|(name, text)| Some((name, HeaderValue::from_str(text).ok()?)));
+    changes.set.extend(said);
+    changes
+}
+
+/// Headers of an upstream's answer that must not reach a client: those of one hop, and instructions to a file server
+/// that this gateway is not (`accel` is).
+pub fn answer_removals(headers: &HeaderMap, upgrade: bool) -> Vec<HeaderName> {
+    let mut remove = vec![
+        HeaderName::from_static("x-accel-redirect"),
+        HeaderName::from_static("x-sendfile"),
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
+        header::PROXY_AUTHENTICATE,
+    ];
+    if !upgrade {
+        remove.extend(headers.keys().filter(|name| nominated(headers, name)).cloned());
+        remove.extend([header::CONNECTION, header::UPGRADE]);
+    }
+    remove
+}
+
+fn belongs_to_gateway(name: &HeaderName) -> bool {
+    let is = |known: &str| {
+        let same = |(a, b): (u8, u8)| a == b || (a == b'_' && b == b'-');
+        name.as_str().len() == known.len() && name.as_str().bytes().zip(known.bytes()).all(same)
+    };
+    let starts = || {
+        let name = name.as_str().as_bytes();
+        name.len() > FORWARDED_PREFIX.len() && {
+            let same = |(a, b): (&u8, u8)| *a == b || (*a == b'_' && b == b'-');
+            name.iter().zip(FORWARDED_PREFIX.bytes()).all(same)
+        }
+    };
+    starts() || IDENTITY.iter().any(|known| is(known))
+}
+
+/// Named in `Connection`, so meant for this hop only (RFC 9110 section 7.6.1).
+fn nominated(headers: &HeaderMap, name: &HeaderName) -> bool {
+    let lists = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut names = lists.flat_map(|list| list.split(','));
+    // Host and what frames the body are not for the client to remove.
+    let untouchable = [header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+    names.any(|nominee| nominee.trim().eq_ignore_ascii_case(name.as_str())) && !untouchable.contains(name)
+}
+
+/// The headers in which tokens were looked for, where they hold the scheme that was looked for.
+fn judged_headers(shown: &Shown<'_>) -> Vec<HeaderName> {
+    let holds = |name: &HeaderName, scheme: &str| {
+        shown.headers.get_all(name).iter().any(|value| {
+            let (first, _) = value.as_bytes().split_at(scheme.len().min(value.len()));
+            first.eq_ignore_ascii_case(scheme.as_bytes())
+        })
+    };
+    let judged = shown.judged.iter().filter_map(|source| match source {
+        TokenSource::Header { name, scheme } if holds(name, scheme) => Some(name.clone()),
+        TokenSource::Header { .. } | TokenSource::Query { .. } => None,
+    });
+    judged.collect()
+}
+
+fn own_cookies_removed(headers: &HeaderMap, changes: &mut Changes) {
+    let is_own = |pair: &str| OWN_COOKIES.iter().any(|own| pair.trim_start().starts_with(own));
+    let lines = || {
+        headers
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+    };
+    if !lines().any(|line| line.split(';').any(is_own)) {
+        return;
+    }
+    let kept: Vec<&str> = lines()
+        .flat_map(|line| line.split(';'))
+        .filter(|pair| !is_own(pair))
+        .map(str::trim)
+        .collect();
+    changes.remove.push(header::COOKIE);
+    if !kept.is_empty() {
+        let kept = HeaderValue::from_str(&kept.join("; ")).ok();
+        changes.set.extend(kept.map(|kept| (header::COOKIE, kept)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Method;
+    use std::net::IpAddr;
+
+    fn shown_to_upstream(fields: &[(&'static str, &'static str)], present: Present) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, value.parse().unwrap());
+        }
+        let request = Request {
+            method: Method::GET,
+            authority: "Video.example.edu:8443".into(),
+            host: "video.example.edu".into(),
+            raw_path: "/".into(),
+            query: None,
+        };
+        let client = Client {
+            address: IpAddr::from([192, 0, 2, 7]),
+            https: true,
+            chain: "192.0.2.7".into(),
+        };
+        let bearer = TokenSource::Header {
+            name: header::AUTHORIZATION,
+            scheme: "Bearer".into(),
+        };
+        let changes = changes(&Shown {
+            request: &request,
+            headers: &headers,
+            client: &client,
+            request_id: "id",
+            present,
+            judged: &[bearer],
+            host: None,
+            upgrade: false,
+        });
+        for name in changes.remove {
+            headers.remove(name);
+        }
+        for (name, value) in changes.set {
+            headers.insert(name, value);
+        }
+        headers
+    }
+
+    #[test]
+    fn nobody_but_the_gateway_says_who_the_client_is() {
+        let fields = [
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x_forwarded_for", "10.0.0.1"),
+            ("x-forwarded-user", "admin"),
+            ("forwarded", "for=10.0.0.1"),
+            ("x-run-as-user", "admin"),
+            ("x_run-with_roles", "ROLE_ADMIN"),
+            ("x-opencast-matterhorn-roles", "ROLE_ADMIN"),
+            ("x-requested-auth", "Digest"),
+            ("x-request-id", "forged"),
+            ("x-harmless", "1"),
+        ];
+        let seen = shown_to_upstream(&fields, Present::Pass);
+        let mut names: Vec<_> = seen.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        let expected = [
+            "host",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-harmless",
+            "x-request-id",
+        ];
+        assert_eq!(names, expected);
+        assert_eq!(seen["x-forwarded-for"], "192.0.2.7");
+        assert_eq!(seen["x-forwarded-proto"], "https");
+        assert_eq!(seen["x-request-id"], "id");
+        assert_eq!(seen["host"], "Video.example.edu:8443");
+    }
+
+    #[test]
+    fn one_hop_headers_end_here() {
+        let fields = [
+            ("connection", "close, X-Secret-Hop"),
+            ("x-secret-hop", "1"),
+            ("keep-alive", "timeout=5"),
+            ("te", "gzip"),
+            ("upgrade", "h2c"),
+            ("proxy-authorization", "Basic eDp5"),
+        ];
+        let seen = shown_to_upstream(&fields, Present::Pass);
+        for (name, _) in fields {
+            assert!(!seen.contains_key(name), "{name}");
+        }
+        let seen = shown_to_upstream(
+            &[("connection", "host, content-length"), ("content-length", "3")],
+            Present::Pass,
+        );
+        assert_eq!(seen["content-length"], "3");
+    }
+
+    #[test]
+    fn pass_keeps_what_was_not_judged() {
+        let basic = shown_to_upstream(
+            &[("authorization", "Basic eDp5"), ("cookie", "JSESSIONID=1")],
+            Present::Pass,
+        );
+        assert_eq!(basic["authorization"], "Basic eDp5");
+        assert_eq!(basic["cookie"], "JSESSIONID=1");
+        let bearer = shown_to_upstream(&[("authorization", "bearer x.y.z")], Present::Pass);
+        assert!(!bearer.contains_key("authorization"));
+        let cookies = shown_to_upstream(
+            &[("cookie", "a=1; __Host-janua=s; b=2"), ("cookie", "janua-watch=w")],
+            Present::Pass,
+        );
+        assert_eq!(cookies["cookie"], "a=1; b=2");
+    }
+
+    #[test]
+    fn none_shows_no_credentials() {
+        let seen = shown_to_upstream(
+            &[("authorization", "Basic eDp5"), ("cookie", "JSESSIONID=1")],
+            Present::None,
+        );
+        assert!(!seen.contains_key("authorization") && !seen.contains_key("cookie"));
+    }
+}

@@ -1,1 +1,187 @@
+//! Answer: what a refusal looks like on the wire, and the one place that writes the gateway's own answers.
+//!
+//! [`rejection`] turns a reason into status, headers and body; [`cors`] and [`security`] add what belongs to every
+//! answer; only [`mod@write`] touches the socket. Why a request is refused is decided elsewhere.
 
+pub mod cors;
+pub mod page;
+pub mod problem;
+pub mod security;
+pub mod write;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+
+use crate::rejection::{Hint, Reason, Rejection};
+use crate::request::REQUEST_ID;
+
+/// An answer that the gateway makes itself, whole. `Content-Length` is left to [`write::write`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// As for a GET: the writer leaves it out where the method or status forbids one.
+    pub body: Bytes,
+}
+
+/// What of a request decides how its refusal is told.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Answering<'a> {
+    pub request_id: &'a str,
+    pub accept: Option<&'a HeaderValue>,
+    pub sec_fetch_mode: Option<&'a HeaderValue>,
+    pub sec_fetch_dest: Option<&'a HeaderValue>,
+}
+
+/// The whole answer to a refused request: a page for a browser that shows it, problem JSON for everything else.
+///
+/// The form depends on `Accept` and `Sec-Fetch-*`, yet no `Vary` is sent: these answers are `no-store`, and RFC 9110
+/// section 12.5.5 asks for it on what a cache may keep.
+pub fn rejection(rejection: &Rejection, context: &Answering<'_>) -> Reply {
+    let reason = rejection.reason;
+    let mut headers = Vec::with_capacity(8);
+    let body = if page::is_wanted(context) {
+        headers.push((CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")));
+        headers.extend(security::page());
+        page::render(reason, context.request_id)
+    } else {
+        headers.push((CONTENT_TYPE, HeaderValue::from_static("application/problem+json")));
+        headers.extend(security::own());
+        problem::render(reason, context.request_id)
+    };
+    headers.extend(challenge(reason).map(|value| (WWW_AUTHENTICATE, value)));
+    headers.extend(hint(rejection));
+    headers.extend(header(REQUEST_ID, context.request_id));
+    Reply {
+        status: reason.status(),
+        headers,
+        body: Bytes::from(body),
+    }
+}
+
+/// `WWW-Authenticate` (RFC 6750 section 3).
+///
+/// A request without a token is told the scheme alone, without an error code (section 3.1); since the scheme must be
+/// followed by a parameter, that is the realm. 403 carries `insufficient_scope` where the token is what falls short,
+/// and nothing where no better token would help.
+fn challenge(reason: Reason) -> Option<HeaderValue> {
+    let error = match reason {
+        Reason::NoCredentials => return Some(HeaderValue::from_static("Bearer realm=\"janua\"")),
+        Reason::MissingRole | Reason::EventNotGranted => "insufficient_scope",
+        reason if reason.is_challenge() => "invalid_token",
+        _ => return None,
+    };
+    let text = reason.public_text();
+    HeaderValue::try_from(format!("Bearer error=\"{error}\", error_description=\"{text}\"")).ok()
+}
+
+/// The header that a refusal's hint or status asks for.
+fn hint(rejection: &Rejection) -> Option<(HeaderName, HeaderValue)> {
+    match (&rejection.hint, rejection.reason.status()) {
+        (Hint::Allow(methods), _) => {
+            let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
+            header(ALLOW, &methods.join(", "))
+        }
+        (Hint::CompleteLength(length), _) => header(CONTENT_RANGE, &format!("bytes */{length}")),
+        (Hint::RetryAfter(seconds), _) => Some((RETRY_AFTER, HeaderValue::from(*seconds))),
+        (Hint::None, StatusCode::TOO_MANY_REQUESTS) => Some((RETRY_AFTER, HeaderValue::from(1))),
+        // As long as it takes until the keys of a failing issuer may be asked for again.
+        (Hint::None, StatusCode::SERVICE_UNAVAILABLE) => Some((RETRY_AFTER, HeaderValue::from(5))),
+        (Hint::None, _) => None,
+    }
+}
+
+fn header(name: HeaderName, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    HeaderValue::from_str(value).ok().map(|value| (name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(rejected: &Rejection) -> Reply {
+        rejection(
+            rejected,
+            &Answering {
+                request_id: "4f2a",
+                ..Answering::default()
+            },
+        )
+    }
+
+    fn get<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
+        let mut values = reply.headers.iter().filter(|(known, _)| known == name);
+        let value = values.next().map(|(_, value)| value.to_str().unwrap());
+        assert_eq!(values.next(), None, "{name} stands twice");
+        value
+    }
+
+    #[test]
+    fn a_missing_token_is_challenged_without_an_error_and_a_bad_one_with_it() {
+        let reply = told(&Reason::NoCredentials.into());
+        assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(get(&reply, "www-authenticate"), Some("Bearer realm=\"janua\""));
+        assert_eq!(
+            get(&told(&Reason::TokenExpired.into()), "www-authenticate"),
+            Some("Bearer error=\"invalid_token\", error_description=\"The token has expired.\"")
+        );
+    }
+
+    #[test]
+    fn every_401_is_challenged_and_of_the_others_only_what_a_better_token_would_pass() {
+        for reason in Reason::ALL {
+            let reply = told(&Rejection::new(*reason));
+            let challenge = get(&reply, "www-authenticate");
+            match reply.status {
+                StatusCode::UNAUTHORIZED => assert!(challenge.is_some(), "{reason:?}"),
+                StatusCode::FORBIDDEN => {
+                    let of_token = matches!(reason, Reason::MissingRole | Reason::EventNotGranted);
+                    assert_eq!(
+                        challenge.is_some_and(|text| text.contains("insufficient_scope")),
+                        of_token
+                    );
+                }
+                _ => assert_eq!(challenge, None, "{reason:?}"),
+            }
+        }
+    }
+
+    /// RFC 6750 section 3: `error_description` must not hold quotes, backslashes or anything beyond ASCII.
+    #[test]
+    fn every_public_text_fits_into_a_quoted_error_description() {
+        for reason in Reason::ALL {
+            let text = reason.public_text();
+            assert!(
+                text.bytes()
+                    .all(|byte| matches!(byte, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e)),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn hints_become_headers() {
+        let allow = Rejection::new(Reason::MethodNotAllowed).with_hint(Hint::Allow(vec![Method::GET, Method::HEAD]));
+        assert_eq!(get(&told(&allow), "allow"), Some("GET, HEAD"));
+        let range = Rejection::new(Reason::RangeNotSatisfiable).with_hint(Hint::CompleteLength(42));
+        assert_eq!(get(&told(&range), "content-range"), Some("bytes */42"));
+        let busy = Rejection::new(Reason::Overloaded).with_hint(Hint::RetryAfter(7));
+        assert_eq!(get(&told(&busy), "retry-after"), Some("7"));
+        for reason in [Reason::RateLimited, Reason::Overloaded, Reason::KeysUnavailable] {
+            assert!(get(&told(&reason.into()), "retry-after").is_some(), "{reason:?}");
+        }
+        assert_eq!(get(&told(&Reason::NoRoute.into()), "retry-after"), None);
+    }
+
+    #[test]
+    fn every_refusal_is_kept_by_no_cache_and_says_its_request_id() {
+        for reason in Reason::ALL {
+            let reply = told(&Rejection::because(*reason, "for the log only"));
+            assert_eq!(get(&reply, "cache-control"), Some("no-store"));
+            assert_eq!(get(&reply, "x-content-type-options"), Some("nosniff"));
+            assert_eq!(get(&reply, "x-request-id"), Some("4f2a"));
+            assert!(!String::from_utf8_lossy(&reply.body).contains("for the log"));
+        }
+    }
+}

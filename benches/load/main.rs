@@ -1,0 +1,182 @@
+//! Load on a release build, side by side with its peers: `make bench`.
+//!
+//! One core serves, the other loads (wrk, and nginx where it is the upstream). Every pair of a case runs alternately,
+//! round by round, so that a machine whose speed drifts drifts for both; what counts is the ratio of the medians. Peers
+//! are those found on PATH (nginx, haproxy) and, if `OCTOKA` names its binary, Octoka.
+//!
+//! `ROUNDS` (5) and `SECONDS` (4) bound the time; `CASES` (substring) picks some. Output: a table, and RESULTS.md
+//! with `--write`.
+
+mod peers;
+mod report;
+mod tokens;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use peers::{Files, Peer};
+use report::{Case, Measured};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// The core that serves and the core that loads.
+const SERVER_CORE: &str = "0";
+const LOAD_CORE: &str = "1";
+
+fn main() -> Result<()> {
+    // `cargo test --benches` runs this too: there is nothing to test.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return Ok(());
+    }
+    let rounds = number("ROUNDS", 5);
+    let seconds = number("SECONDS", 4);
+    let wanted = std::env::var("CASES").unwrap_or_default();
+    let folder = tempfile::tempdir()?;
+    let files = Files::new(folder.path())?;
+    let tokens = tokens::Tokens::new(folder.path())?;
+    let mut measured = Vec::new();
+    for case in cases(&files, &tokens) {
+        if case.name.contains(&wanted) {
+            eprintln!("{}", case.name);
+            measured.push(measure(&case, folder.path(), rounds, seconds)?);
+        }
+    }
+    let text = report::render(&measured, rounds, seconds);
+    println!("{text}");
+    if std::env::args().any(|argument| argument == "--write") {
+        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/RESULTS.md"), text)?;
+    }
+    Ok(())
+}
+
+fn number(name: &str, default: u32) -> u32 {
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
+}
+
+/// What is measured: for each case the contenders, the first one being the measure of the others.
+fn cases(files: &Files, tokens: &tokens::Tokens) -> Vec<Case> {
+    let known = tokens.header(0);
+    let many = tokens.script("many", 0..20_000);
+    let fresh = tokens.script("fresh", 20_000..tokens.count());
+    let mut cases = Vec::new();
+    let mut case = |name: &str, contenders: Vec<Option<(String, Peer)>>| {
+        cases.push(Case {
+            name: name.to_owned(),
+            contenders: contenders.into_iter().flatten().collect(),
+        });
+    };
+    let label = |name: &str, peer: Option<Peer>| peer.map(|peer| (name.to_owned(), peer));
+    for (name, load) in [
+        ("decision, one token", peers::Load::Header(known.clone())),
+        ("decision, 20 000 tokens in turn", peers::Load::Script(many.clone())),
+        ("decision, every token new", peers::Load::Script(fresh.clone())),
+    ] {
+        case(
+            name,
+            vec![
+                label(
+                    "Octoka",
+                    files.octoka("empty", "/static/org/engage-player/lecture-1/1k.bin", &load),
+                ),
+                label("HAProxy jwt_verify", files.haproxy("/decide/lecture-1", &load)),
+                label("Janua", files.janua("/decide/lecture-1", &load)),
+            ],
+        );
+    }
+    for (name, file) in [
+        ("1 KiB file", "1k.bin"),
+        ("64 KiB file", "64k.bin"),
+        ("1 MiB file", "1m.bin"),
+    ] {
+        let path = format!("/static/org/engage-player/lecture-1/{file}");
+        let load = peers::Load::Header(known.clone());
+        case(
+            name,
+            vec![
+                label("nginx, no check", files.nginx(&path)),
+                label("Octoka", files.octoka("file", &path, &load)),
+                label("Janua", files.janua(&path, &load)),
+            ],
+        );
+    }
+    for (name, file) in [("proxied 1 KiB", "1k.bin"), ("proxied 1 MiB", "1m.bin")] {
+        let path = |prefix: &str| format!("{prefix}/org/engage-player/lecture-1/{file}");
+        let load = peers::Load::Header(known.clone());
+        case(
+            name,
+            vec![
+                label("nginx proxy_pass, no check", files.nginx_proxy(&path("/proxied"))),
+                label("Janua, open route", files.janua(&path("/open"), &peers::Load::Plain)),
+                label("Janua, token", files.janua(&path("/proxied"), &load)),
+            ],
+        );
+    }
+    cases
+}
+
+/// Runs the contenders in turn, round by round; a fresh process for each run, so that nothing is remembered.
+fn measure(case: &Case, folder: &Path, rounds: u32, seconds: u32) -> Result<Measured> {
+    let mut rates = vec![Vec::new(); case.contenders.len()];
+    for round in 0..rounds {
+        for ((name, peer), rates) in case.contenders.iter().zip(&mut rates) {
+            let running = peer.start(folder)?;
+            let rate = wrk(&running.url(&peer.path), &peer.load, seconds)?;
+            eprintln!("  round {} {name}: {rate:.0}/s", round + 1);
+            rates.push(rate);
+        }
+    }
+    Ok(Measured {
+        name: case.name.clone(),
+        contenders: case
+            .contenders
+            .iter()
+            .map(|(name, _)| name.clone())
+            .zip(rates)
+            .collect(),
+    })
+}
+
+/// Requests per second with 32 connections; every answer must be a success.
+fn wrk(url: &str, load: &peers::Load, seconds: u32) -> Result<f64> {
+    let mut command = Command::new("taskset");
+    command.args([
+        "-c",
+        LOAD_CORE,
+        "wrk",
+        "-t",
+        "1",
+        "-c",
+        "32",
+        "-d",
+        &format!("{seconds}s"),
+    ]);
+    match load {
+        peers::Load::Plain => {}
+        peers::Load::Header(header) => {
+            command.args(["-H", header]);
+        }
+        peers::Load::Script(script) => {
+            command.arg("-s").arg(script);
+        }
+    }
+    let output = command.arg(url).stderr(Stdio::inherit()).output()?;
+    let text = String::from_utf8(output.stdout)?;
+    if text.contains("Non-2xx") || text.contains("Socket errors") {
+        return Err(format!("{url}: {text}").into());
+    }
+    let rate = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Requests/sec:"))
+        .ok_or("wrk printed no rate")?;
+    Ok(rate.trim().parse()?)
+}
+
+/// A program on PATH, if it is there.
+fn on_path(name: &str) -> Option<PathBuf> {
+    let paths = std::env::var_os("PATH")?;
+    let places = std::env::split_paths(&paths).chain([PathBuf::from("/usr/sbin")]);
+    places.map(|folder| folder.join(name)).find(|file| file.is_file())
+}

@@ -1,0 +1,298 @@
+//! Those that are measured: how each is configured and started.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{LOAD_CORE, Result, SERVER_CORE, on_path};
+
+/// What wrk sends.
+#[derive(Clone)]
+pub enum Load {
+    Plain,
+    Header(String),
+    Script(PathBuf),
+}
+
+/// A program, its configuration, and the path that is asked for.
+pub struct Peer {
+    kind: Kind,
+    pub path: String,
+    pub load: Load,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Janua,
+    Nginx,
+    NginxProxy,
+    Haproxy,
+    Octoka(&'static str),
+}
+
+/// The files that are served, the same for all.
+pub struct Files;
+
+impl Files {
+    pub fn new(folder: &Path) -> Result<Self> {
+        let lecture = folder.join("downloads/org/engage-player/lecture-1");
+        fs::create_dir_all(&lecture)?;
+        for (name, size) in [("1k.bin", 1 << 10), ("64k.bin", 1 << 16), ("1m.bin", 1 << 20)] {
+            fs::write(lecture.join(name), vec![b'x'; size])?;
+        }
+        Ok(Self)
+    }
+
+    pub fn janua(&self, path: &str, load: &Load) -> Option<Peer> {
+        peer(Kind::Janua, path, load)
+    }
+
+    pub fn nginx(&self, path: &str) -> Option<Peer> {
+        on_path("nginx").and_then(|_| peer(Kind::Nginx, path, &Load::Plain))
+    }
+
+    pub fn nginx_proxy(&self, path: &str) -> Option<Peer> {
+        on_path("nginx").and_then(|_| peer(Kind::NginxProxy, path, &Load::Plain))
+    }
+
+    pub fn haproxy(&self, path: &str, load: &Load) -> Option<Peer> {
+        on_path("haproxy").and_then(|_| peer(Kind::Haproxy, path, load))
+    }
+
+    pub fn octoka(&self, on_allow: &'static str, path: &str, load: &Load) -> Option<Peer> {
+        std::env::var_os("OCTOKA").and_then(|_| peer(Kind::Octoka(on_allow), path, load))
+    }
+}
+
+fn peer(kind: Kind, path: &str, load: &Load) -> Option<Peer> {
+    Some(Peer {
+        kind,
+        path: path.to_owned(),
+        load: load.clone(),
+    })
+}
+
+/// Processes of one run; ended when dropped.
+pub struct Running {
+    port: u16,
+    processes: Vec<Child>,
+}
+
+impl Running {
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            // Gone already is as good as ended.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+impl Peer {
+    /// Starts the program on the server's core and, where it needs one, an nginx upstream on the other.
+    pub fn start(&self, folder: &Path) -> Result<Running> {
+        let port = free_port()?;
+        let upstream = free_port()?;
+        let mut processes = Vec::new();
+        if matches!(self.kind, Kind::NginxProxy | Kind::Janua | Kind::Haproxy) {
+            processes.push(nginx(folder, "upstream", upstream, None, LOAD_CORE)?);
+            wait_for(upstream)?;
+        }
+        processes.push(match self.kind {
+            Kind::Janua => janua(folder, port, upstream)?,
+            Kind::Nginx => nginx(folder, "server", port, None, SERVER_CORE)?,
+            Kind::NginxProxy => nginx(folder, "server", port, Some(upstream), SERVER_CORE)?,
+            Kind::Haproxy => haproxy(folder, port)?,
+            Kind::Octoka(on_allow) => octoka(folder, port, on_allow)?,
+        });
+        wait_for(port)?;
+        Ok(Running { port, processes })
+    }
+}
+
+fn pinned(core: &str, program: &Path) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", core]).arg(program);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+fn wait_for(port: u16) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        if Instant::now() > deadline {
+            return Err(format!("nothing listens on port {port}").into());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+fn janua(folder: &Path, port: u16, upstream: u16) -> Result<Child> {
+    let admin = free_port()?;
+    let config = format!(
+        r#"
+[server]
+listen     = ["127.0.0.1:{port}"]
+public_url = "http://127.0.0.1:{port}"
+admin      = "127.0.0.1:{admin}"
+threads    = 1
+
+[log]
+file = "access.log"
+
+[state]
+store = "memory"
+
+[[jwt.issuers]]
+name        = "bench"
+jwks        = "jwks.json"
+allow_roles = ["*_Learner"]
+
+[upstreams.nginx]
+servers = ["http://127.0.0.1:{upstream}"]
+
+[[routes]]
+name    = "decide"
+path    = "/decide/{{event}}"
+respond = {{ status = 204 }}
+allow   = [{{ grant = "read", event = "{{event}}" }}]
+
+[[routes]]
+name  = "media"
+path  = "/static/{{org}}/{{channel}}/{{event}}/{{*file}}"
+files = "downloads"
+strip = "/static"
+allow = [{{ grant = "read", event = "{{event}}" }}]
+
+[[routes]]
+name     = "proxied"
+path     = "/proxied/{{org}}/{{channel}}/{{event}}/{{*file}}"
+upstream = "nginx"
+strip    = "/proxied"
+allow    = [{{ grant = "read", event = "{{event}}" }}]
+
+[[routes]]
+name     = "open"
+path     = "/open/{{org}}/{{channel}}/{{event}}/{{*file}}"
+upstream = "nginx"
+strip    = "/open"
+allow    = [{{ anyone = true }}]
+"#
+    );
+    let file = folder.join("gateway.toml");
+    fs::write(&file, config)?;
+    let mut command = pinned(SERVER_CORE, Path::new(env!("CARGO_BIN_EXE_janua")));
+    Ok(command.arg("run").arg("--config").arg(file).spawn()?)
+}
+
+fn nginx(folder: &Path, name: &str, port: u16, proxy: Option<u16>, core: &str) -> Result<Child> {
+    let prefix = folder.join(name);
+    fs::create_dir_all(&prefix)?;
+    let downloads = folder.join("downloads");
+    let root = downloads.display();
+    let serve = match proxy {
+        None => format!("location /static/ {{ alias {root}/; }} location / {{ root {root}; }}"),
+        Some(upstream) => format!("upstream back {{ server 127.0.0.1:{upstream}; keepalive 64; }} "),
+    };
+    let (before, inside) = match proxy {
+        None => (String::new(), serve),
+        Some(_) => (
+            serve,
+            "location /proxied/ { proxy_pass http://back/; proxy_http_version 1.1; proxy_set_header Connection ''; }"
+                .into(),
+        ),
+    };
+    let config = format!(
+        "daemon off; master_process off; worker_processes 1; pid nginx.pid; error_log stderr crit;\n\
+         events {{ worker_connections 1024; }}\n\
+         http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000; open_file_cache max=100;\n\
+         client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n\
+         {before} server {{ listen 127.0.0.1:{port}; {inside} }} }}\n"
+    );
+    let file = prefix.join("nginx.conf");
+    fs::write(&file, config)?;
+    let program = on_path("nginx").ok_or("nginx is not on PATH")?;
+    Ok(pinned(core, &program)
+        .arg("-p")
+        .arg(&prefix)
+        .arg("-c")
+        .arg(file)
+        .spawn()?)
+}
+
+/// HAProxy verifies the signature with the bare key and answers itself: no roles, no grants, no key set.
+fn haproxy(folder: &Path, port: u16) -> Result<Child> {
+    let key = folder.join("public.pem");
+    let config = format!(
+        "global\n  nbthread 1\n  maxconn 1024\n\
+         defaults\n  mode http\n  timeout client 60s\n  timeout server 60s\n  timeout connect 5s\n\
+         frontend bench\n  bind 127.0.0.1:{port}\n\
+         http-request set-var(txn.token) http_auth_bearer\n\
+         http-request deny unless {{ var(txn.token),jwt_verify(\"ES256\",\"{}\") -m int 1 }}\n\
+         http-request return status 200\n",
+        key.display()
+    );
+    let file = folder.join("haproxy.cfg");
+    fs::write(&file, config)?;
+    let program = on_path("haproxy").ok_or("haproxy is not on PATH")?;
+    Ok(pinned(SERVER_CORE, &program).arg("-db").arg("-f").arg(file).spawn()?)
+}
+
+fn octoka(folder: &Path, port: u16, on_allow: &str) -> Result<Child> {
+    // Octoka fetches its keys over HTTP only: an nginx on the load core would disturb, a static file server of its
+    // own kind does not, since the keys are fetched once.
+    let keys = free_port()?;
+    let keys_folder = folder.join("keys");
+    fs::create_dir_all(&keys_folder)?;
+    fs::copy(folder.join("jwks.json"), keys_folder.join("jwks.json"))?;
+    serve_once(keys, fs::read(folder.join("jwks.json"))?)?;
+    let config = format!(
+        "[opencast]\ndownloads_path = \"{}\"\nfallback = \"none\"\n\
+         [jwt]\ntrusted_keys = [\"http://localhost:{keys}/jwks.json\"]\n\
+         [http]\non_allow = \"{on_allow}\"\naddress = \"127.0.0.1\"\nport = {port}\n\
+         [log]\nfilters.octoka = \"warn\"\n",
+        folder.join("downloads").display()
+    );
+    let file = folder.join("octoka.toml");
+    fs::write(&file, config)?;
+    let program = PathBuf::from(std::env::var_os("OCTOKA").ok_or("OCTOKA names no binary")?);
+    Ok(pinned(SERVER_CORE, &program)
+        .arg("run")
+        .arg("--config")
+        .arg(file)
+        .spawn()?)
+}
+
+/// A key endpoint for as long as this process lives.
+fn serve_once(port: u16, body: Vec<u8>) -> Result<()> {
+    use std::io::{Read, Write};
+    let listener = TcpListener::bind(("127.0.0.1", port))?;
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 4096];
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
+            // A client that went away will ask again.
+            let _ = stream
+                .read(&mut request)
+                .and_then(|_| stream.write_all(head.as_bytes()))
+                .and_then(|()| stream.write_all(&body));
+        }
+    });
+    Ok(())
+}

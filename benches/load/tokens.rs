@@ -1,0 +1,84 @@
+//! Tokens by the ten thousand, and the wrk scripts that send them in turn.
+
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use p256::ecdsa::SigningKey;
+use p256::elliptic_curve::Generate;
+use p256::pkcs8::EncodePrivateKey;
+use serde_json::json;
+
+use super::Result;
+
+/// Enough that the fastest contender does not run out within a round.
+const COUNT: usize = 160_000;
+
+pub struct Tokens {
+    folder: PathBuf,
+    tokens: Vec<String>,
+}
+
+impl Tokens {
+    /// Makes a key, writes `jwks.json`, signs. Each token differs by a claim.
+    pub fn new(folder: &Path) -> Result<Self> {
+        let key = SigningKey::generate();
+        let point = key.verifying_key().to_sec1_point(false);
+        let coordinate = |bytes: Option<&p256::FieldBytes>| URL_SAFE_NO_PAD.encode(bytes.expect("an affine point"));
+        let jwk = json!({
+            "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256",
+            "x": coordinate(point.x()), "y": coordinate(point.y()),
+        });
+        fs::write(folder.join("jwks.json"), json!({ "keys": [jwk] }).to_string())?;
+        let pem = key.to_pkcs8_pem(Default::default())?;
+        fs::write(folder.join("private.pem"), pem.as_bytes())?;
+        // HAProxy takes the bare public key.
+        let public = p256::pkcs8::EncodePublicKey::to_public_key_pem(key.verifying_key(), Default::default())?;
+        fs::write(folder.join("public.pem"), public)?;
+        let signer = EncodingKey::from_ec_pem(pem.as_bytes())?;
+        let exp = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)?
+            .as_secs()
+            + 3 * 3600;
+        let token = |number: usize| {
+            let claims = json!({ "exp": exp, "n": number, "oc": { "e:lecture-1": ["read"] } });
+            jsonwebtoken::encode(&Header::new(Algorithm::ES256), &claims, &signer)
+        };
+        let tokens = (0..COUNT).map(token).collect::<std::result::Result<_, _>>()?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            tokens,
+        })
+    }
+
+    pub fn count(&self) -> usize {
+        self.tokens.len()
+    }
+
+    pub fn header(&self, number: usize) -> String {
+        format!("Authorization: Bearer {}", self.tokens[number])
+    }
+
+    /// A wrk script that sends these tokens in turn.
+    pub fn script(&self, name: &str, range: Range<usize>) -> PathBuf {
+        let list = self.folder.join(format!("{name}.txt"));
+        let script = self.folder.join(format!("{name}.lua"));
+        fs::write(&list, self.tokens[range].join("\n")).expect("the list of tokens can be written");
+        let lua = format!(
+            "local tokens = {{}}\n\
+             for line in io.lines('{}') do tokens[#tokens + 1] = 'Bearer ' .. line end\n\
+             local next = 0\n\
+             request = function()\n\
+               next = next % #tokens + 1\n\
+               wrk.headers['Authorization'] = tokens[next]\n\
+               return wrk.format()\n\
+             end\n",
+            list.display()
+        );
+        fs::write(&script, lua).expect("the script can be written");
+        script
+    }
+}

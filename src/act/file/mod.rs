@@ -1,0 +1,228 @@
+//! Serve a file from disk: look it up below its root, weigh conditions and ranges, stream it.
+//!
+//! Decides the answer to a GET or HEAD for one file: status, headers, and which bytes. Whether the client may have it
+//! was decided before; what a refusal looks like, CORS and `Vary`, are added by those who write the answer.
+
+mod blocking;
+mod conditional;
+mod disposition;
+mod mime;
+mod multipart;
+mod range;
+mod resolve;
+mod stream;
+
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::time::SystemTime;
+
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, ETAG, LAST_MODIFIED, RANGE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
+use self::conditional::{Validators, Verdict};
+use self::mime::Kind;
+use self::range::{ByteRange, Selection};
+use self::stream::Piece;
+use crate::rejection::{Hint, Reason, Rejection};
+
+pub use self::resolve::Root;
+pub use self::stream::FileBody;
+
+/// What of a request matters to a file.
+#[derive(Debug, Clone, Copy)]
+pub struct FileRequest<'a> {
+    pub method: &'a Method,
+    pub headers: &'a HeaderMap,
+    /// The client wants to save the file rather than to see it: `?download=1`.
+    pub download: bool,
+    /// A credential was needed: shared caches must not keep the answer.
+    pub private: bool,
+}
+
+/// The answer: 200, 206 or 304.
+pub struct FileAnswer {
+    pub status: StatusCode,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Empty for HEAD and 304, whatever `Content-Length` says.
+    pub body: FileBody,
+}
+
+/// Answers for the file at `path` below `root`. `path` is decoded and canonical: it begins with a slash and has no
+/// empty and no dot segments; one that has is not found.
+///
+/// Errors: `FileNotFound` for everything that is not a regular file below the root, `PreconditionFailed`,
+/// `RangeNotSatisfiable` with the complete length, `Overloaded` when the file system does not keep up, `Internal` when
+/// it fails, `MethodNotAllowed` for anything but GET and HEAD.
+pub async fn answer(
+    root: &Root,
+    path: &str,
+    request: FileRequest<'_>,
+    now: SystemTime,
+) -> Result<FileAnswer, Rejection> {
+    if !matches!(*request.method, Method::GET | Method::HEAD) {
+        let allow = Hint::Allow(vec![Method::GET, Method::HEAD]);
+        return Err(Rejection::new(Reason::MethodNotAllowed).with_hint(allow));
+    }
+    let opened = root.open_file(path).await?;
+    let complete = opened.metadata.len();
+    let validators = validators(&opened.metadata, now);
+    let mut headers = validator_headers(&validators, request.private);
+    let range_applies = match conditional::evaluate(request.headers, &validators, now) {
+        Verdict::Failed => return Err(Reason::PreconditionFailed.into()),
+        Verdict::NotModified => {
+            return Ok(FileAnswer {
+                status: StatusCode::NOT_MODIFIED,
+                headers,
+                body: FileBody::empty(),
+            });
+        }
+        Verdict::Send { range_applies } => range_applies,
+    };
+
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let kind = mime::kind(name);
+    let selection = if range_applies {
+        selection(&request, complete)
+    } else {
+        Selection::Whole
+    };
+    let plan = plan(selection, complete, &kind)?;
+    headers.push((CONTENT_TYPE, plan.content_type));
+    headers.push((CONTENT_LENGTH, HeaderValue::from(plan.content_length)));
+    if let Some(content_range) = plan.content_range {
+        headers.push((CONTENT_RANGE, content_range));
+    }
+    if request.download || kind.attachment {
+        headers.push((CONTENT_DISPOSITION, disposition::attachment(name)));
+    }
+    headers.extend(every_file());
+
+    let body = if request.method == Method::HEAD {
+        FileBody::empty()
+    } else {
+        FileBody::start(root, opened.file, plan.pieces)
+            .await
+            .map_err(unreadable)?
+    };
+    Ok(FileAnswer {
+        status: plan.status,
+        headers,
+        body,
+    })
+}
+
+/// Which bytes go out, and the headers that describe them.
+struct Plan {
+    status: StatusCode,
+    content_type: HeaderValue,
+    content_length: u64,
+    content_range: Option<HeaderValue>,
+    pieces: Vec<Piece>,
+}
+
+fn plan(selection: Selection, complete: u64, kind: &Kind) -> Result<Plan, Rejection> {
+    let content_type = kind.content_type.clone();
+    match selection {
+        Selection::NotSatisfiable => {
+            Err(Rejection::new(Reason::RangeNotSatisfiable).with_hint(Hint::CompleteLength(complete)))
+        }
+        Selection::Whole => Ok(Plan {
+            status: StatusCode::OK,
+            content_type,
+            content_length: complete,
+            content_range: None,
+            pieces: if complete == 0 {
+                Vec::new()
+            } else {
+                vec![Piece::File(ByteRange {
+                    start: 0,
+                    end: complete,
+                })]
+            },
+        }),
+        Selection::Ranges(ranges) => Ok(match *ranges {
+            [range] => Plan {
+                status: StatusCode::PARTIAL_CONTENT,
+                content_type,
+                content_length: range.len(),
+                content_range: Some(ascii(range.content_range(complete))),
+                pieces: vec![Piece::File(range)],
+            },
+            ref several => {
+                let multipart = multipart::frame(several, complete, &content_type, rand::random());
+                Plan {
+                    status: StatusCode::PARTIAL_CONTENT,
+                    content_type: multipart.content_type,
+                    content_length: multipart.content_length,
+                    content_range: None,
+                    pieces: multipart.pieces,
+                }
+            }
+        }),
+    }
+}
+
+/// `Range` is defined for GET only, and is one value, not a list of lines (RFC 9110 section 14.2).
+fn selection(request: &FileRequest<'_>, complete: u64) -> Selection {
+    let mut values = request.headers.get_all(RANGE).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) if request.method == Method::GET => range::select(value.as_bytes(), complete),
+        _ => Selection::Whole,
+    }
+}
+
+/// The tag is strong: a file replaced or written to changes inode, size or modification time, which is kept in ns.
+fn validators(metadata: &Metadata, now: SystemTime) -> Validators {
+    let (inode, size) = (metadata.ino(), metadata.len());
+    let (seconds, nanoseconds) = (metadata.mtime(), metadata.mtime_nsec());
+    Validators {
+        etag: format!("\"{inode:x}-{size:x}-{seconds:x}.{nanoseconds:x}\""),
+        last_modified: Validators::last_modified(seconds, now),
+    }
+}
+
+/// What a 304 carries too (RFC 9110 section 15.4.5). `private` and not `no-store`: the browser's own cache is what makes
+/// seeking back cheap, and it belongs to the person who was let in.
+fn validator_headers(validators: &Validators, private: bool) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = Vec::with_capacity(12);
+    headers.push((ETAG, ascii(validators.etag.clone())));
+    if let Some(modified) = validators.last_modified {
+        headers.push((LAST_MODIFIED, ascii(httpdate::fmt_http_date(modified))));
+    }
+    if private {
+        headers.push((CACHE_CONTROL, HeaderValue::from_static("private")));
+    }
+    headers
+}
+
+/// Uploaded by many hands, served where sessions live: never sniffed, never run, and no address with a token in it is
+/// passed on.
+fn every_file() -> [(HeaderName, HeaderValue); 4] {
+    [
+        (ACCEPT_RANGES, HeaderValue::from_static("bytes")),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox")),
+        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ]
+}
+
+/// The first read failed, before anything was sent.
+fn unreadable(error: io::Error) -> Rejection {
+    let reason = match error.kind() {
+        io::ErrorKind::TimedOut => Reason::Overloaded,
+        _ => Reason::Internal,
+    };
+    Rejection::because(reason, format!("reading the file: {error}"))
+}
+
+/// A header value from text made here of visible ASCII; nothing else comes in, and it would come out empty.
+fn ascii(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,358 @@
+//! A file's bytes on their way: read in chunks, as many as were announced, never more and never padded.
+//!
+//! What the kernel holds in memory is read on the spot (`RWF_NOWAIT`); everything else where waiting is allowed, so
+//! that a slow disk never stalls a worker. Decides nothing about which bytes.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::mem::take;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
+
+use super::range::ByteRange;
+use super::resolve::Root;
+
+/// Bytes read at a time: with less, system calls cost more than copying; with more, the processor's cache is left.
+const CHUNK: usize = 256 << 10;
+/// Bytes read at a time when very many downloads are under way.
+const SMALLEST_CHUNK: usize = 16 << 10;
+/// Bytes that all downloads from a root should hold together.
+const BUDGET: usize = 64 << 20;
+
+/// A part of a body.
+pub(super) enum Piece {
+    Text(Bytes),
+    File(ByteRange),
+}
+
+/// The body of an answer; yields exactly the bytes that its `Content-Length` announced, or an error.
+pub struct FileBody(State);
+
+enum State {
+    Empty,
+    Whole(Bytes),
+    Streaming(Box<Streaming>),
+}
+
+impl FileBody {
+    pub(super) fn empty() -> Self {
+        Self(State::Empty)
+    }
+
+    /// Reads the first chunk at once: most bodies consist of it, and a file that cannot be read is found out while the
+    /// answer can still say so.
+    pub(super) async fn start(root: &Root, file: File, pieces: impl Into<VecDeque<Piece>>) -> io::Result<Self> {
+        let mut streaming = Streaming {
+            ahead: None,
+            pieces: pieces.into(),
+            reader: Reader::new(root, file),
+        };
+        let Some(first) = streaming.next().await? else {
+            return Ok(Self::empty());
+        };
+        if streaming.pieces.is_empty() {
+            return Ok(Self(State::Whole(first)));
+        }
+        streaming.ahead = Some(first);
+        Ok(Self(State::Streaming(Box::new(streaming))))
+    }
+
+    /// Is there nothing (more) to send?
+    pub fn is_empty(&self) -> bool {
+        match &self.0 {
+            State::Empty => true,
+            State::Whole(bytes) => bytes.is_empty(),
+            State::Streaming(streaming) => streaming.ahead.is_none() && streaming.pieces.is_empty(),
+        }
+    }
+
+    /// The next bytes, never none of them; `None` is the end. After an error (the file became shorter, the disk failed)
+    /// the connection has to be cut: the announced length cannot be kept. A chunk that was dropped before the next one
+    /// is asked for lends its memory to it.
+    pub async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        match &mut self.0 {
+            State::Empty => Ok(None),
+            State::Whole(bytes) => Ok(Some(take(bytes)).filter(|bytes| !bytes.is_empty())),
+            State::Streaming(streaming) => streaming.next().await,
+        }
+    }
+}
+
+struct Streaming {
+    /// Read by [`FileBody::start`].
+    ahead: Option<Bytes>,
+    /// What is still to be sent; no range in it is empty.
+    pieces: VecDeque<Piece>,
+    reader: Reader,
+}
+
+impl Streaming {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        if let Some(bytes) = self.ahead.take() {
+            return Ok(Some(bytes));
+        }
+        let Some(Piece::File(range)) = self.pieces.front_mut() else {
+            return Ok(self.pieces.pop_front().and_then(|piece| match piece {
+                Piece::Text(text) => Some(text),
+                Piece::File(_) => None,
+            }));
+        };
+        let chunk = self.reader.read(*range).await?;
+        range.start += chunk.len() as u64;
+        if range.len() == 0 {
+            self.pieces.pop_front();
+        }
+        if !self.pieces.is_empty() {
+            self.reader.spent = chunk.clone();
+        }
+        Ok(Some(chunk))
+    }
+}
+
+struct Reader {
+    root: Root,
+    file: Arc<File>,
+    /// Does the file system know `RWF_NOWAIT`? Until it says no.
+    inline: bool,
+    /// The chunk handed out last: its memory is used again when nobody else holds it any more.
+    spent: Bytes,
+    /// Counts this download.
+    downloads: Arc<()>,
+}
+
+impl Reader {
+    fn new(root: &Root, file: File) -> Self {
+        Self {
+            root: root.clone(),
+            file: Arc::new(file),
+            inline: true,
+            spent: Bytes::new(),
+            downloads: root.downloads().clone(),
+        }
+    }
+
+    /// Reads at the start of `range`: at least one byte, at most the range.
+    async fn read(&mut self, range: ByteRange) -> io::Result<Bytes> {
+        let chunk = chunk_size(Arc::strong_count(&self.downloads));
+        let wanted = usize::try_from(range.len()).unwrap_or(chunk).min(chunk);
+        let mut buffer = recycle(take(&mut self.spent), wanted, chunk);
+        if self.inline {
+            match preadv2(
+                &*self.file,
+                &mut [IoSliceMut::new(&mut buffer)],
+                range.start,
+                ReadWriteFlags::NOWAIT,
+            ) {
+                // Nothing at all is left to the blocking read: some kernels say so of what they only have to fetch.
+                Ok(0) | Err(Errno::AGAIN | Errno::INTR) => {}
+                Ok(count) => return Ok(first(buffer, count)),
+                Err(_) => self.inline = false,
+            }
+        }
+        let file = self.file.clone();
+        let read = move || read_at(&file, &mut buffer, range.start).map(|count| first(buffer, count));
+        let chunk = self.root.places().run(read).await??;
+        if chunk.is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the file became shorter while it was sent",
+            ));
+        }
+        Ok(chunk)
+    }
+}
+
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    loop {
+        match file.read_at(buffer, offset) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+fn first(mut buffer: BytesMut, count: usize) -> Bytes {
+    buffer.truncate(count);
+    buffer.freeze()
+}
+
+/// A buffer of `wanted` bytes: the `spent` one if nobody holds it and its size fits, so that its pages are still warm
+/// and need no zeroing; else a new one.
+fn recycle(spent: Bytes, wanted: usize, chunk: usize) -> BytesMut {
+    match spent.try_into_mut() {
+        Ok(mut buffer) if (wanted..=chunk).contains(&buffer.capacity()) => {
+            buffer.resize(wanted, 0);
+            buffer
+        }
+        _ => BytesMut::zeroed(wanted),
+    }
+}
+
+/// Shared evenly, in powers of two so that buffers keep fitting while downloads come and go.
+fn chunk_size(downloads: usize) -> usize {
+    let share = (BUDGET / downloads.max(1)).clamp(SMALLEST_CHUNK, CHUNK);
+    1 << share.ilog2()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    struct Fixture {
+        dir: tempfile::TempDir,
+        content: Vec<u8>,
+    }
+
+    impl Fixture {
+        fn new(length: usize) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let content: Vec<u8> = (0..length).map(|n| (n * 31 % 251) as u8).collect();
+            std::fs::write(dir.path().join("file"), &content).unwrap();
+            Self { dir, content }
+        }
+
+        fn file(&self) -> File {
+            File::open(self.dir.path().join("file")).unwrap()
+        }
+
+        /// Inline as far as the kernel can, and always by way of the blocking threads.
+        async fn bodies(&self, pieces: impl Fn() -> Vec<Piece>) -> [FileBody; 2] {
+            let root = Root::open(self.dir.path()).unwrap();
+            let inline = FileBody::start(&root, self.file(), pieces()).await.unwrap();
+            let mut reader = Reader::new(&root, self.file());
+            reader.inline = false;
+            let patient = Streaming {
+                ahead: None,
+                pieces: pieces().into(),
+                reader,
+            };
+            [inline, FileBody(State::Streaming(Box::new(patient)))]
+        }
+    }
+
+    fn range(start: u64, end: u64) -> Piece {
+        Piece::File(ByteRange { start, end })
+    }
+
+    async fn collect(body: &mut FileBody) -> io::Result<Vec<u8>> {
+        let mut all = Vec::new();
+        while let Some(bytes) = body.next().await? {
+            assert!(!bytes.is_empty() && bytes.len() <= CHUNK);
+            all.extend_from_slice(&bytes);
+        }
+        assert!(body.is_empty() && body.next().await?.is_none());
+        Ok(all)
+    }
+
+    #[tokio::test]
+    async fn sends_exactly_the_range() {
+        let fixture = Fixture::new(CHUNK * 3 + 17);
+        let end = fixture.content.len() as u64;
+        for (from, to) in [
+            (0, end),
+            (0, 1),
+            (end - 1, end),
+            (5, CHUNK as u64 + 5),
+            (1, end - 1),
+            (17, CHUNK as u64 * 2),
+        ] {
+            for mut body in fixture.bodies(|| vec![range(from, to)]).await {
+                let sent = collect(&mut body).await.unwrap();
+                assert!(sent == fixture.content[from as usize..to as usize], "{from}..{to}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn texts_and_ranges_alternate() {
+        let fixture = Fixture::new(1000);
+        let text = |text| Piece::Text(Bytes::from_static(text));
+        let pieces = || vec![text(b"<"), range(0, 3), text(b"|"), range(990, 1000), text(b">")];
+        let expected = [b"<", &fixture.content[..3], b"|", &fixture.content[990..], b">"].concat();
+        for mut body in fixture.bodies(pieces).await {
+            assert_eq!(collect(&mut body).await.unwrap(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_small_body_is_read_whole_and_its_file_closed() {
+        let fixture = Fixture::new(1000);
+        let [body, _] = fixture.bodies(|| vec![range(0, 1000)]).await;
+        assert!(matches!(body.0, State::Whole(bytes) if bytes == fixture.content));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_shrinks_is_an_error_and_never_an_early_end() {
+        let fixture = Fixture::new(CHUNK * 3);
+        for mut body in fixture.bodies(|| vec![range(0, CHUNK as u64 * 3)]).await {
+            body.next().await.unwrap().unwrap();
+            let file = File::options()
+                .write(true)
+                .open(fixture.dir.path().join("file"))
+                .unwrap();
+            file.set_len(CHUNK as u64 + 1).unwrap();
+            assert_eq!(
+                collect(&mut body).await.unwrap_err().kind(),
+                io::ErrorKind::UnexpectedEof
+            );
+            assert_eq!(body.next().await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+            std::fs::write(fixture.dir.path().join("file"), &fixture.content).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_grows_is_sent_as_announced() {
+        let fixture = Fixture::new(CHUNK * 2);
+        for mut body in fixture.bodies(|| vec![range(0, CHUNK as u64 * 2)]).await {
+            let mut file = File::options()
+                .append(true)
+                .open(fixture.dir.path().join("file"))
+                .unwrap();
+            file.write_all(b"more").unwrap();
+            assert!(collect(&mut body).await.unwrap() == fixture.content);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_released_chunk_lends_its_memory_and_a_held_one_keeps_it() {
+        let fixture = Fixture::new(CHUNK * 4);
+        for mut body in fixture.bodies(|| vec![range(0, CHUNK as u64 * 4)]).await {
+            let first = body.next().await.unwrap().unwrap();
+            let place = first.as_ptr();
+            drop(first);
+            let second = body.next().await.unwrap().unwrap();
+            assert_eq!(second.as_ptr(), place);
+            let third = body.next().await.unwrap().unwrap();
+            assert_ne!(third.as_ptr(), place);
+            assert!(second == fixture.content[CHUNK..CHUNK * 2]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_hangs_is_an_error() {
+        let fixture = Fixture::new(CHUNK * 2);
+        let [_, mut body] = fixture.bodies(|| vec![range(0, CHUNK as u64 * 2)]).await;
+        let State::Streaming(streaming) = &body.0 else {
+            panic!("two chunks are a stream")
+        };
+        let _taken = streaming.reader.root.places().take_all();
+        assert_eq!(body.next().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn all_downloads_together_keep_to_the_budget() {
+        assert_eq!(chunk_size(1), CHUNK);
+        assert_eq!(chunk_size(BUDGET / CHUNK), CHUNK);
+        assert_eq!(chunk_size(1024), 64 << 10);
+        assert_eq!(chunk_size(usize::MAX), SMALLEST_CHUNK);
+        for downloads in 1..=BUDGET / SMALLEST_CHUNK {
+            assert!(downloads * chunk_size(downloads) <= BUDGET);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What an error of pingora's means for the client: whose fault, which status.
+
+use pingora::prelude::{Error, ErrorSource, ErrorType};
+
+use crate::rejection::{Reason, Rejection};
+
+/// `None`: the client is gone, and there is nobody to answer.
+pub fn rejection(error: &Error) -> Option<Rejection> {
+    let reason = match (error.esource(), error.etype()) {
+        (ErrorSource::Downstream, ErrorType::ReadTimedout) => Reason::RequestTimeout,
+        (
+            ErrorSource::Downstream,
+            ErrorType::ReadError | ErrorType::WriteError | ErrorType::WriteTimedout | ErrorType::ConnectionClosed,
+        ) => return None,
+        (ErrorSource::Downstream, ErrorType::H2Error) => return None,
+        (ErrorSource::Downstream, _) => Reason::BadRequest,
+        (
+            _,
+            ErrorType::ConnectTimedout
+            | ErrorType::TLSHandshakeTimedout
+            | ErrorType::ReadTimedout
+            | ErrorType::WriteTimedout,
+        ) => Reason::UpstreamTimeout,
+        (
+            _,
+            ErrorType::ConnectRefused
+            | ErrorType::ConnectError
+            | ErrorType::ConnectNoRoute
+            | ErrorType::ConnectProxyFailure
+            | ErrorType::SocketError
+            | ErrorType::TLSHandshakeFailure
+            | ErrorType::InvalidCert
+            | ErrorType::HandshakeError,
+        ) => Reason::UpstreamUnavailable,
+        (ErrorSource::Upstream, _) => Reason::UpstreamFailed,
+        (ErrorSource::Internal | ErrorSource::Unset, _) => Reason::Internal,
+    };
+    Some(Rejection::because(reason, describe(error)))
+}
+
+/// An error for the log. pingora's own text would quote what did not parse: headers, with tokens and cookies in them.
+pub fn describe(error: &Error) -> String {
+    format!("{} side: {}", error.esource().as_str(), error.etype().as_str())
+}

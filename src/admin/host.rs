@@ -1,0 +1,80 @@
+//! Who the admin listener takes itself for: an address, or `localhost`.
+//!
+//! A page on `evil.example` may let that name point to 127.0.0.1 and read what is served there as its own (DNS
+//! rebinding). Its browser then still names `evil.example` in `Host`; nobody can own an address or `localhost`.
+
+use std::net::IpAddr;
+
+use http::Request;
+use http::header::HOST;
+use http::uri::Authority;
+
+/// Is the request meant for us? It must name one host, and the one of an absolute request target counts too.
+pub(super) fn is_own<B>(request: &Request<B>) -> bool {
+    let mut named = request.headers().get_all(HOST).iter();
+    let (Some(host), None) = (named.next(), named.next()) else {
+        return false;
+    };
+    let host = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
+    host.as_ref().is_some_and(is_own_name) && request.uri().authority().is_none_or(is_own_name)
+}
+
+fn is_own_name(authority: &Authority) -> bool {
+    // `user@host` is no host; and what precedes the `@` is a place to hide in.
+    if authority.as_str().contains('@') {
+        return false;
+    }
+    let host = authority.host();
+    let address = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    address.parse::<IpAddr>().is_ok() || host.eq_ignore_ascii_case("localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(hosts: &[&str], target: &str) -> bool {
+        let mut request = Request::builder().uri(target);
+        for host in hosts {
+            request = request.header(HOST, *host);
+        }
+        is_own(&request.body(()).unwrap())
+    }
+
+    #[test]
+    fn addresses_and_localhost_are_own() {
+        for host in [
+            "127.0.0.1",
+            "127.0.0.1:9090",
+            "10.1.2.3:9090",
+            "[::1]:9090",
+            "[::1]",
+            "localhost",
+            "LocalHost:9",
+        ] {
+            assert!(own(&[host], "/metrics"), "{host}");
+        }
+        assert!(own(&["127.0.0.1:9090"], "http://127.0.0.1:9090/metrics"));
+    }
+
+    #[test]
+    fn no_name_that_somebody_can_own_is() {
+        for host in [
+            "evil.example",
+            "evil.example:9090",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "127.0.0.1@evil.example",
+            "evil.example@127.0.0.1",
+            "",
+        ] {
+            assert!(!own(&[host], "/metrics"), "{host}");
+        }
+        assert!(!own(&[], "/metrics"));
+        assert!(!own(&["localhost", "evil.example"], "/metrics"));
+        assert!(!own(&["localhost"], "http://evil.example/metrics"));
+    }
+}

@@ -1,0 +1,183 @@
+//! Where a request carries its tokens: finds the candidates, and takes them off a query that goes upstream.
+//!
+//! Nothing here looks into a token; which candidate counts is decided by the verification.
+
+use std::borrow::Cow;
+
+use http::HeaderMap;
+use percent_encoding::percent_decode_str;
+
+use crate::config::TokenSource;
+
+/// More candidates than this are not looked at: a request has one token, rarely two.
+const MAX_CANDIDATES: usize = 4;
+
+/// The candidates of a request in the order of the configured sources, without duplicates.
+#[derive(Default)]
+pub struct Carried<'a> {
+    /// Filled from the front.
+    tokens: [Option<Cow<'a, str>>; MAX_CANDIDATES],
+}
+
+impl<'a> Carried<'a> {
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.tokens.iter().map_while(Option::as_deref)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    fn add(&mut self, token: Cow<'a, str>) {
+        if token.is_empty() || self.iter().any(|known| known == token) {
+            return;
+        }
+        if let Some(free) = self.tokens.iter_mut().find(|place| place.is_none()) {
+            *free = Some(token);
+        }
+    }
+}
+
+/// Collects the tokens that stand in the sources, at most four. An empty token counts as none. Allocates only for a
+/// query value that is percent-encoded.
+pub fn find<'a>(sources: &[TokenSource], headers: &'a HeaderMap, query: Option<&'a str>) -> Carried<'a> {
+    let mut carried = Carried::default();
+    for source in sources {
+        match source {
+            TokenSource::Header { name, scheme } => headers
+                .get_all(name)
+                .iter()
+                .filter_map(|value| after_scheme(std::str::from_utf8(value.as_bytes()).ok()?, scheme))
+                .for_each(|token| carried.add(Cow::Borrowed(token))),
+            TokenSource::Query { parameter } => query
+                .unwrap_or_default()
+                .split('&')
+                .filter_map(|pair| Some(pair).filter(|pair| is_named(pair, parameter))?.split_once('='))
+                .for_each(|(_, value)| {
+                    // What does not decode stays as it is: a broken token shall be called broken, not missing.
+                    carried.add(percent_decode_str(value).decode_utf8().unwrap_or(Cow::Borrowed(value)));
+                }),
+        }
+    }
+    carried
+}
+
+/// The query without the parameters that are token sources, spelled in whatever encoding (`jwt`, `%6awt`); all other
+/// bytes stay as they are. `None` when nothing is left, so that the `?` goes too.
+pub fn strip_query<'a>(sources: &[TokenSource], query: &'a str) -> Option<Cow<'a, str>> {
+    let is_token = |pair: &&str| {
+        sources.iter().any(|source| match source {
+            TokenSource::Query { parameter } => is_named(pair, parameter),
+            TokenSource::Header { .. } => false,
+        })
+    };
+    if !query.split('&').any(|pair| is_token(&pair)) {
+        return Some(Cow::Borrowed(query));
+    }
+    let kept: Vec<&str> = query.split('&').filter(|pair| !is_token(pair)).collect();
+    let kept = kept.join("&");
+    (!kept.is_empty()).then_some(Cow::Owned(kept))
+}
+
+/// `name` or `name=value`, with the name compared after decoding.
+fn is_named(pair: &str, parameter: &str) -> bool {
+    let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+    percent_decode_str(name).eq(parameter.bytes())
+}
+
+/// `<scheme> <token>`: the scheme in any case, then one or more spaces (RFC 9110 section 11.4). Without a configured
+/// scheme the whole value is the token.
+fn after_scheme<'a>(value: &'a str, scheme: &str) -> Option<&'a str> {
+    if scheme.is_empty() {
+        return Some(value.trim_matches(' '));
+    }
+    let (found, token) = value.trim_matches(' ').split_once(' ')?;
+    found
+        .eq_ignore_ascii_case(scheme)
+        .then(|| token.trim_start_matches(' '))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use http::header::AUTHORIZATION;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sources() -> Vec<TokenSource> {
+        vec![
+            TokenSource::Header {
+                name: AUTHORIZATION,
+                scheme: "Bearer".to_owned(),
+            },
+            TokenSource::Query {
+                parameter: "jwt".to_owned(),
+            },
+        ]
+    }
+
+    fn found(authorization: &[&str], query: Option<&str>) -> Vec<String> {
+        let mut headers = HeaderMap::new();
+        for value in authorization {
+            headers.append(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+        }
+        find(&sources(), &headers, query).iter().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn candidates_come_in_the_order_of_the_sources() {
+        assert_eq!(found(&["Bearer a.b.c"], Some("x=1&jwt=d.e.f")), ["a.b.c", "d.e.f"]);
+        assert_eq!(found(&["bEARER   a"], None), ["a"]);
+        assert_eq!(found(&["Basic dTpw"], Some("jwt=q")), ["q"]);
+        assert_eq!(found(&["Bearer a"], Some("jwt=a&jwt=b")), ["a", "b"]);
+        assert_eq!(found(&["Basic x", "Bearer a"], None), ["a"]);
+        assert_eq!(found(&[], Some("%6Awt=a%2Eb%2ec")), ["a.b.c"]);
+        assert_eq!(found(&[], Some("jwt=a=b")), ["a=b"]);
+    }
+
+    #[test]
+    fn an_empty_or_foreign_value_is_not_there() {
+        for authorization in ["", "Bearer", "Bearer ", "Bearera.b.c", "Token a"] {
+            assert!(found(&[authorization], Some("jwt=&jwt&JWT=a&xjwt=b&jwtx=c")).is_empty());
+        }
+        assert!(found(&[], None).is_empty());
+    }
+
+    #[test]
+    fn a_broken_encoding_is_still_a_candidate() {
+        assert_eq!(found(&[], Some("jwt=%zz")), ["%zz"]);
+        assert_eq!(found(&[], Some("jwt=%ff")), ["%ff"]);
+    }
+
+    #[test]
+    fn at_most_four() {
+        assert_eq!(
+            found(&["Bearer a"], Some("jwt=b&jwt=c&jwt=d&jwt=e")),
+            ["a", "b", "c", "d"]
+        );
+    }
+
+    #[test]
+    fn stripping_leaves_all_other_bytes() {
+        let strip = |query| strip_query(&sources(), query).map(Cow::into_owned);
+        assert_eq!(strip("a=%20+&b").as_deref(), Some("a=%20+&b"));
+        assert_eq!(strip("a=1&jwt=x&b=%2f&&c").as_deref(), Some("a=1&b=%2f&&c"));
+        assert_eq!(strip("%6awt=x&a=jwt").as_deref(), Some("a=jwt"));
+        assert_eq!(strip("%6A%77%74=x&jwt&a").as_deref(), Some("a"));
+        assert_eq!(strip("jwt=x"), None);
+        assert_eq!(strip("jwt=x&jwt=y"), None);
+        assert_eq!(strip("").as_deref(), Some(""));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_stripped_carries_no_token(query in "([%&=jwt6aAJ47]|%6a|%77|jwt=){0,40}") {
+            let stripped = strip_query(&sources(), &query);
+            let left = stripped.as_deref().unwrap_or_default();
+            prop_assert!(find(&sources(), &HeaderMap::new(), Some(left)).is_empty());
+            let parsed = form_urlencoded::parse(left.as_bytes()).any(|(name, _)| name == "jwt");
+            prop_assert!(!parsed);
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! What a token says about its bearer: reads the claims of the schema that Opencast's issuers share (facts 1.1), then
+//! cuts them down to what their issuers may say.
+//!
+//! Reading decides about shapes only; whether the token is genuine and in time is decided elsewhere.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value};
+
+use super::header::malformed;
+use super::json;
+use crate::config::Issuer;
+use crate::config::pattern::Params;
+use crate::identity::{Grant, GrantKind, Identity};
+use crate::rejection::Rejection;
+
+/// A token with more roles, or more grants, than this is refused: rules would have to walk them on every request.
+const MAX_ROLES: usize = 256;
+const MAX_GRANTS: usize = 256;
+
+/// The last second of the year 9999. A later time is as good as this one and would not fit everywhere.
+const LAST_SECOND: f64 = 253_402_300_799.0;
+
+/// The claims as the token has them.
+#[derive(Debug)]
+pub(super) struct Claims {
+    pub(super) expires: SystemTime,
+    pub(super) not_before: Option<SystemTime>,
+    subject: Option<String>,
+    roles: Vec<String>,
+    grants: Vec<Grant>,
+}
+
+impl Claims {
+    /// Reads the claims of a token. `roles_claims` names those that hold roles; all of them count.
+    ///
+    /// Errors: `malformed_token` when `exp` is missing or a known claim has another shape than its own.
+    pub(super) fn parse(text: &[u8], roles_claims: &[String]) -> Result<Self, Rejection> {
+        let members = json::parse_object(text).map_err(|error| malformed(format!("claims: {error}")))?;
+        let subject = match members.get("sub") {
+            None => None,
+            Some(Value::String(subject)) => Some(subject.clone()).filter(|subject| !subject.is_empty()),
+            Some(_) => return Err(malformed("sub is no string")),
+        };
+        Ok(Self {
+            expires: time(&members, "exp")?.ok_or_else(|| malformed("no exp"))?,
+            not_before: time(&members, "nbf")?,
+            subject,
+            roles: roles(&members, roles_claims)?,
+            grants: grants(&members)?,
+        })
+    }
+
+    /// The person behind the claims, as far as all of these issuers may say it. `issuers` are indices into `all`;
+    /// several of them (one key, published by each) allow only what each of them allows.
+    pub(super) fn capped(self, issuers: &[usize], all: &[Issuer]) -> Identity {
+        let issuing: Vec<&Issuer> = issuers.iter().filter_map(|&index| all.get(index)).collect();
+        let may_act = |action: &str| {
+            let listed = |issuer: &&Issuer| issuer.allow_actions.iter().any(|allowed| allowed == action);
+            !issuing.is_empty() && issuing.iter().all(listed)
+        };
+        let may_hold = |role: &str| {
+            let matched = |issuer: &&Issuer| {
+                issuer
+                    .allow_roles
+                    .iter()
+                    .any(|pattern| pattern.matches(role, &NoParams))
+            };
+            !issuing.is_empty() && issuing.iter().all(matched)
+        };
+        let mut grants = self.grants;
+        let mut roles = Vec::with_capacity(self.roles.len());
+        for role in self.roles {
+            let magic = magic_grant(&role);
+            if may_hold(&role) && magic.as_ref().is_none_or(|grant| may_act(&grant.action)) {
+                roles.push(role);
+            }
+            grants.extend(magic);
+        }
+        grants.retain(|grant| may_act(&grant.action));
+        Identity {
+            issuers: issuers.to_vec(),
+            source: issuing
+                .first()
+                .map_or_else(|| Arc::from(""), |issuer| Arc::clone(&issuer.name)),
+            subject: self.subject,
+            roles,
+            grants,
+            expires: self.expires,
+        }
+    }
+}
+
+/// `allow_roles` are patterns without parameters: there is no path yet.
+struct NoParams;
+
+impl Params for NoParams {
+    fn get(&self, _name: &str) -> Option<&str> {
+        None
+    }
+}
+
+/// A NumericDate (RFC 7519 section 2): seconds since 1970, with or without a fraction, not before 1970.
+fn time(members: &Map<String, Value>, name: &str) -> Result<Option<SystemTime>, Rejection> {
+    let Some(value) = members.get(name) else {
+        return Ok(None);
+    };
+    let seconds = value
+        .as_f64()
+        .filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
+        .ok_or_else(|| malformed(format!("{name} is no time")))?;
+    let since_epoch = Duration::try_from_secs_f64(seconds.min(LAST_SECOND));
+    let time = since_epoch.ok().and_then(|since| UNIX_EPOCH.checked_add(since));
+    time.map(Some).ok_or_else(|| malformed(format!("{name} is no time")))
+}
+
+fn roles(members: &Map<String, Value>, names: &[String]) -> Result<Vec<String>, Rejection> {
+    let mut roles = Vec::new();
+    let mut known = HashSet::new();
+    for (name, value) in names.iter().filter_map(|name| Some((name, members.get(name)?))) {
+        for role in strings(value).ok_or_else(|| malformed(format!("{name} holds no strings")))? {
+            if !role.is_empty() && known.insert(role) {
+                roles.push(role.to_owned());
+            }
+        }
+    }
+    if roles.len() > MAX_ROLES {
+        return Err(malformed("too many roles"));
+    }
+    Ok(roles)
+}
+
+/// The `oc` claim: `{"e:<id>": ["read", …]}`. Members of unknown types are not ours to judge (facts 5.1).
+fn grants(members: &Map<String, Value>) -> Result<Vec<Grant>, Rejection> {
+    let items = match members.get("oc") {
+        None => return Ok(Vec::new()),
+        Some(Value::Object(items)) => items,
+        Some(_) => return Err(malformed("oc is no object")),
+    };
+    let mut grants = Vec::new();
+    for (item, actions) in items {
+        let Some((kind, id)) = item.split_once(':').filter(|(_, id)| !id.is_empty()) else {
+            continue;
+        };
+        let kind = match kind {
+            "e" => GrantKind::Event,
+            "s" => GrantKind::Series,
+            "p" => GrantKind::Playlist,
+            _ => continue,
+        };
+        for action in strings(actions).ok_or_else(|| malformed("oc holds something else than actions"))? {
+            grants.push(Grant {
+                kind,
+                id: id.to_owned(),
+                action: action.to_owned(),
+            });
+        }
+    }
+    if grants.len() > MAX_GRANTS {
+        return Err(malformed("too many grants"));
+    }
+    Ok(grants)
+}
+
+/// An array of strings, or one string, which stands for an array of itself (facts 1.7). `None` for anything else.
+fn strings(value: &Value) -> Option<Vec<&str>> {
+    match value {
+        Value::String(one) => Some(vec![one]),
+        Value::Array(many) => many.iter().map(Value::as_str).collect(),
+        _ => None,
+    }
+}
+
+/// `ROLE_EPISODE_<id>_<ACTION>` (facts 1.3): Opencast reads such a role as a grant, so an issuer that hands it out means
+/// one. The action is the last word; the id may hold underscores.
+fn magic_grant(role: &str) -> Option<Grant> {
+    let (id, action) = role.strip_prefix("ROLE_EPISODE_")?.rsplit_once('_')?;
+    let genuine = !id.is_empty() && !action.is_empty() && !action.contains(|c: char| c.is_ascii_lowercase());
+    genuine.then(|| Grant {
+        kind: GrantKind::Event,
+        id: id.to_owned(),
+        action: action.to_ascii_lowercase(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::issuer;
+    use super::*;
+    use crate::rejection::Reason;
+
+    fn read(text: &str) -> Result<Claims, Reason> {
+        let names = ["roles".to_owned(), "oc-roles".to_owned()];
+        Claims::parse(text.as_bytes(), &names).map_err(|rejection| rejection.reason)
+    }
+
+    fn grant(kind: GrantKind, id: &str, action: &str) -> Grant {
+        Grant {
+            kind,
+            id: id.to_owned(),
+            action: action.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_whole_schema() {
+        let claims = read(
+            r#"{"exp":100,"nbf":1.5,"sub":"anna","roles":["4_Learner","ROLE_STUDIO"],"oc-roles":"4_Learner",
+                "oc":{"e:a:b":["read","write"],"s:x":"read","p:y":["annotate"],"zzz":7,"x:y":{},"e:":["read"]},
+                "iss":"other","aud":["x"],"jti":null}"#,
+        )
+        .unwrap();
+        assert_eq!(claims.expires, UNIX_EPOCH + Duration::from_secs(100));
+        assert_eq!(claims.not_before, Some(UNIX_EPOCH + Duration::from_millis(1500)));
+        assert_eq!(claims.subject.as_deref(), Some("anna"));
+        assert_eq!(claims.roles, ["4_Learner", "ROLE_STUDIO"]);
+        let expected = [
+            grant(GrantKind::Event, "a:b", "read"),
+            grant(GrantKind::Event, "a:b", "write"),
+            grant(GrantKind::Playlist, "y", "annotate"),
+            grant(GrantKind::Series, "x", "read"),
+        ];
+        assert_eq!(claims.grants, expected);
+    }
+
+    #[test]
+    fn times_are_numbers() {
+        let expires = |exp: &str| read(&format!(r#"{{"exp":{exp}}}"#)).map(|claims| claims.expires);
+        assert_eq!(expires("4e9"), Ok(UNIX_EPOCH + Duration::from_secs(4_000_000_000)));
+        assert_eq!(expires("0.25"), Ok(UNIX_EPOCH + Duration::from_millis(250)));
+        assert_eq!(expires("1e300"), expires("18446744073709551615"));
+        assert_eq!(expires("-0.0"), Ok(UNIX_EPOCH));
+        for odd in [r#""100""#, "-1", "null", "[100]", "{}", "true", "1e999", "NaN"] {
+            assert_eq!(expires(odd), Err(Reason::MalformedToken), "{odd}");
+        }
+        assert_eq!(read("{}").err(), Some(Reason::MalformedToken));
+        assert_eq!(read(r#"{"exp":1,"nbf":"0"}"#).err(), Some(Reason::MalformedToken));
+    }
+
+    #[test]
+    fn other_shapes_are_malformed() {
+        let many = |n: usize| (0..n).map(|i| format!("\"r{i}\"")).collect::<Vec<_>>().join(",");
+        for member in [
+            r#""sub":1"#,
+            r#""sub":null"#,
+            r#""roles":{}"#,
+            r#""roles":[1]"#,
+            r#""oc-roles":null"#,
+            r#""oc":[]"#,
+            r#""oc":"e:a""#,
+            r#""oc":null"#,
+            r#""oc":{"e:a":1}"#,
+            r#""oc":{"e:a":["read",1]}"#,
+            r#""oc":{"e:a":"read","e:a":"write"}"#,
+            r#""exp":2"#,
+            &format!(r#""roles":[{}]"#, many(257)),
+            &format!(r#""oc":{{"e:a":[{}]}}"#, many(257)),
+        ] {
+            let text = format!(r#"{{"exp":1,{member}}}"#);
+            assert_eq!(read(&text).err(), Some(Reason::MalformedToken), "{member}");
+        }
+        assert!(read(&format!(r#"{{"exp":1,"roles":[{}]}}"#, many(256))).is_ok());
+    }
+
+    #[test]
+    fn issuers_cap_roles_and_actions() {
+        let all = [
+            issuer(
+                "moodle",
+                &["*_Learner", "ROLE_STUDIO", "ROLE_EPISODE_*"],
+                &["read", "annotate"],
+            ),
+            issuer("tobira", &["*"], &["read", "write"]),
+        ];
+        let text = r#"{"exp":1,"roles":["4_Learner","ROLE_ADMIN","ROLE_EPISODE_a_b_READ","ROLE_EPISODE_a_WRITE",
+            "ROLE_EPISODE_x_Read","*"],"oc":{"e:e":["read","READ","write"],"s:s":"annotate"}}"#;
+        let capped = |issuers: &[usize]| read(text).unwrap().capped(issuers, &all);
+
+        let moodle = capped(&[0]);
+        assert_eq!(&*moodle.source, "moodle");
+        assert_eq!(
+            moodle.roles,
+            ["4_Learner", "ROLE_EPISODE_a_b_READ", "ROLE_EPISODE_x_Read"]
+        );
+        let event = |id, action| grant(GrantKind::Event, id, action);
+        let annotate = grant(GrantKind::Series, "s", "annotate");
+        assert_eq!(moodle.grants, [event("e", "read"), annotate, event("a_b", "read")]);
+
+        // The same key in both sets: the narrower caps of each.
+        let both = capped(&[0, 1]);
+        assert_eq!(both.issuers, [0, 1]);
+        assert_eq!(both.roles, moodle.roles);
+        assert_eq!(both.grants, [event("e", "read"), event("a_b", "read")]);
+
+        let tobira = capped(&[1]);
+        assert!(tobira.roles.contains(&"ROLE_ADMIN".to_owned()) && tobira.roles.contains(&"*".to_owned()));
+        assert!(tobira.grants.contains(&event("a", "write")));
+    }
+
+    #[test]
+    fn no_issuer_no_right() {
+        let identity = read(r#"{"exp":1,"roles":"a","oc":{"e:a":"read"}}"#)
+            .unwrap()
+            .capped(&[], &[]);
+        assert!(identity.roles.is_empty() && identity.grants.is_empty());
+    }
+
+    #[test]
+    fn magic_roles() {
+        assert_eq!(
+            magic_grant("ROLE_EPISODE_a-b_c_ANNOTATE-ADMIN"),
+            Some(grant(GrantKind::Event, "a-b_c", "annotate-admin"))
+        );
+        for role in [
+            "ROLE_EPISODE_a",
+            "ROLE_EPISODE__READ",
+            "ROLE_EPISODE_a_",
+            "role_EPISODE_a_READ",
+            "ROLE_EPISODE_a_read",
+        ] {
+            assert_eq!(magic_grant(role), None, "{role}");
+        }
+    }
+}

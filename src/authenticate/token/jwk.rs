@@ -1,0 +1,381 @@
+//! Public keys as issuers publish them (RFC 7517, 7518 section 6, RFC 8037): which of them may verify a token.
+//!
+//! Everything about a key is checked here, once, when it is loaded: what becomes a [`Key`] is a point on its curve or a
+//! modulus of fit size, meant for signatures. Which key a token is tried with is decided in `keyring`.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::DecodingKey;
+use serde_json::{Map, Value};
+
+use super::header::by_name;
+use super::json;
+use crate::config::Algorithm;
+
+/// Keys of one set that are looked at; the rest is left out and said so.
+const MAX_KEYS: usize = 64;
+/// Bytes of one key set.
+pub(super) const MAX_SET: usize = 256 * 1024;
+
+/// A public key that may verify tokens.
+#[derive(Clone)]
+pub(super) struct Key {
+    pub(super) kid: Option<String>,
+    /// RFC 7638, SHA-256: tells equal keys under different names.
+    pub(super) thumbprint: [u8; 32],
+    /// One; or two for an RSA key that does not say which.
+    algorithms: &'static [Algorithm],
+    pub(super) verifying: DecodingKey,
+}
+
+/// Equal in everything a token can notice.
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.kid, self.thumbprint, self.algorithms) == (&other.kid, other.thumbprint, other.algorithms)
+    }
+}
+
+impl Key {
+    pub(super) fn fits(&self, algorithm: Algorithm) -> bool {
+        self.algorithms.contains(&algorithm)
+    }
+
+    /// For people: `ES256 kid "a"`.
+    pub(super) fn describe(&self) -> String {
+        let names: Vec<String> = self
+            .algorithms
+            .iter()
+            .map(|algorithm| format!("{algorithm:?}").to_uppercase())
+            .collect();
+        let kid = self
+            .kid
+            .as_ref()
+            .map_or("without kid".to_owned(), |kid| format!("kid {kid:?}"));
+        format!("{} {kid}", names.join("/"))
+    }
+}
+
+/// The keys of one issuer.
+#[derive(Clone, Default)]
+pub(super) struct KeySet {
+    /// Never empty when it comes from [`KeySet::parse`].
+    pub(super) keys: Vec<Key>,
+    /// Why other keys of the set are not used, one line each.
+    pub(super) refused: Vec<String>,
+}
+
+/// Why a document gives no keys.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum KeySetError {
+    #[error("it is larger than {MAX_SET} bytes")]
+    TooLarge,
+    #[error("it is no key set: {0}")]
+    Malformed(String),
+    #[error("it holds no key that can verify tokens{}", list(.0))]
+    NoUsableKey(Vec<String>),
+}
+
+fn list(refused: &[String]) -> String {
+    if refused.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", refused.join("; "))
+    }
+}
+
+impl KeySet {
+    /// Reads a JWK set (RFC 7517 section 5). One odd key does not spoil the others; a set without a usable one is an
+    /// error.
+    pub(super) fn parse(text: &[u8]) -> Result<Self, KeySetError> {
+        if text.len() > MAX_SET {
+            return Err(KeySetError::TooLarge);
+        }
+        let members = json::parse_object(text).map_err(|error| KeySetError::Malformed(error.to_string()))?;
+        let Some(Value::Array(entries)) = members.get("keys") else {
+            return Err(KeySetError::Malformed("no array \"keys\" in it".to_owned()));
+        };
+        let mut set = Self::default();
+        for (place, entry) in entries.iter().take(MAX_KEYS).enumerate() {
+            let read = entry.as_object().ok_or("no object").and_then(key);
+            match read {
+                Ok(key) => set.keys.push(key),
+                Err(why) => {
+                    let kid = entry.get("kid").and_then(Value::as_str);
+                    let name = kid.map_or(String::new(), |kid| format!(", kid {kid:?}"));
+                    set.refused.push(format!("key {}{name}: {why}", place + 1));
+                }
+            }
+        }
+        if entries.len() > MAX_KEYS {
+            set.refused
+                .push(format!("all after the first {MAX_KEYS} keys are left out"));
+        }
+        if set.keys.is_empty() {
+            return Err(KeySetError::NoUsableKey(set.refused));
+        }
+        Ok(set)
+    }
+}
+
+type Members = Map<String, Value>;
+
+fn key(jwk: &Members) -> Result<Key, &'static str> {
+    let kty = text(jwk, "kty")?.ok_or("no kty")?;
+    if kty == "oct" {
+        return Err("a shared secret (oct) verifies nothing here");
+    }
+    // Whoever can read the set could sign tokens with it: they would prove nothing.
+    if ["d", "p", "q", "dp", "dq", "qi", "oth"]
+        .iter()
+        .any(|part| jwk.contains_key(*part))
+    {
+        return Err("this is a private key: publish the public part of a new one");
+    }
+    if text(jwk, "use")?.is_some_and(|purpose| purpose != "sig") {
+        return Err("not for signatures (use)");
+    }
+    match jwk.get("key_ops") {
+        None => {}
+        Some(Value::Array(operations)) if operations.iter().any(|operation| operation == "verify") => {}
+        Some(_) => return Err("not for verifying (key_ops)"),
+    }
+    let (algorithms, thumbprint, verifying) = match kty {
+        "EC" => elliptic(jwk)?,
+        "OKP" => edwards(jwk)?,
+        "RSA" => rsa(jwk)?,
+        _ => return Err("an unknown kind of key (kty)"),
+    };
+    Ok(Key {
+        kid: text(jwk, "kid")?.map(str::to_owned),
+        thumbprint,
+        algorithms: narrowed(algorithms, text(jwk, "alg")?)?,
+        verifying,
+    })
+}
+
+type Material = (&'static [Algorithm], [u8; 32], DecodingKey);
+
+fn elliptic(jwk: &Members) -> Result<Material, &'static str> {
+    let (x, y) = (needed(jwk, "x")?, needed(jwk, "y")?);
+    let crv = needed(jwk, "crv")?;
+    let size = match crv {
+        "P-256" => 32,
+        "P-384" => 48,
+        _ => return Err("an unknown curve (crv)"),
+    };
+    let mut point = vec![4]; // uncompressed (SEC 1 section 2.3.3)
+    for coordinate in [x, y] {
+        let bytes = decoded(coordinate)?;
+        if bytes.len() != size {
+            return Err("a coordinate of the wrong length");
+        }
+        point.extend(bytes);
+    }
+    let (algorithms, on_curve): (&'static [Algorithm], _) = if size == 32 {
+        (&[Algorithm::Es256], p256::PublicKey::from_sec1_bytes(&point).is_ok())
+    } else {
+        (
+            &[Algorithm::Es384],
+            ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, &point).is_ok(),
+        )
+    };
+    if !on_curve {
+        return Err("no point on its curve");
+    }
+    let print = thumbprint(&format!(r#"{{"crv":"{crv}","kty":"EC","x":"{x}","y":"{y}"}}"#));
+    Ok((algorithms, print, DecodingKey::from_ec_der(&point)))
+}
+
+fn edwards(jwk: &Members) -> Result<Material, &'static str> {
+    if needed(jwk, "crv")? != "Ed25519" {
+        return Err("an unknown curve (crv)");
+    }
+    let x = needed(jwk, "x")?;
+    let point = decoded(x)?;
+    if ParsedPublicKey::new(&ED25519, &point).is_err() {
+        return Err("no point on its curve");
+    }
+    let print = thumbprint(&format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#));
+    Ok((&[Algorithm::EdDsa], print, DecodingKey::from_ed_der(&point)))
+}
+
+fn rsa(jwk: &Members) -> Result<Material, &'static str> {
+    let (n, e) = (needed(jwk, "n")?, needed(jwk, "e")?);
+    let (modulus, exponent) = (decoded(n)?, decoded(e)?);
+    // RFC 7518 section 2: no leading zero octets, so the first byte says how long the number is.
+    let bits = match modulus.first() {
+        None | Some(0) => return Err("a modulus with leading zeros"),
+        Some(first) => modulus.len() * 8 - first.leading_zeros() as usize,
+    };
+    if !(2048..=8192).contains(&bits) {
+        return Err("a modulus outside 2048 to 8192 bits");
+    }
+    let odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
+    let exponent_fits =
+        odd(&exponent) && (1..=4).contains(&exponent.len()) && !matches!(exponent.as_slice(), [0, ..] | [1]);
+    if !odd(&modulus) || !exponent_fits {
+        return Err("a modulus or exponent that no RSA key has");
+    }
+    let print = thumbprint(&format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#));
+    let verifying = DecodingKey::from_rsa_raw_components(&modulus, &exponent);
+    Ok((&[Algorithm::Rs256, Algorithm::Ps256], print, verifying))
+}
+
+/// The algorithms left when the key names one (RFC 7517 section 4.4).
+fn narrowed(fitting: &'static [Algorithm], alg: Option<&str>) -> Result<&'static [Algorithm], &'static str> {
+    let Some(alg) = alg else { return Ok(fitting) };
+    let named = by_name(alg).and_then(|named| fitting.iter().position(|fits| *fits == named));
+    let place = named.ok_or("its alg is unknown here or does not fit the key")?;
+    fitting.get(place..=place).ok_or("its alg is unknown here")
+}
+
+fn text<'a>(jwk: &'a Members, name: &str) -> Result<Option<&'a str>, &'static str> {
+    match jwk.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err("a member that must be a string is none"),
+    }
+}
+
+fn needed<'a>(jwk: &'a Members, name: &str) -> Result<&'a str, &'static str> {
+    text(jwk, name)?.ok_or("a part of the key is missing")
+}
+
+fn decoded(text: &str) -> Result<Vec<u8>, &'static str> {
+    URL_SAFE_NO_PAD
+        .decode(text)
+        .map_err(|_| "a part of the key is no base64url")
+}
+
+/// RFC 7638 section 3. The members are strict base64url by now: equal keys have equal text, and nothing needs escaping.
+fn thumbprint(canonical: &str) -> [u8; 32] {
+    let mut print = [0; 32];
+    print.copy_from_slice(digest(&SHA256, canonical.as_bytes()).as_ref());
+    print
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{p256_jwk, rsa_jwk};
+    use super::*;
+
+    /// RFC 8037 appendix A.2 and A.3.
+    const ED25519_X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+
+    fn refusal(jwk: &Value) -> &'static str {
+        key(jwk.as_object().unwrap()).err().unwrap_or("none")
+    }
+
+    fn with(mut jwk: Value, name: &str, value: Value) -> Value {
+        jwk[name] = value;
+        jwk
+    }
+
+    #[test]
+    fn thumbprints_are_those_of_the_rfcs() {
+        let ed = key(json!({"kty":"OKP","crv":"Ed25519","x":ED25519_X}).as_object().unwrap())
+            .ok()
+            .unwrap();
+        assert_eq!(
+            URL_SAFE_NO_PAD.encode(ed.thumbprint),
+            "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+        );
+        assert!(ed.fits(Algorithm::EdDsa) && !ed.fits(Algorithm::Es256));
+        let rsa = key(rsa_jwk().as_object().unwrap()).ok().unwrap();
+        assert_eq!(
+            URL_SAFE_NO_PAD.encode(rsa.thumbprint),
+            "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+        );
+    }
+
+    #[test]
+    fn what_a_key_says_of_itself_must_fit() {
+        let good = p256_jwk();
+        for member in [
+            json!({"use":"sig"}),
+            json!({"key_ops":["verify"]}),
+            json!({"alg":"ES256"}),
+            json!({"x5c":["?"]}),
+        ] {
+            let (name, value) = member.as_object().unwrap().iter().next().unwrap();
+            assert_eq!(refusal(&with(good.clone(), name, value.clone())), "none");
+        }
+        for (name, value) in [
+            ("kty", json!("oct")),
+            ("kty", json!("AKP")),
+            ("kty", json!("OKP")),
+            ("crv", json!("P-384")),
+            ("crv", json!("secp256k1")),
+            ("use", json!("enc")),
+            ("key_ops", json!(["sign"])),
+            ("key_ops", json!("verify")),
+            ("alg", json!("ES384")),
+            ("alg", json!("HS256")),
+            ("alg", json!(7)),
+            ("d", json!("AAAA")),
+            ("x", good["y"].clone()),
+            ("x", json!("AAAA")),
+            ("x", json!(null)),
+            ("y", json!(format!("{}=", good["y"].as_str().unwrap()))),
+        ] {
+            assert_ne!(
+                refusal(&with(good.clone(), name, value.clone())),
+                "none",
+                "{name}: {value}"
+            );
+        }
+        assert_ne!(refusal(&json!({"kty":"oct","k":"c2VjcmV0"})), "none");
+        assert_ne!(refusal(&json!({"kty":"OKP","crv":"X25519","x":ED25519_X})), "none");
+        assert_ne!(refusal(&json!({"kty":"OKP","crv":"Ed25519","x":"AAAA"})), "none");
+    }
+
+    #[test]
+    fn rsa_keys_have_a_fit_size() {
+        let good = rsa_jwk();
+        let of = |alg: &str| key(with(good.clone(), "alg", json!(alg)).as_object().unwrap());
+        assert!(of("PS256").is_ok_and(|key| key.fits(Algorithm::Ps256) && !key.fits(Algorithm::Rs256)));
+        assert!(of("RS512").is_err());
+        for bytes in [128, 255, 1025] {
+            let n = URL_SAFE_NO_PAD.encode(vec![0xff; bytes]);
+            assert!(refusal(&with(good.clone(), "n", json!(n))).contains("bits"), "{bytes}");
+        }
+        for e in ["AQ", "AA", "Ag", "AAEAAQ", "AQAAAAAB"] {
+            assert_ne!(refusal(&with(good.clone(), "e", json!(e))), "none", "{e}");
+        }
+    }
+
+    #[test]
+    fn one_odd_key_does_not_spoil_the_set() {
+        let set = json!({"keys":[{"kty":"oct","k":"AA","kid":"shared"}, 7, p256_jwk(), {"kty":"new"}],"more":{}});
+        let set = KeySet::parse(set.to_string().as_bytes()).ok().unwrap();
+        assert_eq!(set.keys.len(), 1);
+        assert_eq!(set.refused.len(), 3);
+        assert!(set.refused[0].starts_with("key 1, kid \"shared\": "));
+    }
+
+    #[test]
+    fn a_set_without_a_usable_key_is_none() {
+        let parse = |text: &str| KeySet::parse(text.as_bytes()).err().unwrap();
+        assert!(matches!(parse(r#"{"keys":[]}"#), KeySetError::NoUsableKey(_)));
+        assert!(matches!(
+            parse(r#"{"keys":[{"kty":"oct","k":"AA"}]}"#),
+            KeySetError::NoUsableKey(_)
+        ));
+        assert!(matches!(parse(r#"{"keys":{}}"#), KeySetError::Malformed(_)));
+        assert!(matches!(parse("<html>"), KeySetError::Malformed(_)));
+        assert!(matches!(parse(&p256_jwk().to_string()), KeySetError::Malformed(_)));
+        assert!(matches!(parse(&" ".repeat(MAX_SET + 1)), KeySetError::TooLarge));
+    }
+
+    #[test]
+    fn a_set_has_a_bounded_number_of_keys() {
+        let set = json!({"keys": vec![p256_jwk(); MAX_KEYS + 1]});
+        let set = KeySet::parse(set.to_string().as_bytes()).ok().unwrap();
+        assert_eq!(set.keys.len(), MAX_KEYS);
+        assert_eq!(set.refused.len(), 1);
+    }
+}

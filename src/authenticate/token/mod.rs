@@ -1,0 +1,318 @@
+//! Tokens (JWS in compact form, RFC 7515 and 7519): which of a request's tokens counts, and who it speaks for.
+//!
+//! ```text
+//! carrier ─ where tokens stand     header, claims, json ─ what a token is      jwk, source ─ what a key is, where from
+//!     └───────────→ Tokens::authenticate ←── cache ←── verify ←── signature ←── keyring ←── refresh
+//! ```
+//!
+//! What the bearer may do is decided by the route's rules.
+
+pub mod carrier;
+
+mod cache;
+mod claims;
+mod header;
+mod json;
+mod jwk;
+mod keyring;
+mod refresh;
+mod signature;
+mod source;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use futures_util::future::join_all;
+use tokio::task::JoinSet;
+use tokio::time::sleep_until;
+
+use self::cache::{TokenCache, digest_of};
+use self::carrier::Carried;
+use self::header::{MAX_TOKEN, malformed};
+use self::refresh::{Keys, Pace, Refresher};
+use self::source::Source;
+use self::verify::Unverified;
+use crate::backchannel::BackchannelError;
+use crate::config;
+use crate::identity::Identity;
+use crate::observe::metrics::{Metrics, TokenCacheMetrics};
+use crate::rate::{Keyed, address_key};
+use crate::rejection::{Hint, Reason, Rejection};
+use crate::store::Store;
+use crate::watch_file;
+
+/// How long a request waits for keys that may verify its token.
+const WAIT_FOR_KEYS: Duration = Duration::from_secs(2);
+
+/// Everything that judges tokens: key sets, remembered tokens, the budget for bad signatures.
+pub struct Tokens {
+    config: config::Jwt,
+    keys: Arc<Keys>,
+    refreshers: Vec<Arc<Refresher>>,
+    cache: TokenCache,
+    bad_signatures: Keyed<IpAddr>,
+    metrics: TokenCacheMetrics,
+}
+
+/// What the tokens of a request say.
+#[derive(Debug)]
+pub enum Outcome {
+    /// There is none.
+    Nobody,
+    /// The first valid one speaks for this person.
+    Person(Arc<Identity>),
+    /// None is valid: why the first one is not.
+    Refused(Rejection),
+}
+
+/// Keeps the keys fresh until dropped.
+pub struct Refreshing {
+    /// Dropping the set ends its tasks.
+    _tasks: JoinSet<()>,
+    _watches: Vec<watch_file::Guard>,
+}
+
+/// How an issuer's key set is.
+#[derive(Debug, Clone)]
+pub struct IssuerState {
+    pub name: Arc<str>,
+    /// Usable keys.
+    pub keys: usize,
+    /// The last good fetch, by an earlier run too.
+    pub fetched: Option<SystemTime>,
+}
+
+/// What was found at an issuer's `jwks`.
+#[derive(Debug)]
+pub struct IssuerReport {
+    pub issuer: Arc<str>,
+    /// The keys, or the exact error.
+    pub found: Result<FoundKeys, String>,
+}
+
+/// One line a key, for people.
+#[derive(Debug)]
+pub struct FoundKeys {
+    /// `ES256 kid "a"`.
+    pub usable: Vec<String>,
+    /// With the reason; never empty text.
+    pub refused: Vec<String>,
+}
+
+impl Tokens {
+    /// Reads what can be had without asking anyone: key files, and the key sets that an earlier run kept. An issuer
+    /// without keys is no error; see [`ready`](Self::ready).
+    ///
+    /// Errors: an issuer's `ca_file` is unusable.
+    pub async fn start(config: &config::Jwt, store: &Store, metrics: &Metrics) -> Result<Arc<Self>, BackchannelError> {
+        let keys = Arc::new(Keys::new(config.issuers.len()));
+        let pace = Pace {
+            refresh: config.refresh,
+            keep_stale: config.keep_stale,
+        };
+        let mut refreshers = Vec::with_capacity(config.issuers.len());
+        for (index, issuer) in config.issuers.iter().enumerate() {
+            let source = Source::new(issuer, store)?;
+            let refresher = Refresher::new(index, source, Arc::clone(&keys), pace, metrics.issuer(&issuer.name));
+            refresher.prepare().await;
+            refreshers.push(Arc::new(refresher));
+        }
+        Ok(Arc::new(Self {
+            config: config.clone(),
+            keys,
+            refreshers,
+            cache: TokenCache::new(config.cache),
+            bad_signatures: Keyed::new(config.bad_signatures),
+            metrics: metrics.token_cache(),
+        }))
+    }
+
+    /// Begins to fetch all key sets, at once and then in the background, on the current tokio runtime, which must be
+    /// one that outlives every request. Key files are watched.
+    pub fn spawn_refresh(&self) -> Refreshing {
+        let mut tasks = JoinSet::new();
+        let mut watches = Vec::new();
+        for refresher in &self.refreshers {
+            // Watched first: the task reads the file once more, so no change falls between.
+            if let Some(path) = refresher.source.file() {
+                let waking = Arc::clone(refresher);
+                match watch_file::watch(path, move || waking.wake()) {
+                    Ok(watch) => watches.push(watch),
+                    Err(error) => tracing::warn!(
+                        issuer = %refresher.source.issuer, %error,
+                        "changes of the key file will be noticed at the next refresh only"
+                    ),
+                }
+            }
+            tasks.spawn(Arc::clone(refresher).run());
+        }
+        Refreshing {
+            _tasks: tasks,
+            _watches: watches,
+        }
+    }
+
+    /// Is there any usable key at all?
+    pub fn ready(&self) -> bool {
+        !self.keys.ring().is_empty()
+    }
+
+    /// How each issuer's key set is, in the order of the configuration.
+    pub fn issuers(&self) -> Vec<IssuerState> {
+        self.refreshers.iter().map(|refresher| refresher.report()).collect()
+    }
+
+    /// Fetches every key set once and tells what is there. Changes nothing.
+    pub async fn probe(&self) -> Vec<IssuerReport> {
+        join_all(self.refreshers.iter().map(|refresher| async {
+            let found = refresher.source.fetch().await.map(|brought| FoundKeys {
+                usable: brought.set.keys.iter().map(|key| key.describe()).collect(),
+                refused: brought.set.refused,
+            });
+            IssuerReport {
+                issuer: Arc::clone(&refresher.source.issuer),
+                found: found.map_err(|error| error.to_string()),
+            }
+        }))
+        .await
+    }
+
+    /// Judges a request's tokens in their order; the first valid one counts. `issuers` are those whose tokens the route
+    /// looks at, as indices into the configuration; `None`: all.
+    ///
+    /// Waits, two seconds at most, only if no token is valid and fresh keys may change that.
+    pub async fn authenticate(
+        &self,
+        candidates: &Carried<'_>,
+        issuers: Option<&[usize]>,
+        client: IpAddr,
+        now: SystemTime,
+    ) -> Outcome {
+        let judged = self.keys.ring().generation;
+        let mut refusals = Vec::new(); // allocates on the first refusal only
+        for token in candidates.iter() {
+            match self.judge(token, issuers, now, Some(client)) {
+                Ok(identity) => return Outcome::Person(identity),
+                Err(refusal) => refusals.push(refusal),
+            }
+        }
+        if refusals.iter().any(new_keys_may_help) {
+            let again = |refusals: &mut Vec<Rejection>| self.judge_again(candidates, refusals, issuers, now);
+            if let Some(identity) = self.with_fresh_keys(judged, &mut refusals, again).await {
+                return Outcome::Person(identity);
+            }
+        }
+        refusals.into_iter().next().map_or(Outcome::Nobody, Outcome::Refused)
+    }
+
+    /// Asks all issuers for fresh keys and judges again with each change, until that helps, all have answered, or the
+    /// time is over. `judged` is the generation that the refusals come from.
+    async fn with_fresh_keys(
+        &self,
+        mut judged: u64,
+        refusals: &mut Vec<Rejection>,
+        again: impl Fn(&mut Vec<Rejection>) -> Option<Arc<Identity>>,
+    ) -> Option<Arc<Identity>> {
+        let mut changes = self.keys.changes();
+        let asked: Vec<_> = self.refreshers.iter().filter_map(|refresher| refresher.ask()).collect();
+        let mut over = asked.is_empty();
+        let mut all_answered = join_all(
+            asked
+                .into_iter()
+                .map(|mut finished| async move { finished.changed().await.is_ok() }),
+        );
+        let deadline = tokio::time::Instant::now() + WAIT_FOR_KEYS;
+        loop {
+            let current = self.keys.ring().generation;
+            if current != judged {
+                judged = current;
+                if let Some(identity) = again(refusals) {
+                    return Some(identity);
+                }
+            }
+            if over || !refusals.iter().any(new_keys_may_help) {
+                return None;
+            }
+            over = tokio::select! {
+                change = changes.changed() => change.is_err(),
+                _ = &mut all_answered => true,
+                () = sleep_until(deadline) => true,
+            };
+        }
+    }
+
+    /// Judges anew the tokens that failed for want of a key; their refusals are replaced in place.
+    fn judge_again(
+        &self,
+        candidates: &Carried<'_>,
+        refusals: &mut [Rejection],
+        issuers: Option<&[usize]>,
+        now: SystemTime,
+    ) -> Option<Arc<Identity>> {
+        for (token, refusal) in candidates.iter().zip(refusals) {
+            if new_keys_may_help(refusal) {
+                match self.judge(token, issuers, now, None) {
+                    Ok(identity) => return Some(identity),
+                    Err(new) => *refusal = new,
+                }
+            }
+        }
+        None
+    }
+
+    /// Judges one token. `payer` is whose budget a bad signature is taken from; `None` when it has been paid for.
+    fn judge(
+        &self,
+        token: &str,
+        issuers: Option<&[usize]>,
+        now: SystemTime,
+        payer: Option<IpAddr>,
+    ) -> Result<Arc<Identity>, Rejection> {
+        if token.len() > MAX_TOKEN {
+            return Err(malformed(format!("{} bytes long", token.len())));
+        }
+        let ring = self.keys.ring();
+        let digest = digest_of(token);
+        let verified = if let Some(verified) = self.cache.get(&digest, ring.generation) {
+            self.metrics.hit.inc();
+            verified
+        } else {
+            self.metrics.miss.inc();
+            let unverified = Unverified::read(token, &self.config)?;
+            let payer = payer.map(|address| (address_key(address), Instant::now()));
+            if payer.is_some_and(|(payer, now)| !self.bad_signatures.peek(&payer, now)) {
+                return Err(
+                    Rejection::because(Reason::RateLimited, "too many bad signatures").with_hint(Hint::RetryAfter(1))
+                );
+            }
+            let verified = unverified.verify(&ring, &self.config).inspect_err(|reason| {
+                if let (Reason::BadSignature, Some((payer, now))) = (*reason, payer) {
+                    // Empty by now: then the next peek says so.
+                    self.bad_signatures.take(payer, now).ok();
+                }
+            })?;
+            self.cache.insert(digest, verified.clone());
+            verified
+        };
+        verified.at(now)?;
+        let accepted = |accepted: &[usize]| verified.identity.issuers.iter().any(|issuer| accepted.contains(issuer));
+        if !issuers.is_none_or(accepted) {
+            return Err(Reason::IssuerNotAccepted.into());
+        }
+        Ok(verified.identity)
+    }
+}
+
+/// Is it the keys that lack, not the token?
+fn new_keys_may_help(refusal: &Rejection) -> bool {
+    matches!(
+        refusal.reason,
+        Reason::BadSignature | Reason::UnknownKey | Reason::KeysUnavailable
+    )
+}

@@ -1,0 +1,196 @@
+//! Where one issuer's keys come from: fetches and reads a key set once, and keeps the last good one for a restart.
+//!
+//! When to fetch, and what to do when it fails, is decided in `refresh`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::HeaderMap;
+use http::header::CACHE_CONTROL;
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncReadExt;
+
+use super::jwk::{KeySet, KeySetError, MAX_SET};
+use crate::backchannel::{Backchannel, BackchannelError};
+use crate::config::{Issuer, JwksLocation};
+use crate::store::{Store, Table};
+
+/// A good key set, and when it was fetched.
+pub(super) struct Held {
+    pub(super) set: KeySet,
+    pub(super) fetched: SystemTime,
+}
+
+/// What one good fetch brought.
+pub(super) struct Brought {
+    pub(super) set: KeySet,
+    /// `Cache-Control: max-age` of the answer.
+    pub(super) max_age: Option<Duration>,
+    body: String,
+}
+
+/// Why a fetch brought no keys.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FetchError {
+    #[error(transparent)]
+    Request(#[from] BackchannelError),
+    #[error("{path} cannot be read: {source}")]
+    File { path: PathBuf, source: io::Error },
+    #[error("the key set cannot be used: {0}")]
+    Keys(#[from] KeySetError),
+}
+
+/// One issuer's key set at its address.
+pub(super) struct Source {
+    pub(super) issuer: Arc<str>,
+    place: Place,
+}
+
+enum Place {
+    Url {
+        url: url::Url,
+        backchannel: Backchannel,
+        store: Store,
+    },
+    File(PathBuf),
+}
+
+impl Source {
+    /// Errors: the issuer's `ca_file` is unusable.
+    pub(super) fn new(issuer: &Issuer, store: &Store) -> Result<Self, BackchannelError> {
+        let place = match &issuer.jwks {
+            JwksLocation::File(path) => Place::File(path.clone()),
+            JwksLocation::Url(url) => Place::Url {
+                url: url.clone(),
+                backchannel: Backchannel::new(issuer.ca_file.as_deref())?,
+                store: store.clone(),
+            },
+        };
+        Ok(Self {
+            issuer: Arc::clone(&issuer.name),
+            place,
+        })
+    }
+
+    /// The file to watch, if the keys come from one.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match &self.place {
+            Place::File(path) => Some(path),
+            Place::Url { .. } => None,
+        }
+    }
+
+    /// Fetches and reads the set once.
+    pub(super) async fn fetch(&self) -> Result<Brought, FetchError> {
+        let (body, max_age) = match &self.place {
+            Place::Url { url, backchannel, .. } => {
+                let fetched = backchannel.get(url, MAX_SET).await?;
+                (fetched.body.to_vec(), max_age(&fetched.headers))
+            }
+            Place::File(path) => {
+                let read = read_bounded(path).await.map_err(|source| FetchError::File {
+                    path: path.clone(),
+                    source,
+                })?;
+                (read, None)
+            }
+        };
+        let set = KeySet::parse(&body)?;
+        // What parsed as JSON is UTF-8.
+        let body = String::from_utf8(body).unwrap_or_default();
+        Ok(Brought { set, max_age, body })
+    }
+
+    /// Keeps a fetched set for the next start. A file is its own memory: keys taken out of it shall not come back.
+    pub(super) async fn keep(&self, brought: Brought, fetched: SystemTime) {
+        let Place::Url { store, .. } = &self.place else { return };
+        let since_epoch = fetched.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let kept = Kept {
+            fetched: since_epoch.as_secs(),
+            body: brought.body,
+        };
+        let saved = match serde_json::to_vec(&kept) {
+            Ok(bytes) => store.put(Table::KeySets, &self.store_key(), bytes).await,
+            Err(error) => return tracing::error!(issuer = %self.issuer, %error, "a key set cannot be serialised"),
+        };
+        if let Err(error) = saved {
+            tracing::warn!(issuer = %self.issuer, %error, "the key set is not kept for a restart");
+        }
+    }
+
+    /// The set that an earlier run kept, whatever its age.
+    pub(super) async fn kept(&self) -> Option<Held> {
+        let Place::Url { store, .. } = &self.place else {
+            return None;
+        };
+        let bytes = match store.get(Table::KeySets, &self.store_key()).await {
+            Ok(bytes) => bytes?,
+            Err(error) => {
+                tracing::warn!(issuer = %self.issuer, %error, "the kept key set cannot be read");
+                return None;
+            }
+        };
+        let kept: Kept = serde_json::from_slice(&bytes).ok()?;
+        Some(Held {
+            set: KeySet::parse(kept.body.as_bytes()).ok()?,
+            fetched: UNIX_EPOCH.checked_add(Duration::from_secs(kept.fetched))?,
+        })
+    }
+
+    /// By name and address: the keys of an address that is no longer configured are nobody's.
+    fn store_key(&self) -> String {
+        match &self.place {
+            Place::Url { url, .. } => format!("{} {url}", self.issuer),
+            Place::File(path) => format!("{} {}", self.issuer, path.display()),
+        }
+    }
+}
+
+/// A key set as the store has it.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// Unix seconds.
+    fetched: u64,
+    body: String,
+}
+
+/// At most one byte more than a key set may have, which `KeySet::parse` then refuses.
+async fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let file = tokio::fs::File::open(path).await?;
+    let mut body = Vec::new();
+    file.take(MAX_SET as u64 + 1).read_to_end(&mut body).await?;
+    Ok(body)
+}
+
+/// RFC 9111 section 5.2.2.1.
+fn max_age(headers: &HeaderMap) -> Option<Duration> {
+    let values = headers
+        .get_all(CACHE_CONTROL)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut directives = values
+        .flat_map(|value| value.split(','))
+        .filter_map(|directive| directive.split_once('='));
+    let (_, seconds) = directives.find(|(name, _)| name.trim().eq_ignore_ascii_case("max-age"))?;
+    seconds.trim().trim_matches('"').parse().ok().map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn max_age_is_found() {
+        let of = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CACHE_CONTROL, value.parse().unwrap());
+            max_age(&headers).map(|age| age.as_secs())
+        };
+        assert_eq!(of("public, Max-Age=600, immutable"), Some(600));
+        assert_eq!(of("s-maxage=5, max-age=\"7\""), Some(7));
+        assert_eq!(of("max-age=-1"), None);
+        assert_eq!(of("no-store"), None);
+    }
+}

@@ -1,0 +1,127 @@
+//! `janua check`: is the configuration sound, and do those it names answer?
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::{ConfigArgs, load};
+use crate::act::proxy::Upstream;
+use crate::authenticate::token::Tokens;
+use crate::config::{Config, State};
+use crate::listen::tls;
+use crate::observe::metrics::Metrics;
+use crate::server;
+use crate::store::Store;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Only read the file: ask nobody
+    #[arg(long)]
+    offline: bool,
+}
+
+/// Exit code 0 if everything is well, 1 if the file is wrong or somebody it names does not answer.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let path = args.config.path()?;
+    let Some(loaded) = load(&path) else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let mut report = Report::default();
+    let config = &loaded.config;
+    let size = [
+        count(config.routes.len(), "route"),
+        count(config.jwt.issuers.len(), "issuer"),
+        count(config.upstreams.len(), "upstream"),
+    ];
+    report.good(&path.display().to_string(), &size.join(", "));
+    server::install_crypto();
+    check_certificates(config, &mut report);
+    if !args.offline {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(check_others(config, &mut report))?;
+    }
+    report.print()?;
+    Ok(if report.failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn check_certificates(config: &Config, report: &mut Report) {
+    for listener in &config.server.tls {
+        let what = format!("certificate of {}", listener.listen);
+        match tls::load(&listener.certificate, &listener.key) {
+            Ok(_) => report.good(&what, "fits its key"),
+            Err(error) => report.bad(&what, &error.to_string()),
+        }
+    }
+}
+
+/// Every key set and every upstream's servers. The state store is left alone: a running gateway holds it.
+async fn check_others(config: &Config, report: &mut Report) -> anyhow::Result<()> {
+    let metrics = Metrics::new();
+    let tokens = Tokens::start(&config.jwt, &Store::open(&State::Memory)?, &metrics).await?;
+    for issuer in tokens.probe().await {
+        let what = format!("issuer {}", issuer.issuer);
+        match issuer.found {
+            Ok(keys) => {
+                report.good(&what, &format!("{} usable: {}", count(keys.usable.len(), "key"), keys.usable.join(", ")));
+                for refused in keys.refused {
+                    report.note(&what, &format!("a key is not used: {refused}"));
+                }
+            }
+            Err(error) => report.bad(&what, &error),
+        }
+    }
+    for upstream in &config.upstreams {
+        let upstream = match Upstream::new(upstream, &metrics) {
+            Ok(upstream) => Arc::new(upstream),
+            Err(error) => {
+                report.bad(&format!("upstream {}", upstream.name), &error.to_string());
+                continue;
+            }
+        };
+        for (server, answer) in upstream.probe().await {
+            let what = format!("upstream {} {server}", upstream.name);
+            match answer {
+                Ok(()) => report.good(&what, "answers"),
+                Err(error) => report.bad(&what, &error),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Lines of `ok` and `BAD`, printed at the end so that they stand together.
+#[derive(Default)]
+struct Report {
+    lines: String,
+    failures: usize,
+}
+
+impl Report {
+    fn good(&mut self, what: &str, found: &str) {
+        self.lines.push_str(&format!("ok   {what}: {found}\n"));
+    }
+
+    fn note(&mut self, what: &str, found: &str) {
+        self.lines.push_str(&format!("note {what}: {found}\n"));
+    }
+
+    fn bad(&mut self, what: &str, error: &str) {
+        self.lines.push_str(&format!("BAD  {what}: {error}\n"));
+        self.failures += 1;
+    }
+
+    fn print(&self) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(self.lines.as_bytes())?;
+        match self.failures {
+            0 => writeln!(out, "all is well"),
+            count => writeln!(out, "{count} of the above must be mended"),
+        }
+    }
+}

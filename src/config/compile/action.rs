@@ -1,0 +1,118 @@
+//! What a route does with an allowed request: exactly one of `upstream`, `files`, `respond`.
+
+use http::StatusCode;
+
+use super::{Checker, Known};
+use crate::config::diagnostics::{Diagnostic, Span};
+use crate::config::read::Key;
+use crate::config::{Action, Respond, file};
+
+/// What a route does; known even when the folder, say, is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Upstream,
+    Files,
+    /// With a file?
+    Respond(bool),
+}
+
+pub(super) fn kind(upstream: &Key<String>, files: &Key<String>, respond: &Key<file::Respond>) -> Option<Kind> {
+    match (upstream.is_absent(), files.is_absent(), respond) {
+        (false, true, Key::Absent) => Some(Kind::Upstream),
+        (true, false, Key::Absent) => Some(Kind::Files),
+        (true, true, Key::Given(respond)) => Some(Kind::Respond(!respond.value.file.is_absent())),
+        _ => None,
+    }
+}
+
+impl Checker<'_> {
+    pub(super) fn action(
+        &mut self,
+        upstream: Key<String>,
+        files: Key<String>,
+        respond: Key<file::Respond>,
+        place: Span,
+        known: &Known,
+    ) -> Option<Action> {
+        let mut given: Vec<(&str, Span)> = [
+            upstream.given().map(|upstream| ("upstream", upstream.at)),
+            files.given().map(|files| ("files", files.at)),
+            respond.given().map(|respond| ("respond", respond.at)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        given.sort_by_key(|(_, at)| at.start);
+        if let [(first, first_at), (second, second_at), ..] = given.as_slice() {
+            let message = format!("this route has both `{first}` and `{second}`");
+            let problem = Diagnostic::error(*second_at, message).also(*first_at, "the other one");
+            self.report(problem.help("a route does one thing: make two routes, or remove one of them"));
+            return None;
+        }
+        match (upstream, files, respond) {
+            (Key::Given(upstream), ..) => self
+                .reference(&upstream, "upstream", &known.upstreams)
+                .map(Action::Upstream),
+            (_, Key::Given(files), _) => self.existing_folder(&files, "files").map(Action::Files),
+            (_, _, Key::Given(respond)) => self.respond(respond.value).map(Action::Respond),
+            (Key::Absent, Key::Absent, Key::Absent) => {
+                let problem = Diagnostic::error(place, "this route does nothing").label("in this table");
+                self.report(problem.help("add one of upstream = \"…\", files = \"…\", respond = { … }"));
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn respond(&mut self, respond: file::Respond) -> Option<Respond> {
+        let place = respond.place;
+        match (respond.status, respond.location, respond.file) {
+            (Key::Absent, Key::Absent, Key::Given(path)) => self.existing_file(&path, "file").map(Respond::File),
+            (Key::Given(status), location, Key::Absent) => {
+                let code = u16::try_from(status.value)
+                    .ok()
+                    .filter(|code| (200..600).contains(code) && *code != 304);
+                let Some(code) = code.and_then(|code| StatusCode::from_u16(code).ok()) else {
+                    self.report(
+                        Diagnostic::error(status.at, "`status` cannot be answered")
+                            .label("allowed: 200 to 599, not 304"),
+                    );
+                    return None;
+                };
+                let redirects = matches!(code.as_u16(), 301 | 302 | 303 | 307 | 308);
+                let location = match (location, redirects) {
+                    (Key::Bad, _) => return None,
+                    (Key::Given(location), false) => {
+                        let problem = Diagnostic::error(location.at, "`location` means nothing with this status");
+                        self.report(
+                            problem
+                                .also(status.at, "this one")
+                                .help("it goes with 301, 302, 303, 307 and 308"),
+                        );
+                        return None;
+                    }
+                    (location, true) => Some(self.required(
+                        location,
+                        "location",
+                        place,
+                        "location = \"https://…\", where this status leads",
+                    )?),
+                    (Key::Absent, false) => None,
+                };
+                Some(Respond::Status {
+                    status: code,
+                    location: location.map(|location| location.value.0),
+                })
+            }
+            (Key::Bad, ..) | (_, Key::Bad, _) | (.., Key::Bad) => None,
+            _ if respond.has_strange_keys => None,
+            _ => {
+                let problem = Diagnostic::error(place, "`respond` is either a status or a file");
+                self.report(
+                    problem.help("write { status = 204 }, { status = 302, location = \"…\" } or { file = \"…\" }"),
+                );
+                None
+            }
+        }
+    }
+}

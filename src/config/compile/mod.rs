@@ -1,0 +1,318 @@
+//! From what was written to what the rooms work with: defaults, bounds, references, files; all problems at once.
+//!
+//! One file per section. A function here returns `None` only after it has reported why, so that the others go on and
+//! nothing is hidden behind the first mistake.
+
+mod action;
+mod conflicts;
+mod jwt;
+mod routes;
+mod rules;
+mod server;
+mod upstreams;
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::diagnostics::{Diagnostic, Diagnostics, Span, did_you_mean};
+use super::file::File;
+use super::read::{At, Env, Key, read};
+use super::value::duration_text;
+use super::{Action, Config, Credential, Route};
+
+/// A configuration that may be run, and what is odd about it.
+#[derive(Debug)]
+pub struct Loaded {
+    pub config: Config,
+    /// No errors among them.
+    pub warnings: Diagnostics,
+}
+
+/// No configuration is larger; something else is, named by mistake.
+const MAX_FILE: u64 = 4 << 20;
+
+/// Reads, checks and compiles a gateway.toml. The error holds every problem found, warnings too.
+pub fn load(path: &Path) -> Result<Loaded, Diagnostics> {
+    load_with(path, &|name| std::env::var(name).ok())
+}
+
+/// [`load`] with the environment as a function from a variable's name to its value.
+pub fn load_with(path: &Path, env: Env<'_>) -> Result<Loaded, Diagnostics> {
+    let refused = |why: &io::Error| {
+        let problem = Diagnostic::error_nowhere(format!("cannot read {}: {why}", path.display()));
+        let problem = problem.help("name the file with --config, or in the variable JANUA_CONFIG");
+        Diagnostics::new(path, String::new(), vec![problem])
+    };
+    let source = read_file(path).map_err(|why| refused(&why))?;
+    let folder = std::path::absolute(path).map_err(|why| refused(&why))?;
+    let folder = folder.parent().map(Path::to_owned).unwrap_or_default();
+
+    let (file, problems) = read::<File>(&source, env);
+    let mut checker = Checker {
+        source: &source,
+        folder,
+        problems,
+    };
+    let config = file.and_then(|file| checker.file(file));
+    let diagnostics = Diagnostics::new(path, source.clone(), checker.problems);
+    match config {
+        Some(config) if !diagnostics.has_errors() => Ok(Loaded {
+            config,
+            warnings: diagnostics,
+        }),
+        _ => Err(diagnostics),
+    }
+}
+
+fn read_file(path: &Path) -> io::Result<String> {
+    let mut source = String::new();
+    fs::File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut source)?;
+    match source.len() as u64 > MAX_FILE {
+        true => Err(io::Error::other("it is larger than 4 MiB")),
+        false => Ok(source),
+    }
+}
+
+/// What routes may refer to, even when what is named has mistakes of its own.
+struct Known {
+    /// Hosts of the public URLs; `None` when they could not be read.
+    hosts: Option<Names>,
+    upstreams: Names,
+    issuers: Names,
+}
+
+/// Names and where they were given, in the order of their indices.
+type Names = Vec<At<String>>;
+
+/// What every check needs, and what they have found.
+struct Checker<'a> {
+    source: &'a str,
+    folder: PathBuf,
+    problems: Vec<Diagnostic>,
+}
+
+impl Checker<'_> {
+    fn file(&mut self, file: File) -> Option<Config> {
+        let (server, hosts) = match file.server {
+            Key::Bad => (None, None),
+            server => self.server(server.or_default()),
+        };
+        let log = self.log(file.log.or_default());
+        let state = self.state(file.state.or_default());
+        let (jwt, issuers) = self.jwt(file.jwt.or_default());
+        let (upstreams, upstream_names) = self.upstreams(file.upstreams);
+        let known = Known {
+            hosts,
+            upstreams: upstream_names,
+            issuers,
+        };
+        let routes = self.routes(file.routes, &known);
+        if let Some(routes) = &routes {
+            self.unused(routes, &known);
+        }
+        Some(Config {
+            server: server?,
+            log: log?,
+            state: state?,
+            jwt: jwt?,
+            upstreams: upstreams?,
+            routes: routes?,
+        })
+    }
+
+    fn report(&mut self, problem: Diagnostic) {
+        self.problems.push(problem);
+    }
+
+    /// A string literal as it stands in the file, without its quotes: what messages may quote.
+    fn written(&self, at: Span) -> &str {
+        let literal = self.source.get(at.start..at.end).unwrap_or_default();
+        literal.trim_matches(['"', '\''])
+    }
+
+    /// The value of a key that must be there; `header` is the table that lacks it.
+    fn required<T>(&mut self, key: Key<T>, name: &str, header: Span, example: &str) -> Option<At<T>> {
+        match key {
+            Key::Given(given) => Some(given),
+            Key::Bad => None,
+            Key::Absent => {
+                let message = format!("`{name}` is missing");
+                let problem = match header == Span::default() {
+                    true => Diagnostic::error_nowhere(message),
+                    false => Diagnostic::error(header, message).label("in this table"),
+                };
+                self.report(problem.help(format!("add {example}")));
+                None
+            }
+        }
+    }
+
+    /// A list that must not be empty.
+    fn not_empty<T>(&mut self, list: &At<Vec<At<T>>>, name: &str, why: &str) -> Option<()> {
+        if list.value.is_empty() {
+            self.report(Diagnostic::error(list.at, format!("`{name}` is empty")).help(why));
+            return None;
+        }
+        Some(())
+    }
+
+    /// Reports whatever is said a second time. `what` completes "… is already taken".
+    fn unique<K: Eq + std::hash::Hash>(&mut self, what: &str, items: impl IntoIterator<Item = (Span, K)>) {
+        let mut seen = HashMap::new();
+        for (at, key) in items {
+            match seen.get(&key) {
+                Some(first) => {
+                    let problem = Diagnostic::error(at, format!("this {what} is there twice"));
+                    self.report(problem.label("again here").also(*first, "first here"));
+                }
+                None => {
+                    seen.insert(key, at);
+                }
+            }
+        }
+    }
+
+    /// A name for logs and metric labels.
+    fn name(&mut self, name: &At<String>) -> Option<()> {
+        const LONGEST: usize = 100;
+        let is_good = !name.value.trim().is_empty()
+            && name.value.len() <= LONGEST
+            && name.value.trim() == name.value
+            && !name.value.contains(char::is_control);
+        if !is_good {
+            let problem = Diagnostic::error(name.at, "this cannot be a name");
+            self.report(problem.help(format!(
+                "a name has 1 to {LONGEST} bytes, no control characters and no space at its ends: it is a label in \
+                 logs and metrics"
+            )));
+        }
+        is_good.then_some(())
+    }
+
+    /// A duration within bounds, both included.
+    fn duration(
+        &mut self,
+        key: Key<Duration>,
+        name: &str,
+        default: Duration,
+        bounds: (Duration, Duration),
+    ) -> Duration {
+        if let Some(given) = key.given() {
+            let (shortest, longest) = bounds;
+            let (shorter, longer) = (given.value < shortest, given.value > longest);
+            if shorter || longer {
+                let message = format!("`{name}` is too {}", if shorter { "short" } else { "long" });
+                let allowed = format!("allowed: {} to {}", duration_text(shortest), duration_text(longest));
+                let default = format!("the default is \"{}\"", duration_text(default));
+                self.report(Diagnostic::error(given.at, message).label(allowed).help(default));
+            }
+        }
+        key.or(default)
+    }
+
+    /// A whole number within bounds, both included.
+    fn number(&mut self, key: Key<u64>, name: &str, default: u64, bounds: (u64, u64)) -> u64 {
+        if let Some(given) = key.given() {
+            let (least, most) = bounds;
+            if given.value < least || given.value > most {
+                let message = format!(
+                    "`{name}` is too {}",
+                    if given.value < least { "small" } else { "large" }
+                );
+                self.report(Diagnostic::error(given.at, message).label(format!("allowed: {least} to {most}")));
+            }
+        }
+        key.or(default)
+    }
+
+    /// What may have been meant. What `${NAME}` became is kept out of it.
+    fn suggest(&self, written: &str, known: &[At<String>], kind: &str) -> String {
+        let is_plain = |name: &&At<String>| !self.written(name.at).contains("${");
+        let plain: Vec<&str> = known.iter().filter(is_plain).map(|name| name.value.as_str()).collect();
+        match plain.is_empty() && !known.is_empty() {
+            true => format!("the {kind} come from the environment here"),
+            false => did_you_mean(written, &plain, kind),
+        }
+    }
+
+    /// The index of what is named.
+    fn reference(&mut self, name: &At<String>, kind: &str, known: &[At<String>]) -> Option<usize> {
+        let found = known.iter().position(|known| known.value == name.value);
+        if found.is_none() {
+            let written = self.written(name.at).to_owned();
+            let help = self.suggest(&written, known, &format!("{kind}s"));
+            self.report(Diagnostic::error(name.at, format!("there is no {kind} `{written}`")).help(help));
+        }
+        found
+    }
+
+    /// Warns of what no route has a use for.
+    fn unused(&mut self, routes: &[Route], known: &Known) {
+        for (index, name) in known.upstreams.iter().enumerate() {
+            if !routes.iter().any(|route| route.action == Action::Upstream(index)) {
+                let message = format!("no route uses the upstream `{}`", name.value);
+                let problem = Diagnostic::warning(name.at, message);
+                self.report(
+                    problem.help("give a route this upstream, or remove it: its health is checked all the time"),
+                );
+            }
+        }
+        let accepts = |route: &Route, index: usize| {
+            let issuers = route.issuers.as_ref();
+            route.accept.contains(&Credential::Jwt) && issuers.is_none_or(|issuers| issuers.contains(&index))
+        };
+        for (index, name) in known.issuers.iter().enumerate() {
+            if !routes.iter().any(|route| accepts(route, index)) {
+                let problem = Diagnostic::warning(name.at, "no route accepts tokens of this issuer");
+                self.report(
+                    problem.help("name it in a route's `issuers`, or remove it: its keys are fetched all the time"),
+                );
+            }
+        }
+    }
+
+    /// An existing, readable file, as an absolute path.
+    fn existing_file(&mut self, path: &At<String>, name: &str) -> Option<PathBuf> {
+        self.existing(path, name, "file", fs::Metadata::is_file)
+    }
+
+    /// An existing folder, as an absolute path.
+    fn existing_folder(&mut self, path: &At<String>, name: &str) -> Option<PathBuf> {
+        self.existing(path, name, "folder", fs::Metadata::is_dir)
+    }
+
+    fn existing(
+        &mut self,
+        path: &At<String>,
+        name: &str,
+        kind: &str,
+        is_kind: impl Fn(&fs::Metadata) -> bool,
+    ) -> Option<PathBuf> {
+        let absolute = self.absolute(path, name)?;
+        let problem = |why: String| Diagnostic::error(path.at, format!("`{name}`: {why}"));
+        let problem = match fs::metadata(&absolute) {
+            Ok(found) if is_kind(&found) => match fs::File::open(&absolute) {
+                Ok(_) => return Some(absolute),
+                Err(why) => problem(format!("this {kind} cannot be opened")).label(why.kind().to_string()),
+            },
+            Ok(_) => problem(format!("this is no {kind}")),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => problem(format!("there is no such {kind}"))
+                .help("make it, or correct the path; relative paths begin at the folder of this file"),
+            Err(why) => problem(format!("this {kind} cannot be looked at")).label(why.kind().to_string()),
+        };
+        self.report(problem);
+        None
+    }
+
+    /// The path from the folder of the file; nothing need be there.
+    fn absolute(&mut self, path: &At<String>, name: &str) -> Option<PathBuf> {
+        if path.value.is_empty() || path.value.contains('\0') {
+            self.report(Diagnostic::error(path.at, format!("`{name}`: this cannot be a path")));
+            return None;
+        }
+        Some(self.folder.join(&path.value))
+    }
+}

@@ -1,0 +1,285 @@
+//! `[[routes]]`, one by one. What they mean to each other is in `conflicts`, their rules are in `rules`.
+
+use http::Method;
+
+use super::action::{Kind, kind};
+use super::conflicts::Claim;
+use super::jwt::rate;
+use super::server::values;
+use super::{Checker, Known};
+use crate::config::diagnostics::{Diagnostic, Span};
+use crate::config::path_pattern::PathPattern;
+use crate::config::read::{At, Key};
+use crate::config::{Cors, Credential, Limits, Present, Route, file};
+
+impl Checker<'_> {
+    pub(super) fn routes(&mut self, routes: Key<Vec<At<file::Route>>>, known: &Known) -> Option<Vec<Route>> {
+        let routes = match routes {
+            Key::Given(routes) if !routes.value.is_empty() => routes.value,
+            Key::Bad => return None,
+            Key::Given(_) | Key::Absent => {
+                let message = "there is no [[routes]]: nothing is published";
+                let help = "add [[routes]] with name, path, allow, and one of upstream, files, respond";
+                self.report(Diagnostic::error_nowhere(message).help(help));
+                return None;
+            }
+        };
+        let names = routes.iter().filter_map(|route| route.value.name.given());
+        let names: Vec<_> = names.map(|name| (name.at, name.value.clone())).collect();
+        self.unique("route name", names);
+        self.tokens_without_issuers(&routes, known);
+        let mut claims = Vec::new();
+        let compiled: Vec<_> = routes
+            .into_iter()
+            .map(|route| self.route(route.value, known, &mut claims))
+            .collect();
+        self.conflicts(&claims);
+        compiled.into_iter().collect()
+    }
+
+    fn route(&mut self, route: file::Route, known: &Known, claims: &mut Vec<Claim>) -> Option<Route> {
+        let place = route.place;
+        let name = self.required(route.name, "name", place, "name = \"media\"");
+        let name = name.filter(|name| self.name(name).is_some());
+        let host = self.host(route.host, known);
+        let path = self.required(route.path, "path", place, "path = \"/static/{org}/{*file}\"");
+        if let Some(path) = path.as_ref().filter(|path| path.value.is_reserved()) {
+            let problem = Diagnostic::error(path.at, "the gateway keeps the paths under /_janua/ for itself");
+            self.report(problem.help("publish it under another path"));
+        }
+        let kind = kind(&route.upstream, &route.files, &route.respond);
+        let action = match kind {
+            // What it does may be what the strange key says.
+            None if route.has_strange_keys => None,
+            _ => self.action(route.upstream, route.files, route.respond, place, known),
+        };
+        let methods_at = route.methods.given().map(|methods| methods.at);
+        let methods = self.route_methods(route.methods, kind);
+        if let (Some(path), Some(host), Some(methods)) = (&path, &host, &methods) {
+            claims.push(Claim {
+                at: methods_at.unwrap_or(path.at),
+                path_at: path.at,
+                host: host.clone(),
+                shape: path.value.shape(),
+                methods: methods.clone(),
+            });
+        }
+        let strip = self.strip(route.strip, path.as_ref(), kind);
+        self.only_for_upstreams(route.path_params.given().map(|given| given.at), "path_params", kind);
+        self.only_for_upstreams(route.present.given().map(|given| given.at), "present", kind);
+        let accept = match route.accept {
+            Key::Given(accept) => {
+                self.unique(
+                    "kind of credential",
+                    accept.value.iter().map(|one| (one.at, format!("{:?}", one.value))),
+                );
+                values(accept.value)
+            }
+            Key::Absent | Key::Bad => vec![Credential::Jwt],
+        };
+        let issuers = self.accepted_issuers(route.issuers, known);
+        let allow = self.allow(route.allow, place, path.as_ref(), known);
+        let deny = self.rules(route.deny.or_default(), path.as_ref(), known);
+        let cors = match route.cors {
+            Key::Given(cors) => Some(self.cors(cors.value)),
+            Key::Absent | Key::Bad => None,
+        };
+        let limits = self.limits(route.limits.or_default());
+        Some(Route {
+            name: name?.value.into(),
+            host: host?,
+            path: path?.value.text,
+            path_params: route.path_params.or(false),
+            methods: methods?,
+            action: action?,
+            strip: strip?,
+            accept,
+            issuers: issuers?,
+            allow: allow?,
+            deny: deny?,
+            cors: match cors {
+                Some(cors) => Some(cors?),
+                None => None,
+            },
+            limits: limits?,
+            present: route.present.or(Present::Pass),
+        })
+    }
+    /// The host of a route: one of the public ones, lower case.
+    fn host(&mut self, host: Key<String>, known: &Known) -> Option<String> {
+        let public = known.hosts.as_ref()?;
+        let host = match host {
+            Key::Given(host) => host,
+            Key::Absent => return public.first().map(|host| host.value.clone()),
+            Key::Bad => return None,
+        };
+        let lower = host.value.to_ascii_lowercase();
+        let is_public = |host: &str| public.iter().any(|public| public.value == host);
+        if is_public(&lower) {
+            return Some(lower);
+        }
+        let written = self.written(host.at).to_owned();
+        let problem = Diagnostic::error(host.at, format!("`{written}` is not the host of a public URL"));
+        let without_port = lower.rsplit_once(':').map(|(host, _)| host);
+        self.report(match without_port.is_some_and(is_public) {
+            true => problem.help("remove the port: it means nothing here"),
+            false => problem.help(self.suggest(&written, public, "public hosts")),
+        });
+        None
+    }
+
+    /// `Some(None)`: any method.
+    fn route_methods(&mut self, methods: Key<Vec<At<Method>>>, kind: Option<Kind>) -> Option<Option<Vec<Method>>> {
+        let reads_only = matches!(kind, Some(Kind::Files | Kind::Respond(true)));
+        let methods = match methods {
+            Key::Given(methods) => methods,
+            Key::Absent if reads_only => return Some(Some(vec![Method::GET, Method::HEAD])),
+            Key::Absent => return Some(None),
+            Key::Bad => return None,
+        };
+        self.not_empty(
+            &methods,
+            "methods",
+            "remove it for the default, or name at least one method",
+        )?;
+        self.unique(
+            "method",
+            methods.value.iter().map(|method| (method.at, method.value.clone())),
+        );
+        if reads_only {
+            let is_read = |method: &Method| *method == Method::GET || *method == Method::HEAD;
+            for method in methods.value.iter().filter(|method| !is_read(&method.value)) {
+                let problem = Diagnostic::error(method.at, "a file can only be read");
+                self.report(problem.help("GET and HEAD; OPTIONS is answered by `cors`"));
+            }
+        }
+        Some(Some(values(methods.value)))
+    }
+
+    fn strip(&mut self, strip: Key<String>, path: Option<&At<PathPattern>>, kind: Option<Kind>) -> Option<String> {
+        let strip = match strip {
+            Key::Given(strip) => strip,
+            Key::Absent => return Some(String::new()),
+            Key::Bad => return None,
+        };
+        if matches!(kind, Some(Kind::Respond(_))) {
+            let problem = Diagnostic::error(strip.at, "`strip` means nothing for a fixed answer");
+            self.report(problem.help("remove this key"));
+            return None;
+        }
+        let path = path?;
+        let rest = path.value.text.strip_prefix(&strip.value);
+        let is_prefix = strip.value.starts_with('/')
+            && !strip.value.contains('{')
+            && rest.is_some_and(|rest| rest.starts_with('/'));
+        if is_prefix {
+            return Some(strip.value);
+        }
+        let problem = Diagnostic::error(strip.at, "`strip` is not the beginning of `path`").also(path.at, "this path");
+        let longest = path.value.longest_strip();
+        self.report(problem.help(match longest.as_str() {
+            "" => "this path has nothing that can be stripped: remove the key".to_owned(),
+            longest => format!("whole literal segments, without a slash at the end: at most \"{longest}\""),
+        }));
+        None
+    }
+
+    fn only_for_upstreams(&mut self, given: Option<Span>, name: &str, kind: Option<Kind>) {
+        if let (Some(at), Some(Kind::Files | Kind::Respond(_))) = (given, kind) {
+            let problem = Diagnostic::error(at, format!("`{name}` is only for routes with an upstream"));
+            self.report(problem.help("remove this key"));
+        }
+    }
+
+    fn accepted_issuers(&mut self, issuers: Key<Vec<At<String>>>, known: &Known) -> Option<Option<Vec<usize>>> {
+        let issuers = match issuers {
+            Key::Given(issuers) => issuers,
+            Key::Absent => return Some(None),
+            Key::Bad => return None,
+        };
+        self.not_empty(&issuers, "issuers", "remove it for all issuers, or name at least one")?;
+        self.unique(
+            "issuer",
+            issuers.value.iter().map(|issuer| (issuer.at, issuer.value.clone())),
+        );
+        let found: Vec<_> = issuers
+            .value
+            .iter()
+            .map(|issuer| self.reference(issuer, "issuer", &known.issuers))
+            .collect();
+        found.into_iter().collect::<Option<_>>().map(Some)
+    }
+
+    /// Routes that ask for a token that nobody can issue, or that they never look at.
+    fn tokens_without_issuers(&mut self, routes: &[At<file::Route>], known: &Known) {
+        let needs_token = |route: &&At<file::Route>| {
+            route
+                .value
+                .allow
+                .value()
+                .into_iter()
+                .flatten()
+                .any(|rule| rule.value.needs_token())
+        };
+        if known.issuers.is_empty()
+            && let Some(route) = routes.iter().find(needs_token)
+        {
+            let message = "this route asks for a token, but there is no issuer";
+            let help = "add [[jwt.issuers]] with name, jwks and allow_roles";
+            self.report(Diagnostic::error(route.value.place, message).help(help));
+        }
+        for route in routes.iter().filter(needs_token) {
+            if let Some(accept) = route.value.accept.given().filter(|accept| accept.value.is_empty()) {
+                let problem = Diagnostic::error(accept.at, "this route looks at no token, but its rules ask for one");
+                self.report(problem.help("remove this key: the default is [\"jwt\"]"));
+            }
+        }
+    }
+
+    fn cors(&mut self, cors: file::Cors) -> Option<Cors> {
+        let origins = self.required(
+            cors.origins,
+            "origins",
+            cors.place,
+            "origins = [\"https://moodle.example.edu\"]",
+        )?;
+        self.not_empty(&origins, "origins", "remove `cors`, or name at least one origin")?;
+        self.unique(
+            "origin",
+            origins.value.iter().map(|origin| (origin.at, origin.value.0.clone())),
+        );
+        if let Some(any) = origins.value.iter().find(|origin| origin.value.0 == "*") {
+            if origins.value.len() > 1 {
+                let problem = Diagnostic::error(any.at, "`*` stands beside other origins");
+                self.report(problem.help("`*` is every origin: remove it, or the others"));
+            }
+            if let Some(credentials) = cors.credentials.given().filter(|credentials| credentials.value) {
+                let problem = Diagnostic::error(any.at, "every web site could call with the cookies of its visitors");
+                self.report(
+                    problem
+                        .also(credentials.at, "because of this")
+                        .help("name the origins that may"),
+                );
+            }
+        }
+        Some(Cors {
+            origins: origins.value.into_iter().map(|origin| origin.value.0).collect(),
+            credentials: cors.credentials.or(false),
+        })
+    }
+
+    fn limits(&mut self, limits: file::Limits) -> Option<Limits> {
+        if let (Some(burst), true) = (limits.burst.given(), limits.rate.is_absent()) {
+            let problem = Diagnostic::error(burst.at, "`burst` means nothing without `rate`");
+            self.report(problem.help("add rate = \"50/s\", or remove this key"));
+        }
+        let burst = match limits.burst {
+            Key::Given(_) => Some(u32::try_from(self.number(limits.burst, "burst", 1, (1, 1_000_000))).ok()?),
+            Key::Absent | Key::Bad => None,
+        };
+        Some(Limits {
+            body: limits.body.value().map(|size| size.0),
+            rate: limits.rate.into_value().map(|per_second| rate(per_second, burst)),
+        })
+    }
+}

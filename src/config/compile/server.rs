@@ -1,0 +1,284 @@
+//! `[server]`, `[log]`, `[state]`.
+
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::time::Duration;
+
+use super::{Checker, Names};
+use crate::config::diagnostics::{Diagnostic, Span};
+use crate::config::net::is_loopback;
+use crate::config::read::{At, Key};
+use crate::config::value::Store;
+use crate::config::{
+    ClientTimeouts, Connections, Log, LogFormat, LogLevel, PublicUrl, Server, State, TlsListener, file,
+};
+
+const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
+const DEFAULT_STATE: &str = "state/janua.redb";
+
+impl Checker<'_> {
+    /// The section, and the hosts of its public URLs, which are known even when something else is wrong.
+    pub(super) fn server(&mut self, mut server: file::Server) -> (Option<Server>, Option<Names>) {
+        let several = std::mem::take(&mut server.public_urls);
+        let one = std::mem::take(&mut server.public_url);
+        let Some(urls) = self.public_urls(several, one, server.place) else {
+            self.rest_of_server(server, Vec::new());
+            return (None, None);
+        };
+        let hosts = urls.iter().map(|url| At {
+            at: url.at,
+            value: url.value.host.clone(),
+        });
+        let hosts = hosts.collect();
+        (self.rest_of_server(server, values(urls)), Some(hosts))
+    }
+
+    fn rest_of_server(&mut self, server: file::Server, public_urls: Vec<PublicUrl>) -> Option<Server> {
+        let header = server.place;
+        let has_bad_listener = matches!(server.listen, Key::Bad) || matches!(server.tls, Key::Bad);
+        let listen = server.listen.or_default();
+        let tls = server.tls.or_default();
+        if listen.is_empty() && tls.is_empty() && !has_bad_listener {
+            let message = "the gateway listens nowhere: `listen` and `tls` are both missing or empty";
+            let problem = match header == Span::default() {
+                true => Diagnostic::error_nowhere(message),
+                false => Diagnostic::error(header, message),
+            };
+            self.report(problem.help("add listen = [\"127.0.0.1:8080\"] to [server]"));
+        }
+        self.listeners(&listen, &tls, &server.admin);
+        let tls: Vec<_> = tls.into_iter().map(|listener| self.tls(listener.value)).collect();
+        for network in server.trusted_proxies.value().into_iter().flatten() {
+            if network.value.prefix_len() == 0 {
+                let problem = Diagnostic::warning(network.at, "every client is trusted like a proxy");
+                self.report(problem.help("anyone can then claim any client address; name your proxies' networks"));
+            }
+        }
+
+        let threads = self.number(server.threads, "threads", 0, (0, 1024));
+        let threads = match usize::try_from(threads) {
+            Ok(given) if given > 0 => given,
+            _ => std::thread::available_parallelism().map_or(1, NonZero::get),
+        };
+        let grace = self.duration(
+            server.shutdown_grace,
+            "shutdown_grace",
+            secs(30),
+            (Duration::ZERO, secs(3600)),
+        );
+        let timeouts = self.client_timeouts(server.timeouts.or_default());
+        let connections = self.connections(server.connections.or_default());
+        Some(Server {
+            listen: listen.into_iter().map(|listener| listener.value).collect(),
+            tls: tls.into_iter().collect::<Option<_>>()?,
+            public_urls,
+            admin: server.admin.or(DEFAULT_ADMIN),
+            trusted_proxies: values(server.trusted_proxies.or_default()),
+            threads,
+            shutdown_grace: grace,
+            timeouts,
+            connections,
+        })
+    }
+
+    fn public_urls(
+        &mut self,
+        several: Key<Vec<At<PublicUrl>>>,
+        one: Key<PublicUrl>,
+        header: Span,
+    ) -> Option<Vec<At<PublicUrl>>> {
+        let urls = match (several, one) {
+            (Key::Given(several), Key::Given(one)) => {
+                let problem = Diagnostic::error(one.at, "`public_url` and `public_urls` are both there");
+                self.report(
+                    problem
+                        .also(several.at, "here too")
+                        .help("`public_url` is the short form: keep one of them"),
+                );
+                return None;
+            }
+            (Key::Given(several), _) => {
+                self.not_empty(&several, "public_urls", "name at least the URL that clients use")?;
+                several.value
+            }
+            (Key::Absent, one) => {
+                let example = "public_url = \"https://video.example.edu\" to [server]: what clients call this gateway";
+                vec![self.required(one, "public_url", header, example)?]
+            }
+            (Key::Bad, _) => return None,
+        };
+        self.unique("host", urls.iter().map(|url| (url.at, url.value.host.clone())));
+        for url in urls
+            .iter()
+            .filter(|url| !url.value.https && !is_loopback(&url.value.host))
+        {
+            let problem = Diagnostic::warning(url.at, "this public URL is not https");
+            self.report(problem.help("tokens travel in URLs and headers: whoever is on the way can read and use them"));
+        }
+        Some(urls)
+    }
+
+    fn tls(&mut self, tls: file::Tls) -> Option<TlsListener> {
+        let header = tls.place;
+        let listen = self.required(tls.listen, "listen", header, "listen = \"0.0.0.0:8443\"");
+        let certificate = self.required(
+            tls.certificate,
+            "certificate",
+            header,
+            "certificate = \"fullchain.pem\"",
+        );
+        let key = self.required(tls.key, "key", header, "key = \"privkey.pem\"");
+        let certificate = certificate.and_then(|path| self.existing_file(&path, "certificate"));
+        let key = key.and_then(|path| self.existing_file(&path, "key"));
+        Some(TlsListener {
+            listen: listen?.value,
+            certificate: certificate?,
+            key: key?,
+        })
+    }
+
+    /// No two listeners want the same port of the same address; the admin listener stays inside.
+    fn listeners(&mut self, listen: &[At<SocketAddr>], tls: &[At<file::Tls>], admin: &Key<SocketAddr>) {
+        let tls = tls.iter().filter_map(|listener| listener.value.listen.given());
+        let public: Vec<&At<SocketAddr>> = listen.iter().chain(tls).collect();
+        for (index, listener) in public.iter().enumerate() {
+            let mut earlier = public.iter().take(index);
+            if let Some(first) = earlier.find(|earlier| overlap(earlier.value, listener.value)) {
+                let problem = Diagnostic::error(listener.at, "two listeners want the same address and port");
+                self.report(problem.label("and this one").also(first.at, "this one"));
+            }
+        }
+        let address = admin.value().copied().unwrap_or(DEFAULT_ADMIN);
+        if matches!(admin, Key::Bad) {
+            return;
+        }
+        if let Some(listener) = public.iter().find(|listener| overlap(listener.value, address)) {
+            let message = "the admin listener wants the same address and port as a public one";
+            let problem = match admin.given() {
+                Some(admin) => Diagnostic::error(admin.at, message).also(listener.at, "this one"),
+                None => Diagnostic::error(listener.at, message).label("`admin` is 127.0.0.1:9090 by default"),
+            };
+            self.report(problem.help("give `admin` a port of its own"));
+        }
+        if let Some(admin) = admin
+            .given()
+            .filter(|admin| !admin.value.ip().to_canonical().is_loopback())
+        {
+            let problem = Diagnostic::warning(admin.at, "the admin listener can be reached from other machines");
+            self.report(problem.help("it asks for no credentials: let only your monitoring reach it"));
+        }
+    }
+
+    fn client_timeouts(&mut self, timeouts: file::ClientTimeouts) -> ClientTimeouts {
+        let shortest = Duration::from_millis(100);
+        ClientTimeouts {
+            header: self.duration(timeouts.header, "header", secs(10), (shortest, secs(300))),
+            keep_alive: self.duration(timeouts.keep_alive, "keep_alive", secs(75), (secs(1), secs(3600))),
+            read: self.duration(timeouts.read, "read", secs(60), (shortest, secs(3600))),
+            write: self.duration(timeouts.write, "write", secs(60), (shortest, secs(3600))),
+        }
+    }
+
+    fn connections(&mut self, connections: file::Connections) -> Connections {
+        let max = self.number(connections.max, "max", 20_000, (1, 1_000_000));
+        let per_address = self.number(connections.per_address, "per_address", 500, (1, 1_000_000));
+        let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        Connections {
+            max: size(max),
+            per_address: size(per_address),
+        }
+    }
+
+    pub(super) fn log(&mut self, log: file::Log) -> Option<Log> {
+        let file = match log.file {
+            Key::Given(path) => Some(self.file_to_write(&path, "file")?),
+            Key::Absent | Key::Bad => None,
+        };
+        Some(Log {
+            level: log.level.or(LogLevel::Info),
+            format: log.format.or(LogFormat::Text),
+            file,
+        })
+    }
+
+    pub(super) fn state(&mut self, state: file::State) -> Option<State> {
+        match (state.store.or(Store::Embedded), state.path) {
+            (Store::Memory, path) => {
+                if let Some(path) = path.given() {
+                    let problem = Diagnostic::warning(path.at, "`path` means nothing with store = \"memory\"");
+                    self.report(problem.help("remove one of the two"));
+                }
+                Some(State::Memory)
+            }
+            (Store::Embedded, Key::Given(path)) => {
+                let path = self
+                    .absolute(&path, "path")
+                    .filter(|_| self.is_no_folder(&path, "path"))?;
+                Some(State::Embedded { path })
+            }
+            (Store::Embedded, _) => Some(State::Embedded {
+                path: self.folder.join(DEFAULT_STATE),
+            }),
+        }
+    }
+
+    /// A file that may be missing, in a folder that may not.
+    fn file_to_write(&mut self, path: &At<String>, name: &str) -> Option<std::path::PathBuf> {
+        let absolute = self.absolute(path, name)?;
+        if !self.is_no_folder(path, name) {
+            return None;
+        }
+        if absolute.parent().is_some_and(|folder| !folder.is_dir()) {
+            let problem = Diagnostic::error(path.at, format!("`{name}`: the folder of this file does not exist"));
+            self.report(problem.help("make the folder; the file itself is made when it is written"));
+            return None;
+        }
+        Some(absolute)
+    }
+
+    fn is_no_folder(&mut self, path: &At<String>, name: &str) -> bool {
+        let is_folder = self.folder.join(&path.value).is_dir();
+        if is_folder {
+            self.report(Diagnostic::error(
+                path.at,
+                format!("`{name}`: this is a folder, not a file"),
+            ));
+        }
+        !is_folder
+    }
+}
+
+/// Would the second bind fail? Port 0 is another port each time; an unspecified address takes the port everywhere.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let same_family = a.is_ipv4() == b.is_ipv4();
+    let everywhere = a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || same_family && everywhere)
+}
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub(super) fn values<T>(list: Vec<At<T>>) -> Vec<T> {
+    list.into_iter().map(|item| item.value).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::overlap;
+
+    #[test]
+    fn listeners_overlap_when_the_second_bind_would_fail() {
+        for (a, b, expected) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("[::]:80", "[::1]:80", true),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("127.0.0.1:80", "127.0.0.1:81", false),
+            ("127.0.0.1:0", "127.0.0.1:0", false),
+            ("[::]:80", "127.0.0.1:80", false),
+        ] {
+            assert_eq!(overlap(a.parse().unwrap(), b.parse().unwrap()), expected, "{a} {b}");
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! From TOML to typed values with their places, collecting every problem instead of stopping at the first.
+//!
+//! What a type looks like in the file is said by [`Read`] and [`FromText`]; which tables there are is in `file`, and
+//! what values mean together is decided in `compile`.
+
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use super::diagnostics::{Diagnostic, Span, closest, list};
+use super::pattern::is_param_name;
+
+/// A value and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct At<T> {
+    pub(super) at: Span,
+    pub(super) value: T,
+}
+
+/// A key of a section.
+#[derive(Debug, Default)]
+pub(super) enum Key<T> {
+    #[default]
+    Absent,
+    /// There, but wrong; that has been said already.
+    Bad,
+    Given(At<T>),
+}
+
+impl<T> Key<T> {
+    pub(super) fn into_value(self) -> Option<T> {
+        match self {
+            Self::Given(given) => Some(given.value),
+            Self::Absent | Self::Bad => None,
+        }
+    }
+
+    pub(super) fn or(self, default: T) -> T {
+        self.into_value().unwrap_or(default)
+    }
+
+    /// An absent section is one without keys.
+    pub(super) fn or_default(self) -> T
+    where
+        T: Default,
+    {
+        self.into_value().unwrap_or_default()
+    }
+
+    pub(super) fn given(&self) -> Option<&At<T>> {
+        match self {
+            Self::Given(value) => Some(value),
+            Self::Absent | Self::Bad => None,
+        }
+    }
+
+    pub(super) fn value(&self) -> Option<&T> {
+        self.given().map(|given| &given.value)
+    }
+
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+}
+
+/// Looks up an environment variable.
+pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// What reading needs to know, and what it found to be wrong.
+pub(super) struct Reader<'a> {
+    source: &'a str,
+    env: Env<'a>,
+    /// The key being read, for messages.
+    key: String,
+    problems: Vec<Diagnostic>,
+}
+
+/// A type that can be read from a TOML value.
+pub(super) trait Read: Sized {
+    /// `None` after the problem was told to the reader.
+    fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self>;
+}
+
+/// A type that is written as one string.
+pub(super) trait FromText: Sized {
+    /// Completes "expected …".
+    const EXPECTED: &'static str;
+
+    fn from_text(text: &str) -> Result<Self, Refusal>;
+}
+
+/// Why a string is not what was expected. Never quotes the string: the line is shown, and it may hold a variable.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// Follows "`key`: ".
+    pub(super) why: String,
+    pub(super) help: Option<String>,
+}
+
+impl Refusal {
+    pub(super) fn new(why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self { why, help: None }
+    }
+
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// What stands after "is not available in this version yet", as help.
+pub(super) type Later = &'static [(&'static str, &'static str)];
+
+/// Reads a whole file into its root section, with all problems of syntax, keys and types.
+pub(super) fn read<T: Read>(source: &str, env: Env<'_>) -> (Option<T>, Vec<Diagnostic>) {
+    let (table, errors) = DeTable::parse_recoverable(source);
+    if !errors.is_empty() {
+        return (None, syntax(source, &errors));
+    }
+    let mut reader = Reader {
+        source,
+        env,
+        key: String::new(),
+        problems: Vec::new(),
+    };
+    let root = Spanned::new(0..0, DeValue::Table(table.into_inner()));
+    let read = T::read(&root, &mut reader);
+    (read, reader.problems)
+}
+
+/// One error a line: what the parser says further on in the same line is mostly a consequence. And none after a
+/// bracket that seems to be open: from there on it takes everything for elements.
+fn syntax(source: &str, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
+    let mut last_line = None;
+    let mut problems = Vec::new();
+    for error in errors {
+        let at = error.span().map_or(Span { start: 0, end: 0 }, Span::from);
+        let before = source.get(..at.start).unwrap_or(source);
+        let line = before.bytes().filter(|byte| *byte == b'\n').count();
+        if last_line != Some(line) {
+            let what = match error.message() {
+                // The parser sees an unquoted string of no letters.
+                message if message.starts_with("string values must be quoted") && at.start == at.end => "missing value",
+                message => message,
+            };
+            let problem = Diagnostic::error(at, format!("this is not TOML: {what}"));
+            let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+            let begins_line = before.get(line_start..).is_some_and(|text| text.trim().is_empty());
+            if begins_line && error.message().starts_with("missing comma") {
+                problems.push(problem.help("or a closing bracket is missing further up"));
+                break;
+            }
+            problems.push(problem);
+        }
+        last_line = Some(line);
+    }
+    problems
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn report(&mut self, problem: Diagnostic) {
+        self.problems.push(problem);
+    }
+
+    fn wrong_type(&mut self, value: &Spanned<DeValue<'_>>, expected: &str) {
+        let found = described(value.get_ref());
+        let message = format!("`{}`: expected {expected}, found {found}", self.key);
+        self.report(Diagnostic::error(value.span().into(), message).label(format!("this is {found}")));
+    }
+
+    /// A table, and whether it has keys that are not among `known`: they are reported.
+    pub(super) fn table<'t, 'i>(
+        &mut self,
+        value: &'t Spanned<DeValue<'i>>,
+        known: &[&'static str],
+        later: Later,
+    ) -> Option<(&'t DeTable<'i>, bool)> {
+        let DeValue::Table(table) = value.get_ref() else {
+            self.wrong_type(value, "a table");
+            return None;
+        };
+        let is_strange = |key: &&Spanned<DeString<'_>>| !known.contains(&key.get_ref().as_ref());
+        for key in table.keys().filter(is_strange) {
+            let name = key.get_ref().as_ref();
+            let at = key.span().into();
+            let problem = match later.iter().find(|(later, _)| *later == name) {
+                Some((_, instead)) => {
+                    Diagnostic::error(at, format!("`{name}` is not available in this version yet")).help(*instead)
+                }
+                None => {
+                    let all = known.iter().chain(later.iter().map(|(name, _)| name)).copied();
+                    let help = match closest(name, all) {
+                        Some(meant) => format!("did you mean `{meant}`?"),
+                        None => format!("known keys here: {}", list(known)),
+                    };
+                    Diagnostic::error(at, format!("unknown key `{name}`")).help(help)
+                }
+            };
+            self.report(problem);
+        }
+        Some((table, table.keys().any(|key| is_strange(&key))))
+    }
+
+    /// One key of a table.
+    pub(super) fn key<T: Read>(&mut self, table: &DeTable<'_>, name: &str) -> Key<T> {
+        let Some(value) = table.get(name) else {
+            return Key::Absent;
+        };
+        let outer = std::mem::replace(&mut self.key, name.to_owned());
+        let read = T::read(value, self);
+        self.key = outer;
+        match read {
+            Some(read) => Key::Given(At {
+                at: value.span().into(),
+                value: read,
+            }),
+            None => Key::Bad,
+        }
+    }
+
+    /// A string with its `${NAME}`s replaced.
+    fn string(&mut self, value: &Spanned<DeValue<'_>>, expected: &str) -> Option<String> {
+        match value.get_ref() {
+            DeValue::String(text) if text.contains("${") => self.expand(text, value.span().into()),
+            DeValue::String(text) => Some(text.to_string()),
+            _ => {
+                self.wrong_type(value, expected);
+                None
+            }
+        }
+    }
+
+    /// Not recursive: what a variable holds is taken as it is.
+    fn expand(&mut self, text: &str, at: Span) -> Option<String> {
+        let mut expanded = String::with_capacity(text.len());
+        let mut complete = true;
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            expanded.push_str(before);
+            let Some((name, after)) = after.split_once('}').filter(|(name, _)| is_param_name(name)) else {
+                let problem = Diagnostic::error(at, format!("`{}`: a `${{` that names no variable", self.key))
+                    .help("write ${NAME}: letters, digits and `_`, not a digit first");
+                self.report(problem);
+                return None;
+            };
+            match (self.env)(name) {
+                Some(found) => expanded.push_str(&found),
+                None => {
+                    let message = format!("`{}`: the environment variable `{name}` is not set", self.key);
+                    let place = self.find(&format!("${{{name}}}"), at);
+                    self.report(Diagnostic::error(place, message).help("set it where the gateway is started"));
+                    complete = false;
+                }
+            }
+            rest = after;
+        }
+        expanded.push_str(rest);
+        complete.then_some(expanded)
+    }
+
+    /// The place of `part` inside a string literal, or the whole literal where escapes hide it.
+    fn find(&self, part: &str, within: Span) -> Span {
+        let literal = self.source.get(within.start..within.end).unwrap_or_default();
+        literal.find(part).map_or(within, |offset| {
+            let start = within.start + offset;
+            let end = start + part.len();
+            Span { start, end }
+        })
+    }
+}
+
+fn described(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a point",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+impl<T: FromText> Read for T {
+    fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self> {
+        let text = reader.string(value, T::EXPECTED)?;
+        match T::from_text(&text) {
+            Ok(read) => Some(read),
+            Err(refusal) => {
+                let message = format!("`{}`: {}", reader.key, refusal.why);
+                let problem =
+                    Diagnostic::error(value.span().into(), message).label(format!("expected {}", T::EXPECTED));
+                reader.report(match refusal.help {
+                    Some(help) => problem.help(help),
+                    None => problem,
+                });
+                None
+            }
+        }
+    }
+}
+
+impl FromText for String {
+    const EXPECTED: &'static str = "a string";
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        Ok(text.to_owned())
+    }
+}
+
+impl Read for bool {
+    fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self> {
+        let read = value.get_ref().as_bool();
+        if read.is_none() {
+            reader.wrong_type(value, "true or false");
+        }
+        read
+    }
+}
+
+impl Read for u64 {
+    fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self> {
+        let DeValue::Integer(number) = value.get_ref() else {
+            reader.wrong_type(value, "a whole number");
+            return None;
+        };
+        let read = Self::from_str_radix(number.as_str(), number.radix()).ok();
+        if read.is_none() {
+            let message = format!("`{}`: this number is out of range", reader.key);
+            reader.report(Diagnostic::error(value.span().into(), message).label("expected 0 or more"));
+        }
+        read
+    }
+}
+
+/// All elements, or none when one of them is wrong.
+impl<T: Read> Read for Vec<At<T>> {
+    fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self> {
+        let DeValue::Array(array) = value.get_ref() else {
+            reader.wrong_type(value, "a list, such as [\"…\"]");
+            return None;
+        };
+        let mut complete = true;
+        let mut items = Self::with_capacity(array.len());
+        for item in array.iter() {
+            match T::read(item, reader) {
+                Some(value) => items.push(At {
+                    at: item.span().into(),
+                    value,
+                }),
+                None => complete = false,
+            }
+        }
+        complete.then_some(items)
+    }
+}
+
+/// One value, or a list of them.
+#[derive(Debug)]
+pub(super) struct OneOrMany<T>(pub(super) Vec<At<T>>);
+
+impl<T: Read> Read for OneOrMany<T> {
+    fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self> {
+        if value.get_ref().is_array() {
+            return Vec::read(value, reader).map(Self);
+        }
+        let one = T::read(value, reader)?;
+        let at = value.span().into();
+        Some(Self(vec![At { at, value: one }]))
+    }
+}
+
+/// A table whose keys are names of the operator's choice, in the order of the file.
+#[derive(Debug)]
+pub(super) struct Named<T>(pub(super) Vec<(At<String>, T)>);
+
+impl<T: Read> Read for Named<T> {
+    fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self> {
+        let DeValue::Table(table) = value.get_ref() else {
+            reader.wrong_type(value, "a table of tables");
+            return None;
+        };
+        let mut complete = true;
+        let mut named = Vec::with_capacity(table.len());
+        for (key, value) in table {
+            let name = At {
+                at: key.span().into(),
+                value: key.get_ref().to_string(),
+            };
+            let outer = std::mem::replace(&mut reader.key, name.value.clone());
+            match T::read(value, reader) {
+                Some(read) => named.push((name, read)),
+                None => complete = false,
+            }
+            reader.key = outer;
+        }
+        named.sort_by_key(|(name, _)| name.at.start);
+        complete.then_some(Self(named))
+    }
+}

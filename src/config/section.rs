@@ -1,0 +1,80 @@
+//! How `file` and `value` declare what may be written: tables with fixed keys, and words to choose from.
+//!
+//! A declaration is the only list of its keys or words: any other is an error, and those of later versions are named
+//! with what to do instead.
+
+use super::diagnostics::closest;
+use super::read::{Later, Refusal};
+
+/// A table with fixed keys. Fields become [`Key`]s; `later` names keys that are known but not built yet, each with
+/// what to do instead.
+macro_rules! section {
+    (
+        $(#[$meta:meta])*
+        struct $name:ident {
+            $( $(#[$doc:meta])* $field:ident: $kind:ty, )*
+        }
+        $( later { $( $later:literal => $instead:expr, )* } )?
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Default)]
+        pub(super) struct $name {
+            /// Where the table begins.
+            #[allow(dead_code, reason = "not every section has to point at itself")]
+            pub(super) place: $crate::config::diagnostics::Span,
+            /// Were there keys that are not its own? They are reported; what they were meant to be is unknown.
+            #[allow(dead_code, reason = "only sections that compare their keys ask")]
+            pub(super) has_strange_keys: bool,
+            $( $(#[$doc])* pub(super) $field: $crate::config::read::Key<$kind>, )*
+        }
+
+        impl $crate::config::read::Read for $name {
+            fn read(
+                value: &toml::Spanned<toml::de::DeValue<'_>>,
+                reader: &mut $crate::config::read::Reader<'_>,
+            ) -> Option<Self> {
+                const KEYS: &[&str] = &[$( stringify!($field), )*];
+                const LATER: $crate::config::read::Later = &[$( $( ($later, $instead), )* )?];
+                let (table, has_strange_keys) = reader.table(value, KEYS, LATER)?;
+                Some(Self {
+                    has_strange_keys,
+                    place: value.span().into(),
+                    $( $field: reader.key(table, stringify!($field)), )*
+                })
+            }
+        }
+    };
+}
+
+/// An enum that is written as one of several words; `later` words are known but not built yet, each with what to do
+/// instead.
+macro_rules! words {
+    ($name:ty { $first:literal => $first_variant:expr, $( $word:literal => $variant:expr, )* } $( later { $( $later:literal => $instead:expr, )* } )? ) => {
+        impl $crate::config::read::FromText for $name {
+            const EXPECTED: &'static str = concat!("\"", $first, "\"", $( " or \"", $word, "\"" ),*);
+
+            fn from_text(text: &str) -> Result<Self, $crate::config::read::Refusal> {
+                match text {
+                    $first => return Ok($first_variant),
+                    $( $word => return Ok($variant), )*
+                    _ => {}
+                }
+                const LATER: $crate::config::read::Later = &[$( $( ($later, $instead), )* )?];
+                Err($crate::config::section::no_such_word(text, &[$first, $( $word, )*], LATER))
+            }
+        }
+    };
+}
+
+pub(super) use {section, words};
+
+pub(super) fn no_such_word(text: &str, words: &[&str], later: Later) -> Refusal {
+    if let Some((word, instead)) = later.iter().find(|(word, _)| *word == text) {
+        return Refusal::new(format!("\"{word}\" is not available in this version yet")).help(*instead);
+    }
+    let refusal = Refusal::new("there is no such value");
+    match closest(text, words.iter().copied()) {
+        Some(meant) => refusal.help(format!("did you mean \"{meant}\"?")),
+        None => refusal,
+    }
+}

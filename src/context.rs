@@ -1,0 +1,65 @@
+//! What is known of one request so far. Each part is filled once, by the step that finds it out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::act::proxy::{Attempts, Chosen};
+use crate::identity::Identity;
+use crate::observe::request_id::RequestId;
+use crate::rejection::Rejection;
+use crate::request::{Client, Request};
+use crate::route::path::Path;
+use crate::route::table::Params;
+use crate::snapshot::Route;
+
+pub struct Context {
+    pub started: Instant,
+    pub id: RequestId,
+    pub client: Option<Client>,
+    pub request: Option<Request>,
+    pub path: Option<Path>,
+    pub route: Option<Arc<Route>>,
+    pub params: Params,
+    pub who: Option<Arc<Identity>>,
+    /// The rules let the request pass. What is refused afterwards was allowed and failed.
+    pub allowed: bool,
+    pub rejection: Option<Rejection>,
+    pub upstream: UpstreamPart,
+    /// Bytes of the body that have gone upstream.
+    pub body: u64,
+}
+
+/// The part that only a proxied request has.
+#[derive(Default)]
+pub struct UpstreamPart {
+    pub attempts: Attempts,
+    pub chosen: Option<Chosen>,
+    pub since: Option<Instant>,
+    /// From the choice of the server to the header of its answer.
+    pub answered_after: Option<Duration>,
+}
+
+impl Context {
+    pub fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            id: RequestId::random(),
+            client: None,
+            request: None,
+            path: None,
+            route: None,
+            params: Params::default(),
+            who: None,
+            allowed: false,
+            rejection: None,
+            upstream: UpstreamPart::default(),
+            body: 0,
+        }
+    }
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,391 @@
+//! Between pingora and the rooms: reads pingora's session for a step of the gateway, and puts a step's result back.
+//!
+//! No step is decided here; what crosses this line is translated, nothing else.
+
+use std::io;
+use std::net::IpAddr;
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::prelude::{Error, ErrorType, HttpPeer, Result};
+use pingora::proxy::Session;
+
+use crate::act::file::{self, FileBody, FileRequest, Root};
+use crate::act::proxy;
+use crate::act::reply::Fixed;
+use crate::authenticate::token::carrier;
+use crate::config::{ClientTimeouts, TokenSource};
+use crate::context::Context;
+use crate::listen::connection::Shared;
+use crate::observe::access_log::{Entry, Outcome};
+use crate::observe::request_id::RequestId;
+use crate::present::{self, Changes, Shown};
+use crate::rate::address_key;
+use crate::rejection::{Hint, Reason, Rejection};
+use crate::request::{REQUEST_ID, Request};
+use crate::respond::write::Pieces;
+use crate::respond::{self, Answering, Reply};
+use crate::route::path::Path;
+use crate::snapshot::{Action, Route};
+
+/// Why the walk ends early.
+pub enum Stop {
+    /// To be answered with a refusal.
+    Refused(Rejection),
+    /// The client is gone, or half an answer is out.
+    Lost(Box<Error>),
+}
+
+impl<R: Into<Rejection>> From<R> for Stop {
+    fn from(rejection: R) -> Self {
+        Self::Refused(rejection.into())
+    }
+}
+
+impl From<Box<Error>> for Stop {
+    fn from(error: Box<Error>) -> Self {
+        Self::Lost(error)
+    }
+}
+
+// ---- the client's side ----
+
+/// The header is here: its deadline ends, and the limits of a request begin.
+pub fn begin(session: &mut Session, timeouts: &ClientTimeouts) {
+    if let Some(connection) = Shared::of(session.digest()) {
+        connection.request_begins();
+    }
+    session.set_read_timeout(Some(timeouts.read));
+    session.set_write_timeout(Some(timeouts.write));
+    session.set_total_drain_timeout(Some(timeouts.read));
+    // pingora keeps a connection for ever by default; a client that asked to close is not kept.
+    if session.get_keepalive().is_some() {
+        session.set_keepalive(Some(timeouts.keep_alive.as_secs().max(1)));
+    }
+}
+
+pub fn connection(session: &Session) -> std::result::Result<&Shared, Rejection> {
+    let connection = Shared::of(session.digest());
+    connection.ok_or_else(|| Rejection::because(Reason::Internal, "a session without its connection"))
+}
+
+/// The header as it came; HTTP/2 has no such thing.
+pub fn raw_header(session: &Session) -> Option<Bytes> {
+    (!session.is_http2()).then(|| session.to_h1_raw())
+}
+
+/// Request and path, which the first step has put there.
+pub fn taken(ctx: &Context) -> std::result::Result<(&Request, &Path), Rejection> {
+    let both = ctx.request.as_ref().zip(ctx.path.as_ref());
+    both.ok_or_else(|| Rejection::because(Reason::Internal, "a step before the request was taken"))
+}
+
+pub fn answering<'a>(headers: &'a HeaderMap, id: &'a RequestId) -> Answering<'a> {
+    Answering {
+        request_id: id.as_str(),
+        accept: headers.get(header::ACCEPT),
+        sec_fetch_mode: headers.get("sec-fetch-mode"),
+        sec_fetch_dest: headers.get("sec-fetch-dest"),
+    }
+}
+
+/// What a script of another origin must be told with every answer of a route, errors too.
+pub fn cors_headers(ctx: &Context, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let policy = ctx.route.as_ref().and_then(|route| route.cors.as_ref());
+    policy.map_or_else(Vec::new, |policy| {
+        respond::cors::headers(policy, headers.get(header::ORIGIN))
+    })
+}
+
+fn common_headers(ctx: &Context, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let mut common = cors_headers(ctx, headers);
+    common.extend(HeaderValue::from_str(ctx.id.as_str()).ok().map(|id| (REQUEST_ID, id)));
+    common
+}
+
+// ---- limits ----
+
+/// `limits.rate`: per subject, or per address where nobody is signed in.
+pub fn check_rate(route: &Route, ctx: &Context) -> std::result::Result<(), Rejection> {
+    let (Some(rate), Some(client)) = (&route.rate, &ctx.client) else {
+        return Ok(());
+    };
+    let subject = ctx
+        .who
+        .as_ref()
+        .and_then(|who| Some((&who.source, who.subject.as_ref()?)));
+    let key = match subject {
+        Some((source, subject)) => format!("{source}/{subject}"),
+        None => address_key(client.address).to_string(),
+    };
+    rate.take(key, ctx.started).map_err(|after| {
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        Rejection::new(Reason::RateLimited).with_hint(Hint::RetryAfter(seconds.max(1)))
+    })
+}
+
+/// A body whose length is announced is refused before it is sent.
+pub fn check_announced_body(route: &Route, headers: &HeaderMap) -> std::result::Result<(), Rejection> {
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    match (route.max_body, announced) {
+        (Some(max), Some(announced)) if announced > max => Err(Rejection::because(
+            Reason::BodyTooLarge,
+            format!("{announced} bytes announced, {max} allowed"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// A body of unknown length is counted as it passes.
+pub fn count_body(ctx: &mut Context, piece: Option<&Bytes>) -> Result<()> {
+    ctx.body += piece.map_or(0, |piece| piece.len() as u64);
+    let max = ctx.route.as_ref().and_then(|route| route.max_body);
+    if max.is_none_or(|max| ctx.body <= max) {
+        return Ok(());
+    }
+    ctx.rejection = Some(Rejection::because(
+        Reason::BodyTooLarge,
+        format!("more than {} bytes", max.unwrap_or(0)),
+    ));
+    Error::e_explain(
+        ErrorType::HTTPStatus(StatusCode::PAYLOAD_TOO_LARGE.as_u16()),
+        "request body over the limit",
+    )
+}
+
+// ---- files and fixed replies ----
+
+pub async fn serve_file(
+    session: &mut Session,
+    ctx: &Context,
+    route: &Route,
+    root: &Root,
+    now: SystemTime,
+) -> std::result::Result<(), Stop> {
+    let (request, path) = taken(ctx)?;
+    let (_, below) = path.stripped(&route.strip);
+    let headers = &session.req_header().headers;
+    let asked = FileRequest {
+        method: &request.method,
+        headers,
+        download: wants_download(request.query.as_deref()),
+        private: !route.anonymous,
+    };
+    let mut answer = file::answer(root, &below, asked, now).await?;
+    answer.headers.extend(common_headers(ctx, headers));
+    let mut body = Chunks(answer.body);
+    Ok(respond::write::write_stream(session, answer.status, &answer.headers, &mut body).await?)
+}
+
+struct Chunks(FileBody);
+
+impl Pieces for Chunks {
+    fn next(&mut self) -> impl Future<Output = io::Result<Option<Bytes>>> + Send {
+        self.0.next()
+    }
+}
+
+/// `?download=1`, as Opencast understands it (facts 2.1).
+fn wants_download(query: Option<&str>) -> bool {
+    let mut pairs = query
+        .into_iter()
+        .flat_map(|query| form_urlencoded::parse(query.as_bytes()));
+    pairs.any(|(name, value)| name == "download" && matches!(&*value, "1" | "true"))
+}
+
+pub async fn serve_reply(
+    session: &mut Session,
+    ctx: &Context,
+    route: &Route,
+    fixed: &Fixed,
+) -> std::result::Result<(), Stop> {
+    let mut reply = Reply {
+        status: fixed.status,
+        headers: fixed.headers.clone(),
+        body: fixed.body.clone(),
+    };
+    reply.headers.extend(common_headers(ctx, &session.req_header().headers));
+    if !route.anonymous {
+        reply
+            .headers
+            .push((header::CACHE_CONTROL, HeaderValue::from_static("private")));
+    }
+    Ok(respond::write::write(session, &reply).await?)
+}
+
+// ---- the upstream's side ----
+
+/// A server for this attempt. pingora calls again after a failure that may be retried.
+pub fn choose_server(ctx: &mut Context) -> Result<Box<HttpPeer>> {
+    let route = ctx.route.clone();
+    let path = ctx.path.as_ref().map_or("/", Path::encoded);
+    let Some(Action::Upstream(upstream)) = route.as_ref().map(|route| &route.action) else {
+        return Error::e_explain(ErrorType::InternalError, "no upstream to go to");
+    };
+    match upstream.choose(path, &mut ctx.upstream.attempts) {
+        Ok(chosen) => {
+            let peer = upstream.peer(&chosen);
+            ctx.upstream.since = Some(Instant::now());
+            ctx.upstream.chosen = Some(chosen);
+            Ok(Box::new(peer))
+        }
+        Err(rejection) => {
+            ctx.rejection.get_or_insert(rejection);
+            Error::e_explain(ErrorType::ConnectError, "no server left to try")
+        }
+    }
+}
+
+/// Nothing was sent yet, so another server may take the request; only where a second arrival does no harm, since a
+/// connect that timed out may have been one after all.
+pub fn retry_elsewhere(session: &Session, ctx: &mut Context, mut error: Box<Error>) -> Box<Error> {
+    if let Some(chosen) = &ctx.upstream.chosen {
+        chosen.server.metrics.connect_errors.inc();
+        let error = proxy::describe(&error);
+        tracing::warn!(
+            server = chosen.server.label,
+            error,
+            request_id = ctx.id.as_str(),
+            "upstream server not reached"
+        );
+    }
+    let route = ctx.route.as_ref().map(|route| &route.action);
+    let path = ctx.path.as_ref().map_or("/", Path::encoded);
+    let more = matches!(route, Some(Action::Upstream(upstream)) if upstream.has_more(path, &ctx.upstream.attempts));
+    error.set_retry(more && session.req_header().method.is_idempotent());
+    error
+}
+
+/// What is known for [`present::changes`].
+pub fn shown<'a>(session: &'a Session, ctx: &'a Context, sources: &'a [TokenSource]) -> Result<Shown<'a>> {
+    let parts = ctx.request.as_ref().zip(ctx.client.as_ref()).zip(ctx.route.as_deref());
+    let Some(((request, client), route)) = parts else {
+        return Error::e_explain(ErrorType::InternalError, "nothing to present");
+    };
+    Ok(Shown {
+        request,
+        headers: &session.req_header().headers,
+        client,
+        request_id: ctx.id.as_str(),
+        present: route.present,
+        judged: if route.anonymous { &[] } else { sources },
+        host: match &route.action {
+            Action::Upstream(upstream) => upstream.host.as_ref(),
+            Action::Files(_) | Action::Reply(_) => None,
+        },
+        upgrade: session.is_upgrade_req(),
+    })
+}
+
+pub fn apply(request: &mut RequestHeader, changes: Changes) -> Result<()> {
+    for name in changes.remove {
+        request.remove_header(&name);
+    }
+    for (name, value) in changes.set {
+        request.insert_header(name, value)?;
+    }
+    Ok(())
+}
+
+/// Path and query as the upstream gets them: the canonical path, less `strip`, and the query less the tokens.
+pub fn upstream_target(ctx: &Context, sources: &[TokenSource]) -> Result<String> {
+    let (Some(request), Some(path), Some(route)) = (&ctx.request, &ctx.path, &ctx.route) else {
+        return Error::e_explain(ErrorType::InternalError, "no target");
+    };
+    let (encoded, _) = path.stripped(&route.strip);
+    let query = request
+        .query
+        .as_deref()
+        .and_then(|query| carrier::strip_query(sources, query));
+    Ok(match query {
+        Some(query) => format!("{encoded}?{query}"),
+        None => encoded.into_owned(),
+    })
+}
+
+/// The upstream's answer as the client gets it.
+pub fn dress_answer(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
+    if answer.status.is_informational() && answer.status != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(());
+    }
+    let Some(route) = ctx.route.clone() else {
+        return Ok(());
+    };
+    if let (Action::Upstream(upstream), Some(since), None) =
+        (&route.action, ctx.upstream.since, ctx.upstream.answered_after)
+    {
+        let took = since.elapsed();
+        upstream.seconds.observe(took.as_secs_f64());
+        ctx.upstream.answered_after = Some(took);
+    }
+    let upgrade = answer.status == StatusCode::SWITCHING_PROTOCOLS;
+    for name in present::answer_removals(&answer.headers, upgrade) {
+        answer.remove_header(&name);
+    }
+    if route.cors.is_some() {
+        // The gateway answers for the route: two policies side by side would make browsers refuse both.
+        let policies: Vec<HeaderName> = answer
+            .headers
+            .keys()
+            .filter(|name| name.as_str().starts_with("access-control-"))
+            .cloned()
+            .collect();
+        for name in policies {
+            answer.remove_header(&name);
+        }
+    }
+    if !route.anonymous {
+        let private = respond::security::private_cache_control(answer.headers.get_all(header::CACHE_CONTROL));
+        answer.insert_header(header::CACHE_CONTROL, private)?;
+    }
+    for (name, value) in common_headers(ctx, &session.req_header().headers) {
+        if name == header::VARY {
+            answer.append_header(name, value)?;
+        } else {
+            answer.insert_header(name, value)?;
+        }
+    }
+    Ok(())
+}
+
+// ---- telling ----
+
+/// All that the log and the metrics want to know of a finished request.
+pub fn entry<'a>(session: &'a Session, ctx: &'a Context, error: Option<&'a str>) -> Entry<'a> {
+    let header = session.req_header();
+    let rejection = ctx.rejection.as_ref();
+    Entry {
+        time: SystemTime::now(),
+        request_id: ctx.id.as_str(),
+        client: ctx
+            .client
+            .as_ref()
+            .map_or(IpAddr::from([0, 0, 0, 0]), |client| client.address),
+        protocol: header.version,
+        method: ctx.request.as_ref().map_or(&header.method, |request| &request.method),
+        host: ctx.request.as_ref().map_or("-", |request| request.host.as_str()),
+        path: ctx.path.as_ref().map_or("-", Path::encoded),
+        query: ctx.request.as_ref().and_then(|request| request.query.as_deref()),
+        status: session.response_written().map_or(0, |answer| answer.status.as_u16()),
+        bytes_in: session.body_bytes_read() as u64,
+        bytes_out: session.body_bytes_sent() as u64,
+        took: ctx.started.elapsed(),
+        route: ctx.route.as_ref().map(|route| &*route.name),
+        outcome: if ctx.allowed { Outcome::Allow } else { Outcome::Deny },
+        reason: rejection.map(|rejection| rejection.reason),
+        // A body that broke off, a client that went: nothing was refused, and yet it did not end well.
+        detail: rejection.map_or(error, |rejection| rejection.detail.as_deref()),
+        subject: ctx
+            .who
+            .as_ref()
+            .and_then(|who| Some((&*who.source, who.subject.as_deref()?))),
+        upstream: ctx.upstream.chosen.as_ref().map(|chosen| chosen.server.label.as_str()),
+        upstream_took: ctx.upstream.answered_after,
+        user_agent: header.headers.get(header::USER_AGENT),
+        referer: header.headers.get(header::REFERER),
+    }
+}

@@ -1,0 +1,221 @@
+//! The loop that takes connections, counts them, and hands them to pingora.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pingora::apps::{HttpServerApp, ServerApp};
+use pingora::listeners::tls::Acceptor;
+use pingora::protocols::{ALPN, IO, Stream};
+use prometheus::{IntCounter, IntGauge};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::connection::Connection;
+use crate::config::Connections;
+use crate::observe::metrics::Metrics;
+use crate::rate::address_key;
+
+/// How long to wait when the system has no descriptor left for another connection.
+const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
+
+/// A socket that takes connections, with TLS or without.
+pub struct Listener {
+    pub socket: TcpListener,
+    pub tls: Option<Arc<Acceptor>>,
+}
+
+/// What all listeners share.
+pub struct Door<A> {
+    pub app: Arc<A>,
+    pub bounds: Arc<Bounds>,
+    pub header_time: Duration,
+    /// Becomes true once, when the gateway shuts down.
+    pub shutdown: watch::Receiver<bool>,
+}
+
+impl<A> Clone for Door<A> {
+    fn clone(&self) -> Self {
+        Self {
+            app: Arc::clone(&self.app),
+            bounds: Arc::clone(&self.bounds),
+            header_time: self.header_time,
+            shutdown: self.shutdown.clone(),
+        }
+    }
+}
+
+impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
+    /// Takes connections until shutdown, then closes the socket: new ones are refused, those open go on.
+    pub async fn serve(mut self, listener: Listener) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.socket.accept() => accepted,
+                _ = self.shutdown.wait_for(|down| *down) => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.admit(stream, peer, listener.tls.clone()),
+                Err(error) => {
+                    // The client's fault or a lack of descriptors: neither ends the listener.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    if !matches!(
+                        error.kind(),
+                        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+                    ) {
+                        tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn admit(&self, stream: TcpStream, peer: SocketAddr, tls: Option<Arc<Acceptor>>) {
+        let Some(permit) = Bounds::admit(&self.bounds, peer.ip()) else {
+            return; // dropped: closed at once, before it costs anything
+        };
+        let door = self.clone();
+        pingora_runtime::current_handle().spawn(async move {
+            let connection = Connection::new(stream, peer, tls.is_some(), door.header_time, permit);
+            let stream = match (connection, tls) {
+                (Ok(connection), None) => Box::new(connection) as Stream,
+                (Ok(connection), Some(tls)) => {
+                    let shared = connection.shared();
+                    match tokio::time::timeout(door.header_time, tls.tls_handshake(connection)).await {
+                        Ok(Ok(stream)) => {
+                            let stream = Box::new(stream) as Stream;
+                            if is_http2(&*stream) {
+                                shared.request_begins();
+                            }
+                            stream
+                        }
+                        Ok(Err(error)) => {
+                            return tracing::debug!(%peer, error = error.etype().as_str(), "TLS handshake failed");
+                        }
+                        Err(_) => return tracing::debug!(%peer, "TLS handshake took too long"),
+                    }
+                }
+                (Err(error), _) => return tracing::debug!(%peer, %error, "connection lost at once"),
+            };
+            door.app.process_new(stream, &door.shutdown).await;
+        });
+    }
+}
+
+fn is_http2(stream: &dyn IO) -> bool {
+    matches!(stream.selected_alpn_proto(), Some(ALPN::H2))
+}
+
+/// How many connections there are, in all and by address, and how many there may be.
+#[derive(Debug)]
+pub struct Bounds {
+    limits: Connections,
+    open: Mutex<Open>,
+    gauge: IntGauge,
+    refused_max: IntCounter,
+    refused_per_address: IntCounter,
+    /// Told whenever a connection closes.
+    closed: tokio::sync::Notify,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    total: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+impl Bounds {
+    pub fn new(limits: Connections, metrics: &Metrics) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            open: Mutex::default(),
+            gauge: metrics.connections(),
+            refused_max: metrics.connections_refused("max"),
+            refused_per_address: metrics.connections_refused("per_address"),
+            closed: tokio::sync::Notify::new(),
+        })
+    }
+
+    /// Counts one more, if it may be. IPv6 clients are counted by their /64, which one host commands.
+    fn admit(bounds: &Arc<Self>, address: IpAddr) -> Option<Permit> {
+        let key = address_key(address);
+        let mut open = bounds.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.total >= bounds.limits.max {
+            bounds.refused_max.inc();
+            return None;
+        }
+        let count = open.by_address.entry(key).or_default();
+        if *count >= bounds.limits.per_address {
+            bounds.refused_per_address.inc();
+            return None;
+        }
+        *count += 1;
+        open.total += 1;
+        bounds.gauge.inc();
+        Some(Permit {
+            bounds: Arc::clone(bounds),
+            key,
+        })
+    }
+
+    /// Connections open now.
+    pub fn open(&self) -> usize {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).total
+    }
+
+    /// Comes back when no connection is open.
+    pub async fn all_closed(&self) {
+        loop {
+            let closed = self.closed.notified();
+            if self.open() == 0 {
+                return;
+            }
+            closed.await;
+        }
+    }
+}
+
+/// One counted connection; gives its place back when dropped.
+#[derive(Debug)]
+pub struct Permit {
+    bounds: Arc<Bounds>,
+    key: IpAddr,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut open = self.bounds.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.total = open.total.saturating_sub(1);
+        if let Some(count) = open.by_address.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                open.by_address.remove(&self.key);
+            }
+        }
+        drop(open);
+        self.bounds.gauge.dec();
+        self.bounds.closed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_bounded_and_given_back() {
+        let limits = Connections { max: 3, per_address: 2 };
+        let metrics = Metrics::new();
+        let bounds = Bounds::new(limits, &metrics);
+        let address = |last| IpAddr::from([192, 0, 2, last]);
+        let first = Bounds::admit(&bounds, address(1)).unwrap();
+        let _second = Bounds::admit(&bounds, address(1)).unwrap();
+        assert!(Bounds::admit(&bounds, address(1)).is_none(), "two per address");
+        let _third = Bounds::admit(&bounds, address(2)).unwrap();
+        assert!(Bounds::admit(&bounds, address(3)).is_none(), "three in all");
+        drop(first);
+        assert!(Bounds::admit(&bounds, address(1)).is_some());
+        assert_eq!(bounds.open(), 2);
+    }
+}

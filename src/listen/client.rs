@@ -1,0 +1,165 @@
+//! Who the client is: the peer of the connection, or whom a trusted proxy names.
+//!
+//! `X-Forwarded-For` and `Forwarded` are lists that grow to the right. They are walked from the right, and the first
+//! address that is no trusted proxy is the client; what stands to its left anyone may have written.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::HeaderMap;
+use ipnet::IpNet;
+
+use crate::request::Client;
+
+/// Hops looked at in a forwarding header; more than any real installation has.
+const MAX_HOPS: usize = 32;
+
+/// The client of a request that came over a connection from `peer`.
+pub fn identify(peer: SocketAddr, tls: bool, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
+    let peer = canonical(peer.ip());
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
+    if trusted.is_empty() || !is_trusted(&peer) {
+        return Client {
+            address: peer,
+            https: tls,
+            chain: peer.to_string(),
+        };
+    }
+    let hops = hops(headers);
+    let mut believed = vec![peer];
+    for hop in hops.iter().rev().take(MAX_HOPS) {
+        let Some(address) = hop else {
+            break; // `unknown` or nonsense: whoever stands left of it cannot be known
+        };
+        believed.push(*address);
+        if !is_trusted(address) {
+            break;
+        }
+    }
+    let address = believed.last().copied().unwrap_or(peer);
+    let chain: Vec<String> = believed.iter().rev().map(IpAddr::to_string).collect();
+    Client {
+        address,
+        https: forwarded_https(headers).unwrap_or(tls),
+        chain: chain.join(", "),
+    }
+}
+
+/// An IPv4 address that came as IPv6 (`::ffff:192.0.2.1`) is the IPv4 address.
+fn canonical(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+/// The addresses of the forwarding header in use, left to right; `None` for a hop without an address.
+fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    let list = |name: &str| -> Vec<String> {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values
+            .flat_map(|value| value.split(','))
+            .map(|hop| hop.trim().to_owned())
+            .collect()
+    };
+    let forwarded_for = list("x-forwarded-for");
+    if !forwarded_for.is_empty() {
+        return forwarded_for.iter().map(|hop| node(hop)).collect();
+    }
+    let forwarded = list("forwarded");
+    forwarded
+        .iter()
+        .map(|element| parameter(element, "for").and_then(|value| node(&value)))
+        .collect()
+}
+
+/// `X-Forwarded-Proto`, or `proto` of the nearest element of `Forwarded`: did the client speak TLS with the proxy?
+fn forwarded_https(headers: &HeaderMap) -> Option<bool> {
+    let proto = headers
+        .get_all("x-forwarded-proto")
+        .iter()
+        .next_back()
+        .and_then(|value| value.to_str().ok());
+    if let Some(nearest) = proto.and_then(|proto| proto.rsplit(',').next()) {
+        return Some(nearest.trim().eq_ignore_ascii_case("https"));
+    }
+    let forwarded = headers.get_all("forwarded").iter().next_back()?.to_str().ok()?;
+    let proto = parameter(forwarded.rsplit(',').next()?, "proto")?;
+    Some(proto.eq_ignore_ascii_case("https"))
+}
+
+/// A parameter of one element of `Forwarded` (RFC 7239 section 4).
+fn parameter(element: &str, name: &str) -> Option<String> {
+    element.split(';').find_map(|pair| {
+        let (key, value) = pair.split_once('=')?;
+        let wanted = key.trim().eq_ignore_ascii_case(name);
+        wanted.then(|| value.trim().trim_matches('"').to_owned())
+    })
+}
+
+/// An address with or without port; IPv6 with or without brackets (RFC 7239 section 6).
+fn node(text: &str) -> Option<IpAddr> {
+    let text = text.trim().trim_matches('"');
+    let address = text
+        .parse::<IpAddr>()
+        .or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok();
+    address.ok().or_else(bracketed).map(canonical)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(peer: &str, headers: &[(&'static str, &'static str)], trusted: &[&str]) -> Client {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().unwrap());
+        }
+        let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
+        identify(SocketAddr::new(peer.parse().unwrap(), 4000), false, &map, &trusted)
+    }
+
+    #[test]
+    fn a_stranger_is_not_believed() {
+        let seen = client(
+            "192.0.2.7",
+            &[("x-forwarded-for", "10.0.0.1"), ("x-forwarded-proto", "https")],
+            &["127.0.0.0/8"],
+        );
+        assert_eq!(seen.address.to_string(), "192.0.2.7");
+        assert!(!seen.https);
+        assert_eq!(seen.chain, "192.0.2.7");
+    }
+
+    #[test]
+    fn the_list_is_walked_from_the_right() {
+        let trusted = ["127.0.0.1/32", "10.0.0.0/8"];
+        let forged = ("x-forwarded-for", "203.0.113.9, 192.0.2.7, 10.1.1.1");
+        let seen = client("127.0.0.1", &[forged, ("x-forwarded-proto", "https")], &trusted);
+        assert_eq!(seen.address.to_string(), "192.0.2.7");
+        assert!(seen.https);
+        assert_eq!(seen.chain, "192.0.2.7, 10.1.1.1, 127.0.0.1");
+    }
+
+    #[test]
+    fn several_header_lines_are_one_list() {
+        let lines = [("x-forwarded-for", "203.0.113.9"), ("x-forwarded-for", "192.0.2.7")];
+        assert_eq!(
+            client("127.0.0.1", &lines, &["127.0.0.1/32"]).address.to_string(),
+            "192.0.2.7"
+        );
+    }
+
+    #[test]
+    fn forwarded_is_read_where_nothing_else_is() {
+        let forwarded = ("forwarded", r#"for="[2001:db8::7]:4711";proto=https;by=10.0.0.1"#);
+        let seen = client("127.0.0.1", &[forwarded], &["127.0.0.1/32"]);
+        assert_eq!(seen.address.to_string(), "2001:db8::7");
+        assert!(seen.https);
+    }
+
+    #[test]
+    fn nonsense_ends_the_walk() {
+        for nonsense in ["unknown", "", "192.0.2.7 or so", "_hidden"] {
+            let seen = client("::ffff:127.0.0.1", &[("x-forwarded-for", nonsense)], &["127.0.0.1/32"]);
+            assert_eq!(seen.address.to_string(), "127.0.0.1", "{nonsense}");
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! One client connection: a TCP stream with a deadline for request headers.
+//!
+//! pingora limits each read, not a whole header: a client that sends a byte a minute would stay forever. This wrapper
+//! sits below TLS and HTTP and knows one thing of them, told by the gateway: whether a request is being served. While
+//! none is, the bytes that arrive are a header, and have `timeouts.header` to be complete and a bound on their size.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::http::ResponseHeader;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::{
+    Digest, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
+    UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+use super::accept::Permit;
+
+/// Largest request header, request line included, in bytes. A token may have 16 KiB, and cookies want room too.
+pub const MAX_HEADER: usize = 32 * 1024;
+/// Bytes taken in while no request is served; more than a header, since the first part of a body may come along.
+const MAX_BEFORE_REQUEST: usize = 2 * MAX_HEADER;
+/// One TCP segment: a response's header and a small body leave together.
+const WRITE_BUFFER: usize = 1460;
+/// The client connection preface of HTTP/2 (RFC 9113 section 3.4).
+const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What the gateway may know and tell of a connection: it travels in pingora's digest.
+#[derive(Debug)]
+pub struct Shared {
+    peer: SocketAddr,
+    tls: bool,
+    phase: AtomicU8,
+    /// Counts this connection until the last holder lets go.
+    _permit: Permit,
+}
+
+/// No request is served; nothing of the next one has arrived.
+const IDLE: u8 = 0;
+/// Bytes of a header have arrived, or the connection is new and owes its first.
+const HEADER: u8 = 1;
+/// A request is served, or the connection is HTTP/2, where pingora's idle timer watches.
+const SERVING: u8 = 2;
+
+impl Shared {
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    pub fn tls(&self) -> bool {
+        self.tls
+    }
+
+    /// The header is complete; the deadline for it ends.
+    pub fn request_begins(&self) {
+        self.phase.store(SERVING, Ordering::Relaxed);
+    }
+
+    /// The answer is sent. On HTTP/2 other requests may still run, so nothing changes there.
+    pub fn request_ends(&self, http2: bool) {
+        if !http2 {
+            self.phase.store(IDLE, Ordering::Relaxed);
+        }
+    }
+
+    /// The connection behind a pingora session.
+    pub fn of(digest: Option<&Digest>) -> Option<&Self> {
+        let data = digest?.proxy_digest.as_ref()?.user_data.as_ref()?;
+        data.downcast_ref::<Arc<Self>>().map(|shared| &**shared)
+    }
+}
+
+/// A TCP stream as pingora wants it.
+#[derive(Debug)]
+pub struct Connection {
+    stream: BufWriter<TcpStream>,
+    shared: Arc<Shared>,
+    /// Bytes looked at in search of the HTTP/2 preface and not yet handed on.
+    peeked: Vec<u8>,
+    header_time: Duration,
+    header_deadline: Instant,
+    header_bytes: usize,
+    timer: Option<Pin<Box<Sleep>>>,
+    proxy_digest: Arc<ProxyDigest>,
+    socket_digest: Arc<SocketDigest>,
+}
+
+impl Connection {
+    /// Takes an accepted stream. The time for the first header, a TLS handshake included, begins now.
+    pub fn new(
+        stream: TcpStream,
+        peer: SocketAddr,
+        tls: bool,
+        header_time: Duration,
+        permit: Permit,
+    ) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        let socket_digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
+        // A fresh cell: it cannot be set already.
+        let _already_set = socket_digest.peer_addr.set(Some(peer.into()));
+        let shared = Arc::new(Shared {
+            peer,
+            tls,
+            phase: AtomicU8::new(HEADER),
+            _permit: permit,
+        });
+        let response = ResponseHeader::build(200, Some(0)).map_err(io::Error::other)?;
+        let data: Arc<Shared> = Arc::clone(&shared);
+        Ok(Self {
+            stream: BufWriter::with_capacity(WRITE_BUFFER, stream),
+            shared,
+            peeked: Vec::new(),
+            header_time,
+            header_deadline: Instant::now() + header_time,
+            header_bytes: 0,
+            timer: None,
+            proxy_digest: Arc::new(ProxyDigest::new(Box::new(response), Some(Box::new(data)))),
+            socket_digest: Arc::new(socket_digest),
+        })
+    }
+
+    pub fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    /// Bytes have arrived while no request was served.
+    fn count_header_bytes(&mut self, count: usize) -> io::Result<()> {
+        if self.shared.phase.load(Ordering::Relaxed) == IDLE {
+            self.shared.phase.store(HEADER, Ordering::Relaxed);
+            self.header_deadline = Instant::now() + self.header_time;
+            self.header_bytes = 0;
+        }
+        self.header_bytes += count;
+        if self.header_bytes > MAX_BEFORE_REQUEST {
+            self.say_before_closing("431 Request Header Fields Too Large");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "request header too large"));
+        }
+        Ok(())
+    }
+
+    /// Pending or an error, once the header's time is up.
+    fn poll_header_deadline(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        let deadline = self.header_deadline;
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        ready!(timer.as_mut().poll(context));
+        self.say_before_closing("408 Request Timeout");
+        Poll::Ready(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "request header not complete in time",
+        ))
+    }
+
+    /// pingora closes a connection whose header never came without a word; the client may learn why. Best effort, and
+    /// only where the words are not meant to be encrypted.
+    fn say_before_closing(&self, status: &str) {
+        if !self.shared.tls {
+            let answer = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+            if let Err(error) = self.stream.get_ref().try_write(answer.as_bytes()) {
+                tracing::debug!(%error, peer = %self.shared.peer, "client gone before `{status}`");
+            }
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.peeked.is_empty() {
+            let count = self.peeked.len().min(buffer.remaining());
+            buffer.put_slice(self.peeked.get(..count).unwrap_or_default());
+            self.peeked.drain(..count);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        match self.shared.phase.load(Ordering::Relaxed) {
+            SERVING => read,
+            phase => match read {
+                Poll::Ready(Ok(())) => Poll::Ready(self.count_header_bytes(buffer.filled().len() - before)),
+                Poll::Pending if phase == HEADER => self.poll_header_deadline(context).map(Err),
+                other => other,
+            },
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[async_trait]
+impl Peek for Connection {
+    /// Tells an HTTP/2 preface from anything else. Reads no further than the first byte that differs, so that a short
+    /// HTTP/1.0 request is not waited on. `buffer` equals the preface only if all of it came.
+    async fn try_peek(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+        let mut seen = Vec::with_capacity(H2_PREFACE.len());
+        while seen.len() < H2_PREFACE.len() && H2_PREFACE.starts_with(&seen) {
+            let mut rest = vec![0; H2_PREFACE.len() - seen.len()];
+            match self.read(&mut rest).await? {
+                0 => break,
+                count => seen.extend(rest.iter().take(count)),
+            }
+        }
+        for (place, byte) in buffer.iter_mut().zip(&seen) {
+            *place = *byte;
+        }
+        if seen == H2_PREFACE {
+            self.shared.request_begins();
+        }
+        self.peeked = seen;
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl Shutdown for Connection {
+    async fn shutdown(&mut self) {
+        if let Err(error) = self.stream.shutdown().await {
+            tracing::debug!(%error, peer = %self.shared.peer, "connection was already closed");
+        }
+    }
+}
+
+impl UniqueID for Connection {
+    fn id(&self) -> UniqueIDType {
+        self.stream.get_ref().as_raw_fd()
+    }
+}
+
+impl Ssl for Connection {}
+
+impl GetTimingDigest for Connection {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for Connection {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        Some(Arc::clone(&self.proxy_digest))
+    }
+}
+
+impl GetSocketDigest for Connection {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        Some(Arc::clone(&self.socket_digest))
+    }
+}

@@ -1,0 +1,241 @@
+//! Is this a request at all? Framing, host and header hygiene, before anything is looked up.
+//!
+//! pingora and httparse have refused what is not HTTP. What is left here is legal enough to be parsed and odd enough
+//! that a server behind us could read it differently: it is refused rather than repaired.
+
+use http::{HeaderMap, Method, Version, header};
+use pingora::http::RequestHeader;
+
+use super::connection::MAX_HEADER;
+use crate::rejection::{Reason, Rejection};
+use crate::request::Request;
+
+/// The request in the gateway's own words, or why it is none.
+/// `raw` is the header as it came (HTTP/1.x only): pingora has by now removed a `Content-Length` beside
+/// `Transfer-Encoding`, and that there was one must still be seen.
+pub fn take(header: &RequestHeader, raw: Option<&[u8]>) -> Result<Request, Rejection> {
+    check_size(header, raw)?;
+    check_method(header)?;
+    check_names(&header.headers)?;
+    check_framing(&header.headers, raw)?;
+    let authority = authority(header)?;
+    let host = host(authority).ok_or_else(|| bad("the Host is no host name or address"))?;
+    let target = std::str::from_utf8(header.raw_path()).map_err(|_| bad("the request target is not UTF-8"))?;
+    if !target.starts_with('/') {
+        return Err(bad("the request target is not in origin form"));
+    }
+    let (path, query) = match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    };
+    if query.is_some_and(|query| query.bytes().any(|byte| byte <= b' ' || byte == 0x7f || byte == b'#')) {
+        return Err(bad("a control character, space or `#` in the query"));
+    }
+    Ok(Request {
+        method: header.method.clone(),
+        authority: authority.to_owned(),
+        host,
+        raw_path: path.to_owned(),
+        query: query.filter(|query| !query.is_empty()).map(str::to_owned),
+    })
+}
+
+fn bad(detail: &str) -> Rejection {
+    Rejection::because(Reason::BadRequest, detail)
+}
+
+fn check_size(header: &RequestHeader, raw: Option<&[u8]>) -> Result<(), Rejection> {
+    let size = match raw {
+        Some(raw) => raw.len(),
+        // RFC 9113 section 6.5.2 counts 32 bytes for each field beside name and value.
+        None => {
+            let fields = header
+                .headers
+                .iter()
+                .map(|(name, value)| name.as_str().len() + value.len() + 32);
+            fields.sum::<usize>() + header.raw_path().len()
+        }
+    };
+    if size > MAX_HEADER {
+        return Err(Rejection::because(Reason::HeadersTooLarge, format!("{size} bytes")));
+    }
+    Ok(())
+}
+
+/// TRACE would echo cookies and tokens to scripts; CONNECT makes tunnels. Neither has a use here.
+fn check_method(header: &RequestHeader) -> Result<(), Rejection> {
+    if header.version < Version::HTTP_10 {
+        return Err(bad("the version is older than HTTP/1.0"));
+    }
+    if matches!(header.method, Method::TRACE | Method::CONNECT) {
+        return Err(Rejection::because(Reason::NotImplemented, header.method.to_string()));
+    }
+    Ok(())
+}
+
+/// Legal tokens like `a.b` or `x|y` are turned into other names by some servers behind us (CGI, WSGI).
+fn check_names(headers: &HeaderMap) -> Result<(), Rejection> {
+    let usual = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    match headers.keys().find(|name| !name.as_str().bytes().all(usual)) {
+        Some(_) => Err(bad("a header name with unusual characters")),
+        None => Ok(()),
+    }
+}
+
+/// RFC 9112 section 6.1: a message with both lengths is an attempt at smuggling; codings beside chunked are unknown.
+fn check_framing(headers: &HeaderMap, raw: Option<&[u8]>) -> Result<(), Rejection> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else {
+        return Ok(());
+    };
+    if headers.contains_key(header::CONTENT_LENGTH) || raw.is_some_and(|raw| has_field(raw, b"content-length")) {
+        return Err(bad("Content-Length beside Transfer-Encoding"));
+    }
+    if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        return Err(Rejection::because(
+            Reason::NotImplemented,
+            "a transfer coding other than chunked",
+        ));
+    }
+    Ok(())
+}
+
+/// Does a line of the raw header carry this field?
+fn has_field(raw: &[u8], name: &[u8]) -> bool {
+    raw.split(|byte| *byte == b'\n').any(|line| {
+        let end = line.iter().position(|byte| *byte == b':').unwrap_or(0);
+        line.get(..end)
+            .is_some_and(|field| field.trim_ascii().eq_ignore_ascii_case(name))
+    })
+}
+
+/// Exactly one: `Host`, or `:authority` of HTTP/2, and no difference between the two.
+fn authority(header: &RequestHeader) -> Result<&str, Rejection> {
+    let mut hosts = header.headers.get_all(header::HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(bad("more than one Host"));
+    }
+    let host = host
+        .map(|host| host.to_str().map_err(|_| bad("the Host is not ASCII")))
+        .transpose()?;
+    let pseudo = (header.version == Version::HTTP_2)
+        .then(|| header.uri.authority())
+        .flatten();
+    match (pseudo.map(http::uri::Authority::as_str), host) {
+        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
+            Err(bad("Host and :authority differ"))
+        }
+        (Some(authority), _) => Ok(authority),
+        (None, Some(host)) => Ok(host),
+        (None, None) => Err(bad("no Host")),
+    }
+}
+
+/// `Video.example.edu:443` → `video.example.edu`; a trailing dot and the port go, brackets of IPv6 stay.
+fn host(authority: &str) -> Option<String> {
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    if port.is_some_and(|port| port.is_empty() || port.parse::<u16>().is_err()) {
+        return None;
+    }
+    if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        return address
+            .parse::<std::net::Ipv6Addr>()
+            .ok()
+            .map(|_| host.to_ascii_lowercase());
+    }
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let usual = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    let sound = !host.is_empty() && host.len() <= 253 && host.bytes().all(usual);
+    sound.then(|| host.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(method: &str, target: &str, fields: &[(&'static str, &'static str)]) -> RequestHeader {
+        let mut header = RequestHeader::build(method, target.as_bytes(), None).unwrap();
+        for (name, value) in fields {
+            header.append_header(*name, *value).unwrap();
+        }
+        header
+    }
+
+    fn reason(method: &str, target: &str, fields: &[(&'static str, &'static str)]) -> Option<Reason> {
+        take(&header(method, target, fields), None)
+            .err()
+            .map(|rejection| rejection.reason)
+    }
+
+    #[test]
+    fn a_usual_request_is_taken_apart() {
+        let request = take(
+            &header("GET", "/a/b?x=1&jwt=t", &[("host", "Video.Example.edu.:8443")]),
+            None,
+        )
+        .unwrap();
+        assert_eq!(request.host, "video.example.edu");
+        assert_eq!(request.authority, "Video.Example.edu.:8443");
+        assert_eq!(request.raw_path, "/a/b");
+        assert_eq!(request.query.as_deref(), Some("x=1&jwt=t"));
+    }
+
+    #[test]
+    fn odd_requests_are_refused() {
+        let host = ("host", "video");
+        let cases: [(&str, &str, &[(&'static str, &'static str)], Reason); 13] = [
+            ("GET", "/", &[], Reason::BadRequest),
+            ("GET", "/", &[host, host], Reason::BadRequest),
+            ("GET", "/", &[("host", "")], Reason::BadRequest),
+            ("GET", "/", &[("host", "a b")], Reason::BadRequest),
+            ("GET", "/", &[("host", "user@video")], Reason::BadRequest),
+            ("GET", "/", &[("host", "video:99999")], Reason::BadRequest),
+            ("GET", "/", &[("host", "video/x")], Reason::BadRequest),
+            ("GET", "http://video/", &[host], Reason::BadRequest),
+            ("OPTIONS", "*", &[host], Reason::BadRequest),
+            ("TRACE", "/", &[host], Reason::NotImplemented),
+            ("GET", "/", &[host, ("x.y", "1")], Reason::BadRequest),
+            (
+                "POST",
+                "/",
+                &[host, ("transfer-encoding", "gzip, chunked")],
+                Reason::NotImplemented,
+            ),
+            (
+                "POST",
+                "/",
+                &[host, ("transfer-encoding", "chunked"), ("content-length", "3")],
+                Reason::BadRequest,
+            ),
+        ];
+        for (method, target, fields, expected) in cases {
+            assert_eq!(
+                reason(method, target, fields),
+                Some(expected),
+                "{method} {target} {fields:?}"
+            );
+        }
+        assert_eq!(reason("GET", "/", &[("host", "[::1]:8080")]), None);
+        assert_eq!(reason("POST", "/", &[host, ("transfer-encoding", "Chunked")]), None);
+    }
+
+    #[test]
+    fn a_length_that_pingora_removed_is_still_seen() {
+        let header = header("POST", "/", &[("host", "video"), ("transfer-encoding", "chunked")]);
+        let raw = b"POST / HTTP/1.1\r\nHost: video\r\nCONTENT-length : 3\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(take(&header, Some(raw)).unwrap_err().reason, Reason::BadRequest);
+        let raw = b"POST / HTTP/1.1\r\nHost: video\r\nX-A: content-length: 3\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert!(take(&header, Some(raw)).is_ok());
+    }
+
+    #[test]
+    fn headers_are_bounded() {
+        let header = header("GET", "/", &[("host", "video")]);
+        let raw = vec![b'a'; MAX_HEADER + 1];
+        assert_eq!(take(&header, Some(&raw)).unwrap_err().reason, Reason::HeadersTooLarge);
+    }
+}

@@ -1,0 +1,374 @@
+//! Diagnostics: what is logged at which level, and that no secret is at any.
+//!
+//! Our own lines obey `log.level`. Other crates' lines are capped, whatever that level is: below `warn`, pingora, h2
+//! and their like print whole headers, queries and bodies, and with them tokens. The list is `cap`. Lines that pass
+//! still lose whatever looks like a token, and their line breaks.
+
+use std::io::{self, Write};
+use std::panic::PanicHookInfo;
+use std::path::PathBuf;
+
+use prometheus::IntCounter;
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+
+use super::access_log::AccessLog;
+use super::fields::is_treacherous;
+pub use super::sink::Guard;
+use super::sink::{LogFile, Sink, Target};
+use super::{redact, timestamp};
+use crate::config::{Log, LogFormat, LogLevel};
+
+/// Why the log could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    #[error("cannot open the log file {}: {source}", path.display())]
+    Open { path: PathBuf, source: io::Error },
+    #[error("cannot start the thread that writes the log: {0}")]
+    Thread(io::Error),
+    #[error("the log is set up already")]
+    Twice,
+}
+
+/// Sets up the process's log: access lines and diagnostics in one format, to one target. To be called once, early.
+///
+/// `dropped` counts lines that were lost. Access lines count as `info`: `log.level = "warn"` turns them off. Keep the
+/// guard until the process ends: the last lines are written when it is dropped.
+///
+/// # Errors
+/// The file cannot be opened, no thread can be started, or the log is set up already.
+pub fn init(log: &Log, dropped: IntCounter) -> Result<(AccessLog, Guard), LogError> {
+    let target = match &log.file {
+        None => Target::Stderr,
+        Some(path) => Target::File(LogFile::open(path).map_err(|source| LogError::Open {
+            path: path.clone(),
+            source,
+        })?),
+    };
+    let (sink, guard) = Sink::start(target, dropped).map_err(LogError::Thread)?;
+    let level = level(log.level);
+    let lines = sink.clone();
+    let writer = BoxMakeWriter::new(move || Diagnostic(lines.clone()));
+    tracing::subscriber::set_global_default(subscriber(level, log.format, writer)).map_err(|_| LogError::Twice)?;
+    log::set_boxed_logger(Box::new(Bridge)).map_err(|_| LogError::Twice)?;
+    // No crate's records pass beyond `info`; what is off here costs a request nothing.
+    log::set_max_level(match level {
+        Level::ERROR => log::LevelFilter::Error,
+        Level::WARN => log::LevelFilter::Warn,
+        _ => log::LevelFilter::Info,
+    });
+    Ok((AccessLog::new(sink, log.format, level >= Level::INFO), guard))
+}
+
+/// From now on a panic, on any thread, is one line of the log like any other. To be called after [`init`].
+pub fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{}", panic_line(panic))));
+}
+
+/// The most that a target may tell.
+///
+/// | target | at most | because |
+/// | --- | --- | --- |
+/// | `janua` | `log.level` | our own; holds no secrets |
+/// | `pingora_proxy` | nothing | each of its lines is about one request, and the gateway tells of each itself; its errors quote raw bytes of headers that do not parse (`buf: …`), its summaries quote the query |
+/// | `pingora_core::apps` | nothing | the same |
+/// | `pingora_core::protocols` | `error` | its warnings quote `Content-Length`, and any client can cause them |
+/// | `rustls` | `error` | its warnings are alerts that any client can cause |
+/// | `pingora_load_balancing` | `info` | servers that come and go |
+/// | every other | `warn` | below it stand headers and bodies |
+fn cap(target: &str, configured: Level) -> LevelFilter {
+    let within = |module: &str| {
+        target
+            .strip_prefix(module)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    };
+    let most = match () {
+        () if within("janua") => LevelFilter::TRACE,
+        () if within("pingora_proxy") || within("pingora_core::apps") => LevelFilter::OFF,
+        () if within("pingora_core::protocols") || within("rustls") => LevelFilter::ERROR,
+        () if within("pingora_load_balancing") => LevelFilter::INFO,
+        () => LevelFilter::WARN,
+    };
+    most.min(LevelFilter::from_level(configured))
+}
+
+fn subscriber(level: Level, format: LogFormat, writer: BoxMakeWriter) -> impl Subscriber + Send + Sync {
+    let passes = move |metadata: &Metadata<'_>| *metadata.level() <= cap(metadata.target(), level);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_timer(Clock)
+        .with_writer(writer);
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .boxed(),
+    };
+    let filter = filter_fn(passes).with_max_level_hint(LevelFilter::from_level(level));
+    tracing_subscriber::registry().with(lines.with_filter(filter))
+}
+
+fn level(level: LogLevel) -> Level {
+    match level {
+        LogLevel::Error => Level::ERROR,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Debug => Level::DEBUG,
+        LogLevel::Trace => Level::TRACE,
+    }
+}
+
+/// Takes the records of crates that log through `log`, pingora above all, to `tracing`.
+struct Bridge;
+
+impl log::Log for Bridge {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        // The subscriber decides.
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        // pingora tells a client's failed TLS handshake as its own error, beside errors of the listener itself.
+        let is_of_client = record.target() == "pingora_core::services::listening"
+            && record.args().to_string().starts_with("Downstream handshake");
+        if is_of_client {
+            tracing::debug!(target: "janua::listen", "{}", record.args());
+        } else if let Err(error) = tracing_log::format_trace(record) {
+            tracing::debug!(%error, "a record of {} is lost", record.target());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn panic_line(panic: &PanicHookInfo<'_>) -> String {
+    let payload = panic.payload();
+    let text = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let text = text.unwrap_or("without a message");
+    match panic.location() {
+        Some(location) => format!("panicked at {location}: {text}"),
+        None => format!("panicked: {text}"),
+    }
+}
+
+/// Writes one diagnostic line, made harmless, to the sink.
+struct Diagnostic(Sink);
+
+impl Write for Diagnostic {
+    /// `tracing-subscriber` hands over one whole line a time.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.push(harmless(&String::from_utf8_lossy(line)).as_bytes());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A line without tokens and control characters, ended by one line feed. Quotes stay: they are the format's own.
+fn harmless(line: &str) -> String {
+    let line = redact::tokens(line.trim_end_matches('\n'));
+    let mut told = String::with_capacity(line.len() + 1);
+    for character in line.chars() {
+        match character {
+            '\n' => told.push_str("\\n"),
+            character if is_treacherous(character) => told.push(char::REPLACEMENT_CHARACTER),
+            character => told.push(character),
+        }
+    }
+    told.push('\n');
+    told
+}
+
+struct Clock;
+
+impl FormatTime for Clock {
+    fn format_time(&self, out: &mut Writer<'_>) -> std::fmt::Result {
+        timestamp::write_rfc3339(out, std::time::SystemTime::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use log::Log as _;
+    use std::sync::{Arc, Mutex};
+
+    const TOKEN: &str = "eyJhbGciOiJFUzI1NiJ9.eyJleHAiOjF9.c2lnbmF0dXJl";
+
+    /// What is written while `act` runs at this level.
+    fn written(level: Level, format: LogFormat, act: impl FnOnce()) -> String {
+        #[derive(Clone, Default)]
+        struct Kept(Arc<Mutex<String>>);
+        impl Write for Kept {
+            fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+                self.0
+                    .lock()
+                    .unwrap()
+                    .push_str(&harmless(&String::from_utf8_lossy(line)));
+                Ok(line.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let kept = Kept::default();
+        let lines = kept.clone();
+        let writer = BoxMakeWriter::new(move || lines.clone());
+        tracing::subscriber::with_default(subscriber(level, format, writer), act);
+        kept.0.lock().unwrap().clone()
+    }
+
+    fn record(target: &str, level: log::Level, text: &str) {
+        Bridge.log(
+            &log::Record::builder()
+                .target(target)
+                .level(level)
+                .args(format_args!("{text}"))
+                .build(),
+        );
+    }
+
+    #[test]
+    fn our_own_lines_obey_the_level_and_no_other_crate_goes_below_its_cap() {
+        for configured in [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE] {
+            assert_eq!(cap("janua::server", configured), LevelFilter::from_level(configured));
+            for target in [
+                "pingora_proxy",
+                "pingora_proxy::proxy_h1",
+                "pingora_core::apps::http_app",
+            ] {
+                assert_eq!(cap(target, configured), LevelFilter::OFF, "{target}");
+            }
+            for target in [
+                "h2::codec",
+                "hyper",
+                "reqwest::connect",
+                "pingora_core::server",
+                "janua_like",
+                "access",
+            ] {
+                assert!(cap(target, configured) <= LevelFilter::WARN, "{target}");
+            }
+            assert_eq!(
+                cap("pingora_core::protocols::http::v1::common", configured),
+                LevelFilter::ERROR
+            );
+        }
+        assert_eq!(cap("pingora_load_balancing", Level::TRACE), LevelFilter::INFO);
+        assert_eq!(cap("pingora_load_balancing", Level::WARN), LevelFilter::WARN);
+    }
+
+    #[test]
+    fn what_pingora_tells_of_requests_never_shows() {
+        let line = format!("Fail to proxy: buf: GET /v.mp4?jwt={TOKEN}");
+        for level in [
+            log::Level::Error,
+            log::Level::Warn,
+            log::Level::Info,
+            log::Level::Debug,
+            log::Level::Trace,
+        ] {
+            for target in ["pingora_proxy", "pingora_core::apps::http_app"] {
+                assert_eq!(
+                    written(Level::TRACE, LogFormat::Text, || record(target, level, &line)),
+                    ""
+                );
+            }
+        }
+        let told = written(Level::TRACE, LogFormat::Text, || {
+            record("pingora_core::server", log::Level::Error, "Accept() failed");
+        });
+        assert!(
+            told.ends_with("ERROR pingora_core::server: Accept() failed\n"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_clients_failed_handshake_is_no_error_of_ours() {
+        let failed = || {
+            let target = "pingora_core::services::listening";
+            record(
+                target,
+                log::Level::Error,
+                "Downstream handshake error from 192.0.2.1:9: eof",
+            );
+            record(target, log::Level::Error, "Accept() failed");
+        };
+        let told = written(Level::INFO, LogFormat::Text, failed);
+        assert!(
+            told.contains("Accept() failed") && !told.contains("handshake"),
+            "{told}"
+        );
+        assert!(written(Level::DEBUG, LogFormat::Text, failed).contains("DEBUG janua::listen: Downstream handshake"));
+    }
+
+    #[test]
+    fn a_line_is_one_line_without_tokens() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let told = written(Level::INFO, format, || {
+                tracing::info!(target: "janua::server", why = %TOKEN, "two\nlines \u{1b}[31m of {TOKEN}");
+            });
+            assert_eq!(told.matches('\n').count(), 1, "{told}");
+            assert!(
+                told.contains("***") && !told.contains("eyJ") && !told.contains('\u{1b}'),
+                "{told}"
+            );
+        }
+    }
+
+    #[test]
+    fn json_lines_begin_as_those_of_the_access_log() {
+        let told = written(
+            Level::INFO,
+            LogFormat::Json,
+            || tracing::info!(target: "janua::server", port = 1, "up"),
+        );
+        let line: serde_json::Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(line["level"], "INFO");
+        assert_eq!(line["target"], "janua::server");
+        assert_eq!(line["message"], "up");
+        assert_eq!(line["port"], 1);
+        assert!(line["timestamp"].as_str().unwrap().ends_with('Z'));
+    }
+
+    #[test]
+    fn the_log_is_set_up_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("janua.log");
+        let log = Log {
+            level: LogLevel::Info,
+            format: LogFormat::Json,
+            file: Some(path.clone()),
+        };
+        let dropped = IntCounter::new("dropped", "lines").unwrap();
+        let (access, guard) = init(&log, dropped.clone()).unwrap();
+        assert!(access.is_enabled());
+        tracing::warn!(target: "janua::server", "first");
+        log::warn!(target: "pingora_core::server", "second");
+        assert!(matches!(init(&log, dropped), Err(LogError::Twice)));
+        drop(guard);
+        let told = std::fs::read_to_string(&path).unwrap();
+        assert!(told.contains("first") && told.contains("second"), "{told}");
+        let nowhere = Log {
+            file: Some(folder.path().join("no/such/log")),
+            ..log
+        };
+        let opened = init(&nowhere, IntCounter::new("dropped", "lines").unwrap());
+        assert!(matches!(opened, Err(LogError::Open { .. })));
+    }
+}

@@ -1,0 +1,54 @@
+//! A refusal for programs: `application/problem+json` (RFC 9457) with exactly `type title status detail reason
+//! request_id`.
+//!
+//! `type` is `about:blank`, so `title` is the status phrase (RFC 9457 section 4.2.1): there is no registered
+//! namespace or page of ours that a URI could name, and `reason` is the word to match on.
+
+use serde::Serialize;
+
+use crate::rejection::Reason;
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: &'static str,
+    reason: &'static str,
+    request_id: &'a str,
+}
+
+/// The body of the problem. It says only what the reason says, nothing of what the client sent.
+pub(super) fn render(reason: Reason, request_id: &str) -> String {
+    let status = reason.status();
+    let problem = Problem {
+        r#type: "about:blank",
+        title: status.canonical_reason().unwrap_or("Error"),
+        status: status.as_u16(),
+        detail: reason.public_text(),
+        reason: reason.label(),
+        request_id,
+    };
+    // Strings and a number always serialise.
+    serde_json::to_string(&problem).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_has_the_six_members_and_no_other() {
+        assert_eq!(
+            render(Reason::TokenExpired, "4f2a"),
+            r#"{"type":"about:blank","title":"Unauthorized","status":401,"detail":"The token has expired.","reason":"token_expired","request_id":"4f2a"}"#
+        );
+    }
+
+    #[test]
+    fn every_reason_has_a_title() {
+        for reason in Reason::ALL {
+            assert!(!render(*reason, "").contains(r#""title":"Error""#), "{reason:?}");
+        }
+    }
+}

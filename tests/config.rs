@@ -1,0 +1,249 @@
+//! Good gateway.toml files: the repository's own, and what is filled in where a file says nothing.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::time::Duration;
+
+use janua::config::{
+    Action, Algorithm, Balance, Config, Credential, Health, JwksLocation, Limits, LogFormat, LogLevel, Present, Rate,
+    State, TokenSource, load_with,
+};
+use proptest::prelude::*;
+
+const SMALLEST: &str = r#"
+    [server]
+    listen = ["127.0.0.1:8080"]
+    public_url = "https://video.example.edu"
+
+    [[jwt.issuers]]
+    name = "moodle"
+    jwks = "https://moodle.example.edu/.well-known/jwks.json"
+    allow_roles = ["*_Learner"]
+
+    [upstreams.opencast]
+    servers = ["http://127.0.0.1:8081"]
+
+    [[routes]]
+    name = "media"
+    path = "/static/{event}/{*file}"
+    files = "."
+    allow = [{ grant = "read", event = "{event}" }]
+
+    [[routes]]
+    name = "rest"
+    path = "/{*rest}"
+    upstream = "opencast"
+    limits = { rate = "90/m" }
+    allow = [{ signed_in = true }]
+"#;
+
+fn load(text: &str) -> (tempfile::TempDir, Config) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateway.toml");
+    fs::write(&path, text).unwrap();
+    let loaded = load_with(&path, &|name| (name == "PORT").then(|| "8080".to_owned())).unwrap();
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    (folder, loaded.config)
+}
+
+#[test]
+fn the_repositorys_own_file_runs_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("sample/keys")).unwrap();
+    fs::create_dir_all(folder.path().join("sample/downloads")).unwrap();
+    fs::write(folder.path().join("sample/keys/jwks.json"), "{}").unwrap();
+    let path = folder.path().join("gateway.toml");
+    fs::copy("gateway.toml", &path).unwrap();
+    let loaded = load_with(&path, &|_| None).unwrap();
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    let config = loaded.config;
+    assert_eq!(
+        config.jwt.issuers[0].jwks,
+        JwksLocation::File(folder.path().join("sample/keys/jwks.json"))
+    );
+    assert_eq!(
+        config.routes[0].action,
+        Action::Files(folder.path().join("sample/downloads"))
+    );
+    assert_eq!(config.routes[0].strip, "/static");
+}
+
+#[test]
+fn without_its_sample_the_repositorys_own_file_says_how_to_make_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateway.toml");
+    fs::copy("gateway.toml", &path).unwrap();
+    let told = load_with(&path, &|_| None).unwrap_err().to_string();
+    assert_eq!(told.matches("# made by `make run`").count(), 2, "{told}");
+    assert!(told.ends_with("2 errors\n"), "{told}");
+}
+
+/// Every commented-out default in the repository's own file is a default indeed: with them, nothing changes.
+#[test]
+fn the_defaults_that_the_repositorys_own_file_tells_are_true() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("sample/keys")).unwrap();
+    fs::create_dir_all(folder.path().join("sample/downloads")).unwrap();
+    fs::write(folder.path().join("sample/keys/jwks.json"), "{}").unwrap();
+    let path = folder.path().join("gateway.toml");
+    let text = fs::read_to_string("gateway.toml").unwrap();
+    let defaults = [
+        "admin",
+        "shutdown_grace",
+        "timeouts    ",
+        "connections",
+        "threads",
+        "sources",
+        "refresh",
+        "keep_stale",
+        "leeway",
+        "allow_actions",
+    ];
+    let mut told = text.clone();
+    for key in defaults {
+        let commented = format!("\n# {key}");
+        assert_eq!(told.matches(&commented).count(), 1, "{key}");
+        told = told.replacen(&commented, &format!("\n{key}"), 1);
+    }
+    let load = |text: &str| {
+        fs::write(&path, text).unwrap();
+        format!("{:?}", load_with(&path, &|_| None).unwrap().config)
+    };
+    assert_eq!(load(&told), load(&text));
+}
+
+#[test]
+fn what_is_not_said_has_the_contracts_defaults() {
+    let (folder, config) = load(SMALLEST);
+    let seconds = Duration::from_secs;
+    let Config {
+        server,
+        log,
+        state,
+        jwt,
+        upstreams,
+        routes,
+    } = config;
+
+    assert!(server.tls.is_empty() && server.trusted_proxies.is_empty());
+    assert_eq!(server.admin.to_string(), "127.0.0.1:9090");
+    assert!(server.threads > 0);
+    assert_eq!(server.shutdown_grace, seconds(30));
+    let timeouts = server.timeouts;
+    assert_eq!((timeouts.header, timeouts.keep_alive), (seconds(10), seconds(75)));
+    assert_eq!((timeouts.read, timeouts.write), (seconds(60), seconds(60)));
+    assert_eq!((server.connections.max, server.connections.per_address), (20_000, 500));
+
+    assert_eq!(
+        (log.level, log.format, log.file),
+        (LogLevel::Info, LogFormat::Text, None)
+    );
+    let path = folder.path().join("state/janua.redb");
+    assert_eq!(state, State::Embedded { path });
+
+    assert_eq!(jwt.algorithms, [Algorithm::Es256]);
+    let bearer = TokenSource::Header {
+        name: http::header::AUTHORIZATION,
+        scheme: "Bearer".to_owned(),
+    };
+    let parameter = "jwt".to_owned();
+    assert_eq!(jwt.sources, [bearer, TokenSource::Query { parameter }]);
+    assert_eq!(jwt.roles_claims, ["oc-roles", "roles"]);
+    assert_eq!(
+        (jwt.leeway, jwt.refresh, jwt.keep_stale),
+        (seconds(3), seconds(600), seconds(86_400))
+    );
+    assert_eq!(jwt.cache, 128 * 1024 * 1024);
+    let rate = |per_second, burst| Rate { per_second, burst };
+    assert_eq!(jwt.bad_signatures, rate(200.0, 200));
+    let issuer = &jwt.issuers[0];
+    assert_eq!(issuer.allow_actions, ["read", "write", "annotate", "annotate-admin"]);
+    assert_eq!((issuer.max_lifetime, issuer.may_name_users), (seconds(86_400), false));
+
+    let upstream = &upstreams[0];
+    assert_eq!((upstream.balance, upstream.host.as_ref()), (Balance::RoundRobin, None));
+    assert_eq!(
+        upstream.health,
+        Health {
+            path: None,
+            every: seconds(5)
+        }
+    );
+    assert_eq!(
+        (upstream.connect_timeout, upstream.read_timeout),
+        (seconds(2), seconds(60))
+    );
+
+    let (media, rest) = (&routes[0], &routes[1]);
+    assert_eq!(
+        (media.host.as_str(), media.strip.as_str(), media.path_params),
+        ("video.example.edu", "", false)
+    );
+    assert_eq!(
+        media.methods.as_deref(),
+        Some([http::Method::GET, http::Method::HEAD].as_slice())
+    );
+    assert_eq!(media.action, Action::Files(folder.path().join(".")));
+    assert_eq!(
+        (media.accept.as_slice(), media.issuers.as_ref()),
+        ([Credential::Jwt].as_slice(), None)
+    );
+    assert_eq!(
+        (media.cors.as_ref(), media.limits, media.present),
+        (None, Limits::default(), Present::Pass)
+    );
+    assert!(media.deny.is_empty());
+    assert_eq!(
+        (rest.action.clone(), rest.methods.as_ref()),
+        (Action::Upstream(0), None)
+    );
+    assert_eq!(rest.limits.rate, Some(rate(1.5, 2)));
+}
+
+#[test]
+fn variables_are_replaced_in_any_string() {
+    let (_folder, config) = load(&SMALLEST.replace(":8080", ":${PORT}"));
+    assert_eq!(config.server.listen[0].port(), 8080);
+}
+
+#[test]
+fn what_a_variable_holds_is_not_expanded_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateway.toml");
+    fs::write(&path, SMALLEST.replace("\"media\"", "\"${A}\"")).unwrap();
+    let loaded = load_with(&path, &|name| (name == "A").then(|| "${A}".to_owned())).unwrap();
+    assert_eq!(&*loaded.config.routes[0].name, "${A}");
+}
+
+#[test]
+fn the_order_in_the_file_means_nothing_to_references() {
+    let (before, after) = SMALLEST.split_once("[[jwt.issuers]]").unwrap();
+    let (sections, routes) = after.split_once("[[routes]]").unwrap();
+    let routes = routes.replacen("allow", "issuers = [\"moodle\"]\nallow", 1);
+    let (_folder, config) = load(&format!("{before}[[routes]]{routes}\n[[jwt.issuers]]{sections}"));
+    assert_eq!(config.routes[0].issuers.as_deref(), Some([0].as_slice()));
+}
+
+proptest! {
+    /// Whatever an editor leaves behind: never a panic, and never a refusal without a reason.
+    #[test]
+    fn a_damaged_file_is_told_about(case in 0usize..1000, from in 0.0..1.0f64, length in 0usize..40, with in r#"[\[\]{}"'=,.*$é\n #a-z0-9/:]{0,6}"#) {
+        let mut sources: Vec<_> = fs::read_dir("tests/config_errors").unwrap().map(|entry| entry.unwrap().path()).collect();
+        sources.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+        sources.push("gateway.toml".into());
+        sources.sort();
+        let text: Vec<char> = fs::read_to_string(&sources[case % sources.len()]).unwrap().chars().collect();
+        let start = (text.len() as f64 * from) as usize;
+        let end = (start + length).min(text.len());
+        let damaged: String = text[..start].iter().copied().chain(with.chars()).chain(text[end..].iter().copied()).collect();
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway.toml");
+        fs::write(&path, &damaged).unwrap();
+        if let Err(problems) = load_with(&path, &|name| Some(name.to_lowercase())) {
+            prop_assert!(problems.has_errors());
+            prop_assert!(problems.render(false).starts_with("error") || problems.render(false).starts_with("warning"));
+        }
+    }
+}
