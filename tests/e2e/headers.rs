@@ -160,6 +160,12 @@ fn judged_tokens_stay_here_and_other_credentials_pass() {
         .section(
             r#"
             [[routes]]
+            name = "judged"
+            path = "/judged"
+            upstream = "zoo"
+            allow = [{ signed_in = true }]
+
+            [[routes]]
             name = "nothing presented"
             path = "/none/{*rest}"
             upstream = "zoo"

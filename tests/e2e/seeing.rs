@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::support::gateway::LOG_FILE;
 use crate::support::{Config, Connection, Request, Signer, Site, Upstream, eventually};
 
 const PATH: &str = "/static/org/player/lecture-1/video.mp4";
@@ -126,13 +127,13 @@ fn the_access_log_as_json_in_a_file() {
     let config =
         Config::media(&site, &signer)
             .set("log", "format", r#""json""#)
-            .set("log", "file", r#""log/janua.log""#);
+            .set("log", "file", &format!("{LOG_FILE:?}"));
     std::fs::create_dir(site.path("log")).unwrap();
     let gateway = site.start(&config);
     let token = signer.read("lecture-1");
     let answer = gateway.get_with(&format!("{PATH}?a=\"quoted\""), &token);
     let id = answer.header("x-request-id").unwrap().to_owned();
-    let log = || std::fs::read_to_string(site.path("log/janua.log")).unwrap_or_default();
+    let log = || std::fs::read_to_string(site.path(LOG_FILE)).unwrap_or_default();
     let line = eventually("the access line", || {
         log().lines().find(|line| line.contains(&id)).map(str::to_owned)
     });

@@ -1,6 +1,6 @@
 //! Ending well, and saying why a start fails.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::support::{Config, Connection, Gateway, Request, Site, Upstream, eventually, tools};
@@ -20,11 +20,8 @@ fn lets_a_download_finish(signal: &str) {
     gateway.signal(signal);
     let address = gateway.http();
     eventually("new connections are refused", || {
-        let mut late = TcpStream::connect(address).ok().map(|_| Connection::open(address));
-        match &mut late {
-            None => Some(()),
-            Some(late) => late.exchange_raw(Request::get("/late").bytes()).is_err().then_some(()),
-        }
+        let late = Connection::try_open(address).and_then(|mut late| late.exchange_raw(Request::get("/late").bytes()));
+        late.is_err().then_some(())
     });
     zoo.release();
     assert_eq!(download.read(6).unwrap(), b"second");
@@ -82,7 +79,11 @@ fn a_taken_port_is_told() {
         } else {
             format!("{address:?}")
         };
-        let (status, said) = Gateway::fails(&Site::new(), &Config::new().server(key, &value).text(), None);
+        let (status, said) = Gateway::fails(
+            &Site::new(),
+            &Config::new().open_route().server(key, &value).text(),
+            None,
+        );
         assert_eq!(status.code(), Some(1), "{said}");
         assert!(said.contains(&address) && said.contains("in use"), "{said}");
         assert!(!said.contains("panicked"), "{said}");
@@ -91,7 +92,7 @@ fn a_taken_port_is_told() {
 
 #[test]
 fn an_address_of_another_machine_is_told() {
-    let config = Config::new().server("listen", r#"["192.0.2.1:8080"]"#);
+    let config = Config::new().open_route().server("listen", r#"["192.0.2.1:8080"]"#);
     let (status, said) = Gateway::fails(&Site::new(), &config.text(), None);
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("192.0.2.1:8080") && !said.contains("panicked"), "{said}");
@@ -100,10 +101,7 @@ fn an_address_of_another_machine_is_told() {
 #[test]
 fn a_file_that_may_not_be_read_is_told() {
     let site = Site::new();
-    let keys = site.write("keys.json", "{}");
-    std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o000)).unwrap();
-    let config = Config::new().issuer("moodle", "keys.json", "").text();
-    let denied = site.write("denied.toml", &config);
+    let denied = site.write("denied.toml", Config::new().open_route().text());
     std::fs::set_permissions(&denied, std::fs::Permissions::from_mode(0o000)).unwrap();
     // Root reads everything, unless it gives that away.
     let binary = env!("CARGO_BIN_EXE_janua");

@@ -50,7 +50,7 @@ impl Site {
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let new = path.with_extension("new");
+        let new = path.with_file_name(".new");
         fs::write(&new, content).unwrap();
         fs::rename(&new, &path).unwrap();
         path
@@ -134,6 +134,13 @@ impl Config {
     /// An upstream; checked by a TCP connect unless `more` says otherwise.
     pub fn upstream(self, name: &str, servers: &[String], more: &str) -> Self {
         self.section(&format!("[upstreams.{name}]\nservers = {servers:?}\n{more}\n"))
+    }
+
+    /// An open route at `/open` that answers 204.
+    pub fn open_route(self) -> Self {
+        self.section(
+            "[[routes]]\nname = \"open\"\npath = \"/open\"\nrespond = { status = 204 }\nallow = [{ anyone = true }]\n",
+        )
     }
 
     /// An open route to the upstream `zoo`.

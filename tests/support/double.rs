@@ -1,16 +1,20 @@
 //! A server on a port of the system's choice that gives each connection to a function, on a thread of its own.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 
 use super::http::Wire;
 
-/// Ends with its last owner; connections end with their clients.
+/// Ends on drop, with all its connections: like a server that is switched off.
 pub struct Double {
     pub address: SocketAddr,
-    connections: Arc<AtomicUsize>,
-    ended: Arc<AtomicBool>,
+    connections: Arc<Mutex<Connections>>,
+}
+
+#[derive(Default)]
+struct Connections {
+    made: Vec<TcpStream>,
+    ended: bool,
 }
 
 impl Double {
@@ -19,18 +23,24 @@ impl Double {
         let double = Self {
             address: listener.local_addr().unwrap(),
             connections: Arc::default(),
-            ended: Arc::default(),
         };
-        let (connections, ended) = (Arc::clone(&double.connections), Arc::clone(&double.ended));
+        let connections = Arc::clone(&double.connections);
         let serve = Arc::new(serve);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                if ended.load(Ordering::SeqCst) {
+                let mut connections = connections.lock().unwrap();
+                if connections.ended {
                     return;
                 }
-                connections.fetch_add(1, Ordering::SeqCst);
+                connections.made.push(stream.try_clone().unwrap());
                 let serve = Arc::clone(&serve);
-                std::thread::spawn(move || serve(Wire::new(stream)));
+                std::thread::spawn(move || {
+                    let wire = Wire::new(stream);
+                    let stream = wire.stream.try_clone();
+                    serve(wire);
+                    // The clone kept above would hold it open.
+                    stream.and_then(|stream| stream.shutdown(Shutdown::Both))
+                });
             }
         });
         double
@@ -38,13 +48,18 @@ impl Double {
 
     /// How many connections were made so far.
     pub fn connections(&self) -> usize {
-        self.connections.load(Ordering::SeqCst)
+        self.connections.lock().unwrap().made.len()
     }
 }
 
 impl Drop for Double {
     fn drop(&mut self) {
-        self.ended.store(true, Ordering::SeqCst);
+        let mut connections = self.connections.lock().unwrap();
+        connections.ended = true;
+        for stream in connections.made.drain(..) {
+            // An error here means that it has ended already.
+            drop(stream.shutdown(Shutdown::Both));
+        }
         // Wakes the listener, which then sees that it has ended.
         drop(TcpStream::connect(self.address));
     }

@@ -11,6 +11,9 @@ use super::http::{Connection, Request, Response};
 use super::tools;
 use super::wait::eventually;
 
+/// Where a gateway that logs into a file is told to write, below its site.
+pub const LOG_FILE: &str = "log/janua.log";
+
 /// A running `janua run`. Killed on drop.
 pub struct Gateway {
     child: Child,
@@ -33,9 +36,9 @@ impl Gateway {
             if let Some(status) = child.try_wait().unwrap() {
                 panic!("the gateway ended with {status}:\n{config}\n{}", said.lock().unwrap());
             }
-            said.lock().unwrap().contains("ready to serve").then_some(())
+            all_said(site, &said).contains("ready to serve").then_some(())
         });
-        let lines = said.lock().unwrap().clone();
+        let lines = all_said(site, &said);
         let gateway = Self {
             child,
             said,
@@ -119,16 +122,16 @@ impl Gateway {
             .sum()
     }
 
-    /// Everything said on stderr so far.
+    /// Everything said so far.
     pub fn said(&self) -> String {
-        self.said.lock().unwrap().clone()
+        all_said(&self.site, &self.said)
     }
 
     /// Waits for a line of the log that contains all of `parts`.
     pub fn logged(&self, parts: &[&str]) -> String {
         eventually(&format!("a line with {parts:?} in the log"), || {
-            let said = self.said.lock().unwrap();
-            said.lines()
+            self.said()
+                .lines()
                 .find(|line| parts.iter().all(|part| line.contains(part)))
                 .map(str::to_owned)
         })
@@ -198,6 +201,12 @@ fn spawn(site: &Site, config: &str, wrapper: Option<&[&str]>) -> (Child, Arc<Mut
         }
     });
     (child, said)
+}
+
+/// On stderr and in the log file.
+fn all_said(site: &Site, said: &Mutex<String>) -> String {
+    let said = said.lock().unwrap().clone();
+    said + &std::fs::read_to_string(site.path(LOG_FILE)).unwrap_or_default()
 }
 
 fn address(lines: &str, before: &str) -> Option<SocketAddr> {

@@ -151,9 +151,12 @@ pub struct Connection {
 
 impl Connection {
     pub fn open(address: SocketAddr) -> Self {
-        Self {
-            wire: Wire::new(TcpStream::connect(address).unwrap()),
-        }
+        Self::try_open(address).unwrap()
+    }
+
+    pub fn try_open(address: SocketAddr) -> io::Result<Self> {
+        let wire = Wire::new(TcpStream::connect(address)?);
+        Ok(Self { wire })
     }
 
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
