@@ -131,7 +131,7 @@ fn the_access_log_as_json_in_a_file() {
     std::fs::create_dir(site.path("log")).unwrap();
     let gateway = site.start(&config);
     let token = signer.read("lecture-1");
-    let answer = gateway.get_with(&format!("{PATH}?a=\"quoted\""), &token);
+    let answer = gateway.get_with(&format!("{PATH}?a=%22quoted%22"), &token);
     let id = answer.header("x-request-id").unwrap().to_owned();
     let log = || std::fs::read_to_string(site.path(LOG_FILE)).unwrap_or_default();
     let line = eventually("the access line", || {
