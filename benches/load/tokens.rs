@@ -38,7 +38,7 @@ impl Tokens {
         // HAProxy takes the bare public key.
         let public = p256::pkcs8::EncodePublicKey::to_public_key_pem(key.verifying_key(), Default::default())?;
         fs::write(folder.join("public.pem"), public)?;
-        let signer = EncodingKey::from_ec_pem(pem.as_bytes())?;
+        let signer = EncodingKey::from_ec_der(key.to_pkcs8_der()?.as_bytes());
         let exp = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)?
             .as_secs()

@@ -43,7 +43,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         runtime.block_on(check_others(config, &mut report))?;
     }
     report.print()?;
-    Ok(if report.failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.failures == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn check_certificates(config: &Config, report: &mut Report) {
@@ -64,7 +68,10 @@ async fn check_others(config: &Config, report: &mut Report) -> anyhow::Result<()
         let what = format!("issuer {}", issuer.issuer);
         match issuer.found {
             Ok(keys) => {
-                report.good(&what, &format!("{} usable: {}", count(keys.usable.len(), "key"), keys.usable.join(", ")));
+                report.good(
+                    &what,
+                    &format!("{} usable: {}", count(keys.usable.len(), "key"), keys.usable.join(", ")),
+                );
                 for refused in keys.refused {
                     report.note(&what, &format!("a key is not used: {refused}"));
                 }

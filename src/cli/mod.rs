@@ -84,11 +84,15 @@ impl ConfigArgs {
             return Ok(named.clone());
         }
         let places = ["gateway.toml", "/etc/janua/gateway.toml"];
-        places.iter().map(PathBuf::from).find(|place| place.exists()).ok_or_else(|| {
-            anyhow::anyhow!(
-                "no gateway.toml here and none in /etc/janua: name one with --config FILE or JANUA_CONFIG=FILE"
-            )
-        })
+        places
+            .iter()
+            .map(PathBuf::from)
+            .find(|place| place.exists())
+            .ok_or_else(|| {
+                anyhow::anyhow!(
+                    "no gateway.toml here and none in /etc/janua: name one with --config FILE or JANUA_CONFIG=FILE"
+                )
+            })
     }
 }
 
