@@ -4,7 +4,7 @@
 //! round by round, so that a machine whose speed drifts drifts for both; what counts is the ratio of the medians. Peers
 //! are those found on PATH (nginx, haproxy) and, if `OCTOKA` names its binary, Octoka.
 //!
-//! `ROUNDS` (5) and `SECONDS` (4) bound the time; `CASES` (substring) picks some. Output: a table, and RESULTS.md
+//! `ROUNDS` (5) and `ROUND_SECONDS` (4) bound the time; `CASES` (substring) picks some. Output: a table, and RESULTS.md
 //! with `--write`.
 
 mod peers;
@@ -29,7 +29,7 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let rounds = number("ROUNDS", 5);
-    let seconds = number("SECONDS", 4);
+    let seconds = number("ROUND_SECONDS", 4);
     let wanted = std::env::var("CASES").unwrap_or_default();
     let folder = tempfile::tempdir()?;
     let files = Files::new(folder.path())?;

@@ -10,17 +10,17 @@ use super::{LOAD_CORE, Result, SERVER_CORE, on_path};
 
 /// What wrk sends.
 #[derive(Clone)]
-pub enum Load {
+pub(super) enum Load {
     Plain,
     Header(String),
     Script(PathBuf),
 }
 
 /// A program, its configuration, and the path that is asked for.
-pub struct Peer {
+pub(super) struct Peer {
     kind: Kind,
-    pub path: String,
-    pub load: Load,
+    pub(super) path: String,
+    pub(super) load: Load,
 }
 
 #[derive(Clone, Copy)]
@@ -33,10 +33,10 @@ enum Kind {
 }
 
 /// The files that are served, the same for all.
-pub struct Files;
+pub(super) struct Files;
 
 impl Files {
-    pub fn new(folder: &Path) -> Result<Self> {
+    pub(super) fn new(folder: &Path) -> Result<Self> {
         let lecture = folder.join("downloads/org/engage-player/lecture-1");
         fs::create_dir_all(&lecture)?;
         for (name, size) in [("1k.bin", 1 << 10), ("64k.bin", 1 << 16), ("1m.bin", 1 << 20)] {
@@ -45,23 +45,23 @@ impl Files {
         Ok(Self)
     }
 
-    pub fn janua(&self, path: &str, load: &Load) -> Option<Peer> {
+    pub(super) fn janua(&self, path: &str, load: &Load) -> Option<Peer> {
         peer(Kind::Janua, path, load)
     }
 
-    pub fn nginx(&self, path: &str) -> Option<Peer> {
+    pub(super) fn nginx(&self, path: &str) -> Option<Peer> {
         on_path("nginx").and_then(|_| peer(Kind::Nginx, path, &Load::Plain))
     }
 
-    pub fn nginx_proxy(&self, path: &str) -> Option<Peer> {
+    pub(super) fn nginx_proxy(&self, path: &str) -> Option<Peer> {
         on_path("nginx").and_then(|_| peer(Kind::NginxProxy, path, &Load::Plain))
     }
 
-    pub fn haproxy(&self, path: &str, load: &Load) -> Option<Peer> {
+    pub(super) fn haproxy(&self, path: &str, load: &Load) -> Option<Peer> {
         on_path("haproxy").and_then(|_| peer(Kind::Haproxy, path, load))
     }
 
-    pub fn octoka(&self, on_allow: &'static str, path: &str, load: &Load) -> Option<Peer> {
+    pub(super) fn octoka(&self, on_allow: &'static str, path: &str, load: &Load) -> Option<Peer> {
         std::env::var_os("OCTOKA").and_then(|_| peer(Kind::Octoka(on_allow), path, load))
     }
 }
@@ -75,13 +75,13 @@ fn peer(kind: Kind, path: &str, load: &Load) -> Option<Peer> {
 }
 
 /// Processes of one run; ended when dropped.
-pub struct Running {
+pub(super) struct Running {
     port: u16,
     processes: Vec<Child>,
 }
 
 impl Running {
-    pub fn url(&self, path: &str) -> String {
+    pub(super) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 }
@@ -98,7 +98,7 @@ impl Drop for Running {
 
 impl Peer {
     /// Starts the program on the server's core and, where it needs one, an nginx upstream on the other.
-    pub fn start(&self, folder: &Path) -> Result<Running> {
+    pub(super) fn start(&self, folder: &Path) -> Result<Running> {
         let port = free_port()?;
         let upstream = free_port()?;
         let mut processes = Vec::new();
@@ -121,7 +121,7 @@ impl Peer {
 fn pinned(core: &str, program: &Path) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", core]).arg(program);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.stdin(Stdio::null()).stdout(Stdio::null());
     command
 }
 
@@ -270,9 +270,7 @@ fn octoka(folder: &Path, port: u16, on_allow: &str) -> Result<Child> {
     fs::write(&file, config)?;
     let program = PathBuf::from(std::env::var_os("OCTOKA").ok_or("OCTOKA names no binary")?);
     Ok(pinned(SERVER_CORE, &program)
-        .arg("run")
-        .arg("--config")
-        .arg(file)
+        .arg("--config").arg(file).arg("run")
         .spawn()?)
 }
 

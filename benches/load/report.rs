@@ -2,15 +2,15 @@
 
 use super::peers::Peer;
 
-pub struct Case {
-    pub name: String,
-    pub contenders: Vec<(String, Peer)>,
+pub(super) struct Case {
+    pub(super) name: String,
+    pub(super) contenders: Vec<(String, Peer)>,
 }
 
-pub struct Measured {
-    pub name: String,
+pub(super) struct Measured {
+    pub(super) name: String,
     /// Requests per second, a value a round.
-    pub contenders: Vec<(String, Vec<f64>)>,
+    pub(super) contenders: Vec<(String, Vec<f64>)>,
 }
 
 fn median(rates: &[f64]) -> f64 {
@@ -20,7 +20,7 @@ fn median(rates: &[f64]) -> f64 {
 }
 
 /// Markdown. Ratios are of medians of the same run; the last contender of a case is Janua.
-pub fn render(cases: &[Measured], rounds: u32, seconds: u32) -> String {
+pub(super) fn render(cases: &[Measured], rounds: u32, seconds: u32) -> String {
     let mut text = format!(
         "# Load, side by side\n\n\
          Requests per second of one core. Made by `make bench`: the server on one core, wrk (one thread, 32 keep-alive \

@@ -17,14 +17,14 @@ use super::Result;
 /// Enough that the fastest contender does not run out within a round.
 const COUNT: usize = 160_000;
 
-pub struct Tokens {
+pub(super) struct Tokens {
     folder: PathBuf,
     tokens: Vec<String>,
 }
 
 impl Tokens {
     /// Makes a key, writes `jwks.json`, signs. Each token differs by a claim.
-    pub fn new(folder: &Path) -> Result<Self> {
+    pub(super) fn new(folder: &Path) -> Result<Self> {
         let key = SigningKey::generate();
         let point = key.verifying_key().to_sec1_point(false);
         let coordinate = |bytes: Option<&p256::FieldBytes>| URL_SAFE_NO_PAD.encode(bytes.expect("an affine point"));
@@ -38,7 +38,7 @@ impl Tokens {
         // HAProxy takes the bare public key.
         let public = p256::pkcs8::EncodePublicKey::to_public_key_pem(key.verifying_key(), Default::default())?;
         fs::write(folder.join("public.pem"), public)?;
-        let signer = EncodingKey::from_ec_pem(pem.as_bytes())?;
+        let signer = EncodingKey::from_ec_der(key.to_pkcs8_der()?.as_bytes());
         let exp = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)?
             .as_secs()
@@ -54,16 +54,16 @@ impl Tokens {
         })
     }
 
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.tokens.len()
     }
 
-    pub fn header(&self, number: usize) -> String {
+    pub(super) fn header(&self, number: usize) -> String {
         format!("Authorization: Bearer {}", self.tokens[number])
     }
 
     /// A wrk script that sends these tokens in turn.
-    pub fn script(&self, name: &str, range: Range<usize>) -> PathBuf {
+    pub(super) fn script(&self, name: &str, range: Range<usize>) -> PathBuf {
         let list = self.folder.join(format!("{name}.txt"));
         let script = self.folder.join(format!("{name}.lua"));
         fs::write(&list, self.tokens[range].join("\n")).expect("the list of tokens can be written");

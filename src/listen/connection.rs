@@ -30,8 +30,8 @@ use super::accept::Permit;
 pub const MAX_HEADER: usize = 32 * 1024;
 /// Bytes taken in while no request is served; more than a header, since the first part of a body may come along.
 const MAX_BEFORE_REQUEST: usize = 2 * MAX_HEADER;
-/// One TCP segment: a response's header and a small body leave together.
-const WRITE_BUFFER: usize = 1460;
+/// A response's header and a small body leave together, in one system call.
+const WRITE_BUFFER: usize = 4096;
 /// The client connection preface of HTTP/2 (RFC 9113 section 3.4).
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 

@@ -4,6 +4,7 @@
 //! from fixed lists, reasons from [`Reason`]. Handles are looked up once per route, so that a request touches
 //! atomics only.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -157,18 +158,16 @@ impl Metrics {
 
     /// The handles of one route. `route` is the configured name, or `-` for requests that matched none.
     pub fn route(&self, route: &str) -> RouteMetrics {
-        let requests =
-            METHODS.map(|(method, _)| CLASSES.map(|class| self.requests.with_label_values(&[route, method, class])));
         RouteMetrics {
-            requests,
+            name: route.to_owned(),
+            all_requests: self.requests.clone(),
+            all_decisions: self.decisions.clone(),
+            requests: Default::default(),
             seconds: self.seconds.with_label_values(&[route]),
             bytes_in: self.bytes.with_label_values(&[route, "in"]),
             bytes_out: self.bytes.with_label_values(&[route, "out"]),
             allowed: self.decisions.with_label_values(&[route, "allow", "none"]),
-            refused: Reason::ALL
-                .iter()
-                .map(|reason| self.decisions.with_label_values(&[route, "deny", reason.label()]))
-                .collect(),
+            refused: Reason::ALL.iter().map(|_| OnceLock::new()).collect(),
         }
     }
 
@@ -230,30 +229,37 @@ impl Default for Metrics {
     }
 }
 
-/// What one route counts.
+/// What one route counts. Of its many possible series only those exist that something was counted in.
 pub struct RouteMetrics {
-    requests: [[IntCounter; CLASSES.len()]; METHODS.len()],
+    name: String,
+    all_requests: IntCounterVec,
+    all_decisions: IntCounterVec,
+    requests: [[OnceLock<IntCounter>; CLASSES.len()]; METHODS.len()],
     seconds: Histogram,
     bytes_in: IntCounter,
     bytes_out: IntCounter,
     allowed: IntCounter,
     /// In the order of [`Reason::ALL`].
-    refused: Vec<IntCounter>,
+    refused: Vec<OnceLock<IntCounter>>,
 }
 
 impl RouteMetrics {
     /// A request has ended. `status` 0 stands for "the client went before the answer" and counts as a 4xx.
     pub fn finished(&self, method: &Method, status: u16, took: Duration, bytes_in: u64, bytes_out: u64) {
-        let row = METHODS
-            .iter()
-            .position(|(_, known)| known.as_ref() == Some(method))
-            .unwrap_or(METHODS.len() - 1);
+        let known = METHODS.iter().position(|(_, known)| known.as_ref() == Some(method));
+        let row = known.unwrap_or(METHODS.len() - 1);
         let class = match StatusCode::from_u16(status) {
             Ok(status) => usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1,
             Err(_) => 3,
         };
-        if let Some(counter) = self.requests.get(row).and_then(|classes| classes.get(class)) {
-            counter.inc();
+        let names = METHODS.get(row).zip(CLASSES.get(class));
+        let cell = self.requests.get(row).and_then(|classes| classes.get(class));
+        if let Some((cell, ((method, _), class))) = cell.zip(names) {
+            cell.get_or_init(|| {
+                self.all_requests
+                    .with_label_values(&[self.name.as_str(), method, class])
+            })
+            .inc();
         }
         self.seconds.observe(took.as_secs_f64());
         self.bytes_in.inc_by(bytes_in);
@@ -266,8 +272,12 @@ impl RouteMetrics {
 
     pub fn refused(&self, reason: Reason) {
         let place = Reason::ALL.iter().position(|known| *known == reason);
-        if let Some(counter) = place.and_then(|place| self.refused.get(place)) {
-            counter.inc();
+        if let Some(cell) = place.and_then(|place| self.refused.get(place)) {
+            let counter = || {
+                self.all_decisions
+                    .with_label_values(&[self.name.as_str(), "deny", reason.label()])
+            };
+            cell.get_or_init(counter).inc();
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Which route: the host first, then the most specific path, then the method; the order in the file means nothing.
 //!
-//! Within one host, segment by segment, a literal wins over a parameter and a parameter over the rest of the path.
-//! What a route does is not known here: the table deals in indices.
+//! Within one host, segment by segment, a literal wins over a parameter and a parameter over the rest of the path;
+//! where the better one leads nowhere, the next is tried. What a route does is not known here: the table deals in
+//! indices.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::Method;
-use matchit::Router;
 use thiserror::Error;
 
 /// What is told of a route when the table is made.
@@ -15,7 +15,7 @@ use thiserror::Error;
 pub struct Entry<'a> {
     /// Lower case, no port.
     pub host: &'a str,
-    /// `/static/{org}/{*file}`
+    /// `/static/{org}/{*file}`: a parameter is a whole segment and never empty, `{*rest}` stands last and may be.
     pub pattern: &'a str,
     /// `None`: any method.
     pub methods: Option<&'a [Method]>,
@@ -26,7 +26,18 @@ pub struct Entry<'a> {
 pub struct Table {
     /// One host answers for every name that a client may use.
     only_host: Option<String>,
-    hosts: HashMap<String, Router<Vec<Candidate>>>,
+    hosts: HashMap<String, Node>,
+}
+
+/// A place between two slashes of the path. A node stands at one depth of the tree, so a search visits it once.
+#[derive(Debug, Default)]
+struct Node {
+    literals: HashMap<String, Node>,
+    param: Option<Box<Node>>,
+    /// Routes whose `{*rest}` begins here.
+    rest: Vec<Candidate>,
+    /// Routes that end here.
+    end: Vec<Candidate>,
 }
 
 /// One route at a place of the table.
@@ -34,8 +45,7 @@ pub struct Table {
 struct Candidate {
     route: usize,
     methods: Option<Vec<Method>>,
-    /// Names of its parameters in the order of the path; the router itself knows them by position only, so that
-    /// routes may name the same place differently.
+    /// Names of its parameters in the order of the path: routes may name the same place differently.
     names: Arc<[String]>,
 }
 
@@ -75,39 +85,22 @@ pub enum Miss {
     Method(Vec<Method>),
 }
 
-/// A pattern that the router does not take. The configuration's own checks come first; this is the last line.
+/// A pattern that is none. The configuration's own checks come first; this is the last line.
 #[derive(Debug, Error)]
-#[error("route `{pattern}`: {source}")]
-pub struct TableError {
-    pattern: String,
-    source: matchit::InsertError,
-}
+#[error("route path `{0}`: `{{*rest}}` can only be the last segment, and a path begins with a slash")]
+pub struct TableError(String);
 
 impl Table {
     /// `public_hosts` are the hosts of `public_urls`; a single one answers for any Host.
     pub fn new<'a>(public_hosts: &[&str], entries: impl IntoIterator<Item = Entry<'a>>) -> Result<Self, TableError> {
-        let mut places: HashMap<&str, HashMap<String, Vec<Candidate>>> =
-            public_hosts.iter().map(|host| (*host, HashMap::new())).collect();
+        let mut hosts: HashMap<String, Node> = public_hosts
+            .iter()
+            .map(|host| ((*host).to_owned(), Node::default()))
+            .collect();
         for (route, entry) in entries.into_iter().enumerate() {
-            let (shape, names) = by_position(entry.pattern);
-            let host = places.entry(entry.host).or_default();
-            host.entry(shape).or_default().push(Candidate {
-                route,
-                methods: entry.methods.map(<[Method]>::to_vec),
-                names: names.into(),
-            });
-        }
-        let mut hosts = HashMap::new();
-        for (host, shapes) in places {
-            let mut router = Router::new();
-            for (shape, mut candidates) in shapes {
-                // A route that names its methods is more specific than one for any method.
-                candidates.sort_by_key(|candidate| candidate.methods.is_none());
-                router
-                    .insert(shape.clone(), candidates)
-                    .map_err(|source| TableError { pattern: shape, source })?;
-            }
-            hosts.insert(host.to_owned(), router);
+            let host = hosts.entry(entry.host.to_owned()).or_default();
+            host.insert(route, &entry)
+                .ok_or_else(|| TableError(entry.pattern.to_owned()))?;
         }
         let only_host = match public_hosts {
             [host] => Some((*host).to_owned()),
@@ -119,57 +112,90 @@ impl Table {
     /// `host` is lower case without port, `path` the decoded canonical path.
     pub fn find(&self, host: &str, path: &str, method: &Method) -> Result<Found, Miss> {
         let host = self.only_host.as_deref().unwrap_or(host);
-        let router = self.hosts.get(host).ok_or(Miss::UnknownHost)?;
-        let matched = router.at(path).map_err(|_| Miss::NoRoute)?;
+        let root = self.hosts.get(host).ok_or(Miss::UnknownHost)?;
+        let below_root = path.strip_prefix('/').ok_or(Miss::NoRoute)?;
+        let mut values = Vec::new();
+        let candidates = root.find(Some(below_root), &mut values).ok_or(Miss::NoRoute)?;
         let serves = |candidate: &&Candidate| {
             let named = candidate.methods.as_ref();
             named.is_none_or(|methods| methods.contains(method))
         };
-        let Some(candidate) = matched.value.iter().find(serves) else {
-            let methods = matched
-                .value
+        let Some(candidate) = candidates.iter().find(serves) else {
+            let methods = candidates
                 .iter()
                 .flat_map(|candidate| candidate.methods.iter().flatten());
             return Err(Miss::Method(methods.cloned().collect()));
         };
-        let values = matched.params.iter().map(|(_, value)| value.to_owned());
         Ok(Found {
             route: candidate.route,
             params: Params {
                 names: Arc::clone(&candidate.names),
-                values: values.collect(),
+                values: values.into_iter().map(str::to_owned).collect(),
             },
         })
     }
-
-    /// A route for this place, whatever the method: what a pre-flight request asks about.
-    pub fn find_any_method(&self, host: &str, path: &str) -> Option<usize> {
-        let host = self.only_host.as_deref().unwrap_or(host);
-        let matched = self.hosts.get(host)?.at(path).ok()?;
-        matched.value.first().map(|candidate| candidate.route)
-    }
 }
 
-/// `/static/{org}/{*file}` → (`/static/{p}/{*p}` with positions as names, [`org`, `file`]).
-fn by_position(pattern: &str) -> (String, Vec<String>) {
-    let mut names = Vec::new();
-    let mut shape = String::with_capacity(pattern.len());
-    let mut rest = pattern;
-    while let Some((before, after)) = rest.split_once('{') {
-        let Some((name, after)) = after.split_once('}') else {
-            break;
+impl Node {
+    /// `None`: the pattern is none.
+    fn insert(&mut self, route: usize, entry: &Entry<'_>) -> Option<()> {
+        let mut names = Vec::new();
+        let mut node = self;
+        let mut segments = entry.pattern.strip_prefix('/')?.split('/').peekable();
+        let list = loop {
+            let Some(segment) = segments.next() else {
+                break &mut node.end;
+            };
+            match segment.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+                None => node = node.literals.entry(segment.to_owned()).or_default(),
+                Some(name) => match name.strip_prefix('*') {
+                    None => {
+                        names.push(name.to_owned());
+                        node = node.param.get_or_insert_default();
+                    }
+                    Some(name) if segments.peek().is_none() => {
+                        names.push(name.to_owned());
+                        break &mut node.rest;
+                    }
+                    Some(_) => return None,
+                },
+            }
         };
-        let (star, name) = match name.strip_prefix('*') {
-            Some(name) => ("*", name),
-            None => ("", name),
-        };
-        shape.push_str(before);
-        shape.push_str(&format!("{{{star}p{}}}", names.len()));
-        names.push(name.to_owned());
-        rest = after;
+        list.push(Candidate {
+            route,
+            methods: entry.methods.map(<[Method]>::to_vec),
+            names: names.into(),
+        });
+        // A route that names its methods is more specific than one for any method.
+        list.sort_by_key(|candidate| candidate.methods.is_none());
+        Some(())
     }
-    shape.push_str(rest);
-    (shape, names)
+
+    /// `path` is what follows the slash at this node; `None` where the path has ended.
+    fn find<'n, 'p>(&'n self, path: Option<&'p str>, values: &mut Vec<&'p str>) -> Option<&'n [Candidate]> {
+        let Some(path) = path else {
+            return Some(self.end.as_slice()).filter(|end| !end.is_empty());
+        };
+        let (segment, after) = match path.split_once('/') {
+            Some((segment, after)) => (segment, Some(after)),
+            None => (path, None),
+        };
+        if let Some(found) = self.literals.get(segment).and_then(|node| node.find(after, values)) {
+            return Some(found);
+        }
+        if let (Some(node), false) = (&self.param, segment.is_empty()) {
+            values.push(segment);
+            if let Some(found) = node.find(after, values) {
+                return Some(found);
+            }
+            values.pop();
+        }
+        if self.rest.is_empty() {
+            return None;
+        }
+        values.push(path);
+        Some(&self.rest)
+    }
 }
 
 #[cfg(test)]
@@ -218,7 +244,6 @@ mod tests {
     fn a_path_without_the_method_names_those_it_has() {
         let miss = route("video", "/static/open/b.mp4", Method::DELETE);
         assert_eq!(miss, Err(Miss::Method(vec![Method::GET, Method::HEAD])));
-        assert_eq!(table().find_any_method("video", "/static/open/b.mp4"), Some(3));
     }
 
     #[test]
@@ -227,6 +252,44 @@ mod tests {
         assert_eq!(found.params.get("org"), Some("acme"));
         assert_eq!(found.params.get("file"), Some("a/b.mp4"));
         assert_eq!(found.params.get("all"), None);
+    }
+
+    #[test]
+    fn a_parameter_wins_over_the_rest_and_what_leads_nowhere_is_left() {
+        let entries = [
+            entry("video", "/{*rest}", None),
+            entry("video", "/{one}", None),
+            entry("video", "/course/{course}/info", None),
+            entry("video", "/course/{*rest}", None),
+            entry("video", "/course/4/{page}/print", None),
+        ];
+        let table = Table::new(&["video"], entries).unwrap();
+        let find = |path: &str| {
+            let found = table.find("video", path, &Method::GET).unwrap();
+            (
+                found.route,
+                found
+                    .params
+                    .iter()
+                    .map(|(_, value)| value.to_owned())
+                    .collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(find("/a"), (1, vec!["a".into()]));
+        assert_eq!(find("/a/b"), (0, vec!["a/b".into()]));
+        assert_eq!(find("/"), (0, vec![String::new()]));
+        assert_eq!(find("/course/4/info"), (2, vec!["4".into()]));
+        assert_eq!(find("/course/4/info/print"), (4, vec!["info".into()]));
+        assert_eq!(find("/course/4/other"), (3, vec!["4/other".into()]));
+        assert_eq!(find("/course/"), (3, vec![String::new()]));
+        assert_eq!(find("/course"), (1, vec!["course".into()]));
+    }
+
+    #[test]
+    fn a_parameter_is_never_empty() {
+        let table = Table::new(&["video"], [entry("video", "/a/{b}/c", None)]).unwrap();
+        assert_eq!(table.find("video", "/a//c", &Method::GET), Err(Miss::NoRoute));
+        assert_eq!(table.find("video", "/a/b/c/", &Method::GET), Err(Miss::NoRoute));
     }
 
     #[test]
