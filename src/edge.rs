@@ -254,8 +254,7 @@ pub fn retry_elsewhere(session: &Session, ctx: &mut Context, mut error: Box<Erro
         );
     }
     let route = ctx.route.as_ref().map(|route| &route.action);
-    let path = ctx.path.as_ref().map_or("/", Path::encoded);
-    let more = matches!(route, Some(Action::Upstream(upstream)) if upstream.has_more(path, &ctx.upstream.attempts));
+    let more = matches!(route, Some(Action::Upstream(upstream)) if upstream.has_more(&ctx.upstream.attempts));
     error.set_retry(more && session.req_header().method.is_idempotent());
     error
 }

@@ -38,7 +38,7 @@ const HOP_BY_HOP: [HeaderName; 6] = [
 ];
 
 /// Cookies whose names begin so are the gateway's own; over plain HTTP on loopback they have no `__` prefix.
-const OWN_COOKIES: [&str; 3] = ["__Host-janua", "__Secure-janua", "janua-"];
+const OWN_COOKIES: [&str; 4] = ["__Host-janua", "__Secure-janua", "janua=", "janua-"];
 
 /// The names by which upstreams learn of the client.
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

@@ -84,10 +84,7 @@ impl Balancer {
     /// Checks every address once, in the order of the configuration.
     pub(super) async fn probe(&self) -> Vec<(String, std::result::Result<(), String>)> {
         self.resolve().await;
-        let backends = match &self.kind {
-            Kind::RoundRobin(balancer) => balancer.backends().get_backend(),
-            Kind::Consistent(balancer) => balancer.backends().get_backend(),
-        };
+        let backends = self.backends().get_backend();
         let mut answers = Vec::new();
         for server in &self.servers {
             let of_server = |backend: &&Backend| {
@@ -104,6 +101,22 @@ impl Balancer {
             }
         }
         answers
+    }
+
+    /// Every address, in no order. Unlike a selection this does not move the round robin on.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        let backends = self.backends().get_backend();
+        backends
+            .iter()
+            .filter_map(|backend| backend.addr.as_inet().copied())
+            .collect()
+    }
+
+    fn backends(&self) -> &Backends {
+        match &self.kind {
+            Kind::RoundRobin(balancer) => balancer.backends(),
+            Kind::Consistent(balancer) => balancer.backends(),
+        }
     }
 
     /// The next server in the balancer's order that `accept` takes; it is told the address and whether it is healthy.

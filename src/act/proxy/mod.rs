@@ -128,10 +128,11 @@ impl Upstream {
     }
 
     /// Is there a server that was not tried?
-    pub fn has_more(&self, key: &str, attempts: &Attempts) -> bool {
+    pub fn has_more(&self, attempts: &Attempts) -> bool {
         self.balancer
-            .select(key, |address, _| !attempts.tried.contains(address))
-            .is_some()
+            .addresses()
+            .iter()
+            .any(|address| !attempts.tried.contains(address))
     }
 
     /// Where and how pingora connects.
