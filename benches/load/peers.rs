@@ -270,9 +270,7 @@ fn octoka(folder: &Path, port: u16, on_allow: &str) -> Result<Child> {
     fs::write(&file, config)?;
     let program = PathBuf::from(std::env::var_os("OCTOKA").ok_or("OCTOKA names no binary")?);
     Ok(pinned(SERVER_CORE, &program)
-        .arg("--config")
-        .arg(file)
-        .arg("run")
+        .arg("--config").arg(file).arg("run")
         .spawn()?)
 }
 
