@@ -22,8 +22,7 @@ if [ ! -d "$lecture" ]; then
         -c:v libx264 -preset veryfast -pix_fmt yuv420p -g 50 -keyint_min 50 -sc_threshold 0 -b:v 400k \
         -c:a aac -b:a 64k -movflags +faststart "$new/video/lecture.mp4"
     "${quiet[@]}" -i "$new/video/lecture.mp4" -c copy -f hls -hls_time 4 -hls_playlist_type vod \
-        -hls_segment_type fmp4 -hls_fmp4_init_filename init.mp4 -hls_segment_filename "$new/hls/segment_%03d.m4s" \
-        -master_pl_name master.m3u8 "$new/hls/variant.m3u8"
+        -hls_segment_filename "$new/hls/segment_%03d.ts" -master_pl_name master.m3u8 "$new/hls/variant.m3u8"
     "${quiet[@]}" -i "$new/video/lecture.mp4" -frames:v 1 -update 1 "$new/cover.jpg"
     cat >"$new/subtitles/lecture.en.vtt" <<'VTT'
 WEBVTT

@@ -15,13 +15,15 @@
 //!
 //! [`gateway`] walks them, one call a step; read that file first. Around them: [`config`] (what the operator wrote),
 //! [`snapshot`] (what a running gateway decides by), [`server`] (wiring), [`admin`] (the second listener), [`store`]
-//! (what outlives a restart), [`backchannel`] (requests the gateway makes itself), [`cli`], [`watch_file`].
+//! (what outlives a restart), [`backchannel`] (requests the gateway makes itself), [`cli`], [`watch_file`];
+//! [`edge`] (between pingora's session and the steps), [`context`] (what is known of one request so far), [`overview`]
+//! (what the admin listener tells).
 //! Vocabulary that all rooms share: [`request`], [`identity`], [`rejection`], [`rate`].
 //!
 //! # Import rules (held by `tests/architecture.rs`)
 //!
 //! - A room imports vocabulary and configuration types, never another room.
-//! - pingora's types stay at the edge: `server`, `gateway`, `listen`, `act/proxy`, `respond/write`.
+//! - pingora's types stay at the edge: `server`, `gateway`, `edge`, `listen`, `act/proxy`, `respond/write`.
 //! - The middle (paths, tokens, rules, ranges) does no I/O and takes `now` as an argument.
 //! - `config::file` is seen by `config` only: the running code never meets what was written, only what was checked.
 

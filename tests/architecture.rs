@@ -23,7 +23,7 @@ const ROOMS: [&str; 8] = [
 const SHARED: [&str; 5] = ["config", "identity", "rejection", "request", "rate"];
 
 /// What one place may import beyond that, and why.
-const EXCEPTIONS: [(&str, &str, &str); 4] = [
+const EXCEPTIONS: [(&str, &str, &str); 6] = [
     (
         "authenticate/",
         "backchannel",
@@ -32,10 +32,16 @@ const EXCEPTIONS: [(&str, &str, &str); 4] = [
     ("authenticate/", "store", "the last good keys outlive a restart"),
     ("authenticate/", "observe", "handles of counters, handed in"),
     ("act/", "observe", "handles of counters, handed in"),
+    ("listen/", "observe", "handles of counters, handed in"),
+    (
+        "listen/tls.rs",
+        "watch_file",
+        "certificates that are replaced while the gateway runs",
+    ),
 ];
 
 /// Where pingora's types may appear.
-const EDGE: [&str; 5] = ["server", "gateway", "listen", "act/proxy", "respond/write"];
+const EDGE: [&str; 6] = ["server", "gateway", "edge", "listen", "act/proxy", "respond/write"];
 
 /// What computes values from values: no clock, no files, no network. `now` comes as an argument.
 const MIDDLE: [&str; 18] = [
@@ -154,6 +160,8 @@ fn sources() -> Vec<Source> {
             let path: PathBuf = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
+            } else if path.file_name().is_some_and(|name| name == "tests.rs") {
+                // Tests beside a file that would be long with them inside.
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 sources.push(Source {
                     path: path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/"),
@@ -164,6 +172,16 @@ fn sources() -> Vec<Source> {
     }
     assert!(sources.len() > 20, "the source is found");
     sources
+}
+
+/// A path into one of pingora's crates; their names as text, in a log filter, are no import.
+fn imports_pingora(code: &str) -> bool {
+    code.match_indices("pingora").any(|(place, word)| {
+        let rest =
+            code[place + word.len()..].trim_start_matches(|letter: char| letter.is_alphanumeric() || letter == '_');
+        let quoted = code[..place].ends_with('"');
+        !quoted && rest.starts_with("::")
+    })
 }
 
 /// All violations at once: each names its file and rule.
@@ -210,7 +228,7 @@ fn pingora_stays_at_the_edge() {
         .iter()
         .filter(|source| !EDGE.iter().any(|edge| source.path.starts_with(edge)));
     let broken = inside
-        .filter(|source| source.code().contains("pingora"))
+        .filter(|source| imports_pingora(&source.code()))
         .map(|source| source.path.clone())
         .collect();
     hold("pingora's types appear at the edge only", broken);
@@ -218,9 +236,17 @@ fn pingora_stays_at_the_edge() {
 
 #[test]
 fn the_middle_has_no_clock_and_does_no_io() {
+    let sources = sources();
     let mut broken = Vec::new();
-    for source in sources() {
-        if MIDDLE.iter().any(|place| source.path.starts_with(place)) {
+    for place in MIDDLE {
+        let mut files = sources
+            .iter()
+            .filter(|source| source.path.starts_with(place))
+            .peekable();
+        if files.peek().is_none() {
+            broken.push(format!("{place} is not there: the list is stale"));
+        }
+        for source in files {
             let code = source.code();
             let used = OUTSIDE_WORLD.iter().filter(|word| code.contains(**word));
             broken.extend(used.map(|word| format!("{} uses {word}", source.path)));
