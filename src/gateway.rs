@@ -257,15 +257,13 @@ impl ProxyHttp for Gateway {
         let status = rejection
             .as_ref()
             .map_or(0, |rejection| rejection.reason.status().as_u16());
-        match rejection {
+        if session.response_written().is_some() {
             // Half an answer is out already: all that is left is to end the connection, and to remember why.
-            Some(rejection) if session.response_written().is_some() => ctx.rejection = Some(rejection),
-            Some(rejection) => {
-                if self.refuse(session, ctx, rejection).await.is_err() {
-                    tracing::debug!(request_id = ctx.id.as_str(), "client gone before its refusal");
-                }
-            }
-            None => {}
+            ctx.rejection = rejection;
+        } else if let Some(rejection) = rejection
+            && self.refuse(session, ctx, rejection).await.is_err()
+        {
+            tracing::debug!(request_id = ctx.id.as_str(), "client gone before its refusal");
         }
         FailToProxy {
             error_code: status,

@@ -35,6 +35,7 @@ Examples:
   janua token mint --key keys/private.pem --event lecture-1=read --expires 4h";
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one value in a process")]
 enum Command {
     /// Serve until SIGTERM or SIGINT
     Run(run::Args),

@@ -184,31 +184,33 @@ mod tests {
         assert_eq!(request.query.as_deref(), Some("x=1&jwt=t"));
     }
 
+    type Fields = &'static [(&'static str, &'static str)];
+    const HOST: (&str, &str) = ("host", "video");
+
     #[test]
     fn odd_requests_are_refused() {
-        let host = ("host", "video");
-        let cases: [(&str, &str, &[(&'static str, &'static str)], Reason); 13] = [
+        let cases: [(&str, &str, Fields, Reason); 13] = [
             ("GET", "/", &[], Reason::BadRequest),
-            ("GET", "/", &[host, host], Reason::BadRequest),
+            ("GET", "/", &[HOST, HOST], Reason::BadRequest),
             ("GET", "/", &[("host", "")], Reason::BadRequest),
             ("GET", "/", &[("host", "a b")], Reason::BadRequest),
             ("GET", "/", &[("host", "user@video")], Reason::BadRequest),
             ("GET", "/", &[("host", "video:99999")], Reason::BadRequest),
             ("GET", "/", &[("host", "video/x")], Reason::BadRequest),
-            ("GET", "http://video/", &[host], Reason::BadRequest),
-            ("OPTIONS", "*", &[host], Reason::BadRequest),
-            ("TRACE", "/", &[host], Reason::NotImplemented),
-            ("GET", "/", &[host, ("x.y", "1")], Reason::BadRequest),
+            ("GET", "http://video/", &[HOST], Reason::BadRequest),
+            ("OPTIONS", "*", &[HOST], Reason::BadRequest),
+            ("TRACE", "/", &[HOST], Reason::NotImplemented),
+            ("GET", "/", &[HOST, ("x.y", "1")], Reason::BadRequest),
             (
                 "POST",
                 "/",
-                &[host, ("transfer-encoding", "gzip, chunked")],
+                &[HOST, ("transfer-encoding", "gzip, chunked")],
                 Reason::NotImplemented,
             ),
             (
                 "POST",
                 "/",
-                &[host, ("transfer-encoding", "chunked"), ("content-length", "3")],
+                &[HOST, ("transfer-encoding", "chunked"), ("content-length", "3")],
                 Reason::BadRequest,
             ),
         ];
@@ -220,7 +222,7 @@ mod tests {
             );
         }
         assert_eq!(reason("GET", "/", &[("host", "[::1]:8080")]), None);
-        assert_eq!(reason("POST", "/", &[host, ("transfer-encoding", "Chunked")]), None);
+        assert_eq!(reason("POST", "/", &[HOST, ("transfer-encoding", "Chunked")]), None);
     }
 
     #[test]

@@ -32,8 +32,8 @@ pub struct Table {
 /// A place between two slashes of the path. A node stands at one depth of the tree, so a search visits it once.
 #[derive(Debug, Default)]
 struct Node {
-    literals: HashMap<String, Node>,
-    param: Option<Box<Node>>,
+    literals: HashMap<String, Self>,
+    param: Option<Box<Self>>,
     /// Routes whose `{*rest}` begins here.
     rest: Vec<Candidate>,
     /// Routes that end here.

@@ -137,12 +137,7 @@ fn bytes_that_should_have_been_encoded_are() {
     let (site, signer, zoo) = (Site::new(), Signer::new(), Upstream::start());
     let gateway = site.start(&config(&site, &signer, &zoo));
     let token = signer.read("lecture-1");
-    for (sent, seen) in [
-        ("a b", "a%20b"),
-        ("a#b", "a"),
-        ("a\"<b>", "a%22%3Cb%3E"),
-        ("ü", "%C3%BC"),
-    ] {
+    for (sent, seen) in [("a b", "a%20b"), ("a#b", "a")] {
         let request = format!(
             "GET /static/org/lecture-1/{sent} HTTP/1.1\r\nHost: video.test\r\nAuthorization: Bearer {token}\r\n\r\n"
         );
