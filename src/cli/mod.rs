@@ -37,7 +37,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "there is one value in a process")]
 enum Command {
-    /// Serve until SIGTERM or SIGINT
+    /// Serve until SIGTERM or SIGINT; SIGHUP, or a change of gateway.toml, reloads it
     Run(run::Args),
     /// Read gateway.toml, then ask every key set and upstream, and say what was found
     Check(check::Args),

@@ -181,3 +181,37 @@ fn certificates_are_reloaded() {
     gateway.logged(&["certificate"]);
     assert_eq!(ask(&gateway, "new.pem", &[]).code, Some(0));
 }
+
+#[test]
+fn a_reload_shows_the_certificate_of_other_files() {
+    if missing("curl") {
+        return;
+    }
+    let (site, signer) = (Site::with_lecture(), Signer::new());
+    let gateway = gateway(&site, &signer);
+    for name in ["certificate.pem", "key.pem"] {
+        std::fs::create_dir_all(site.path("renewed")).unwrap();
+        std::fs::rename(site.path(&format!("tls/{name}")), site.path(&format!("old-{name}"))).unwrap();
+    }
+    let config = with_tls(&site).issuer("moodle", "keys.json", "").section(MEDIA);
+    for name in ["certificate.pem", "key.pem"] {
+        std::fs::rename(site.path(&format!("tls/{name}")), site.path(&format!("renewed/{name}"))).unwrap();
+    }
+    assert_eq!(ask(&gateway, "old-certificate.pem", &[]).code, Some(0));
+    site.write("gateway.toml", config.text().replace("\"tls/", "\"renewed/"));
+    gateway.signal("HUP");
+    eventually("the other certificate is shown", || {
+        (ask(&gateway, "renewed/certificate.pem", &[]).code == Some(0)).then_some(())
+    });
+    // And it is these files that are followed from now on.
+    let before = std::fs::read(site.path("renewed/certificate.pem")).unwrap();
+    write_certificate(&site);
+    for name in ["key.pem", "certificate.pem"] {
+        std::fs::rename(site.path(&format!("tls/{name}")), site.path(&format!("renewed/{name}"))).unwrap();
+    }
+    site.write("before.pem", before);
+    eventually("the renewed certificate is shown", || {
+        (ask(&gateway, "renewed/certificate.pem", &[]).code == Some(0)).then_some(())
+    });
+    assert_eq!(ask(&gateway, "before.pem", &[]).code, Some(60));
+}

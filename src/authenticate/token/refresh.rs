@@ -124,12 +124,15 @@ impl Refresher {
     /// `running` is the set that the configuration before had from the same place: it serves on, and the next fetch
     /// comes when it would have come anyway.
     pub(super) async fn prepare(&self, running: Option<Held>) {
-        self.metrics.keys.set(0);
-        self.metrics.fetched.set(0);
         if let Some(running) = running.filter(|running| age(running.fetched) < self.pace.keep_stale) {
             *locked(&self.rest) = self.pace.refresh.checked_sub(age(running.fetched));
             self.hold(running);
-        } else if self.source.file().is_some() {
+            return;
+        }
+        // What another place had for an issuer of this name is not this one's.
+        self.metrics.keys.set(0);
+        self.metrics.fetched.set(0);
+        if self.source.file().is_some() {
             self.refresh().await;
         } else if let Some(kept) = self.source.kept().await
             && age(kept.fetched) < self.pace.keep_stale
