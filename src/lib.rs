@@ -14,7 +14,7 @@
 //! | [`observe`] | tell: metrics, access log, tracing, health |
 //!
 //! [`gateway`] walks them, one call a step; read that file first. Around them: [`config`] (what the operator wrote),
-//! [`snapshot`] (what a running gateway decides by), [`server`] (wiring), [`admin`] (the second listener), [`store`]
+//! [`snapshot`] (what a running gateway decides by), [`reload`] (another one while it runs), [`server`] (wiring), [`admin`] (the second listener), [`store`]
 //! (what outlives a restart), [`backchannel`] (requests the gateway makes itself), [`cli`], [`watch_file`];
 //! [`edge`] (between pingora's session and the steps), [`context`] (what is known of one request so far), [`overview`]
 //! (what the admin listener tells).
@@ -44,6 +44,7 @@ pub mod overview;
 pub mod present;
 pub mod rate;
 pub mod rejection;
+pub mod reload;
 pub mod request;
 pub mod respond;
 pub mod route;

@@ -27,6 +27,8 @@ mod methods;
 mod paths;
 mod players;
 mod proxy;
+mod reload;
+mod reload_load;
 mod rules;
 mod seeing;
 mod shutdown;

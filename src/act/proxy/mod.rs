@@ -7,7 +7,7 @@ mod balance;
 mod failure;
 mod health;
 
-use std::fs::File;
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -48,7 +48,13 @@ pub struct Upstream {
     balancer: Balancer,
     connect_timeout: Duration,
     read_timeout: Duration,
-    ca: Option<Arc<CaType>>,
+    ca: Option<Ca>,
+}
+
+/// Further roots, and the text they come from.
+struct Ca {
+    pem: Vec<u8>,
+    roots: Arc<CaType>,
 }
 
 /// A server as configured; it may have several addresses.
@@ -77,7 +83,8 @@ pub struct Attempts {
 impl Upstream {
     /// Reads the CA file and prepares the balancer. Nothing is connected yet.
     pub fn new(config: &config::Upstream, metrics: &Metrics) -> io::Result<Self> {
-        let ca = config.ca_file.as_deref().map(read_ca).transpose()?;
+        let ca = config.ca_file.as_deref().map(Ca::read).transpose()?;
+        let roots = ca.as_ref().map(|ca| Arc::clone(&ca.roots));
         let servers = config.servers.iter().map(|server| {
             let label = format!("{}:{}", server.host, server.port);
             Arc::new(Server {
@@ -92,11 +99,17 @@ impl Upstream {
             name: Arc::clone(&config.name),
             host: config.host.clone(),
             seconds: metrics.upstream_seconds(&config.name),
-            balancer: Balancer::new(config, servers.collect(), ca.clone()),
+            balancer: Balancer::new(config, servers.collect(), roots),
             connect_timeout: config.connect_timeout,
             read_timeout: config.read_timeout,
             ca,
         })
+    }
+
+    /// Would the CA file, read now, make another upstream of the same configuration? `path` is that configuration's.
+    pub fn has_ca_of(&self, path: Option<&Path>) -> bool {
+        let now = path.and_then(|path| fs::read(path).ok());
+        now.as_ref() == self.ca.as_ref().map(|ca| &ca.pem)
     }
 
     /// Looks names up and checks health until shutdown. Comes back only then.
@@ -151,7 +164,7 @@ impl Upstream {
         peer.options.idle_timeout = Some(IDLE);
         peer.options.alpn = if upgrade { ALPN::H1 } else { ALPN::H2H1 };
         peer.options.max_h2_streams = H2_STREAMS;
-        peer.options.ca = self.ca.clone();
+        peer.options.ca = self.ca.as_ref().map(|ca| Arc::clone(&ca.roots));
         peer
     }
 
@@ -164,20 +177,25 @@ impl Upstream {
     }
 }
 
-/// PEM certificates as pingora takes them. Each is held against webpki first, since pingora panics on a bad one.
-fn read_ca(path: &Path) -> io::Result<Arc<CaType>> {
-    let bad = |reason: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {reason}", path.display()));
-    let file =
-        File::open(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-    let mut roots = RootCertStore::empty();
-    let mut certificates = Vec::new();
-    for certificate in CertificateDer::pem_reader_iter(file) {
-        let certificate = certificate.map_err(|error| bad(error.to_string()))?;
-        roots.add(certificate.clone()).map_err(|error| bad(error.to_string()))?;
-        certificates.push(WrappedX509::new(certificate.to_vec(), parse_x509));
+impl Ca {
+    /// PEM certificates as pingora takes them. Each is held against webpki first, since pingora panics on a bad one.
+    fn read(path: &Path) -> io::Result<Self> {
+        let bad = |reason: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {reason}", path.display()));
+        let pem =
+            fs::read(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        let mut known = RootCertStore::empty();
+        let mut certificates = Vec::new();
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
+            let certificate = certificate.map_err(|error| bad(error.to_string()))?;
+            known.add(certificate.clone()).map_err(|error| bad(error.to_string()))?;
+            certificates.push(WrappedX509::new(certificate.to_vec(), parse_x509));
+        }
+        if certificates.is_empty() {
+            return Err(bad("no certificate in it".into()));
+        }
+        Ok(Self {
+            pem,
+            roots: certificates.into(),
+        })
     }
-    if certificates.is_empty() {
-        return Err(bad("no certificate in it".into()));
-    }
-    Ok(certificates.into())
 }
