@@ -19,6 +19,7 @@ mod files;
 mod framing;
 mod headers;
 mod hosts;
+mod http2_upstream;
 mod keys;
 mod limits;
 mod memory;

@@ -35,6 +35,9 @@ pub use self::failure::{describe, rejection};
 /// 30 s and more), so that it is mostly us who close.
 const IDLE: Duration = Duration::from_secs(25);
 
+/// Requests side by side on one HTTP/2 connection to a server; RFC 9113 section 6.5.2 advises servers to allow no fewer.
+const H2_STREAMS: usize = 100;
+
 /// One upstream, its servers balanced and watched.
 pub struct Upstream {
     pub name: Arc<str>,
@@ -148,8 +151,9 @@ impl Upstream {
             .any(|address| !attempts.tried.contains(address))
     }
 
-    /// Where and how pingora connects.
-    pub fn peer(&self, chosen: &Chosen) -> HttpPeer {
+    /// Where and how pingora connects. Over TLS a server may choose HTTP/2, which alone carries trailers through;
+    /// an `upgrade` (WebSocket) exists in HTTP/1.1 only.
+    pub fn peer(&self, chosen: &Chosen, upgrade: bool) -> HttpPeer {
         let server = &chosen.server;
         let mut peer = HttpPeer::new(chosen.address, server.https, server.host.clone());
         peer.options.connection_timeout = Some(self.connect_timeout);
@@ -158,7 +162,8 @@ impl Upstream {
         peer.options.read_timeout = Some(self.read_timeout);
         peer.options.write_timeout = Some(self.read_timeout);
         peer.options.idle_timeout = Some(IDLE);
-        peer.options.alpn = ALPN::H1;
+        peer.options.alpn = if upgrade { ALPN::H1 } else { ALPN::H2H1 };
+        peer.options.max_h2_streams = H2_STREAMS;
         peer.options.ca = self.ca.as_ref().map(|ca| Arc::clone(&ca.roots));
         peer
     }
