@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::{HeaderName, HeaderValue};
+
 use crate::act::proxy::{Attempts, Chosen};
 use crate::identity::Identity;
 use crate::observe::request_id::RequestId;
@@ -24,6 +26,8 @@ pub struct Context {
     /// The rules let the request pass. What is refused afterwards was allowed and failed.
     pub allowed: bool,
     pub rejection: Option<Rejection>,
+    /// A proxy asks about the request that stands here: the decision is the answer, and nothing is done.
+    pub only_decide: bool,
     pub upstream: UpstreamPart,
     /// Bytes of the body that have gone upstream.
     pub body: u64,
@@ -35,8 +39,19 @@ pub struct UpstreamPart {
     pub attempts: Attempts,
     pub chosen: Option<Chosen>,
     pub since: Option<Instant>,
+    /// The answer named a file of ours instead of holding it.
+    pub redirect: Option<Redirect>,
     /// From the choice of the server to the header of its answer.
     pub answered_after: Option<Duration>,
+}
+
+/// An `X-Accel-Redirect` that is followed.
+#[derive(Clone)]
+pub struct Redirect {
+    /// Below the folder, decoded and canonical.
+    pub path: String,
+    /// Of the upstream's answer, what belongs to the client.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Context {
@@ -52,6 +67,7 @@ impl Context {
             who: None,
             allowed: false,
             rejection: None,
+            only_decide: false,
             upstream: UpstreamPart::default(),
             body: 0,
         }

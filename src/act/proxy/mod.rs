@@ -25,6 +25,7 @@ use rustls::pki_types::pem::PemObject;
 use tokio::sync::watch;
 
 use self::balance::Balancer;
+use super::file::Root;
 use crate::config;
 use crate::observe::metrics::{Metrics, UpstreamServerMetrics};
 use crate::rejection::{Reason, Rejection};
@@ -46,6 +47,14 @@ pub struct Upstream {
     connect_timeout: Duration,
     read_timeout: Duration,
     ca: Option<Arc<CaType>>,
+    /// `None`: its `X-Accel-Redirect` is dropped.
+    pub accel: Option<Accel>,
+}
+
+/// The folder that stands for a prefix of `X-Accel-Redirect`.
+pub struct Accel {
+    pub prefix: String,
+    pub root: Root,
 }
 
 /// A server as configured; it may have several addresses.
@@ -56,6 +65,18 @@ pub struct Server {
     https: bool,
     host: String,
     port: u16,
+}
+
+impl Server {
+    /// The address of a path there, for requests that the gateway makes itself. `path` is canonical and encoded.
+    pub fn url(&self, path: &str) -> Option<url::Url> {
+        let scheme = if self.https { "https" } else { "http" };
+        let host = match self.host.contains(':') {
+            true => format!("[{}]", self.host),
+            false => self.host.clone(),
+        };
+        format!("{scheme}://{host}:{}{path}", self.port).parse().ok()
+    }
 }
 
 /// The server chosen for one attempt.
@@ -85,7 +106,16 @@ impl Upstream {
                 port: server.port,
             })
         });
+        let accel = config.accel.as_ref().map(|accel| {
+            let root = Root::open(&accel.files)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", accel.files.display())))?;
+            Ok::<_, io::Error>(Accel {
+                prefix: accel.prefix.clone(),
+                root,
+            })
+        });
         Ok(Self {
+            accel: accel.transpose()?,
             name: Arc::clone(&config.name),
             host: config.host.clone(),
             seconds: metrics.upstream_seconds(&config.name),
