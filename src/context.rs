@@ -26,7 +26,7 @@ pub struct Context {
     /// The rules let the request pass. What is refused afterwards was allowed and failed.
     pub allowed: bool,
     pub rejection: Option<Rejection>,
-    /// A proxy asks about the request that stands here: the decision is the answer, and nothing is done.
+    /// A proxy asks about the request that stands here, or is about to: the decision is the answer, and nothing is done.
     pub only_decide: bool,
     pub upstream: UpstreamPart,
     /// Bytes of the body that have gone upstream.
@@ -52,6 +52,8 @@ pub struct Redirect {
     pub path: String,
     /// Of the upstream's answer, what belongs to the client.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Why the file was not sent to its end.
+    pub broke_off: Option<String>,
 }
 
 impl Context {

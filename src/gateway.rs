@@ -124,6 +124,7 @@ impl Gateway {
         let route = self.snapshot.routes.get(found.route).ok_or(Reason::NoRoute)?;
         let has_params = path.has_params();
         let route = Arc::clone(ctx.route.insert(Arc::clone(route)));
+        ctx.only_decide |= matches!(route.action, Action::Decide(_));
         if has_params && !route.path_params {
             return Err(Rejection::because(
                 Reason::BadPath,
@@ -300,9 +301,8 @@ impl ProxyHttp for Gateway {
         let mut rejection = ctx.rejection.take();
         if let Some(redirect) = ctx.upstream.redirect.clone() {
             match edge::accel::follow(session, ctx, redirect, SystemTime::now()).await {
-                Ok(()) => return failed(200),
-                Err(Stop::Refused(refusal)) => rejection = Some(refusal),
-                Err(Stop::Lost(_)) => return failed(0),
+                Ok(status) => return failed(status),
+                Err(refusal) => rejection = Some(refusal),
             }
         }
         let rejection = rejection.or_else(|| act::proxy::rejection(error));
@@ -328,8 +328,10 @@ impl ProxyHttp for Gateway {
             .route
             .as_ref()
             .map_or(&self.snapshot.unrouted, |route| &route.metrics);
-        let error = error.filter(|_| ctx.upstream.redirect.is_none());
-        let error = error.map(act::proxy::describe);
+        let error = match &ctx.upstream.redirect {
+            Some(redirect) => redirect.broke_off.clone(),
+            None => error.map(act::proxy::describe),
+        };
         self.observer
             .finished(route, &edge::entry(session, ctx, error.as_deref()));
     }

@@ -10,7 +10,7 @@ use pingora::proxy::Session;
 
 use super::{Stop, common_headers, is_interim, send_file, taken, wants_download};
 use crate::act::file;
-use crate::act::proxy::Upstream;
+use crate::act::proxy::{self, Upstream};
 use crate::context::{Context, Redirect};
 use crate::rejection::{Reason, Rejection};
 use crate::respond::{self, Reply};
@@ -60,6 +60,7 @@ pub fn redirected(answer: &ResponseHeader, ctx: &mut Context) -> Result<()> {
             ctx.upstream.redirect = Some(Redirect {
                 path,
                 headers: headers.map(|(name, value)| (name.clone(), value.clone())).collect(),
+                broke_off: None,
             });
         }
         None => ctx.rejection = Some(unfollowed(upstream, &accel.prefix, answer.status)),
@@ -86,20 +87,30 @@ fn below(name: &HeaderValue, prefix: &str) -> Option<String> {
     below.starts_with('/').then(|| below.to_owned())
 }
 
-/// Serves the file that the upstream's answer named.
+/// Serves the file that the upstream's answer named. `Ok` tells the status to report; 0 if the client went.
 pub async fn follow(
     session: &mut Session,
-    ctx: &Context,
+    ctx: &mut Context,
     redirect: Redirect,
     now: SystemTime,
-) -> std::result::Result<(), Stop> {
-    let Some(Action::Upstream(upstream)) = ctx.route.as_deref().map(|route| &route.action) else {
+) -> std::result::Result<u16, Rejection> {
+    let route = ctx.route.clone();
+    let Some(Action::Upstream(upstream)) = route.as_deref().map(|route| &route.action) else {
         return Err(Reason::Internal.into());
     };
     let accel = upstream.accel.as_ref().ok_or(Reason::Internal)?;
     // pingora ends the connection after an exchange that broke off; the client shall know.
     session.set_keepalive(None);
-    send_file(session, ctx, &accel.root, &redirect.path, redirect.headers, now).await
+    match send_file(session, ctx, &accel.root, &redirect.path, redirect.headers, now).await {
+        Ok(()) => Ok(StatusCode::OK.as_u16()),
+        Err(Stop::Refused(refusal)) => Err(refusal),
+        Err(Stop::Lost(error)) => {
+            if let Some(redirect) = &mut ctx.upstream.redirect {
+                redirect.broke_off = Some(proxy::describe(&error));
+            }
+            Ok(0)
+        }
+    }
 }
 
 #[cfg(test)]

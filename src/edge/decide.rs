@@ -19,7 +19,6 @@ use crate::snapshot::{Action, Route};
 /// From here on the context tells of the request in question. Its credentials and its client are those of the request
 /// that asks: the proxy passes them on.
 pub fn put_in_place(session: &Session, ctx: &mut Context, names: &Decide, trusted: &[IpNet]) -> Result<(), Rejection> {
-    ctx.only_decide = true;
     ctx.allowed = false;
     ctx.who = None;
     let peer = ctx.client.as_ref().map(|client| client.peer);

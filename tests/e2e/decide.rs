@@ -101,6 +101,18 @@ fn what_is_missing_or_said_twice_is_no_question() {
 }
 
 #[test]
+fn who_may_not_ask_is_told_so_in_the_same_words() {
+    let signer = Signer::new();
+    let site = Site::with_lecture();
+    let elsewhere = DECIDE.replace("127.0.0.1/32", "192.0.2.1/32");
+    let config = Config::media(&site, &signer).server("trusted_proxies", r#"["127.0.0.1/32"]"#);
+    let gateway = site.start(&config.section(&elsewhere).open_route());
+    // That its client may is no reason: the proxy is the one who asks.
+    let request = asked("GET", "/open").header("X-Forwarded-For", "192.0.2.1");
+    denied(gateway.send(request), 403, "not_allowed");
+}
+
+#[test]
 fn who_is_no_trusted_proxy_hears_no_decision() {
     let gateway = gateway(&Signer::new(), r#"["192.0.2.1/32"]"#);
     denied(gateway.send(asked("GET", "/open")), 403, "not_allowed");
