@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use reqwest::{Certificate, Client, ClientBuilder, redirect};
 use url::Url;
 
@@ -85,6 +85,19 @@ impl Backchannel {
                 limit: self.time_limit,
             }),
         }
+    }
+
+    /// Status and headers of whatever is answered; its body is left unread, redirects are not followed. The time limit
+    /// is the caller's.
+    pub async fn ask(
+        &self,
+        method: Method,
+        url: &Url,
+        headers: HeaderMap,
+    ) -> Result<(StatusCode, HeaderMap), BackchannelError> {
+        let request = self.client.request(method, url.clone()).headers(headers).send();
+        let mut response = request.await.map_err(|error| explain(authority(url), &error))?;
+        Ok((response.status(), std::mem::take(response.headers_mut())))
     }
 
     async fn get_untimed(&self, url: &Url, host: &str, max_bytes: usize) -> Result<Fetched, BackchannelError> {
@@ -293,6 +306,17 @@ mod tests {
             error(&format!("http://{closed}/").parse().unwrap()).await,
             E::Refused { .. }
         ));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_asked_for_is_told_whatever_it_is() {
+        let url = peer(Some(b"HTTP/1.1 302 Go\r\nlocation: /x\r\ncontent-length: 9\r\n\r\n")).await;
+        let asked = Backchannel::new(None).unwrap();
+        let (status, headers) = asked.ask(Method::GET, &url, HeaderMap::new()).await.unwrap();
+        assert_eq!(
+            (status, &headers["location"]),
+            (StatusCode::FOUND, &"/x".parse().unwrap())
+        );
     }
 
     #[tokio::test]
