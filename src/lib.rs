@@ -15,7 +15,8 @@
 //!
 //! [`gateway`] walks them, one call a step; read that file first. Around them: [`config`] (what the operator wrote),
 //! [`snapshot`] (what a running gateway decides by), [`server`] (wiring), [`admin`] (the second listener), [`store`]
-//! (what outlives a restart), [`backchannel`] (requests the gateway makes itself), [`cli`], [`watch_file`];
+//! (what outlives a restart), [`backchannel`] (requests the gateway makes itself), [`cli`], [`watch_file`],
+//! [`demo`] (what stands around the gateway of `janua demo`);
 //! [`edge`] (between pingora's session and the steps), [`context`] (what is known of one request so far), [`overview`]
 //! (what the admin listener tells).
 //! Vocabulary that all rooms share: [`request`], [`identity`], [`rejection`], [`rate`].
@@ -35,6 +36,7 @@ pub mod backchannel;
 pub mod cli;
 pub mod config;
 pub mod context;
+pub mod demo;
 pub mod edge;
 pub mod gateway;
 pub mod identity;

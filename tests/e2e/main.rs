@@ -14,6 +14,7 @@ mod support;
 
 mod check;
 mod cli;
+mod demo;
 mod doubles;
 mod files;
 mod framing;
