@@ -1,5 +1,5 @@
 // The page of `janua demo`: asks the gateway what the chosen case asks, and shows what came of it.
-// `/?try=all` tries everything by itself and says in the document what it found.
+// `/?try=all` tries everything by itself and says in the document what it found; `/#denied` begins with that case.
 'use strict';
 
 const $ = (id) => document.getElementById(id);
@@ -21,7 +21,7 @@ function element(name, attributes = {}, ...children) {
 }
 
 const span = (kind, text) => element('span', { class: kind }, text);
-const short = (token) => token.length > 40 ? `${token.slice(0, 12)}…${token.slice(-8)}` : token;
+const short = (token) => token.length > 40 ? `${token.slice(0, 10)}…${token.slice(-6)}` : token;
 
 function decode(part) {
   const bytes = Uint8Array.from(atob(part.replace(/-/g, '+').replace(/_/g, '/')), (letter) => letter.charCodeAt(0));
@@ -154,6 +154,13 @@ function showToken(token) {
   $('words').replaceChildren(...words);
 }
 
+/** The lines of gateway.toml that decide, its rules standing out. */
+function showRule(rule) {
+  const lines = (rule ?? '# None: such a path is refused before a route is looked for.').split('\n');
+  const kind = (line) => (/^(allow|deny) /.test(line) ? 'first' : 'key');
+  $('rule').replaceChildren(...lines.map((line) => span(kind(line), `${line}\n`)));
+}
+
 function showVerdict(response, problem, asked) {
   const verdict = $('verdict');
   verdict.className = `verdict ${response.ok ? 'yes' : 'no'}`;
@@ -236,6 +243,7 @@ async function attempt(id, play = true) {
   document.querySelectorAll('.case').forEach((one) => one.setAttribute('aria-pressed', String(one.dataset.id === id)));
   showRequest(asked);
   showToken(asked.token);
+  showRule(asked.rule);
   const response = await fetch(asked.url, { headers: asked.headers, cache: 'no-store' });
   const body = await response.arrayBuffer();
   if (mine !== attempts) return;
@@ -254,6 +262,14 @@ async function attempt(id, play = true) {
   count();
 }
 
+/** What `fetch` throws when nobody listens any more. */
+function gone(error) {
+  if (!(error instanceof TypeError)) throw error;
+  $('verdict').className = 'verdict no';
+  $('verdict').replaceChildren(element('span', { class: 'code' }, '–'), element('div', {}, element('b', {}, 'Nobody answers'),
+    element('p', {}, 'The demo has ended. Start it again: ', element('code', {}, 'janua demo'))));
+}
+
 /** Says on the button whether the promise was kept. */
 function mark(asked, status, reason) {
   const button = document.querySelector(`.case[data-id="${asked.id}"]`);
@@ -267,7 +283,13 @@ async function tryAll() {
     await attempt(id, false);
     if (!calm()) await pause(500);
   }
-  await attempt(site.cases[0].id);
+  await attempt(first());
+}
+
+/** `#other-event` in the address begins with that case, so that a link can show it. */
+function first() {
+  const named = location.hash.slice(1);
+  return site.cases.some((one) => one.id === named) ? named : site.cases[0].id;
 }
 
 function drawCases() {
@@ -275,7 +297,7 @@ function drawCases() {
     const button = element('button', { class: 'case', 'data-id': one.id, 'aria-pressed': 'false', type: 'button' },
       element('div', {}, element('b', {}, one.title), element('small', {}, one.text)),
       element('span', { class: 'pill' }, String(one.promise.status)));
-    button.addEventListener('click', () => attempt(one.id));
+    button.addEventListener('click', () => attempt(one.id).catch(gone));
     $(one.promise.reason ? 'out' : 'in').append(button);
   }
 }
@@ -336,7 +358,7 @@ async function beat() {
 
 // --- begin -----------------------------------------------------------------------------------------------------
 
-$('all').addEventListener('click', tryAll);
+$('all').addEventListener('click', () => tryAll().catch(gone));
 $('copy').addEventListener('click', async () => {
   await navigator.clipboard.writeText($('curl').textContent);
   $('copy').textContent = 'Copied';
@@ -354,6 +376,6 @@ video.addEventListener('timeupdate', () => {
   if (new URLSearchParams(location.search).get('try') === 'all') {
     await Promise.race([tryAll().then(played), beat()]);
     done = true;
-  } else await attempt(site.cases[0].id, false);
+  } else await attempt(first(), false);
   setInterval(() => { if (!document.hidden) count(); }, 2000);
 })();

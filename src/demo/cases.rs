@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
+use super::folder;
 use super::platform::{Platform, Wish};
 use crate::rejection::Reason;
 
@@ -18,6 +19,8 @@ pub(super) struct Case {
     path: &'static str,
     token: Option<(Carried, Wish)>,
     headers: &'static [(&'static str, &'static str)],
+    /// The name of the route that it comes to.
+    route: Option<&'static str>,
     answer: Result<StatusCode, Reason>,
 }
 
@@ -33,6 +36,7 @@ enum Carried {
 const VIDEO: &str = "/static/mh_default_org/engage-player/lecture-1/video/lecture.mp4";
 const COURSE: &str = "/static/mh_default_org/course/4/video/lecture.mp4";
 const PLAYLIST: &str = "/static/mh_default_org/engage-player/lecture-1/hls/playlist.m3u8";
+const ME: &str = "/info/me.json";
 /// The rule would see `lecture-2`, the disk `lecture-1`: such a path is refused before anyone has to wonder.
 const CROOKED: &str = "/static/mh_default_org/engage-player/lecture-2/..%2Flecture-1/video/lecture.mp4";
 /// As players begin.
@@ -50,13 +54,19 @@ pub(super) fn all() -> Vec<Case> {
         path,
         token,
         headers,
+        route: match path {
+            VIDEO | PLAYLIST => Some("event"),
+            COURSE => Some("course"),
+            ME => Some("info"),
+            _ => None,
+        },
         answer,
     };
     vec![
         case(
             "event",
             "With a token",
-            "The course's link: it grants this one lecture.",
+            "The course\u{2019}s link: it grants this one lecture.",
             VIDEO,
             Some((Query, Wish::Good(read("lecture-1")))),
             BEGINNING,
@@ -84,7 +94,7 @@ pub(super) fn all() -> Vec<Case> {
             "upstream",
             "What Opencast gets",
             "Passed on to the upstream: the token stays at the gate.",
-            "/info/me.json",
+            ME,
             Some((Header, Wish::Good(roles(&["4_Learner"])))),
             &[],
             Ok(StatusCode::OK),
@@ -190,6 +200,7 @@ impl Case {
         };
         json!({
             "id": self.id, "title": self.title, "text": self.text, "url": url, "headers": headers, "token": token,
+            "rule": self.route.and_then(folder::route),
             "video": self.answer == Ok(StatusCode::PARTIAL_CONTENT),
             "promise": { "status": status.as_u16(), "reason": reason },
         })
@@ -212,5 +223,30 @@ fn room(reason: Reason) -> &'static str {
         R::DeniedByRule | R::MissingRole | R::EventNotGranted | R::NotAllowed | R::RateLimited => "authorize",
         _ if reason.is_challenge() || reason == R::KeysUnavailable => "authenticate",
         _ => "act",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_case_shows_the_route_that_it_names() {
+        for case in all() {
+            let Some(name) = case.route else {
+                assert_eq!(case.answer, Err(Reason::BadPath), "{}", case.id);
+                continue;
+            };
+            let route = folder::route(name).unwrap();
+            assert!(
+                route.contains(&format!("= \"{name}\"\n")) && route.contains("\nallow"),
+                "{route}"
+            );
+            assert_eq!(
+                route.matches("[[").count(),
+                1 + route.matches("= [[").count(),
+                "{route}"
+            );
+        }
     }
 }

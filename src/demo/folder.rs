@@ -39,6 +39,17 @@ const LECTURE: [(&str, &[u8]); 8] = [
 ];
 const CONFIG: &str = include_str!("../../assets/demo/gateway.toml");
 
+/// The table of a route, as gateway.toml has it; without the comment that belongs to the next one.
+pub(super) fn route(name: &str) -> Option<String> {
+    let named = format!("\"{name}\"\n");
+    let table = CONFIG.split("[[routes]]\n").find(|table| {
+        let first = table.lines().next().unwrap_or_default();
+        first.starts_with("name") && table.contains(&named)
+    })?;
+    let lines = table.lines().take_while(|line| !line.is_empty());
+    Some(lines.fold("[[routes]]".to_owned(), |text, line| text + "\n" + line))
+}
+
 /// Removed, with everything in it, on drop.
 pub(super) struct Folder {
     folder: TempDir,

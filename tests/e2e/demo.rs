@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::support::http::Response;
 use crate::support::tools::{missing, run, signal};
@@ -33,14 +34,18 @@ const PROMISES: [(&str, u16, Option<&str>); 12] = [
 struct Demo {
     child: Child,
     address: SocketAddr,
-    /// Its temporary folder.
+    /// The folder that it made for itself,
     folder: PathBuf,
+    /// in this one, which is gone even if the demo had to be killed.
+    above: TempDir,
 }
 
 impl Demo {
     fn start() -> Self {
+        let above = tempfile::tempdir().unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_janua"))
             .args(["demo", "--no-open", "--port", "0"])
+            .env("TMPDIR", above.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -61,6 +66,7 @@ impl Demo {
                 .parse()
                 .unwrap(),
             folder: config.parent().unwrap().to_owned(),
+            above: above,
         }
     }
 
@@ -194,6 +200,7 @@ fn its_configuration_is_a_real_one_and_goes_with_it() {
     let request = Request::get("/static/mh_default_org/course/4/cover.jpg").bearer(minted.ok().stdout.trim());
     demo.send(request).expect(200);
 
+    assert!(demo.folder.starts_with(demo.above.path()));
     signal(demo.child.id(), "INT");
     let status = eventually("the demo ends", || demo.child.try_wait().unwrap());
     assert!(status.success(), "{status}");
@@ -210,6 +217,9 @@ fn a_browser_shows_it_and_plays() {
     let profile = format!("--user-data-dir={}", profile.path().display());
     let all = format!("{}?try=all", demo.link());
     let arguments = [
+        // Seconds: a browser that never comes to an end fails the test instead of holding it.
+        "120",
+        "chromium",
         "--headless",
         // The browser's own walls need rights that a container may not have; it sees this page only.
         "--no-sandbox",
@@ -224,7 +234,7 @@ fn a_browser_shows_it_and_plays() {
         "--dump-dom",
         &all,
     ];
-    let shown = run("chromium", arguments).ok().stdout;
+    let shown = run("timeout", arguments).ok().stdout;
     for (id, status, reason) in PROMISES {
         let button = format!(r#"data-id="{id}""#);
         let button = shown.split('<').find(|part| part.contains(&button));
