@@ -34,10 +34,10 @@ const READINESS: usize = 64 * 1024;
 /// Why there is no demo.
 #[derive(Debug, Error)]
 pub enum DemoError {
-    #[error("127.0.0.1:{port} cannot be listened on ({source}): choose another port, or none")]
-    Port { port: u16, source: io::Error },
+    #[error("127.0.0.1:{port} cannot be listened on ({error}): choose another port, or none")]
+    Port { port: u16, error: io::Error },
     #[error("the temporary folder cannot be filled: {0}")]
-    Folder(#[source] io::Error),
+    Folder(io::Error),
     #[error(transparent)]
     Keys(#[from] KeysError),
     #[error("the platform's key cannot be used")]
@@ -120,11 +120,11 @@ async fn addresses(port: u16) -> Result<(SocketAddr, SocketAddr), DemoError> {
 
 async fn listener(port: u16) -> Result<TcpListener, DemoError> {
     let listener = TcpListener::bind(("127.0.0.1", port)).await;
-    listener.map_err(|source| DemoError::Port { port, source })
+    listener.map_err(|error| DemoError::Port { port, error })
 }
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, DemoError> {
     listener
         .local_addr()
-        .map_err(|source| DemoError::Port { port: 0, source })
+        .map_err(|error| DemoError::Port { port: 0, error })
 }

@@ -66,7 +66,7 @@ impl Demo {
                 .parse()
                 .unwrap(),
             folder: config.parent().unwrap().to_owned(),
-            above: above,
+            above,
         }
     }
 
@@ -205,6 +205,23 @@ fn its_configuration_is_a_real_one_and_goes_with_it() {
     let status = eventually("the demo ends", || demo.child.try_wait().unwrap());
     assert!(status.success(), "{status}");
     assert!(!demo.folder.exists(), "{} is still there", demo.folder.display());
+}
+
+#[test]
+fn a_taken_port_is_told() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let ended = run(
+        env!("CARGO_BIN_EXE_janua"),
+        ["demo", "--no-open", "--port", port.as_str()],
+    );
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended.stderr.contains(&port) && ended.stderr.contains("choose another port"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
 }
 
 #[test]
