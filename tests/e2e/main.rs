@@ -16,6 +16,7 @@ mod accel;
 mod check;
 mod cli;
 mod decide;
+mod demo;
 mod doubles;
 mod else_ask;
 mod files;
