@@ -78,7 +78,7 @@ impl ElseAsk {
             upstream,
             method: config.method.clone(),
             event_depth: config.event_depth,
-            backchannel: Backchannel::new(ca_file)?,
+            backchannel: Backchannel::for_questions(ca_file)?,
             allowed: Cache::builder()
                 .max_capacity(MAX_ENTRIES)
                 .time_to_live(ALLOWED_FOR)

@@ -61,6 +61,16 @@ impl Backchannel {
     /// A client that trusts the system's roots and, besides, those of a PEM file.
     /// Redirects are not followed and the environment's proxies are not used: the configured address is the peer.
     pub fn new(ca_file: Option<&Path>) -> Result<Self, BackchannelError> {
+        Self::build(ca_file, base)
+    }
+
+    /// The same for many small questions on behalf of clients: over HTTP/1.1, where `Host` may be another name than the
+    /// server's, as it may for what is proxied.
+    pub fn for_questions(ca_file: Option<&Path>) -> Result<Self, BackchannelError> {
+        Self::build(ca_file, || base().http1_only().pool_max_idle_per_host(16))
+    }
+
+    fn build(ca_file: Option<&Path>, base: impl Fn() -> ClientBuilder) -> Result<Self, BackchannelError> {
         let client = match ca_file {
             Some(path) => base().tls_certs_merge(read_roots(path)?).build(),
             // A system without roots can still fetch over http from loopback; https then fails with "unknown issuer".

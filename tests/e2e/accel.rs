@@ -184,3 +184,15 @@ fn over_http2_too() {
     assert_eq!(told.ok().stdout, "2 206");
     assert_eq!(std::fs::read(output).unwrap(), &bytes(1000)[..4]);
 }
+
+#[test]
+fn a_client_that_goes_in_the_middle_stands_in_the_log() {
+    let (site, zoo) = (Site::new(), Upstream::start());
+    site.write("downloads/long.mp4", vec![0; 64 << 20]);
+    let gateway = following(&site, &zoo);
+    let mut client = Connection::open(gateway.http());
+    client.write(Request::get("/zoo/protected/long.mp4").bytes()).unwrap();
+    assert_eq!(client.response_head().unwrap().status, 200);
+    drop(client);
+    gateway.logged(&["/zoo/protected/long.mp4", "WriteError"]);
+}

@@ -182,3 +182,15 @@ else_ask = { upstream = "zoo", method = "GET" }
     // The question, and the request itself with its cookie.
     assert_eq!(questions(&zoo, "/thing").len(), 2);
 }
+
+#[test]
+fn who_asks_too_often_asks_nobody() {
+    let (zoo, signer, site) = (Upstream::start(), Signer::new(), Site::new());
+    let limits = r#"limits = { rate = "1/m", burst = 2 }"#;
+    let gateway = site.start(&config(&site, &signer, &[zoo.url()], limits));
+    let status = |status: u16| gateway.get(&format!("/static/org/zoo/status/{status}"));
+    status(403).refused(401, "no_credentials");
+    status(404).refused(404, "file_not_found");
+    status(200).refused(429, "rate_limited");
+    assert_eq!(questions(&zoo, "/static").len(), 2);
+}
