@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use super::load;
 use crate::demo::Demo;
+use crate::reload::ConfigFile;
 use crate::server;
 
 #[derive(Debug, clap::Args)]
@@ -32,7 +33,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     let demo = runtime.block_on(Demo::start(args.port))?;
-    let Some(loaded) = load(&demo.config()) else {
+    let file = ConfigFile::watched(demo.config());
+    let Some(loaded) = load(file.path()) else {
         return Ok(ExitCode::FAILURE);
     };
     let (served, invitation, link) = (demo.served(), invitation(&demo), demo.link());
@@ -45,7 +47,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             open_browser(&link);
         }
     });
-    server::run(&loaded.config)?;
+    server::run(file, loaded.config)?;
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
 }
