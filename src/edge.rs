@@ -2,6 +2,10 @@
 //!
 //! No step is decided here; what crosses this line is translated, nothing else.
 
+pub mod accel;
+pub mod ask;
+pub mod decide;
+
 use std::io;
 use std::net::IpAddr;
 use std::time::{Instant, SystemTime};
@@ -166,16 +170,34 @@ pub async fn serve_file(
     root: &Root,
     now: SystemTime,
 ) -> std::result::Result<(), Stop> {
-    let (request, path) = taken(ctx)?;
+    let (_, path) = taken(ctx)?;
     let (_, below) = path.stripped(&route.strip);
+    send_file(session, ctx, root, &below, Vec::new(), now).await
+}
+
+/// The file at `below`, with headers from elsewhere unless the file has its own.
+async fn send_file(
+    session: &mut Session,
+    ctx: &Context,
+    root: &Root,
+    below: &str,
+    also: Vec<(HeaderName, HeaderValue)>,
+    now: SystemTime,
+) -> std::result::Result<(), Stop> {
+    let (request, _) = taken(ctx)?;
     let headers = &session.req_header().headers;
     let asked = FileRequest {
         method: &request.method,
         headers,
         download: wants_download(request.query.as_deref()),
-        private: !route.anonymous,
+        private: ctx.route.as_ref().is_none_or(|route| !route.anonymous),
     };
-    let mut answer = file::answer(root, &below, asked, now).await?;
+    let mut answer = file::answer(root, below, asked, now).await?;
+    for (name, value) in also {
+        if !answer.headers.iter().any(|(known, _)| *known == name) || name == header::SET_COOKIE {
+            answer.headers.push((name, value));
+        }
+    }
     answer.headers.extend(common_headers(ctx, headers));
     let mut body = Chunks(answer.body);
     Ok(respond::write::write_stream(session, answer.status, &answer.headers, &mut body).await?)
@@ -274,7 +296,7 @@ pub fn shown<'a>(session: &'a Session, ctx: &'a Context, sources: &'a [TokenSour
         judged: if route.anonymous { &[] } else { sources },
         host: match &route.action {
             Action::Upstream(upstream) => upstream.host.as_ref(),
-            Action::Files(_) | Action::Reply(_) => None,
+            _ => None,
         },
         upgrade: session.is_upgrade_req(),
     })
@@ -306,21 +328,36 @@ pub fn upstream_target(ctx: &Context, sources: &[TokenSource]) -> Result<String>
     })
 }
 
+/// The header of an upstream's answer is here.
+pub fn answered(answer: &ResponseHeader, ctx: &mut Context) {
+    let upstream = ctx.route.as_ref().and_then(|route| match &route.action {
+        Action::Upstream(upstream) => Some(upstream),
+        _ => None,
+    });
+    if let (Some(upstream), Some(since), None, false) = (
+        upstream,
+        ctx.upstream.since,
+        ctx.upstream.answered_after,
+        is_interim(answer),
+    ) {
+        let took = since.elapsed();
+        upstream.seconds.observe(took.as_secs_f64());
+        ctx.upstream.answered_after = Some(took);
+    }
+}
+
+fn is_interim(answer: &ResponseHeader) -> bool {
+    answer.status.is_informational() && answer.status != StatusCode::SWITCHING_PROTOCOLS
+}
+
 /// The upstream's answer as the client gets it.
 pub fn dress_answer(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
-    if answer.status.is_informational() && answer.status != StatusCode::SWITCHING_PROTOCOLS {
+    if is_interim(answer) {
         return Ok(());
     }
     let Some(route) = ctx.route.clone() else {
         return Ok(());
     };
-    if let (Action::Upstream(upstream), Some(since), None) =
-        (&route.action, ctx.upstream.since, ctx.upstream.answered_after)
-    {
-        let took = since.elapsed();
-        upstream.seconds.observe(took.as_secs_f64());
-        ctx.upstream.answered_after = Some(took);
-    }
     let upgrade = answer.status == StatusCode::SWITCHING_PROTOCOLS;
     for name in present::answer_removals(&answer.headers, upgrade) {
         answer.remove_header(&name);
@@ -386,5 +423,6 @@ pub fn entry<'a>(session: &'a Session, ctx: &'a Context, error: Option<&'a str>)
         upstream_took: ctx.upstream.answered_after,
         user_agent: header.headers.get(header::USER_AGENT),
         referer: header.headers.get(header::REFERER),
+        trace_id: present::trace::trace_id(&header.headers),
     }
 }

@@ -14,9 +14,11 @@
 //! | [`observe`] | tell: metrics, access log, tracing, health |
 //!
 //! [`gateway`] walks them, one call a step; read that file first. Around them: [`config`] (what the operator wrote),
-//! [`snapshot`] (what a running gateway decides by), [`reload`] (another one while it runs), [`server`] (wiring), [`admin`] (the second listener), [`store`]
-//! (what outlives a restart), [`backchannel`] (requests the gateway makes itself), [`cli`], [`watch_file`];
-//! [`edge`] (between pingora's session and the steps), [`context`] (what is known of one request so far), [`overview`]
+//! [`snapshot`] (what a running gateway decides by), [`reload`] (another one while it runs), [`server`] (wiring),
+//! [`admin`] (the second listener), [`store`] (what outlives a restart), [`backchannel`] (requests the gateway makes
+//! itself), [`cli`], [`watch_file`], [`demo`] (what stands around the gateway of `janua demo`);
+//! [`ask`] (an upstream's word where no rule speaks), [`edge`] (between pingora's session and the steps), [`context`]
+//! (what is known of one request so far), [`overview`]
 //! (what the admin listener tells).
 //! Vocabulary that all rooms share: [`request`], [`identity`], [`rejection`], [`rate`].
 //!
@@ -29,12 +31,14 @@
 
 pub mod act;
 pub mod admin;
+pub mod ask;
 pub mod authenticate;
 pub mod authorize;
 pub mod backchannel;
 pub mod cli;
 pub mod config;
 pub mod context;
+pub mod demo;
 pub mod edge;
 pub mod gateway;
 pub mod identity;

@@ -1,6 +1,7 @@
 //! The command line: one file a command. Output for people goes to stdout, diagnostics to stderr.
 
 pub mod check;
+pub mod demo;
 pub mod keys;
 pub mod run;
 pub mod token;
@@ -29,6 +30,7 @@ Everything is set in one file, gateway.toml.";
 
 const EXAMPLES: &str = "\
 Examples:
+  janua demo                                   see a gateway at work, without any set-up
   janua check                                  is gateway.toml sound, do key sets and upstreams answer?
   janua run --config /etc/janua/gateway.toml   serve
   janua keys new --out keys                    make a key pair for a token issuer
@@ -41,6 +43,8 @@ enum Command {
     Run(run::Args),
     /// Read gateway.toml, then ask every key set and upstream, and say what was found
     Check(check::Args),
+    /// Show a gateway at work, with everything around it, on a page to click through
+    Demo(demo::Args),
     /// Make key pairs
     #[command(subcommand)]
     Keys(keys::Command),
@@ -56,6 +60,7 @@ impl Cli {
         let result = match self.command {
             Command::Run(args) => run::run(&args),
             Command::Check(args) => check::run(&args),
+            Command::Demo(args) => demo::run(&args),
             Command::Keys(command) => keys::run(&command),
             Command::Token(command) => token::run(&command),
         };

@@ -133,18 +133,6 @@ impl Connection {
         Arc::clone(&self.shared)
     }
 
-    /// pingora does not flush the pieces of an answer with a length: what waits in the buffer for more would wait as long
-    /// as a slow upstream takes. When the client is listened to, there is nothing more to write at the moment.
-    fn send_what_waits(&mut self, context: &mut Context<'_>) {
-        if self.stream.buffer().is_empty() {
-            return;
-        }
-        if let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(context) {
-            // The next write meets it too.
-            tracing::debug!(%error, peer = %self.shared.peer, "client gone in the middle of its answer");
-        }
-    }
-
     /// Bytes have arrived while no request was served.
     fn count_header_bytes(&mut self, count: usize) -> io::Result<()> {
         if self.shared.phase.load(Ordering::Relaxed) == IDLE {
@@ -204,12 +192,7 @@ impl AsyncRead for Connection {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         match self.shared.phase.load(Ordering::Relaxed) {
-            SERVING => {
-                if read.is_pending() {
-                    self.send_what_waits(context);
-                }
-                read
-            }
+            SERVING => read,
             phase => match read {
                 Poll::Ready(Ok(())) => Poll::Ready(self.count_header_bytes(buffer.filled().len() - before)),
                 Poll::Pending if phase == HEADER => self.poll_header_deadline(context).map(Err),

@@ -12,9 +12,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod accel;
 mod check;
 mod cli;
+mod decide;
+mod demo;
 mod doubles;
+mod else_ask;
 mod files;
 mod framing;
 mod headers;
@@ -34,3 +38,4 @@ mod seeing;
 mod shutdown;
 mod tls;
 mod tokens;
+mod tracing;

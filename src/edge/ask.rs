@@ -1,0 +1,61 @@
+//! `else_ask` between the session and [`crate::ask`]: when somebody is asked, and what the answer makes of a refusal.
+
+use http::Method;
+use pingora::proxy::Session;
+
+use crate::ask::{Answer, Question};
+use crate::context::Context;
+use crate::rejection::{Hint, Reason, Rejection};
+use crate::request::Request;
+use crate::snapshot::Route;
+
+/// Is there somebody to ask about this refusal? Not after a `deny`, nor about a method that changes something: that a
+/// thing may be read says nothing about writing it.
+pub fn is_open(ctx: &Context, route: &Route, refusal: &Rejection) -> bool {
+    let reads = |request: &Request| matches!(request.method, Method::GET | Method::HEAD);
+    route.else_ask.is_some()
+        && ctx.request.as_ref().is_some_and(reads)
+        && !matches!(refusal.reason, Reason::DeniedByRule | Reason::Internal)
+}
+
+/// The last word about a request that the rules did not let pass.
+pub async fn otherwise(
+    session: &Session,
+    ctx: &mut Context,
+    route: &Route,
+    refusal: Rejection,
+) -> Result<(), Rejection> {
+    let parts = ctx.request.as_ref().zip(ctx.path.as_ref()).zip(ctx.client.as_ref());
+    let (Some(ask), Some(((request, path), client))) = (&route.else_ask, parts) else {
+        return Err(refusal);
+    };
+    let question = Question {
+        request,
+        path: path.encoded(),
+        headers: &session.req_header().headers,
+        client,
+        request_id: ctx.id.as_str(),
+    };
+    match ask.ask(&question).await {
+        Answer::Allowed => {
+            ctx.allowed = true;
+            Ok(())
+        }
+        Answer::Unauthorized(challenges) => {
+            let refusal = match refusal.reason.is_challenge() {
+                true => refusal,
+                false => Reason::NoCredentials.into(),
+            };
+            Err(match challenges.is_empty() {
+                true => refusal,
+                false => refusal.with_hint(Hint::Challenge(challenges)),
+            })
+        }
+        Answer::NotFound => Err(Rejection::because(
+            Reason::FileNotFound,
+            "said the upstream of else_ask",
+        )),
+        Answer::Silent => Err(refusal),
+        Answer::Failed(rejection) => Err(rejection),
+    }
+}
