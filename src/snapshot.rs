@@ -47,7 +47,7 @@ pub struct Route {
     pub issuers: Option<Vec<usize>>,
     pub allow: Vec<Rule>,
     pub deny: Vec<Rule>,
-    pub else_ask: Option<ElseAsk>,
+    pub else_ask: Option<Arc<ElseAsk>>,
     /// Nobody's identity could change this route's answer: tokens are not looked at.
     pub anonymous: bool,
     pub cors: Option<Cors>,
@@ -135,6 +135,17 @@ impl Snapshot {
         Some(Arc::clone(same))
     }
 
+    /// With the answers it remembers, which are those to the same questions of the same upstream.
+    fn same_ask(&self, wanted: &config::Route, upstream: &Arc<Upstream>) -> Option<Arc<ElseAsk>> {
+        let mut known = self.config.routes.iter().zip(&self.routes);
+        let (config, made) = known.find(|(config, _)| config.name == wanted.name)?;
+        let (old, new) = (config.else_ask.as_ref()?, wanted.else_ask.as_ref()?);
+        let same = (&config.host, &config.path, &config.strip) == (&wanted.host, &wanted.path, &wanted.strip)
+            && (&old.method, old.event_depth) == (&new.method, new.event_depth)
+            && Arc::ptr_eq(self.upstreams.get(old.upstream)?, upstream);
+        made.else_ask.clone().filter(|_| same)
+    }
+
     fn same_rate(&self, route: &str, wanted: config::Rate) -> Option<Arc<Keyed<String>>> {
         let known = self.routes.iter().find(|known| *known.name == *route)?;
         known.rate.clone().filter(|rate| rate.rate() == wanted)
@@ -163,10 +174,15 @@ impl Route {
                 .upstreams
                 .get(ask.upstream)
                 .and_then(|one| one.ca_file.as_deref());
-            ElseAsk::new(ask, upstream(ask.upstream)?, ca_file).map_err(|source| SnapshotError::ElseAsk {
+            let upstream = upstream(ask.upstream)?;
+            if let Some(same) = before.and_then(|before| before.same_ask(route, &upstream)) {
+                return Ok(same);
+            }
+            let made = ElseAsk::new(ask, upstream, ca_file).map_err(|source| SnapshotError::ElseAsk {
                 route: Arc::clone(&route.name),
                 source,
-            })
+            });
+            made.map(Arc::new)
         });
         let action = match &route.action {
             config::Action::Upstream(index) => Action::Upstream(upstream(*index)?),

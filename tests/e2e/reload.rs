@@ -237,6 +237,28 @@ fn another_issuer_does_not_cost_the_others_their_keys() {
 }
 
 #[test]
+fn what_an_upstream_has_said_is_remembered() {
+    let (site, zoo) = (Site::with_lecture(), Upstream::start());
+    site.write_keys("keys.json", &[&Signer::new()]);
+    let config = |rule: &str| {
+        Config::new()
+            .issuer("moodle", "keys.json", "")
+            .upstream("zoo", &[zoo.url()], r#"health = { every = "1h" }"#)
+            .section(&format!(
+                "[[routes]]\nname = \"media\"\npath = \"/static/{{org}}/{{channel}}/{{event}}/{{*file}}\"\nfiles = \"downloads\"\n\
+                 strip = \"/static\"\nallow = [{rule}]\nelse_ask = {{ upstream = \"zoo\" }}\n"
+            ))
+    };
+    let gateway = site.start(&config("{ role = \"ROLE_A\" }"));
+    let request = || Request::get(PATH).header("Cookie", "JSESSIONID=s");
+    gateway.send(request()).expect(200);
+    reload(&gateway, config("{ role = \"ROLE_B\" }"), "/second");
+    gateway.send(request()).expect(200);
+    // Fails if there were two questions.
+    zoo.seen("/static");
+}
+
+#[test]
 fn what_runs_for_an_upstream_ends_with_it() {
     let [gone, stays] = [(); 2].map(|()| Upstream::start());
     let often = r#"health = { every = "100ms" }"#;
