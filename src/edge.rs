@@ -15,7 +15,7 @@ use pingora::proxy::Session;
 use crate::act::file::{self, FileBody, FileRequest, Root};
 use crate::act::proxy;
 use crate::act::reply::Fixed;
-use crate::authenticate::token::carrier;
+use crate::authenticate::token::{Outcome as Credentials, carrier};
 use crate::config::{ClientTimeouts, TokenSource};
 use crate::context::Context;
 use crate::listen::connection::Shared;
@@ -24,7 +24,7 @@ use crate::observe::request_id::RequestId;
 use crate::present::{self, Changes, Shown};
 use crate::rate::address_key;
 use crate::rejection::{Hint, Reason, Rejection};
-use crate::request::{REQUEST_ID, Request};
+use crate::request::{Client, REQUEST_ID, Request};
 use crate::respond::write::Pieces;
 use crate::respond::{self, Answering, Reply};
 use crate::route::path::Path;
@@ -103,6 +103,22 @@ fn common_headers(ctx: &Context, headers: &HeaderMap) -> Vec<(HeaderName, Header
     let mut common = cors_headers(ctx, headers);
     common.extend(HeaderValue::from_str(ctx.id.as_str()).ok().map(|id| (REQUEST_ID, id)));
     common
+}
+
+/// What rules and credentials come to. Where nobody is signed in, what was wrong with the credentials says more than
+/// which rule did not hold.
+pub fn verdict(
+    decided: std::result::Result<(), Reason>,
+    who: Credentials,
+    route: &Route,
+) -> std::result::Result<(), Rejection> {
+    match (decided, who) {
+        (Ok(()), _) => Ok(()),
+        (Err(Reason::DeniedByRule), _) => Err(Reason::DeniedByRule.into()),
+        (Err(_), Credentials::Refused(refusal)) => Err(refusal),
+        (Err(_), Credentials::Nobody) if !route.anonymous => Err(Reason::NoCredentials.into()),
+        (Err(reason), _) => Err(reason.into()),
+    }
 }
 
 // ---- limits ----
@@ -265,19 +281,36 @@ pub fn shown<'a>(session: &'a Session, ctx: &'a Context, sources: &'a [TokenSour
     let Some(((request, client), route)) = parts else {
         return Error::e_explain(ErrorType::InternalError, "nothing to present");
     };
+    let headers = &session.req_header().headers;
+    let shown = shown_on(route, request, headers, client, sources);
     Ok(Shown {
-        request,
-        headers: &session.req_header().headers,
-        client,
         request_id: ctx.id.as_str(),
+        upgrade: session.is_upgrade_req(),
+        ..shown
+    })
+}
+
+/// The same for any request of a route: without an id, and no upgrade.
+pub fn shown_on<'a>(
+    route: &'a Route,
+    request: &'a Request,
+    headers: &'a HeaderMap,
+    client: &'a Client,
+    sources: &'a [TokenSource],
+) -> Shown<'a> {
+    Shown {
+        request,
+        headers,
+        client,
+        request_id: "",
         present: route.present,
         judged: if route.anonymous { &[] } else { sources },
         host: match &route.action {
             Action::Upstream(upstream) => upstream.host.as_ref(),
             Action::Files(_) | Action::Reply(_) => None,
         },
-        upgrade: session.is_upgrade_req(),
-    })
+        upgrade: false,
+    }
 }
 
 pub fn apply(request: &mut RequestHeader, changes: Changes) -> Result<()> {
@@ -295,15 +328,17 @@ pub fn upstream_target(ctx: &Context, sources: &[TokenSource]) -> Result<String>
     let (Some(request), Some(path), Some(route)) = (&ctx.request, &ctx.path, &ctx.route) else {
         return Error::e_explain(ErrorType::InternalError, "no target");
     };
+    Ok(target_on(route, request, path, sources))
+}
+
+/// The same for any request of a route.
+pub fn target_on(route: &Route, request: &Request, path: &Path, sources: &[TokenSource]) -> String {
     let (encoded, _) = path.stripped(&route.strip);
-    let query = request
-        .query
-        .as_deref()
-        .and_then(|query| carrier::strip_query(sources, query));
-    Ok(match query {
+    let query = request.query.as_deref();
+    match query.and_then(|query| carrier::strip_query(sources, query)) {
         Some(query) => format!("{encoded}?{query}"),
         None => encoded.into_owned(),
-    })
+    }
 }
 
 /// The upstream's answer as the client gets it.

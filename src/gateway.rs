@@ -81,13 +81,7 @@ impl Gateway {
         let asked = respond::cors::requested_method(&request.method, &session.req_header().headers)?;
         let found = self.snapshot.table.find(&request.host, path.decoded(), &asked).ok()?;
         let route = self.snapshot.routes.get(found.route)?;
-        let methods = route.methods.as_deref();
-        let reply = respond::cors::preflight(
-            route.cors.as_ref()?,
-            &request.method,
-            &session.req_header().headers,
-            methods,
-        );
+        let reply = route.preflight(&request.method, &session.req_header().headers)?;
         ctx.route = Some(Arc::clone(route));
         ctx.allowed = reply.is_some();
         reply
@@ -103,12 +97,7 @@ impl Gateway {
         let route = self.snapshot.routes.get(found.route).ok_or(Reason::NoRoute)?;
         let has_params = path.has_params();
         let route = Arc::clone(ctx.route.insert(Arc::clone(route)));
-        if has_params && !route.path_params {
-            return Err(Rejection::because(
-                Reason::BadPath,
-                "`;` in the path of a route without path_params",
-            ));
-        }
+        route.take_params(has_params)?;
         ctx.params = found.params;
         Ok(route)
     }
@@ -130,8 +119,7 @@ impl Gateway {
         outcome
     }
 
-    /// authorize: the route's rules. Where nobody is signed in, what was wrong with the credentials says more than
-    /// which rule did not hold.
+    /// authorize: the route's rules.
     fn authorize(&self, ctx: &mut Context, route: &Route, outcome: Outcome) -> Result<(), Rejection> {
         let (request, _) = edge::taken(ctx)?;
         let client = ctx.client.as_ref().ok_or(Reason::Internal)?;
@@ -141,13 +129,7 @@ impl Gateway {
             method: &request.method,
             client: client.address,
         };
-        match (authorize::decide(&route.allow, &route.deny, &facts), outcome) {
-            (Ok(()), _) => {}
-            (Err(Reason::DeniedByRule), _) => return Err(Reason::DeniedByRule.into()),
-            (Err(_), Outcome::Refused(refusal)) => return Err(refusal),
-            (Err(_), Outcome::Nobody) if !route.anonymous => return Err(Reason::NoCredentials.into()),
-            (Err(reason), _) => return Err(reason.into()),
-        }
+        edge::verdict(authorize::decide(&route.allow, &route.deny, &facts), outcome, route)?;
         ctx.allowed = true;
         Ok(())
     }

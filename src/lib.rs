@@ -15,7 +15,8 @@
 //!
 //! [`gateway`] walks them, one call a step; read that file first. Around them: [`config`] (what the operator wrote),
 //! [`snapshot`] (what a running gateway decides by), [`server`] (wiring), [`admin`] (the second listener), [`store`]
-//! (what outlives a restart), [`backchannel`] (requests the gateway makes itself), [`cli`], [`watch_file`];
+//! (what outlives a restart), [`backchannel`] (requests the gateway makes itself), [`cli`], [`watch_file`], [`control`] (the socket by which commands ask a running
+//! gateway), [`explain`] (a request's way without the request: why it is allowed or refused);
 //! [`edge`] (between pingora's session and the steps), [`context`] (what is known of one request so far), [`overview`]
 //! (what the admin listener tells).
 //! Vocabulary that all rooms share: [`request`], [`identity`], [`rejection`], [`rate`].
@@ -35,7 +36,9 @@ pub mod backchannel;
 pub mod cli;
 pub mod config;
 pub mod context;
+pub mod control;
 pub mod edge;
+pub mod explain;
 pub mod gateway;
 pub mod identity;
 pub mod listen;

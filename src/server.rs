@@ -13,11 +13,13 @@ use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::admin;
 use crate::authenticate::token::Tokens;
 use crate::backchannel::BackchannelError;
 use crate::config::Config;
+use crate::control::{Control, ControlError};
 use crate::gateway::Gateway;
 use crate::listen::accept::{Bounds, Door, Listener};
 use crate::listen::tls::{self, CertificateError};
@@ -53,6 +55,8 @@ pub enum RunError {
     Tokens(#[from] BackchannelError),
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    #[error("server.control: {0}")]
+    Control(#[from] ControlError),
     #[error("signals cannot be received: {0}")]
     Signal(#[source] io::Error),
 }
@@ -113,6 +117,8 @@ async fn serve(config: &Config, store: Store, metrics: Arc<Metrics>, log: Access
         });
     }
 
+    let control = control_socket(config)?;
+
     let tokens = Tokens::start(&config.jwt, &store, &metrics).await?;
     let _refreshing = tokens.spawn_refresh();
     let snapshot = Arc::new(Snapshot::new(config, Arc::clone(&tokens), &metrics)?);
@@ -123,6 +129,8 @@ async fn serve(config: &Config, store: Store, metrics: Arc<Metrics>, log: Access
         tokio::spawn(async move { upstream.watch(shutdown).await });
     }
 
+    let asked_about = Arc::clone(&snapshot);
+    let control = control.map(|control| tokio::spawn(control.serve(move || Arc::clone(&asked_about))));
     let observer = Observer::new(&metrics, log);
     let app = Arc::new(proxy(config, Arc::clone(&snapshot), observer));
     let door = Door {
@@ -158,6 +166,8 @@ async fn serve(config: &Config, store: Store, metrics: Arc<Metrics>, log: Access
         server.shutdown_grace
     );
     overview.drain();
+    // A gateway that takes over while the last transfers finish shall have the socket.
+    control.inspect(JoinHandle::abort);
     shut_down.send_replace(true);
     app.http_cleanup().await;
     tokio::select! {
@@ -200,6 +210,18 @@ fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, RunError>
         socket.listen(BACKLOG)
     };
     open().map_err(|source| RunError::Listen { key, address, source })
+}
+
+/// Lectures are served without it too, where the folder cannot be written; but never beside another gateway's.
+fn control_socket(config: &Config) -> Result<Option<Control>, ControlError> {
+    match Control::bind(&config.server.control) {
+        Ok(control) => Ok(Some(control)),
+        Err(error @ ControlError::Make { .. }) => {
+            tracing::warn!("server.control: {error}; `janua explain --live` is not available");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// With port 0 the system chooses: what it chose stands in the log.

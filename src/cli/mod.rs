@@ -1,6 +1,7 @@
 //! The command line: one file a command. Output for people goes to stdout, diagnostics to stderr.
 
 pub mod check;
+pub mod explain;
 pub mod keys;
 pub mod run;
 pub mod token;
@@ -31,6 +32,7 @@ const EXAMPLES: &str = "\
 Examples:
   janua check                                  is gateway.toml sound, do key sets and upstreams answer?
   janua run --config /etc/janua/gateway.toml   serve
+  janua explain GET 'https://…?jwt=…'          why is it allowed or refused?
   janua keys new --out keys                    make a key pair for a token issuer
   janua token mint --key keys/private.pem --event lecture-1=read --expires 4h";
 
@@ -41,6 +43,7 @@ enum Command {
     Run(run::Args),
     /// Read gateway.toml, then ask every key set and upstream, and say what was found
     Check(check::Args),
+    Explain(explain::Args),
     /// Make key pairs
     #[command(subcommand)]
     Keys(keys::Command),
@@ -56,6 +59,7 @@ impl Cli {
         let result = match self.command {
             Command::Run(args) => run::run(&args),
             Command::Check(args) => check::run(&args),
+            Command::Explain(args) => explain::run(&args),
             Command::Keys(command) => keys::run(&command),
             Command::Token(command) => token::run(&command),
         };

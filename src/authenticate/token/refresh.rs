@@ -220,6 +220,13 @@ impl Refresher {
         }
     }
 
+    /// Fetches once, out of turn, and uses what comes.
+    pub(super) async fn fetch_now(&self) -> Result<(), FetchError> {
+        let brought = self.source.fetch().await?;
+        self.succeeded(brought).await;
+        Ok(())
+    }
+
     async fn succeeded(&self, brought: Brought) -> Option<Duration> {
         self.metrics.refreshed.inc();
         let fetched = SystemTime::now();

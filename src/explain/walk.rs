@@ -1,0 +1,357 @@
+//! The gateway's steps in the gateway's order, asked for their reasons. Each step is the room's own; what is found out
+//! goes into the report as far as the request gets.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::{HeaderMap, Method, StatusCode, header};
+use serde_json::{Map, Value};
+
+use super::times::moment;
+use super::{
+    Action, Capped, Credential, KeySet, Keys, Moment, Outcome, Question, Report, RouteFate, Rule, RuleCondition, Seen,
+};
+use crate::act::file::{self, FileRequest};
+use crate::authenticate::token::carrier::{self, Carried};
+use crate::authenticate::token::{self, Examined, KeySource};
+use crate::authorize::explain::{self as rules, Verdict};
+use crate::authorize::{self, Facts};
+use crate::config::{JwksLocation, TokenSource};
+use crate::edge;
+use crate::listen::{client, intake};
+use crate::observe::redact;
+use crate::present;
+use crate::rejection::{Hint, Reason, Rejection};
+use crate::request::{Client, REQUEST_ID, Request};
+use crate::respond::cors;
+use crate::route::path::Path;
+use crate::route::table::{Fate, Params};
+use crate::snapshot::{self, Route, Snapshot};
+
+/// Why the request would be allowed or refused. `keys` are what tokens are judged by: those of the running gateway if
+/// `live`.
+pub async fn explain(snapshot: &Snapshot, question: &Question, keys: &[KeySource], live: bool) -> Report {
+    let asked = question
+        .at
+        .and_then(|at| UNIX_EPOCH.checked_add(Duration::from_secs(at)));
+    let now = asked.unwrap_or_else(SystemTime::now);
+    let mut walk = Walk {
+        snapshot,
+        now,
+        tokens: Vec::new(),
+        report: Report {
+            outcome: Outcome::Deny,
+            reason: None,
+            status: None,
+            detail: None,
+            at: moment(now, SystemTime::now()),
+            keys: Keys {
+                live,
+                issuers: keys.iter().map(|source| key_set(source, now)).collect(),
+            },
+            request: None,
+            routes: Vec::new(),
+            other_routes: 0,
+            params: Vec::new(),
+            anonymous: false,
+            credentials: Vec::new(),
+            deny: Vec::new(),
+            allow: Vec::new(),
+            action: None,
+        },
+    };
+    match walk.request(question).await {
+        Ok(status) => walk.report.status = status.map(|status| status.as_u16()),
+        Err(rejection) => {
+            walk.report.reason = Some(rejection.reason.label().to_owned());
+            walk.report.status = Some(rejection.reason.status().as_u16());
+            walk.report.detail = told(&rejection);
+        }
+    }
+    walk.report.hide(&walk.tokens)
+}
+
+struct Walk<'a> {
+    snapshot: &'a Snapshot,
+    now: SystemTime,
+    report: Report,
+    /// Whose signatures must not be seen.
+    tokens: Vec<String>,
+}
+
+impl Walk<'_> {
+    /// The answer's status, where it is the gateway that says it.
+    async fn request(&mut self, question: &Question) -> Result<Option<StatusCode>, Rejection> {
+        let composed = intake::compose(&question.method, &question.target, &question.headers)?;
+        let headers = &composed.headers;
+        let peer = SocketAddr::new(question.from, 0);
+        let client = client::identify(peer, question.https, headers, &self.snapshot.trusted_proxies);
+        let request = intake::take(&composed, None)?;
+        self.report.request = Some(Seen {
+            method: request.method.to_string(),
+            host: request.host.clone(),
+            path: None,
+            client: client.address.to_string(),
+            https: client.https,
+        });
+        let carried = carrier::find(&self.snapshot.token_sources, headers, request.query.as_deref());
+        self.tokens.extend(carried.iter().map(str::to_owned));
+        let path = Path::parse(&request.raw_path)?;
+        if let Some(seen) = &mut self.report.request {
+            seen.path = Some(path.encoded().to_owned());
+        }
+        if let Some(status) = self.preflight(&request, &path, headers) {
+            return Ok(Some(status));
+        }
+        self.routes(&request, &path, &request.method);
+        let found = self
+            .snapshot
+            .table
+            .find(&request.host, path.decoded(), &request.method)?;
+        let route = self.snapshot.routes.get(found.route).ok_or(Reason::NoRoute)?;
+        route.take_params(path.has_params())?;
+        let params = found.params.iter();
+        self.report.params = params
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+
+        let who = self.credentials(route, &carried).await;
+        self.rules(route, &request, &found.params, &client, who)?;
+        self.report.outcome = Outcome::Allow;
+        edge::check_announced_body(route, headers)?;
+        self.act(route, &request, headers, &path, &client).await
+    }
+
+    /// A browser's question before a request of another origin.
+    fn preflight(&mut self, request: &Request, path: &Path, headers: &HeaderMap) -> Option<StatusCode> {
+        let asked = cors::requested_method(&request.method, headers)?;
+        let found = self.snapshot.table.find(&request.host, path.decoded(), &asked).ok()?;
+        let route = self.snapshot.routes.get(found.route)?;
+        let reply = route.preflight(&request.method, headers)??;
+        self.routes(request, path, &asked);
+        self.report.outcome = Outcome::Allow;
+        self.report.action = Some(Action::Preflight);
+        Some(reply.status)
+    }
+
+    fn routes(&mut self, request: &Request, path: &Path, method: &Method) {
+        let considered = self.snapshot.table.explain(&request.host, path.decoded(), method);
+        self.report.other_routes = self.snapshot.routes.len().saturating_sub(considered.len());
+        let fates = considered.iter().filter_map(|one| {
+            let route = self.snapshot.routes.get(one.route)?;
+            Some(fate(route, one.fate, method))
+        });
+        self.report.routes = fates.collect();
+    }
+
+    async fn credentials(&mut self, route: &Route, carried: &Carried<'_>) -> token::Outcome {
+        if route.anonymous {
+            self.report.anonymous = true;
+            return token::Outcome::Nobody;
+        }
+        let tokens = &self.snapshot.tokens;
+        let (outcome, examined) = tokens.examine(carried, route.issuers.as_deref(), self.now).await;
+        let speaking = examined.iter().position(|one| one.verdict.is_ok());
+        let told = examined.into_iter().enumerate().map(|(index, one)| {
+            let place = self.snapshot.token_sources.get(one.source);
+            credential(one, place, speaking == Some(index), self.now)
+        });
+        self.report.credentials = told.collect();
+        outcome
+    }
+
+    fn rules(
+        &mut self,
+        route: &Route,
+        request: &Request,
+        params: &Params,
+        client: &Client,
+        who: token::Outcome,
+    ) -> Result<(), Rejection> {
+        let identity = match &who {
+            token::Outcome::Person(identity) => Some(Arc::clone(identity)),
+            token::Outcome::Nobody | token::Outcome::Refused(_) => None,
+        };
+        let facts = Facts {
+            identity: identity.as_deref(),
+            params,
+            method: &request.method,
+            client: client.address,
+        };
+        let told = |list| rules::explain(list, &facts).into_iter().map(rule).collect();
+        self.report.deny = told(&route.deny);
+        self.report.allow = told(&route.allow);
+        edge::verdict(authorize::decide(&route.allow, &route.deny, &facts), who, route)
+    }
+
+    async fn act(
+        &mut self,
+        route: &Route,
+        request: &Request,
+        headers: &HeaderMap,
+        path: &Path,
+        client: &Client,
+    ) -> Result<Option<StatusCode>, Rejection> {
+        match &route.action {
+            snapshot::Action::Files(root) => {
+                let (_, below) = path.stripped(&route.strip);
+                self.report.action = Some(Action::File {
+                    path: below.clone().into_owned(),
+                });
+                let asked = FileRequest {
+                    method: &request.method,
+                    headers,
+                    download: false,
+                    private: !route.anonymous,
+                };
+                let answer = file::answer(root, &below, asked, self.now).await?;
+                Ok(Some(answer.status))
+            }
+            snapshot::Action::Reply(fixed) => {
+                self.report.action = Some(Action::Reply);
+                Ok(Some(fixed.status))
+            }
+            snapshot::Action::Upstream(upstream) => {
+                let sources = &self.snapshot.token_sources;
+                let shown = edge::shown_on(route, request, headers, client, sources);
+                self.report.action = Some(Action::Upstream {
+                    name: upstream.name.to_string(),
+                    target: edge::target_on(route, request, path, sources),
+                    headers: upstream_headers(headers, present::changes(&shown)),
+                });
+                Ok(None)
+            }
+        }
+    }
+}
+
+fn told(rejection: &Rejection) -> Option<String> {
+    match (&rejection.detail, &rejection.hint) {
+        (Some(detail), _) => Some(detail.clone()),
+        (None, Hint::Allow(methods)) => {
+            let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
+            Some(format!("allowed: {}", methods.join(", ")))
+        }
+        (None, _) => None,
+    }
+}
+
+fn key_set(source: &KeySource, now: SystemTime) -> KeySet {
+    KeySet {
+        issuer: source.state.name.to_string(),
+        from: match &source.location {
+            JwksLocation::File(path) => path.display().to_string(),
+            JwksLocation::Url(url) => redact::referer(url.as_str()).into_owned(),
+        },
+        keys: source.state.keys,
+        fetched: source.state.fetched.map(|fetched| moment(fetched, now)),
+        problem: source.problem.clone(),
+    }
+}
+
+fn fate(route: &Route, fate: Fate, method: &Method) -> RouteFate {
+    let why = match fate {
+        Fate::Won => None,
+        Fate::LessSpecific => Some("a more specific path wins".to_owned()),
+        Fate::OtherMethod => Some(format!("not for {method}")),
+        Fate::AnyMethod => Some("a route that names the method wins".to_owned()),
+    };
+    RouteFate {
+        name: route.name.to_string(),
+        path: route.path.clone(),
+        won: fate == Fate::Won,
+        why,
+    }
+}
+
+fn credential(examined: Examined, place: Option<&TokenSource>, counts: bool, now: SystemTime) -> Credential {
+    let refusal = examined.verdict.as_ref().err();
+    let texts = |grants: Vec<_>| grants.iter().map(rules::grant).collect();
+    Credential {
+        place: match place {
+            Some(TokenSource::Header { name, .. }) => format!("header {name}"),
+            Some(TokenSource::Query { parameter }) => format!("query {parameter}"),
+            None => String::new(),
+        },
+        valid: refusal.is_none(),
+        counts,
+        reason: refusal.map(|refusal| refusal.reason.label().to_owned()),
+        detail: refusal.and_then(|refusal| refusal.detail.clone()),
+        times: examined
+            .claims
+            .as_ref()
+            .map(|claims| times(claims, now))
+            .unwrap_or_default(),
+        header: examined.header,
+        claims: examined.claims,
+        key: examined.key,
+        issuers: examined.issuers.iter().map(ToString::to_string).collect(),
+        roles: Capped {
+            kept: examined.roles.kept,
+            dropped: examined.roles.dropped,
+        },
+        grants: Capped {
+            kept: texts(examined.grants.kept),
+            dropped: texts(examined.grants.dropped),
+        },
+    }
+}
+
+/// Claims that are NumericDates (RFC 7519 section 4.1).
+fn times(claims: &Map<String, Value>, now: SystemTime) -> Vec<(String, Moment)> {
+    let time = |name: &str| {
+        let since = Duration::try_from_secs_f64(claims.get(name)?.as_f64()?).ok()?;
+        let time = UNIX_EPOCH.checked_add(since)?;
+        Some((name.to_owned(), moment(time, now)))
+    };
+    ["exp", "nbf", "iat"].into_iter().filter_map(time).collect()
+}
+
+fn rule(verdict: Verdict) -> Rule {
+    let conditions = verdict.conditions.into_iter().map(|judged| RuleCondition {
+        condition: judged.condition,
+        holds: judged.holds,
+        met: judged.met,
+    });
+    Rule {
+        holds: verdict.holds,
+        conditions: conditions.collect(),
+    }
+}
+
+/// What arrives there. Of credentials only their kind is told.
+fn upstream_headers(headers: &HeaderMap, changes: present::Changes) -> Vec<(String, String)> {
+    let mut headers = headers.clone();
+    for name in changes.remove {
+        headers.remove(name);
+    }
+    for (name, value) in changes.set {
+        headers.insert(name, value);
+    }
+    let told = headers.iter().map(|(name, value)| {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let text = if *name == header::AUTHORIZATION {
+            text.split_once(' ')
+                .map_or("***".to_owned(), |(scheme, _)| format!("{scheme} ***"))
+        } else if *name == header::COOKIE {
+            cookie_names(&text)
+        } else if *name == REQUEST_ID {
+            "(a new one for each request)".to_owned()
+        } else if *name == header::REFERER {
+            redact::referer(&text).into_owned()
+        } else {
+            text.into_owned()
+        };
+        (name.to_string(), text)
+    });
+    told.collect()
+}
+
+fn cookie_names(cookies: &str) -> String {
+    let names = cookies.split(';').map(|pair| {
+        let name = pair.split_once('=').map_or("", |(name, _)| name.trim());
+        format!("{name}=***")
+    });
+    names.collect::<Vec<_>>().join("; ")
+}
