@@ -7,9 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 
-use super::{ConfigArgs, load};
+use super::ConfigArgs;
 use crate::authenticate::token::Tokens;
-use crate::config::{Config, State, TokenSource};
+use crate::config::{self, Config, PublicUrl, State, TokenSource};
 use crate::explain::{self, Outcome, Question, Report, render};
 use crate::observe::metrics::Metrics;
 use crate::snapshot::Snapshot;
@@ -69,8 +69,13 @@ A URL on the command line stands in the shell's history, with its token: a file 
 
 /// Exit code 0 if the request is allowed, 3 if it is refused, 1 if that cannot be said.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let Some(loaded) = load(&args.config.path()?) else {
-        return Ok(ExitCode::FAILURE);
+    // Warnings are for `check`: here they would bury the answer.
+    let loaded = match config::load(&args.config.path()?) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            eprint!("{}", problems.render(io::stderr().is_terminal()));
+            return Ok(ExitCode::FAILURE);
+        }
     };
     let config = &loaded.config;
     let question = question(args, config)?;
@@ -118,7 +123,7 @@ fn question(args: &Args, config: &Config) -> anyhow::Result<Question> {
     let https = https.unwrap_or_else(|| public.is_some_and(|public| public.https));
     let mut headers = args.headers.clone();
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-        let origin = public.map(crate::config::PublicUrl::origin).unwrap_or_default();
+        let origin = public.map(PublicUrl::origin).unwrap_or_default();
         let ours = origin.split_once("://").map_or("", |(_, authority)| authority);
         headers.push(("host".to_owned(), authority.unwrap_or(ours).to_owned()));
     }

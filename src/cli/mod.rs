@@ -37,7 +37,7 @@ Examples:
   janua token mint --key keys/private.pem --event lecture-1=read --expires 4h";
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one value in a process")]
+#[allow(clippy::large_enum_variant, reason = "there is one value in a process")]
 enum Command {
     /// Serve until SIGTERM or SIGINT
     Run(run::Args),

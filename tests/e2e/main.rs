@@ -15,6 +15,7 @@ mod support;
 mod check;
 mod cli;
 mod doubles;
+mod explain;
 mod files;
 mod framing;
 mod headers;
