@@ -69,13 +69,13 @@ fn met(condition: &Condition, facts: &Facts<'_>) -> String {
         Condition::SignedIn(_) => format!("signed in by {}", who.source),
         Condition::Role(patterns) => {
             let needed = list(patterns.iter().map(|one| filled(&one.parts, facts.params)));
-            format!("needs {needed}; held: {}", or_none(list(who.roles.iter().cloned())))
+            format!("needs {needed}; held: {}", or_none(who.roles.join(", ")))
         }
         Condition::Grant { action, item } => {
             let (kind, parts) = item_parts(item);
             let needed = format!("{action} on {kind} {:?}", filled(parts, facts.params));
-            let held = list(who.grants.iter().map(grant));
-            format!("needs {needed}; held: {}", or_none(held))
+            let held: Vec<String> = who.grants.iter().map(grant).collect();
+            format!("needs {needed}; held: {}", or_none(held.join(", ")))
         }
         Condition::Subject(names) => {
             let needed = list(names.iter().map(|one| filled(&one.parts, facts.params)));

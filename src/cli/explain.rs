@@ -106,7 +106,7 @@ async fn offline(config: &Config, question: &Question) -> anyhow::Result<Report>
     let tokens = Tokens::start(&config.jwt, &Store::open(&State::Memory)?, &metrics).await?;
     let keys = tokens.fetch_once().await;
     let snapshot = Snapshot::new(config, tokens, &metrics)?;
-    Ok(explain::explain(&snapshot, question, &keys, false).await)
+    Ok(explain::explain(&snapshot, question, &keys, false, SystemTime::now()).await)
 }
 
 fn question(args: &Args, config: &Config) -> anyhow::Result<Question> {

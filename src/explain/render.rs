@@ -74,11 +74,11 @@ impl Page {
         if let Some(status) = report.status {
             write!(line, " (status {status})")?;
         }
-        self.line(0, &line)?;
-        match &report.detail {
-            Some(detail) => self.line(1, detail),
-            None => Ok(()),
+        self.put(0, &line)?;
+        for text in report.text.iter().chain(&report.detail) {
+            self.line(1, text)?;
         }
+        Ok(())
     }
 
     fn routes(&mut self, report: &Report) -> fmt::Result {
@@ -98,7 +98,7 @@ impl Page {
         };
         if !others.is_empty() {
             let others = self.inked(Ink::Faint, &others);
-            self.line(1, &others)?;
+            self.put(1, &others)?;
         }
         for (name, value) in &report.params {
             self.line(2, &format!("{{{name}}} = {value:?}"))?;
@@ -250,8 +250,8 @@ impl Page {
 
     fn heading(&mut self, text: &str) -> fmt::Result {
         let text = self.inked(Ink::Bold, text);
-        self.line(0, "")?;
-        self.line(0, &text)
+        self.put(0, "")?;
+        self.put(0, &text)
     }
 
     fn ticked(&mut self, depth: usize, holds: bool, text: &str) -> fmt::Result {
@@ -260,13 +260,15 @@ impl Page {
         } else {
             self.inked(Ink::Bad, "✗")
         };
-        let text = printable(text);
-        writeln!(self.text, "{:depth$}{tick} {text}", "", depth = depth * 2)
+        self.put(depth, &format!("{tick} {}", printable(text)))
     }
 
-    /// `text` may hold ink.
     fn line(&mut self, depth: usize, text: &str) -> fmt::Result {
-        let text: String = if self.colour { text.to_owned() } else { printable(text) };
+        self.put(depth, &printable(text))
+    }
+
+    /// `text` may hold ink, and what came from outside has been through [`printable`].
+    fn put(&mut self, depth: usize, text: &str) -> fmt::Result {
         writeln!(self.text, "{:depth$}{text}", "", depth = depth * 2)
     }
 
@@ -311,4 +313,41 @@ fn verb(claim: &str, time: &Moment) -> String {
 
 fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn report() -> Report {
+        let moment = json!({ "unix": 0, "utc": "1970-01-01 00:00:00 UTC", "words": "now" });
+        let sample = json!({
+            "outcome": "deny", "reason": "missing_role", "text": "None.", "status": 403, "detail": "odd \u{1b}[2J",
+            "at": moment, "keys": { "live": true, "issuers": [] },
+            "request": { "method": "GET", "host": "video", "path": "/a", "client": "::1", "https": true },
+            "routes": [{ "name": "a\u{1b}[31m", "path": "/a", "won": true, "why": null }], "other_routes": 1,
+            "params": [], "anonymous": false,
+            "credentials": [{ "place": "query jwt", "valid": true, "counts": true, "reason": null, "detail": null,
+                "header": { "alg\u{9b}": "ES256" }, "claims": { "sub\u{1b}]0;": "x\u{7f}" }, "times": [["exp", moment]],
+                "key": "ES256", "issuers": ["moodle"], "roles": { "kept": ["\r"], "dropped": [] },
+                "grants": { "kept": [], "dropped": [] } }],
+            "deny": [], "allow": [{ "holds": false, "conditions": [
+                { "condition": "role = \"A\"", "holds": false, "met": "\u{8}" }] }],
+            "action": { "file": { "path": "/\n" } },
+        });
+        serde_json::from_value(sample).unwrap()
+    }
+
+    #[test]
+    fn colour_is_only_colour_and_nothing_else_moves_the_cursor() {
+        let plain = render(&report(), false);
+        assert!(plain.lines().all(|line| !line.contains(char::is_control)), "{plain:?}");
+        let mut coloured = render(&report(), true);
+        for code in ["1", "31", "32", "2", "0"] {
+            coloured = coloured.replace(&format!("\u{1b}[{code}m"), "");
+        }
+        assert_eq!(coloured, plain);
+    }
 }

@@ -15,7 +15,9 @@ pub struct Report {
     /// The word of the refusal, as in answer, log and metrics. Beside `allow`: the rules let the request pass, and it
     /// fails all the same.
     pub reason: Option<String>,
-    /// What the client would get; absent where an upstream says it.
+    /// What the client is told of it.
+    pub text: Option<String>,
+    /// The status that the client would get; absent where an upstream says it.
     pub status: Option<u16>,
     /// More about the reason, as the log has it.
     pub detail: Option<String>,

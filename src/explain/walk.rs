@@ -29,13 +29,19 @@ use crate::route::path::Path;
 use crate::route::table::{Fate, Params};
 use crate::snapshot::{self, Route, Snapshot};
 
-/// Why the request would be allowed or refused. `keys` are what tokens are judged by: those of the running gateway if
-/// `live`.
-pub async fn explain(snapshot: &Snapshot, question: &Question, keys: &[KeySource], live: bool) -> Report {
+/// Why the request would be allowed or refused, at `present` if the question names no other time. `keys` are what
+/// tokens are judged by: those of the running gateway if `live`.
+pub async fn explain(
+    snapshot: &Snapshot,
+    question: &Question,
+    keys: &[KeySource],
+    live: bool,
+    present: SystemTime,
+) -> Report {
     let asked = question
         .at
         .and_then(|at| UNIX_EPOCH.checked_add(Duration::from_secs(at)));
-    let now = asked.unwrap_or_else(SystemTime::now);
+    let now = asked.unwrap_or(present);
     let mut walk = Walk {
         snapshot,
         now,
@@ -43,12 +49,13 @@ pub async fn explain(snapshot: &Snapshot, question: &Question, keys: &[KeySource
         report: Report {
             outcome: Outcome::Deny,
             reason: None,
+            text: None,
             status: None,
             detail: None,
-            at: moment(now, SystemTime::now()),
+            at: moment(now, present),
             keys: Keys {
                 live,
-                issuers: keys.iter().map(|source| key_set(source, now)).collect(),
+                issuers: keys.iter().map(|source| key_set(source, present)).collect(),
             },
             request: None,
             routes: Vec::new(),
@@ -65,6 +72,7 @@ pub async fn explain(snapshot: &Snapshot, question: &Question, keys: &[KeySource
         Ok(status) => walk.report.status = status.map(|status| status.as_u16()),
         Err(rejection) => {
             walk.report.reason = Some(rejection.reason.label().to_owned());
+            walk.report.text = Some(rejection.reason.public_text().to_owned());
             walk.report.status = Some(rejection.reason.status().as_u16());
             walk.report.detail = told(&rejection);
         }
@@ -246,7 +254,7 @@ fn key_set(source: &KeySource, now: SystemTime) -> KeySet {
         },
         keys: source.state.keys,
         fetched: source.state.fetched.map(|fetched| moment(fetched, now)),
-        problem: source.problem.clone(),
+        problem: source.state.problem.clone(),
     }
 }
 

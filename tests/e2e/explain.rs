@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use serde_json::{Value, json};
 
 use crate::support::tools::{Ran, janua};
-use crate::support::{Config, Gateway, JwksServer, MEDIA, Request, Signer, Site, Upstream, in_seconds, now};
+use crate::support::{
+    Config, Gateway, JwksServer, MEDIA, Request, Signer, Site, Upstream, eventually, in_seconds, now,
+};
 
 /// A request, told to both in their own way.
 struct Case {
@@ -522,6 +524,17 @@ fn keys_come_from_the_endpoint_or_from_the_gateway() {
         (&json!("allow"), &json!(true))
     );
     assert_eq!(live["keys"]["issuers"][0]["from"], keys.url());
+    // A token of an unknown key makes the gateway ask the endpoint once more, as soon as it may.
+    let stranger = Signer::new().named("nobody's").read("lecture-1");
+    eventually("the gateway notices, and tells", || {
+        gateway.get_with(LECTURE, &stranger);
+        let told = report(&asked.explained(&site, &["--json", "--live"]));
+        assert_eq!(told["outcome"], "allow");
+        told["keys"]["issuers"][0]["problem"]
+            .as_str()
+            .filter(|problem| problem.contains("500"))
+            .map(str::to_owned)
+    });
     let alone = report(&asked.explained(&site, &["--json"]));
     assert_eq!(alone["reason"], "keys_unavailable");
     let problem = alone["keys"]["issuers"][0]["problem"].as_str().unwrap();

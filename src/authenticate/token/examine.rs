@@ -59,8 +59,6 @@ impl<T> Default for Capped<T> {
 pub struct KeySource {
     pub state: IssuerState,
     pub location: JwksLocation,
-    /// Why the fetch just made brought none.
-    pub problem: Option<String>,
 }
 
 impl Tokens {
@@ -85,23 +83,13 @@ impl Tokens {
     pub fn key_sources(&self) -> Vec<KeySource> {
         let locations = self.config.issuers.iter().map(|issuer| issuer.jwks.clone());
         let sources = self.issuers().into_iter().zip(locations);
-        sources
-            .map(|(state, location)| KeySource {
-                state,
-                location,
-                problem: None,
-            })
-            .collect()
+        sources.map(|(state, location)| KeySource { state, location }).collect()
     }
 
     /// Fetches every key set once, now, and uses what comes: for a process that serves nobody.
     pub async fn fetch_once(&self) -> Vec<KeySource> {
-        let fetched = join_all(self.refreshers.iter().map(|refresher| refresher.fetch_now())).await;
-        let mut sources = self.key_sources();
-        for (source, fetched) in sources.iter_mut().zip(fetched) {
-            source.problem = fetched.err().map(|error| error.to_string());
-        }
-        sources
+        join_all(self.refreshers.iter().map(|refresher| refresher.refresh())).await;
+        self.key_sources()
     }
 
     fn lay_out(&self, source: usize, token: &str, verdict: Result<Arc<Identity>, Rejection>) -> Examined {

@@ -88,6 +88,8 @@ pub struct IssuerState {
     pub keys: usize,
     /// The last good fetch, by an earlier run too.
     pub fetched: Option<SystemTime>,
+    /// Why the last fetch brought no keys.
+    pub problem: Option<String>,
 }
 
 /// What was found at an issuer's `jwks`.
