@@ -27,12 +27,13 @@ deny-advisories: ## needs the advisory database, which cargo-deny fetches
 	scripts/need.sh cargo-deny
 	$(CARGO) deny --locked check advisories
 
-bench: tools-build ## criterion for the pieces, then wrk against the whole
-	$(CARGO) bench --locked
-	benches/load/run.sh
+bench: tools-build ## criterion for tokens, then wrk against the whole beside its peers; writes benches/RESULTS.md
+	scripts/need.sh wrk=wrk nginx=nginx-light haproxy=haproxy taskset=util-linux
+	$(CARGO) bench --locked --bench token
+	PATH="$$PATH:/usr/sbin" $(CARGO) bench --locked --bench load -- --write
 
 tools-build:
 	scripts/need.sh cc=build-essential cmake=cmake
 
 tools-test:
-	scripts/need.sh curl=curl ffmpeg=ffmpeg nginx=nginx-light
+	scripts/need.sh curl=curl ffmpeg=ffmpeg nginx=nginx-light nghttpd=nghttp2-server nghttp=nghttp2-client

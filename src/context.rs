@@ -10,9 +10,11 @@ use crate::rejection::Rejection;
 use crate::request::{Client, Request};
 use crate::route::path::Path;
 use crate::route::table::Params;
-use crate::snapshot::Route;
+use crate::snapshot::{Route, Snapshot};
 
 pub struct Context {
+    /// What the request is judged by from its beginning to its end, whatever is reloaded meanwhile.
+    pub snapshot: Arc<Snapshot>,
     pub started: Instant,
     pub id: RequestId,
     pub client: Option<Client>,
@@ -40,8 +42,9 @@ pub struct UpstreamPart {
 }
 
 impl Context {
-    pub fn new() -> Self {
+    pub fn new(snapshot: Arc<Snapshot>) -> Self {
         Self {
+            snapshot,
             started: Instant::now(),
             id: RequestId::random(),
             client: None,
@@ -55,11 +58,5 @@ impl Context {
             upstream: UpstreamPart::default(),
             body: 0,
         }
-    }
-}
-
-impl Default for Context {
-    fn default() -> Self {
-        Self::new()
     }
 }

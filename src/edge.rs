@@ -236,7 +236,7 @@ pub async fn serve_reply(
 // ---- the upstream's side ----
 
 /// A server for this attempt. pingora calls again after a failure that may be retried.
-pub fn choose_server(ctx: &mut Context) -> Result<Box<HttpPeer>> {
+pub fn choose_server(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
     let route = ctx.route.clone();
     let path = ctx.path.as_ref().map_or("/", Path::encoded);
     let Some(Action::Upstream(upstream)) = route.as_ref().map(|route| &route.action) else {
@@ -244,7 +244,7 @@ pub fn choose_server(ctx: &mut Context) -> Result<Box<HttpPeer>> {
     };
     match upstream.choose(path, &mut ctx.upstream.attempts) {
         Ok(chosen) => {
-            let peer = upstream.peer(&chosen);
+            let peer = upstream.peer(&chosen, session.is_upgrade_req());
             ctx.upstream.since = Some(Instant::now());
             ctx.upstream.chosen = Some(chosen);
             Ok(Box::new(peer))

@@ -8,6 +8,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -32,7 +33,8 @@ use crate::snapshot::{Action, Route, Snapshot};
 
 /// A gateway on duty.
 pub struct Gateway {
-    pub snapshot: Arc<Snapshot>,
+    /// Taken once a request: see [`Context::snapshot`].
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub observer: Observer,
 }
 
@@ -66,7 +68,7 @@ impl Gateway {
             peer,
             tls,
             &header.headers,
-            &self.snapshot.trusted_proxies,
+            &ctx.snapshot.trusted_proxies,
         ));
         let request = ctx
             .request
@@ -79,8 +81,8 @@ impl Gateway {
     fn preflight(&self, session: &Session, ctx: &mut Context) -> Option<respond::Reply> {
         let (request, path) = (ctx.request.as_ref()?, ctx.path.as_ref()?);
         let asked = respond::cors::requested_method(&request.method, &session.req_header().headers)?;
-        let found = self.snapshot.table.find(&request.host, path.decoded(), &asked).ok()?;
-        let route = self.snapshot.routes.get(found.route)?;
+        let found = ctx.snapshot.table.find(&request.host, path.decoded(), &asked).ok()?;
+        let route = ctx.snapshot.routes.get(found.route)?;
         let reply = route.preflight(&request.method, &session.req_header().headers)?;
         ctx.route = Some(Arc::clone(route));
         ctx.allowed = reply.is_some();
@@ -90,11 +92,11 @@ impl Gateway {
     /// route: the most specific for host, path and method.
     fn find(&self, ctx: &mut Context) -> Result<Arc<Route>, Rejection> {
         let (request, path) = edge::taken(ctx)?;
-        let found = self
+        let found = ctx
             .snapshot
             .table
             .find(&request.host, path.decoded(), &request.method)?;
-        let route = self.snapshot.routes.get(found.route).ok_or(Reason::NoRoute)?;
+        let route = ctx.snapshot.routes.get(found.route).ok_or(Reason::NoRoute)?;
         let has_params = path.has_params();
         let route = Arc::clone(ctx.route.insert(Arc::clone(route)));
         route.take_params(has_params)?;
@@ -108,8 +110,8 @@ impl Gateway {
             return Outcome::Nobody;
         };
         let headers = &session.req_header().headers;
-        let carried = carrier::find(&self.snapshot.token_sources, headers, request.query.as_deref());
-        let tokens = &self.snapshot.tokens;
+        let carried = carrier::find(&ctx.snapshot.token_sources, headers, request.query.as_deref());
+        let tokens = &ctx.snapshot.tokens;
         let outcome = tokens
             .authenticate(&carried, route.issuers.as_deref(), client.address, now)
             .await;
@@ -165,14 +167,14 @@ impl ProxyHttp for Gateway {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context::new()
+        Context::new(self.snapshot.load_full())
     }
 
     /// None of pingora's modules (compression) is used.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    async fn early_request_filter(&self, session: &mut Session, _ctx: &mut Context) -> Result<()> {
-        edge::begin(session, &self.snapshot.timeouts);
+    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
+        edge::begin(session, &ctx.snapshot.timeouts);
         Ok(())
     }
 
@@ -190,8 +192,8 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
-        edge::choose_server(ctx)
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+        edge::choose_server(session, ctx)
     }
 
     async fn upstream_request_filter(
@@ -200,9 +202,9 @@ impl ProxyHttp for Gateway {
         upstream: &mut RequestHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        let shown = edge::shown(session, ctx, &self.snapshot.token_sources)?;
+        let shown = edge::shown(session, ctx, &ctx.snapshot.token_sources)?;
         edge::apply(upstream, present::changes(&shown))?;
-        upstream.set_raw_path(edge::upstream_target(ctx, &self.snapshot.token_sources)?.as_bytes())
+        upstream.set_raw_path(edge::upstream_target(ctx, &ctx.snapshot.token_sources)?.as_bytes())
     }
 
     async fn request_body_filter(
@@ -260,7 +262,7 @@ impl ProxyHttp for Gateway {
         let route = ctx
             .route
             .as_ref()
-            .map_or(&self.snapshot.unrouted, |route| &route.metrics);
+            .map_or(&ctx.snapshot.unrouted, |route| &route.metrics);
         let error = error.map(act::proxy::describe);
         self.observer
             .finished(route, &edge::entry(session, ctx, error.as_deref()));

@@ -4,36 +4,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
+use arc_swap::ArcSwap;
+
 use crate::admin::status::{IssuerStatus, RouteStatus, ServerStatus, Status};
 use crate::admin::{Readiness, Source};
-use crate::config::Config;
 use crate::observe::metrics::Metrics;
+use crate::reload::Told;
 use crate::snapshot::{Action, Snapshot};
 
 pub struct Overview {
     metrics: Arc<Metrics>,
-    snapshot: Arc<Snapshot>,
-    routes: Vec<RouteStatus>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    reloads: Arc<Told>,
     started: Instant,
     draining: AtomicBool,
 }
 
 impl Overview {
-    pub fn new(metrics: Arc<Metrics>, snapshot: Arc<Snapshot>, config: &Config) -> Self {
-        let route = |(configured, route): (&crate::config::Route, &Arc<crate::snapshot::Route>)| RouteStatus {
-            name: configured.name.to_string(),
-            host: configured.host.clone(),
-            path: configured.path.clone(),
-            action: match &route.action {
-                Action::Upstream(upstream) => format!("upstream {}", upstream.name),
-                Action::Files(_) => "files".to_owned(),
-                Action::Reply(fixed) => fixed.status.as_u16().to_string(),
-            },
-        };
+    pub fn new(metrics: Arc<Metrics>, snapshot: Arc<ArcSwap<Snapshot>>, reloads: Arc<Told>) -> Self {
         Self {
-            routes: config.routes.iter().zip(&snapshot.routes).map(route).collect(),
             metrics,
             snapshot,
+            reloads,
             started: Instant::now(),
             draining: AtomicBool::new(false),
         }
@@ -52,7 +44,8 @@ impl Source for Overview {
 
     /// Without any usable key no token verifies. A site without issuers needs none.
     fn readiness(&self) -> Readiness {
-        let tokens = &self.snapshot.tokens;
+        let snapshot = self.snapshot.load();
+        let tokens = &snapshot.tokens;
         let issuers = tokens.issuers();
         let without_keys = issuers.iter().filter(|issuer| issuer.keys == 0);
         let mut problems: Vec<String> = without_keys
@@ -70,14 +63,26 @@ impl Source for Overview {
 
     fn status(&self) -> Status {
         let now = SystemTime::now();
-        let issuers = self.snapshot.tokens.issuers().into_iter().map(|issuer| IssuerStatus {
+        let snapshot = self.snapshot.load();
+        let routes = snapshot.config.routes.iter().zip(&snapshot.routes);
+        let routes = routes.map(|(configured, route)| RouteStatus {
+            name: configured.name.to_string(),
+            host: configured.host.clone(),
+            path: configured.path.clone(),
+            action: match &route.action {
+                Action::Upstream(upstream) => format!("upstream {}", upstream.name),
+                Action::Files(_) => "files".to_owned(),
+                Action::Reply(fixed) => fixed.status.as_u16().to_string(),
+            },
+        });
+        let issuers = snapshot.tokens.issuers().into_iter().map(|issuer| IssuerStatus {
             name: issuer.name.to_string(),
             keys: issuer.keys,
             age: issuer
                 .fetched
                 .map(|fetched| now.duration_since(fetched).unwrap_or_default()),
         });
-        let servers = self.snapshot.upstreams.iter().flat_map(|upstream| {
+        let servers = snapshot.upstreams.iter().flat_map(|upstream| {
             let servers = upstream.servers().into_iter();
             servers.map(|(address, healthy)| ServerStatus {
                 upstream: upstream.name.to_string(),
@@ -87,7 +92,8 @@ impl Source for Overview {
         });
         Status {
             uptime: self.started.elapsed(),
-            routes: self.routes.clone(),
+            config: self.reloads.status(),
+            routes: routes.collect(),
             issuers: issuers.collect(),
             servers: servers.collect(),
         }

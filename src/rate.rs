@@ -109,6 +109,11 @@ impl<K: Hash + Eq + Send + Sync + 'static> Keyed<K> {
         }
     }
 
+    /// The rate of each key.
+    pub fn rate(&self) -> Rate {
+        self.rate
+    }
+
     /// Would a [`take`](Self::take) succeed? A key that is not known has its whole budget and is not remembered.
     pub fn peek(&self, key: &K, now: Instant) -> bool {
         self.limiters.get(key).is_none_or(|limiter| limiter.peek(now))

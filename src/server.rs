@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use pingora::apps::{HttpServerApp, HttpServerOptions};
 use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
@@ -28,6 +29,8 @@ use crate::observe::access_log::AccessLog;
 use crate::observe::logging::{self, LogError};
 use crate::observe::metrics::Metrics;
 use crate::overview::Overview;
+use crate::reload::background::Background;
+use crate::reload::{self, ConfigFile, Reloader, Running, Told};
 use crate::snapshot::{Snapshot, SnapshotError};
 use crate::store::{Store, StoreError};
 
@@ -75,15 +78,17 @@ fn remedy(error: &io::Error) -> String {
 }
 
 /// Runs the gateway until SIGTERM or SIGINT, and until the transfers then running are done or `shutdown_grace` is
-/// over. A second signal ends it at once.
-pub fn run(config: &Config) -> Result<(), RunError> {
+/// over. A second signal ends it at once. `file` is where `config` comes from; when it changes, it is read again.
+pub fn run(file: ConfigFile, config: Config) -> Result<(), RunError> {
     install_crypto();
     let metrics = Arc::new(Metrics::new());
     let (access_log, _flushed_at_the_end) = logging::init(&config.log, metrics.log_lines_dropped())?;
     logging::tell_panics();
     let store = Store::open(&config.state)?;
     let runtime = Runtime::new_no_steal(config.server.threads, "janua");
-    let result = runtime.get_handle().block_on(serve(config, store, metrics, access_log));
+    let result = runtime
+        .get_handle()
+        .block_on(serve(file, Arc::new(config), store, metrics, access_log));
     runtime.shutdown_timeout(Duration::ZERO);
     result
 }
@@ -95,9 +100,16 @@ pub fn install_crypto() {
     }
 }
 
-async fn serve(config: &Config, store: Store, metrics: Arc<Metrics>, log: AccessLog) -> Result<(), RunError> {
+async fn serve(
+    file: ConfigFile,
+    config: Arc<Config>,
+    store: Store,
+    metrics: Arc<Metrics>,
+    log: AccessLog,
+) -> Result<(), RunError> {
     let server = &config.server;
     let mut signals = Signals::new().map_err(RunError::Signal)?;
+    let hangup = reload::hangup().map_err(RunError::Signal)?;
     // All sockets first: nothing is asked of anybody by a gateway that cannot listen.
     let admin_socket = bind("server.admin", server.admin)?;
     let mut listeners = Vec::new();
@@ -109,37 +121,53 @@ async fn serve(config: &Config, store: Store, metrics: Arc<Metrics>, log: Access
     }
     let mut certificates = Vec::new();
     for listener in &server.tls {
-        let (acceptor, guards) = tls::acceptor(listener)?;
-        certificates.extend(guards);
+        let (acceptor, shown) = tls::acceptor(listener)?;
+        certificates.push((listener.clone(), shown));
         listeners.push(Listener {
             socket: bind("server.tls.listen", listener.listen)?,
             tls: Some(acceptor),
         });
     }
 
-    let control = control_socket(config)?;
+    let control = control_socket(&config)?;
 
-    let tokens = Tokens::start(&config.jwt, &store, &metrics).await?;
-    let _refreshing = tokens.spawn_refresh();
-    let snapshot = Arc::new(Snapshot::new(config, Arc::clone(&tokens), &metrics)?);
+    let tokens = Arc::new(Tokens::new(&config.jwt, &store, &metrics, None)?);
+    let snapshot = Arc::new(Snapshot::new(&config, tokens, None, &metrics)?);
     let (shut_down, shutdown) = watch::channel(false);
-    for upstream in &snapshot.upstreams {
-        upstream.resolve().await;
-        let (upstream, shutdown) = (Arc::clone(upstream), shutdown.clone());
-        tokio::spawn(async move { upstream.watch(shutdown).await });
-    }
+    let mut background = Background::new(shutdown.clone());
+    background.follow(&snapshot, None).await;
 
+    let snapshot = Arc::new(ArcSwap::from(snapshot));
     let asked_about = Arc::clone(&snapshot);
-    let control = control.map(|control| tokio::spawn(control.serve(move || Arc::clone(&asked_about))));
+    let control = control.map(|control| tokio::spawn(control.serve(move || asked_about.load_full())));
     let observer = Observer::new(&metrics, log);
-    let app = Arc::new(proxy(config, Arc::clone(&snapshot), observer));
+    let app = Arc::new(proxy(&config, Arc::clone(&snapshot), observer));
+    let bounds = Bounds::new(server.connections, &metrics);
+    let header_time = watch::Sender::new(server.timeouts.header);
     let door = Door {
         app: Arc::clone(&app),
-        bounds: Bounds::new(server.connections, &metrics),
-        header_time: server.timeouts.header,
+        bounds: Arc::clone(&bounds),
+        header_time: header_time.subscribe(),
         shutdown,
     };
-    let overview = Arc::new(Overview::new(metrics, snapshot, config));
+    let told = Arc::new(Told::new(&metrics));
+    let overview = Arc::new(Overview::new(
+        Arc::clone(&metrics),
+        Arc::clone(&snapshot),
+        Arc::clone(&told),
+    ));
+    let running = Running {
+        started: Arc::clone(&config),
+        snapshot: Arc::clone(&snapshot),
+        background,
+        certificates,
+        bounds,
+        header_time,
+        store,
+        metrics,
+        told,
+    };
+    let mut reloader = Reloader::new(file, hangup, running);
     announce("admin on http", &admin_socket);
     // Until the very end, so that a probe sees "not ready" while transfers finish.
     tokio::spawn(admin::serve(
@@ -160,11 +188,12 @@ async fn serve(config: &Config, store: Store, metrics: Arc<Metrics>, log: Access
     }
     tracing::info!("ready to serve");
 
-    let name = signals.next().await;
-    tracing::info!(
-        "{name} received: no new connections; running transfers have {:?}",
-        server.shutdown_grace
-    );
+    let name = tokio::select! {
+        name = signals.next() => name,
+        never = reloader.serve() => match never {},
+    };
+    let grace = snapshot.load().config.server.shutdown_grace;
+    tracing::info!("{name} received: no new connections; running transfers have {grace:?}");
     overview.drain();
     // A gateway that takes over while the last transfers finish shall have the socket.
     control.inspect(JoinHandle::abort);
@@ -172,7 +201,7 @@ async fn serve(config: &Config, store: Store, metrics: Arc<Metrics>, log: Access
     app.http_cleanup().await;
     tokio::select! {
         () = door.bounds.all_closed() => tracing::info!("all connections are closed"),
-        () = tokio::time::sleep(server.shutdown_grace) => {
+        () = tokio::time::sleep(grace) => {
             tracing::warn!(cut = door.bounds.open(), "shutdown_grace is over: connections are cut");
         }
         name = signals.next() => tracing::warn!(cut = door.bounds.open(), "{name} again: connections are cut"),
@@ -181,7 +210,7 @@ async fn serve(config: &Config, store: Store, metrics: Arc<Metrics>, log: Access
 }
 
 /// pingora's proxy around the gateway: HTTP/1.1 and HTTP/2, in clear too.
-fn proxy(config: &Config, snapshot: Arc<Snapshot>, observer: Observer) -> HttpProxy<Gateway> {
+fn proxy(config: &Config, snapshot: Arc<ArcSwap<Snapshot>>, observer: Observer) -> HttpProxy<Gateway> {
     let conf = ServerConf {
         threads: config.server.threads,
         upstream_keepalive_pool_size: UPSTREAM_POOL,

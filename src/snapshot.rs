@@ -1,5 +1,6 @@
 //! What a running gateway decides by: routes with their rules, issuers, upstreams. One value, made whole from one
-//! configuration and never changed.
+//! configuration and never changed. A reload makes another and puts it in its place; what the new configuration leaves
+//! as it was is taken over from the one before, with all it has learned.
 
 use std::io;
 use std::path::PathBuf;
@@ -23,6 +24,8 @@ use crate::route::table::{Entry, Table, TableError};
 
 /// Everything a request is judged by.
 pub struct Snapshot {
+    /// What it was made of.
+    pub config: Arc<Config>,
     pub table: Table,
     pub routes: Vec<Arc<Route>>,
     pub upstreams: Vec<Arc<Upstream>>,
@@ -51,7 +54,7 @@ pub struct Route {
     pub cors: Option<Cors>,
     /// Bytes of a request's body.
     pub max_body: Option<u64>,
-    pub rate: Option<Keyed<String>>,
+    pub rate: Option<Arc<Keyed<String>>>,
     pub present: Present,
     pub metrics: RouteMetrics,
 }
@@ -81,9 +84,18 @@ pub enum SnapshotError {
 }
 
 impl Snapshot {
-    /// Opens folders, reads CA and reply files, builds the table.
-    pub fn new(config: &Config, tokens: Arc<Tokens>, metrics: &Metrics) -> Result<Self, SnapshotError> {
+    /// Opens folders, reads CA and reply files, builds the table. Of the snapshot `before`, upstreams that are the same
+    /// stay with their health and look-ups, and the rate limits of routes with what was taken of them.
+    pub fn new(
+        config: &Arc<Config>,
+        tokens: Arc<Tokens>,
+        before: Option<&Self>,
+        metrics: &Metrics,
+    ) -> Result<Self, SnapshotError> {
         let upstream = |upstream: &config::Upstream| {
+            if let Some(same) = before.and_then(|before| before.same_upstream(upstream)) {
+                return Ok(same);
+            }
             let made = Upstream::new(upstream, metrics).map_err(|source| SnapshotError::Upstream {
                 name: Arc::clone(&upstream.name),
                 source,
@@ -91,7 +103,7 @@ impl Snapshot {
             made.map(Arc::new)
         };
         let upstreams = config.upstreams.iter().map(upstream).collect::<Result<Vec<_>, _>>()?;
-        let route = |route: &config::Route| Route::new(route, &upstreams, metrics).map(Arc::new);
+        let route = |route: &config::Route| Route::new(route, &upstreams, before, metrics).map(Arc::new);
         let routes = config.routes.iter().map(route).collect::<Result<Vec<_>, _>>()?;
         let hosts: Vec<&str> = config.server.public_urls.iter().map(|url| url.host.as_str()).collect();
         let entries = config.routes.iter().map(|route| Entry {
@@ -100,6 +112,7 @@ impl Snapshot {
             methods: route.methods.as_deref(),
         });
         Ok(Self {
+            config: Arc::clone(config),
             table: Table::new(&distinct(hosts), entries)?,
             routes,
             upstreams,
@@ -109,6 +122,17 @@ impl Snapshot {
             timeouts: config.server.timeouts,
             unrouted: metrics.route("-"),
         })
+    }
+
+    fn same_upstream(&self, wanted: &config::Upstream) -> Option<Arc<Upstream>> {
+        let mut known = self.config.upstreams.iter().zip(&self.upstreams);
+        let (_, same) = known.find(|(config, made)| *config == wanted && made.has_ca_of(wanted.ca_file.as_deref()))?;
+        Some(Arc::clone(same))
+    }
+
+    fn same_rate(&self, route: &str, wanted: config::Rate) -> Option<Arc<Keyed<String>>> {
+        let known = self.routes.iter().find(|known| *known.name == *route)?;
+        known.rate.clone().filter(|rate| rate.rate() == wanted)
     }
 }
 
@@ -128,7 +152,12 @@ impl Route {
         Ok(())
     }
 
-    fn new(route: &config::Route, upstreams: &[Arc<Upstream>], metrics: &Metrics) -> Result<Self, SnapshotError> {
+    fn new(
+        route: &config::Route,
+        upstreams: &[Arc<Upstream>],
+        before: Option<&Snapshot>,
+        metrics: &Metrics,
+    ) -> Result<Self, SnapshotError> {
         let action = match &route.action {
             config::Action::Upstream(index) => {
                 let upstream = upstreams.get(*index).ok_or_else(|| SnapshotError::Upstream {
@@ -166,7 +195,10 @@ impl Route {
             anonymous: !authorize::needs_identity(route.allow.iter().chain(&route.deny)),
             cors: route.cors.clone(),
             max_body: route.limits.body,
-            rate: route.limits.rate.map(Keyed::new),
+            rate: route.limits.rate.map(|rate| {
+                let same = before.and_then(|before| before.same_rate(&route.name, rate));
+                same.unwrap_or_else(|| Arc::new(Keyed::new(rate)))
+            }),
             present: route.present,
             metrics: metrics.route(&route.name),
         })

@@ -4,6 +4,8 @@ use super::peers::Peer;
 
 pub(super) struct Case {
     pub(super) name: String,
+    /// Seconds of the same load before the first round's count begins.
+    pub(super) warm_up: u32,
     pub(super) contenders: Vec<(String, Peer)>,
 }
 

@@ -11,9 +11,18 @@ use crate::respond::page::Escaped;
 #[derive(Debug, Clone, Default)]
 pub struct Status {
     pub uptime: Duration,
+    pub config: ConfigStatus,
     pub routes: Vec<RouteStatus>,
     pub issuers: Vec<IssuerStatus>,
     pub servers: Vec<ServerStatus>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct ConfigStatus {
+    /// Since the configuration that serves now was taken.
+    pub age: Duration,
+    /// Since when, and why, gateway.toml is refused.
+    pub refused: Option<(Duration, String)>,
 }
 
 #[derive(Debug, Clone)]
@@ -69,8 +78,9 @@ pub(super) fn render(status: &Status, readiness: &Readiness) -> String {
             "<span class=\"bad\">Not ready.</span>"
         },
     );
+    // Writing to a String does not fail, here and below.
+    writeln!(page, "<p>{}</p>", configuration(&status.config)).unwrap_or_default();
     for problem in &readiness.problems {
-        // Writing to a String does not fail, here and below.
         writeln!(page, "<p class=\"bad\">{}</p>", Escaped(problem)).unwrap_or_default();
     }
     let routes = status.routes.iter().map(|route| {
@@ -97,6 +107,17 @@ pub(super) fn render(status: &Status, readiness: &Readiness) -> String {
     table(&mut page, "Upstreams", ["upstream", "server", "health"], servers);
     page.push_str("<p>Metrics: /metrics</p>\n</body>\n</html>\n");
     page
+}
+
+fn configuration(config: &ConfigStatus) -> String {
+    let taken = format!("Configuration taken {} ago.", span(config.age));
+    match &config.refused {
+        None => taken,
+        Some((age, why)) => {
+            let why = format!("gateway.toml was refused {} ago, see the log: {why}.", span(*age));
+            format!("{taken} {}", verdict(false, &why))
+        }
+    }
 }
 
 /// Appends a heading and a table; the cells are HTML. Nothing for no rows.
@@ -143,6 +164,10 @@ mod tests {
     fn it_shows_what_runs_and_marks_what_is_not_well() {
         let status = Status {
             uptime: Duration::from_secs(3 * 3600),
+            config: ConfigStatus {
+                age: Duration::from_secs(180),
+                refused: Some((Duration::from_secs(5), "<1 error>".to_owned())),
+            },
             routes: vec![RouteStatus {
                 name: "media".to_owned(),
                 host: "video.example.edu".to_owned(),
@@ -162,6 +187,8 @@ mod tests {
         };
         let page = render(&status, &READY);
         assert!(page.contains("Up for 3 h. Ready."));
+        assert!(page.contains("Configuration taken 3 min ago. <span class=\"bad\">gateway.toml was refused 5 s ago"));
+        assert!(page.contains("&lt;1 error&gt;"));
         assert!(page.contains("<td>media</td><td>video.example.edu</td><td>/static/{*file}</td><td>files</td>"));
         assert!(page.contains("<td><span class=\"bad\">0</span></td><td><span class=\"bad\">never</span></td>"));
         assert!(page.contains("<td>127.0.0.1:8081</td><td>healthy</td>"));

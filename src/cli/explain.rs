@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
@@ -77,14 +78,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    let config = &loaded.config;
-    let question = question(args, config)?;
+    let config = Arc::new(loaded.config);
+    let question = question(args, &config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = if args.live {
         runtime.block_on(control::explain(&config.server.control, question))?
     } else {
         server::install_crypto();
-        runtime.block_on(offline(config, &question))?
+        runtime.block_on(offline(&config, &question))?
     };
     let mut out = io::stdout().lock();
     if args.json {
@@ -101,11 +102,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// By a snapshot of its own. The state store is left alone: a running gateway holds it.
-async fn offline(config: &Config, question: &Question) -> anyhow::Result<Report> {
+async fn offline(config: &Arc<Config>, question: &Question) -> anyhow::Result<Report> {
     let metrics = Metrics::new();
     let tokens = Tokens::start(&config.jwt, &Store::open(&State::Memory)?, &metrics).await?;
     let keys = tokens.fetch_once().await;
-    let snapshot = Snapshot::new(config, tokens, &metrics)?;
+    let snapshot = Snapshot::new(config, tokens, None, &metrics)?;
     Ok(explain::explain(&snapshot, question, &keys, false, SystemTime::now()).await)
 }
 

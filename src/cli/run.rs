@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::{ConfigArgs, load};
+use crate::reload::ConfigFile;
 use crate::server;
 
 #[derive(Debug, clap::Args)]
@@ -13,9 +14,10 @@ pub struct Args {
 
 /// Exit code 1 with the reason on stderr if the gateway cannot start; 0 after an orderly end.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let Some(loaded) = load(&args.config.path()?) else {
+    let file = ConfigFile::watched(args.config.path()?);
+    let Some(loaded) = load(file.path()) else {
         return Ok(ExitCode::FAILURE);
     };
-    server::run(&loaded.config)?;
+    server::run(file, loaded.config)?;
     Ok(ExitCode::SUCCESS)
 }

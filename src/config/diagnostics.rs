@@ -198,7 +198,8 @@ impl Diagnostics {
         }
     }
 
-    fn summary(&self) -> String {
+    /// `gateway.toml: 2 errors`.
+    pub fn summary(&self) -> String {
         let named = |count: usize, name: &str| match count {
             0 => None,
             1 => Some(format!("1 {name}")),

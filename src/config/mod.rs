@@ -83,7 +83,7 @@ impl PublicUrl {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientTimeouts {
     pub header: Duration,
     pub keep_alive: Duration,
@@ -97,7 +97,7 @@ pub struct Connections {
     pub per_address: usize,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
     pub level: LogLevel,
     pub format: LogFormat,
@@ -129,7 +129,7 @@ pub enum State {
     Embedded { path: PathBuf },
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Jwt {
     pub algorithms: Vec<Algorithm>,
     pub sources: Vec<TokenSource>,
@@ -162,7 +162,7 @@ pub enum TokenSource {
     Query { parameter: String },
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Issuer {
     pub name: Arc<str>,
     pub jwks: JwksLocation,
@@ -180,7 +180,7 @@ pub enum JwksLocation {
     File(PathBuf),
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     pub name: Arc<str>,
     /// Never empty.

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use pingora::apps::{HttpServerApp, ServerApp};
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::{ALPN, IO, Stream};
@@ -31,7 +32,8 @@ pub struct Listener {
 pub struct Door<A> {
     pub app: Arc<A>,
     pub bounds: Arc<Bounds>,
-    pub header_time: Duration,
+    /// `timeouts.header`, as it is now.
+    pub header_time: watch::Receiver<Duration>,
     /// Becomes true once, when the gateway shuts down.
     pub shutdown: watch::Receiver<bool>,
 }
@@ -41,7 +43,7 @@ impl<A> Clone for Door<A> {
         Self {
             app: Arc::clone(&self.app),
             bounds: Arc::clone(&self.bounds),
-            header_time: self.header_time,
+            header_time: self.header_time.clone(),
             shutdown: self.shutdown.clone(),
         }
     }
@@ -77,12 +79,13 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
         };
         let door = self.clone();
         pingora_runtime::current_handle().spawn(async move {
-            let connection = Connection::new(stream, peer, tls.is_some(), door.header_time, permit);
+            let header_time = *door.header_time.borrow();
+            let connection = Connection::new(stream, peer, tls.is_some(), header_time, permit);
             let stream = match (connection, tls) {
                 (Ok(connection), None) => Box::new(connection) as Stream,
                 (Ok(connection), Some(tls)) => {
                     let shared = connection.shared();
-                    match tokio::time::timeout(door.header_time, tls.tls_handshake(connection)).await {
+                    match tokio::time::timeout(header_time, tls.tls_handshake(connection)).await {
                         Ok(Ok(stream)) => {
                             let stream = Box::new(stream) as Stream;
                             if is_http2(&*stream) {
@@ -110,7 +113,7 @@ fn is_http2(stream: &dyn IO) -> bool {
 /// How many connections there are, in all and by address, and how many there may be.
 #[derive(Debug)]
 pub struct Bounds {
-    limits: Connections,
+    limits: ArcSwap<Connections>,
     open: Mutex<Open>,
     gauge: IntGauge,
     refused_max: IntCounter,
@@ -128,7 +131,7 @@ struct Open {
 impl Bounds {
     pub fn new(limits: Connections, metrics: &Metrics) -> Arc<Self> {
         Arc::new(Self {
-            limits,
+            limits: ArcSwap::from_pointee(limits),
             open: Mutex::default(),
             gauge: metrics.connections(),
             refused_max: metrics.connections_refused("max"),
@@ -137,16 +140,22 @@ impl Bounds {
         })
     }
 
+    /// Other limits from now on. Connections beyond them stay until they end.
+    pub fn set(&self, limits: Connections) {
+        self.limits.store(Arc::new(limits));
+    }
+
     /// Counts one more, if it may be. IPv6 clients are counted by their /64, which one host commands.
     fn admit(bounds: &Arc<Self>, address: IpAddr) -> Option<Permit> {
         let key = address_key(address);
+        let limits = bounds.limits.load();
         let mut open = bounds.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.total >= bounds.limits.max {
+        if open.total >= limits.max {
             bounds.refused_max.inc();
             return None;
         }
         let count = open.by_address.entry(key).or_default();
-        if *count >= bounds.limits.per_address {
+        if *count >= limits.per_address {
             bounds.refused_per_address.inc();
             return None;
         }
@@ -214,8 +223,10 @@ mod tests {
         assert!(Bounds::admit(&bounds, address(1)).is_none(), "two per address");
         let _third = Bounds::admit(&bounds, address(2)).unwrap();
         assert!(Bounds::admit(&bounds, address(3)).is_none(), "three in all");
+        bounds.set(Connections { max: 4, per_address: 2 });
+        let _fourth = Bounds::admit(&bounds, address(3)).unwrap();
         drop(first);
         assert!(Bounds::admit(&bounds, address(1)).is_some());
-        assert_eq!(bounds.open(), 2);
+        assert_eq!(bounds.open(), 3);
     }
 }

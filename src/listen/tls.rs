@@ -1,5 +1,6 @@
 //! TLS towards clients: certificates that can change while the gateway runs.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,15 +35,47 @@ pub enum CertificateError {
     Unwatched { path: PathBuf, source: io::Error },
 }
 
-/// A certificate chain and its key, replaced when the files change.
-#[derive(Debug)]
+/// A certificate chain and its key, read again when the files change, for as long as this lives.
 pub struct Certificate {
-    current: ArcSwap<CertifiedKey>,
+    current: Arc<ArcSwap<CertifiedKey>>,
+    _watches: [watch_file::Guard; 2],
 }
 
-impl ResolvesServerCert for Certificate {
+impl Certificate {
+    /// Reads certificate and key, and follows both files.
+    pub fn watched(listener: &TlsListener) -> Result<Self, CertificateError> {
+        let first = load(&listener.certificate, &listener.key)?;
+        let current = Arc::new(ArcSwap::from_pointee(first));
+        let watches = [
+            watch(&listener.certificate, &current, listener)?,
+            watch(&listener.key, &current, listener)?,
+        ];
+        Ok(Self {
+            current,
+            _watches: watches,
+        })
+    }
+}
+
+/// The certificate that a listener shows. A reload may replace it by one of other files.
+pub struct Shown(ArcSwap<Certificate>);
+
+impl Shown {
+    pub fn replace(&self, certificate: Certificate) {
+        self.0.store(Arc::new(certificate));
+    }
+}
+
+impl fmt::Debug for Shown {
+    /// rustls wants one; a key must not be in it.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Shown(..)")
+    }
+}
+
+impl ResolvesServerCert for Shown {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current.load_full())
+        Some(self.0.load().current.load_full())
     }
 }
 
@@ -70,30 +103,26 @@ pub fn load(certificate: &Path, key: &Path) -> Result<CertifiedKey, CertificateE
     })
 }
 
-/// An acceptor for one listener, HTTP/2 preferred, and the guards that keep its certificate fresh.
-pub fn acceptor(listener: &TlsListener) -> Result<(Arc<Acceptor>, Vec<watch_file::Guard>), CertificateError> {
-    let certificate = Arc::new(Certificate {
-        current: ArcSwap::from_pointee(load(&listener.certificate, &listener.key)?),
-    });
-    let guards = [&listener.certificate, &listener.key].map(|path| watch(path, &certificate, listener));
+/// An acceptor for one listener, HTTP/2 preferred, and what to change its certificate by.
+pub fn acceptor(listener: &TlsListener) -> Result<(Arc<Acceptor>, Arc<Shown>), CertificateError> {
+    let shown = Arc::new(Shown(ArcSwap::from_pointee(Certificate::watched(listener)?)));
     let mut config = ServerConfig::builder()
         .with_no_client_auth()
-        .with_cert_resolver(certificate);
+        .with_cert_resolver(Arc::clone(&shown) as _);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let acceptor = Arc::new(Acceptor::from_server_config(Arc::new(config)));
-    Ok((acceptor, guards.into_iter().collect::<Result<_, _>>()?))
+    Ok((Arc::new(Acceptor::from_server_config(Arc::new(config))), shown))
 }
 
 fn watch(
     path: &Path,
-    certificate: &Arc<Certificate>,
+    current: &Arc<ArcSwap<CertifiedKey>>,
     listener: &TlsListener,
 ) -> Result<watch_file::Guard, CertificateError> {
-    let certificate = Arc::clone(certificate);
+    let current = Arc::clone(current);
     let listener = listener.clone();
     let changed = move || match load(&listener.certificate, &listener.key) {
         Ok(fresh) => {
-            certificate.current.store(Arc::new(fresh));
+            current.store(Arc::new(fresh));
             tracing::info!(certificate = %listener.certificate.display(), "certificate reloaded");
         }
         // Certificate and key are two files: between the two writes they do not fit, and the second write comes.

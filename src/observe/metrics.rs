@@ -46,6 +46,9 @@ pub struct Metrics {
     connections_refused: IntCounterVec,
     panics: IntCounter,
     log_lines_dropped: IntCounter,
+    config_reloads: IntCounterVec,
+    config_loaded: IntGauge,
+    config_last_reload_ok: IntGauge,
 }
 
 impl Metrics {
@@ -143,6 +146,22 @@ impl Metrics {
                 "janua_log_lines_dropped_total",
                 "Log lines lost because their target was too slow or failed.",
             ),
+            config_reloads: counters(
+                &registry,
+                "janua_config_reloads_total",
+                "Reloads of gateway.toml: taken (ok) or refused (error).",
+                &["outcome"],
+            ),
+            config_loaded: gauge(
+                &registry,
+                "janua_config_loaded_timestamp_seconds",
+                "Unix time at which the configuration that serves now was taken.",
+            ),
+            config_last_reload_ok: gauge(
+                &registry,
+                "janua_config_last_reload_ok",
+                "0 while gateway.toml on disk is refused and an earlier one serves on.",
+            ),
             registry,
         }
     }
@@ -210,6 +229,29 @@ impl Metrics {
     /// Connections refused by `max` or `per_address`.
     pub fn connections_refused(&self, limit: &str) -> IntCounter {
         self.connections_refused.with_label_values(&[limit])
+    }
+
+    /// Handles for reloads of the configuration.
+    pub fn reloads(&self) -> ReloadMetrics {
+        ReloadMetrics {
+            taken: self.config_reloads.with_label_values(&["ok"]),
+            refused: self.config_reloads.with_label_values(&["error"]),
+            loaded: self.config_loaded.clone(),
+            last_ok: self.config_last_reload_ok.clone(),
+        }
+    }
+
+    /// Ends the gauges of an issuer that is no longer configured. Its counters stay until the process ends: requests
+    /// that began before may still count.
+    pub fn forget_issuer(&self, issuer: &str) {
+        // An error says that there was no such series.
+        self.keyset_keys.remove_label_values(&[issuer]).ok();
+        self.keyset_fetched.remove_label_values(&[issuer]).ok();
+    }
+
+    /// The same for a server of an upstream.
+    pub fn forget_upstream_server(&self, upstream: &str, server: &str) {
+        self.upstream_healthy.remove_label_values(&[upstream, server]).ok();
     }
 
     /// Requests that panicked.
@@ -280,6 +322,15 @@ impl RouteMetrics {
             cell.get_or_init(counter).inc();
         }
     }
+}
+
+/// What reloads of the configuration show.
+#[derive(Clone)]
+pub struct ReloadMetrics {
+    pub taken: IntCounter,
+    pub refused: IntCounter,
+    pub loaded: IntGauge,
+    pub last_ok: IntGauge,
 }
 
 /// What the cache of verified tokens counts.

@@ -46,9 +46,6 @@ impl Balancer {
         let mut backends = Backends::new(Box::new(names));
         let probe = Probe::new(config, &servers, ca);
         backends.set_health_check(Box::new(probe.clone()));
-        for server in &servers {
-            server.metrics.healthy.set(1); // until a check says otherwise
-        }
         let look_up = servers
             .iter()
             .any(|server| !is_address(&server.host))
@@ -72,6 +69,9 @@ impl Balancer {
     }
 
     pub(super) async fn resolve(&self) {
+        for server in &self.servers {
+            server.metrics.healthy.set(1); // until a check says otherwise
+        }
         let resolved = match &self.kind {
             Kind::RoundRobin(balancer) => balancer.update().await,
             Kind::Consistent(balancer) => balancer.update().await,

@@ -39,6 +39,27 @@ pub fn rejection(error: &Error) -> Option<Rejection> {
 }
 
 /// An error for the log. pingora's own text would quote what did not parse: headers, with tokens and cookies in them.
+/// Until a connection stands nothing of a request has been seen, and the cause (which certificate, which system error)
+/// may be told.
 pub fn describe(error: &Error) -> String {
-    format!("{} side: {}", error.esource().as_str(), error.etype().as_str())
+    let summary = format!("{} side: {}", error.esource().as_str(), error.etype().as_str());
+    match &error.cause {
+        Some(cause) if before_any_request(error.etype()) => format!("{summary}: {cause}"),
+        _ => summary,
+    }
+}
+
+fn before_any_request(kind: &ErrorType) -> bool {
+    matches!(
+        kind,
+        ErrorType::ConnectTimedout
+            | ErrorType::ConnectRefused
+            | ErrorType::ConnectError
+            | ErrorType::ConnectNoRoute
+            | ErrorType::SocketError
+            | ErrorType::TLSHandshakeFailure
+            | ErrorType::TLSHandshakeTimedout
+            | ErrorType::InvalidCert
+            | ErrorType::HandshakeError
+    )
 }

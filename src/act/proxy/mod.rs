@@ -7,7 +7,7 @@ mod balance;
 mod failure;
 mod health;
 
-use std::fs::File;
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -35,6 +35,9 @@ pub use self::failure::{describe, rejection};
 /// 30 s and more), so that it is mostly us who close.
 const IDLE: Duration = Duration::from_secs(25);
 
+/// Requests side by side on one HTTP/2 connection to a server; RFC 9113 section 6.5.2 advises servers to allow no fewer.
+const H2_STREAMS: usize = 100;
+
 /// One upstream, its servers balanced and watched.
 pub struct Upstream {
     pub name: Arc<str>,
@@ -45,7 +48,13 @@ pub struct Upstream {
     balancer: Balancer,
     connect_timeout: Duration,
     read_timeout: Duration,
-    ca: Option<Arc<CaType>>,
+    ca: Option<Ca>,
+}
+
+/// Further roots, and the text they come from.
+struct Ca {
+    pem: Vec<u8>,
+    roots: Arc<CaType>,
 }
 
 /// A server as configured; it may have several addresses.
@@ -74,7 +83,8 @@ pub struct Attempts {
 impl Upstream {
     /// Reads the CA file and prepares the balancer. Nothing is connected yet.
     pub fn new(config: &config::Upstream, metrics: &Metrics) -> io::Result<Self> {
-        let ca = config.ca_file.as_deref().map(read_ca).transpose()?;
+        let ca = config.ca_file.as_deref().map(Ca::read).transpose()?;
+        let roots = ca.as_ref().map(|ca| Arc::clone(&ca.roots));
         let servers = config.servers.iter().map(|server| {
             let label = format!("{}:{}", server.host, server.port);
             Arc::new(Server {
@@ -89,11 +99,17 @@ impl Upstream {
             name: Arc::clone(&config.name),
             host: config.host.clone(),
             seconds: metrics.upstream_seconds(&config.name),
-            balancer: Balancer::new(config, servers.collect(), ca.clone()),
+            balancer: Balancer::new(config, servers.collect(), roots),
             connect_timeout: config.connect_timeout,
             read_timeout: config.read_timeout,
             ca,
         })
+    }
+
+    /// Would the CA file, read now, make another upstream of the same configuration? `path` is that configuration's.
+    pub fn has_ca_of(&self, path: Option<&Path>) -> bool {
+        let now = path.and_then(|path| fs::read(path).ok());
+        now.as_ref() == self.ca.as_ref().map(|ca| &ca.pem)
     }
 
     /// Looks names up and checks health until shutdown. Comes back only then.
@@ -135,8 +151,9 @@ impl Upstream {
             .any(|address| !attempts.tried.contains(address))
     }
 
-    /// Where and how pingora connects.
-    pub fn peer(&self, chosen: &Chosen) -> HttpPeer {
+    /// Where and how pingora connects. Over TLS a server may choose HTTP/2, which alone carries trailers through;
+    /// an `upgrade` (WebSocket) exists in HTTP/1.1 only.
+    pub fn peer(&self, chosen: &Chosen, upgrade: bool) -> HttpPeer {
         let server = &chosen.server;
         let mut peer = HttpPeer::new(chosen.address, server.https, server.host.clone());
         peer.options.connection_timeout = Some(self.connect_timeout);
@@ -145,8 +162,9 @@ impl Upstream {
         peer.options.read_timeout = Some(self.read_timeout);
         peer.options.write_timeout = Some(self.read_timeout);
         peer.options.idle_timeout = Some(IDLE);
-        peer.options.alpn = ALPN::H1;
-        peer.options.ca = self.ca.clone();
+        peer.options.alpn = if upgrade { ALPN::H1 } else { ALPN::H2H1 };
+        peer.options.max_h2_streams = H2_STREAMS;
+        peer.options.ca = self.ca.as_ref().map(|ca| Arc::clone(&ca.roots));
         peer
     }
 
@@ -159,20 +177,25 @@ impl Upstream {
     }
 }
 
-/// PEM certificates as pingora takes them. Each is held against webpki first, since pingora panics on a bad one.
-fn read_ca(path: &Path) -> io::Result<Arc<CaType>> {
-    let bad = |reason: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {reason}", path.display()));
-    let file =
-        File::open(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-    let mut roots = RootCertStore::empty();
-    let mut certificates = Vec::new();
-    for certificate in CertificateDer::pem_reader_iter(file) {
-        let certificate = certificate.map_err(|error| bad(error.to_string()))?;
-        roots.add(certificate.clone()).map_err(|error| bad(error.to_string()))?;
-        certificates.push(WrappedX509::new(certificate.to_vec(), parse_x509));
+impl Ca {
+    /// PEM certificates as pingora takes them. Each is held against webpki first, since pingora panics on a bad one.
+    fn read(path: &Path) -> io::Result<Self> {
+        let bad = |reason: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {reason}", path.display()));
+        let pem =
+            fs::read(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        let mut known = RootCertStore::empty();
+        let mut certificates = Vec::new();
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
+            let certificate = certificate.map_err(|error| bad(error.to_string()))?;
+            known.add(certificate.clone()).map_err(|error| bad(error.to_string()))?;
+            certificates.push(WrappedX509::new(certificate.to_vec(), parse_x509));
+        }
+        if certificates.is_empty() {
+            return Err(bad("no certificate in it".into()));
+        }
+        Ok(Self {
+            pem,
+            roots: certificates.into(),
+        })
     }
-    if certificates.is_empty() {
-        return Err(bad("no certificate in it".into()));
-    }
-    Ok(certificates.into())
 }

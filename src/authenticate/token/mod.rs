@@ -58,7 +58,7 @@ pub struct Tokens {
     keys: Arc<Keys>,
     refreshers: Vec<Arc<Refresher>>,
     cache: TokenCache,
-    bad_signatures: Keyed<IpAddr>,
+    bad_signatures: Arc<Keyed<IpAddr>>,
     metrics: TokenCacheMetrics,
 }
 
@@ -115,6 +115,19 @@ impl Tokens {
     ///
     /// Errors: an issuer's `ca_file` is unusable.
     pub async fn start(config: &config::Jwt, store: &Store, metrics: &Metrics) -> Result<Arc<Self>, BackchannelError> {
+        let tokens = Self::new(config, store, metrics, None)?;
+        tokens.prepare(None).await;
+        Ok(Arc::new(tokens))
+    }
+
+    /// The same in two halves, for a reload: this one may fail and changes nothing, [`prepare`](Self::prepare) cannot
+    /// fail. `before` is what serves now.
+    pub fn new(
+        config: &config::Jwt,
+        store: &Store,
+        metrics: &Metrics,
+        before: Option<&Self>,
+    ) -> Result<Self, BackchannelError> {
         let keys = Arc::new(Keys::new(config.issuers.len()));
         let pace = Pace {
             refresh: config.refresh,
@@ -124,17 +137,36 @@ impl Tokens {
         for (index, issuer) in config.issuers.iter().enumerate() {
             let source = Source::new(issuer, store)?;
             let refresher = Refresher::new(index, source, Arc::clone(&keys), pace, metrics.issuer(&issuer.name));
-            refresher.prepare().await;
             refreshers.push(Arc::new(refresher));
         }
-        Ok(Arc::new(Self {
+        let spent = before.filter(|before| before.config.bad_signatures == config.bad_signatures);
+        Ok(Self {
             config: config.clone(),
             keys,
             refreshers,
             cache: TokenCache::new(config.cache),
-            bad_signatures: Keyed::new(config.bad_signatures),
+            bad_signatures: spent.map_or_else(
+                || Arc::new(Keyed::new(config.bad_signatures)),
+                |before| Arc::clone(&before.bad_signatures),
+            ),
             metrics: metrics.token_cache(),
-        }))
+        })
+    }
+
+    /// Takes over the key sets that `before` has from the same places, and reads what else can be had without asking
+    /// anyone. Tokens are not taken over: what they may say could have changed.
+    pub async fn prepare(&self, before: Option<&Self>) {
+        for (refresher, issuer) in self.refreshers.iter().zip(&self.config.issuers) {
+            let mut running = before.into_iter().flat_map(|before| &before.refreshers);
+            let running = running.find(|running| running.source.is_of(issuer));
+            refresher.prepare(running.and_then(|running| running.held())).await;
+        }
+    }
+
+    /// Would these be made anew from this configuration? Then they may stay, remembered tokens and all.
+    pub fn are_of(&self, config: &config::Jwt) -> bool {
+        let mut sources = self.refreshers.iter().zip(&config.issuers);
+        self.config == *config && sources.all(|(refresher, issuer)| refresher.source.is_of(issuer))
     }
 
     /// Begins to fetch all key sets, at once and then in the background, on the current tokio runtime, which must be

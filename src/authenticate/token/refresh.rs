@@ -90,6 +90,8 @@ pub(super) struct Refresher {
     /// Wakes the task for a fetch out of turn.
     wanted: Notify,
     state: Mutex<State>,
+    /// How long the first fetch can wait, where the keys were taken over fresh.
+    rest: Mutex<Option<Duration>>,
     /// Counts finished fetches.
     finished: watch::Sender<u64>,
 }
@@ -107,8 +109,6 @@ struct State {
 
 impl Refresher {
     pub(super) fn new(issuer: usize, source: Source, keys: Arc<Keys>, pace: Pace, metrics: IssuerMetrics) -> Self {
-        metrics.keys.set(0);
-        metrics.fetched.set(0);
         Self {
             issuer,
             source,
@@ -117,13 +117,21 @@ impl Refresher {
             metrics,
             wanted: Notify::new(),
             state: Mutex::default(),
+            rest: Mutex::default(),
             finished: watch::Sender::new(0),
         }
     }
 
     /// What can be had at once, before the first request: the file, or the set kept by an earlier run.
-    pub(super) async fn prepare(&self) {
-        if self.source.file().is_some() {
+    /// `running` is the set that the configuration before had from the same place: it serves on, and the next fetch
+    /// comes when it would have come anyway.
+    pub(super) async fn prepare(&self, running: Option<Held>) {
+        self.metrics.keys.set(0);
+        self.metrics.fetched.set(0);
+        if let Some(running) = running.filter(|running| age(running.fetched) < self.pace.keep_stale) {
+            *locked(&self.rest) = self.pace.refresh.checked_sub(age(running.fetched));
+            self.hold(running);
+        } else if self.source.file().is_some() {
             self.refresh().await;
         } else if let Some(kept) = self.source.kept().await
             && age(kept.fetched) < self.pace.keep_stale
@@ -131,6 +139,11 @@ impl Refresher {
             tracing::info!(issuer = %self.source.issuer, keys = kept.set.keys.len(), "starting with the last good keys");
             self.hold(kept);
         }
+    }
+
+    /// The set that serves now.
+    pub(super) fn held(&self) -> Option<Held> {
+        locked(&self.keys.held).get(self.issuer)?.clone()
     }
 
     /// How the issuer's key set is, as the metrics have it.
@@ -150,8 +163,12 @@ impl Refresher {
     pub(super) async fn run(self: Arc<Self>) {
         let _alive = Alive::new(&self);
         let mut failures = 0;
+        let mut rest = locked(&self.rest).take();
         loop {
-            let pause = self.turn(&mut failures).await;
+            let pause = match rest.take() {
+                Some(rest) => jittered(rest),
+                None => self.turn(&mut failures).await,
+            };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.wanted.notified() => {}

@@ -18,6 +18,7 @@ use crate::config::{Issuer, JwksLocation};
 use crate::store::{Store, Table};
 
 /// A good key set, and when it was fetched.
+#[derive(Clone)]
 pub(super) struct Held {
     pub(super) set: KeySet,
     pub(super) fetched: SystemTime,
@@ -46,6 +47,8 @@ pub(super) enum FetchError {
 pub(super) struct Source {
     pub(super) issuer: Arc<str>,
     place: Place,
+    /// The content of `ca_file`.
+    ca: Option<Vec<u8>>,
 }
 
 enum Place {
@@ -71,7 +74,18 @@ impl Source {
         Ok(Self {
             issuer: Arc::clone(&issuer.name),
             place,
+            ca: ca_of(issuer),
         })
+    }
+
+    /// Would a source made of this now ask the same place in the same way? Its caps are no matter of the source.
+    pub(super) fn is_of(&self, issuer: &Issuer) -> bool {
+        let same_place = match (&self.place, &issuer.jwks) {
+            (Place::Url { url, .. }, JwksLocation::Url(wanted)) => url == wanted,
+            (Place::File(path), JwksLocation::File(wanted)) => path == wanted,
+            _ => false,
+        };
+        same_place && self.issuer == issuer.name && self.ca == ca_of(issuer)
     }
 
     /// The file to watch, if the keys come from one.
@@ -146,6 +160,10 @@ impl Source {
             Place::File(path) => format!("{} {}", self.issuer, path.display()),
         }
     }
+}
+
+fn ca_of(issuer: &Issuer) -> Option<Vec<u8>> {
+    std::fs::read(issuer.ca_file.as_deref()?).ok()
 }
 
 /// A key set as the store has it.

@@ -47,7 +47,7 @@ async fn a_changed_key_file_counts_at_once() {
     // A file that becomes bad changes nothing.
     std::fs::write(&path, "oops").unwrap();
     let failed = &tokens.refreshers[0];
-    failed.prepare().await;
+    failed.prepare(None).await;
     assert!(ask(&tokens, &by_new).await.is_ok());
 }
 

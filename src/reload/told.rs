@@ -1,0 +1,71 @@
+//! How reloads went, for metrics and the status page.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use crate::admin::status::ConfigStatus;
+use crate::observe::metrics::{Metrics, ReloadMetrics};
+
+/// The last configuration that was taken, and the one refused since.
+pub struct Told {
+    metrics: ReloadMetrics,
+    last: Mutex<Last>,
+}
+
+struct Last {
+    taken: Instant,
+    refused: Option<(Instant, String)>,
+}
+
+impl Told {
+    /// The configuration of the start is taken now; it is no reload.
+    pub fn new(metrics: &Metrics) -> Self {
+        let told = Self {
+            metrics: metrics.reloads(),
+            last: Mutex::new(Last {
+                taken: Instant::now(),
+                refused: None,
+            }),
+        };
+        told.good();
+        told
+    }
+
+    pub fn taken(&self) {
+        self.metrics.taken.inc();
+        self.good();
+        *self.last() = Last {
+            taken: Instant::now(),
+            refused: None,
+        };
+    }
+
+    /// `why` is shown to the operator: one line.
+    pub fn refused(&self, why: String) {
+        self.metrics.refused.inc();
+        self.metrics.last_ok.set(0);
+        self.last().refused = Some((Instant::now(), why));
+    }
+
+    pub fn status(&self) -> ConfigStatus {
+        let last = self.last();
+        let refused = last.refused.as_ref();
+        ConfigStatus {
+            age: last.taken.elapsed(),
+            refused: refused.map(|(when, why)| (when.elapsed(), why.clone())),
+        }
+    }
+
+    fn good(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.metrics
+            .loaded
+            .set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+        self.metrics.last_ok.set(1);
+    }
+
+    /// Whole at every moment, so a panic elsewhere does not spoil it.
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
