@@ -3,6 +3,8 @@
 //! One call a step and no logic of its own: what a step means stands in the room it calls. The order of the hooks is
 //! pingora's: [`Gateway::request_filter`] walks up to the decision and serves what needs no upstream; the hooks below
 //! it carry the rest to an upstream and back.
+//!
+//! `explain::walk` asks the same steps for their reasons: what changes here changes there.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

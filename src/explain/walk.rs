@@ -29,19 +29,19 @@ use crate::route::path::Path;
 use crate::route::table::{Fate, Params};
 use crate::snapshot::{self, Route, Snapshot};
 
-/// Why the request would be allowed or refused, at `present` if the question names no other time. `keys` are what
+/// Why the request would be allowed or refused, at `present_time` if the question names no other time. `keys` are what
 /// tokens are judged by: those of the running gateway if `live`.
 pub async fn explain(
     snapshot: &Snapshot,
     question: &Question,
     keys: &[KeySource],
     live: bool,
-    present: SystemTime,
+    present_time: SystemTime,
 ) -> Report {
     let asked = question
         .at
         .and_then(|at| UNIX_EPOCH.checked_add(Duration::from_secs(at)));
-    let now = asked.unwrap_or(present);
+    let now = asked.unwrap_or(present_time);
     let mut walk = Walk {
         snapshot,
         now,
@@ -52,10 +52,10 @@ pub async fn explain(
             text: None,
             status: None,
             detail: None,
-            at: moment(now, present),
+            at: moment(now, present_time),
             keys: Keys {
                 live,
-                issuers: keys.iter().map(|source| key_set(source, present)).collect(),
+                issuers: keys.iter().map(|source| key_set(source, present_time)).collect(),
             },
             request: None,
             routes: Vec::new(),
