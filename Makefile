@@ -3,13 +3,16 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 JANUA  := $(TARGET)/release/janua
 
-.PHONY: run test test-long lint deny-advisories bench tools-build tools-test
+.PHONY: run demo test test-long lint deny-advisories bench tools-build tools-test
 
 run: tools-build ## build, make a sample lecture and a key once, print two links, start
 	scripts/need.sh ffmpeg=ffmpeg
 	$(CARGO) build --release --locked
 	JANUA=$(JANUA) scripts/sample.sh
 	exec $(JANUA) run
+
+demo: tools-build ## a gateway at work, with everything around it, on a page to click through
+	$(CARGO) run --release --locked -- demo
 
 test: tools-build tools-test ## unit, property, architecture and end-to-end tests
 	PATH="$$PATH:/usr/sbin" $(CARGO) test --locked --lib --bins --tests
@@ -36,4 +39,4 @@ tools-build:
 	scripts/need.sh cc=build-essential cmake=cmake
 
 tools-test:
-	scripts/need.sh curl=curl ffmpeg=ffmpeg nginx=nginx-light nghttpd=nghttp2-server nghttp=nghttp2-client
+	scripts/need.sh curl=curl ffmpeg=ffmpeg nginx=nginx-light nghttpd=nghttp2-server nghttp=nghttp2-client chromium=chromium

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use reqwest::{Certificate, Client, ClientBuilder, redirect};
 use url::Url;
 
@@ -61,6 +61,16 @@ impl Backchannel {
     /// A client that trusts the system's roots and, besides, those of a PEM file.
     /// Redirects are not followed and the environment's proxies are not used: the configured address is the peer.
     pub fn new(ca_file: Option<&Path>) -> Result<Self, BackchannelError> {
+        Self::build(ca_file, base)
+    }
+
+    /// The same for many small questions on behalf of clients: over HTTP/1.1, where `Host` may be another name than the
+    /// server's, as it may for what is proxied.
+    pub fn for_questions(ca_file: Option<&Path>) -> Result<Self, BackchannelError> {
+        Self::build(ca_file, || base().http1_only().pool_max_idle_per_host(16))
+    }
+
+    fn build(ca_file: Option<&Path>, base: impl Fn() -> ClientBuilder) -> Result<Self, BackchannelError> {
         let client = match ca_file {
             Some(path) => base().tls_certs_merge(read_roots(path)?).build(),
             // A system without roots can still fetch over http from loopback; https then fails with "unknown issuer".
@@ -85,6 +95,19 @@ impl Backchannel {
                 limit: self.time_limit,
             }),
         }
+    }
+
+    /// Status and headers of whatever is answered; its body is left unread, redirects are not followed. The time limit
+    /// is the caller's.
+    pub async fn ask(
+        &self,
+        method: Method,
+        url: &Url,
+        headers: HeaderMap,
+    ) -> Result<(StatusCode, HeaderMap), BackchannelError> {
+        let request = self.client.request(method, url.clone()).headers(headers).send();
+        let mut response = request.await.map_err(|error| explain(authority(url), &error))?;
+        Ok((response.status(), std::mem::take(response.headers_mut())))
     }
 
     async fn get_untimed(&self, url: &Url, host: &str, max_bytes: usize) -> Result<Fetched, BackchannelError> {
@@ -293,6 +316,17 @@ mod tests {
             error(&format!("http://{closed}/").parse().unwrap()).await,
             E::Refused { .. }
         ));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_asked_for_is_told_whatever_it_is() {
+        let url = peer(Some(b"HTTP/1.1 302 Go\r\nlocation: /x\r\ncontent-length: 9\r\n\r\n")).await;
+        let asked = Backchannel::new(None).unwrap();
+        let (status, headers) = asked.ask(Method::GET, &url, HeaderMap::new()).await.unwrap();
+        assert_eq!(
+            (status, &headers["location"]),
+            (StatusCode::FOUND, &"/x".parse().unwrap())
+        );
     }
 
     #[tokio::test]

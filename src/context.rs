@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::{HeaderName, HeaderValue};
+
 use crate::act::proxy::{Attempts, Chosen};
 use crate::identity::Identity;
 use crate::observe::request_id::RequestId;
@@ -26,6 +28,8 @@ pub struct Context {
     /// The rules let the request pass. What is refused afterwards was allowed and failed.
     pub allowed: bool,
     pub rejection: Option<Rejection>,
+    /// A proxy asks about the request that stands here, or is about to: the decision is the answer, and nothing is done.
+    pub only_decide: bool,
     pub upstream: UpstreamPart,
     /// Bytes of the body that have gone upstream.
     pub body: u64,
@@ -37,8 +41,21 @@ pub struct UpstreamPart {
     pub attempts: Attempts,
     pub chosen: Option<Chosen>,
     pub since: Option<Instant>,
+    /// The answer named a file of ours instead of holding it.
+    pub redirect: Option<Redirect>,
     /// From the choice of the server to the header of its answer.
     pub answered_after: Option<Duration>,
+}
+
+/// An `X-Accel-Redirect` that is followed.
+#[derive(Clone)]
+pub struct Redirect {
+    /// Below the folder, decoded and canonical.
+    pub path: String,
+    /// Of the upstream's answer, what belongs to the client.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Why the file was not sent to its end.
+    pub broke_off: Option<String>,
 }
 
 impl Context {
@@ -55,6 +72,7 @@ impl Context {
             who: None,
             allowed: false,
             rejection: None,
+            only_decide: false,
             upstream: UpstreamPart::default(),
             body: 0,
         }

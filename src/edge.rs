@@ -2,6 +2,11 @@
 //!
 //! No step is decided here; what crosses this line is translated, nothing else.
 
+pub mod accel;
+pub mod ask;
+pub mod decide;
+pub mod parts;
+
 use std::io;
 use std::net::IpAddr;
 use std::time::{Instant, SystemTime};
@@ -15,7 +20,6 @@ use pingora::proxy::Session;
 use crate::act::file::{self, FileBody, FileRequest, Root};
 use crate::act::proxy;
 use crate::act::reply::Fixed;
-use crate::authenticate::token::{Outcome as Credentials, carrier};
 use crate::config::{ClientTimeouts, TokenSource};
 use crate::context::Context;
 use crate::listen::connection::Shared;
@@ -24,7 +28,7 @@ use crate::observe::request_id::RequestId;
 use crate::present::{self, Changes, Shown};
 use crate::rate::address_key;
 use crate::rejection::{Hint, Reason, Rejection};
-use crate::request::{Client, REQUEST_ID, Request};
+use crate::request::{REQUEST_ID, Request};
 use crate::respond::write::Pieces;
 use crate::respond::{self, Answering, Reply};
 use crate::route::path::Path;
@@ -105,22 +109,6 @@ fn common_headers(ctx: &Context, headers: &HeaderMap) -> Vec<(HeaderName, Header
     common
 }
 
-/// What rules and credentials come to. Where nobody is signed in, what was wrong with the credentials says more than
-/// which rule did not hold.
-pub fn verdict(
-    decided: std::result::Result<(), Reason>,
-    who: Credentials,
-    route: &Route,
-) -> std::result::Result<(), Rejection> {
-    match (decided, who) {
-        (Ok(()), _) => Ok(()),
-        (Err(Reason::DeniedByRule), _) => Err(Reason::DeniedByRule.into()),
-        (Err(_), Credentials::Refused(refusal)) => Err(refusal),
-        (Err(_), Credentials::Nobody) if !route.anonymous => Err(Reason::NoCredentials.into()),
-        (Err(reason), _) => Err(reason.into()),
-    }
-}
-
 // ---- limits ----
 
 /// `limits.rate`: per subject, or per address where nobody is signed in.
@@ -182,16 +170,34 @@ pub async fn serve_file(
     root: &Root,
     now: SystemTime,
 ) -> std::result::Result<(), Stop> {
-    let (request, path) = taken(ctx)?;
+    let (_, path) = taken(ctx)?;
     let (_, below) = path.stripped(&route.strip);
+    send_file(session, ctx, root, &below, Vec::new(), now).await
+}
+
+/// The file at `below`, with headers from elsewhere unless the file has its own.
+async fn send_file(
+    session: &mut Session,
+    ctx: &Context,
+    root: &Root,
+    below: &str,
+    also: Vec<(HeaderName, HeaderValue)>,
+    now: SystemTime,
+) -> std::result::Result<(), Stop> {
+    let (request, _) = taken(ctx)?;
     let headers = &session.req_header().headers;
     let asked = FileRequest {
         method: &request.method,
         headers,
         download: wants_download(request.query.as_deref()),
-        private: !route.anonymous,
+        private: ctx.route.as_ref().is_none_or(|route| !route.anonymous),
     };
-    let mut answer = file::answer(root, &below, asked, now).await?;
+    let mut answer = file::answer(root, below, asked, now).await?;
+    for (name, value) in also {
+        if !answer.headers.iter().any(|(known, _)| *known == name) || name == header::SET_COOKIE {
+            answer.headers.push((name, value));
+        }
+    }
     answer.headers.extend(common_headers(ctx, headers));
     let mut body = Chunks(answer.body);
     Ok(respond::write::write_stream(session, answer.status, &answer.headers, &mut body).await?)
@@ -282,35 +288,12 @@ pub fn shown<'a>(session: &'a Session, ctx: &'a Context, sources: &'a [TokenSour
         return Error::e_explain(ErrorType::InternalError, "nothing to present");
     };
     let headers = &session.req_header().headers;
-    let shown = shown_on(route, request, headers, client, sources);
+    let shown = parts::shown_on(route, request, headers, client, sources);
     Ok(Shown {
         request_id: ctx.id.as_str(),
         upgrade: session.is_upgrade_req(),
         ..shown
     })
-}
-
-/// The same for any request of a route: without an id, and no upgrade.
-pub fn shown_on<'a>(
-    route: &'a Route,
-    request: &'a Request,
-    headers: &'a HeaderMap,
-    client: &'a Client,
-    sources: &'a [TokenSource],
-) -> Shown<'a> {
-    Shown {
-        request,
-        headers,
-        client,
-        request_id: "",
-        present: route.present,
-        judged: if route.anonymous { &[] } else { sources },
-        host: match &route.action {
-            Action::Upstream(upstream) => upstream.host.as_ref(),
-            Action::Files(_) | Action::Reply(_) => None,
-        },
-        upgrade: false,
-    }
 }
 
 pub fn apply(request: &mut RequestHeader, changes: Changes) -> Result<()> {
@@ -328,34 +311,39 @@ pub fn upstream_target(ctx: &Context, sources: &[TokenSource]) -> Result<String>
     let (Some(request), Some(path), Some(route)) = (&ctx.request, &ctx.path, &ctx.route) else {
         return Error::e_explain(ErrorType::InternalError, "no target");
     };
-    Ok(target_on(route, request, path, sources))
+    Ok(parts::target_on(route, request, path, sources))
 }
 
-/// The same for any request of a route.
-pub fn target_on(route: &Route, request: &Request, path: &Path, sources: &[TokenSource]) -> String {
-    let (encoded, _) = path.stripped(&route.strip);
-    let query = request.query.as_deref();
-    match query.and_then(|query| carrier::strip_query(sources, query)) {
-        Some(query) => format!("{encoded}?{query}"),
-        None => encoded.into_owned(),
+/// The header of an upstream's answer is here.
+pub fn answered(answer: &ResponseHeader, ctx: &mut Context) {
+    let upstream = ctx.route.as_ref().and_then(|route| match &route.action {
+        Action::Upstream(upstream) => Some(upstream),
+        _ => None,
+    });
+    if let (Some(upstream), Some(since), None, false) = (
+        upstream,
+        ctx.upstream.since,
+        ctx.upstream.answered_after,
+        is_interim(answer),
+    ) {
+        let took = since.elapsed();
+        upstream.seconds.observe(took.as_secs_f64());
+        ctx.upstream.answered_after = Some(took);
     }
+}
+
+fn is_interim(answer: &ResponseHeader) -> bool {
+    answer.status.is_informational() && answer.status != StatusCode::SWITCHING_PROTOCOLS
 }
 
 /// The upstream's answer as the client gets it.
 pub fn dress_answer(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
-    if answer.status.is_informational() && answer.status != StatusCode::SWITCHING_PROTOCOLS {
+    if is_interim(answer) {
         return Ok(());
     }
     let Some(route) = ctx.route.clone() else {
         return Ok(());
     };
-    if let (Action::Upstream(upstream), Some(since), None) =
-        (&route.action, ctx.upstream.since, ctx.upstream.answered_after)
-    {
-        let took = since.elapsed();
-        upstream.seconds.observe(took.as_secs_f64());
-        ctx.upstream.answered_after = Some(took);
-    }
     let upgrade = answer.status == StatusCode::SWITCHING_PROTOCOLS;
     for name in present::answer_removals(&answer.headers, upgrade) {
         answer.remove_header(&name);
@@ -421,5 +409,6 @@ pub fn entry<'a>(session: &'a Session, ctx: &'a Context, error: Option<&'a str>)
         upstream_took: ctx.upstream.answered_after,
         user_agent: header.headers.get(header::USER_AGENT),
         referer: header.headers.get(header::REFERER),
+        trace_id: present::trace::trace_id(&header.headers),
     }
 }

@@ -54,11 +54,32 @@ impl Gateway {
             respond::write::write(session, &reply).await?;
             return Ok(Next::Answered);
         }
+        let route = self.judge(session, ctx, now).await?;
+        if let Action::Decide(names) = &route.action {
+            edge::decide::put_in_place(session, ctx, names)?;
+            let decided = self.judge(session, ctx, now).await?;
+            edge::decide::answer(session, ctx, &decided).await?;
+            return Ok(Next::Answered);
+        }
+        self.act(session, ctx, &route, now).await
+    }
+
+    /// From the path to the decision: the route whose rules let the request pass.
+    async fn judge(&self, session: &Session, ctx: &mut Context, now: SystemTime) -> Result<Arc<Route>, Rejection> {
         let route = self.find(ctx)?;
         let outcome = self.authenticate(session, ctx, &route, now).await;
-        self.authorize(ctx, &route, outcome)?;
+        let refusal = self.authorize(ctx, &route, outcome).err();
+        if let Some(refusal) = refusal
+            .as_ref()
+            .filter(|refusal| !edge::ask::is_open(ctx, &route, refusal))
+        {
+            return Err(refusal.clone());
+        }
         self.limit(session, ctx, &route)?;
-        self.act(session, ctx, &route, now).await
+        if let Some(refusal) = refusal {
+            edge::ask::otherwise(session, ctx, &route, refusal).await?;
+        }
+        Ok(route)
     }
 
     /// listen: is it a request, whose is it, and what is its one canonical path?
@@ -101,6 +122,7 @@ impl Gateway {
         let route = ctx.snapshot.routes.get(found.route).ok_or(Reason::NoRoute)?;
         let has_params = path.has_params();
         let route = Arc::clone(ctx.route.insert(Arc::clone(route)));
+        ctx.only_decide |= matches!(route.action, Action::Decide(_));
         route.take_params(has_params)?;
         ctx.params = found.params;
         Ok(route)
@@ -131,9 +153,13 @@ impl Gateway {
             identity: ctx.who.as_deref(),
             params: &ctx.params,
             method: &request.method,
-            client: client.address,
+            // Who asks for decisions is the proxy itself, on whoever's behalf.
+            client: match route.action {
+                Action::Decide(_) => client.peer,
+                _ => client.address,
+            },
         };
-        edge::verdict(authorize::decide(&route.allow, &route.deny, &facts), outcome, route)?;
+        edge::parts::verdict(authorize::decide(&route.allow, &route.deny, &facts), outcome, route)?;
         ctx.allowed = true;
         Ok(())
     }
@@ -149,7 +175,9 @@ impl Gateway {
         match &route.action {
             Action::Upstream(_) => return Ok(Next::Upstream),
             Action::Files(root) => edge::serve_file(session, ctx, route, root, now).await?,
+            Action::Accel(prefix) => edge::accel::tell(session, ctx, route, prefix).await?,
             Action::Reply(fixed) => edge::serve_reply(session, ctx, route, fixed).await?,
+            Action::Decide(_) => return Err(Reason::Internal.into()),
         }
         Ok(Next::Answered)
     }
@@ -158,7 +186,10 @@ impl Gateway {
     async fn refuse(&self, session: &mut Session, ctx: &mut Context, rejection: Rejection) -> Result<()> {
         let rejection = &*ctx.rejection.insert(rejection);
         let headers = &session.req_header().headers;
-        let mut reply = respond::rejection(rejection, &edge::answering(headers, &ctx.id));
+        let mut reply = match ctx.only_decide {
+            true => respond::decision(rejection, ctx.id.as_str()),
+            false => respond::rejection(rejection, &edge::answering(headers, &ctx.id)),
+        };
         reply.headers.extend(edge::cors_headers(ctx, headers));
         respond::write::write(session, &reply).await
     }
@@ -219,6 +250,16 @@ impl ProxyHttp for Gateway {
         edge::count_body(ctx, body.as_ref())
     }
 
+    async fn upstream_response_filter(
+        &self,
+        _session: &mut Session,
+        answer: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        edge::answered(answer, ctx);
+        edge::accel::redirected(answer, ctx)
+    }
+
     async fn response_filter(
         &self,
         session: &mut Session,
@@ -239,7 +280,18 @@ impl ProxyHttp for Gateway {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
-        let rejection = ctx.rejection.take().or_else(|| act::proxy::rejection(error));
+        let failed = |error_code| FailToProxy {
+            error_code,
+            can_reuse_downstream: false,
+        };
+        let mut rejection = ctx.rejection.take();
+        if let Some(redirect) = ctx.upstream.redirect.clone() {
+            match edge::accel::follow(session, ctx, redirect, SystemTime::now()).await {
+                Ok(status) => return failed(status),
+                Err(refusal) => rejection = Some(refusal),
+            }
+        }
+        let rejection = rejection.or_else(|| act::proxy::rejection(error));
         let status = rejection
             .as_ref()
             .map_or(0, |rejection| rejection.reason.status().as_u16());
@@ -251,10 +303,7 @@ impl ProxyHttp for Gateway {
         {
             tracing::debug!(request_id = ctx.id.as_str(), "client gone before its refusal");
         }
-        FailToProxy {
-            error_code: status,
-            can_reuse_downstream: false,
-        }
+        failed(status)
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
@@ -265,7 +314,10 @@ impl ProxyHttp for Gateway {
             .route
             .as_ref()
             .map_or(&ctx.snapshot.unrouted, |route| &route.metrics);
-        let error = error.map(act::proxy::describe);
+        let error = match &ctx.upstream.redirect {
+            Some(redirect) => redirect.broke_off.clone(),
+            None => error.map(act::proxy::describe),
+        };
         self.observer
             .finished(route, &edge::entry(session, ctx, error.as_deref()));
     }

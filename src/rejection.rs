@@ -4,7 +4,7 @@
 //! member of a problem body, so that an operator can search for one word everywhere. How a rejection looks on
 //! the wire (problem JSON or page, challenge headers) is decided in `respond`.
 
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 
 /// Why a request is refused. The variants are in the order in which a request can meet them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -264,6 +264,8 @@ pub enum Hint {
     CompleteLength(u64),
     /// `Retry-After` in whole seconds.
     RetryAfter(u64),
+    /// `WWW-Authenticate` of a 401 that somebody else has decided, line by line.
+    Challenge(Vec<HeaderValue>),
 }
 
 impl Rejection {

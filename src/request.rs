@@ -22,6 +22,8 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
     pub address: IpAddr,
+    /// The other end of this connection: the client itself, or the nearest proxy.
+    pub peer: IpAddr,
     /// Did the client speak TLS, with us or with a trusted proxy in front?
     pub https: bool,
     /// `X-Forwarded-For` as an upstream may believe it: what trusted proxies wrote and the peer of this connection.

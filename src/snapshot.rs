@@ -13,9 +13,11 @@ use thiserror::Error;
 use crate::act::file::Root;
 use crate::act::proxy::Upstream;
 use crate::act::reply::Fixed;
+use crate::ask::ElseAsk;
 use crate::authenticate::token::Tokens;
 use crate::authorize;
-use crate::config::{self, ClientTimeouts, Config, Cors, Present, Rule, TokenSource};
+use crate::backchannel::BackchannelError;
+use crate::config::{self, ClientTimeouts, Config, Cors, Decide, Present, Rule, TokenSource};
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::rate::Keyed;
 use crate::rejection::{Reason, Rejection};
@@ -49,6 +51,7 @@ pub struct Route {
     pub issuers: Option<Vec<usize>>,
     pub allow: Vec<Rule>,
     pub deny: Vec<Rule>,
+    pub else_ask: Option<ElseAsk>,
     /// Nobody's identity could change this route's answer: tokens are not looked at.
     pub anonymous: bool,
     pub cors: Option<Cors>,
@@ -63,7 +66,11 @@ pub struct Route {
 pub enum Action {
     Upstream(Arc<Upstream>),
     Files(Arc<Root>),
+    /// The proxy in front sends the file: what its name begins with there.
+    Accel(String),
     Reply(Fixed),
+    /// What would become of another request?
+    Decide(Decide),
 }
 
 /// Why a checked configuration cannot be served after all: something changed on disk since.
@@ -79,6 +86,8 @@ pub enum SnapshotError {
     },
     #[error("route `{route}`: {source}")]
     Reply { route: Arc<str>, source: io::Error },
+    #[error("route `{route}`: else_ask: {source}")]
+    ElseAsk { route: Arc<str>, source: BackchannelError },
     #[error(transparent)]
     Table(#[from] TableError),
 }
@@ -103,7 +112,7 @@ impl Snapshot {
             made.map(Arc::new)
         };
         let upstreams = config.upstreams.iter().map(upstream).collect::<Result<Vec<_>, _>>()?;
-        let route = |route: &config::Route| Route::new(route, &upstreams, before, metrics).map(Arc::new);
+        let route = |route: &config::Route| Route::new(route, config, &upstreams, before, metrics).map(Arc::new);
         let routes = config.routes.iter().map(route).collect::<Result<Vec<_>, _>>()?;
         let hosts: Vec<&str> = config.server.public_urls.iter().map(|url| url.host.as_str()).collect();
         let entries = config.routes.iter().map(|route| Entry {
@@ -154,18 +163,34 @@ impl Route {
 
     fn new(
         route: &config::Route,
+        config: &Config,
         upstreams: &[Arc<Upstream>],
         before: Option<&Snapshot>,
         metrics: &Metrics,
     ) -> Result<Self, SnapshotError> {
-        let action = match &route.action {
-            config::Action::Upstream(index) => {
-                let upstream = upstreams.get(*index).ok_or_else(|| SnapshotError::Upstream {
+        let upstream = |index: usize| {
+            upstreams
+                .get(index)
+                .map(Arc::clone)
+                .ok_or_else(|| SnapshotError::Upstream {
                     name: Arc::clone(&route.name),
                     source: io::Error::other("not among the upstreams"),
-                })?;
-                Action::Upstream(Arc::clone(upstream))
-            }
+                })
+        };
+        let else_ask = route.else_ask.as_ref().map(|ask| {
+            let ca_file = config
+                .upstreams
+                .get(ask.upstream)
+                .and_then(|one| one.ca_file.as_deref());
+            ElseAsk::new(ask, upstream(ask.upstream)?, ca_file).map_err(|source| SnapshotError::ElseAsk {
+                route: Arc::clone(&route.name),
+                source,
+            })
+        });
+        let action = match &route.action {
+            config::Action::Upstream(index) => Action::Upstream(upstream(*index)?),
+            config::Action::Accel(prefix) => Action::Accel(prefix.clone()),
+            config::Action::Decide(decide) => Action::Decide(decide.clone()),
             config::Action::Files(path) => {
                 let root = Root::open(path).map_err(|source| SnapshotError::Files {
                     route: Arc::clone(&route.name),
@@ -192,7 +217,8 @@ impl Route {
             issuers: route.issuers.clone(),
             allow: route.allow.clone(),
             deny: route.deny.clone(),
-            anonymous: !authorize::needs_identity(route.allow.iter().chain(&route.deny)),
+            anonymous: else_ask.is_none() && !authorize::needs_identity(route.allow.iter().chain(&route.deny)),
+            else_ask: else_ask.transpose()?,
             cors: route.cors.clone(),
             max_body: route.limits.body,
             rate: route.limits.rate.map(|rate| {

@@ -25,8 +25,9 @@ const REFUSED: u8 = 3;
 /// Say why a request is allowed or refused
 ///
 /// Walks the request through the rules of gateway.toml and says which route wins, what each token says and why it
-/// counts or not, which condition of which rule holds, and what the upstream would get. Nothing is served, and rate
-/// limits are not counted. Without --live no gateway has to run: key sets are read or fetched for this answer.
+/// counts or not, which condition of which rule holds, and what the upstream would get. Nothing is served or passed on,
+/// and rate limits are not counted; but the upstream of an `else_ask` is asked as the gateway would ask it. Without
+/// --live no gateway has to run: key sets are read or fetched for this answer.
 ///
 /// The exit code is 0 if the rules allow the request and 3 if they refuse it.
 #[derive(Debug, clap::Args)]
@@ -107,6 +108,9 @@ async fn offline(config: &Arc<Config>, question: &Question) -> anyhow::Result<Re
     let tokens = Tokens::start(&config.jwt, &Store::open(&State::Memory)?, &metrics).await?;
     let keys = tokens.fetch_once().await;
     let snapshot = Snapshot::new(config, tokens, None, &metrics)?;
+    for upstream in &snapshot.upstreams {
+        upstream.resolve().await; // `else_ask` may ask one of them
+    }
     Ok(explain::explain(&snapshot, question, &keys, false, SystemTime::now()).await)
 }
 

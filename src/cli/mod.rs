@@ -1,6 +1,7 @@
 //! The command line: one file a command. Output for people goes to stdout, diagnostics to stderr.
 
 pub mod check;
+pub mod demo;
 pub mod explain;
 pub mod keys;
 pub mod run;
@@ -30,6 +31,7 @@ Everything is set in one file, gateway.toml.";
 
 const EXAMPLES: &str = "\
 Examples:
+  janua demo                                   see a gateway at work, without any set-up
   janua check                                  is gateway.toml sound, do key sets and upstreams answer?
   janua run --config /etc/janua/gateway.toml   serve
   janua explain GET 'https://…?jwt=…'          why is it allowed or refused?
@@ -44,6 +46,8 @@ enum Command {
     /// Read gateway.toml, then ask every key set and upstream, and say what was found
     Check(check::Args),
     Explain(explain::Args),
+    /// Show a gateway at work, with everything around it, on a page to click through
+    Demo(demo::Args),
     /// Make key pairs
     #[command(subcommand)]
     Keys(keys::Command),
@@ -59,6 +63,7 @@ impl Cli {
         let result = match self.command {
             Command::Run(args) => run::run(&args),
             Command::Check(args) => check::run(&args),
+            Command::Demo(args) => demo::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Keys(command) => keys::run(&command),
             Command::Token(command) => token::run(&command),

@@ -210,8 +210,19 @@ section! {
         host: HostHeader,
         /// PEM file with further roots for https. Default: the system's roots alone.
         ca_file: String,
+        /// Lets its `X-Accel-Redirect` answers be served from a folder. Default: that header is dropped.
+        accel: UpstreamAccel,
     }
-    later { "accel" => "remove this key; `files` on a route serves from disk", }
+}
+
+section! {
+    /// `upstreams.<name>.accel`
+    struct UpstreamAccel {
+        /// What `X-Accel-Redirect` must begin with: `"/protected"`. Required.
+        prefix: String,
+        /// The folder that stands for it. Required.
+        files: String,
+    }
 }
 
 section! {
@@ -245,10 +256,12 @@ section! {
         path: PathPattern,
         /// Default: GET and HEAD for files, any for an upstream. Other methods get 405.
         methods: Vec<At<Method>>,
-        /// The upstream that answers. One of upstream, files, respond is required.
+        /// The upstream that answers. One of upstream, files, accel, respond is required.
         upstream: String,
         /// The folder that is served.
         files: String,
+        /// The nginx in front sends the file: an empty answer names it, below this prefix, in `X-Accel-Redirect`.
+        accel: String,
         /// A fixed answer.
         respond: Respond,
         /// What is taken off the path before it goes to the folder or upstream. Default: nothing.
@@ -263,6 +276,8 @@ section! {
         allow: Vec<At<Rule>>,
         /// Who may not, whatever `allow` says: any of these tables. Default: nobody.
         deny: Vec<At<Rule>>,
+        /// Whom to ask where nothing allows and nothing denies. Default: nobody.
+        else_ask: ElseAsk,
         /// Which other web sites may call. Default: none.
         cors: Cors,
         /// How much, how often.
@@ -272,9 +287,7 @@ section! {
         present: Present,
     }
     later {
-        "accel" => "use `files`",
         "sign_in" => "remove this key; without a valid token the answer is 401",
-        "else_ask" => "remove this key; what `allow` does not allow is refused",
         "watch" => "remove this key; players need a token on every request",
         "launch" => REMOVE_KEY,
         "headers" => REMOVE_KEY,
@@ -284,7 +297,7 @@ section! {
 }
 
 section! {
-    /// `routes.respond`: `{ status = 204 }`, `{ status = 302, location = "…" }` or `{ file = "…" }`.
+    /// `routes.respond`: `{ status = 204 }`, `{ status = 302, location = "…" }`, `{ file = "…" }` or `{ decide = … }`.
     struct Respond {
         /// 200 to 599, not 304.
         status: u64,
@@ -292,10 +305,34 @@ section! {
         location: Location,
         /// A file that is sent as it is.
         file: String,
+        /// Says what the other routes decide about the request that a trusted proxy names.
+        decide: Decide,
     }
     later {
         "jwks" => "use { file = \"…\" } for a key set on disk",
-        "decide" => "remove this route",
+    }
+}
+
+section! {
+    /// `routes.respond.decide`: in which headers the proxy names the request. It must set each of them itself.
+    struct Decide {
+        /// Path and query as the client sent them: nginx's `$request_uri`. Required.
+        uri: HeaderName,
+        /// The method: nginx's `$request_method`. Required.
+        method: HeaderName,
+        /// The host. Default: `Host`.
+        host: HeaderName,
+    }
+}
+
+section! {
+    /// `routes.else_ask`: the upstream is asked about the same path with the client's session cookie or Basic
+    /// credentials. 2xx allows, 401 and 404 are passed on, anything else leaves the refusal as it was.
+    struct ElseAsk {
+        /// Required.
+        upstream: String,
+        /// "HEAD" or "GET". Default: HEAD.
+        method: Method,
     }
 }
 

@@ -192,6 +192,16 @@ pub struct Upstream {
     /// `None`: keep the client's Host.
     pub host: Option<HeaderValue>,
     pub ca_file: Option<PathBuf>,
+    /// `None`: its `X-Accel-Redirect` is dropped.
+    pub accel: Option<UpstreamAccel>,
+}
+
+/// Answers of an upstream that name a file of the gateway's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamAccel {
+    /// Begins with a slash and ends with none.
+    pub prefix: String,
+    pub files: PathBuf,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -238,6 +248,7 @@ pub struct Route {
     pub allow: Vec<Rule>,
     /// Any of these refuses, and wins.
     pub deny: Vec<Rule>,
+    pub else_ask: Option<ElseAsk>,
     pub cors: Option<Cors>,
     pub limits: Limits,
     pub present: Present,
@@ -248,7 +259,31 @@ pub enum Action {
     /// Index into [`Config::upstreams`].
     Upstream(usize),
     Files(PathBuf),
+    /// What `X-Accel-Redirect` begins with: a slash first and none last.
+    Accel(String),
     Respond(Respond),
+    Decide(Decide),
+}
+
+/// The headers in which a trusted proxy names the request to be judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decide {
+    pub uri: HeaderName,
+    pub method: HeaderName,
+    /// `Host` unless configured.
+    pub host: HeaderName,
+}
+
+/// Whom a route asks where none of its rules speaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ElseAsk {
+    /// Index into [`Config::upstreams`].
+    pub upstream: usize,
+    /// HEAD or GET.
+    pub method: Method,
+    /// So many segments of the path end with `{event}`: what was allowed holds for all that begins with them. `None`:
+    /// for the very path alone.
+    pub event_depth: Option<usize>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

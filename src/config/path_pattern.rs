@@ -29,6 +29,12 @@ impl PathPattern {
         })
     }
 
+    /// How many segments there are up to this parameter, itself included. The rest of the path does not count.
+    pub(super) fn depth_of(&self, name: &str) -> Option<usize> {
+        let is_it = |segment: &Segment| matches!(segment, Segment::Param(param) if param == name);
+        self.segments.iter().position(is_it).map(|index| index + 1)
+    }
+
     /// The pattern without the names of its parameters: two routes of the same shape match the same paths.
     pub(super) fn shape(&self) -> String {
         let parts = self.segments.iter().map(|segment| match segment {

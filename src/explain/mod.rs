@@ -2,7 +2,7 @@
 //! an upstream would get.
 //!
 //! `walk` asks the same rooms as the gateway, [`Report`] is what they said, `render` puts it into words. Nothing is
-//! served or sent; rates are not counted.
+//! served or passed on, and rates are not counted; only an `else_ask` is asked, as the gateway would ask it.
 
 pub mod render;
 mod report;

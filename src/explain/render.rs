@@ -51,6 +51,11 @@ impl Page {
         }
         self.rules("deny: any of these refuses", &report.deny)?;
         self.rules("allow: any of these is enough", &report.allow)?;
+        if report.else_asked {
+            self.heading("else_ask")?;
+            let word = "no rule spoke, so the upstream was asked with the client's cookie or Basic";
+            self.ticked(1, report.outcome == Outcome::Allow, word)?;
+        }
         match &report.action {
             Some(action) => self.action(action, report),
             None => Ok(()),
@@ -236,6 +241,14 @@ impl Page {
                 self.heading("answer")?;
                 self.line(1, &format!("{status}, as the route says"))
             }
+            Action::Accel { name } => {
+                self.heading("answer")?;
+                self.line(1, &format!("{status}: the proxy in front sends {name}"))
+            }
+            Action::Decision => {
+                self.heading("answer")?;
+                self.line(1, &format!("{status}: the proxy that asks lets the request pass"))
+            }
             Action::Upstream { name, target, headers } => {
                 let method = report.request.as_ref().map_or("", |seen| seen.method.as_str());
                 self.heading(&format!("upstream {name} would get"))?;
@@ -328,7 +341,7 @@ mod tests {
             "at": moment, "keys": { "live": true, "issuers": [] },
             "request": { "method": "GET", "host": "video", "path": "/a", "client": "::1", "https": true },
             "routes": [{ "name": "a\u{1b}[31m", "path": "/a", "won": true, "why": null }], "other_routes": 1,
-            "params": [], "anonymous": false,
+            "params": [], "anonymous": false, "else_asked": true,
             "credentials": [{ "place": "query jwt", "valid": true, "counts": true, "reason": null, "detail": null,
                 "header": { "alg\u{9b}": "ES256" }, "claims": { "sub\u{1b}]0;": "x\u{7f}" }, "times": [["exp", moment]],
                 "key": "ES256", "issuers": ["moodle"], "roles": { "kept": ["\r"], "dropped": [] },

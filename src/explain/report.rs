@@ -31,6 +31,8 @@ pub struct Report {
     pub params: Vec<(String, String)>,
     /// The route's rules ask for nobody's identity: credentials are not looked at.
     pub anonymous: bool,
+    /// No rule spoke: the upstream of `else_ask` was asked, and its word decided.
+    pub else_asked: bool,
     pub credentials: Vec<Credential>,
     pub deny: Vec<Rule>,
     pub allow: Vec<Rule>,
@@ -143,6 +145,12 @@ pub enum Action {
         path: String,
     },
     Reply,
+    /// The proxy in front sends the file of this name.
+    Accel {
+        name: String,
+    },
+    /// A proxy asked whether the request may pass.
+    Decision,
     Upstream {
         name: String,
         /// Path and query that the upstream gets.

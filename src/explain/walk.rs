@@ -13,18 +13,19 @@ use super::{
     Action, Capped, Credential, KeySet, Keys, Moment, Outcome, Question, Report, RouteFate, Rule, RuleCondition, Seen,
 };
 use crate::act::file::{self, FileRequest};
+use crate::ask;
 use crate::authenticate::token::carrier::{self, Carried};
 use crate::authenticate::token::{self, Examined, KeySource};
 use crate::authorize::explain::{self as rules, Verdict};
 use crate::authorize::{self, Facts};
 use crate::config::{JwksLocation, TokenSource};
-use crate::edge;
+use crate::edge::{self, parts};
 use crate::listen::{client, intake};
 use crate::observe::redact;
 use crate::present;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::request::{Client, REQUEST_ID, Request};
-use crate::respond::cors;
+use crate::respond::{self, cors};
 use crate::route::path::Path;
 use crate::route::table::{Fate, Params};
 use crate::snapshot::{self, Route, Snapshot};
@@ -46,6 +47,7 @@ pub async fn explain(
         snapshot,
         now,
         tokens: Vec::new(),
+        only_decides: false,
         report: Report {
             outcome: Outcome::Deny,
             reason: None,
@@ -62,6 +64,7 @@ pub async fn explain(
             other_routes: 0,
             params: Vec::new(),
             anonymous: false,
+            else_asked: false,
             credentials: Vec::new(),
             deny: Vec::new(),
             allow: Vec::new(),
@@ -73,7 +76,11 @@ pub async fn explain(
         Err(rejection) => {
             walk.report.reason = Some(rejection.reason.label().to_owned());
             walk.report.text = Some(rejection.reason.public_text().to_owned());
-            walk.report.status = Some(rejection.reason.status().as_u16());
+            let status = match walk.only_decides {
+                true => respond::decision(&rejection, "").status,
+                false => rejection.reason.status(),
+            };
+            walk.report.status = Some(status.as_u16());
             walk.report.detail = told(&rejection);
         }
     }
@@ -86,6 +93,8 @@ struct Walk<'a> {
     report: Report,
     /// Whose signatures must not be seen.
     tokens: Vec<String>,
+    /// A proxy is told a decision, not an answer.
+    only_decides: bool,
 }
 
 impl Walk<'_> {
@@ -96,28 +105,48 @@ impl Walk<'_> {
         let peer = SocketAddr::new(question.from, 0);
         let client = client::identify(peer, question.https, headers, &self.snapshot.trusted_proxies);
         let request = intake::take(&composed, None)?;
-        self.report.request = Some(Seen {
-            method: request.method.to_string(),
-            host: request.host.clone(),
-            path: None,
-            client: client.address.to_string(),
-            https: client.https,
-        });
+        self.report.request = Some(seen(&request, None, &client));
         let carried = carrier::find(&self.snapshot.token_sources, headers, request.query.as_deref());
         self.tokens.extend(carried.iter().map(str::to_owned));
         let path = Path::parse(&request.raw_path)?;
-        if let Some(seen) = &mut self.report.request {
-            seen.path = Some(path.encoded().to_owned());
-        }
+        self.report.request = Some(seen(&request, Some(&path), &client));
         if let Some(status) = self.preflight(&request, &path, headers) {
             return Ok(Some(status));
         }
-        self.routes(&request, &path, &request.method);
-        let found = self
-            .snapshot
-            .table
-            .find(&request.host, path.decoded(), &request.method)?;
+        let route = self.judge(&request, &path, headers, &client).await?;
+        let snapshot::Action::Decide(names) = &route.action else {
+            return self.act(&route, &request, headers, &path, &client).await;
+        };
+        // What is asked about takes the place of the request that asks.
+        self.report.outcome = Outcome::Deny;
+        let trusted = &self.snapshot.trusted_proxies;
+        let request = edge::decide::in_question(headers, &request, &client, trusted, names)?;
+        let path = Path::parse(&request.raw_path)?;
+        self.report.request = Some(seen(&request, Some(&path), &client));
+        let decided = self.judge(&request, &path, headers, &client).await?;
+        if matches!(decided.action, snapshot::Action::Decide(_)) {
+            self.report.outcome = Outcome::Deny;
+            return Err(Rejection::because(Reason::NoRoute, "a decision about a decision"));
+        }
+        self.report.action = Some(Action::Decision);
+        Ok(Some(StatusCode::NO_CONTENT))
+    }
+
+    /// From the path to the decision.
+    async fn judge(
+        &mut self,
+        request: &Request,
+        path: &Path,
+        headers: &HeaderMap,
+        client: &Client,
+    ) -> Result<Arc<Route>, Rejection> {
+        let carried = carrier::find(&self.snapshot.token_sources, headers, request.query.as_deref());
+        self.tokens.extend(carried.iter().map(str::to_owned));
+        self.routes(request, path, &request.method);
+        let table = &self.snapshot.table;
+        let found = table.find(&request.host, path.decoded(), &request.method)?;
         let route = self.snapshot.routes.get(found.route).ok_or(Reason::NoRoute)?;
+        self.only_decides |= matches!(route.action, snapshot::Action::Decide(_));
         route.take_params(path.has_params())?;
         let params = found.params.iter();
         self.report.params = params
@@ -125,10 +154,30 @@ impl Walk<'_> {
             .collect();
 
         let who = self.credentials(route, &carried).await;
-        self.rules(route, &request, &found.params, &client, who)?;
-        self.report.outcome = Outcome::Allow;
+        let refusal = self.rules(route, request, &found.params, client, who).err();
+        let is_open = |refusal: &&Rejection| edge::ask::is_open_for(request, route, refusal);
+        self.report.outcome = if refusal.is_none() {
+            Outcome::Allow
+        } else {
+            Outcome::Deny
+        };
+        self.report.else_asked = refusal.as_ref().filter(is_open).is_some();
+        if let Some(refusal) = refusal.as_ref().filter(|refusal| !is_open(refusal)) {
+            return Err(refusal.clone());
+        }
         edge::check_announced_body(route, headers)?;
-        self.act(route, &request, headers, &path, &client).await
+        if let (Some(ask), Some(refusal)) = (&route.else_ask, refusal) {
+            let question = ask::Question {
+                request,
+                path: path.encoded(),
+                headers,
+                client,
+                request_id: "explain",
+            };
+            edge::ask::ask_about(ask, &question, refusal).await?;
+            self.report.outcome = Outcome::Allow;
+        }
+        Ok(Arc::clone(route))
     }
 
     /// A browser's question before a request of another origin.
@@ -185,12 +234,15 @@ impl Walk<'_> {
             identity: identity.as_deref(),
             params,
             method: &request.method,
-            client: client.address,
+            client: match route.action {
+                snapshot::Action::Decide(_) => client.peer,
+                _ => client.address,
+            },
         };
         let told = |list| rules::explain(list, &facts).into_iter().map(rule).collect();
         self.report.deny = told(&route.deny);
         self.report.allow = told(&route.allow);
-        edge::verdict(authorize::decide(&route.allow, &route.deny, &facts), who, route)
+        parts::verdict(authorize::decide(&route.allow, &route.deny, &facts), who, route)
     }
 
     async fn act(
@@ -216,21 +268,39 @@ impl Walk<'_> {
                 let answer = file::answer(root, &below, asked, self.now).await?;
                 Ok(Some(answer.status))
             }
+            snapshot::Action::Accel(prefix) => {
+                let (encoded, _) = path.stripped(&route.strip);
+                self.report.action = Some(Action::Accel {
+                    name: format!("{prefix}{encoded}"),
+                });
+                Ok(Some(StatusCode::OK))
+            }
+            snapshot::Action::Decide(_) => Err(Reason::Internal.into()),
             snapshot::Action::Reply(fixed) => {
                 self.report.action = Some(Action::Reply);
                 Ok(Some(fixed.status))
             }
             snapshot::Action::Upstream(upstream) => {
                 let sources = &self.snapshot.token_sources;
-                let shown = edge::shown_on(route, request, headers, client, sources);
+                let shown = parts::shown_on(route, request, headers, client, sources);
                 self.report.action = Some(Action::Upstream {
                     name: upstream.name.to_string(),
-                    target: edge::target_on(route, request, path, sources),
+                    target: parts::target_on(route, request, path, sources),
                     headers: upstream_headers(headers, present::changes(&shown)),
                 });
                 Ok(None)
             }
         }
+    }
+}
+
+fn seen(request: &Request, path: Option<&Path>, client: &Client) -> Seen {
+    Seen {
+        method: request.method.to_string(),
+        host: request.host.clone(),
+        path: path.map(|path| path.encoded().to_owned()),
+        client: client.address.to_string(),
+        https: client.https,
     }
 }
 

@@ -20,6 +20,7 @@ pub fn identify(peer: SocketAddr, tls: bool, headers: &HeaderMap, trusted: &[IpN
     if trusted.is_empty() || !is_trusted(&peer) {
         return Client {
             address: peer,
+            peer,
             https: tls,
             chain: peer.to_string(),
         };
@@ -39,6 +40,7 @@ pub fn identify(peer: SocketAddr, tls: bool, headers: &HeaderMap, trusted: &[IpN
     let chain: Vec<String> = believed.iter().rev().map(IpAddr::to_string).collect();
     Client {
         address,
+        peer,
         https: forwarded_https(headers).unwrap_or(tls),
         chain: chain.join(", "),
     }

@@ -31,9 +31,19 @@ pub fn take(header: &RequestHeader, raw: Option<&[u8]>) -> Result<Request, Rejec
     check_method(header)?;
     check_names(&header.headers)?;
     check_framing(&header.headers, raw)?;
-    let authority = authority(header)?;
-    let host = host(authority).ok_or_else(|| bad("the Host is no host name or address"))?;
     let target = std::str::from_utf8(header.raw_path()).map_err(|_| bad("the request target is not UTF-8"))?;
+    request(&header.method, authority(header)?, target)
+}
+
+/// A request that a proxy describes instead of sending it, or why it is none.
+pub fn described(method: &str, authority: &str, target: &str) -> Result<Request, Rejection> {
+    let method = Method::from_bytes(method.as_bytes()).map_err(|_| bad("the described method is none"))?;
+    known_method(&method)?;
+    request(&method, authority, target)
+}
+
+fn request(method: &Method, authority: &str, target: &str) -> Result<Request, Rejection> {
+    let host = host(authority).ok_or_else(|| bad("the Host is no host name or address"))?;
     if !target.starts_with('/') {
         return Err(bad("the request target is not in origin form"));
     }
@@ -45,7 +55,7 @@ pub fn take(header: &RequestHeader, raw: Option<&[u8]>) -> Result<Request, Rejec
         return Err(bad("a control character, space or `#` in the query"));
     }
     Ok(Request {
-        method: header.method.clone(),
+        method: method.clone(),
         authority: authority.to_owned(),
         host,
         raw_path: path.to_owned(),
@@ -75,15 +85,19 @@ fn check_size(header: &RequestHeader, raw: Option<&[u8]>) -> Result<(), Rejectio
     Ok(())
 }
 
-/// TRACE would echo cookies and tokens to scripts; CONNECT makes tunnels. Neither has a use here.
 fn check_method(header: &RequestHeader) -> Result<(), Rejection> {
     if header.version < Version::HTTP_10 {
         return Err(bad("the version is older than HTTP/1.0"));
     }
-    if matches!(header.method, Method::TRACE | Method::CONNECT) {
-        return Err(Rejection::because(Reason::NotImplemented, header.method.to_string()));
+    known_method(&header.method)
+}
+
+/// TRACE would echo cookies and tokens to scripts; CONNECT makes tunnels. Neither has a use here.
+fn known_method(method: &Method) -> Result<(), Rejection> {
+    match *method {
+        Method::TRACE | Method::CONNECT => Err(Rejection::because(Reason::NotImplemented, method.to_string())),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Legal tokens like `a.b` or `x|y` are turned into other names by some servers behind us (CGI, WSGI).

@@ -52,6 +52,8 @@ pub struct Entry<'a> {
     pub upstream_took: Option<Duration>,
     pub user_agent: Option<&'a HeaderValue>,
     pub referer: Option<&'a HeaderValue>,
+    /// Of a well-formed `traceparent`: 32 hex digits.
+    pub trace_id: Option<&'a str>,
 }
 
 /// The decision about a request.
@@ -140,6 +142,7 @@ impl Entry<'_> {
         let referer = self.referer.map(|referer| String::from_utf8_lossy(referer.as_bytes()));
         fields.text("referer", referer.as_deref().map(redact::referer).as_deref(), 512);
         fields.text("request_id", Some(self.request_id), 64);
+        fields.text("trace_id", self.trace_id, 32);
         fields.end();
     }
 }
@@ -175,6 +178,7 @@ mod tests {
             upstream_took: None,
             user_agent: None,
             referer: None,
+            trace_id: None,
         }
     }
 
@@ -198,7 +202,7 @@ mod tests {
             "2026-11-12T10:00:00.123Z  INFO access: client=192.0.2.1 method=\"GET\" host=\"video.example.edu\" \
              path=\"/static/o/c/e/v.mp4\" query=\"jwt,t\" protocol=HTTP/1.1 status=206 bytes_in=0 bytes_out=1048576 \
              ms=3.102 route=\"media\" outcome=allow reason=- detail=- subject=\"moodle/anna\" upstream=- upstream_ms=- \
-             user_agent=- referer=- request_id=\"4f2a\"\n"
+             user_agent=- referer=- request_id=\"4f2a\" trace_id=-\n"
         );
     }
 
@@ -209,6 +213,7 @@ mod tests {
             reason: Some(Reason::TokenExpired),
             upstream: Some("127.0.0.1:8081"),
             upstream_took: Some(Duration::from_millis(2)),
+            trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736"),
             ..entry()
         };
         assert_eq!(
@@ -219,6 +224,7 @@ mod tests {
                 "query": "jwt,t", "protocol": "HTTP/1.1", "status": 206, "bytes_in": 0, "bytes_out": 1_048_576,
                 "ms": 3.102, "route": "media", "outcome": "deny", "reason": "token_expired",
                 "subject": "moodle/anna", "upstream": "127.0.0.1:8081", "upstream_ms": 2.0, "request_id": "4f2a",
+                "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
             })
         );
     }
@@ -269,7 +275,7 @@ mod tests {
                 let to = bare[from + 1..].find('"').unwrap() + from + 1;
                 bare.replace_range(from..=to, "");
             }
-            prop_assert_eq!(bare.matches('=').count(), 20);
+            prop_assert_eq!(bare.matches('=').count(), 21);
             prop_assert_eq!(json(&entry)["host"].as_str().map(str::len), Some(host.len()).filter(|_| host.len() < 256));
         }
     }

@@ -4,6 +4,8 @@
 //! them, headers that concern one hop end here, and the credentials that the gateway itself judged go no further.
 //! This room computes; the gateway applies.
 
+pub mod trace;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::config::{Present, TokenSource};
@@ -77,6 +79,7 @@ pub fn changes(shown: &Shown<'_>) -> Changes {
         }
     }
     changes.remove.extend(HOP_BY_HOP);
+    changes.remove.extend(trace::malformed(shown.headers));
     if shown.upgrade {
         let upgrade = shown.headers.get(header::UPGRADE).cloned();
         changes.set.extend(upgrade.map(|protocol| (header::UPGRADE, protocol)));
@@ -170,26 +173,31 @@ fn judged_headers(shown: &Shown<'_>) -> Vec<HeaderName> {
 }
 
 fn own_cookies_removed(headers: &HeaderMap, changes: &mut Changes) {
-    let is_own = |pair: &str| OWN_COOKIES.iter().any(|own| pair.trim_start().starts_with(own));
-    let lines = || {
-        headers
-            .get_all(header::COOKIE)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-    };
-    if !lines().any(|line| line.split(';').any(is_own)) {
-        return;
-    }
-    let kept: Vec<&str> = lines()
-        .flat_map(|line| line.split(';'))
-        .filter(|pair| !is_own(pair))
-        .map(str::trim)
-        .collect();
-    changes.remove.push(header::COOKIE);
-    if !kept.is_empty() {
-        let kept = HeaderValue::from_str(&kept.join("; ")).ok();
+    if cookies(headers).any(is_own) {
+        changes.remove.push(header::COOKIE);
+        let kept = foreign_cookies(headers);
         changes.set.extend(kept.map(|kept| (header::COOKIE, kept)));
     }
+}
+
+/// The client's cookies without the gateway's own; `None` if there are no others.
+pub fn foreign_cookies(headers: &HeaderMap) -> Option<HeaderValue> {
+    let kept: Vec<&str> = cookies(headers).filter(|pair| !is_own(pair)).map(str::trim).collect();
+    (!kept.is_empty())
+        .then(|| HeaderValue::from_str(&kept.join("; ")).ok())
+        .flatten()
+}
+
+/// `name=value`, with whatever space stood around it.
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(header::COOKIE).iter();
+    lines
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(';'))
+}
+
+fn is_own(pair: &str) -> bool {
+    OWN_COOKIES.iter().any(|own| pair.trim_start().starts_with(own))
 }
 
 #[cfg(test)]
@@ -212,6 +220,7 @@ mod tests {
         };
         let client = Client {
             address: IpAddr::from([192, 0, 2, 7]),
+            peer: IpAddr::from([192, 0, 2, 7]),
             https: true,
             chain: "192.0.2.7".into(),
         };

@@ -39,6 +39,30 @@ pub struct Answering<'a> {
 /// The form depends on `Accept` and `Sec-Fetch-*`, yet no `Vary` is sent: these answers are `no-store`, and RFC 9110
 /// section 12.5.5 asks for it on what a cache may keep.
 pub fn rejection(rejection: &Rejection, context: &Answering<'_>) -> Reply {
+    told(rejection, rejection.reason.status(), context)
+}
+
+/// The header that names the reason to a proxy that asked for a decision: it never shows the body to anyone.
+pub const DECISION_REASON: HeaderName = HeaderName::from_static("x-janua-reason");
+
+/// The answer to a proxy that asked for a decision and got a refusal: 401, or 403 for every other reason, since nginx
+/// (`auth_request`) takes anything else for a failure of the gate.
+pub fn decision(rejection: &Rejection, request_id: &str) -> Reply {
+    let reason = rejection.reason;
+    let status = match reason.status() {
+        StatusCode::UNAUTHORIZED => StatusCode::UNAUTHORIZED,
+        _ => StatusCode::FORBIDDEN,
+    };
+    let context = Answering {
+        request_id,
+        ..Answering::default()
+    };
+    let mut reply = told(rejection, status, &context);
+    reply.headers.extend(header(DECISION_REASON, reason.label()));
+    reply
+}
+
+fn told(rejection: &Rejection, status: StatusCode, context: &Answering<'_>) -> Reply {
     let reason = rejection.reason;
     let mut headers = Vec::with_capacity(8);
     let body = if page::is_wanted(context) {
@@ -48,13 +72,16 @@ pub fn rejection(rejection: &Rejection, context: &Answering<'_>) -> Reply {
     } else {
         headers.push((CONTENT_TYPE, HeaderValue::from_static("application/problem+json")));
         headers.extend(security::own());
-        problem::render(reason, context.request_id)
+        problem::render(reason, status, context.request_id)
     };
-    headers.extend(challenge(reason).map(|value| (WWW_AUTHENTICATE, value)));
+    match &rejection.hint {
+        Hint::Challenge(lines) => headers.extend(lines.iter().map(|line| (WWW_AUTHENTICATE, line.clone()))),
+        _ => headers.extend(challenge(reason).map(|value| (WWW_AUTHENTICATE, value))),
+    }
     headers.extend(hint(rejection));
     headers.extend(header(REQUEST_ID, context.request_id));
     Reply {
-        status: reason.status(),
+        status,
         headers,
         body: Bytes::from(body),
     }
@@ -88,7 +115,7 @@ fn hint(rejection: &Rejection) -> Option<(HeaderName, HeaderValue)> {
         (Hint::None, StatusCode::TOO_MANY_REQUESTS) => Some((RETRY_AFTER, HeaderValue::from(1))),
         // As long as it takes until the keys of a failing issuer may be asked for again.
         (Hint::None, StatusCode::SERVICE_UNAVAILABLE) => Some((RETRY_AFTER, HeaderValue::from(5))),
-        (Hint::None, _) => None,
+        (Hint::None | Hint::Challenge(_), _) => None,
     }
 }
 
@@ -172,6 +199,24 @@ mod tests {
             assert!(get(&told(&reason.into()), "retry-after").is_some(), "{reason:?}");
         }
         assert_eq!(get(&told(&Reason::NoRoute.into()), "retry-after"), None);
+    }
+
+    #[test]
+    fn a_decision_is_401_or_403_and_names_its_reason() {
+        for reason in Reason::ALL {
+            let reply = decision(&Rejection::new(*reason), "4f2a");
+            let expected = if reason.is_challenge() { 401 } else { 403 };
+            assert_eq!(reply.status.as_u16(), expected, "{reason:?}");
+            assert_eq!(get(&reply, "x-janua-reason"), Some(reason.label()));
+            assert!(String::from_utf8_lossy(&reply.body).contains(&format!("\"status\":{expected}")));
+        }
+    }
+
+    #[test]
+    fn a_challenge_of_others_takes_the_place_of_the_own_one() {
+        let basic = HeaderValue::from_static("Basic realm=\"Opencast\"");
+        let reply = told(&Rejection::new(Reason::NoCredentials).with_hint(Hint::Challenge(vec![basic])));
+        assert_eq!(get(&reply, "www-authenticate"), Some("Basic realm=\"Opencast\""));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! `type` is `about:blank`, so `title` is the status phrase (RFC 9457 section 4.2.1): there is no registered
 //! namespace or page of ours that a URI could name, and `reason` is the word to match on.
 
+use http::StatusCode;
 use serde::Serialize;
 
 use crate::rejection::Reason;
@@ -18,9 +19,9 @@ struct Problem<'a> {
     request_id: &'a str,
 }
 
-/// The body of the problem. It says only what the reason says, nothing of what the client sent.
-pub(super) fn render(reason: Reason, request_id: &str) -> String {
-    let status = reason.status();
+/// The body of the problem. It says only what the reason says, nothing of what the client sent; `status` is that of
+/// the answer, mostly the reason's own.
+pub(super) fn render(reason: Reason, status: StatusCode, request_id: &str) -> String {
     let problem = Problem {
         r#type: "about:blank",
         title: status.canonical_reason().unwrap_or("Error"),
@@ -40,7 +41,7 @@ mod tests {
     #[test]
     fn it_has_the_six_members_and_no_other() {
         assert_eq!(
-            render(Reason::TokenExpired, "4f2a"),
+            render(Reason::TokenExpired, Reason::TokenExpired.status(), "4f2a"),
             r#"{"type":"about:blank","title":"Unauthorized","status":401,"detail":"The token has expired.","reason":"token_expired","request_id":"4f2a"}"#
         );
     }
@@ -48,7 +49,10 @@ mod tests {
     #[test]
     fn every_reason_has_a_title() {
         for reason in Reason::ALL {
-            assert!(!render(*reason, "").contains(r#""title":"Error""#), "{reason:?}");
+            assert!(
+                !render(*reason, reason.status(), "").contains(r#""title":"Error""#),
+                "{reason:?}"
+            );
         }
     }
 }

@@ -12,9 +12,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod accel;
 mod check;
 mod cli;
+mod decide;
+mod demo;
 mod doubles;
+mod else_ask;
 mod explain;
 mod files;
 mod framing;
@@ -35,3 +39,4 @@ mod seeing;
 mod shutdown;
 mod tls;
 mod tokens;
+mod tracing;

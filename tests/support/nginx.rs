@@ -1,4 +1,4 @@
-//! A real nginx that serves a folder, as Opencast's does.
+//! A real nginx: one that serves a folder, as Opencast's does, or one that stands in front of the gateway.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -19,11 +19,16 @@ pub struct Nginx {
 impl Nginx {
     /// Serves the files below `root` at `/`.
     pub fn start(root: &Path) -> Self {
+        Self::with(&format!("root {};", root.display()))
+    }
+
+    /// Does what these lines of a `server` block say.
+    pub fn with(server: &str) -> Self {
         loop {
             // The port is free now; should another take it before nginx does, nginx ends and the next one is tried.
             let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
             let folder = tempfile::tempdir().unwrap();
-            let mut child = spawn(&folder, address, root);
+            let mut child = spawn(&folder, address, server);
             let serves = eventually("nginx listens or ends", || match child.try_wait().unwrap() {
                 Some(_) => Some(false),
                 None => TcpStream::connect(address).is_ok().then_some(true),
@@ -57,7 +62,7 @@ impl Drop for Nginx {
     }
 }
 
-fn spawn(folder: &TempDir, address: SocketAddr, root: &Path) -> Child {
+fn spawn(folder: &TempDir, address: SocketAddr, server: &str) -> Child {
     let prefix = folder.path().display();
     // One process: it may read the test's folder, and ends when it is killed.
     let config = format!(
@@ -70,9 +75,8 @@ fn spawn(folder: &TempDir, address: SocketAddr, root: &Path) -> Child {
             client_body_temp_path {prefix}/b; proxy_temp_path {prefix}/p; fastcgi_temp_path {prefix}/f;
             uwsgi_temp_path {prefix}/u; scgi_temp_path {prefix}/s;
             types {{ video/mp4 mp4 m4s; application/x-mpegURL m3u8; text/vtt vtt; image/jpeg jpg; }}
-            server {{ listen {address}; root {}; keepalive_timeout 60s; }}
-        }}"#,
-        root.display()
+            server {{ listen {address}; keepalive_timeout 60s; {server} }}
+        }}"#
     );
     let file = folder.path().join("nginx.conf");
     fs::write(&file, config).unwrap();

@@ -6,7 +6,11 @@ use std::process::{Command, Output, Stdio};
 
 /// Is the program missing? Then the test returns.
 pub fn missing(program: &str) -> bool {
-    let version = if program.starts_with("ff") { "-version" } else { "-V" };
+    let version = match program {
+        "ffmpeg" | "ffprobe" => "-version",
+        "chromium" => "--version",
+        _ => "-V",
+    };
     let found = Command::new(program)
         .arg(version)
         .stdout(Stdio::null())

@@ -238,6 +238,15 @@ fn serve(wire: &mut Wire, name: &str, (state, changed): &(Mutex<State>, Condvar)
             let headers = "X-Accel-Redirect: /protected/secret\r\nX-Sendfile: /etc/passwd\r\n";
             answer(wire, name, 200, headers, "from the upstream")?;
         }
+        // Names a file below a prefix instead of sending one; what it sends beside must reach nobody.
+        "protected" => {
+            let (_, file) = seen.target.split_once("/zoo/protected").unwrap_or_default();
+            let file = file.split('?').next().unwrap_or_default();
+            let headers = format!("X-Accel-Redirect: /protected{file}\r\nSet-Cookie: JSESSIONID=1\r\nETag: 1\r\n");
+            answer(wire, name, 200, &headers, "from the upstream")?;
+        }
+        // 401 with a challenge.
+        "login" => answer(wire, name, 401, "WWW-Authenticate: Basic realm=\"Opencast\"\r\n", "")?,
         // Names an ordinary header as hop-by-hop.
         "hops" => {
             let headers = "Connection: x-inner\r\nx-inner: 1\r\nKeep-Alive: timeout=5\r\nx-outer: 1\r\n";

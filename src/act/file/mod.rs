@@ -115,6 +115,20 @@ pub async fn answer(
     })
 }
 
+/// The headers of a file that another server sends: all that must be said whatever is in it.
+pub fn entrusted(path: &str, download: bool, private: bool) -> Vec<(HeaderName, HeaderValue)> {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let mut headers = Vec::with_capacity(8);
+    if private {
+        headers.push((CACHE_CONTROL, HeaderValue::from_static("private")));
+    }
+    if download || mime::kind(name).attachment {
+        headers.push((CONTENT_DISPOSITION, disposition::attachment(name)));
+    }
+    headers.extend(every_file());
+    headers
+}
+
 /// Which bytes go out, and the headers that describe them.
 struct Plan {
     status: StatusCode,

@@ -25,6 +25,7 @@ use rustls::pki_types::pem::PemObject;
 use tokio::sync::watch;
 
 use self::balance::Balancer;
+use super::file::Root;
 use crate::config;
 use crate::observe::metrics::{Metrics, UpstreamServerMetrics};
 use crate::rejection::{Reason, Rejection};
@@ -49,12 +50,20 @@ pub struct Upstream {
     connect_timeout: Duration,
     read_timeout: Duration,
     ca: Option<Ca>,
+    /// `None`: its `X-Accel-Redirect` is dropped.
+    pub accel: Option<Accel>,
 }
 
 /// Further roots, and the text they come from.
 struct Ca {
     pem: Vec<u8>,
     roots: Arc<CaType>,
+}
+
+/// The folder that stands for a prefix of `X-Accel-Redirect`.
+pub struct Accel {
+    pub prefix: String,
+    pub root: Root,
 }
 
 /// A server as configured; it may have several addresses.
@@ -65,6 +74,18 @@ pub struct Server {
     https: bool,
     host: String,
     port: u16,
+}
+
+impl Server {
+    /// The address of a path there, for requests that the gateway makes itself. `path` is canonical and encoded.
+    pub fn url(&self, path: &str) -> Option<url::Url> {
+        let scheme = if self.https { "https" } else { "http" };
+        let host = match self.host.contains(':') {
+            true => format!("[{}]", self.host),
+            false => self.host.clone(),
+        };
+        format!("{scheme}://{host}:{}{path}", self.port).parse().ok()
+    }
 }
 
 /// The server chosen for one attempt.
@@ -95,7 +116,16 @@ impl Upstream {
                 port: server.port,
             })
         });
+        let accel = config.accel.as_ref().map(|accel| {
+            let root = Root::open(&accel.files)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", accel.files.display())))?;
+            Ok::<_, io::Error>(Accel {
+                prefix: accel.prefix.clone(),
+                root,
+            })
+        });
         Ok(Self {
+            accel: accel.transpose()?,
             name: Arc::clone(&config.name),
             host: config.host.clone(),
             seconds: metrics.upstream_seconds(&config.name),

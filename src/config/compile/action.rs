@@ -1,4 +1,4 @@
-//! What a route does with an allowed request: exactly one of `upstream`, `files`, `respond`.
+//! What a route does with an allowed request: exactly one of `upstream`, `files`, `accel`, `respond`.
 
 use http::StatusCode;
 
@@ -11,32 +11,46 @@ use crate::config::{Action, Respond, file};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Upstream,
+    /// Files, whoever sends them.
     Files,
     /// With a file?
     Respond(bool),
 }
 
-pub(super) fn kind(upstream: &Key<String>, files: &Key<String>, respond: &Key<file::Respond>) -> Option<Kind> {
-    match (upstream.is_absent(), files.is_absent(), respond) {
-        (false, true, Key::Absent) => Some(Kind::Upstream),
-        (true, false, Key::Absent) => Some(Kind::Files),
-        (true, true, Key::Given(respond)) => Some(Kind::Respond(!respond.value.file.is_absent())),
+/// The keys of which a route has exactly one.
+pub(super) struct Actions {
+    pub(super) upstream: Key<String>,
+    pub(super) files: Key<String>,
+    pub(super) accel: Key<String>,
+    pub(super) respond: Key<file::Respond>,
+}
+
+pub(super) fn kind(actions: &Actions) -> Option<Kind> {
+    let absent = (
+        actions.upstream.is_absent(),
+        actions.files.is_absent(),
+        actions.accel.is_absent(),
+    );
+    match (absent, &actions.respond) {
+        ((false, true, true), Key::Absent) => Some(Kind::Upstream),
+        ((true, false, true) | (true, true, false), Key::Absent) => Some(Kind::Files),
+        ((true, true, true), Key::Given(respond)) => Some(Kind::Respond(!respond.value.file.is_absent())),
         _ => None,
     }
 }
 
 impl Checker<'_> {
-    pub(super) fn action(
-        &mut self,
-        upstream: Key<String>,
-        files: Key<String>,
-        respond: Key<file::Respond>,
-        place: Span,
-        known: &Known,
-    ) -> Option<Action> {
+    pub(super) fn action(&mut self, actions: Actions, place: Span, known: &Known) -> Option<Action> {
+        let Actions {
+            upstream,
+            files,
+            accel,
+            respond,
+        } = actions;
         let mut given: Vec<(&str, Span)> = [
             upstream.given().map(|upstream| ("upstream", upstream.at)),
             files.given().map(|files| ("files", files.at)),
+            accel.given().map(|accel| ("accel", accel.at)),
             respond.given().map(|respond| ("respond", respond.at)),
         ]
         .into_iter()
@@ -49,18 +63,34 @@ impl Checker<'_> {
             self.report(problem.help("a route does one thing: make two routes, or remove one of them"));
             return None;
         }
-        match (upstream, files, respond) {
+        match (upstream, files, accel, respond) {
             (Key::Given(upstream), ..) => self
                 .reference(&upstream, "upstream", &known.upstreams)
                 .map(Action::Upstream),
-            (_, Key::Given(files), _) => self.existing_folder(&files, "files").map(Action::Files),
-            (_, _, Key::Given(respond)) => self.respond(respond.value).map(Action::Respond),
-            (Key::Absent, Key::Absent, Key::Absent) => {
+            (_, Key::Given(files), ..) => self.existing_folder(&files, "files").map(Action::Files),
+            (_, _, Key::Given(accel), _) => self.accel_prefix(&accel, "accel").map(Action::Accel),
+            (.., Key::Given(respond)) => self.answer(respond.value),
+            (Key::Absent, Key::Absent, Key::Absent, Key::Absent) => {
                 let problem = Diagnostic::error(place, "this route does nothing").label("in this table");
-                self.report(problem.help("add one of upstream = \"…\", files = \"…\", respond = { … }"));
+                self.report(problem.help("add one of upstream = \"…\", files = \"…\", accel = \"…\", respond = { … }"));
                 None
             }
             _ => None,
+        }
+    }
+
+    fn answer(&mut self, mut respond: file::Respond) -> Option<Action> {
+        match std::mem::take(&mut respond.decide) {
+            Key::Absent => self.respond(respond).map(Action::Respond),
+            Key::Given(_)
+                if !(respond.status.is_absent() && respond.location.is_absent() && respond.file.is_absent()) =>
+            {
+                let problem = Diagnostic::error(respond.place, "`decide` stands alone: the decision is the answer");
+                self.report(problem.help("remove `status`, `location` and `file`"));
+                None
+            }
+            Key::Given(decide) => self.decide(decide.value).map(Action::Decide),
+            Key::Bad => None,
         }
     }
 

@@ -4,6 +4,7 @@
 //! nothing is hidden behind the first mistake.
 
 mod action;
+mod asking;
 mod conflicts;
 mod jwt;
 mod routes;
@@ -21,7 +22,7 @@ use super::diagnostics::{Diagnostic, Diagnostics, Span, did_you_mean};
 use super::file::File;
 use super::read::{At, Env, Key, read};
 use super::value::duration_text;
-use super::{Action, Config, Credential, Route};
+use super::{Action, Config, Credential, Route, Server};
 
 /// A configuration that may be run, and what is odd about it.
 #[derive(Debug)]
@@ -112,6 +113,7 @@ impl Checker<'_> {
         let routes = self.routes(file.routes, &known);
         if let Some(routes) = &routes {
             self.unused(routes, &known);
+            self.decisions_for_nobody(routes, server.as_ref());
         }
         Some(Config {
             server: server?,
@@ -249,10 +251,25 @@ impl Checker<'_> {
         found
     }
 
+    /// Decisions are told to trusted proxies alone.
+    fn decisions_for_nobody(&mut self, routes: &[Route], server: Option<&Server>) {
+        let decides = |route: &&Route| matches!(route.action, Action::Decide(_));
+        let nobody = server.is_some_and(|server| server.trusted_proxies.is_empty());
+        if let (Some(route), true) = (routes.iter().find(decides), nobody) {
+            let message = format!("the route `{}` decides for nobody", route.name);
+            let help = "name the proxy that asks: trusted_proxies = [\"127.0.0.1/32\"] in [server]";
+            self.report(Diagnostic::error_nowhere(message).help(help));
+        }
+    }
+
     /// Warns of what no route has a use for.
     fn unused(&mut self, routes: &[Route], known: &Known) {
         for (index, name) in known.upstreams.iter().enumerate() {
-            if !routes.iter().any(|route| route.action == Action::Upstream(index)) {
+            let uses = |route: &Route| {
+                route.action == Action::Upstream(index)
+                    || route.else_ask.as_ref().is_some_and(|ask| ask.upstream == index)
+            };
+            if !routes.iter().any(uses) {
                 let message = format!("no route uses the upstream `{}`", name.value);
                 let problem = Diagnostic::warning(name.at, message);
                 self.report(

@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::action::{Kind, kind};
+use super::action::{Actions, Kind, kind};
 use super::conflicts::Claim;
 use super::jwt::rate;
 use super::server::values;
@@ -19,7 +19,7 @@ impl Checker<'_> {
             Key::Bad => return None,
             Key::Given(_) | Key::Absent => {
                 let message = "there is no [[routes]]: nothing is published";
-                let help = "add [[routes]] with name, path, allow, and one of upstream, files, respond";
+                let help = "add [[routes]] with name, path, allow, and one of upstream, files, accel, respond";
                 self.report(Diagnostic::error_nowhere(message).help(help));
                 return None;
             }
@@ -47,11 +47,17 @@ impl Checker<'_> {
             let problem = Diagnostic::error(path.at, "the gateway keeps the paths under /_janua/ for itself");
             self.report(problem.help("publish it under another path"));
         }
-        let kind = kind(&route.upstream, &route.files, &route.respond);
+        let actions = Actions {
+            upstream: route.upstream,
+            files: route.files,
+            accel: route.accel,
+            respond: route.respond,
+        };
+        let kind = kind(&actions);
         let action = match kind {
             // What it does may be what the strange key says.
             None if route.has_strange_keys => None,
-            _ => self.action(route.upstream, route.files, route.respond, place, known),
+            _ => self.action(actions, place, known),
         };
         let methods_at = route.methods.given().map(|methods| methods.at);
         let methods = self.route_methods(route.methods, kind);
@@ -80,6 +86,10 @@ impl Checker<'_> {
         let issuers = self.accepted_issuers(route.issuers, known);
         let allow = self.allow(route.allow, place, path.as_ref(), known);
         let deny = self.rules(route.deny.or_default(), path.as_ref(), known);
+        let else_ask = match route.else_ask {
+            Key::Given(ask) => Some(self.else_ask(ask.value, path.as_ref(), known)),
+            Key::Absent | Key::Bad => None,
+        };
         let cors = match route.cors {
             Key::Given(cors) => Some(self.cors(cors.value)),
             Key::Absent | Key::Bad => None,
@@ -97,6 +107,10 @@ impl Checker<'_> {
             issuers: issuers?,
             allow: allow?,
             deny: deny?,
+            else_ask: match else_ask {
+                Some(ask) => Some(ask?),
+                None => None,
+            },
             cors: match cors {
                 Some(cors) => Some(cors?),
                 None => None,

@@ -7,7 +7,7 @@ use super::{Checker, Names};
 use crate::config::diagnostics::Diagnostic;
 use crate::config::net::HostHeader;
 use crate::config::read::{At, Key, Named};
-use crate::config::{Balance, Health, Upstream, file};
+use crate::config::{Balance, Health, Upstream, UpstreamAccel, file};
 
 impl Checker<'_> {
     /// The upstreams, and their names in the order of their indices, known even when something is wrong.
@@ -56,6 +56,10 @@ impl Checker<'_> {
         let connect_timeout = self.duration(timeouts.connect, "connect", seconds(2), bounds);
         let bounds = (Duration::from_millis(100), seconds(24 * 3600));
         let read_timeout = self.duration(timeouts.read, "read", seconds(60), bounds);
+        let accel = match upstream.accel {
+            Key::Given(accel) => Some(self.upstream_accel(accel.value)),
+            Key::Absent | Key::Bad => None,
+        };
         named?;
         Some(Upstream {
             name: name.value.as_str().into(),
@@ -72,6 +76,22 @@ impl Checker<'_> {
                 Some(path) => Some(path?),
                 None => None,
             },
+            accel: match accel {
+                Some(accel) => Some(accel?),
+                None => None,
+            },
+        })
+    }
+
+    fn upstream_accel(&mut self, accel: file::UpstreamAccel) -> Option<UpstreamAccel> {
+        let prefix = self.required(accel.prefix, "prefix", accel.place, "prefix = \"/protected\"");
+        let prefix = prefix.and_then(|prefix| self.accel_prefix(&prefix, "prefix"));
+        let example = "files = \"/srv/opencast/downloads\", the folder that stands for the prefix";
+        let files = self.required(accel.files, "files", accel.place, example);
+        let files = files.and_then(|files| self.existing_folder(&files, "files"));
+        Some(UpstreamAccel {
+            prefix: prefix?,
+            files: files?,
         })
     }
 

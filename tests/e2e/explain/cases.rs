@@ -28,6 +28,12 @@ pub fn get(name: &'static str, target: impl Into<String>) -> Case {
     case(name, "GET", target)
 }
 
+fn decide(name: &'static str, uri: &str) -> Case {
+    get(name, "/_decide")
+        .header("X-Original-URI", uri)
+        .header("X-Original-Method", "GET")
+}
+
 impl Case {
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
@@ -168,6 +174,26 @@ pub fn site(signers: &Signers, zoo: &Upstream) -> (Site, Config) {
             path_params = true
             present = "none"
             allow = [{ anyone = true }]"#,
+        ))
+        .section(&route(
+            "nginx asks",
+            "/_decide",
+            r#"respond = { decide = { uri = "X-Original-URI", method = "X-Original-Method" } }
+            allow = [{ from = ["127.0.0.1/32"] }]"#,
+        ))
+        .section(&route(
+            "accel",
+            "/accel/{event}/{*file}",
+            r#"accel = "/protected"
+            allow = [{ grant = "read", event = "{event}" }]"#,
+        ))
+        .section(&route(
+            "asked",
+            "/asked/{event}",
+            r#"upstream = "zoo"
+            else_ask = { upstream = "zoo", method = "HEAD" }
+            allow = [{ grant = "read", event = "{event}" }]
+            deny = [{ role = "ROLE_SUSPENDED" }]"#,
         ));
     (site, config)
 }
@@ -303,6 +329,24 @@ pub fn cases(signers: &Signers) -> Vec<Case> {
             .bearer(&a)
             .header("Content-Length", "11"),
         case("TRACE", "TRACE", "/open"),
+        decide("a decision", LECTURE).bearer(&read),
+        decide("a decision without a token", LECTURE),
+        decide("a decision by the token of the URI", &format!("{LECTURE}?jwt={read}")),
+        decide("a decision about another event", "/static/org/player/lecture-2/a.mp4").bearer(&read),
+        decide("a decision about nothing", "/nowhere"),
+        decide("a decision about dots", "/a/../open"),
+        decide("a decision about a decision", "/_decide"),
+        get("a decision about what?", "/_decide"),
+        get("a decision for a stranger", "/_decide").header("X-Forwarded-For", "192.0.2.7"),
+        get("accel", "/accel/lecture-1/a.mp4").bearer(&read),
+        get("accel, another event", "/accel/lecture-2/a.mp4").bearer(&read),
+        get("asked, and allowed", "/asked/lecture-2").header("Cookie", "JSESSIONID=1"),
+        get("asked for nobody", "/asked/lecture-2"),
+        get("not asked after a deny", "/asked/lecture-2")
+            .header("Cookie", "JSESSIONID=1")
+            .bearer(&moodle.roles(&["ROLE_SUSPENDED"])),
+        get("asked with a token that does not help", "/asked/lecture-2").bearer(&expired),
+        case("not asked about writing", "POST", "/asked/lecture-2").header("Cookie", "JSESSIONID=1"),
         case("a preflight", "OPTIONS", LECTURE)
             .header("Origin", "https://moodle.example.edu")
             .header("Access-Control-Request-Method", "GET"),

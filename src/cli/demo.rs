@@ -1,0 +1,87 @@
+//! `janua demo`: a gateway with everything around it, to be clicked through. Nothing of it outlives the command.
+
+use std::io::{self, Write};
+use std::process::{Command, ExitCode, Stdio};
+
+use super::load;
+use crate::demo::Demo;
+use crate::reload::ConfigFile;
+use crate::server;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  janua demo                          a page in your browser, at an address that is free
+  janua demo --port 8080 --no-open    at http://127.0.0.1:8080/, for a browser you open yourself
+
+Everything stays on this machine: the gateway, a key endpoint, a server like Opencast and a lecture of twelve seconds.")]
+pub struct Args {
+    /// The gateway's port on 127.0.0.1; 0 lets the system choose
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    port: u16,
+    /// Print the link, open no browser
+    #[arg(long)]
+    no_open: bool,
+}
+
+/// Exit code 0 after Ctrl-C or SIGTERM; 1, with the reason on stderr, if the demo cannot start.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    server::install_crypto();
+    // One thread is plenty for what stands around the gateway, which brings threads of its own.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let demo = runtime.block_on(Demo::start(args.port))?;
+    let file = ConfigFile::watched(demo.config());
+    let Some(loaded) = load(file.path()) else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let (served, invitation, link) = (demo.served(), invitation(&demo), demo.link());
+    let open = !args.no_open;
+    runtime.spawn(async move {
+        served.await;
+        // Whoever closed our output still has a gateway, which Ctrl-C ends.
+        drop(tell(&invitation));
+        if open {
+            open_browser(&link);
+        }
+    });
+    server::run(file, loaded.config)?;
+    runtime.shutdown_background();
+    Ok(ExitCode::SUCCESS)
+}
+
+fn invitation(demo: &Demo) -> String {
+    let folder = demo.folder().display();
+    format!(
+        "\n  A lecture behind a gate:  {}\n\n  \
+         its gateway.toml  {folder}/gateway.toml\n  \
+         its log           {folder}/janua.log\n  \
+         the issuer's key  {folder}/keys/private.pem   (for `janua token mint --key`)\n\n  \
+         Ctrl-C ends it and removes the folder.\n",
+        demo.link()
+    )
+}
+
+fn tell(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()
+}
+
+/// Best effort: the link has been printed anyway.
+fn open_browser(link: &str) {
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let started = Command::new(opener)
+        .arg(link)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    match started {
+        // Waited for, so that it does not stay as a zombie for as long as the demo runs.
+        Ok(mut child) => drop(std::thread::spawn(move || child.wait())),
+        Err(error) => tracing::debug!(%error, "no browser was opened"),
+    }
+}

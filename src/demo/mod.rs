@@ -1,0 +1,130 @@
+//! `janua demo`: everything a gateway stands between, in one process on loopback, and a page to click through.
+//!
+//! The gateway itself is the real one, started from a real gateway.toml by [`crate::server`]; here is what it meets: a
+//! learning platform that publishes keys and grants tokens, and a server with Opencast's manners that also shows the
+//! page. Nothing here is reachable by a gateway that was started otherwise.
+
+mod cases;
+mod folder;
+mod loopback;
+mod opencast;
+mod platform;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::net::TcpListener;
+use url::Url;
+
+use self::folder::Folder;
+use self::opencast::Opencast;
+use self::platform::Platform;
+use crate::backchannel::{Backchannel, BackchannelError};
+use crate::cli::keys::KeysError;
+
+/// Between two questions whether the gateway is ready.
+const PAUSE: Duration = Duration::from_millis(50);
+/// More than `/readyz` ever says, in bytes.
+const READINESS: usize = 64 * 1024;
+
+/// Why there is no demo.
+#[derive(Debug, Error)]
+pub enum DemoError {
+    #[error("127.0.0.1:{port} cannot be listened on ({error}): choose another port, or none")]
+    Port { port: u16, error: io::Error },
+    #[error("the temporary folder cannot be filled: {0}")]
+    Folder(io::Error),
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    #[error("the platform's key cannot be used")]
+    Key,
+    #[error(transparent)]
+    Backchannel(#[from] BackchannelError),
+    #[error("{0} is no address")]
+    Address(#[from] url::ParseError),
+}
+
+/// What stands around the gateway, running. Its folder goes with it.
+pub struct Demo {
+    folder: Folder,
+    gateway: SocketAddr,
+    backchannel: Backchannel,
+    ready: Url,
+}
+
+impl Demo {
+    /// Makes keys, folder and gateway.toml, and starts the two servers on the current runtime.
+    /// `port` is the gateway's; 0 lets the system choose.
+    pub async fn start(port: u16) -> Result<Self, DemoError> {
+        let (gateway, admin) = addresses(port).await?;
+        let folder = Folder::new()?;
+        let platform = Arc::new(Platform::new(folder.path())?);
+        let backchannel = Backchannel::new(None)?;
+        let metrics = Url::parse(&format!("http://{admin}/metrics"))?;
+        let opencast = Opencast::new(Arc::clone(&platform), gateway, metrics, backchannel.clone());
+
+        let keys = listener(0).await?;
+        let jwks = format!("http://{}/.well-known/jwks.json", address(&keys)?);
+        let upstream = listener(0).await?;
+        folder.write_config(&[
+            ("@LISTEN@", &gateway.to_string()),
+            ("@ADMIN@", &admin.to_string()),
+            ("@JWKS@", &jwks),
+            ("@OPENCAST@", &format!("http://{}", address(&upstream)?)),
+        ])?;
+        tokio::spawn(loopback::serve(keys, platform));
+        tokio::spawn(loopback::serve(upstream, Arc::new(opencast)));
+        Ok(Self {
+            folder,
+            gateway,
+            backchannel,
+            ready: Url::parse(&format!("http://{admin}/readyz"))?,
+        })
+    }
+
+    /// The gateway's configuration.
+    pub fn config(&self) -> PathBuf {
+        self.folder.config()
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where to look.
+    pub fn link(&self) -> String {
+        format!("http://{}/", self.gateway)
+    }
+
+    /// Done as soon as the gateway has keys and serves; never, if it does not start.
+    pub fn served(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (backchannel, ready) = (self.backchannel.clone(), self.ready.clone());
+        async move {
+            while backchannel.get(&ready, READINESS).await.is_err() {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Addresses for the gateway's two listeners. They are written into gateway.toml, so they must be known before the
+/// gateway takes them: for that moment they are free again, and a gateway that finds one taken says so and ends.
+async fn addresses(port: u16) -> Result<(SocketAddr, SocketAddr), DemoError> {
+    let (gateway, admin) = (listener(port).await?, listener(0).await?);
+    Ok((address(&gateway)?, address(&admin)?))
+}
+
+async fn listener(port: u16) -> Result<TcpListener, DemoError> {
+    let listener = TcpListener::bind(("127.0.0.1", port)).await;
+    listener.map_err(|error| DemoError::Port { port, error })
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr, DemoError> {
+    listener
+        .local_addr()
+        .map_err(|error| DemoError::Port { port: 0, error })
+}

@@ -1,0 +1,105 @@
+//! The server behind the gateway: Opencast's manners where the demo needs them, and the page.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::header::CONTENT_SECURITY_POLICY;
+use http::{HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::cases;
+use super::loopback::{Site, nothing, text};
+use super::platform::Platform;
+use crate::backchannel::Backchannel;
+
+const PAGE: &str = include_str!("../../assets/demo/page.html");
+const STYLE: &str = include_str!("../../assets/demo/page.css");
+const SCRIPT: &str = include_str!("../../assets/demo/page.js");
+const ICON: &str = include_str!("../../assets/demo/icon.svg");
+
+/// The page brings everything itself and asks nobody else.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'self'; media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+/// Far more than the demo's gateway ever tells, in bytes.
+const METRICS: usize = 1024 * 1024;
+
+pub(super) struct Opencast {
+    platform: Arc<Platform>,
+    gateway: SocketAddr,
+    metrics: Url,
+    backchannel: Backchannel,
+}
+
+impl Opencast {
+    /// `gateway` is for links; `metrics` is the address of the gateway's own on its admin listener, which the page
+    /// cannot ask by itself.
+    pub(super) fn new(platform: Arc<Platform>, gateway: SocketAddr, metrics: Url, backchannel: Backchannel) -> Self {
+        Self {
+            platform,
+            gateway,
+            metrics,
+            backchannel,
+        }
+    }
+
+    /// The cases of the page, each with a token made for this moment.
+    fn cases(&self) -> Response<String> {
+        let now = SystemTime::now();
+        let cases: Vec<Value> = cases::all().iter().map(|case| case.told(&self.platform, now)).collect();
+        let told = json!({ "gateway": format!("http://{}", self.gateway), "cases": cases, "rooms": cases::rooms() });
+        text(StatusCode::OK, "application/json", told.to_string())
+    }
+
+    async fn metrics(&self) -> Response<String> {
+        match self.backchannel.get(&self.metrics, METRICS).await {
+            Ok(fetched) => {
+                let metrics = String::from_utf8_lossy(&fetched.body);
+                text(StatusCode::OK, "text/plain; charset=utf-8", metrics)
+            }
+            Err(error) => text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "text/plain; charset=utf-8",
+                format!("{error}\n"),
+            ),
+        }
+    }
+}
+
+impl Site for Opencast {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<String> {
+        match request.uri().path() {
+            "/" => {
+                let mut page = text(StatusCode::OK, "text/html; charset=utf-8", PAGE);
+                page.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY);
+                page
+            }
+            "/demo/page.css" => text(StatusCode::OK, "text/css; charset=utf-8", STYLE),
+            "/demo/page.js" => text(StatusCode::OK, "text/javascript; charset=utf-8", SCRIPT),
+            "/demo/icon.svg" => text(StatusCode::OK, "image/svg+xml", ICON),
+            "/demo/cases.json" => self.cases(),
+            "/demo/metrics" => self.metrics().await,
+            "/info/me.json" => me(request),
+            _ => nothing(),
+        }
+    }
+}
+
+/// Who Opencast believes is asking, in its own form, and, which it would not say, what reached it: the whole request
+/// line and the names of all headers with their values. There is no token among them.
+fn me(request: &Request<Incoming>) -> Response<String> {
+    let headers = request.headers().iter();
+    let received: serde_json::Map<String, Value> = headers
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()))
+        .collect();
+    let told = json!({
+        "org": { "id": "mh_default_org", "name": "Opencast Project" },
+        "user": { "username": "anonymous" },
+        "roles": ["ROLE_ANONYMOUS"],
+        "received": { "request": format!("{} {}", request.method(), request.uri()), "headers": received },
+    });
+    text(StatusCode::OK, "application/json", format!("{told:#}\n"))
+}

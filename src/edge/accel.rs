@@ -1,0 +1,149 @@
+//! `X-Accel-Redirect` in both directions: told to the proxy in front, and followed where an upstream says it.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use pingora::http::ResponseHeader;
+use pingora::prelude::{Error, ErrorType, Result};
+use pingora::proxy::Session;
+
+use super::{Stop, common_headers, is_interim, send_file, taken, wants_download};
+use crate::act::file;
+use crate::act::proxy::{self, Upstream};
+use crate::context::{Context, Redirect};
+use crate::rejection::{Reason, Rejection};
+use crate::respond::{self, Reply};
+use crate::route::path::Path;
+use crate::snapshot::{Action, Route};
+
+const X_ACCEL_REDIRECT: HeaderName = HeaderName::from_static("x-accel-redirect");
+
+/// Answers with the name of the file for the proxy in front. The canonical path has no dot segments, so what is named
+/// lies below the prefix.
+pub async fn tell(session: &mut Session, ctx: &Context, route: &Route, prefix: &str) -> std::result::Result<(), Stop> {
+    let (request, path) = taken(ctx)?;
+    let (encoded, decoded) = path.stripped(&route.strip);
+    let name = HeaderValue::try_from(format!("{prefix}{encoded}"))
+        .map_err(|error| Rejection::because(Reason::Internal, format!("the path makes no header: {error}")))?;
+    let mut headers = file::entrusted(&decoded, wants_download(request.query.as_deref()), !route.anonymous);
+    headers.push((X_ACCEL_REDIRECT, name));
+    headers.extend(common_headers(ctx, &session.req_header().headers));
+    let reply = Reply {
+        status: StatusCode::OK,
+        headers,
+        body: Bytes::new(),
+    };
+    Ok(respond::write::write(session, &reply).await?)
+}
+
+/// Does the upstream's answer name a file instead of holding it? Then an error ends the exchange with the upstream, its
+/// body unread, and [`follow`] answers from where pingora hands that error over: the one place where another answer may
+/// take its place.
+pub fn redirected(answer: &ResponseHeader, ctx: &mut Context) -> Result<()> {
+    let route = ctx.route.clone();
+    let Some(Action::Upstream(upstream)) = route.as_deref().map(|route| &route.action) else {
+        return Ok(());
+    };
+    let Some(accel) = upstream.accel.as_ref().filter(|_| !is_interim(answer)) else {
+        return Ok(());
+    };
+    let mut names = answer.headers.get_all(X_ACCEL_REDIRECT).iter();
+    let Some(name) = names.next() else {
+        return Ok(());
+    };
+    let only_one = names.next().is_none();
+    match below(name, &accel.prefix).filter(|_| only_one && answer.status.is_success()) {
+        Some(path) => {
+            let kept = [header::SET_COOKIE, header::CONTENT_DISPOSITION];
+            let headers = answer.headers.iter().filter(|(name, _)| kept.contains(name));
+            ctx.upstream.redirect = Some(Redirect {
+                path,
+                headers: headers.map(|(name, value)| (name.clone(), value.clone())).collect(),
+                broke_off: None,
+            });
+        }
+        None => ctx.rejection = Some(unfollowed(upstream, &accel.prefix, answer.status)),
+    }
+    Error::e_explain(ErrorType::InternalError, "the answer names a file")
+}
+
+fn unfollowed(upstream: &Upstream, prefix: &str, status: StatusCode) -> Rejection {
+    let detail = format!(
+        "upstream `{}` answered {status} with an X-Accel-Redirect that names no file below `{prefix}`",
+        upstream.name
+    );
+    Rejection::because(Reason::UpstreamFailed, detail)
+}
+
+/// The path below the prefix, decoded as nginx would; `None` for one that is not below it, or could mean two things.
+/// A query, which nginx would make the file's, means nothing to a file.
+fn below(name: &HeaderValue, prefix: &str) -> Option<String> {
+    let name = std::str::from_utf8(name.as_bytes()).ok()?;
+    let path = Path::parse(name.split('?').next()?)
+        .ok()
+        .filter(|path| !path.has_params())?;
+    let below = path.decoded().strip_prefix(prefix)?;
+    below.starts_with('/').then(|| below.to_owned())
+}
+
+/// Serves the file that the upstream's answer named. `Ok` tells the status to report; 0 if the client went.
+pub async fn follow(
+    session: &mut Session,
+    ctx: &mut Context,
+    redirect: Redirect,
+    now: SystemTime,
+) -> std::result::Result<u16, Rejection> {
+    let route = ctx.route.clone();
+    let Some(Action::Upstream(upstream)) = route.as_deref().map(|route| &route.action) else {
+        return Err(Reason::Internal.into());
+    };
+    let accel = upstream.accel.as_ref().ok_or(Reason::Internal)?;
+    // pingora ends the connection after an exchange that broke off; the client shall know.
+    session.set_keepalive(None);
+    match send_file(session, ctx, &accel.root, &redirect.path, redirect.headers, now).await {
+        Ok(()) => Ok(StatusCode::OK.as_u16()),
+        Err(Stop::Refused(refusal)) => Err(refusal),
+        Err(Stop::Lost(error)) => {
+            if let Some(redirect) = &mut ctx.upstream.redirect {
+                redirect.broke_off = Some(proxy::describe(&error));
+            }
+            Ok(0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_lies_below_the_prefix_is_followed() {
+        let below = |name: &str| below(&HeaderValue::from_bytes(name.as_bytes()).unwrap(), "/protected");
+        for (name, path) in [
+            ("/protected/org/a.mp4", "/org/a.mp4"),
+            ("/protected//org/a.mp4", "/org/a.mp4"),
+            ("/protected/a%20b.mp4?x=1", "/a b.mp4"),
+            ("/protected/a b.mp4", "/a b.mp4"),
+            ("/protected/ü.mp4", "/ü.mp4"),
+        ] {
+            assert_eq!(below(name).as_deref(), Some(path), "{name}");
+        }
+        for name in [
+            "",
+            "/protected",
+            "/protectedx/a",
+            "/other/a",
+            "protected/a",
+            "@named",
+            "/protected/../etc/passwd",
+            "/protected/%2e%2e/etc/passwd",
+            "/protected/a%2f..%2fb",
+            "/protected/a;b",
+            "/protected/a%00",
+            "/protected/100%",
+        ] {
+            assert_eq!(below(name), None, "{name}");
+        }
+    }
+}

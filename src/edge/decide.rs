@@ -1,0 +1,87 @@
+//! `respond.decide`: puts the request that a trusted proxy names in the place of the one that asks.
+//!
+//! The steps of the gateway then judge it like any other; only what would be done about it is left out.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use ipnet::IpNet;
+use pingora::proxy::Session;
+
+use super::{Stop, common_headers};
+use crate::config::Decide;
+use crate::context::Context;
+use crate::listen::intake;
+use crate::rejection::{Reason, Rejection};
+use crate::request::{Client, Request};
+use crate::respond::{self, Reply};
+use crate::route::path::Path;
+use crate::snapshot::{Action, Route};
+
+/// From here on the context tells of the request in question. Its credentials and its client are those of the request
+/// that asks: the proxy passes them on.
+pub fn put_in_place(session: &Session, ctx: &mut Context, names: &Decide) -> Result<(), Rejection> {
+    ctx.allowed = false;
+    ctx.who = None;
+    let (Some(client), Some(asking)) = (&ctx.client, &ctx.request) else {
+        return Err(Reason::Internal.into());
+    };
+    let headers = &session.req_header().headers;
+    let request = in_question(headers, asking, client, &ctx.snapshot.trusted_proxies, names)?;
+    let request = ctx.request.insert(request);
+    ctx.path = Some(Path::parse(&request.raw_path)?);
+    Ok(())
+}
+
+/// The request that a trusted proxy names in its headers.
+pub fn in_question(
+    headers: &HeaderMap,
+    asking: &Request,
+    client: &Client,
+    trusted: &[IpNet],
+    names: &Decide,
+) -> Result<Request, Rejection> {
+    if !trusted.iter().any(|net| net.contains(&client.peer)) {
+        let detail = "who asks for decisions must be one of server.trusted_proxies";
+        return Err(Rejection::because(Reason::NotAllowed, detail));
+    }
+    let authority = match &names.host {
+        name if *name == header::HOST => asking.authority.clone(),
+        name => the_one(headers, name)?.to_owned(),
+    };
+    intake::described(
+        the_one(headers, &names.method)?,
+        &authority,
+        the_one(headers, &names.uri)?,
+    )
+}
+
+fn the_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Rejection> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next().map(|value| value.to_str()), values.next()) {
+        (Some(Ok(value)), None) => Ok(value),
+        (None, _) => Err(Rejection::because(
+            Reason::BadRequest,
+            format!("the proxy sent no {name}"),
+        )),
+        _ => Err(Rejection::because(
+            Reason::BadRequest,
+            format!("{name} stands twice or is not ASCII"),
+        )),
+    }
+}
+
+/// The rules let it pass. A route that only decides is nobody's destination.
+pub async fn answer(session: &mut Session, ctx: &mut Context, decided: &Route) -> Result<(), Stop> {
+    if matches!(decided.action, Action::Decide(_)) {
+        ctx.allowed = false;
+        return Err(Rejection::because(Reason::NoRoute, "a decision about a decision").into());
+    }
+    let mut headers = common_headers(ctx, &session.req_header().headers);
+    headers.push((header::CACHE_CONTROL, header::HeaderValue::from_static("no-store")));
+    let reply = Reply {
+        status: StatusCode::NO_CONTENT,
+        headers,
+        body: Bytes::new(),
+    };
+    Ok(respond::write::write(session, &reply).await?)
+}

@@ -1,0 +1,173 @@
+//! `respond.decide`: a real nginx asks (`auth_request`), and the other routes decide.
+
+use crate::support::http::Response;
+use crate::support::{Config, Connection, Gateway, Nginx, Request, Signer, Site, tools};
+
+const DECIDE: &str = r#"
+[[routes]]
+name    = "nginx asks"
+path    = "/_decide"
+respond = { decide = { uri = "X-Original-URI", method = "X-Original-Method" } }
+allow   = [{ from = ["127.0.0.1/32"] }]
+"#;
+const OFFICE: &str = r#"
+[[routes]]
+name  = "office"
+path  = "/office"
+respond = { status = 204 }
+allow = [{ from = ["192.0.2.0/24"] }]
+deny  = [{ from = ["192.0.2.66/32"] }]
+"#;
+
+fn gateway(signer: &Signer, trusted: &str) -> Gateway {
+    let site = Site::with_lecture();
+    let config = Config::media(&site, signer).server("trusted_proxies", trusted);
+    site.start(&config.section(OFFICE).section(DECIDE).open_route())
+}
+
+fn asked(method: &str, uri: &str) -> Request {
+    Request::get("/_decide")
+        .header("X-Original-URI", uri)
+        .header("X-Original-Method", method)
+}
+
+const VIDEO: &str = "/static/org/player/lecture-1/video.mp4";
+
+#[track_caller]
+fn denied(answer: Response, status: u16, reason: &str) {
+    let answer = answer.refused(status, reason);
+    assert_eq!(answer.header("x-janua-reason"), Some(reason));
+    assert_eq!(answer.json()["status"], status);
+}
+
+#[test]
+fn the_other_routes_decide_and_nothing_is_done() {
+    let signer = Signer::new();
+    let gateway = gateway(&signer, r#"["127.0.0.1/32"]"#);
+    let token = signer.read("lecture-1");
+    let allowed = gateway.send(asked("GET", VIDEO).bearer(&token)).expect(204);
+    assert_eq!(allowed.text(), "");
+    gateway.send(asked("GET", &format!("{VIDEO}?jwt={token}"))).expect(204);
+    gateway.send(asked("GET", "/open")).expect(204);
+    // There is no such file, and yet it may be had: nobody looked.
+    gateway
+        .send(asked("GET", "/static/org/player/lecture-1/none.mp4").bearer(&token))
+        .expect(204);
+
+    let challenged = gateway.send(asked("GET", VIDEO)).expect(401);
+    assert!(challenged.header("www-authenticate").unwrap().starts_with("Bearer"));
+    denied(challenged, 401, "no_credentials");
+    let other = signer.read("lecture-2");
+    denied(
+        gateway.send(asked("GET", VIDEO).bearer(&other)),
+        403,
+        "event_not_granted",
+    );
+    denied(
+        gateway.send(asked("PUT", VIDEO).bearer(&token)),
+        403,
+        "method_not_allowed",
+    );
+    denied(gateway.send(asked("GET", "/nowhere").bearer(&token)), 403, "no_route");
+    denied(
+        gateway.send(asked("GET", "/static/%2e%2e/x").bearer(&token)),
+        403,
+        "bad_path",
+    );
+    denied(gateway.send(asked("GET", "http://video.test/open")), 403, "bad_request");
+    denied(gateway.send(asked("TRACE", "/open")), 403, "not_implemented");
+    denied(gateway.send(asked("GET", "/_decide")), 403, "no_route");
+    gateway.logged(&[
+        "path=\"/static/org/player/lecture-1/video.mp4\"",
+        "status=403",
+        "event_not_granted",
+    ]);
+}
+
+#[test]
+fn what_is_missing_or_said_twice_is_no_question() {
+    let gateway = gateway(&Signer::new(), r#"["127.0.0.1/32"]"#);
+    denied(gateway.get("/_decide"), 403, "bad_request");
+    denied(
+        gateway.send(Request::get("/_decide").header("X-Original-URI", "/open")),
+        403,
+        "bad_request",
+    );
+    denied(
+        gateway.send(asked("GET", "/open").header("X-Original-URI", VIDEO)),
+        403,
+        "bad_request",
+    );
+}
+
+#[test]
+fn who_may_not_ask_is_told_so_in_the_same_words() {
+    let signer = Signer::new();
+    let site = Site::with_lecture();
+    let elsewhere = DECIDE.replace("127.0.0.1/32", "192.0.2.1/32");
+    let config = Config::media(&site, &signer).server("trusted_proxies", r#"["127.0.0.1/32"]"#);
+    let gateway = site.start(&config.section(&elsewhere).open_route());
+    // That its client may is no reason: the proxy is the one who asks.
+    let request = asked("GET", "/open").header("X-Forwarded-For", "192.0.2.1");
+    denied(gateway.send(request), 403, "not_allowed");
+}
+
+#[test]
+fn who_is_no_trusted_proxy_hears_no_decision() {
+    let gateway = gateway(&Signer::new(), r#"["192.0.2.1/32"]"#);
+    denied(gateway.send(asked("GET", "/open")), 403, "not_allowed");
+}
+
+#[test]
+fn the_client_behind_the_proxy_is_the_one_who_is_judged() {
+    let gateway = gateway(&Signer::new(), r#"["127.0.0.1/32"]"#);
+    let from = |address: &str| gateway.send(asked("GET", "/office").header("X-Forwarded-For", address));
+    from("192.0.2.7").expect(204);
+    denied(from("198.51.100.7"), 403, "not_allowed");
+    denied(from("192.0.2.66"), 403, "denied_by_rule");
+}
+
+#[test]
+fn nginx_asks_before_it_serves() {
+    if tools::missing("nginx") {
+        return;
+    }
+    let signer = Signer::new();
+    let gateway = gateway(&signer, r#"["127.0.0.1/32"]"#);
+    let nginx = Nginx::with(&format!(
+        r#"
+        location /static/ {{
+            auth_request /_decide;
+            auth_request_set $janua_reason $upstream_http_x_janua_reason;
+            add_header X-Reason $janua_reason always;
+            alias {}/downloads/;
+        }}
+        location = /_decide {{
+            internal;
+            proxy_pass http://{};
+            proxy_pass_request_body off;
+            proxy_set_header Content-Length "";
+            proxy_set_header Host video.test;
+            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_set_header X-Original-URI $request_uri;
+            proxy_set_header X-Original-Method $request_method;
+        }}"#,
+        gateway.site.root().display(),
+        gateway.http()
+    ));
+    let ask = |request: Request| Connection::open(nginx.address).exchange(request.header("Connection", "close"));
+    let token = signer.read("lecture-1");
+    let video = ask(Request::get(VIDEO).bearer(&token)).expect(200);
+    assert_eq!(video.body.len(), 1000);
+    ask(Request::get(&format!("{VIDEO}?jwt={token}"))).expect(200);
+    let none = ask(Request::get(VIDEO)).expect(401);
+    assert!(none.header("www-authenticate").unwrap().starts_with("Bearer"));
+    let other = ask(Request::get(VIDEO).bearer(&signer.read("lecture-2"))).expect(403);
+    assert_eq!(other.header("x-reason"), Some("event_not_granted"));
+    // What the client says of itself is not what nginx says.
+    let forged = Request::get(VIDEO)
+        .header("X-Original-URI", "/open")
+        .header("X-Original-Method", "GET");
+    ask(forged).expect(401);
+    ask(Request::get("/_decide")).expect(404);
+}
