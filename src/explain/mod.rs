@@ -4,6 +4,7 @@
 //! `walk` asks the same rooms as the gateway, [`Report`] is what they said, `render` puts it into words. Nothing is
 //! served or passed on, and rates are not counted; only an `else_ask` is asked, as the gateway would ask it.
 
+mod lay_out;
 pub mod render;
 mod report;
 mod times;
