@@ -5,6 +5,7 @@
 pub mod accel;
 pub mod ask;
 pub mod decide;
+pub mod parts;
 
 use std::io;
 use std::net::IpAddr;
@@ -19,7 +20,6 @@ use pingora::proxy::Session;
 use crate::act::file::{self, FileBody, FileRequest, Root};
 use crate::act::proxy;
 use crate::act::reply::Fixed;
-use crate::authenticate::token::carrier;
 use crate::config::{ClientTimeouts, TokenSource};
 use crate::context::Context;
 use crate::listen::connection::Shared;
@@ -287,18 +287,12 @@ pub fn shown<'a>(session: &'a Session, ctx: &'a Context, sources: &'a [TokenSour
     let Some(((request, client), route)) = parts else {
         return Error::e_explain(ErrorType::InternalError, "nothing to present");
     };
+    let headers = &session.req_header().headers;
+    let shown = parts::shown_on(route, request, headers, client, sources);
     Ok(Shown {
-        request,
-        headers: &session.req_header().headers,
-        client,
         request_id: ctx.id.as_str(),
-        present: route.present,
-        judged: if route.anonymous { &[] } else { sources },
-        host: match &route.action {
-            Action::Upstream(upstream) => upstream.host.as_ref(),
-            _ => None,
-        },
         upgrade: session.is_upgrade_req(),
+        ..shown
     })
 }
 
@@ -317,15 +311,7 @@ pub fn upstream_target(ctx: &Context, sources: &[TokenSource]) -> Result<String>
     let (Some(request), Some(path), Some(route)) = (&ctx.request, &ctx.path, &ctx.route) else {
         return Error::e_explain(ErrorType::InternalError, "no target");
     };
-    let (encoded, _) = path.stripped(&route.strip);
-    let query = request
-        .query
-        .as_deref()
-        .and_then(|query| carrier::strip_query(sources, query));
-    Ok(match query {
-        Some(query) => format!("{encoded}?{query}"),
-        None => encoded.into_owned(),
-    })
+    Ok(parts::target_on(route, request, path, sources))
 }
 
 /// The header of an upstream's answer is here.

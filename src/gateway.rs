@@ -3,6 +3,8 @@
 //! One call a step and no logic of its own: what a step means stands in the room it calls. The order of the hooks is
 //! pingora's: [`Gateway::request_filter`] walks up to the decision and serves what needs no upstream; the hooks below
 //! it carry the rest to an upstream and back.
+//!
+//! `explain::walk` asks the same steps for their reasons: what changes here changes there.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -104,13 +106,7 @@ impl Gateway {
         let asked = respond::cors::requested_method(&request.method, &session.req_header().headers)?;
         let found = ctx.snapshot.table.find(&request.host, path.decoded(), &asked).ok()?;
         let route = ctx.snapshot.routes.get(found.route)?;
-        let methods = route.methods.as_deref();
-        let reply = respond::cors::preflight(
-            route.cors.as_ref()?,
-            &request.method,
-            &session.req_header().headers,
-            methods,
-        );
+        let reply = route.preflight(&request.method, &session.req_header().headers)?;
         ctx.route = Some(Arc::clone(route));
         ctx.allowed = reply.is_some();
         reply
@@ -127,12 +123,7 @@ impl Gateway {
         let has_params = path.has_params();
         let route = Arc::clone(ctx.route.insert(Arc::clone(route)));
         ctx.only_decide |= matches!(route.action, Action::Decide(_));
-        if has_params && !route.path_params {
-            return Err(Rejection::because(
-                Reason::BadPath,
-                "`;` in the path of a route without path_params",
-            ));
-        }
+        route.take_params(has_params)?;
         ctx.params = found.params;
         Ok(route)
     }
@@ -154,8 +145,7 @@ impl Gateway {
         outcome
     }
 
-    /// authorize: the route's rules. Where nobody is signed in, what was wrong with the credentials says more than
-    /// which rule did not hold.
+    /// authorize: the route's rules.
     fn authorize(&self, ctx: &mut Context, route: &Route, outcome: Outcome) -> Result<(), Rejection> {
         let (request, _) = edge::taken(ctx)?;
         let client = ctx.client.as_ref().ok_or(Reason::Internal)?;
@@ -169,13 +159,7 @@ impl Gateway {
                 _ => client.address,
             },
         };
-        match (authorize::decide(&route.allow, &route.deny, &facts), outcome) {
-            (Ok(()), _) => {}
-            (Err(Reason::DeniedByRule), _) => return Err(Reason::DeniedByRule.into()),
-            (Err(_), Outcome::Refused(refusal)) => return Err(refusal),
-            (Err(_), Outcome::Nobody) if !route.anonymous => return Err(Reason::NoCredentials.into()),
-            (Err(reason), _) => return Err(reason.into()),
-        }
+        edge::parts::verdict(authorize::decide(&route.allow, &route.deny, &facts), outcome, route)?;
         ctx.allowed = true;
         Ok(())
     }

@@ -16,9 +16,10 @@
 //! [`gateway`] walks them, one call a step; read that file first. Around them: [`config`] (what the operator wrote),
 //! [`snapshot`] (what a running gateway decides by), [`reload`] (another one while it runs), [`server`] (wiring),
 //! [`admin`] (the second listener), [`store`] (what outlives a restart), [`backchannel`] (requests the gateway makes
-//! itself), [`cli`], [`watch_file`], [`demo`] (what stands around the gateway of `janua demo`);
-//! [`ask`] (an upstream's word where no rule speaks), [`edge`] (between pingora's session and the steps), [`context`]
-//! (what is known of one request so far), [`overview`]
+//! itself), [`cli`], [`watch_file`], [`demo`] (what stands around the gateway of `janua demo`), [`control`] (the socket
+//! by which commands ask the running gateway), [`explain`] (a request's way without the request: why it is allowed or
+//! refused); [`ask`] (an upstream's word where no rule speaks), [`edge`] (between pingora's session and the steps),
+//! [`context`] (what is known of one request so far), [`overview`]
 //! (what the admin listener tells).
 //! Vocabulary that all rooms share: [`request`], [`identity`], [`rejection`], [`rate`].
 //!
@@ -38,8 +39,10 @@ pub mod backchannel;
 pub mod cli;
 pub mod config;
 pub mod context;
+pub mod control;
 pub mod demo;
 pub mod edge;
+pub mod explain;
 pub mod gateway;
 pub mod identity;
 pub mod listen;

@@ -14,11 +14,13 @@ use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::admin;
 use crate::authenticate::token::Tokens;
 use crate::backchannel::BackchannelError;
 use crate::config::Config;
+use crate::control::{Control, ControlError};
 use crate::gateway::Gateway;
 use crate::listen::accept::{Bounds, Door, Listener};
 use crate::listen::tls::{self, CertificateError};
@@ -56,6 +58,8 @@ pub enum RunError {
     Tokens(#[from] BackchannelError),
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    #[error("server.control: {0}")]
+    Control(#[from] ControlError),
     #[error("signals cannot be received: {0}")]
     Signal(#[source] io::Error),
 }
@@ -125,6 +129,8 @@ async fn serve(
         });
     }
 
+    let control = control_socket(&config)?;
+
     let tokens = Arc::new(Tokens::new(&config.jwt, &store, &metrics, None)?);
     let snapshot = Arc::new(Snapshot::new(&config, tokens, None, &metrics)?);
     let (shut_down, shutdown) = watch::channel(false);
@@ -132,6 +138,8 @@ async fn serve(
     background.follow(&snapshot, None).await;
 
     let snapshot = Arc::new(ArcSwap::from(snapshot));
+    let asked_about = Arc::clone(&snapshot);
+    let control = control.map(|control| tokio::spawn(control.serve(move || asked_about.load_full())));
     let observer = Observer::new(&metrics, log);
     let app = Arc::new(proxy(&config, Arc::clone(&snapshot), observer));
     let bounds = Bounds::new(server.connections, &metrics);
@@ -187,6 +195,8 @@ async fn serve(
     let grace = snapshot.load().config.server.shutdown_grace;
     tracing::info!("{name} received: no new connections; running transfers have {grace:?}");
     overview.drain();
+    // A gateway that takes over while the last transfers finish shall have the socket.
+    control.inspect(JoinHandle::abort);
     shut_down.send_replace(true);
     app.http_cleanup().await;
     tokio::select! {
@@ -229,6 +239,18 @@ fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, RunError>
         socket.listen(BACKLOG)
     };
     open().map_err(|source| RunError::Listen { key, address, source })
+}
+
+/// Lectures are served without it too, where the folder cannot be written; but never beside another gateway's.
+fn control_socket(config: &Config) -> Result<Option<Control>, ControlError> {
+    match Control::bind(&config.server.control) {
+        Ok(control) => Ok(Some(control)),
+        Err(error @ ControlError::Make { .. }) => {
+            tracing::warn!("server.control: {error}; `janua explain --live` is not available");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// With port 0 the system chooses: what it chose stands in the log.

@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use http::Method;
+use http::{HeaderMap, Method};
 use ipnet::IpNet;
 use thiserror::Error;
 
@@ -20,6 +20,8 @@ use crate::backchannel::BackchannelError;
 use crate::config::{self, ClientTimeouts, Config, Cors, Decide, Present, Rule, TokenSource};
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::rate::Keyed;
+use crate::rejection::{Reason, Rejection};
+use crate::respond::{Reply, cors};
 use crate::route::table::{Entry, Table, TableError};
 
 /// Everything a request is judged by.
@@ -40,6 +42,8 @@ pub struct Snapshot {
 /// A route, ready to serve.
 pub struct Route {
     pub name: Arc<str>,
+    /// The pattern as written.
+    pub path: String,
     pub path_params: bool,
     pub methods: Option<Vec<Method>>,
     pub action: Action,
@@ -153,6 +157,21 @@ impl Snapshot {
 }
 
 impl Route {
+    /// The answer to a preflight of this route's CORS policy: `None` without one, `Some(None)` if it refuses.
+    pub fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Option<Reply>> {
+        let policy = self.cors.as_ref()?;
+        Some(cors::preflight(policy, method, headers, self.methods.as_deref()))
+    }
+
+    /// May the path hold `;parameters` here?
+    pub fn take_params(&self, has_params: bool) -> Result<(), Rejection> {
+        if has_params && !self.path_params {
+            let detail = "`;` in the path of a route without path_params";
+            return Err(Rejection::because(Reason::BadPath, detail));
+        }
+        Ok(())
+    }
+
     fn new(
         route: &config::Route,
         config: &Config,
@@ -206,6 +225,7 @@ impl Route {
         };
         Ok(Self {
             name: Arc::clone(&route.name),
+            path: route.path.clone(),
             path_params: route.path_params,
             methods: route.methods.clone(),
             action,

@@ -44,7 +44,7 @@ const EXCEPTIONS: [(&str, &str, &str); 6] = [
 const EDGE: [&str; 6] = ["server", "gateway", "edge", "listen", "act/proxy", "respond/write"];
 
 /// What computes values from values: no clock, no files, no network. `now` comes as an argument.
-const MIDDLE: [&str; 18] = [
+const MIDDLE: [&str; 19] = [
     "act/file/conditional.rs",
     "act/file/mime.rs",
     "act/file/range.rs",
@@ -55,6 +55,7 @@ const MIDDLE: [&str; 18] = [
     "authorize/",
     "config/pattern.rs",
     "config/value.rs",
+    "explain/",
     "identity.rs",
     "present/",
     "rejection.rs",

@@ -128,6 +128,7 @@ fn what_is_not_said_has_the_contracts_defaults() {
 
     assert!(server.tls.is_empty() && server.trusted_proxies.is_empty());
     assert_eq!(server.admin.to_string(), "127.0.0.1:9090");
+    assert!(server.control.ends_with("state/control.sock") && server.control.is_absolute());
     assert!(server.threads > 0);
     assert_eq!(server.shutdown_grace, seconds(30));
     let timeouts = server.timeouts;

@@ -4,6 +4,7 @@
 //! path brings is compared literally: patterns come from the configuration alone. ROLE_ADMIN is a role like any other.
 
 mod address;
+pub mod explain;
 mod grant;
 mod role;
 

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod explain;
 pub mod keys;
 pub mod run;
 pub mod token;
@@ -33,16 +34,18 @@ Examples:
   janua demo                                   see a gateway at work, without any set-up
   janua check                                  is gateway.toml sound, do key sets and upstreams answer?
   janua run --config /etc/janua/gateway.toml   serve
+  janua explain GET 'https://…?jwt=…'          why is it allowed or refused?
   janua keys new --out keys                    make a key pair for a token issuer
   janua token mint --key keys/private.pem --event lecture-1=read --expires 4h";
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one value in a process")]
+#[allow(clippy::large_enum_variant, reason = "there is one value in a process")]
 enum Command {
     /// Serve until SIGTERM or SIGINT; SIGHUP, or a change of gateway.toml, reloads it
     Run(run::Args),
     /// Read gateway.toml, then ask every key set and upstream, and say what was found
     Check(check::Args),
+    Explain(explain::Args),
     /// Show a gateway at work, with everything around it, on a page to click through
     Demo(demo::Args),
     /// Make key pairs
@@ -61,6 +64,7 @@ impl Cli {
             Command::Run(args) => run::run(&args),
             Command::Check(args) => check::run(&args),
             Command::Demo(args) => demo::run(&args),
+            Command::Explain(args) => explain::run(&args),
             Command::Keys(command) => keys::run(&command),
             Command::Token(command) => token::run(&command),
         };

@@ -58,6 +58,8 @@ section! {
         public_url: PublicUrl,
         /// Address for /metrics, /healthz and /readyz. Default: `127.0.0.1:9090`.
         admin: SocketAddr,
+        /// The socket file through which commands ask the running gateway. Default: `state/control.sock`.
+        control: String,
         /// Networks of proxies whose `X-Forwarded-*` and `Forwarded` are believed. Default: nobody.
         trusted_proxies: Vec<At<IpNet>>,
         /// Worker threads. Default: 0, one per core.
@@ -69,7 +71,6 @@ section! {
         /// How many clients at once.
         connections: Connections,
     }
-    later { "control" => REMOVE_KEY, }
 }
 
 section! {

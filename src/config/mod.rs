@@ -45,6 +45,8 @@ pub struct Server {
     /// Never empty; the first one is the default host of routes.
     pub public_urls: Vec<PublicUrl>,
     pub admin: SocketAddr,
+    /// The control socket.
+    pub control: PathBuf,
     pub trusted_proxies: Vec<IpNet>,
     /// Never 0: "one per core" is resolved.
     pub threads: usize,

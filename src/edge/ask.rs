@@ -3,7 +3,7 @@
 use http::Method;
 use pingora::proxy::Session;
 
-use crate::ask::{Answer, Question};
+use crate::ask::{Answer, ElseAsk, Question};
 use crate::context::Context;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::request::Request;
@@ -12,9 +12,14 @@ use crate::snapshot::Route;
 /// Is there somebody to ask about this refusal? Not after a `deny`, nor about a method that changes something: that a
 /// thing may be read says nothing about writing it.
 pub fn is_open(ctx: &Context, route: &Route, refusal: &Rejection) -> bool {
-    let reads = |request: &Request| matches!(request.method, Method::GET | Method::HEAD);
+    let request = ctx.request.as_ref();
+    request.is_some_and(|request| is_open_for(request, route, refusal))
+}
+
+/// The same for any request.
+pub fn is_open_for(request: &Request, route: &Route, refusal: &Rejection) -> bool {
     route.else_ask.is_some()
-        && ctx.request.as_ref().is_some_and(reads)
+        && matches!(request.method, Method::GET | Method::HEAD)
         && !matches!(refusal.reason, Reason::DeniedByRule | Reason::Internal)
 }
 
@@ -36,11 +41,15 @@ pub async fn otherwise(
         client,
         request_id: ctx.id.as_str(),
     };
-    match ask.ask(&question).await {
-        Answer::Allowed => {
-            ctx.allowed = true;
-            Ok(())
-        }
+    ask_about(ask, &question, refusal).await?;
+    ctx.allowed = true;
+    Ok(())
+}
+
+/// Asks, and says what the answer makes of the refusal.
+pub async fn ask_about(ask: &ElseAsk, question: &Question<'_>, refusal: Rejection) -> Result<(), Rejection> {
+    match ask.ask(question).await {
+        Answer::Allowed => Ok(()),
         Answer::Unauthorized(challenges) => {
             let refusal = match refusal.reason.is_challenge() {
                 true => refusal,

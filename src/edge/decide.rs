@@ -3,7 +3,8 @@
 //! The steps of the gateway then judge it like any other; only what would be done about it is left out.
 
 use bytes::Bytes;
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use ipnet::IpNet;
 use pingora::proxy::Session;
 
 use super::{Stop, common_headers};
@@ -11,6 +12,7 @@ use crate::config::Decide;
 use crate::context::Context;
 use crate::listen::intake;
 use crate::rejection::{Reason, Rejection};
+use crate::request::{Client, Request};
 use crate::respond::{self, Reply};
 use crate::route::path::Path;
 use crate::snapshot::{Action, Route};
@@ -20,28 +22,41 @@ use crate::snapshot::{Action, Route};
 pub fn put_in_place(session: &Session, ctx: &mut Context, names: &Decide) -> Result<(), Rejection> {
     ctx.allowed = false;
     ctx.who = None;
-    let peer = ctx.client.as_ref().map(|client| client.peer);
-    let trusted = &ctx.snapshot.trusted_proxies;
-    if !peer.is_some_and(|peer| trusted.iter().any(|net| net.contains(&peer))) {
-        let detail = "who asks for decisions must be one of server.trusted_proxies";
-        return Err(Rejection::because(Reason::NotAllowed, detail));
-    }
-    let authority = match (&names.host, &ctx.request) {
-        (name, Some(request)) if *name == header::HOST => request.authority.clone(),
-        (name, _) => the_one(session, name)?.to_owned(),
+    let (Some(client), Some(asking)) = (&ctx.client, &ctx.request) else {
+        return Err(Reason::Internal.into());
     };
-    let request = intake::described(
-        the_one(session, &names.method)?,
-        &authority,
-        the_one(session, &names.uri)?,
-    )?;
+    let headers = &session.req_header().headers;
+    let request = in_question(headers, asking, client, &ctx.snapshot.trusted_proxies, names)?;
     let request = ctx.request.insert(request);
     ctx.path = Some(Path::parse(&request.raw_path)?);
     Ok(())
 }
 
-fn the_one<'a>(session: &'a Session, name: &HeaderName) -> Result<&'a str, Rejection> {
-    let mut values = session.req_header().headers.get_all(name).iter();
+/// The request that a trusted proxy names in its headers.
+pub fn in_question(
+    headers: &HeaderMap,
+    asking: &Request,
+    client: &Client,
+    trusted: &[IpNet],
+    names: &Decide,
+) -> Result<Request, Rejection> {
+    if !trusted.iter().any(|net| net.contains(&client.peer)) {
+        let detail = "who asks for decisions must be one of server.trusted_proxies";
+        return Err(Rejection::because(Reason::NotAllowed, detail));
+    }
+    let authority = match &names.host {
+        name if *name == header::HOST => asking.authority.clone(),
+        name => the_one(headers, name)?.to_owned(),
+    };
+    intake::described(
+        the_one(headers, &names.method)?,
+        &authority,
+        the_one(headers, &names.uri)?,
+    )
+}
+
+fn the_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Rejection> {
+    let mut values = headers.get_all(name).iter();
     match (values.next().map(|value| value.to_str()), values.next()) {
         (Some(Ok(value)), None) => Ok(value),
         (None, _) => Err(Rejection::because(

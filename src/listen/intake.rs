@@ -10,6 +10,19 @@ use super::connection::MAX_HEADER;
 use crate::rejection::{Reason, Rejection};
 use crate::request::Request;
 
+/// A header as a client would send it, for [`take`]. Errors: what no HTTP server would read.
+pub fn compose(method: &str, target: &str, fields: &[(String, String)]) -> Result<RequestHeader, Rejection> {
+    let unreadable = |_| bad("the method, the target or a header cannot stand in HTTP");
+    let mut header = RequestHeader::build(method, target.as_bytes(), None).map_err(unreadable)?;
+    for (name, value) in fields {
+        let unreadable = |_| bad("a header cannot stand in HTTP");
+        header
+            .append_header(name.to_owned(), value.as_str())
+            .map_err(unreadable)?;
+    }
+    Ok(header)
+}
+
 /// The request in the gateway's own words, or why it is none.
 /// `raw` is the header as it came (HTTP/1.x only): pingora has by now removed a `Content-Length` beside
 /// `Transfer-Encoding`, and that there was one must still be seen.

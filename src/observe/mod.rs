@@ -7,7 +7,7 @@ pub mod metrics;
 pub mod redact;
 pub mod request_id;
 mod sink;
-mod timestamp;
+pub mod timestamp;
 
 use prometheus::IntCounter;
 

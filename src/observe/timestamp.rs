@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 use std::time::{Duration, SystemTime};
 
 /// Appends `2026-11-12T10:00:00.123Z`. Times before 1970 are written as its first moment.
-pub(super) fn write_rfc3339(out: &mut impl Write, time: SystemTime) -> fmt::Result {
+pub fn write_rfc3339(out: &mut impl Write, time: SystemTime) -> fmt::Result {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let (seconds, milliseconds) = (since.as_secs(), since.subsec_millis());
     let (year, month, day) = civil(seconds / 86_400);

@@ -115,12 +115,13 @@ impl Table {
         let root = self.hosts.get(host).ok_or(Miss::UnknownHost)?;
         let below_root = path.strip_prefix('/').ok_or(Miss::NoRoute)?;
         let mut values = Vec::new();
-        let candidates = root.find(Some(below_root), &mut values).ok_or(Miss::NoRoute)?;
-        let serves = |candidate: &&Candidate| {
-            let named = candidate.methods.as_ref();
-            named.is_none_or(|methods| methods.contains(method))
-        };
-        let Some(candidate) = candidates.iter().find(serves) else {
+        let mut first = None;
+        root.walk(Some(below_root), &mut values, &mut |candidates| {
+            first = Some(candidates);
+            false
+        });
+        let candidates = first.ok_or(Miss::NoRoute)?;
+        let Some(candidate) = candidates.iter().find(|candidate| candidate.serves(method)) else {
             let methods = candidates
                 .iter()
                 .flat_map(|candidate| candidate.methods.iter().flatten());
@@ -133,6 +134,57 @@ impl Table {
                 values: values.into_iter().map(str::to_owned).collect(),
             },
         })
+    }
+}
+
+/// A route whose path matches, and how it fared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Considered {
+    pub route: usize,
+    pub fate: Fate,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Won,
+    /// Another one's path is more specific, so that this one was not asked.
+    LessSpecific,
+    /// At the most specific path, but not for this method.
+    OtherMethod,
+    /// At the most specific path and for any method; another one names the method.
+    AnyMethod,
+}
+
+impl Table {
+    /// Every route whose path matches, the most specific first: what [`find`](Self::find) chose from.
+    pub fn explain(&self, host: &str, path: &str, method: &Method) -> Vec<Considered> {
+        let host = self.only_host.as_deref().unwrap_or(host);
+        let root = self.hosts.get(host).zip(path.strip_prefix('/'));
+        let mut considered = Vec::new();
+        let mut is_first_place = true;
+        if let Some((root, below_root)) = root {
+            root.walk(Some(below_root), &mut Vec::new(), &mut |candidates| {
+                let mut has_won = false;
+                considered.extend(candidates.iter().map(|candidate| Considered {
+                    route: candidate.route,
+                    fate: match () {
+                        () if !is_first_place => Fate::LessSpecific,
+                        () if !candidate.serves(method) => Fate::OtherMethod,
+                        () if std::mem::replace(&mut has_won, true) => Fate::AnyMethod,
+                        () => Fate::Won,
+                    },
+                }));
+                is_first_place = false;
+                true
+            });
+        }
+        considered
+    }
+}
+
+impl Candidate {
+    fn serves(&self, method: &Method) -> bool {
+        self.methods.as_ref().is_none_or(|methods| methods.contains(method))
     }
 }
 
@@ -171,30 +223,43 @@ impl Node {
         Some(())
     }
 
-    /// `path` is what follows the slash at this node; `None` where the path has ended.
-    fn find<'n, 'p>(&'n self, path: Option<&'p str>, values: &mut Vec<&'p str>) -> Option<&'n [Candidate]> {
+    /// Visits the places whose routes match, the most specific first, until `visit` says that it is enough; false if
+    /// it did. `values` then holds the parameters of the last place. `path` is what follows the slash at this node;
+    /// `None` where the path has ended.
+    fn walk<'n, 'p>(
+        &'n self,
+        path: Option<&'p str>,
+        values: &mut Vec<&'p str>,
+        visit: &mut dyn FnMut(&'n [Candidate]) -> bool,
+    ) -> bool {
         let Some(path) = path else {
-            return Some(self.end.as_slice()).filter(|end| !end.is_empty());
+            return self.end.is_empty() || visit(&self.end);
         };
         let (segment, after) = match path.split_once('/') {
             Some((segment, after)) => (segment, Some(after)),
             None => (path, None),
         };
-        if let Some(found) = self.literals.get(segment).and_then(|node| node.find(after, values)) {
-            return Some(found);
+        if let Some(node) = self.literals.get(segment)
+            && !node.walk(after, values, visit)
+        {
+            return false;
         }
         if let (Some(node), false) = (&self.param, segment.is_empty()) {
             values.push(segment);
-            if let Some(found) = node.find(after, values) {
-                return Some(found);
+            if !node.walk(after, values, visit) {
+                return false;
             }
             values.pop();
         }
         if self.rest.is_empty() {
-            return None;
+            return true;
         }
         values.push(path);
-        Some(&self.rest)
+        if !visit(&self.rest) {
+            return false;
+        }
+        values.pop();
+        true
     }
 }
 
@@ -244,6 +309,30 @@ mod tests {
     fn a_path_without_the_method_names_those_it_has() {
         let miss = route("video", "/static/open/b.mp4", Method::DELETE);
         assert_eq!(miss, Err(Miss::Method(vec![Method::GET, Method::HEAD])));
+    }
+
+    #[test]
+    fn explaining_names_the_winner_and_those_it_won_over() {
+        let table = table();
+        let fates = |host: &str, path: &str, method: Method| {
+            let considered = table.explain(host, path, &method);
+            considered.iter().map(|one| (one.route, one.fate)).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            fates("video", "/static/acme/a/b.mp4", Method::GET),
+            [(1, Fate::Won), (2, Fate::OtherMethod), (0, Fate::LessSpecific)]
+        );
+        assert_eq!(
+            fates("video", "/static/open/b.mp4", Method::DELETE)[0],
+            (3, Fate::OtherMethod)
+        );
+        assert_eq!(fates("elsewhere", "/x", Method::GET), []);
+        for (path, method) in [("/other", Method::PUT), ("/static/acme/a/b.mp4", Method::POST)] {
+            let won = fates("video", path, method.clone())
+                .into_iter()
+                .find(|(_, fate)| *fate == Fate::Won);
+            assert_eq!(route("video", path, method).ok(), won.map(|(route, _)| route));
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod decide;
 mod demo;
 mod doubles;
 mod else_ask;
+mod explain;
 mod files;
 mod framing;
 mod headers;

@@ -15,25 +15,31 @@ const MAX_CANDIDATES: usize = 4;
 /// The candidates of a request in the order of the configured sources, without duplicates.
 #[derive(Default)]
 pub struct Carried<'a> {
-    /// Filled from the front.
-    tokens: [Option<Cow<'a, str>>; MAX_CANDIDATES],
+    /// Filled from the front; with the index of the source.
+    tokens: [Option<(usize, Cow<'a, str>)>; MAX_CANDIDATES],
 }
 
 impl<'a> Carried<'a> {
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.tokens.iter().map_while(Option::as_deref)
+        self.with_sources().map(|(_, token)| token)
+    }
+
+    /// The same with the index of the source in which each stood first.
+    pub fn with_sources(&self) -> impl Iterator<Item = (usize, &str)> {
+        let filled = self.tokens.iter().map_while(Option::as_ref);
+        filled.map(|(source, token)| (*source, token.as_ref()))
     }
 
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()
     }
 
-    fn add(&mut self, token: Cow<'a, str>) {
+    fn add(&mut self, source: usize, token: Cow<'a, str>) {
         if token.is_empty() || self.iter().any(|known| known == token) {
             return;
         }
         if let Some(free) = self.tokens.iter_mut().find(|place| place.is_none()) {
-            *free = Some(token);
+            *free = Some((source, token));
         }
     }
 }
@@ -42,20 +48,21 @@ impl<'a> Carried<'a> {
 /// query value that is percent-encoded.
 pub fn find<'a>(sources: &[TokenSource], headers: &'a HeaderMap, query: Option<&'a str>) -> Carried<'a> {
     let mut carried = Carried::default();
-    for source in sources {
+    for (index, source) in sources.iter().enumerate() {
         match source {
             TokenSource::Header { name, scheme } => headers
                 .get_all(name)
                 .iter()
                 .filter_map(|value| after_scheme(std::str::from_utf8(value.as_bytes()).ok()?, scheme))
-                .for_each(|token| carried.add(Cow::Borrowed(token))),
+                .for_each(|token| carried.add(index, Cow::Borrowed(token))),
             TokenSource::Query { parameter } => query
                 .unwrap_or_default()
                 .split('&')
                 .filter_map(|pair| Some(pair).filter(|pair| is_named(pair, parameter))?.split_once('='))
                 .for_each(|(_, value)| {
                     // What does not decode stays as it is: a broken token shall be called broken, not missing.
-                    carried.add(percent_decode_str(value).decode_utf8().unwrap_or(Cow::Borrowed(value)));
+                    let token = percent_decode_str(value).decode_utf8().unwrap_or(Cow::Borrowed(value));
+                    carried.add(index, token);
                 }),
         }
     }

@@ -33,6 +33,12 @@ pub(super) struct Claims {
     grants: Vec<Grant>,
 }
 
+/// What a token says that caps may cut.
+pub(super) struct Said {
+    pub(super) roles: Vec<String>,
+    pub(super) grants: Vec<Grant>,
+}
+
 impl Claims {
     /// Reads the claims of a token. `roles_claims` names those that hold roles; all of them count.
     ///
@@ -51,6 +57,15 @@ impl Claims {
             roles: roles(&members, roles_claims)?,
             grants: grants(&members)?,
         })
+    }
+
+    /// Roles and grants before any cap, grants in the form of a role among both.
+    pub(super) fn said(&self) -> Said {
+        let magic = self.roles.iter().filter_map(|role| magic_grant(role));
+        Said {
+            roles: self.roles.clone(),
+            grants: self.grants.iter().cloned().chain(magic).collect(),
+        }
     }
 
     /// The person behind the claims, as far as all of these issuers may say it. `issuers` are indices into `all`;

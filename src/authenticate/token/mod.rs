@@ -11,6 +11,7 @@ pub mod carrier;
 
 mod cache;
 mod claims;
+mod examine;
 mod header;
 mod json;
 mod jwk;
@@ -34,6 +35,7 @@ use tokio::time::sleep_until;
 
 use self::cache::{TokenCache, digest_of};
 use self::carrier::Carried;
+pub use self::examine::{Capped, Examined, KeySource};
 use self::header::{MAX_TOKEN, malformed};
 use self::refresh::{Keys, Pace, Refresher};
 use self::source::Source;
@@ -86,6 +88,8 @@ pub struct IssuerState {
     pub keys: usize,
     /// The last good fetch, by an earlier run too.
     pub fetched: Option<SystemTime>,
+    /// Why the last fetch brought no keys.
+    pub problem: Option<String>,
 }
 
 /// What was found at an issuer's `jwks`.
@@ -226,10 +230,21 @@ impl Tokens {
         client: IpAddr,
         now: SystemTime,
     ) -> Outcome {
+        self.first_valid(candidates, issuers, Some(client), now).await
+    }
+
+    /// [`authenticate`](Self::authenticate); `payer` is whose budget bad signatures are taken from, if anybody's.
+    async fn first_valid(
+        &self,
+        candidates: &Carried<'_>,
+        issuers: Option<&[usize]>,
+        payer: Option<IpAddr>,
+        now: SystemTime,
+    ) -> Outcome {
         let judged = self.keys.ring().generation;
         let mut refusals = Vec::new(); // allocates on the first refusal only
         for token in candidates.iter() {
-            match self.judge(token, issuers, now, Some(client)) {
+            match self.judge(token, issuers, now, payer) {
                 Ok(identity) => return Outcome::Person(identity),
                 Err(refusal) => refusals.push(refusal),
             }

@@ -103,6 +103,8 @@ struct State {
     /// Is a fetch under way or asked for?
     running: bool,
     started: Option<Instant>,
+    /// Why the last fetch brought no keys.
+    problem: Option<String>,
 }
 
 impl Refresher {
@@ -156,6 +158,7 @@ impl Refresher {
             name: Arc::clone(&self.source.issuer),
             keys: usize::try_from(self.metrics.keys.get()).unwrap_or(0),
             fetched: fetched.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)),
+            problem: locked(&self.state).problem.clone(),
         }
     }
 
@@ -230,7 +233,7 @@ impl Refresher {
 
     /// Fetches once. `Some` with the answer's max-age if that brought keys; else the last good ones stay for as long as
     /// they may.
-    async fn refresh(&self) -> Option<Option<Duration>> {
+    pub(super) async fn refresh(&self) -> Option<Option<Duration>> {
         match self.source.fetch().await {
             Ok(brought) => Some(self.succeeded(brought).await),
             Err(error) => {
@@ -242,6 +245,7 @@ impl Refresher {
 
     async fn succeeded(&self, brought: Brought) -> Option<Duration> {
         self.metrics.refreshed.inc();
+        locked(&self.state).problem = None;
         let fetched = SystemTime::now();
         let max_age = brought.max_age;
         let refused = brought.set.refused.clone();
@@ -259,6 +263,7 @@ impl Refresher {
 
     fn failed(&self, error: &FetchError) {
         self.metrics.failed.inc();
+        locked(&self.state).problem = Some(error.to_string());
         let stale = self.keys.fetched(self.issuer).map(age);
         match stale {
             Some(age) if age >= self.pace.keep_stale => {

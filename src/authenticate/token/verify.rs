@@ -6,7 +6,8 @@ use std::time::UNIX_EPOCH;
 use super::cache::Verified;
 use super::claims::Claims;
 use super::header::{Parts, split};
-use super::keyring::Keyring;
+use super::jwk::Key;
+use super::keyring::{Entry, Keyring};
 use super::signature::verifies;
 use crate::config::Jwt;
 use crate::rejection::{Reason, Rejection};
@@ -32,6 +33,12 @@ impl<'a> Unverified<'a> {
     /// Errors: `keys_unavailable` without any key; `bad_signature` if keys fit and none verifies; `unknown_key` if none
     /// fits.
     pub(super) fn verify(self, ring: &Keyring, config: &Jwt) -> Result<Verified, Reason> {
+        let (entry, _) = self.key(ring)?;
+        Ok(proven(self.claims, &entry.issuers, ring.generation, config))
+    }
+
+    /// The key that verifies the signature, and whose it is. Errors as in [`verify`](Self::verify).
+    pub(super) fn key<'r>(&self, ring: &'r Keyring) -> Result<(&'r Entry, &'r Key), Reason> {
         if ring.is_empty() {
             return Err(Reason::KeysUnavailable);
         }
@@ -45,11 +52,15 @@ impl<'a> Unverified<'a> {
         let mut reason = Reason::UnknownKey;
         for (entry, key) in ring.candidates(kid.as_deref(), algorithm) {
             if verifies(key, algorithm, signing_input.as_bytes(), signature) {
-                return Ok(proven(self.claims, &entry.issuers, ring.generation, config));
+                return Ok((entry, key));
             }
             reason = Reason::BadSignature;
         }
         Err(reason)
+    }
+
+    pub(super) fn claims(&self) -> &Claims {
+        &self.claims
     }
 }
 

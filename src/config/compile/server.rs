@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Checker, Names};
@@ -15,6 +16,9 @@ use crate::config::{
 
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
 const DEFAULT_STATE: &str = "state/janua.redb";
+const DEFAULT_CONTROL: &str = "state/control.sock";
+/// `sun_path` has 108 bytes, the last of them zero.
+const LONGEST_SOCKET_PATH: usize = 107;
 
 impl Checker<'_> {
     /// The section, and the hosts of its public URLs, which are known even when something else is wrong.
@@ -68,11 +72,13 @@ impl Checker<'_> {
         );
         let timeouts = self.client_timeouts(server.timeouts.or_default());
         let connections = self.connections(server.connections.or_default());
+        let control = self.control(server.control);
         Some(Server {
             listen: listen.into_iter().map(|listener| listener.value).collect(),
             tls: tls.into_iter().collect::<Option<_>>()?,
             public_urls,
             admin: server.admin.or(DEFAULT_ADMIN),
+            control: control?,
             trusted_proxies: values(server.trusted_proxies.or_default()),
             threads,
             shutdown_grace: grace,
@@ -189,6 +195,23 @@ impl Checker<'_> {
         }
     }
 
+    fn control(&mut self, control: Key<String>) -> Option<PathBuf> {
+        let Key::Given(path) = control else {
+            return matches!(control, Key::Absent).then(|| self.folder.join(DEFAULT_CONTROL));
+        };
+        let absolute = self.absolute(&path, "control")?;
+        if !self.is_no_folder(&path, "control") {
+            return None;
+        }
+        if absolute.as_os_str().len() > LONGEST_SOCKET_PATH {
+            let problem = Diagnostic::error(path.at, "`control`: this path is too long for a socket");
+            let help = format!("a socket's path has at most {LONGEST_SOCKET_PATH} bytes, the folder included");
+            self.report(problem.help(help));
+            return None;
+        }
+        Some(absolute)
+    }
+
     pub(super) fn log(&mut self, log: file::Log) -> Option<Log> {
         let file = match log.file {
             Key::Given(path) => Some(self.file_to_write(&path, "file")?),
@@ -223,7 +246,7 @@ impl Checker<'_> {
     }
 
     /// A file that may be missing, in a folder that may not.
-    fn file_to_write(&mut self, path: &At<String>, name: &str) -> Option<std::path::PathBuf> {
+    fn file_to_write(&mut self, path: &At<String>, name: &str) -> Option<PathBuf> {
         let absolute = self.absolute(path, name)?;
         if !self.is_no_folder(path, name) {
             return None;

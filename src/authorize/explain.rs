@@ -1,0 +1,154 @@
+//! What each condition of a rule came to, in words: the same judgement as [`decide`](super::decide), laid out.
+
+use std::fmt::Write as _;
+
+use super::{Facts, holds, meets};
+use crate::config::pattern::{Params, Part};
+use crate::config::{Condition, GrantItem, Rule};
+use crate::identity::{Grant, GrantKind};
+
+/// One table of `allow` or `deny`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// All of its conditions hold.
+    pub holds: bool,
+    pub conditions: Vec<Judged>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// As it could stand in the file: `grant = "read", event = "{event}"`.
+    pub condition: String,
+    pub holds: bool,
+    /// What it met: the values of its parameters, and what the request brought.
+    pub met: String,
+}
+
+/// Every rule of the list, in the order of the file.
+pub fn explain(rules: &[Rule], facts: &Facts<'_>) -> Vec<Verdict> {
+    let judged = |condition: &Condition| Judged {
+        condition: written(condition),
+        holds: meets(condition, facts),
+        met: met(condition, facts),
+    };
+    let verdict = |rule: &Rule| Verdict {
+        holds: holds(rule, facts),
+        conditions: rule.conditions.iter().map(judged).collect(),
+    };
+    rules.iter().map(verdict).collect()
+}
+
+fn written(condition: &Condition) -> String {
+    match condition {
+        Condition::Anyone => "anyone = true".to_owned(),
+        Condition::SignedIn(expected) => format!("signed_in = {expected}"),
+        Condition::Role(patterns) => format!("role = {}", list(patterns.iter().map(|one| plain(&one.parts)))),
+        Condition::Grant { action, item } => {
+            let (kind, parts) = item_parts(item);
+            format!("grant = {action:?}, {kind} = {:?}", plain(parts))
+        }
+        Condition::Subject(names) => format!("subject = {}", list(names.iter().map(|one| plain(&one.parts)))),
+        Condition::Issuer(names) => format!("issuer = {}", list(names.iter().map(ToString::to_string))),
+        Condition::Methods(methods) => format!("methods = {}", list(methods.iter().map(ToString::to_string))),
+        Condition::From(nets) => format!("from = {}", list(nets.iter().map(ToString::to_string))),
+    }
+}
+
+fn met(condition: &Condition, facts: &Facts<'_>) -> String {
+    let nobody = || "nobody is signed in".to_owned();
+    let Some(who) = facts.identity else {
+        return match condition {
+            Condition::Anyone => String::new(),
+            Condition::Methods(_) | Condition::From(_) => circumstance(condition, facts),
+            _ => nobody(),
+        };
+    };
+    match condition {
+        Condition::Anyone => String::new(),
+        Condition::Methods(_) | Condition::From(_) => circumstance(condition, facts),
+        Condition::SignedIn(_) => format!("signed in by {}", who.source),
+        Condition::Role(patterns) => {
+            let needed = list(patterns.iter().map(|one| filled(&one.parts, facts.params)));
+            format!("needs {needed}; held: {}", or_none(who.roles.join(", ")))
+        }
+        Condition::Grant { action, item } => {
+            let (kind, parts) = item_parts(item);
+            let needed = format!("{action} on {kind} {:?}", filled(parts, facts.params));
+            let held: Vec<String> = who.grants.iter().map(grant).collect();
+            format!("needs {needed}; held: {}", or_none(held.join(", ")))
+        }
+        Condition::Subject(names) => {
+            let needed = list(names.iter().map(|one| filled(&one.parts, facts.params)));
+            let subject = who.subject.as_ref().map(|subject| format!("{subject:?}"));
+            format!("needs {needed}; sub: {}", or_none(subject.unwrap_or_default()))
+        }
+        Condition::Issuer(_) => format!("the issuer is {:?}", &*who.source),
+    }
+}
+
+fn circumstance(condition: &Condition, facts: &Facts<'_>) -> String {
+    match condition {
+        Condition::Methods(_) => format!("the method is {}", facts.method),
+        _ => format!("the client is {}", facts.client.to_canonical()),
+    }
+}
+
+/// A grant in words: `read on event "lecture-1"`.
+pub fn grant(grant: &Grant) -> String {
+    let kind = match grant.kind {
+        GrantKind::Event => "event",
+        GrantKind::Series => "series",
+        GrantKind::Playlist => "playlist",
+    };
+    format!("{} on {kind} {:?}", grant.action, grant.id)
+}
+
+fn item_parts(item: &GrantItem) -> (&'static str, &[Part]) {
+    match item {
+        GrantItem::Event(id) => ("event", &id.parts),
+        GrantItem::Series(id) => ("series", &id.parts),
+        GrantItem::Playlist(id) => ("playlist", &id.parts),
+    }
+}
+
+/// The pattern as it stands in the file.
+fn plain(parts: &[Part]) -> String {
+    text(parts, &|name| format!("{{{name}}}"))
+}
+
+/// The pattern with what the path holds at its parameters.
+fn filled(parts: &[Part], params: &dyn Params) -> String {
+    text(parts, &|name| {
+        params.get(name).map_or_else(|| format!("{{{name}}}"), str::to_owned)
+    })
+}
+
+fn text(parts: &[Part], param: &dyn Fn(&str) -> String) -> String {
+    let pieces = parts.iter().map(|part| match part {
+        Part::Literal(literal) => literal.to_string(),
+        Part::Param(name) => param(name),
+        Part::Any => "*".to_owned(),
+    });
+    pieces.collect()
+}
+
+/// `"a"`, or `["a", "b"]`.
+fn list(items: impl Iterator<Item = String>) -> String {
+    let items: Vec<String> = items.collect();
+    match items.as_slice() {
+        [] => String::new(),
+        [one] => format!("{one:?}"),
+        [first, others @ ..] => {
+            let mut text = format!("[{first:?}");
+            for other in others {
+                // Writing into a String cannot fail.
+                write!(text, ", {other:?}").ok();
+            }
+            text + "]"
+        }
+    }
+}
+
+fn or_none(text: String) -> String {
+    if text.is_empty() { "none".to_owned() } else { text }
+}

@@ -1,0 +1,231 @@
+//! The control socket: how commands on the same machine ask the running gateway. Who may open the file may ask.
+//!
+//! One JSON object a line, each way. Everything is bounded: a line, the time of a connection, connections at once.
+//! A lock beside the socket tells the file of a dead process from that of a living one.
+
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::explain::{self, Question, Report};
+use crate::snapshot::Snapshot;
+
+/// Bytes of one request.
+const MAX_REQUEST: u64 = 64 * 1024;
+/// Bytes of one answer that a command reads.
+const MAX_ANSWER: u64 = 4 << 20;
+/// Connections at once; more wait to be accepted.
+const CONNECTIONS: usize = 4;
+const BACKLOG: u32 = 16;
+/// Until a request has come, and until its answer is made and taken.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Pause after a failed `accept`.
+const BREATHER: Duration = Duration::from_millis(100);
+
+/// Why there is no control socket, or no answer from it.
+#[derive(Debug, Error)]
+pub enum ControlError {
+    #[error(
+        "{path}: another running gateway has this control socket: end that one, or give this one its own `server.control`"
+    )]
+    InUse { path: PathBuf },
+    #[error("{path}: something else than a socket is in its place: move it away, or name another `server.control`")]
+    NotASocket { path: PathBuf },
+    #[error("{path}: the control socket cannot be made: {source}")]
+    Make { path: PathBuf, source: io::Error },
+    #[error("{path}: no gateway answers there: {source}")]
+    NobodyThere { path: PathBuf, source: io::Error },
+    #[error("{path}: the gateway did not answer properly: {detail}")]
+    Answer { path: PathBuf, detail: String },
+    #[error("the gateway refuses: {0}")]
+    Refused(String),
+}
+
+/// What may be asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+enum Verb {
+    Explain(Question),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Answer {
+    Explain(Box<Report>),
+    Error(String),
+}
+
+/// A bound control socket; its file goes when this is dropped.
+pub struct Control {
+    listener: UnixListener,
+    path: PathBuf,
+    /// Locked as long as it is open.
+    _lock: File,
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::debug!(%error, "the control socket's file is gone already");
+        }
+    }
+}
+
+impl Control {
+    /// Makes the socket (0600) and, if missing, its folder (0700). A file that a dead gateway left is replaced.
+    ///
+    /// Must be called within a tokio runtime.
+    pub fn bind(path: &Path) -> Result<Self, ControlError> {
+        let make = |source| ControlError::Make {
+            path: path.to_owned(),
+            source,
+        };
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .map_err(make)?;
+        }
+        let lock = lock(path)?;
+        match std::fs::symlink_metadata(path) {
+            Ok(found) if is_socket(&found) => std::fs::remove_file(path).map_err(make)?,
+            Ok(_) => return Err(ControlError::NotASocket { path: path.to_owned() }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(make(error)),
+        }
+        let socket = UnixSocket::new_stream().map_err(make)?;
+        socket.bind(path).map_err(make)?;
+        // Nobody can connect before `listen`, so nobody connects under a wider mode.
+        std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(make)?;
+        Ok(Self {
+            listener: socket.listen(BACKLOG).map_err(make)?,
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// Answers until dropped. `snapshot` gives what the gateway decides by at that moment.
+    pub async fn serve(self, snapshot: impl Fn() -> Arc<Snapshot>) {
+        let free = Arc::new(Semaphore::new(CONNECTIONS));
+        loop {
+            let Ok(place) = Arc::clone(&free).acquire_owned().await else {
+                return; // it is never closed
+            };
+            let stream = match self.listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "the control socket cannot accept");
+                    tokio::time::sleep(BREATHER).await;
+                    continue;
+                }
+            };
+            let snapshot = snapshot();
+            tokio::spawn(async move {
+                match timeout(PATIENCE, converse(stream, &snapshot)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::debug!(%error, "a control connection failed"),
+                    Err(_) => tracing::debug!("a control client was too slow"),
+                }
+                drop(place);
+            });
+        }
+    }
+}
+
+/// Asks the gateway behind `path`. Waits for its answer ten seconds and a little.
+pub async fn explain(path: &Path, question: Question) -> Result<Report, ControlError> {
+    let nobody = |source| ControlError::NobodyThere {
+        path: path.to_owned(),
+        source,
+    };
+    let odd = |detail: String| ControlError::Answer {
+        path: path.to_owned(),
+        detail,
+    };
+    let mut request = serde_json::to_vec(&Verb::Explain(question)).map_err(|error| odd(error.to_string()))?;
+    request.push(b'\n');
+    if request.len() as u64 > MAX_REQUEST {
+        return Err(odd(format!("the question is larger than {MAX_REQUEST} bytes")));
+    }
+    let mut stream = UnixStream::connect(path).await.map_err(nobody)?;
+    let exchange = async {
+        stream.write_all(&request).await?;
+        let mut answer = String::new();
+        BufReader::new(stream.take(MAX_ANSWER)).read_line(&mut answer).await?;
+        Ok::<_, io::Error>(answer)
+    };
+    let answer = timeout(PATIENCE + Duration::from_secs(1), exchange)
+        .await
+        .map_err(|_| odd("it took too long".to_owned()))?
+        .map_err(|error| odd(error.to_string()))?;
+    match serde_json::from_str(&answer) {
+        Ok(Answer::Explain(report)) => Ok(*report),
+        Ok(Answer::Error(error)) => Err(ControlError::Refused(error)),
+        Err(error) => Err(odd(error.to_string())),
+    }
+}
+
+async fn converse(stream: UnixStream, snapshot: &Snapshot) -> io::Result<()> {
+    let (reading, mut writing) = stream.into_split();
+    let mut request = Vec::new();
+    let mut reading = BufReader::new(reading.take(MAX_REQUEST));
+    reading.read_until(b'\n', &mut request).await?;
+    if request.is_empty() {
+        return Ok(());
+    }
+    let answer = if request.ends_with(b"\n") {
+        answer(&request, snapshot).await
+    } else {
+        Answer::Error(format!("a request is one line of at most {MAX_REQUEST} bytes"))
+    };
+    let mut line = serde_json::to_vec(&answer)?;
+    line.push(b'\n');
+    writing.write_all(&line).await
+}
+
+async fn answer(request: &[u8], snapshot: &Snapshot) -> Answer {
+    match serde_json::from_slice(request) {
+        Ok(Verb::Explain(question)) => {
+            let keys = snapshot.tokens.key_sources();
+            Answer::Explain(Box::new(
+                explain::explain(snapshot, &question, &keys, true, SystemTime::now()).await,
+            ))
+        }
+        // Its text may quote what was sent, a token too.
+        Err(error) => Answer::Error(format!("no request that is known here (column {})", error.column())),
+    }
+}
+
+/// The lock file beside the socket, held by this process.
+fn lock(path: &Path) -> Result<File, ControlError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let make = |source| ControlError::Make {
+        path: path.to_owned(),
+        source,
+    };
+    let file = options.open(&name).map_err(make)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(ControlError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(make(source)),
+    }
+}
+
+fn is_socket(found: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    found.file_type().is_socket()
+}

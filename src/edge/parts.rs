@@ -1,0 +1,56 @@
+//! Parts of steps that need no session: the walk of a request has them in common with its explanation.
+
+use http::HeaderMap;
+
+use crate::authenticate::token::{Outcome, carrier};
+use crate::config::TokenSource;
+use crate::present::Shown;
+use crate::rejection::{Reason, Rejection};
+use crate::request::{Client, Request};
+use crate::route::path::Path;
+use crate::snapshot::{Action, Route};
+
+/// What rules and credentials come to. Where nobody is signed in, what was wrong with the credentials says more than
+/// which rule did not hold.
+pub fn verdict(decided: Result<(), Reason>, who: Outcome, route: &Route) -> Result<(), Rejection> {
+    match (decided, who) {
+        (Ok(()), _) => Ok(()),
+        (Err(Reason::DeniedByRule), _) => Err(Reason::DeniedByRule.into()),
+        (Err(_), Outcome::Refused(refusal)) => Err(refusal),
+        (Err(_), Outcome::Nobody) if !route.anonymous => Err(Reason::NoCredentials.into()),
+        (Err(reason), _) => Err(reason.into()),
+    }
+}
+
+/// What is known for [`crate::present::changes`] of a request on a route: without an id, and no upgrade.
+pub fn shown_on<'a>(
+    route: &'a Route,
+    request: &'a Request,
+    headers: &'a HeaderMap,
+    client: &'a Client,
+    sources: &'a [TokenSource],
+) -> Shown<'a> {
+    Shown {
+        request,
+        headers,
+        client,
+        request_id: "",
+        present: route.present,
+        judged: if route.anonymous { &[] } else { sources },
+        host: match &route.action {
+            Action::Upstream(upstream) => upstream.host.as_ref(),
+            _ => None,
+        },
+        upgrade: false,
+    }
+}
+
+/// Path and query as the upstream of a route gets them.
+pub fn target_on(route: &Route, request: &Request, path: &Path, sources: &[TokenSource]) -> String {
+    let (encoded, _) = path.stripped(&route.strip);
+    let query = request.query.as_deref();
+    match query.and_then(|query| carrier::strip_query(sources, query)) {
+        Some(query) => format!("{encoded}?{query}"),
+        None => encoded.into_owned(),
+    }
+}

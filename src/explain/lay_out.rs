@@ -1,0 +1,160 @@
+//! From the values of the rooms to the members of the report: names for numbers, words for times, and of credentials
+//! that pass through only their kind.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::{HeaderMap, Method, header};
+use serde_json::{Map, Value};
+
+use super::times::moment;
+use super::{Capped, Credential, KeySet, Moment, RouteFate, Rule, RuleCondition, Seen};
+use crate::authenticate::token::{Examined, KeySource};
+use crate::authorize::explain::{self as rules, Verdict};
+use crate::config::{JwksLocation, TokenSource};
+use crate::observe::redact;
+use crate::present;
+use crate::rejection::{Hint, Rejection};
+use crate::request::{Client, REQUEST_ID, Request};
+use crate::route::path::Path;
+use crate::route::table::Fate;
+use crate::snapshot::Route;
+
+pub(super) fn seen(request: &Request, path: Option<&Path>, client: &Client) -> Seen {
+    Seen {
+        method: request.method.to_string(),
+        host: request.host.clone(),
+        path: path.map(|path| path.encoded().to_owned()),
+        client: client.address.to_string(),
+        https: client.https,
+    }
+}
+
+pub(super) fn told(rejection: &Rejection) -> Option<String> {
+    match (&rejection.detail, &rejection.hint) {
+        (Some(detail), _) => Some(detail.clone()),
+        (None, Hint::Allow(methods)) => {
+            let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
+            Some(format!("allowed: {}", methods.join(", ")))
+        }
+        (None, _) => None,
+    }
+}
+
+pub(super) fn key_set(source: &KeySource, now: SystemTime) -> KeySet {
+    KeySet {
+        issuer: source.state.name.to_string(),
+        from: match &source.location {
+            JwksLocation::File(path) => path.display().to_string(),
+            JwksLocation::Url(url) => redact::referer(url.as_str()).into_owned(),
+        },
+        keys: source.state.keys,
+        fetched: source.state.fetched.map(|fetched| moment(fetched, now)),
+        problem: source.state.problem.clone(),
+    }
+}
+
+pub(super) fn fate(route: &Route, fate: Fate, method: &Method) -> RouteFate {
+    let why = match fate {
+        Fate::Won => None,
+        Fate::LessSpecific => Some("a more specific path wins".to_owned()),
+        Fate::OtherMethod => Some(format!("not for {method}")),
+        Fate::AnyMethod => Some("a route that names the method wins".to_owned()),
+    };
+    RouteFate {
+        name: route.name.to_string(),
+        path: route.path.clone(),
+        won: fate == Fate::Won,
+        why,
+    }
+}
+
+pub(super) fn credential(examined: Examined, place: Option<&TokenSource>, counts: bool, now: SystemTime) -> Credential {
+    let refusal = examined.verdict.as_ref().err();
+    let texts = |grants: Vec<_>| grants.iter().map(rules::grant).collect();
+    Credential {
+        place: match place {
+            Some(TokenSource::Header { name, .. }) => format!("header {name}"),
+            Some(TokenSource::Query { parameter }) => format!("query {parameter}"),
+            None => String::new(),
+        },
+        valid: refusal.is_none(),
+        counts,
+        reason: refusal.map(|refusal| refusal.reason.label().to_owned()),
+        detail: refusal.and_then(|refusal| refusal.detail.clone()),
+        times: examined
+            .claims
+            .as_ref()
+            .map(|claims| times(claims, now))
+            .unwrap_or_default(),
+        header: examined.header,
+        claims: examined.claims,
+        key: examined.key,
+        issuers: examined.issuers.iter().map(ToString::to_string).collect(),
+        roles: Capped {
+            kept: examined.roles.kept,
+            dropped: examined.roles.dropped,
+        },
+        grants: Capped {
+            kept: texts(examined.grants.kept),
+            dropped: texts(examined.grants.dropped),
+        },
+    }
+}
+
+/// Claims that are NumericDates (RFC 7519 section 4.1).
+fn times(claims: &Map<String, Value>, now: SystemTime) -> Vec<(String, Moment)> {
+    let time = |name: &str| {
+        let since = Duration::try_from_secs_f64(claims.get(name)?.as_f64()?).ok()?;
+        let time = UNIX_EPOCH.checked_add(since)?;
+        Some((name.to_owned(), moment(time, now)))
+    };
+    ["exp", "nbf", "iat"].into_iter().filter_map(time).collect()
+}
+
+pub(super) fn rule(verdict: Verdict) -> Rule {
+    let conditions = verdict.conditions.into_iter().map(|judged| RuleCondition {
+        condition: judged.condition,
+        holds: judged.holds,
+        met: judged.met,
+    });
+    Rule {
+        holds: verdict.holds,
+        conditions: conditions.collect(),
+    }
+}
+
+/// What arrives there. Of credentials only their kind is told.
+pub(super) fn upstream_headers(headers: &HeaderMap, changes: present::Changes) -> Vec<(String, String)> {
+    let mut headers = headers.clone();
+    for name in changes.remove {
+        headers.remove(name);
+    }
+    for (name, value) in changes.set {
+        headers.insert(name, value);
+    }
+    let told = headers.iter().map(|(name, value)| {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let text = if *name == header::AUTHORIZATION {
+            text.split_once(' ')
+                .map_or("***".to_owned(), |(scheme, _)| format!("{scheme} ***"))
+        } else if *name == header::COOKIE {
+            cookie_names(&text)
+        } else if *name == REQUEST_ID {
+            "(a new one for each request)".to_owned()
+        } else if *name == header::REFERER {
+            redact::referer(&text).into_owned()
+        } else {
+            text.into_owned()
+        };
+        (name.to_string(), text)
+    });
+    told.collect()
+}
+
+fn cookie_names(cookies: &str) -> String {
+    let names = cookies.split(';').map(|pair| {
+        let name = pair.split_once('=').map_or("", |(name, _)| name.trim());
+        format!("{name}=***")
+    });
+    names.collect::<Vec<_>>().join("; ")
+}

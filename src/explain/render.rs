@@ -1,0 +1,366 @@
+//! A report in words: ✓ for what holds, ✗ for what does not, colour for terminals.
+
+use std::fmt::{self, Write as _};
+
+use serde_json::{Map, Value};
+
+use super::{Action, Capped, Credential, Keys, Moment, Outcome, Report, RouteFate, Rule};
+
+/// The whole report, for people. What a request brought is written without its control characters.
+pub fn render(report: &Report, colour: bool) -> String {
+    let mut page = Page {
+        text: String::new(),
+        colour,
+    };
+    // Writing into a String cannot fail.
+    page.report(report).ok();
+    page.text
+}
+
+struct Page {
+    text: String,
+    colour: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Ink {
+    Bold,
+    Good,
+    Bad,
+    Faint,
+}
+
+impl Page {
+    fn report(&mut self, report: &Report) -> fmt::Result {
+        self.outcome(report)?;
+        if let Some(seen) = &report.request {
+            self.heading("request")?;
+            let scheme = if seen.https { "https" } else { "http" };
+            let path = seen.path.as_deref().unwrap_or("(no canonical path)");
+            let (method, host, client) = (&seen.method, &seen.host, &seen.client);
+            self.line(1, &format!("{method} {scheme}://{host}{path} from {client}"))?;
+            self.line(1, &format!("judged at {}", at(&report.at)))?;
+        }
+        self.routes(report)?;
+        if report.anonymous {
+            self.heading("credentials")?;
+            self.line(1, "not looked at: no rule of this route asks who somebody is")?;
+        } else if !report.credentials.is_empty() || !report.allow.is_empty() {
+            self.credentials(&report.credentials)?;
+            self.keys(&report.keys)?;
+        }
+        self.rules("deny: any of these refuses", &report.deny)?;
+        self.rules("allow: any of these is enough", &report.allow)?;
+        if report.else_asked {
+            self.heading("else_ask")?;
+            let word = "no rule spoke, so the upstream was asked with the client's cookie or Basic";
+            self.ticked(1, report.outcome == Outcome::Allow, word)?;
+        }
+        match &report.action {
+            Some(action) => self.action(action, report),
+            None => Ok(()),
+        }
+    }
+
+    fn outcome(&mut self, report: &Report) -> fmt::Result {
+        let (ink, word) = match report.outcome {
+            Outcome::Allow => (Ink::Good, "✓ allowed"),
+            Outcome::Deny => (Ink::Bad, "✗ refused"),
+        };
+        let mut line = self.inked(ink, word);
+        if let Some(reason) = &report.reason {
+            let and = if report.outcome == Outcome::Allow {
+                ", and yet "
+            } else {
+                ": "
+            };
+            line = line + and + &self.inked(Ink::Bold, reason);
+        }
+        if let Some(status) = report.status {
+            write!(line, " (status {status})")?;
+        }
+        self.put(0, &line)?;
+        for text in report.text.iter().chain(&report.detail) {
+            self.line(1, text)?;
+        }
+        Ok(())
+    }
+
+    fn routes(&mut self, report: &Report) -> fmt::Result {
+        if report.request.as_ref().is_none_or(|seen| seen.path.is_none()) {
+            return Ok(());
+        }
+        self.heading("route")?;
+        for RouteFate { name, path, won, why } in &report.routes {
+            let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            self.ticked(1, *won, &format!("{name}  {path}{why}"))?;
+        }
+        let others = match (report.other_routes, report.routes.is_empty()) {
+            (0, true) => "there are no routes".to_owned(),
+            (0, false) => String::new(),
+            (1, _) => "1 other does not match host and path".to_owned(),
+            (count, _) => format!("{count} others do not match host and path"),
+        };
+        if !others.is_empty() {
+            let others = self.inked(Ink::Faint, &others);
+            self.put(1, &others)?;
+        }
+        for (name, value) in &report.params {
+            self.line(2, &format!("{{{name}}} = {value:?}"))?;
+        }
+        Ok(())
+    }
+
+    fn credentials(&mut self, credentials: &[Credential]) -> fmt::Result {
+        self.heading("credentials")?;
+        if credentials.is_empty() {
+            return self.line(1, "none: there is no token where tokens are looked for");
+        }
+        for credential in credentials {
+            let fate = match (credential.counts, &credential.reason) {
+                (true, _) => "valid, speaks for the request".to_owned(),
+                (false, Some(reason)) => reason.clone(),
+                (false, None) => "valid, but an earlier one speaks already".to_owned(),
+            };
+            let detail = credential.detail.as_ref().map(|detail| format!(" ({detail})"));
+            let place = &credential.place;
+            self.ticked(
+                1,
+                credential.valid,
+                &format!("{place}: {fate}{}", detail.unwrap_or_default()),
+            )?;
+            self.credential(credential)?;
+        }
+        Ok(())
+    }
+
+    fn credential(&mut self, credential: &Credential) -> fmt::Result {
+        if let Some(header) = &credential.header {
+            self.members("header", header)?;
+        }
+        let issuers = credential.issuers.join(", ");
+        match &credential.key {
+            Some(key) => self.line(2, &format!("signed by {key} of {issuers}"))?,
+            None => self.line(2, "no key here verifies it: what it says proves nothing")?,
+        }
+        for (name, time) in &credential.times {
+            self.line(2, &format!("{name}: {} ({})", verb(name, time), time.utc))?;
+        }
+        if let Some(claims) = &credential.claims {
+            let told = |name: &String| !credential.times.iter().any(|(known, _)| known == name);
+            let rest: Map<String, Value> = claims
+                .iter()
+                .filter(|(name, _)| told(name))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect();
+            self.members("", &rest)?;
+        }
+        self.capped("role", &credential.roles)?;
+        self.capped("grant", &credential.grants)
+    }
+
+    fn members(&mut self, what: &str, members: &Map<String, Value>) -> fmt::Result {
+        for (name, value) in members {
+            let name = if what.is_empty() {
+                name.clone()
+            } else {
+                format!("{what} {name}")
+            };
+            self.line(2, &format!("{name}: {value}"))?;
+        }
+        Ok(())
+    }
+
+    fn capped(&mut self, what: &str, capped: &Capped) -> fmt::Result {
+        for kept in &capped.kept {
+            self.ticked(2, true, &format!("{what} {kept}"))?;
+        }
+        for dropped in &capped.dropped {
+            self.ticked(
+                2,
+                false,
+                &format!("{what} {dropped}: dropped, its issuer may not say it"),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn keys(&mut self, keys: &Keys) -> fmt::Result {
+        let whose = if keys.live {
+            "of the running gateway"
+        } else {
+            "read for this answer"
+        };
+        self.heading(&format!("keys ({whose})"))?;
+        for set in &keys.issuers {
+            let mut line = format!("{}: {} from {}", set.issuer, count(set.keys, "key"), set.from);
+            if let Some(fetched) = &set.fetched {
+                write!(line, ", fetched {}", fetched.words)?;
+            }
+            if let Some(problem) = &set.problem {
+                write!(line, ": {problem}")?;
+            }
+            self.ticked(1, set.keys > 0, &line)?;
+        }
+        Ok(())
+    }
+
+    fn rules(&mut self, heading: &str, rules: &[Rule]) -> fmt::Result {
+        if rules.is_empty() {
+            return Ok(());
+        }
+        self.heading(heading)?;
+        for (index, rule) in rules.iter().enumerate() {
+            let number = format!("rule {}", index + 1);
+            self.ticked(1, rule.holds, &number)?;
+            for one in &rule.conditions {
+                let met = if one.met.is_empty() {
+                    String::new()
+                } else {
+                    format!("  ({})", one.met)
+                };
+                self.ticked(2, one.holds, &format!("{}{met}", one.condition))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn action(&mut self, action: &Action, report: &Report) -> fmt::Result {
+        let status = report.status.map(|status| status.to_string()).unwrap_or_default();
+        match action {
+            Action::Preflight => {
+                self.heading("answer")?;
+                self.line(1, &format!("{status}: a CORS preflight, for which nobody is signed in"))
+            }
+            Action::File { path } => {
+                self.heading("file")?;
+                let found = report.reason.is_none();
+                self.ticked(1, found, &format!("{path} below the route's folder: {status}"))
+            }
+            Action::Reply => {
+                self.heading("answer")?;
+                self.line(1, &format!("{status}, as the route says"))
+            }
+            Action::Accel { name } => {
+                self.heading("answer")?;
+                self.line(1, &format!("{status}: the proxy in front sends {name}"))
+            }
+            Action::Decision => {
+                self.heading("answer")?;
+                self.line(1, &format!("{status}: the proxy that asks lets the request pass"))
+            }
+            Action::Upstream { name, target, headers } => {
+                let method = report.request.as_ref().map_or("", |seen| seen.method.as_str());
+                self.heading(&format!("upstream {name} would get"))?;
+                self.line(1, &format!("{method} {target}"))?;
+                for (name, value) in headers {
+                    self.line(2, &format!("{name}: {value}"))?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn heading(&mut self, text: &str) -> fmt::Result {
+        let text = self.inked(Ink::Bold, text);
+        self.put(0, "")?;
+        self.put(0, &text)
+    }
+
+    fn ticked(&mut self, depth: usize, holds: bool, text: &str) -> fmt::Result {
+        let tick = if holds {
+            self.inked(Ink::Good, "✓")
+        } else {
+            self.inked(Ink::Bad, "✗")
+        };
+        self.put(depth, &format!("{tick} {}", printable(text)))
+    }
+
+    fn line(&mut self, depth: usize, text: &str) -> fmt::Result {
+        self.put(depth, &printable(text))
+    }
+
+    /// `text` may hold ink, and what came from outside has been through [`printable`].
+    fn put(&mut self, depth: usize, text: &str) -> fmt::Result {
+        writeln!(self.text, "{:depth$}{text}", "", depth = depth * 2)
+    }
+
+    fn inked(&self, ink: Ink, text: &str) -> String {
+        let code = match ink {
+            Ink::Bold => 1,
+            Ink::Good => 32,
+            Ink::Bad => 31,
+            Ink::Faint => 2,
+        };
+        let text = printable(text);
+        if self.colour {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text
+        }
+    }
+}
+
+/// A claim or path must not move an operator's cursor.
+fn printable(text: &str) -> String {
+    let shown = |character: char| if character.is_control() { '\u{fffd}' } else { character };
+    text.chars().map(shown).collect()
+}
+
+fn at(moment: &Moment) -> String {
+    format!("{} ({})", moment.utc, moment.words)
+}
+
+/// `expired 3 min ago`, `valid in 5 s`, `issued 1 h ago`.
+fn verb(claim: &str, time: &Moment) -> String {
+    let is_past = !time.words.starts_with("in ");
+    let verb = match (claim, is_past) {
+        ("exp", true) => "expired",
+        ("exp", false) => "expires",
+        ("nbf", true) => "valid since",
+        ("nbf", false) => "valid only",
+        _ => "issued",
+    };
+    format!("{verb} {}", time.words)
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn report() -> Report {
+        let moment = json!({ "unix": 0, "utc": "1970-01-01 00:00:00 UTC", "words": "now" });
+        let sample = json!({
+            "outcome": "deny", "reason": "missing_role", "text": "None.", "status": 403, "detail": "odd \u{1b}[2J",
+            "at": moment, "keys": { "live": true, "issuers": [] },
+            "request": { "method": "GET", "host": "video", "path": "/a", "client": "::1", "https": true },
+            "routes": [{ "name": "a\u{1b}[31m", "path": "/a", "won": true, "why": null }], "other_routes": 1,
+            "params": [], "anonymous": false, "else_asked": true,
+            "credentials": [{ "place": "query jwt", "valid": true, "counts": true, "reason": null, "detail": null,
+                "header": { "alg\u{9b}": "ES256" }, "claims": { "sub\u{1b}]0;": "x\u{7f}" }, "times": [["exp", moment]],
+                "key": "ES256", "issuers": ["moodle"], "roles": { "kept": ["\r"], "dropped": [] },
+                "grants": { "kept": [], "dropped": [] } }],
+            "deny": [], "allow": [{ "holds": false, "conditions": [
+                { "condition": "role = \"A\"", "holds": false, "met": "\u{8}" }] }],
+            "action": { "file": { "path": "/\n" } },
+        });
+        serde_json::from_value(sample).unwrap()
+    }
+
+    #[test]
+    fn colour_is_only_colour_and_nothing_else_moves_the_cursor() {
+        let plain = render(&report(), false);
+        assert!(plain.lines().all(|line| !line.contains(char::is_control)), "{plain:?}");
+        let mut coloured = render(&report(), true);
+        for code in ["1", "31", "32", "2", "0"] {
+            coloured = coloured.replace(&format!("\u{1b}[{code}m"), "");
+        }
+        assert_eq!(coloured, plain);
+    }
+}

@@ -1,0 +1,217 @@
+//! What was found out about a request: the shape of `janua explain --json`, and of the control socket's answer.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::observe::redact;
+
+/// A shorter text cannot be a signature, and hiding it would only spoil words.
+const SHORTEST_SIGNATURE: usize = 16;
+
+/// Members are added, never renamed: scripts read this.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Report {
+    pub outcome: Outcome,
+    /// The word of the refusal, as in answer, log and metrics. Beside `allow`: the rules let the request pass, and it
+    /// fails all the same.
+    pub reason: Option<String>,
+    /// What the client is told of it.
+    pub text: Option<String>,
+    /// The status that the client would get; absent where an upstream says it.
+    pub status: Option<u16>,
+    /// More about the reason, as the log has it.
+    pub detail: Option<String>,
+    /// The moment at which the request was judged.
+    pub at: Moment,
+    pub keys: Keys,
+    pub request: Option<Seen>,
+    pub routes: Vec<RouteFate>,
+    /// Routes whose host or path does not match.
+    pub other_routes: usize,
+    pub params: Vec<(String, String)>,
+    /// The route's rules ask for nobody's identity: credentials are not looked at.
+    pub anonymous: bool,
+    /// No rule spoke: the upstream of `else_ask` was asked, and its word decided.
+    pub else_asked: bool,
+    pub credentials: Vec<Credential>,
+    pub deny: Vec<Rule>,
+    pub allow: Vec<Rule>,
+    pub action: Option<Action>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    Allow,
+    Deny,
+}
+
+/// A time, and how far it is away.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Moment {
+    pub unix: u64,
+    /// `2026-11-21 00:58:12 UTC`
+    pub utc: String,
+    /// `3 min ago`, `in 2 h`, `now`
+    pub words: String,
+}
+
+/// The key sets that tokens were judged by.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Keys {
+    /// Those of the running gateway; else they were read or fetched for this answer.
+    pub live: bool,
+    pub issuers: Vec<KeySet>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KeySet {
+    pub issuer: String,
+    /// File or URL.
+    pub from: String,
+    pub keys: usize,
+    pub fetched: Option<Moment>,
+    pub problem: Option<String>,
+}
+
+/// The request as the gateway understands it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Seen {
+    pub method: String,
+    pub host: String,
+    /// The one canonical path; absent if there is none.
+    pub path: Option<String>,
+    pub client: String,
+    pub https: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RouteFate {
+    pub name: String,
+    pub path: String,
+    pub won: bool,
+    /// Why it lost.
+    pub why: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Credential {
+    /// `query jwt`, `header authorization`
+    pub place: String,
+    /// It is valid; the first valid one speaks for the request.
+    pub valid: bool,
+    /// It is the one that speaks.
+    pub counts: bool,
+    pub reason: Option<String>,
+    pub detail: Option<String>,
+    pub header: Option<Map<String, Value>>,
+    /// Believed only if `key` is there.
+    pub claims: Option<Map<String, Value>>,
+    pub times: Vec<(String, Moment)>,
+    pub key: Option<String>,
+    pub issuers: Vec<String>,
+    pub roles: Capped,
+    pub grants: Capped,
+}
+
+/// What the caps of the issuer left of what the token says.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Capped {
+    pub kept: Vec<String>,
+    pub dropped: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Rule {
+    pub holds: bool,
+    pub conditions: Vec<RuleCondition>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RuleCondition {
+    pub condition: String,
+    pub holds: bool,
+    pub met: String,
+}
+
+/// What would be done.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// A CORS preflight is answered for everybody.
+    Preflight,
+    File {
+        /// Below the route's folder.
+        path: String,
+    },
+    Reply,
+    /// The proxy in front sends the file of this name.
+    Accel {
+        name: String,
+    },
+    /// A proxy asked whether the request may pass.
+    Decision,
+    Upstream {
+        name: String,
+        /// Path and query that the upstream gets.
+        target: String,
+        /// All headers that it gets; credentials are hidden.
+        headers: Vec<(String, String)>,
+    },
+}
+
+impl Report {
+    /// Hides the signatures of these tokens, and everything that looks like a token, wherever it stands.
+    pub(super) fn hide(self, tokens: &[String]) -> Self {
+        let signatures: Vec<&str> = tokens
+            .iter()
+            .filter_map(|token| token.rsplit('.').next())
+            .filter(|signature| signature.len() >= SHORTEST_SIGNATURE)
+            .collect();
+        let hidden = serde_json::to_value(&self).map(|mut value| {
+            hide(&mut value, &signatures);
+            value
+        });
+        let hidden = hidden.and_then(serde_json::from_value);
+        hidden.unwrap_or_else(|_| self.bare())
+    }
+
+    /// What is left when nothing else can be shown safely.
+    fn bare(self) -> Self {
+        Self {
+            detail: None,
+            request: None,
+            params: Vec::new(),
+            credentials: Vec::new(),
+            deny: Vec::new(),
+            allow: Vec::new(),
+            action: None,
+            ..self
+        }
+    }
+}
+
+fn hide(value: &mut Value, signatures: &[&str]) {
+    match value {
+        Value::String(text) => *text = hidden(text, signatures),
+        Value::Array(items) => items.iter_mut().for_each(|item| hide(item, signatures)),
+        Value::Object(members) => {
+            let named = std::mem::take(members);
+            members.extend(named.into_iter().map(|(name, mut value)| {
+                hide(&mut value, signatures);
+                (hidden(&name, signatures), value)
+            }));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn hidden(text: &str, signatures: &[&str]) -> String {
+    let mut text = redact::tokens(text).into_owned();
+    for signature in signatures {
+        if text.contains(signature) {
+            text = text.replace(signature, "***");
+        }
+    }
+    text
+}

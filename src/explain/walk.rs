@@ -1,0 +1,291 @@
+//! The gateway's steps in the gateway's order, asked for their reasons. Each step is the room's own; what is found out
+//! goes into the report as far as the request gets.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::{HeaderMap, Method, StatusCode};
+
+use super::lay_out::{credential, fate, key_set, rule, seen, told, upstream_headers};
+use super::times::moment;
+use super::{Action, Keys, Outcome, Question, Report};
+use crate::act::file::{self, FileRequest};
+use crate::ask;
+use crate::authenticate::token::carrier::{self, Carried};
+use crate::authenticate::token::{self, KeySource};
+use crate::authorize::explain as rules;
+use crate::authorize::{self, Facts};
+use crate::edge::{self, parts};
+use crate::listen::{client, intake};
+use crate::present;
+use crate::rejection::{Reason, Rejection};
+use crate::request::{Client, Request};
+use crate::respond::{self, cors};
+use crate::route::path::Path;
+use crate::route::table::Params;
+use crate::snapshot::{self, Route, Snapshot};
+
+/// Why the request would be allowed or refused, at `present_time` if the question names no other time. `keys` are what
+/// tokens are judged by: those of the running gateway if `live`.
+pub async fn explain(
+    snapshot: &Snapshot,
+    question: &Question,
+    keys: &[KeySource],
+    live: bool,
+    present_time: SystemTime,
+) -> Report {
+    let asked = question
+        .at
+        .and_then(|at| UNIX_EPOCH.checked_add(Duration::from_secs(at)));
+    let now = asked.unwrap_or(present_time);
+    let mut walk = Walk {
+        snapshot,
+        now,
+        tokens: Vec::new(),
+        only_decides: false,
+        report: Report {
+            outcome: Outcome::Deny,
+            reason: None,
+            text: None,
+            status: None,
+            detail: None,
+            at: moment(now, present_time),
+            keys: Keys {
+                live,
+                issuers: keys.iter().map(|source| key_set(source, present_time)).collect(),
+            },
+            request: None,
+            routes: Vec::new(),
+            other_routes: 0,
+            params: Vec::new(),
+            anonymous: false,
+            else_asked: false,
+            credentials: Vec::new(),
+            deny: Vec::new(),
+            allow: Vec::new(),
+            action: None,
+        },
+    };
+    match walk.request(question).await {
+        Ok(status) => walk.report.status = status.map(|status| status.as_u16()),
+        Err(rejection) => {
+            walk.report.reason = Some(rejection.reason.label().to_owned());
+            walk.report.text = Some(rejection.reason.public_text().to_owned());
+            let status = match walk.only_decides {
+                true => respond::decision(&rejection, "").status,
+                false => rejection.reason.status(),
+            };
+            walk.report.status = Some(status.as_u16());
+            walk.report.detail = told(&rejection);
+        }
+    }
+    walk.report.hide(&walk.tokens)
+}
+
+struct Walk<'a> {
+    snapshot: &'a Snapshot,
+    now: SystemTime,
+    report: Report,
+    /// Whose signatures must not be seen.
+    tokens: Vec<String>,
+    /// A proxy is told a decision, not an answer.
+    only_decides: bool,
+}
+
+impl Walk<'_> {
+    /// The answer's status, where it is the gateway that says it.
+    async fn request(&mut self, question: &Question) -> Result<Option<StatusCode>, Rejection> {
+        let composed = intake::compose(&question.method, &question.target, &question.headers)?;
+        let headers = &composed.headers;
+        let peer = SocketAddr::new(question.from, 0);
+        let client = client::identify(peer, question.https, headers, &self.snapshot.trusted_proxies);
+        let request = intake::take(&composed, None)?;
+        self.report.request = Some(seen(&request, None, &client));
+        let carried = carrier::find(&self.snapshot.token_sources, headers, request.query.as_deref());
+        self.tokens.extend(carried.iter().map(str::to_owned));
+        let path = Path::parse(&request.raw_path)?;
+        self.report.request = Some(seen(&request, Some(&path), &client));
+        if let Some(status) = self.preflight(&request, &path, headers) {
+            return Ok(Some(status));
+        }
+        let route = self.judge(&request, &path, headers, &client).await?;
+        let snapshot::Action::Decide(names) = &route.action else {
+            return self.act(&route, &request, headers, &path, &client).await;
+        };
+        // What is asked about takes the place of the request that asks.
+        self.report.outcome = Outcome::Deny;
+        let trusted = &self.snapshot.trusted_proxies;
+        let request = edge::decide::in_question(headers, &request, &client, trusted, names)?;
+        let path = Path::parse(&request.raw_path)?;
+        self.report.request = Some(seen(&request, Some(&path), &client));
+        let decided = self.judge(&request, &path, headers, &client).await?;
+        if matches!(decided.action, snapshot::Action::Decide(_)) {
+            self.report.outcome = Outcome::Deny;
+            return Err(Rejection::because(Reason::NoRoute, "a decision about a decision"));
+        }
+        self.report.action = Some(Action::Decision);
+        Ok(Some(StatusCode::NO_CONTENT))
+    }
+
+    /// From the path to the decision.
+    async fn judge(
+        &mut self,
+        request: &Request,
+        path: &Path,
+        headers: &HeaderMap,
+        client: &Client,
+    ) -> Result<Arc<Route>, Rejection> {
+        let carried = carrier::find(&self.snapshot.token_sources, headers, request.query.as_deref());
+        self.tokens.extend(carried.iter().map(str::to_owned));
+        self.routes(request, path, &request.method);
+        let table = &self.snapshot.table;
+        let found = table.find(&request.host, path.decoded(), &request.method)?;
+        let route = self.snapshot.routes.get(found.route).ok_or(Reason::NoRoute)?;
+        self.only_decides |= matches!(route.action, snapshot::Action::Decide(_));
+        route.take_params(path.has_params())?;
+        let params = found.params.iter();
+        self.report.params = params
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+
+        let who = self.credentials(route, &carried).await;
+        let refusal = self.rules(route, request, &found.params, client, who).err();
+        let is_open = |refusal: &&Rejection| edge::ask::is_open_for(request, route, refusal);
+        self.report.outcome = if refusal.is_none() {
+            Outcome::Allow
+        } else {
+            Outcome::Deny
+        };
+        self.report.else_asked = refusal.as_ref().filter(is_open).is_some();
+        if let Some(refusal) = refusal.as_ref().filter(|refusal| !is_open(refusal)) {
+            return Err(refusal.clone());
+        }
+        edge::check_announced_body(route, headers)?;
+        if let (Some(ask), Some(refusal)) = (&route.else_ask, refusal) {
+            let question = ask::Question {
+                request,
+                path: path.encoded(),
+                headers,
+                client,
+                request_id: "explain",
+            };
+            edge::ask::ask_about(ask, &question, refusal).await?;
+            self.report.outcome = Outcome::Allow;
+        }
+        Ok(Arc::clone(route))
+    }
+
+    /// A browser's question before a request of another origin.
+    fn preflight(&mut self, request: &Request, path: &Path, headers: &HeaderMap) -> Option<StatusCode> {
+        let asked = cors::requested_method(&request.method, headers)?;
+        let found = self.snapshot.table.find(&request.host, path.decoded(), &asked).ok()?;
+        let route = self.snapshot.routes.get(found.route)?;
+        let reply = route.preflight(&request.method, headers)??;
+        self.routes(request, path, &asked);
+        self.report.outcome = Outcome::Allow;
+        self.report.action = Some(Action::Preflight);
+        Some(reply.status)
+    }
+
+    fn routes(&mut self, request: &Request, path: &Path, method: &Method) {
+        let considered = self.snapshot.table.explain(&request.host, path.decoded(), method);
+        self.report.other_routes = self.snapshot.routes.len().saturating_sub(considered.len());
+        let fates = considered.iter().filter_map(|one| {
+            let route = self.snapshot.routes.get(one.route)?;
+            Some(fate(route, one.fate, method))
+        });
+        self.report.routes = fates.collect();
+    }
+
+    async fn credentials(&mut self, route: &Route, carried: &Carried<'_>) -> token::Outcome {
+        if route.anonymous {
+            self.report.anonymous = true;
+            return token::Outcome::Nobody;
+        }
+        let tokens = &self.snapshot.tokens;
+        let (outcome, examined) = tokens.examine(carried, route.issuers.as_deref(), self.now).await;
+        let speaking = examined.iter().position(|one| one.verdict.is_ok());
+        let told = examined.into_iter().enumerate().map(|(index, one)| {
+            let place = self.snapshot.token_sources.get(one.source);
+            credential(one, place, speaking == Some(index), self.now)
+        });
+        self.report.credentials = told.collect();
+        outcome
+    }
+
+    fn rules(
+        &mut self,
+        route: &Route,
+        request: &Request,
+        params: &Params,
+        client: &Client,
+        who: token::Outcome,
+    ) -> Result<(), Rejection> {
+        let identity = match &who {
+            token::Outcome::Person(identity) => Some(Arc::clone(identity)),
+            token::Outcome::Nobody | token::Outcome::Refused(_) => None,
+        };
+        let facts = Facts {
+            identity: identity.as_deref(),
+            params,
+            method: &request.method,
+            client: match route.action {
+                snapshot::Action::Decide(_) => client.peer,
+                _ => client.address,
+            },
+        };
+        let told = |list| rules::explain(list, &facts).into_iter().map(rule).collect();
+        self.report.deny = told(&route.deny);
+        self.report.allow = told(&route.allow);
+        parts::verdict(authorize::decide(&route.allow, &route.deny, &facts), who, route)
+    }
+
+    async fn act(
+        &mut self,
+        route: &Route,
+        request: &Request,
+        headers: &HeaderMap,
+        path: &Path,
+        client: &Client,
+    ) -> Result<Option<StatusCode>, Rejection> {
+        match &route.action {
+            snapshot::Action::Files(root) => {
+                let (_, below) = path.stripped(&route.strip);
+                self.report.action = Some(Action::File {
+                    path: below.clone().into_owned(),
+                });
+                let asked = FileRequest {
+                    method: &request.method,
+                    headers,
+                    download: false,
+                    private: !route.anonymous,
+                };
+                let answer = file::answer(root, &below, asked, self.now).await?;
+                Ok(Some(answer.status))
+            }
+            snapshot::Action::Accel(prefix) => {
+                let (encoded, _) = path.stripped(&route.strip);
+                self.report.action = Some(Action::Accel {
+                    name: format!("{prefix}{encoded}"),
+                });
+                Ok(Some(StatusCode::OK))
+            }
+            snapshot::Action::Decide(_) => Err(Reason::Internal.into()),
+            snapshot::Action::Reply(fixed) => {
+                self.report.action = Some(Action::Reply);
+                Ok(Some(fixed.status))
+            }
+            snapshot::Action::Upstream(upstream) => {
+                let sources = &self.snapshot.token_sources;
+                let shown = parts::shown_on(route, request, headers, client, sources);
+                self.report.action = Some(Action::Upstream {
+                    name: upstream.name.to_string(),
+                    target: parts::target_on(route, request, path, sources),
+                    headers: upstream_headers(headers, present::changes(&shown)),
+                });
+                Ok(None)
+            }
+        }
+    }
+}
