@@ -1,9 +1,13 @@
 //! The command line: one file a command. Output for people goes to stdout, diagnostics to stderr.
 
 pub mod check;
+pub mod completions;
+pub mod config;
+pub mod jwks;
 pub mod keys;
 pub mod run;
 pub mod token;
+pub mod token_show;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -11,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Loaded};
+use crate::config::Loaded;
 
 /// The gate in front of a campus's Opencast and Moodle.
 #[derive(Debug, Parser)]
@@ -32,7 +36,10 @@ Examples:
   janua check                                  is gateway.toml sound, do key sets and upstreams answer?
   janua run --config /etc/janua/gateway.toml   serve
   janua keys new --out keys                    make a key pair for a token issuer
-  janua token mint --key keys/private.pem --event lecture-1=read --expires 4h";
+  janua token mint --key keys/private.pem --event lecture-1=read --expires 4h
+  janua token show --jwks keys/jwks.json -     what does the token on stdin say, and is it good?
+  janua config example > gateway.toml          a commented file to start from
+  janua completions bash > /etc/bash_completion.d/janua";
 
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "there is one value in a process")]
@@ -41,12 +48,20 @@ enum Command {
     Run(run::Args),
     /// Read gateway.toml, then ask every key set and upstream, and say what was found
     Check(check::Args),
-    /// Make key pairs
+    /// Make key pairs and key sets
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Make tokens
+    /// Make tokens, and look into them
     #[command(subcommand)]
     Token(token::Command),
+    /// Tell what may stand in gateway.toml, and what is in force
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Print completions for a shell
+    Completions(completions::Completions),
+    /// Print the manual page
+    #[command(hide = true)]
+    Man,
 }
 
 impl Cli {
@@ -58,6 +73,9 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             Command::Keys(command) => keys::run(&command),
             Command::Token(command) => token::run(&command),
+            Command::Config(command) => config::run(&command),
+            Command::Completions(args) => completions::completions(&args),
+            Command::Man => completions::man(),
         };
         match result {
             Ok(code) => code,
@@ -100,7 +118,7 @@ impl ConfigArgs {
 /// Reads the configuration; tells everything that is wrong with it on stderr. `None`: it cannot be used.
 fn load(path: &Path) -> Option<Loaded> {
     let colour = std::io::stderr().is_terminal();
-    match config::load(path) {
+    match crate::config::load(path) {
         Ok(loaded) => {
             eprint!("{}", loaded.warnings.render(colour));
             Some(loaded)

@@ -11,8 +11,11 @@ mod file;
 mod net;
 mod path_pattern;
 pub mod pattern;
+pub mod public_keys;
 mod read;
+mod schema;
 mod section;
+mod show;
 mod value;
 
 use std::net::SocketAddr;
@@ -26,6 +29,8 @@ use ipnet::IpNet;
 pub use self::compile::{Loaded, load, load_with};
 pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
 use self::pattern::{RolePattern, Template};
+pub use self::schema::schema;
+pub use self::show::show;
 
 /// A whole gateway.toml, checked.
 #[derive(Debug, Clone)]

@@ -179,6 +179,7 @@ words!(Present {
 
 impl FromText for Algorithm {
     const EXPECTED: &'static str = "\"ES256\" or \"ES384\" or \"EdDSA\" or \"RS256\" or \"PS256\"";
+    const WORDS: &'static [&'static str] = &["ES256", "ES384", "EdDSA", "RS256", "PS256"];
 
     fn from_text(text: &str) -> Result<Self, Refusal> {
         match text {

@@ -14,7 +14,7 @@ use crate::config::{
 };
 
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
-const DEFAULT_STATE: &str = "state/janua.redb";
+pub(in crate::config) const DEFAULT_STATE: &str = "state/janua.redb";
 
 impl Checker<'_> {
     /// The section, and the hosts of its public URLs, which are known even when something else is wrong.
