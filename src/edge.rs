@@ -210,6 +210,7 @@ pub async fn serve_reply(
     };
     reply.headers.extend(common_headers(ctx, &session.req_header().headers));
     if !route.anonymous {
+        reply.headers.retain(|(name, _)| name != header::CACHE_CONTROL);
         reply
             .headers
             .push((header::CACHE_CONTROL, HeaderValue::from_static("private")));
@@ -274,7 +275,7 @@ pub fn shown<'a>(session: &'a Session, ctx: &'a Context, sources: &'a [TokenSour
         judged: if route.anonymous { &[] } else { sources },
         host: match &route.action {
             Action::Upstream(upstream) => upstream.host.as_ref(),
-            Action::Files(_) | Action::Reply(_) => None,
+            Action::Files(_) | Action::Reply(_) | Action::KeySet(_) => None,
         },
         upgrade: session.is_upgrade_req(),
     })

@@ -163,6 +163,10 @@ impl Gateway {
         match &route.action {
             Action::Upstream(_) => return Ok(Next::Upstream),
             Action::Files(root) => edge::serve_file(session, ctx, route, root, now).await?,
+            Action::KeySet(set) => {
+                let fixed = set.answer(&session.req_header().headers);
+                edge::serve_reply(session, ctx, route, &fixed).await?;
+            }
             Action::Reply(fixed) => edge::serve_reply(session, ctx, route, fixed).await?,
         }
         Ok(Next::Answered)

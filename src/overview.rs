@@ -27,6 +27,7 @@ impl Overview {
             action: match &route.action {
                 Action::Upstream(upstream) => format!("upstream {}", upstream.name),
                 Action::Files(_) => "files".to_owned(),
+                Action::KeySet(_) => "key set".to_owned(),
                 Action::Reply(fixed) => fixed.status.as_u16().to_string(),
             },
         };

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use thiserror::Error;
 
 use crate::act::file::Root;
+use crate::act::key_set::KeySet;
 use crate::act::proxy::Upstream;
 use crate::act::reply::Fixed;
 use crate::authenticate::token::Tokens;
@@ -57,6 +58,7 @@ pub enum Action {
     Upstream(Arc<Upstream>),
     Files(Arc<Root>),
     Reply(Fixed),
+    KeySet(KeySet),
 }
 
 /// Why a checked configuration cannot be served after all: something changed on disk since.
@@ -125,6 +127,14 @@ impl Route {
                     source,
                 })?;
                 Action::Files(Arc::new(root))
+            }
+            config::Action::KeySet(path) => {
+                let set = KeySet::open(path).map_err(|source| SnapshotError::Files {
+                    route: Arc::clone(&route.name),
+                    path: path.clone(),
+                    source,
+                })?;
+                Action::KeySet(set)
             }
             config::Action::Respond(respond) => {
                 let reply = Fixed::new(respond).map_err(|source| SnapshotError::Reply {

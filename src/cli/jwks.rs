@@ -152,7 +152,9 @@ fn public_of(pkcs8: &[u8]) -> anyhow::Result<Vec<u8>> {
 }
 
 fn der(key: &impl AsDer<PublicKeyX509Der<'static>>) -> anyhow::Result<Vec<u8>> {
-    let der = key.as_der().map_err(|_| anyhow::anyhow!("its public part cannot be had"))?;
+    let der = key
+        .as_der()
+        .map_err(|_| anyhow::anyhow!("its public part cannot be had"))?;
     Ok(der.as_ref().to_vec())
 }
 
@@ -195,8 +197,7 @@ fn elliptic(point: &[u8], curve: &str, algorithm: &str) -> Value {
 /// Modulus and exponent (RFC 8017 appendix A.1.1).
 fn rsa(key: &[u8]) -> Option<(UintRef<'_>, UintRef<'_>)> {
     let mut reader = SliceReader::new(key).ok()?;
-    let numbers = reader.sequence(|numbers| {
-        Ok::<_, p256::pkcs8::der::Error>((UintRef::decode(numbers)?, UintRef::decode(numbers)?))
-    });
+    let numbers = reader
+        .sequence(|numbers| Ok::<_, p256::pkcs8::der::Error>((UintRef::decode(numbers)?, UintRef::decode(numbers)?)));
     numbers.ok()
 }

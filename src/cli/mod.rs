@@ -3,6 +3,7 @@
 pub mod check;
 pub mod completions;
 pub mod config;
+pub mod import;
 pub mod jwks;
 pub mod keys;
 pub mod run;
@@ -57,6 +58,9 @@ enum Command {
     /// Tell what may stand in gateway.toml, and what is in force
     #[command(subcommand)]
     Config(config::Command),
+    /// Make a gateway.toml from the configuration of another gateway
+    #[command(subcommand)]
+    Import(import::Command),
     /// Print completions for a shell
     Completions(completions::Completions),
     /// Print the manual page
@@ -74,6 +78,7 @@ impl Cli {
             Command::Keys(command) => keys::run(&command),
             Command::Token(command) => token::run(&command),
             Command::Config(command) => config::run(&command),
+            Command::Import(command) => import::run(&command),
             Command::Completions(args) => completions::completions(&args),
             Command::Man => completions::man(),
         };

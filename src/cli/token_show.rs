@@ -58,7 +58,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let judged = runtime.block_on(inspect::judge(&token, &config, now));
             match judged.context("the key set cannot be used")? {
-                Ok(_) => ("verified: the signature is good, and the token counts now".to_owned(), ExitCode::SUCCESS),
+                Ok(_) => (
+                    "verified: the signature is good, and the token counts now".to_owned(),
+                    ExitCode::SUCCESS,
+                ),
                 Err(rejection) => (refused(&rejection), ExitCode::FAILURE),
             }
         }
@@ -178,7 +181,11 @@ fn header_lines(out: &mut String, header: &Map<String, Value>) {
         line(out, name, &json(value));
     }
     if let Some(alg) = header.get("alg").and_then(Value::as_str).filter(|alg| *alg != "ES256") {
-        line(out, "", &format!("the gateway takes {} only if jwt.algorithms names it", plain(alg)));
+        line(
+            out,
+            "",
+            &format!("the gateway takes {} only if jwt.algorithms names it", plain(alg)),
+        );
     }
     if !header.contains_key("kid") {
         line(out, "kid", "none: every key of the set is tried");
@@ -197,7 +204,11 @@ fn claim_lines(out: &mut String, claims: &Map<String, Value>) {
                         Some(("p", id)) => ("playlist", id),
                         _ => ("unknown item", item.as_str()),
                     };
-                    line(out, "grants", &format!("{} on the {what} {}", words(actions), plain(id)));
+                    line(
+                        out,
+                        "grants",
+                        &format!("{} on the {what} {}", words(actions), plain(id)),
+                    );
                 }
             }
             ("roles" | "oc-roles", roles) => line(out, name, &words(roles)),
@@ -209,7 +220,8 @@ fn claim_lines(out: &mut String, claims: &Map<String, Value>) {
 /// A list of strings with commas; anything else as JSON.
 fn words(value: &Value) -> String {
     let items = value.as_array().filter(|items| !items.is_empty());
-    let words: Option<Vec<String>> = items.and_then(|items| items.iter().map(|item| item.as_str().map(plain)).collect());
+    let words: Option<Vec<String>> =
+        items.and_then(|items| items.iter().map(|item| item.as_str().map(plain)).collect());
     words.map_or_else(|| json(value), |words| words.join(", "))
 }
 
@@ -224,7 +236,9 @@ fn json(value: &Value) -> String {
 fn plain(text: &str) -> String {
     let escaped = |letter: char| -> String {
         // Bidirectional and other invisible marks are no control characters.
-        match letter.is_control() || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+        match letter.is_control()
+            || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        {
             true => letter.escape_unicode().to_string(),
             false => letter.to_string(),
         }

@@ -3,7 +3,7 @@
 //! Two stages: `file` mirrors gateway.toml to the letter, `compile` turns it into the [`Config`] below; both collect
 //! every problem on the way. [`load`] is the way in. The running code sees only what stands in this file: checked,
 //! defaults filled in, paths absolute, patterns parsed. Nothing here does I/O beyond reading the file and looking
-//! whether named files exist.
+//! whether named files exist and may be used.
 
 mod compile;
 mod diagnostics;
@@ -252,6 +252,8 @@ pub enum Action {
     Upstream(usize),
     Files(PathBuf),
     Respond(Respond),
+    /// A key set to publish.
+    KeySet(PathBuf),
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -355,9 +355,18 @@ impl Read for u64 {
 /// All elements, or none when one of them is wrong.
 impl<T: Read> Read for Vec<At<T>> {
     fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self> {
-        let DeValue::Array(array) = value.get_ref() else {
-            reader.wrong_type(value, "a list, such as [\"…\"]");
-            return None;
+        let array = match value.get_ref() {
+            DeValue::Array(array) => array,
+            DeValue::Table(_) => {
+                let message = format!("`{}`: there can be several of these", reader.key);
+                let problem = Diagnostic::error(value.span().into(), message).label("this is a single table");
+                reader.report(problem.help("two brackets, [[…]], begin each one; within a line it is [{ … }]"));
+                return None;
+            }
+            _ => {
+                reader.wrong_type(value, "a list, such as [\"…\"]");
+                return None;
+            }
         };
         let mut complete = true;
         let mut items = Self::with_capacity(array.len());

@@ -64,5 +64,10 @@ fn described(mut schema: Value, place: &str) -> Value {
 
 /// A doc comment as running text.
 fn prose(doc: &str) -> String {
-    doc.lines().map(str::trim).collect::<Vec<_>>().join(" ").trim().to_owned()
+    doc.lines()
+        .map(str::trim)
+        .collect::<Vec<_>>()
+        .join(" ")
+        .trim()
+        .to_owned()
 }

@@ -30,7 +30,7 @@ pub fn show(source: &str, config: &Config) -> Result<String, TomlError> {
         }
     }
     each(root.get_mut("routes"), &config.routes, |item, route| {
-        self::route(item, route, &config.jwt.issuers);
+        self::route(item, route, &config.jwt.issuers, source);
     });
     Ok(document.to_string().trim_start().to_owned())
 }
@@ -129,9 +129,13 @@ fn upstream(item: &mut Item, upstream: &Upstream) {
     table.durations("timeouts", &timeouts);
 }
 
-fn route(item: &mut Item, route: &Route, issuers: &[Issuer]) {
+fn route(item: &mut Item, route: &Route, issuers: &[Issuer], source: &str) {
+    // These defaults repeat what stands elsewhere in the file; not what a variable holds, which stands nowhere.
+    let is_written = |text: &str| source.to_ascii_lowercase().contains(&text.to_ascii_lowercase());
     let mut table = Section::of(item);
-    table.default("host", route.host.as_str());
+    if is_written(&route.host) {
+        table.default("host", route.host.as_str());
+    }
     if let Some(methods) = &route.methods {
         table.default("methods", list(methods));
     }
@@ -144,12 +148,14 @@ fn route(item: &mut Item, route: &Route, issuers: &[Issuer]) {
         table.default("present", present);
     }
     table.default("accept", list(route.accept.iter().map(|_| "jwt")));
-    if route.issuers.is_none() && !issuers.is_empty() {
+    if route.issuers.is_none() && !issuers.is_empty() && issuers.iter().all(|issuer| is_written(&issuer.name)) {
         table.default("issuers", list(issuers.iter().map(|issuer| &issuer.name)));
     }
     table.default("deny", Array::new());
-    if let (Some(cors), true) = (&route.cors, table.item("cors").is_some()) {
-        table.inner("cors").default("credentials", cors.credentials);
+    if let Some(cors) = &route.cors {
+        let mut table = table.inner("cors");
+        table.default("origins", list(&cors.origins));
+        table.default("credentials", cors.credentials);
     }
     if let Some(rate) = &route.limits.rate {
         table.inner("limits").default("burst", i64::from(rate.burst));

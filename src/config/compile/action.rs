@@ -1,10 +1,16 @@
 //! What a route does with an allowed request: exactly one of `upstream`, `files`, `respond`.
 
+use std::fs::File;
+use std::io::Read as _;
+use std::path::PathBuf;
+
 use http::StatusCode;
 
 use super::{Checker, Known};
 use crate::config::diagnostics::{Diagnostic, Span};
-use crate::config::read::Key;
+use crate::config::public_keys::{MAX_KEY_SET, publishable};
+use crate::config::read::{At, Key};
+use crate::config::value::KeySetFile;
 use crate::config::{Action, Respond, file};
 
 /// What a route does; known even when the folder, say, is missing.
@@ -20,7 +26,9 @@ pub(super) fn kind(upstream: &Key<String>, files: &Key<String>, respond: &Key<fi
     match (upstream.is_absent(), files.is_absent(), respond) {
         (false, true, Key::Absent) => Some(Kind::Upstream),
         (true, false, Key::Absent) => Some(Kind::Files),
-        (true, true, Key::Given(respond)) => Some(Kind::Respond(!respond.value.file.is_absent())),
+        (true, true, Key::Given(respond)) => Some(Kind::Respond(
+            !respond.value.file.is_absent() || !respond.value.jwks.is_absent(),
+        )),
         _ => None,
     }
 }
@@ -54,7 +62,11 @@ impl Checker<'_> {
                 .reference(&upstream, "upstream", &known.upstreams)
                 .map(Action::Upstream),
             (_, Key::Given(files), _) => self.existing_folder(&files, "files").map(Action::Files),
-            (_, _, Key::Given(respond)) => self.respond(respond.value).map(Action::Respond),
+            (_, _, Key::Given(mut respond)) => match std::mem::take(&mut respond.value.jwks) {
+                Key::Absent => self.respond(respond.value).map(Action::Respond),
+                Key::Given(jwks) => self.key_set(&jwks, &respond.value).map(Action::KeySet),
+                Key::Bad => None,
+            },
             (Key::Absent, Key::Absent, Key::Absent) => {
                 let problem = Diagnostic::error(place, "this route does nothing").label("in this table");
                 self.report(problem.help("add one of upstream = \"…\", files = \"…\", respond = { … }"));
@@ -62,6 +74,30 @@ impl Checker<'_> {
             }
             _ => None,
         }
+    }
+
+    /// A key set to publish. What must not be published is refused here, before anyone can fetch it.
+    fn key_set(&mut self, jwks: &At<KeySetFile>, respond: &file::Respond) -> Option<PathBuf> {
+        if !(respond.status.is_absent() && respond.location.is_absent() && respond.file.is_absent()) {
+            let problem = Diagnostic::error(respond.place, "`jwks` stands alone: the key set is the answer");
+            self.report(problem.help("remove `status`, `location` and `file`"));
+            return None;
+        }
+        let path = At {
+            at: jwks.at,
+            value: jwks.value.0.clone(),
+        };
+        let path = self.existing_file(&path, "jwks")?;
+        let mut text = Vec::new();
+        let read = File::open(&path).and_then(|file| file.take(MAX_KEY_SET as u64 + 1).read_to_end(&mut text));
+        let problem = match (read, publishable(&text)) {
+            (Ok(_), Ok(_)) => return Some(path),
+            (Err(why), _) => Diagnostic::error(jwks.at, format!("`jwks`: this file cannot be read: {why}")),
+            (_, Err(why)) => Diagnostic::error(jwks.at, format!("`jwks`: this is not published: {why}"))
+                .help("`janua keys jwks FILE…` makes a key set of public keys out of PEM files, JWKs and key sets"),
+        };
+        self.report(problem);
+        None
     }
 
     fn respond(&mut self, respond: file::Respond) -> Option<Respond> {
@@ -107,10 +143,10 @@ impl Checker<'_> {
             (Key::Bad, ..) | (_, Key::Bad, _) | (.., Key::Bad) => None,
             _ if respond.has_strange_keys => None,
             _ => {
-                let problem = Diagnostic::error(place, "`respond` is either a status or a file");
-                self.report(
-                    problem.help("write { status = 204 }, { status = 302, location = \"…\" } or { file = \"…\" }"),
-                );
+                let problem = Diagnostic::error(place, "`respond` is either a status, a file or a key set");
+                self.report(problem.help(
+                    "write { status = 204 }, { status = 302, location = \"…\" }, { file = \"…\" } or { jwks = \"…\" }",
+                ));
                 None
             }
         }
