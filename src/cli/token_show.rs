@@ -277,3 +277,38 @@ fn line(out: &mut String, name: &str, text: &str) {
     // Writing to a string cannot fail.
     writeln!(out, "  {:<11} {text}", plain(name)).ok();
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_words() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_000_000);
+        for (value, expected) in [
+            (json!(1_000_059), "Mon, 12 Jan 1970 13:47:39 GMT (in 59s)"),
+            (json!(1_000_061.9), "Mon, 12 Jan 1970 13:47:41 GMT (in 1m 1s)"),
+            (json!(985_599), "Mon, 12 Jan 1970 09:46:39 GMT (4h 0m ago)"),
+            (json!(0), "Thu, 01 Jan 1970 00:00:00 GMT (11d 13h ago)"),
+            (
+                json!(253_402_300_799_u64),
+                "Fri, 31 Dec 9999 23:59:59 GMT (in 2932885d 10h)",
+            ),
+            (json!(253_402_300_800_u64), "253402300800: this is no time"),
+            (json!(-1), "-1: this is no time"),
+            (json!("soon"), "soon: this is no time"),
+        ] {
+            assert_eq!(time(&value, now), expected);
+        }
+    }
+
+    #[test]
+    fn no_claim_steers_the_terminal() {
+        assert_eq!(
+            plain("a\u{1b}[31m\n\u{202e}\u{fc}"),
+            "a\\u{1b}[31m\\u{a}\\u{202e}\u{fc}"
+        );
+    }
+}

@@ -83,6 +83,12 @@ fn keys_of_every_kind_become_one_public_set() {
     let checked = janua(["check", "--config", file.to_str().unwrap()]).ok().stdout;
     assert!(checked.contains("4 keys usable"), "{checked}");
 
+    // What Moodle's settings page reads with the same library: PKCS#8, P-256.
+    let private = fs::read_to_string(site.path("es256/private.pem")).unwrap();
+    assert!(private.starts_with("-----BEGIN PRIVATE KEY-----\n"));
+    let read = openssl(&["pkey", "-in", &at("es256/private.pem"), "-noout", "-text"]);
+    assert!(read.stdout.contains("prime256v1"), "the curve is another");
+
     openssl(&[
         "ecparam",
         "-name",
