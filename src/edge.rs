@@ -232,6 +232,7 @@ pub async fn serve_reply(
     };
     reply.headers.extend(common_headers(ctx, &session.req_header().headers));
     if !route.anonymous {
+        reply.headers.retain(|(name, _)| name != header::CACHE_CONTROL);
         reply
             .headers
             .push((header::CACHE_CONTROL, HeaderValue::from_static("private")));

@@ -176,6 +176,10 @@ impl Gateway {
             Action::Upstream(_) => return Ok(Next::Upstream),
             Action::Files(root) => edge::serve_file(session, ctx, route, root, now).await?,
             Action::Accel(prefix) => edge::accel::tell(session, ctx, route, prefix).await?,
+            Action::KeySet(set) => {
+                let fixed = set.answer(&session.req_header().headers);
+                edge::serve_reply(session, ctx, route, &fixed).await?;
+            }
             Action::Reply(fixed) => edge::serve_reply(session, ctx, route, fixed).await?,
             Action::Decide(_) => return Err(Reason::Internal.into()),
         }

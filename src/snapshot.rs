@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use thiserror::Error;
 
 use crate::act::file::Root;
+use crate::act::key_set::KeySet;
 use crate::act::proxy::Upstream;
 use crate::act::reply::Fixed;
 use crate::ask::ElseAsk;
@@ -69,6 +70,7 @@ pub enum Action {
     /// The proxy in front sends the file: what its name begins with there.
     Accel(String),
     Reply(Fixed),
+    KeySet(KeySet),
     /// What would become of another request?
     Decide(Decide),
 }
@@ -214,6 +216,14 @@ impl Route {
                     source,
                 })?;
                 Action::Files(Arc::new(root))
+            }
+            config::Action::KeySet(path) => {
+                let set = KeySet::open(path).map_err(|source| SnapshotError::Files {
+                    route: Arc::clone(&route.name),
+                    path: path.clone(),
+                    source,
+                })?;
+                Action::KeySet(set)
             }
             config::Action::Respond(respond) => {
                 let reply = Fixed::new(respond).map_err(|source| SnapshotError::Reply {

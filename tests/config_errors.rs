@@ -36,7 +36,7 @@ fn every_bad_file_is_told_exactly_so() {
     let bless = std::env::var_os("JANUA_BLESS").is_some();
     let mut wrong = Vec::new();
     let cases = cases();
-    assert!(cases.len() > 10, "the cases are not where they were");
+    assert!(cases.len() > 40, "the cases are not where they were");
     for path in cases {
         let told = told(&path);
         let expected_at = path.with_extension("txt");

@@ -20,6 +20,9 @@ use serde_json::{Value, json};
 pub enum Command {
     /// Make a key pair: private.pem for the issuer, public.jwk.json and jwks.json to publish
     New(New),
+    /// Make one key set to publish out of keys and key sets
+    #[command(after_help = super::jwks::EXAMPLES)]
+    Jwks(super::jwks::Args),
 }
 
 #[derive(Debug, Args)]
@@ -58,7 +61,10 @@ pub enum KeysError {
 
 /// Runs the command and tells where the files are.
 pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
-    let Command::New(new) = command;
+    let new = match command {
+        Command::New(new) => new,
+        Command::Jwks(args) => return super::jwks::run(args),
+    };
     let files = write_pair(new)?;
     let mut out = io::stdout().lock();
     writeln!(
@@ -136,7 +142,7 @@ fn public_jwk(secret: &SecretKey, kid: Option<&str>) -> Value {
 }
 
 /// Writes a file that must not exist yet, on disk when this returns.
-fn write_new(path: &Path, mode: u32, content: &[u8]) -> Result<(), KeysError> {
+pub(super) fn write_new(path: &Path, mode: u32, content: &[u8]) -> Result<(), KeysError> {
     let write = || {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
         file.write_all(content)?;

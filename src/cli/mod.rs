@@ -1,11 +1,16 @@
 //! The command line: one file a command. Output for people goes to stdout, diagnostics to stderr.
 
 pub mod check;
+pub mod completions;
+pub mod config;
 pub mod demo;
 pub mod explain;
+pub mod import;
+pub mod jwks;
 pub mod keys;
 pub mod run;
 pub mod token;
+pub mod token_show;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -13,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Loaded};
+use crate::config::Loaded;
 
 /// The gate in front of a campus's Opencast and Moodle.
 #[derive(Debug, Parser)]
@@ -36,7 +41,10 @@ Examples:
   janua run --config /etc/janua/gateway.toml   serve
   janua explain GET 'https://…?jwt=…'          why is it allowed or refused?
   janua keys new --out keys                    make a key pair for a token issuer
-  janua token mint --key keys/private.pem --event lecture-1=read --expires 4h";
+  janua token mint --key keys/private.pem --event lecture-1=read --expires 4h
+  janua token show --jwks keys/jwks.json -     what does the token on stdin say, and is it good?
+  janua config example > gateway.toml          a commented file to start from
+  janua completions bash > /etc/bash_completion.d/janua";
 
 #[derive(Debug, Subcommand)]
 #[allow(clippy::large_enum_variant, reason = "there is one value in a process")]
@@ -48,12 +56,23 @@ enum Command {
     Explain(explain::Args),
     /// Show a gateway at work, with everything around it, on a page to click through
     Demo(demo::Args),
-    /// Make key pairs
+    /// Make key pairs and key sets
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Make tokens
+    /// Make tokens, and look into them
     #[command(subcommand)]
     Token(token::Command),
+    /// Tell what may stand in gateway.toml, and what is in force
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Make a gateway.toml from the configuration of another gateway
+    #[command(subcommand)]
+    Import(import::Command),
+    /// Print completions for a shell
+    Completions(completions::Completions),
+    /// Print the manual page
+    #[command(hide = true)]
+    Man,
 }
 
 impl Cli {
@@ -67,6 +86,10 @@ impl Cli {
             Command::Explain(args) => explain::run(&args),
             Command::Keys(command) => keys::run(&command),
             Command::Token(command) => token::run(&command),
+            Command::Config(command) => config::run(&command),
+            Command::Import(command) => import::run(&command),
+            Command::Completions(args) => completions::completions(&args),
+            Command::Man => completions::man(),
         };
         match result {
             Ok(code) => code,
@@ -109,7 +132,7 @@ impl ConfigArgs {
 /// Reads the configuration; tells everything that is wrong with it on stderr. `None`: it cannot be used.
 fn load(path: &Path) -> Option<Loaded> {
     let colour = std::io::stderr().is_terminal();
-    match config::load(path) {
+    match crate::config::load(path) {
         Ok(loaded) => {
             eprint!("{}", loaded.warnings.render(colour));
             Some(loaded)

@@ -14,9 +14,13 @@ use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use serde_json::{Map, Value, json};
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one value in a process")]
 pub enum Command {
     /// Make a token and print it
     Mint(Mint),
+    /// Say what a token claims, when it counts, and what is wrong with it
+    #[command(after_help = super::token_show::EXAMPLES)]
+    Show(super::token_show::Args),
 }
 
 #[derive(Debug, Args)]
@@ -81,7 +85,10 @@ pub enum MintError {
 
 /// Runs the command: the token, and nothing else, goes to stdout.
 pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
-    let Command::Mint(arguments) = command;
+    let arguments = match command {
+        Command::Mint(arguments) => arguments,
+        Command::Show(args) => return super::token_show::run(args),
+    };
     let token = mint(arguments, SystemTime::now())?;
     writeln!(io::stdout().lock(), "{token}")?;
     Ok(ExitCode::SUCCESS)

@@ -15,7 +15,7 @@ use super::path_pattern::PathPattern;
 use super::pattern::{RolePattern, Template};
 use super::read::{At, Named, OneOrMany};
 use super::section::section;
-use super::value::{PerSecond, Size, Store};
+use super::value::{KeySetFile, PerSecond, Size, Store};
 use super::{Algorithm, Balance, Credential, LogFormat, LogLevel, Present, PublicUrl, UpstreamServer};
 
 const REMOVE_SECTION: &str = "remove this section";
@@ -297,7 +297,8 @@ section! {
 }
 
 section! {
-    /// `routes.respond`: `{ status = 204 }`, `{ status = 302, location = "…" }`, `{ file = "…" }` or `{ decide = … }`.
+    /// `routes.respond`: `{ status = 204 }`, `{ status = 302, location = "…" }`, `{ file = "…" }`, `{ jwks = "…" }` or
+    /// `{ decide = … }`.
     struct Respond {
         /// 200 to 599, not 304.
         status: u64,
@@ -305,11 +306,10 @@ section! {
         location: Location,
         /// A file that is sent as it is.
         file: String,
+        /// A key set (JWKS) that is published: its public members, for every web site. Read again when it changes.
+        jwks: KeySetFile,
         /// Says what the other routes decide about the request that a trusted proxy names.
         decide: Decide,
-    }
-    later {
-        "jwks" => "use { file = \"…\" } for a key set on disk",
     }
 }
 

@@ -3,7 +3,7 @@
 //! Two stages: `file` mirrors gateway.toml to the letter, `compile` turns it into the [`Config`] below; both collect
 //! every problem on the way. [`load`] is the way in. The running code sees only what stands in this file: checked,
 //! defaults filled in, paths absolute, patterns parsed. Nothing here does I/O beyond reading the file and looking
-//! whether named files exist.
+//! whether named files exist and may be used.
 
 mod compile;
 mod diagnostics;
@@ -11,8 +11,11 @@ mod file;
 mod net;
 mod path_pattern;
 pub mod pattern;
+pub mod public_keys;
 mod read;
+mod schema;
 mod section;
+mod show;
 mod value;
 
 use std::net::SocketAddr;
@@ -26,6 +29,8 @@ use ipnet::IpNet;
 pub use self::compile::{Loaded, load, load_with};
 pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
 use self::pattern::{RolePattern, Template};
+pub use self::schema::schema;
+pub use self::show::show;
 
 /// A whole gateway.toml, checked.
 #[derive(Debug, Clone)]
@@ -262,6 +267,8 @@ pub enum Action {
     /// What `X-Accel-Redirect` begins with: a slash first and none last.
     Accel(String),
     Respond(Respond),
+    /// A key set to publish.
+    KeySet(PathBuf),
     Decide(Decide),
 }
 

@@ -3,11 +3,13 @@
 //! What a type looks like in the file is said by [`Read`] and [`FromText`]; which tables there are is in `file`, and
 //! what values mean together is decided in `compile`.
 
+use serde_json::{Value, json};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::diagnostics::{Diagnostic, Span, closest, list};
 use super::pattern::is_param_name;
+use super::schema;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
@@ -78,12 +80,17 @@ pub(super) struct Reader<'a> {
 pub(super) trait Read: Sized {
     /// `None` after the problem was told to the reader.
     fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self>;
+
+    /// What may be written, as a JSON Schema for editors: never narrower than what [`read`](Self::read) takes.
+    fn schema() -> Value;
 }
 
 /// A type that is written as one string.
 pub(super) trait FromText: Sized {
     /// Completes "expected …".
     const EXPECTED: &'static str;
+    /// All there is to choose from; empty where that is no short list.
+    const WORDS: &'static [&'static str] = &[];
 
     fn from_text(text: &str) -> Result<Self, Refusal>;
 }
@@ -298,6 +305,10 @@ impl<T: FromText> Read for T {
             }
         }
     }
+
+    fn schema() -> Value {
+        schema::text(T::EXPECTED, T::WORDS)
+    }
 }
 
 impl FromText for String {
@@ -316,6 +327,10 @@ impl Read for bool {
         }
         read
     }
+
+    fn schema() -> Value {
+        json!({ "type": "boolean" })
+    }
 }
 
 impl Read for u64 {
@@ -331,14 +346,27 @@ impl Read for u64 {
         }
         read
     }
+
+    fn schema() -> Value {
+        json!({ "type": "integer", "minimum": 0 })
+    }
 }
 
 /// All elements, or none when one of them is wrong.
 impl<T: Read> Read for Vec<At<T>> {
     fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self> {
-        let DeValue::Array(array) = value.get_ref() else {
-            reader.wrong_type(value, "a list, such as [\"…\"]");
-            return None;
+        let array = match value.get_ref() {
+            DeValue::Array(array) => array,
+            DeValue::Table(_) => {
+                let message = format!("`{}`: there can be several of these", reader.key);
+                let problem = Diagnostic::error(value.span().into(), message).label("this is a single table");
+                reader.report(problem.help("two brackets, [[…]], begin each one; within a line it is [{ … }]"));
+                return None;
+            }
+            _ => {
+                reader.wrong_type(value, "a list, such as [\"…\"]");
+                return None;
+            }
         };
         let mut complete = true;
         let mut items = Self::with_capacity(array.len());
@@ -352,6 +380,10 @@ impl<T: Read> Read for Vec<At<T>> {
             }
         }
         complete.then_some(items)
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "array", "items": T::schema() })
     }
 }
 
@@ -367,6 +399,10 @@ impl<T: Read> Read for OneOrMany<T> {
         let one = T::read(value, reader)?;
         let at = value.span().into();
         Some(Self(vec![At { at, value: one }]))
+    }
+
+    fn schema() -> Value {
+        json!({ "anyOf": [T::schema(), Vec::<At<T>>::schema()] })
     }
 }
 
@@ -396,5 +432,9 @@ impl<T: Read> Read for Named<T> {
         }
         named.sort_by_key(|(name, _)| name.at.start);
         complete.then_some(Self(named))
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "object", "additionalProperties": T::schema() })
     }
 }

@@ -10,13 +10,13 @@ use super::read::{Later, Refusal};
 /// what to do instead.
 macro_rules! section {
     (
-        $(#[$meta:meta])*
+        $(#[doc = $about:literal])*
         struct $name:ident {
-            $( $(#[$doc:meta])* $field:ident: $kind:ty, )*
+            $( $(#[doc = $doc:literal])* $field:ident: $kind:ty, )*
         }
         $( later { $( $later:literal => $instead:expr, )* } )?
     ) => {
-        $(#[$meta])*
+        $(#[doc = $about])*
         #[derive(Debug, Default)]
         pub(super) struct $name {
             /// Where the table begins.
@@ -25,7 +25,7 @@ macro_rules! section {
             /// Were there keys that are not its own? They are reported; what they were meant to be is unknown.
             #[allow(dead_code, reason = "only sections that compare their keys ask")]
             pub(super) has_strange_keys: bool,
-            $( $(#[$doc])* pub(super) $field: $crate::config::read::Key<$kind>, )*
+            $( $(#[doc = $doc])* pub(super) $field: $crate::config::read::Key<$kind>, )*
         }
 
         impl $crate::config::read::Read for $name {
@@ -42,6 +42,17 @@ macro_rules! section {
                     $( $field: reader.key(table, stringify!($field)), )*
                 })
             }
+
+            fn schema() -> serde_json::Value {
+                $crate::config::schema::table(
+                    concat!($( $about, "\n" ),*),
+                    [$( (
+                        stringify!($field),
+                        concat!($( $doc, "\n" ),*),
+                        <$kind as $crate::config::read::Read>::schema(),
+                    ), )*],
+                )
+            }
         }
     };
 }
@@ -52,6 +63,7 @@ macro_rules! words {
     ($name:ty { $first:literal => $first_variant:expr, $( $word:literal => $variant:expr, )* } $( later { $( $later:literal => $instead:expr, )* } )? ) => {
         impl $crate::config::read::FromText for $name {
             const EXPECTED: &'static str = concat!("\"", $first, "\"", $( " or \"", $word, "\"" ),*);
+            const WORDS: &'static [&'static str] = &[$first, $( $word, )*];
 
             fn from_text(text: &str) -> Result<Self, $crate::config::read::Refusal> {
                 match text {
@@ -60,7 +72,7 @@ macro_rules! words {
                     _ => {}
                 }
                 const LATER: $crate::config::read::Later = &[$( $( ($later, $instead), )* )?];
-                Err($crate::config::section::no_such_word(text, &[$first, $( $word, )*], LATER))
+                Err($crate::config::section::no_such_word(text, Self::WORDS, LATER))
             }
         }
     };

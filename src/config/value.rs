@@ -4,8 +4,13 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::diagnostics::Diagnostic;
 use super::pattern::{PatternError, RolePattern, Template};
-use super::read::{FromText, Refusal};
+use super::read::{FromText, Read, Reader, Refusal};
 use super::section::words;
 use super::{Algorithm, Balance, Credential, LogFormat, LogLevel, Present};
 
@@ -22,6 +27,26 @@ pub(super) struct PerSecond(pub(super) f64);
 pub(super) enum Store {
     Memory,
     Embedded,
+}
+
+/// `respond.jwks`: a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KeySetFile(pub(super) String);
+
+impl Read for KeySetFile {
+    fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self> {
+        if value.get_ref().as_bool() == Some(true) {
+            let message = "`jwks = true` is not available in this version yet";
+            let problem = Diagnostic::error(value.span().into(), message);
+            reader.report(problem.help("use { jwks = \"…\" } for a key set on disk"));
+            return None;
+        }
+        String::read(value, reader).map(Self)
+    }
+
+    fn schema() -> Value {
+        String::schema()
+    }
 }
 
 const UNITS: &[(&str, Duration)] = &[
@@ -179,6 +204,7 @@ words!(Present {
 
 impl FromText for Algorithm {
     const EXPECTED: &'static str = "\"ES256\" or \"ES384\" or \"EdDSA\" or \"RS256\" or \"PS256\"";
+    const WORDS: &'static [&'static str] = &["ES256", "ES384", "EdDSA", "RS256", "PS256"];
 
     fn from_text(text: &str) -> Result<Self, Refusal> {
         match text {

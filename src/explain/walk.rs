@@ -276,6 +276,10 @@ impl Walk<'_> {
                 self.report.action = Some(Action::Reply);
                 Ok(Some(fixed.status))
             }
+            snapshot::Action::KeySet(set) => {
+                self.report.action = Some(Action::Reply);
+                Ok(Some(set.answer(headers).status))
+            }
             snapshot::Action::Upstream(upstream) => {
                 let sources = &self.snapshot.token_sources;
                 let shown = parts::shown_on(route, request, headers, client, sources);

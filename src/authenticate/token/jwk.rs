@@ -121,7 +121,7 @@ impl KeySet {
 
 type Members = Map<String, Value>;
 
-fn key(jwk: &Members) -> Result<Key, &'static str> {
+pub(super) fn key(jwk: &Members) -> Result<Key, &'static str> {
     let kty = text(jwk, "kty")?.ok_or("no kty")?;
     if kty == "oct" {
         return Err("a shared secret (oct) verifies nothing here");

@@ -278,7 +278,7 @@ impl Refresher {
         }
     }
 
-    fn hold(&self, held: Held) -> bool {
+    pub(super) fn hold(&self, held: Held) -> bool {
         let since_epoch = held.fetched.duration_since(UNIX_EPOCH).unwrap_or_default();
         self.metrics
             .keys

@@ -1,10 +1,16 @@
 //! What a route does with an allowed request: exactly one of `upstream`, `files`, `accel`, `respond`.
 
+use std::fs::File;
+use std::io::Read as _;
+use std::path::PathBuf;
+
 use http::StatusCode;
 
 use super::{Checker, Known};
 use crate::config::diagnostics::{Diagnostic, Span};
-use crate::config::read::Key;
+use crate::config::public_keys::{MAX_KEY_SET, publishable};
+use crate::config::read::{At, Key};
+use crate::config::value::KeySetFile;
 use crate::config::{Action, Respond, file};
 
 /// What a route does; known even when the folder, say, is missing.
@@ -34,7 +40,9 @@ pub(super) fn kind(actions: &Actions) -> Option<Kind> {
     match (absent, &actions.respond) {
         ((false, true, true), Key::Absent) => Some(Kind::Upstream),
         ((true, false, true) | (true, true, false), Key::Absent) => Some(Kind::Files),
-        ((true, true, true), Key::Given(respond)) => Some(Kind::Respond(!respond.value.file.is_absent())),
+        ((true, true, true), Key::Given(respond)) => Some(Kind::Respond(
+            !respond.value.file.is_absent() || !respond.value.jwks.is_absent(),
+        )),
         _ => None,
     }
 }
@@ -79,19 +87,46 @@ impl Checker<'_> {
         }
     }
 
+    /// What `respond` says: a key set and a decision stand alone, everything else is a fixed reply.
     fn answer(&mut self, mut respond: file::Respond) -> Option<Action> {
-        match std::mem::take(&mut respond.decide) {
-            Key::Absent => self.respond(respond).map(Action::Respond),
-            Key::Given(_)
-                if !(respond.status.is_absent() && respond.location.is_absent() && respond.file.is_absent()) =>
-            {
+        let decide = std::mem::take(&mut respond.decide);
+        let jwks = std::mem::take(&mut respond.jwks);
+        let alone = respond.status.is_absent() && respond.location.is_absent() && respond.file.is_absent();
+        match (decide, jwks) {
+            (Key::Absent, Key::Absent) => self.respond(respond).map(Action::Respond),
+            (Key::Given(_), jwks) if !(alone && jwks.is_absent()) => {
                 let problem = Diagnostic::error(respond.place, "`decide` stands alone: the decision is the answer");
-                self.report(problem.help("remove `status`, `location` and `file`"));
+                self.report(problem.help("remove `status`, `location`, `file` and `jwks`"));
                 None
             }
-            Key::Given(decide) => self.decide(decide.value).map(Action::Decide),
-            Key::Bad => None,
+            (Key::Given(decide), _) => self.decide(decide.value).map(Action::Decide),
+            (Key::Absent, Key::Given(jwks)) => self.key_set(&jwks, &respond).map(Action::KeySet),
+            (Key::Bad, _) | (_, Key::Bad) => None,
         }
+    }
+
+    /// A key set to publish. What must not be published is refused here, before anyone can fetch it.
+    fn key_set(&mut self, jwks: &At<KeySetFile>, respond: &file::Respond) -> Option<PathBuf> {
+        if !(respond.status.is_absent() && respond.location.is_absent() && respond.file.is_absent()) {
+            let problem = Diagnostic::error(respond.place, "`jwks` stands alone: the key set is the answer");
+            self.report(problem.help("remove `status`, `location` and `file`"));
+            return None;
+        }
+        let path = At {
+            at: jwks.at,
+            value: jwks.value.0.clone(),
+        };
+        let path = self.existing_file(&path, "jwks")?;
+        let mut text = Vec::new();
+        let read = File::open(&path).and_then(|file| file.take(MAX_KEY_SET as u64 + 1).read_to_end(&mut text));
+        let problem = match (read, publishable(&text)) {
+            (Ok(_), Ok(_)) => return Some(path),
+            (Err(why), _) => Diagnostic::error(jwks.at, format!("`jwks`: this file cannot be read: {why}")),
+            (_, Err(why)) => Diagnostic::error(jwks.at, format!("`jwks`: this is not published: {why}"))
+                .help("`janua keys jwks FILE…` makes a key set of public keys out of PEM files, JWKs and key sets"),
+        };
+        self.report(problem);
+        None
     }
 
     fn respond(&mut self, respond: file::Respond) -> Option<Respond> {
@@ -137,10 +172,10 @@ impl Checker<'_> {
             (Key::Bad, ..) | (_, Key::Bad, _) | (.., Key::Bad) => None,
             _ if respond.has_strange_keys => None,
             _ => {
-                let problem = Diagnostic::error(place, "`respond` is either a status or a file");
-                self.report(
-                    problem.help("write { status = 204 }, { status = 302, location = \"…\" } or { file = \"…\" }"),
-                );
+                let problem = Diagnostic::error(place, "`respond` is either a status, a file or a key set");
+                self.report(problem.help(
+                    "write { status = 204 }, { status = 302, location = \"…\" }, { file = \"…\" } or { jwks = \"…\" }",
+                ));
                 None
             }
         }

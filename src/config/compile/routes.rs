@@ -10,7 +10,7 @@ use super::{Checker, Known};
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::path_pattern::PathPattern;
 use crate::config::read::{At, Key};
-use crate::config::{Cors, Credential, Limits, Present, Route, file};
+use crate::config::{Action, Cors, Credential, Limits, Present, Route, file};
 
 impl Checker<'_> {
     pub(super) fn routes(&mut self, routes: Key<Vec<At<file::Route>>>, known: &Known) -> Option<Vec<Route>> {
@@ -92,6 +92,11 @@ impl Checker<'_> {
         };
         let cors = match route.cors {
             Key::Given(cors) => Some(self.cors(cors.value)),
+            // Public keys are for everyone: any web page may verify a token itself.
+            Key::Absent if matches!(action, Some(Action::KeySet(_))) => Some(Some(Cors {
+                origins: vec!["*".to_owned()],
+                credentials: false,
+            })),
             Key::Absent | Key::Bad => None,
         };
         let limits = self.limits(route.limits.or_default());

@@ -1,0 +1,55 @@
+//! `janua config`: what may stand in gateway.toml, what usually does, and what is in force.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Subcommand;
+
+use super::{ConfigArgs, load};
+use crate::config;
+
+/// The reference file, as it stands in the repository: commented, and it runs.
+const EXAMPLE: &str = include_str!("../../gateway.toml");
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print the JSON Schema of gateway.toml, for editors
+    #[command(after_help = SCHEMA_HELP)]
+    Schema,
+    /// Print a commented gateway.toml to start from
+    Example,
+    /// Print the configuration in force: what gateway.toml says and, marked, the defaults of what it does not say
+    #[command(after_help = SHOW_HELP)]
+    Show(ConfigArgs),
+}
+
+const SCHEMA_HELP: &str = "\
+Editors with a TOML language server (Taplo, Tombi, Even Better TOML) then complete keys, show what they mean and
+underline what is misspelt:
+  janua config schema > gateway.schema.json
+and as the first line of gateway.toml:
+  #:schema ./gateway.schema.json
+
+It knows keys and types; `janua check` knows the rest.";
+
+const SHOW_HELP: &str = "\
+A ${NAME} stays a name, whatever the variable holds, and passwords in URLs are hidden. The output can be read again.";
+
+/// Runs the command. Exit code 1 if gateway.toml is wrong; what is wrong goes to stderr.
+pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
+    let text = match command {
+        Command::Schema => format!("{:#}\n", config::schema()),
+        Command::Example => EXAMPLE.to_owned(),
+        Command::Show(args) => {
+            let path = args.path()?;
+            let Some(loaded) = load(&path) else {
+                return Ok(ExitCode::FAILURE);
+            };
+            let source = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            config::show(&source, &loaded.config)?
+        }
+    };
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,202 @@
+//! Octoka's configuration (1.3): its keys, and their defaults (facts 5.2). What they become is decided in `gateway`.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+use toml::Table;
+
+/// Every key, by section.
+const KEYS: [(&str, &[&str]); 4] = [
+    ("opencast", &["downloads_path", "host", "fallback", "path_prefixes"]),
+    (
+        "jwt",
+        &[
+            "trusted_keys",
+            "background_key_refresh",
+            "key_cache_duration",
+            "allowed_clock_skew",
+        ],
+    ),
+    (
+        "http",
+        &[
+            "on_allow",
+            "on_deny",
+            "cors_allowed_origins",
+            "jwt_sources",
+            "port",
+            "address",
+            "shutdown_timeout",
+        ],
+    ),
+    ("log", &["filters", "file", "stdout"]),
+];
+
+#[derive(Deserialize)]
+pub(super) struct Octoka {
+    #[serde(default)]
+    pub(super) opencast: Opencast,
+    pub(super) jwt: Jwt,
+    #[serde(default)]
+    pub(super) http: Http,
+    #[serde(default)]
+    pub(super) log: Log,
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+pub(super) struct Opencast {
+    pub(super) downloads_path: Option<String>,
+    pub(super) host: String,
+    pub(super) fallback: Fallback,
+    pub(super) path_prefixes: Vec<String>,
+}
+
+impl Default for Opencast {
+    fn default() -> Self {
+        Self {
+            downloads_path: None,
+            host: "http://localhost:8080".to_owned(),
+            fallback: Fallback::Head,
+            path_prefixes: vec!["/static".to_owned()],
+        }
+    }
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Fallback {
+    None,
+    Head,
+    Get,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Jwt {
+    pub(super) trusted_keys: Vec<String>,
+    #[serde(default = "yes")]
+    pub(super) background_key_refresh: bool,
+    #[serde(default)]
+    pub(super) key_cache_duration: Option<String>,
+    #[serde(default)]
+    pub(super) allowed_clock_skew: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+pub(super) struct Http {
+    pub(super) on_allow: String,
+    pub(super) on_deny: String,
+    pub(super) cors_allowed_origins: Vec<String>,
+    pub(super) jwt_sources: Option<Vec<Source>>,
+    pub(super) port: u16,
+    pub(super) address: std::net::IpAddr,
+    pub(super) shutdown_timeout: Option<String>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            on_allow: "file".to_owned(),
+            on_deny: "empty".to_owned(),
+            cors_allowed_origins: Vec::new(),
+            jwt_sources: None,
+            port: 4050,
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            shutdown_timeout: None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "source", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Source {
+    Query { name: String },
+    Header { name: String, prefix: Option<String> },
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+pub(super) struct Log {
+    pub(super) filters: BTreeMap<String, String>,
+    pub(super) file: Option<String>,
+    pub(super) stdout: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            filters: [("octoka".to_owned(), "info".to_owned())].into(),
+            file: None,
+            stdout: true,
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Reads the file. Errors name every key that Octoka does not know, then what is missing or of the wrong type.
+pub(super) fn read(text: &str) -> anyhow::Result<Octoka> {
+    let table: Table = toml::from_str(text)?;
+    let strange = strange_keys(&table);
+    if !strange.is_empty() {
+        bail!("Octoka 1.3 has no such keys: {}", strange.join(", "));
+    }
+    toml::from_str(text).context("this is not what Octoka 1.3 takes")
+}
+
+fn strange_keys(table: &Table) -> Vec<String> {
+    let mut strange = Vec::new();
+    for (section, value) in table {
+        let Some((_, keys)) = KEYS.iter().find(|(known, _)| known == section) else {
+            strange.push(format!("`{section}`"));
+            continue;
+        };
+        let given = value.as_table().into_iter().flat_map(Table::keys);
+        let unknown = given.filter(|key| !keys.contains(&key.as_str()));
+        strange.extend(unknown.map(|key| format!("`{section}.{key}`")));
+    }
+    strange
+}
+
+/// A duration as Octoka writes it, as gateway.toml does: minutes are `min` there and `m` here.
+pub(super) fn duration(text: &str) -> anyhow::Result<String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim() {
+        "min" => "m",
+        unit @ ("ms" | "s" | "h" | "d") => unit,
+        _ => bail!("{text:?} is no duration such as \"3s\" or \"10min\""),
+    };
+    if number.is_empty() {
+        bail!("{text:?} is no duration: the number is missing");
+    }
+    Ok(format!("{number}{unit}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_change_their_spelling() {
+        assert_eq!(duration("10min").unwrap(), "10m");
+        assert_eq!(duration("3s").unwrap(), "3s");
+        for wrong in ["", "3", "s", "3 weeks", "1.5s"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_unknown_key_is_named() {
+        let text = "verbose = true\n[jwt]\ntrusted_keys = []\nissuer = 1\n[http]\nport = 1\nhost = 2\n";
+        let told = read(text).err().unwrap().to_string();
+        for key in ["`verbose`", "`jwt.issuer`", "`http.host`"] {
+            assert!(told.contains(key), "{told}");
+        }
+        assert!(!told.contains("port"), "{told}");
+    }
+}

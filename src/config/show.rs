@@ -1,0 +1,308 @@
+//! The configuration that is in force: what was written, and the defaults of what was not, marked as such.
+//!
+//! What was written stands as it was written: a `${NAME}` stays a name. Keys whose absence is their default (no limit,
+//! any method) stay absent. The output is a gateway.toml that means the same as the one it came from.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use toml_edit::visit_mut::{VisitMut, visit_array_mut, visit_inline_table_mut, visit_table_mut};
+use toml_edit::{Array, DocumentMut, Formatted, InlineTable, Item, Table, TableLike, TomlError, Value};
+
+use super::value::duration_text;
+use super::{Action, Algorithm, Balance, Config, Issuer, LogFormat, LogLevel, Present, Route, State, Upstream};
+use super::{Jwt, Server, TokenSource};
+
+/// Fills the defaults of `config` into `source`, the text it was compiled from.
+pub fn show(source: &str, config: &Config) -> Result<String, TomlError> {
+    let mut document: DocumentMut = source.parse()?;
+    Plain.visit_document_mut(&mut document);
+    document.set_trailing("");
+    let root = document.as_table_mut();
+    server(section(root, "server"), &config.server);
+    log(section(root, "log"), config);
+    state(section(root, "state"), &config.state);
+    jwt(section(root, "jwt"), &config.jwt);
+    for upstream in &config.upstreams {
+        let written = root.get_mut("upstreams").and_then(Item::as_table_like_mut);
+        if let Some(item) = written.and_then(|all| all.get_mut(&upstream.name)) {
+            self::upstream(item, upstream);
+        }
+    }
+    each(root.get_mut("routes"), &config.routes, |item, route| {
+        self::route(item, route, &config.jwt.issuers, source);
+    });
+    Ok(document.to_string().trim_start().to_owned())
+}
+
+fn server(mut table: Section<'_>, server: &Server) {
+    table.default("tls", Array::new());
+    table.default("admin", server.admin.to_string());
+    table.default("trusted_proxies", Array::new());
+    table.default("threads", number(server.threads));
+    table.default("shutdown_grace", duration_text(server.shutdown_grace));
+    let timeouts = &server.timeouts;
+    table.durations(
+        "timeouts",
+        &[
+            ("header", timeouts.header),
+            ("keep_alive", timeouts.keep_alive),
+            ("read", timeouts.read),
+            ("write", timeouts.write),
+        ],
+    );
+    let mut connections = table.inner("connections");
+    connections.default("max", number(server.connections.max));
+    connections.default("per_address", number(server.connections.per_address));
+}
+
+fn log(mut table: Section<'_>, config: &Config) {
+    let level = match config.log.level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+        LogLevel::Trace => "trace",
+    };
+    let format = match config.log.format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    };
+    table.default("level", level);
+    table.default("format", format);
+}
+
+fn state(mut table: Section<'_>, state: &State) {
+    match state {
+        State::Memory => table.default("store", "memory"),
+        State::Embedded { .. } => {
+            table.default("store", "embedded");
+            table.default("path", super::compile::DEFAULT_STATE);
+        }
+    }
+}
+
+fn jwt(mut table: Section<'_>, jwt: &Jwt) {
+    table.default("algorithms", list(jwt.algorithms.iter().map(algorithm)));
+    table.default("sources", jwt.sources.iter().map(source).collect::<Array>());
+    table.default("roles_claims", list(&jwt.roles_claims));
+    table.default("leeway", duration_text(jwt.leeway));
+    table.default("refresh", duration_text(jwt.refresh));
+    table.default("keep_stale", duration_text(jwt.keep_stale));
+    table.default("cache", bytes(jwt.cache));
+    table.default("bad_signatures", format!("{}/s", jwt.bad_signatures.per_second));
+    each(table.item("issuers"), &jwt.issuers, |item, issuer| {
+        let mut table = Section::of(item);
+        table.default("allow_actions", list(&issuer.allow_actions));
+        table.default("max_lifetime", duration_text(issuer.max_lifetime));
+        table.default("may_name_users", issuer.may_name_users);
+        table.default("allow_http", false);
+    });
+}
+
+fn source(source: &TokenSource) -> Value {
+    let mut table = InlineTable::new();
+    match source {
+        TokenSource::Header { name, scheme } => {
+            table.insert("header", name.as_str().into());
+            table.insert("scheme", scheme.into());
+        }
+        TokenSource::Query { parameter } => {
+            table.insert("query", parameter.into());
+        }
+    }
+    table.into()
+}
+
+fn upstream(item: &mut Item, upstream: &Upstream) {
+    let mut table = Section::of(item);
+    table.default(
+        "balance",
+        match upstream.balance {
+            Balance::RoundRobin => "round_robin",
+            Balance::Consistent => "consistent",
+        },
+    );
+    table.default("host", "keep");
+    table.durations("health", &[("every", upstream.health.every)]);
+    let timeouts = [("connect", upstream.connect_timeout), ("read", upstream.read_timeout)];
+    table.durations("timeouts", &timeouts);
+}
+
+fn route(item: &mut Item, route: &Route, issuers: &[Issuer], source: &str) {
+    // These defaults repeat what stands elsewhere in the file; not what a variable holds, which stands nowhere.
+    let is_written = |text: &str| source.to_ascii_lowercase().contains(&text.to_ascii_lowercase());
+    let mut table = Section::of(item);
+    if is_written(&route.host) {
+        table.default("host", route.host.as_str());
+    }
+    if let Some(methods) = &route.methods {
+        table.default("methods", list(methods));
+    }
+    if let Action::Upstream(_) = route.action {
+        table.default("path_params", route.path_params);
+        let present = match route.present {
+            Present::Pass => "pass",
+            Present::None => "none",
+        };
+        table.default("present", present);
+    }
+    table.default("accept", list(route.accept.iter().map(|_| "jwt")));
+    if route.issuers.is_none() && !issuers.is_empty() && issuers.iter().all(|issuer| is_written(&issuer.name)) {
+        table.default("issuers", list(issuers.iter().map(|issuer| &issuer.name)));
+    }
+    table.default("deny", Array::new());
+    if let Some(cors) = &route.cors {
+        let mut table = table.inner("cors");
+        table.default("origins", list(&cors.origins));
+        table.default("credentials", cors.credentials);
+    }
+    if let Some(rate) = &route.limits.rate {
+        table.inner("limits").default("burst", i64::from(rate.burst));
+    }
+}
+
+fn algorithm(algorithm: &Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::Es256 => "ES256",
+        Algorithm::Es384 => "ES384",
+        Algorithm::EdDsa => "EdDSA",
+        Algorithm::Rs256 => "RS256",
+        Algorithm::Ps256 => "PS256",
+    }
+}
+
+fn list<T: Display>(items: impl IntoIterator<Item = T>) -> Array {
+    items.into_iter().map(|item| item.to_string()).collect()
+}
+
+/// What no machine has more of than fits is written as what fits.
+fn number(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn bytes(size: u64) -> String {
+    match size {
+        0 => "0".to_owned(),
+        size if size.is_multiple_of(1 << 20) => format!("{}MiB", size >> 20),
+        size => format!("{size}B"),
+    }
+}
+
+/// A table of the root; made if missing.
+fn section<'a>(root: &'a mut Table, name: &str) -> Section<'a> {
+    Section::of(root.entry(name).or_insert_with(|| Item::Table(Table::new())))
+}
+
+/// The tables of a list, however it is written, beside what they became.
+fn each<T>(list: Option<&mut Item>, made: &[T], fill: impl Fn(&mut Item, &T)) {
+    match list {
+        Some(Item::ArrayOfTables(tables)) => {
+            for (table, made) in tables.iter_mut().zip(made) {
+                let mut item = Item::Table(std::mem::take(table));
+                fill(&mut item, made);
+                if let Ok(filled) = item.into_table() {
+                    *table = filled;
+                }
+            }
+        }
+        Some(Item::Value(Value::Array(values))) => {
+            for (value, made) in values.iter_mut().zip(made) {
+                let mut item = Item::Value(value.clone());
+                fill(&mut item, made);
+                if let Ok(filled) = item.into_value() {
+                    *value = filled;
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A table in which defaults are filled in. Comments can stand only where each key has a line of its own.
+struct Section<'a> {
+    table: Option<&'a mut dyn TableLike>,
+    has_lines: bool,
+}
+
+impl<'a> Section<'a> {
+    fn of(item: &'a mut Item) -> Self {
+        let has_lines = item.is_table();
+        let table = item.as_table_like_mut();
+        Self { table, has_lines }
+    }
+
+    fn item(&mut self, key: &str) -> Option<&mut Item> {
+        self.table.as_mut()?.get_mut(key)
+    }
+
+    fn default(&mut self, key: &str, value: impl Into<Value>) {
+        let Some(table) = self.table.as_mut().filter(|table| !table.contains_key(key)) else {
+            return;
+        };
+        let mut value = value.into();
+        if self.has_lines {
+            value.decor_mut().set_suffix("  # default");
+        }
+        table.insert(key, Item::Value(value));
+    }
+
+    /// A table inside this one; made if missing.
+    fn inner(&mut self, key: &str) -> Section<'_> {
+        self.default(key, InlineTable::new());
+        match self.item(key) {
+            Some(item) => Section::of(item),
+            None => Section {
+                table: None,
+                has_lines: false,
+            },
+        }
+    }
+
+    fn durations(&mut self, key: &str, durations: &[(&str, Duration)]) {
+        let mut inner = self.inner(key);
+        for (name, duration) in durations {
+            inner.default(name, duration_text(*duration));
+        }
+    }
+}
+
+/// Takes comments and layout away, and passwords out of URLs.
+struct Plain;
+
+impl VisitMut for Plain {
+    fn visit_table_mut(&mut self, table: &mut Table) {
+        table.decor_mut().set_prefix("\n");
+        table.decor_mut().set_suffix("");
+        table.fmt();
+        visit_table_mut(self, table);
+    }
+
+    fn visit_inline_table_mut(&mut self, table: &mut InlineTable) {
+        table.fmt();
+        visit_inline_table_mut(self, table);
+    }
+
+    fn visit_array_mut(&mut self, array: &mut Array) {
+        array.fmt();
+        array.set_trailing_comma(false);
+        visit_array_mut(self, array);
+    }
+
+    fn visit_string_mut(&mut self, string: &mut Formatted<String>) {
+        if let Some(hidden) = without_password(string.value()) {
+            let decor = string.decor().clone();
+            *string = Formatted::new(hidden);
+            *string.decor_mut() = decor;
+        }
+    }
+}
+
+/// `scheme://user:password@host` with stars for what stands before the `@`.
+fn without_password(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://")?;
+    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(authority);
+    let (_, host) = authority.rsplit_once('@')?;
+    Some(format!("{scheme}://***@{host}{path}"))
+}
