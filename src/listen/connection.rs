@@ -129,10 +129,6 @@ impl Connection {
         })
     }
 
-    pub fn shared(&self) -> Arc<Shared> {
-        Arc::clone(&self.shared)
-    }
-
     /// Bytes have arrived while no request was served.
     fn count_header_bytes(&mut self, count: usize) -> io::Result<()> {
         if self.shared.phase.load(Ordering::Relaxed) == IDLE {
@@ -191,6 +187,13 @@ impl AsyncRead for Connection {
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if read.is_pending() && !self.stream.buffer().is_empty() {
+            // Whoever waits for the client has nothing to write now. pingora does not flush an answer of known length
+            // before its end, so the part that is here would wait for a part that the upstream may be long in sending.
+            if let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(context) {
+                return Poll::Ready(Err(error));
+            }
+        }
         match self.shared.phase.load(Ordering::Relaxed) {
             SERVING => read,
             phase => match read {
