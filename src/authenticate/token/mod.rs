@@ -8,6 +8,7 @@
 //! What the bearer may do is decided by the route's rules.
 
 pub mod carrier;
+pub mod offline;
 
 mod cache;
 mod claims;
