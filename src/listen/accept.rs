@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pingora::apps::{HttpServerApp, ServerApp};
 use pingora::listeners::tls::Acceptor;
-use pingora::protocols::Stream;
+use pingora::protocols::{ALPN, IO, Stream};
 use prometheus::{IntCounter, IntGauge};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -81,10 +81,15 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
             let stream = match (connection, tls) {
                 (Ok(connection), None) => Box::new(connection) as Stream,
                 (Ok(connection), Some(tls)) => {
+                    let shared = connection.shared();
                     match tokio::time::timeout(door.header_time, tls.tls_handshake(connection)).await {
-                        // HTTP/2 too owes its first request within the time for a header: pingora waits for the
-                        // client's preface without limit.
-                        Ok(Ok(stream)) => Box::new(stream) as Stream,
+                        Ok(Ok(stream)) => {
+                            let stream = Box::new(stream) as Stream;
+                            if is_http2(&*stream) {
+                                shared.greets_http2();
+                            }
+                            stream
+                        }
                         Ok(Err(error)) => {
                             return tracing::debug!(%peer, error = error.etype().as_str(), "TLS handshake failed");
                         }
@@ -96,6 +101,10 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
             door.app.process_new(stream, &door.shutdown).await;
         });
     }
+}
+
+fn is_http2(stream: &dyn IO) -> bool {
+    matches!(stream.selected_alpn_proto(), Some(ALPN::H2))
 }
 
 /// How many connections there are, in all and by address, and how many there may be.

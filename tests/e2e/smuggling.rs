@@ -113,7 +113,8 @@ fn odd_chunks_end_the_connection_or_are_read_in_the_one_right_way() {
         // The rest of the connection is garbage, and a request within it is none.
         let bytes =
             format!("POST /first HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n{body}junk {SMUGGLED}");
-        neither_splits_nor_joins(&gateway, &zoo, bytes.as_bytes(), &["a"]);
+        // A size without digits may be read as none: an empty body, and then the connection ends.
+        neither_splits_nor_joins(&gateway, &zoo, bytes.as_bytes(), &["a", ""]);
     }
     // What is legal goes through, without what no one needs.
     for (body, read) in [
