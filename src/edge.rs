@@ -282,6 +282,20 @@ pub fn retry_elsewhere(session: &Session, ctx: &mut Context, mut error: Box<Erro
     error
 }
 
+/// A kept connection that its server was just closing says nothing of the server: it may be asked again, over another
+/// connection, where a second arrival does no harm and nothing of the body is lost.
+pub fn retry_kept(session: &Session, ctx: &mut Context, mut error: Box<Error>, kept: bool) -> Box<Error> {
+    if session.req_header().method.is_idempotent() && !session.as_ref().retry_buffer_truncated() {
+        error.retry.decide_reuse(kept);
+    } else {
+        error.set_retry(false);
+    }
+    if error.retry() {
+        ctx.upstream.attempts.forget_last();
+    }
+    error
+}
+
 /// What is known for [`present::changes`].
 pub fn shown<'a>(session: &'a Session, ctx: &'a Context, sources: &'a [TokenSource]) -> Result<Shown<'a>> {
     let parts = ctx.request.as_ref().zip(ctx.client.as_ref()).zip(ctx.route.as_deref());

@@ -283,6 +283,17 @@ impl ProxyHttp for Gateway {
         edge::retry_elsewhere(session, ctx, error)
     }
 
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        ctx: &mut Context,
+        kept: bool,
+    ) -> Box<Error> {
+        edge::retry_kept(session, ctx, error, kept)
+    }
+
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
         let failed = |error_code| FailToProxy {
             error_code,

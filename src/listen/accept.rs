@@ -89,7 +89,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
                         Ok(Ok(stream)) => {
                             let stream = Box::new(stream) as Stream;
                             if is_http2(&*stream) {
-                                shared.request_begins();
+                                shared.greets_http2();
                             }
                             stream
                         }

@@ -51,6 +51,9 @@ const IDLE: u8 = 0;
 const HEADER: u8 = 1;
 /// A request is served, or the connection is HTTP/2, where pingora's idle timer watches.
 const SERVING: u8 = 2;
+/// HTTP/2 over TLS before its first request: pingora waits for the client's preface without limit. The header's time
+/// holds; its size does not, since with the first request comes as much of a body as the window lets through.
+const GREETING: u8 = 3;
 
 impl Shared {
     pub fn peer(&self) -> SocketAddr {
@@ -64,6 +67,11 @@ impl Shared {
     /// The header is complete; the deadline for it ends.
     pub fn request_begins(&self) {
         self.phase.store(SERVING, Ordering::Relaxed);
+    }
+
+    /// TLS has agreed on HTTP/2; the first request is owed within the header's time.
+    pub fn greets_http2(&self) {
+        self.phase.store(GREETING, Ordering::Relaxed);
     }
 
     /// The answer is sent. On HTTP/2 other requests may still run, so nothing changes there.
@@ -129,10 +137,6 @@ impl Connection {
         })
     }
 
-    pub fn shared(&self) -> Arc<Shared> {
-        Arc::clone(&self.shared)
-    }
-
     /// Bytes have arrived while no request was served.
     fn count_header_bytes(&mut self, count: usize) -> io::Result<()> {
         if self.shared.phase.load(Ordering::Relaxed) == IDLE {
@@ -146,6 +150,10 @@ impl Connection {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "request header too large"));
         }
         Ok(())
+    }
+
+    pub fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
     }
 
     /// Pending or an error, once the header's time is up.
@@ -191,8 +199,17 @@ impl AsyncRead for Connection {
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if read.is_pending() && !self.stream.buffer().is_empty() {
+            // Whoever waits for the client has nothing to write now. pingora does not flush an answer of known length
+            // before its end, so the part that is here would wait for a part that the upstream may be long in sending.
+            if let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(context) {
+                return Poll::Ready(Err(error));
+            }
+        }
         match self.shared.phase.load(Ordering::Relaxed) {
             SERVING => read,
+            GREETING if read.is_ready() => read,
+            GREETING => self.poll_header_deadline(context).map(Err),
             phase => match read {
                 Poll::Ready(Ok(())) => Poll::Ready(self.count_header_bytes(buffer.filled().len() - before)),
                 Poll::Pending if phase == HEADER => self.poll_header_deadline(context).map(Err),

@@ -205,6 +205,8 @@ fn connections_are_bounded_by_address_and_in_all() {
             answer.as_ref().map_or(true, |answer| answer.status == 503),
             "{limits}: {answer:?}"
         );
+        let refused = gateway.metric_sum("janua_connections_refused_total");
+        assert!(refused >= 1.0, "{limits}: refused and not counted");
         // The others serve on, and a place that is left can be taken.
         held[0].exchange(Request::get("/a")).expect(200);
         drop(held);

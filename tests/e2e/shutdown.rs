@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
+use crate::support::config::bytes;
 use crate::support::{Config, Connection, Gateway, Request, Site, Upstream, eventually, tools};
 
 fn lets_a_download_finish(signal: &str) {
@@ -37,6 +38,42 @@ fn sigterm_lets_a_download_finish() {
 #[test]
 fn sigint_lets_a_download_finish() {
     lets_a_download_finish("INT");
+}
+
+#[test]
+fn sigterm_lets_two_hundred_downloads_finish() {
+    const LENGTH: usize = 4 << 20;
+    let (site, zoo) = (Site::new(), Upstream::start());
+    site.write("files/lecture.mp4", bytes(LENGTH));
+    let files = "[[routes]]\nname = \"files\"\npath = \"/files/{*file}\"\nfiles = \"files\"\nstrip = \"/files\"\n\
+                 allow = [{ anyone = true }]\n";
+    let config = Config::new()
+        .server("shutdown_grace", r#""60s""#)
+        .upstream("zoo", &[zoo.url()], "")
+        .open_upstream_route("")
+        .section(files);
+    let mut gateway = site.start(&config);
+    let begin = |path: &str| {
+        let mut download = Connection::open(gateway.http());
+        download.write(Request::get(path).bytes()).unwrap();
+        download.response_head().unwrap().expect(200);
+        download
+    };
+    let (mut passed, mut read): (Vec<_>, Vec<_>) = (0..100)
+        .map(|_| (begin("/zoo/gate"), begin("/files/lecture.mp4")))
+        .unzip();
+    gateway.signal("TERM");
+    let address = gateway.http();
+    eventually("new connections are refused", || Connection::try_open(address).err());
+    zoo.release();
+    for download in &mut passed {
+        assert_eq!(download.read(11).unwrap(), b"firstsecond");
+    }
+    for download in &mut read {
+        assert!(download.read(LENGTH).unwrap() == bytes(LENGTH));
+    }
+    drop((passed, read));
+    assert!(gateway.ended().success(), "{}", gateway.said());
 }
 
 #[test]

@@ -6,6 +6,7 @@
 pub mod config;
 pub mod double;
 pub mod gateway;
+pub mod h2;
 pub mod http;
 pub mod jwks;
 pub mod nginx;
@@ -16,6 +17,7 @@ pub mod wait;
 
 pub use config::{Config, MEDIA, Site};
 pub use gateway::Gateway;
+pub use h2::H2;
 pub use http::{Connection, Request};
 pub use jwks::JwksServer;
 pub use nginx::Nginx;

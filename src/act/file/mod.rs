@@ -32,6 +32,16 @@ use crate::rejection::{Hint, Reason, Rejection};
 pub use self::resolve::Root;
 pub use self::stream::FileBody;
 
+/// The bytes, as (first, behind the last), that a `Range` header asks for of a file so long; `None` if the header is to
+/// be ignored, no bytes if it cannot be satisfied.
+pub fn ranges(header: &[u8], complete: u64) -> Option<Vec<(u64, u64)>> {
+    match range::select(header, complete) {
+        Selection::Whole => None,
+        Selection::Ranges(ranges) => Some(ranges.iter().map(|range| (range.start, range.end)).collect()),
+        Selection::NotSatisfiable => Some(Vec::new()),
+    }
+}
+
 /// What of a request matters to a file.
 #[derive(Debug, Clone, Copy)]
 pub struct FileRequest<'a> {

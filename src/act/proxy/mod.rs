@@ -101,6 +101,13 @@ pub struct Attempts {
     tried: Vec<SocketAddr>,
 }
 
+impl Attempts {
+    /// The last server was not to blame: it may be chosen again. pingora bounds how often.
+    pub fn forget_last(&mut self) {
+        self.tried.pop();
+    }
+}
+
 impl Upstream {
     /// Reads the CA file and prepares the balancer. Nothing is connected yet.
     pub fn new(config: &config::Upstream, metrics: &Metrics) -> io::Result<Self> {
