@@ -109,8 +109,21 @@ fn check_names(headers: &HeaderMap) -> Result<(), Rejection> {
     }
 }
 
+/// One length, in digits. pingora takes a list of equal ones for one, as RFC 9110 section 8.6 allows, and would send the
+/// list on to servers that may read it in another way.
+fn check_length(headers: &HeaderMap) -> Result<(), Rejection> {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let first = lengths.next();
+    let plain = first.is_none_or(|length| !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit));
+    if plain && lengths.next().is_none() {
+        return Ok(());
+    }
+    Err(bad("Content-Length is not one number"))
+}
+
 /// RFC 9112 section 6.1: a message with both lengths is an attempt at smuggling; codings beside chunked are unknown.
 fn check_framing(headers: &HeaderMap, raw: Option<&[u8]>) -> Result<(), Rejection> {
+    check_length(headers)?;
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     let Some(coding) = codings.next() else {
         return Ok(());
@@ -216,7 +229,14 @@ mod tests {
 
     #[test]
     fn odd_requests_are_refused() {
-        let cases: [(&str, &str, Fields, Reason); 13] = [
+        let cases: [(&str, &str, Fields, Reason); 15] = [
+            ("POST", "/", &[HOST, ("content-length", "6, 6")], Reason::BadRequest),
+            (
+                "POST",
+                "/",
+                &[HOST, ("content-length", "6"), ("content-length", "6")],
+                Reason::BadRequest,
+            ),
             ("GET", "/", &[], Reason::BadRequest),
             ("GET", "/", &[HOST, HOST], Reason::BadRequest),
             ("GET", "/", &[("host", "")], Reason::BadRequest),
