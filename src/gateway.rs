@@ -1,33 +1,26 @@
-//! The request's way: take it, find its route, learn who it is, decide, present, act, answer, tell.
+//! The request's way: take it, find its route, learn who it is, decide, act; every refusal leaves by one door.
 //!
-//! One call a step and no logic of its own: what a step means stands in the room it calls. The order of the hooks is
-//! pingora's: [`Gateway::request_filter`] walks up to the decision and serves what needs no upstream; the hooks below
-//! it carry the rest to an upstream and back.
+//! One call a step and no logic of its own: what a step means stands in the room it calls. [`Gateway::walk`] leads up to
+//! the decision and serves what needs no upstream; `hooks` calls it, carries the rest to an upstream and back (present),
+//! and tells of the end (observe).
 //!
 //! `explain::walk` asks the same steps for their reasons: what changes here changes there.
 
-use std::panic::AssertUnwindSafe;
+mod hooks;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::FutureExt;
-use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::modules::http::HttpModules;
-use pingora::prelude::{Error, HttpPeer, Result};
-use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use pingora::prelude::Result;
+use pingora::proxy::Session;
 
-use crate::act;
 use crate::authenticate::token::{Outcome, carrier};
 use crate::authorize::{self, Facts};
 use crate::context::Context;
 use crate::edge::{self, Stop};
-use crate::listen::connection::Shared;
 use crate::listen::{client, intake};
 use crate::observe::Observer;
-use crate::present;
 use crate::rejection::{Reason, Rejection};
 use crate::respond;
 use crate::route::path::Path;
@@ -196,158 +189,5 @@ impl Gateway {
         };
         reply.headers.extend(edge::cors_headers(ctx, headers));
         respond::write::write(session, &reply).await
-    }
-}
-
-#[async_trait]
-impl ProxyHttp for Gateway {
-    type CTX = Context;
-
-    fn new_ctx(&self) -> Context {
-        Context::new(self.snapshot.load_full())
-    }
-
-    /// None of pingora's modules (compression) is used.
-    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
-
-    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
-        edge::begin(session, &ctx.snapshot.timeouts);
-        Ok(())
-    }
-
-    async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
-        let walked = AssertUnwindSafe(self.walk(session, ctx)).catch_unwind().await;
-        let stop = match walked {
-            Ok(Ok(Next::Upstream)) => return Ok(false),
-            Ok(Ok(Next::Answered)) => return Ok(true),
-            Ok(Err(stop)) => stop,
-            Err(_panic) => Stop::Refused(self.observer.panicked(&ctx.id)),
-        };
-        match stop {
-            Stop::Refused(rejection) => self.refuse(session, ctx, rejection).await.map(|()| true),
-            Stop::Lost(error) => Err(error),
-        }
-    }
-
-    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
-        edge::choose_server(session, ctx)
-    }
-
-    async fn upstream_request_filter(
-        &self,
-        session: &mut Session,
-        upstream: &mut RequestHeader,
-        ctx: &mut Context,
-    ) -> Result<()> {
-        let shown = edge::shown(session, ctx, &ctx.snapshot.token_sources)?;
-        edge::apply(upstream, present::changes(&shown))?;
-        upstream.set_raw_path(edge::upstream_target(ctx, &ctx.snapshot.token_sources)?.as_bytes())
-    }
-
-    async fn request_body_filter(
-        &self,
-        _session: &mut Session,
-        body: &mut Option<Bytes>,
-        _end: bool,
-        ctx: &mut Context,
-    ) -> Result<()> {
-        edge::count_body(ctx, body.as_ref())
-    }
-
-    async fn upstream_response_filter(
-        &self,
-        _session: &mut Session,
-        answer: &mut ResponseHeader,
-        ctx: &mut Context,
-    ) -> Result<()> {
-        edge::answered(answer, ctx);
-        edge::accel::redirected(answer, ctx)
-    }
-
-    async fn response_filter(
-        &self,
-        session: &mut Session,
-        answer: &mut ResponseHeader,
-        ctx: &mut Context,
-    ) -> Result<()> {
-        edge::dress_answer(session, answer, ctx)
-    }
-
-    fn fail_to_connect(
-        &self,
-        session: &mut Session,
-        _peer: &HttpPeer,
-        ctx: &mut Context,
-        error: Box<Error>,
-    ) -> Box<Error> {
-        edge::retry_elsewhere(session, ctx, error)
-    }
-
-    fn error_while_proxy(
-        &self,
-        _peer: &HttpPeer,
-        session: &mut Session,
-        error: Box<Error>,
-        ctx: &mut Context,
-        kept: bool,
-    ) -> Box<Error> {
-        edge::retry_kept(session, ctx, error, kept)
-    }
-
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
-        let failed = |error_code| FailToProxy {
-            error_code,
-            can_reuse_downstream: false,
-        };
-        let mut rejection = ctx.rejection.take();
-        if let Some(redirect) = ctx.upstream.redirect.clone() {
-            match edge::accel::follow(session, ctx, redirect, SystemTime::now()).await {
-                Ok(status) => return failed(status),
-                Err(refusal) => rejection = Some(refusal),
-            }
-        }
-        let rejection = rejection.or_else(|| act::proxy::rejection(error));
-        let status = rejection
-            .as_ref()
-            .map_or(0, |rejection| rejection.reason.status().as_u16());
-        if session.response_written().is_some() {
-            // Half an answer is out already: all that is left is to end the connection, and to remember why.
-            ctx.rejection = rejection;
-        } else if let Some(rejection) = rejection
-            && self.refuse(session, ctx, rejection).await.is_err()
-        {
-            tracing::debug!(request_id = ctx.id.as_str(), "client gone before its refusal");
-        }
-        failed(status)
-    }
-
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
-        if let Some(connection) = Shared::of(session.digest()) {
-            connection.request_ends(session.is_http2());
-        }
-        let route = ctx
-            .route
-            .as_ref()
-            .map_or(&ctx.snapshot.unrouted, |route| &route.metrics);
-        let error = match &ctx.upstream.redirect {
-            Some(redirect) => redirect.broke_off.clone(),
-            None => error.map(act::proxy::describe),
-        };
-        self.observer
-            .finished(route, &edge::entry(session, ctx, error.as_deref()));
-    }
-
-    /// pingora would log the whole request line, token and all.
-    fn request_summary(&self, _session: &Session, ctx: &Context) -> String {
-        format!("request {}", ctx.id.as_str())
-    }
-
-    /// One line a request, and `logging` writes it.
-    fn suppress_error_log(&self, _session: &Session, _ctx: &Context, _error: &Error) -> bool {
-        true
-    }
-
-    fn suppress_proxy_warn_log(&self, _: &Session, _: &Context, _: &Error, _: ProxyWarnLogContext) -> bool {
-        true
     }
 }
