@@ -92,6 +92,7 @@ fn cases(files: &Files, tokens: &tokens::Tokens) -> Vec<Case> {
                     files.octoka("empty", "/static/org/engage-player/lecture-1/1k.bin", &load),
                 ),
                 label("HAProxy jwt_verify", files.haproxy("/decide/lecture-1", &load)),
+                label(report::QUIET, files.janua_quiet("/decide/lecture-1", &load)),
                 label("Janua", files.janua("/decide/lecture-1", &load)),
             ],
         );
@@ -109,6 +110,7 @@ fn cases(files: &Files, tokens: &tokens::Tokens) -> Vec<Case> {
             vec![
                 label("nginx, no check", files.nginx(&path)),
                 label("Octoka", files.octoka("file", &path, &load)),
+                label(report::QUIET, files.janua_quiet(&path, &load)),
                 label("Janua", files.janua(&path, &load)),
             ],
         );

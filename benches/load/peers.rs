@@ -25,7 +25,8 @@ pub(super) struct Peer {
 
 #[derive(Clone, Copy)]
 enum Kind {
-    Janua,
+    /// The log's level: access lines count as `info`.
+    Janua(&'static str),
     Nginx,
     NginxProxy,
     Haproxy,
@@ -45,8 +46,14 @@ impl Files {
         Ok(Self)
     }
 
+    /// With an access log to a file.
     pub(super) fn janua(&self, path: &str, load: &Load) -> Option<Peer> {
-        peer(Kind::Janua, path, load)
+        peer(Kind::Janua("info"), path, load)
+    }
+
+    /// Without one, as its peers here.
+    pub(super) fn janua_quiet(&self, path: &str, load: &Load) -> Option<Peer> {
+        peer(Kind::Janua("warn"), path, load)
     }
 
     pub(super) fn nginx(&self, path: &str) -> Option<Peer> {
@@ -102,12 +109,12 @@ impl Peer {
         let port = free_port()?;
         let upstream = free_port()?;
         let mut processes = Vec::new();
-        if matches!(self.kind, Kind::NginxProxy | Kind::Janua | Kind::Haproxy) {
+        if matches!(self.kind, Kind::NginxProxy | Kind::Janua(_) | Kind::Haproxy) {
             processes.push(nginx(folder, "upstream", upstream, None, LOAD_CORE)?);
             wait_for(upstream)?;
         }
         processes.push(match self.kind {
-            Kind::Janua => janua(folder, port, upstream)?,
+            Kind::Janua(level) => janua(folder, port, upstream, level)?,
             Kind::Nginx => nginx(folder, "server", port, None, SERVER_CORE)?,
             Kind::NginxProxy => nginx(folder, "server", port, Some(upstream), SERVER_CORE)?,
             Kind::Haproxy => haproxy(folder, port)?,
@@ -140,7 +147,7 @@ fn wait_for(port: u16) -> Result<()> {
     Ok(())
 }
 
-fn janua(folder: &Path, port: u16, upstream: u16) -> Result<Child> {
+fn janua(folder: &Path, port: u16, upstream: u16, level: &str) -> Result<Child> {
     let admin = free_port()?;
     let config = format!(
         r#"
@@ -151,7 +158,8 @@ admin      = "127.0.0.1:{admin}"
 threads    = 1
 
 [log]
-file = "access.log"
+level = "{level}"
+file  = "access.log"
 
 [state]
 store = "memory"

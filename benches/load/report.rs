@@ -2,6 +2,9 @@
 
 use super::peers::Peer;
 
+/// The contender that writes no access log, as its peers.
+pub(super) const QUIET: &str = "Janua, no access log";
+
 pub(super) struct Case {
     pub(super) name: String,
     /// Seconds of the same load before the first round's count begins.
@@ -29,25 +32,32 @@ pub(super) fn render(cases: &[Measured], rounds: u32, seconds: u32) -> String {
          connections) and any upstream on the other, loopback, no TLS; contenders alternately, {rounds} rounds of \
          {seconds} s, a fresh process each; median (lowest to highest). Machines differ and drift: the ratio of two \
          medians of the same run is what can be compared.\n\n\
-         Janua runs with routes, rules, metrics and an access log to a file; nginx and HAProxy write no log.\n"
+         Janua runs with routes, rules and metrics; \"Janua\" with an access log to a file too, which none of the others \
+         writes: the writer's thread shares the server's core.\n"
     );
     for case in cases {
         text.push_str(&format!(
-            "\n## {}\n\n| | requests/s | Janua is |\n| --- | ---: | ---: |\n",
+            "\n## {}\n\n| | requests/s | Janua is | without log |\n| --- | ---: | ---: | ---: |\n",
             case.name
         ));
+        let of = |wanted: &str| {
+            let found = case.contenders.iter().find(|(name, _)| name == wanted);
+            found.map(|(_, rates)| median(rates))
+        };
         let janua = case.contenders.last().map_or(f64::NAN, |(_, rates)| median(rates));
-        for (place, (name, rates)) in case.contenders.iter().enumerate() {
+        let quiet = of(QUIET);
+        for (name, rates) in &case.contenders {
             let low = rates.iter().copied().fold(f64::INFINITY, f64::min);
             let high = rates.iter().copied().fold(0.0, f64::max);
-            let ratio = if place + 1 == case.contenders.len() {
-                String::new()
-            } else {
-                format!("{:.2} ×", janua / median(rates))
+            let ratio = |janua: Option<f64>| match janua {
+                Some(janua) if !name.starts_with("Janua") => format!("{:.2} ×", janua / median(rates)),
+                _ => String::new(),
             };
             text.push_str(&format!(
-                "| {name} | {:.0} ({low:.0} to {high:.0}) | {ratio} |\n",
-                median(rates)
+                "| {name} | {:.0} ({low:.0} to {high:.0}) | {} | {} |\n",
+                median(rates),
+                ratio(Some(janua)),
+                ratio(quiet)
             ));
         }
     }

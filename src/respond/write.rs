@@ -107,7 +107,7 @@ async fn pump(session: &mut Session, body: &mut impl Pieces) -> Result<u64> {
 }
 
 fn head(status: StatusCode, headers: &[(HeaderName, HeaderValue)]) -> Result<ResponseHeader> {
-    let mut header = ResponseHeader::build(status, Some(headers.len() + 3))?;
+    let mut header = ResponseHeader::build_no_case(status, Some(headers.len() + 3))?;
     for (name, value) in headers {
         // Appended, not set: `Vary` may stand twice.
         header.append_header(name, value)?;

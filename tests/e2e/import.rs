@@ -11,6 +11,12 @@ fn import(file: &Path) -> Ran {
     janua(["import", "octoka", file.to_str().unwrap()])
 }
 
+/// The gateway takes what was written.
+fn checks(site: &Site, written: &str) {
+    let file = site.write("gateway.toml", written);
+    janua(["check", "--offline", "--config", file.to_str().unwrap()]).ok();
+}
+
 /// Every key of Octoka, each with a value that is not its default.
 fn full(site: &Site, fallback: &str, on_allow: &str) -> String {
     format!(
@@ -103,6 +109,7 @@ fn the_smallest_file_has_octokas_defaults() {
         assert!(written.contains(line), "{line}\n{written}");
     }
     assert!(!written.contains("cors") && !written.contains("sources ="), "{written}");
+    checks(&site, &written);
 }
 
 #[test]
@@ -116,6 +123,7 @@ fn what_octoka_answers_is_answered() {
         "{redirect}"
     );
     assert!(redirect.contains("method = \"GET\""), "{redirect}");
+    checks(&site, &redirect);
     let wrong = write("nothing");
     assert_eq!(wrong.code, Some(1));
     assert!(
