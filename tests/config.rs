@@ -141,7 +141,8 @@ fn what_is_not_said_has_the_contracts_defaults() {
         (LogLevel::Info, LogFormat::Text, None)
     );
     let path = folder.path().join("state/janua.redb");
-    assert_eq!(state, State::Embedded { path });
+    let key_file = path.with_file_name("master.key");
+    assert_eq!(state, State::Embedded { path, key_file });
 
     assert_eq!(jwt.algorithms, [Algorithm::Es256]);
     let bearer = TokenSource::Header {

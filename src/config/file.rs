@@ -128,11 +128,11 @@ section! {
         store: Store,
         /// The file of "embedded"; made if missing. Default: state/janua.redb.
         path: String,
+        /// The master key that seals what is stored: base64 of 32 bytes a line, the newest first. Made if missing.
+        /// Default: state/master.key.
+        key_file: String,
     }
-    later {
-        "url" => "remove this key; the store is the file that `path` names",
-        "key_file" => "remove this key; nothing that is stored needs a key yet",
-    }
+    later { "url" => "remove this key; the store is the file that `path` names", }
 }
 
 section! {

@@ -130,8 +130,8 @@ pub enum LogFormat {
 pub enum State {
     /// redb without a file: gone with the process.
     Memory,
-    /// redb in one crash-safe file.
-    Embedded { path: PathBuf },
+    /// redb in one crash-safe file; what is in it is sealed with the master key.
+    Embedded { path: PathBuf, key_file: PathBuf },
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -78,6 +78,7 @@ fn state(mut table: Section<'_>, state: &State) {
         State::Embedded { .. } => {
             table.default("store", "embedded");
             table.default("path", super::compile::DEFAULT_STATE);
+            table.default("key_file", super::compile::DEFAULT_MASTER_KEY);
         }
     }
 }
