@@ -5,6 +5,7 @@
 //! defaults filled in, paths absolute, patterns parsed. Nothing here does I/O beyond reading the file and looking
 //! whether named files exist and may be used.
 
+pub mod cas;
 mod compile;
 mod diagnostics;
 mod file;
