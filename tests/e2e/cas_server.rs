@@ -1,12 +1,18 @@
 //! The CAS client against a real CAS server: every protocol, every way in which a ticket is none, and proxy tickets.
 
+use std::io::Write as _;
+use std::sync::mpsc;
+
 use janua::authenticate::sign_in::cas::{
-    Attributes, Client, FailureCode, Login, Principal, Protocol, Ticket, ValidateError,
+    Attributes, Client, FailureCode, Login, Principal, Protocol, Ticket, ValidateError, logout,
 };
 use janua::backchannel::Backchannel;
 use serde_json::json;
 
-use crate::support::cas::ProxyingBackEnd;
+use crate::support::cas::{PASSWORD, ProxyingBackEnd};
+use crate::support::double::Double;
+use crate::support::http::values as values_of;
+use crate::support::wait::DEADLINE;
 use crate::support::{CasServer, Upstream, browse};
 
 /// Registered at the server, with a query that has to come through unchanged.
@@ -175,6 +181,45 @@ fn a_proxy_ticket_names_the_back_ends_it_came_through() {
 }
 
 #[test]
+fn single_logout_names_every_ticket_at_the_service_it_was_made_for() {
+    let Some(server) = CasServer::start() else { return };
+    let (called, calls) = mpsc::channel();
+    let service = Double::start(move |mut wire| {
+        let Ok((line, headers)) = wire.head() else { return };
+        let Ok((body, _)) = wire.body(&headers, false) else {
+            return;
+        };
+        let content_type = values_of(&headers, "content-type")
+            .first()
+            .map(|value| (*value).to_owned());
+        // The test may have heard enough.
+        drop(called.send((line, content_type, body)));
+        drop(
+            wire.stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+        );
+    });
+    let alice = server.person("alice");
+    let services = ["/callback?state=1", "/callback?state=2"].map(|path| format!("http://{}{path}", service.address));
+    let tickets: Vec<String> = services.iter().map(|service| alice.ticket(service)).collect();
+    validate(&client(&server, Protocol::Cas3), &services[0], &tickets[0], false).unwrap();
+    alice.sign_out();
+    let mut named: Vec<(String, String)> = (0..tickets.len())
+        .map(|_| {
+            let (line, content_type, body) = calls.recv_timeout(DEADLINE).unwrap();
+            let index = logout::logout_request(content_type.as_deref(), &body).unwrap();
+            (line, index.as_str().to_owned())
+        })
+        .collect();
+    named.sort();
+    let expected = |number: usize| {
+        let line = format!("POST /callback?state={} HTTP/1.1", number + 1);
+        (line, tickets[number].clone())
+    };
+    assert_eq!(named, [expected(0), expected(1)]);
+}
+
+#[test]
 fn a_browser_fills_in_the_form_and_comes_back() {
     let Some(server) = CasServer::start() else { return };
     let page = Upstream::start();
@@ -187,7 +232,7 @@ fn a_browser_fills_in_the_form_and_comes_back() {
         await tab.goto(args.login);
         return [page.url(), tab.url()];
     "#;
-    let args = json!({ "login": login.as_str(), "password": crate::support::cas::PASSWORD });
+    let args = json!({ "login": login.as_str(), "password": PASSWORD });
     let Some(told) = browse(script, &args) else { return };
     let client = client(&server, Protocol::Cas3);
     for url in told.as_array().unwrap() {

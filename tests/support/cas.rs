@@ -2,7 +2,9 @@
 //! HTTP: what a browser would do, without one.
 //!
 //! Accounts: `alice` (two affiliations, odd letters), `bob`, `carol` (no attributes); everybody's password is
-//! [`PASSWORD`]. Every service on loopback is registered, besides a few with a speciality, see [`SERVICES`].
+//! [`PASSWORD`]. Registered services: everything on loopback; `http://renamed.test/`, whose user is the attribute `uid`;
+//! `http://noattr.test/`, which is told no attributes and takes no proxy tickets; `http://bobs.test/`, which only bob may
+//! use; and any site with TLS. Single logout is for those on loopback, since nobody listens elsewhere.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -19,20 +21,6 @@ use super::http::{Connection, Request, Response};
 use super::tools::brought;
 
 pub const PASSWORD: &str = "wonderland";
-
-/// Hosts with a speciality; nobody listens there.
-pub const SERVICES: [(&str, &str); 4] = [
-    ("http://renamed.test/", "its user is the attribute `uid`"),
-    (
-        "http://noattr.test/",
-        "it is told no attributes and takes no proxy tickets",
-    ),
-    ("http://bobs.test/", "only bob may use it"),
-    (
-        "https://",
-        "any site with TLS: no single logout, since nobody listens there",
-    ),
-];
 
 /// A running server; killed on drop.
 pub struct CasServer {

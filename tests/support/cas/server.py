@@ -88,8 +88,8 @@ settings.configure(
     LOGGING={
         "version": 1,
         "disable_existing_loggers": False,
-        "handlers": {"stderr": {"class": "logging.StreamHandler"}},
-        "root": {"handlers": ["stderr"], "level": "WARNING"},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "level": "ERROR"}},
+        "root": {"handlers": ["stderr"]},
     },
 )
 # Django imports this file by its name, which for a script is `__main__`.
