@@ -35,12 +35,8 @@ fn principal(told: &Element) -> Result<Principal, BadAnswer> {
     let mut chain = None;
     for child in told.children.iter().filter(|child| child.namespace == NAMESPACE) {
         match child.name.as_str() {
-            "user" => {
-                let name = child.only_text().ok_or(BadAnswer::User)?;
-                if user.replace(name).is_some() {
-                    return Err(BadAnswer::User);
-                }
-            }
+            "user" if user.is_some() => return Err(BadAnswer::User),
+            "user" => user = Some(child.only_text().ok_or(BadAnswer::User)?),
             "attributes" => {
                 for attribute in child.children.iter().filter(|child| child.namespace == NAMESPACE) {
                     add(&mut attributes, attribute)?;
@@ -48,11 +44,8 @@ fn principal(told: &Element) -> Result<Principal, BadAnswer> {
             }
             // The second spelling, which django-cas-server sends beside the first.
             "attribute" => add(&mut attributes, child)?,
-            "proxies" => {
-                if chain.replace(proxies(child)?).is_some() {
-                    return Err(BadAnswer::Proxies);
-                }
-            }
+            "proxies" if chain.is_some() => return Err(BadAnswer::Proxies),
+            "proxies" => chain = Some(proxies(child)?),
             _ => {}
         }
     }

@@ -1,5 +1,3 @@
-use std::future::pending;
-
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -12,7 +10,7 @@ const SERVICE: &str = "https://gw.test/_janua/cas/campus/callback?a=b c&d=ü";
 #[derive(Clone)]
 enum Peer {
     Says(&'static str, String),
-    /// A byte now and then, for ever.
+    /// A byte now and then, for ever: never silent for long, never done.
     Drips,
 }
 
@@ -45,7 +43,6 @@ async fn client(protocol: Protocol, peer: Peer) -> (Client, mpsc::UnboundedRecei
                     while socket.write_all(b" ").await.is_ok() {
                         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                     }
-                    pending::<()>().await;
                 }
             }
         }
