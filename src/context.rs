@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderName, HeaderValue};
 
 use crate::act::proxy::{Attempts, Chosen};
+use crate::authenticate::session::Session;
 use crate::identity::Identity;
 use crate::observe::request_id::RequestId;
 use crate::rejection::Rejection;
@@ -25,6 +26,8 @@ pub struct Context {
     pub route: Option<Arc<Route>>,
     pub params: Params,
     pub who: Option<Arc<Identity>>,
+    /// Whose credential counts, if it was a session's.
+    pub session: Option<Arc<Session>>,
     /// The rules let the request pass. What is refused afterwards was allowed and failed.
     pub allowed: bool,
     pub rejection: Option<Rejection>,
@@ -70,6 +73,7 @@ impl Context {
             route: None,
             params: Params::default(),
             who: None,
+            session: None,
             allowed: false,
             rejection: None,
             only_decide: false,

@@ -9,10 +9,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, bail};
 
 use super::ConfigArgs;
+use crate::authenticate::sign_in::People;
 use crate::authenticate::token::Tokens;
 use crate::config::{self, Config, PublicUrl, TokenSource};
 use crate::explain::{self, Outcome, Question, Report, render};
 use crate::observe::metrics::Metrics;
+use crate::sealing::MasterKeys;
 use crate::snapshot::Snapshot;
 use crate::store::Store;
 use crate::{control, server};
@@ -105,9 +107,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// By a snapshot of its own. The state store is left alone: a running gateway holds it.
 async fn offline(config: &Arc<Config>, question: &Question) -> anyhow::Result<Report> {
     let metrics = Metrics::new();
-    let tokens = Tokens::start(&config.jwt, &Store::in_memory(), &metrics).await?;
+    let store = Store::in_memory();
+    let tokens = Tokens::start(&config.jwt, &store, &metrics).await?;
+    let people = People::new(&store, &MasterKeys::random(), &metrics.sessions());
     let keys = tokens.fetch_once().await;
-    let snapshot = Snapshot::new(config, tokens, None, &metrics)?;
+    let snapshot = Snapshot::new(config, tokens, people, None, &metrics)?;
     for upstream in &snapshot.upstreams {
         upstream.resolve().await; // `else_ask` may ask one of them
     }

@@ -71,6 +71,17 @@ pub struct TlsListener {
     pub key: PathBuf,
 }
 
+impl Server {
+    /// The public URL that a request's host (lower case, no port) stands for: its own, or the only one there is.
+    pub fn public_url(&self, host: &str) -> Option<&PublicUrl> {
+        let own = self.public_urls.iter().find(|url| url.host == host);
+        own.or(match self.public_urls.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        })
+    }
+}
+
 /// `https://video.example.edu[:port]`, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl {

@@ -22,6 +22,7 @@ use crate::snapshot::{Action, Route};
 pub fn put_in_place(session: &Session, ctx: &mut Context, names: &Decide) -> Result<(), Rejection> {
     ctx.allowed = false;
     ctx.who = None;
+    ctx.session = None;
     let (Some(client), Some(asking)) = (&ctx.client, &ctx.request) else {
         return Err(Reason::Internal.into());
     };
