@@ -58,7 +58,7 @@ impl SessionKey {
 }
 
 /// Makes and checks secrets.
-pub struct Secrets {
+pub(super) struct Secrets {
     cookie: Mac,
     bearer: Mac,
 }
@@ -94,7 +94,7 @@ impl<'a> Carried<'a> {
 }
 
 impl Secrets {
-    pub fn new(keys: &MasterKeys) -> Self {
+    pub(super) fn new(keys: &MasterKeys) -> Self {
         Self {
             cookie: keys.mac(Purpose::SessionCookie),
             bearer: keys.mac(Purpose::SessionBearer),
@@ -102,7 +102,7 @@ impl Secrets {
     }
 
     /// A new secret and the name of its session.
-    pub fn make(&self, carrier: Carrier) -> (String, SessionKey) {
+    pub(super) fn make(&self, carrier: Carrier) -> (String, SessionKey) {
         let id: [u8; ID] = random();
         let tag = self.mac(carrier).sign(&id);
         let mut bytes = id.to_vec();
@@ -117,7 +117,7 @@ impl Secrets {
     }
 
     /// Was this made here, to be carried this way?
-    pub fn made(&self, carried: &Carried<'_>) -> bool {
+    pub(super) fn made(&self, carried: &Carried<'_>) -> bool {
         let text = match carried.carrier {
             Carrier::Cookie => Some(carried.text),
             Carrier::Bearer => carried.text.strip_prefix(BEARER),
@@ -139,7 +139,10 @@ impl Secrets {
 
 fn key_of(text: &str) -> SessionKey {
     let mut key = [0; 32];
-    for (to, from) in key.iter_mut().zip(digest::digest(&digest::SHA256, text.as_bytes()).as_ref()) {
+    for (to, from) in key
+        .iter_mut()
+        .zip(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
+    {
         *to = *from;
     }
     SessionKey(key)

@@ -2,4 +2,6 @@
 //!
 //! The way through the browser and the session that comes of it are decided elsewhere.
 
+pub mod attempt;
 pub mod cas;
+pub mod target;

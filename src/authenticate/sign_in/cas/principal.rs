@@ -66,7 +66,7 @@ impl Attributes {
     }
 
     /// Adds a value unless it is there or blank. `Err`: there are too many.
-    pub(super) fn add(&mut self, name: &str, value: &str) -> Result<(), TooMany> {
+    pub fn add(&mut self, name: &str, value: &str) -> Result<(), TooMany> {
         if value.trim().is_empty() || self.get(name).iter().any(|known| known == value) {
             return Ok(());
         }
@@ -84,7 +84,7 @@ impl Attributes {
 
 /// More attribute values than any person has.
 #[derive(Debug)]
-pub(super) struct TooMany;
+pub struct TooMany;
 
 /// Padding is refused and not cut off: `alice ` may be somebody else's account at the server.
 pub(super) fn is_user(name: &str) -> bool {
