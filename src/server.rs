@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use crate::admin;
 use crate::authenticate::token::Tokens;
 use crate::backchannel::BackchannelError;
-use crate::config::{Config, State};
+use crate::config::Config;
 use crate::control::{Control, ControlError};
 use crate::gateway::Gateway;
 use crate::listen::accept::{Bounds, Door, Listener};
@@ -87,21 +87,13 @@ pub fn run(file: ConfigFile, config: Config) -> Result<(), RunError> {
     let metrics = Arc::new(Metrics::new());
     let (access_log, _flushed_at_the_end) = logging::init(&config.log, metrics.log_lines_dropped())?;
     logging::tell_panics();
-    let store = Store::open(&config.state, &master_keys(&config.state)?, &metrics)?;
+    let store = Store::open(&config.state, &MasterKeys::of(&config.state)?, &metrics)?;
     let runtime = Runtime::new_no_steal(config.server.threads, "janua");
     let result = runtime
         .get_handle()
         .block_on(serve(file, Arc::new(config), store, metrics, access_log));
     runtime.shutdown_timeout(Duration::ZERO);
     result
-}
-
-/// Made at the first start: one gateway alone opens what is in memory or a file.
-fn master_keys(state: &State) -> Result<MasterKeys, MasterKeyError> {
-    match state {
-        State::Memory => Ok(MasterKeys::random()),
-        State::Embedded { key_file, .. } => MasterKeys::load(key_file, true),
-    }
 }
 
 /// One crypto library for TLS, tokens and everything else. pingora would take another if none were chosen.
