@@ -20,7 +20,7 @@ use super::{Algorithm, Balance, Credential, LogFormat, LogLevel, Present, Public
 
 mod sign_in;
 
-pub(super) use self::sign_in::{Cas, RoleMapping, SessionLimits, SignIn};
+pub(super) use self::sign_in::{Cas, RoleRule, SessionLimits, SignIn};
 
 const REMOVE_SECTION: &str = "remove this section";
 const REMOVE_KEY: &str = "remove this key";
@@ -130,7 +130,7 @@ section! {
     /// `[state]`: key sets, sessions, tokens.
     struct State {
         /// "memory" (gone with the process), "embedded" (one crash-safe file) or "valkey" (shared by several
-        /// gateways; Redis 6 or later does as well). Default: embedded.
+        /// gateways; Redis from 6.2 on does as well). Default: embedded.
         store: Store,
         /// The file of "embedded"; made if missing. Default: state/janua.redb.
         path: String,

@@ -150,6 +150,29 @@ impl Store {
         self.put_either(table, key, value, ttl, true).await
     }
 
+    /// The value under `key`, which from now on lives for another `ttl`. What was deleted meanwhile stays so.
+    pub async fn touch(&self, table: Table, key: &str, ttl: Duration) -> Result<Option<Vec<u8>>, StoreError> {
+        let place = Place::new(table.name(), key);
+        let change = Change::Extend {
+            expires: record::expiry(Some(ttl), record::now()),
+        };
+        let found = self.timed(StoreOperation::Put, async {
+            let record = match &self.inner.backend {
+                Backend::Memory(memory) => match memory.change(place, change) {
+                    true => memory.get(place),
+                    false => None,
+                },
+                Backend::Embedded(file) => match file.change(place, change, table.is_durable()).await? {
+                    true => file.get(place).await?,
+                    false => None,
+                },
+                Backend::Valkey(valkey) => return valkey.touch(table.name(), place, ttl).await,
+            };
+            Ok(record.map(|record| record.bytes.into_vec()))
+        });
+        Ok(found.await?.and_then(|bytes| self.opened(table, key, bytes)))
+    }
+
     /// Removes what stands under `key`. True: there was something. Of several at once exactly one is told so.
     pub async fn delete(&self, table: Table, key: &str) -> Result<bool, StoreError> {
         let place = Place::new(table.name(), key);

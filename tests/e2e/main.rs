@@ -13,6 +13,7 @@
 mod support;
 
 mod accel;
+mod cas_server;
 mod check;
 mod cli;
 mod decide;

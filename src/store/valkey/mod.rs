@@ -80,6 +80,13 @@ impl Valkey {
         self.ask(redis::cmd("GET").arg(key(table, place))).await
     }
 
+    /// The value, which lives for `ttl` from now, in one step.
+    pub(super) async fn touch(&self, table: &str, place: Place, ttl: Duration) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut command = redis::cmd("GETEX");
+        command.arg(key(table, place)).arg("PX").arg(millis(ttl));
+        self.ask(&command).await
+    }
+
     /// True: it was put. `only_new`: only if nothing stands there.
     pub(super) async fn put(
         &self,
