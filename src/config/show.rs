@@ -87,6 +87,7 @@ fn state(mut table: Section<'_>, state: &State) {
             table.default("path", super::compile::DEFAULT_STATE);
             table.default("key_file", super::compile::DEFAULT_MASTER_KEY);
         }
+        State::Valkey(_) => table.default("key_file", super::compile::DEFAULT_MASTER_KEY),
     }
 }
 
