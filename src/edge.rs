@@ -26,7 +26,6 @@ use crate::listen::connection::Shared;
 use crate::observe::access_log::{Entry, Outcome};
 use crate::observe::request_id::RequestId;
 use crate::present::{self, Changes, Shown};
-use crate::rate::address_key;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::request::{REQUEST_ID, Request};
 use crate::respond::write::Pieces;
@@ -116,14 +115,7 @@ pub fn check_rate(route: &Route, ctx: &Context) -> std::result::Result<(), Rejec
     let (Some(rate), Some(client)) = (&route.rate, &ctx.client) else {
         return Ok(());
     };
-    let subject = ctx
-        .who
-        .as_ref()
-        .and_then(|who| Some((&who.source, who.subject.as_ref()?)));
-    let key = match subject {
-        Some((source, subject)) => format!("{source}/{subject}"),
-        None => address_key(client.address).to_string(),
-    };
+    let key = parts::rate_key(ctx.who.as_deref(), client);
     rate.take(key, ctx.started).map_err(|after| {
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
         Rejection::new(Reason::RateLimited).with_hint(Hint::RetryAfter(seconds.max(1)))

@@ -4,7 +4,9 @@ use http::HeaderMap;
 
 use crate::authenticate::token::{Outcome, carrier};
 use crate::config::TokenSource;
+use crate::identity::Identity;
 use crate::present::Shown;
+use crate::rate::address_key;
 use crate::rejection::{Reason, Rejection};
 use crate::request::{Client, Request};
 use crate::route::path::Path;
@@ -19,6 +21,14 @@ pub fn verdict(decided: Result<(), Reason>, who: Outcome, route: &Route) -> Resu
         (Err(_), Outcome::Refused(refusal)) => Err(refusal),
         (Err(_), Outcome::Nobody) if !route.anonymous => Err(Reason::NoCredentials.into()),
         (Err(reason), _) => Err(reason.into()),
+    }
+}
+
+/// Whose `limits.rate` a request is taken from: the subject's, or where there is none the address's.
+pub fn rate_key(who: Option<&Identity>, client: &Client) -> String {
+    match who.and_then(|who| Some((&who.source, who.subject.as_ref()?))) {
+        Some((source, subject)) => format!("{source}/{subject}"),
+        None => address_key(client.address).to_string(),
     }
 }
 

@@ -3,11 +3,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, Method, StatusCode};
 
-use super::lay_out::{credential, fate, key_set, rule, seen, told, upstream_headers};
+use super::lay_out::{budget, credential, fate, key_set, rule, seen, told, upstream_headers};
 use super::times::moment;
 use super::{Action, Keys, Outcome, Question, Report};
 use crate::act::file::{self, FileRequest};
@@ -17,8 +17,10 @@ use crate::authenticate::token::{self, KeySource};
 use crate::authorize::explain as rules;
 use crate::authorize::{self, Facts};
 use crate::edge::{self, parts};
+use crate::config::Rate;
 use crate::listen::{client, intake};
 use crate::present;
+use crate::rate::address_key;
 use crate::rejection::{Reason, Rejection};
 use crate::request::{Client, Request};
 use crate::respond::{self, cors};
@@ -27,13 +29,15 @@ use crate::route::table::Params;
 use crate::snapshot::{self, Route, Snapshot};
 
 /// Why the request would be allowed or refused, at `present_time` if the question names no other time. `keys` are what
-/// tokens are judged by: those of the running gateway if `live`.
+/// tokens are judged by: those of the running gateway if `live`. Budgets are looked at as they are at `instant`, the
+/// present too; for another time nobody knows them.
 pub async fn explain(
     snapshot: &Snapshot,
     question: &Question,
     keys: &[KeySource],
     live: bool,
     present_time: SystemTime,
+    instant: Instant,
 ) -> Report {
     let asked = question
         .at
@@ -42,6 +46,7 @@ pub async fn explain(
     let mut walk = Walk {
         snapshot,
         now,
+        instant: asked.is_none().then_some(instant),
         tokens: Vec::new(),
         only_decides: false,
         report: Report {
@@ -64,6 +69,7 @@ pub async fn explain(
             credentials: Vec::new(),
             deny: Vec::new(),
             allow: Vec::new(),
+            budgets: Vec::new(),
             action: None,
         },
     };
@@ -86,6 +92,8 @@ pub async fn explain(
 struct Walk<'a> {
     snapshot: &'a Snapshot,
     now: SystemTime,
+    /// At which budgets are looked at.
+    instant: Option<Instant>,
     report: Report,
     /// Whose signatures must not be seen.
     tokens: Vec<String>,
@@ -149,7 +157,12 @@ impl Walk<'_> {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
 
-        let who = self.credentials(route, &carried).await;
+        self.report.budgets.clear();
+        let who = self.credentials(route, &carried, client).await;
+        let rate_key = match &who {
+            token::Outcome::Person(identity) => parts::rate_key(Some(identity), client),
+            token::Outcome::Nobody | token::Outcome::Refused(_) => parts::rate_key(None, client),
+        };
         let refusal = self.rules(route, request, &found.params, client, who).err();
         let is_open = |refusal: &&Rejection| edge::ask::is_open_for(request, route, refusal);
         self.report.outcome = if refusal.is_none() {
@@ -161,6 +174,7 @@ impl Walk<'_> {
         if let Some(refusal) = refusal.as_ref().filter(|refusal| !is_open(refusal)) {
             return Err(refusal.clone());
         }
+        self.limits(route, rate_key)?;
         edge::check_announced_body(route, headers)?;
         if let (Some(ask), Some(refusal)) = (&route.else_ask, refusal) {
             let question = ask::Question {
@@ -198,13 +212,19 @@ impl Walk<'_> {
         self.report.routes = fates.collect();
     }
 
-    async fn credentials(&mut self, route: &Route, carried: &Carried<'_>) -> token::Outcome {
+    async fn credentials(&mut self, route: &Route, carried: &Carried<'_>, client: &Client) -> token::Outcome {
         if route.anonymous {
             self.report.anonymous = true;
             return token::Outcome::Nobody;
         }
         let tokens = &self.snapshot.tokens;
-        let (outcome, examined) = tokens.examine(carried, route.issuers.as_deref(), self.now).await;
+        if carried.iter().next().is_some() {
+            let (rate, spent) = tokens.bad_signatures(client.address);
+            let of = address_key(client.address).to_string();
+            self.budget("jwt.bad_signatures", of, rate, spent);
+        }
+        let payer = self.instant.map(|_| client.address);
+        let (outcome, examined) = tokens.examine(carried, route.issuers.as_deref(), payer, self.now).await;
         let speaking = examined.iter().position(|one| one.verdict.is_ok());
         let told = examined.into_iter().enumerate().map(|(index, one)| {
             let place = self.snapshot.token_sources.get(one.source);
@@ -212,6 +232,24 @@ impl Walk<'_> {
         });
         self.report.credentials = told.collect();
         outcome
+    }
+
+    /// `limits.rate`, from which nothing is taken.
+    fn limits(&mut self, route: &Route, key: String) -> Result<(), Rejection> {
+        let Some(rate) = &route.rate else {
+            return Ok(());
+        };
+        let spent = self.instant.is_some_and(|instant| !rate.peek(&key, instant));
+        self.budget("limits.rate", key, rate.rate(), spent);
+        match spent {
+            true => Err(Reason::RateLimited.into()),
+            false => Ok(()),
+        }
+    }
+
+    fn budget(&mut self, key: &str, of: String, rate: Rate, spent: bool) {
+        let is_known = self.report.keys.live && self.instant.is_some();
+        self.report.budgets.push(budget(key, of, rate, spent, is_known));
     }
 
     fn rules(

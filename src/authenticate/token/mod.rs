@@ -232,15 +232,15 @@ impl Tokens {
         client: IpAddr,
         now: SystemTime,
     ) -> Outcome {
-        self.first_valid(candidates, issuers, Some(client), now).await
+        self.first_valid(candidates, issuers, Payer::Pays(client), now).await
     }
 
-    /// [`authenticate`](Self::authenticate); `payer` is whose budget bad signatures are taken from, if anybody's.
+    /// [`authenticate`](Self::authenticate) for any payer.
     async fn first_valid(
         &self,
         candidates: &Carried<'_>,
         issuers: Option<&[usize]>,
-        payer: Option<IpAddr>,
+        payer: Payer,
         now: SystemTime,
     ) -> Outcome {
         let judged = self.keys.ring().generation;
@@ -306,7 +306,7 @@ impl Tokens {
     ) -> Option<Arc<Identity>> {
         for (token, refusal) in candidates.iter().zip(refusals) {
             if new_keys_may_help(refusal) {
-                match self.judge(token, issuers, now, None) {
+                match self.judge(token, issuers, now, Payer::Nobody) {
                     Ok(identity) => return Some(identity),
                     Err(new) => *refusal = new,
                 }
@@ -315,13 +315,18 @@ impl Tokens {
         None
     }
 
-    /// Judges one token. `payer` is whose budget a bad signature is taken from; `None` when it has been paid for.
+    /// Has this address sent so many bad signatures that no token of it is verified any more for now?
+    fn is_spent(&self, address: IpAddr) -> bool {
+        !self.bad_signatures.peek(&address_key(address), Instant::now())
+    }
+
+    /// Judges one token.
     fn judge(
         &self,
         token: &str,
         issuers: Option<&[usize]>,
         now: SystemTime,
-        payer: Option<IpAddr>,
+        payer: Payer,
     ) -> Result<Arc<Identity>, Rejection> {
         if token.len() > MAX_TOKEN {
             return Err(malformed(format!("{} bytes long", token.len())));
@@ -334,16 +339,15 @@ impl Tokens {
         } else {
             self.metrics.miss.inc();
             let unverified = Unverified::read(token, &self.config)?;
-            let payer = payer.map(|address| (address_key(address), Instant::now()));
-            if payer.is_some_and(|(payer, now)| !self.bad_signatures.peek(&payer, now)) {
+            if payer.address().is_some_and(|address| self.is_spent(address)) {
                 return Err(
                     Rejection::because(Reason::RateLimited, "too many bad signatures").with_hint(Hint::RetryAfter(1))
                 );
             }
             let verified = unverified.verify(&ring, &self.config).inspect_err(|reason| {
-                if let (Reason::BadSignature, Some((payer, now))) = (*reason, payer) {
-                    // Empty by now: then the next peek says so.
-                    self.bad_signatures.take(payer, now).ok();
+                if let (Reason::BadSignature, Payer::Pays(address)) = (*reason, payer) {
+                    // Empty by now: then the next look says so.
+                    self.bad_signatures.take(address_key(address), Instant::now()).ok();
                 }
             })?;
             self.cache.insert(digest, verified.clone());
@@ -355,6 +359,25 @@ impl Tokens {
             return Err(Reason::IssuerNotAccepted.into());
         }
         Ok(verified.identity)
+    }
+}
+
+/// Whose budget a bad signature is taken from.
+#[derive(Debug, Clone, Copy)]
+enum Payer {
+    /// It has been paid for, or nobody sent it.
+    Nobody,
+    Pays(IpAddr),
+    /// The budget is looked at, and left as it is.
+    Shows(IpAddr),
+}
+
+impl Payer {
+    fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Nobody => None,
+            Self::Pays(address) | Self::Shows(address) => Some(address),
+        }
     }
 }
 
