@@ -96,7 +96,9 @@ pub fn answering<'a>(headers: &'a HeaderMap, id: &'a RequestId) -> Answering<'a>
 
 /// What a script of another origin must be told with every answer of a route, errors too.
 pub fn cors_headers(ctx: &Context, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-    let policy = ctx.route.as_ref().and_then(|route| route.cors.as_ref());
+    let beside = || parts::route_for_other_methods(ctx);
+    let route = ctx.route.as_deref().or_else(beside);
+    let policy = route.and_then(|route| route.cors.as_ref());
     policy.map_or_else(Vec::new, |policy| {
         respond::cors::headers(policy, headers.get(header::ORIGIN))
     })

@@ -4,12 +4,14 @@ use http::HeaderMap;
 
 use crate::authenticate::token::{Outcome, carrier};
 use crate::config::TokenSource;
+use crate::context::Context;
 use crate::identity::Identity;
 use crate::present::Shown;
 use crate::rate::address_key;
 use crate::rejection::{Reason, Rejection};
 use crate::request::{Client, Request};
 use crate::route::path::Path;
+use crate::route::table::Fate;
 use crate::snapshot::{Action, Route};
 
 /// What rules and credentials come to. Where nobody is signed in, what was wrong with the credentials says more than
@@ -30,6 +32,18 @@ pub fn rate_key(who: Option<&Identity>, client: &Client) -> String {
         Some((source, subject)) => format!("{source}/{subject}"),
         None => address_key(client.address).to_string(),
     }
+}
+
+/// Of the routes at the path of a request whose method none of them serves, the first one with a CORS policy: a script
+/// may read a 405 as it may read the other answers there.
+pub fn route_for_other_methods(ctx: &Context) -> Option<&Route> {
+    let is_405 = ctx.rejection.as_ref()?.reason == Reason::MethodNotAllowed;
+    let (request, path) = ctx.request.as_ref().zip(ctx.path.as_ref()).filter(|_| is_405)?;
+    let snapshot = &ctx.snapshot;
+    let considered = snapshot.table.explain(&request.host, path.decoded(), &request.method);
+    let there = considered.iter().filter(|one| one.fate == Fate::OtherMethod);
+    let routes = there.filter_map(|one| snapshot.routes.get(one.route));
+    routes.map(AsRef::as_ref).find(|route| route.cors.is_some())
 }
 
 /// What is known for [`crate::present::changes`] of a request on a route: without an id, and no upgrade.

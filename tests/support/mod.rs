@@ -14,6 +14,7 @@ pub mod tokens;
 pub mod tools;
 pub mod upstream;
 pub mod wait;
+pub mod witness;
 
 pub use config::{Config, MEDIA, Site};
 pub use gateway::Gateway;

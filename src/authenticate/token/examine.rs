@@ -63,8 +63,8 @@ pub struct KeySource {
 }
 
 impl Tokens {
-    /// Judges the tokens as [`authenticate`](Self::authenticate) does, and lays each of them out. A bad signature is
-    /// taken from nobody's budget; with a `client`, its budget as it is now is looked at.
+    /// Judges the tokens as [`authenticate`](Self::authenticate) does, and lays each of them out. Nothing is
+    /// taken from a budget and nothing counted; with a `client`, its budget as it is now is looked at.
     pub async fn examine(
         &self,
         candidates: &Carried<'_>,
@@ -72,7 +72,7 @@ impl Tokens {
         client: Option<IpAddr>,
         now: SystemTime,
     ) -> (Outcome, Vec<Examined>) {
-        let payer = client.map_or(Payer::Nobody, Payer::Shows);
+        let payer = Payer::Nobody(client);
         let outcome = self.first_valid(candidates, issuers, payer, now).await;
         let examined = candidates.with_sources().map(|(source, token)| {
             let verdict = self.judge(token, issuers, now, payer);

@@ -232,7 +232,7 @@ impl Tokens {
         client: IpAddr,
         now: SystemTime,
     ) -> Outcome {
-        self.first_valid(candidates, issuers, Payer::Pays(client), now).await
+        self.first_valid(candidates, issuers, Payer::Sender(client), now).await
     }
 
     /// [`authenticate`](Self::authenticate) for any payer.
@@ -252,7 +252,8 @@ impl Tokens {
             }
         }
         if refusals.iter().any(new_keys_may_help) {
-            let again = |refusals: &mut Vec<Rejection>| self.judge_again(candidates, refusals, issuers, now);
+            let again =
+                |refusals: &mut Vec<Rejection>| self.judge_again(candidates, refusals, issuers, payer.again(), now);
             if let Some(identity) = self.with_fresh_keys(judged, &mut refusals, again).await {
                 return Outcome::Person(identity);
             }
@@ -302,11 +303,12 @@ impl Tokens {
         candidates: &Carried<'_>,
         refusals: &mut [Rejection],
         issuers: Option<&[usize]>,
+        payer: Payer,
         now: SystemTime,
     ) -> Option<Arc<Identity>> {
         for (token, refusal) in candidates.iter().zip(refusals) {
             if new_keys_may_help(refusal) {
-                match self.judge(token, issuers, now, Payer::Nobody) {
+                match self.judge(token, issuers, now, payer) {
                     Ok(identity) => return Some(identity),
                     Err(new) => *refusal = new,
                 }
@@ -334,10 +336,10 @@ impl Tokens {
         let ring = self.keys.ring();
         let digest = digest_of(token);
         let verified = if let Some(verified) = self.cache.get(&digest, ring.generation) {
-            self.metrics.hit.inc();
+            self.metrics.hit.inc_by(u64::from(payer.is_request()));
             verified
         } else {
-            self.metrics.miss.inc();
+            self.metrics.miss.inc_by(u64::from(payer.is_request()));
             let unverified = Unverified::read(token, &self.config)?;
             if payer.address().is_some_and(|address| self.is_spent(address)) {
                 return Err(
@@ -345,12 +347,14 @@ impl Tokens {
                 );
             }
             let verified = unverified.verify(&ring, &self.config).inspect_err(|reason| {
-                if let (Reason::BadSignature, Payer::Pays(address)) = (*reason, payer) {
+                if let (Reason::BadSignature, Payer::Sender(address)) = (*reason, payer) {
                     // Empty by now: then the next look says so.
                     self.bad_signatures.take(address_key(address), Instant::now()).ok();
                 }
             })?;
-            self.cache.insert(digest, verified.clone());
+            if payer.is_request() {
+                self.cache.insert(digest, verified.clone());
+            }
             verified
         };
         verified.at(now)?;
@@ -365,19 +369,32 @@ impl Tokens {
 /// Whose budget a bad signature is taken from.
 #[derive(Debug, Clone, Copy)]
 enum Payer {
-    /// It has been paid for, or nobody sent it.
-    Nobody,
-    Pays(IpAddr),
-    /// The budget is looked at, and left as it is.
-    Shows(IpAddr),
+    Sender(IpAddr),
+    /// It has been paid for already.
+    Paid,
+    /// Somebody asks about the token: nothing is taken, counted or remembered. An address's budget is looked at.
+    Nobody(Option<IpAddr>),
 }
 
 impl Payer {
     fn address(self) -> Option<IpAddr> {
         match self {
-            Self::Nobody => None,
-            Self::Pays(address) | Self::Shows(address) => Some(address),
+            Self::Sender(address) => Some(address),
+            Self::Paid => None,
+            Self::Nobody(address) => address,
         }
+    }
+
+    /// Whose it is when the same token is judged again.
+    fn again(self) -> Self {
+        match self {
+            Self::Sender(_) | Self::Paid => Self::Paid,
+            Self::Nobody(_) => self,
+        }
+    }
+
+    fn is_request(self) -> bool {
+        !matches!(self, Self::Nobody(_))
     }
 }
 
