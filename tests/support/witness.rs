@@ -162,10 +162,10 @@ impl Told {
     pub fn differs_from(&self, said: &Value) -> Option<String> {
         let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let routes = said["routes"].as_array().into_iter().flatten();
-        let won = routes
+        let mut won = routes
             .filter(|route| route["won"] == true)
             .map(|route| word(&route["name"]));
-        let (outcome, route, reason) = (word(&said["outcome"]), won.last(), word(&said["reason"]));
+        let (outcome, route, reason) = (word(&said["outcome"]), won.next_back(), word(&said["reason"]));
         let is_upstreams = said["status"].is_null();
         let same = |told: &Option<String>, said: &str| told.as_ref().is_none_or(|told| told == said);
         let agrees = same(&self.outcome, &outcome)

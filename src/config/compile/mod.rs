@@ -18,7 +18,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub(super) use self::server::DEFAULT_STATE;
+pub(super) use self::server::{DEFAULT_CONTROL, DEFAULT_STATE};
 use super::diagnostics::{Diagnostic, Diagnostics, Span, did_you_mean};
 use super::file::File;
 use super::read::{At, Env, Key, read};

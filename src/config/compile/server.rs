@@ -16,7 +16,7 @@ use crate::config::{
 
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
 pub(in crate::config) const DEFAULT_STATE: &str = "state/janua.redb";
-const DEFAULT_CONTROL: &str = "state/control.sock";
+pub(in crate::config) const DEFAULT_CONTROL: &str = "state/control.sock";
 /// `sun_path` has 108 bytes, the last of them zero.
 const LONGEST_SOCKET_PATH: usize = 107;
 
