@@ -2,4 +2,5 @@
 //!
 //! What the identity may do is decided elsewhere.
 
+pub mod sign_in;
 pub mod token;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, Method, StatusCode};
 
-use super::lay_out::{budget, credential, fate, key_set, rule, seen, told, upstream_headers};
+use super::lay_out::{self, fate, key_set, rule, seen, told, upstream_headers};
 use super::times::moment;
 use super::{Action, Keys, Outcome, Question, Report};
 use crate::act::file::{self, FileRequest};
@@ -16,8 +16,10 @@ use crate::authenticate::token::carrier::{self, Carried};
 use crate::authenticate::token::{self, KeySource};
 use crate::authorize::explain as rules;
 use crate::authorize::{self, Facts};
-use crate::config::Rate;
-use crate::edge::{self, parts};
+use crate::config::{Credential, Rate};
+use crate::edge;
+use crate::edge::parts::{self, Refusals};
+use crate::identity::Identity;
 use crate::listen::{client, intake};
 use crate::present;
 use crate::rate::address_key;
@@ -47,6 +49,7 @@ pub async fn explain(
         snapshot,
         now,
         instant: asked.is_none().then_some(instant),
+        who: None,
         tokens: Vec::new(),
         only_decides: false,
         report: Report {
@@ -95,6 +98,8 @@ struct Walk<'a> {
     /// At which budgets are looked at.
     instant: Option<Instant>,
     report: Report,
+    /// Whose credential decided.
+    who: Option<Arc<Identity>>,
     /// Whose signatures must not be seen.
     tokens: Vec<String>,
     /// A proxy is told a decision, not an answer.
@@ -158,12 +163,7 @@ impl Walk<'_> {
             .collect();
 
         self.report.budgets.clear();
-        let who = self.credentials(route, &carried, client).await;
-        let rate_key = match &who {
-            token::Outcome::Person(identity) => parts::rate_key(Some(identity), client),
-            token::Outcome::Nobody | token::Outcome::Refused(_) => parts::rate_key(None, client),
-        };
-        let refusal = self.rules(route, request, &found.params, client, who).err();
+        let refusal = self.admit(route, request, &found.params, client, &carried).await.err();
         let is_open = |refusal: &&Rejection| edge::ask::is_open_for(request, route, refusal);
         self.report.outcome = if refusal.is_none() {
             Outcome::Allow
@@ -174,7 +174,7 @@ impl Walk<'_> {
         if let Some(refusal) = refusal.as_ref().filter(|refusal| !is_open(refusal)) {
             return Err(refusal.clone());
         }
-        self.limits(route, rate_key)?;
+        self.limits(route, client)?;
         edge::check_announced_body(route, headers)?;
         if let (Some(ask), Some(refusal)) = (&route.else_ask, refusal) {
             let question = ask::Question {
@@ -212,33 +212,12 @@ impl Walk<'_> {
         self.report.routes = fates.collect();
     }
 
-    async fn credentials(&mut self, route: &Route, carried: &Carried<'_>, client: &Client) -> token::Outcome {
-        if route.anonymous {
-            self.report.anonymous = true;
-            return token::Outcome::Nobody;
-        }
-        let tokens = &self.snapshot.tokens;
-        if carried.iter().next().is_some() {
-            let (rate, spent) = tokens.bad_signatures(client.address);
-            let of = address_key(client.address).to_string();
-            self.budget("jwt.bad_signatures", of, rate, spent);
-        }
-        let payer = self.instant.map(|_| client.address);
-        let (outcome, examined) = tokens.examine(carried, route.issuers.as_deref(), payer, self.now).await;
-        let speaking = examined.iter().position(|one| one.verdict.is_ok());
-        let told = examined.into_iter().enumerate().map(|(index, one)| {
-            let place = self.snapshot.token_sources.get(one.source);
-            credential(one, place, speaking == Some(index), self.now)
-        });
-        self.report.credentials = told.collect();
-        outcome
-    }
-
     /// `limits.rate`, from which nothing is taken.
-    fn limits(&mut self, route: &Route, key: String) -> Result<(), Rejection> {
+    fn limits(&mut self, route: &Route, client: &Client) -> Result<(), Rejection> {
         let Some(rate) = &route.rate else {
             return Ok(());
         };
+        let key = parts::rate_key(self.who.as_deref(), client);
         let spent = self.instant.is_some_and(|instant| !rate.peek(&key, instant));
         self.budget("limits.rate", key, rate.rate(), spent);
         match spent {
@@ -249,23 +228,21 @@ impl Walk<'_> {
 
     fn budget(&mut self, key: &str, of: String, rate: Rate, spent: bool) {
         let is_known = self.report.keys.live && self.instant.is_some();
-        self.report.budgets.push(budget(key, of, rate, spent, is_known));
+        let budget = lay_out::budget(key, of, rate, spent, is_known);
+        self.report.budgets.push(budget);
     }
 
-    fn rules(
+    /// Every credential of the route and every rule, and what they come to.
+    async fn admit(
         &mut self,
         route: &Route,
         request: &Request,
         params: &Params,
         client: &Client,
-        who: token::Outcome,
+        carried: &Carried<'_>,
     ) -> Result<(), Rejection> {
-        let identity = match &who {
-            token::Outcome::Person(identity) => Some(Arc::clone(identity)),
-            token::Outcome::Nobody | token::Outcome::Refused(_) => None,
-        };
-        let facts = Facts {
-            identity: identity.as_deref(),
+        let nobody = Facts {
+            identity: None,
             params,
             method: &request.method,
             client: match route.action {
@@ -273,10 +250,73 @@ impl Walk<'_> {
                 _ => client.address,
             },
         };
-        let told = |list| rules::explain(list, &facts).into_iter().map(rule).collect();
+        self.report.anonymous = route.anonymous;
+        self.who = None;
+        let mut refusals = Refusals::default();
+        for credential in &route.accept {
+            match self.authenticate(route, *credential, carried, client).await {
+                token::Outcome::Nobody => {}
+                token::Outcome::Refused(refusal) => refusals.invalid(refusal),
+                token::Outcome::Person(who) => {
+                    let facts = Facts {
+                        identity: Some(&who),
+                        ..nobody
+                    };
+                    self.rules(route, &facts);
+                    let Err(reason) = authorize::decide(&route.allow, &route.deny, &facts) else {
+                        self.who = Some(who);
+                        return Ok(());
+                    };
+                    if refusals.refused(Arc::clone(&who), reason).is_break() {
+                        break;
+                    }
+                }
+            }
+        }
+        let decided = || {
+            self.rules(route, &nobody);
+            authorize::decide(&route.allow, &route.deny, &nobody)
+        };
+        refusals.told(decided, route).map_err(|(who, refusal)| {
+            self.who = who;
+            refusal
+        })
+    }
+
+    async fn authenticate(
+        &mut self,
+        route: &Route,
+        credential: Credential,
+        carried: &Carried<'_>,
+        client: &Client,
+    ) -> token::Outcome {
+        match credential {
+            Credential::Jwt => {
+                let tokens = &self.snapshot.tokens;
+                if carried.iter().next().is_some() {
+                    let (rate, spent) = tokens.bad_signatures(client.address);
+                    let of = address_key(client.address).to_string();
+                    self.budget("jwt.bad_signatures", of, rate, spent);
+                }
+                let payer = self.instant.map(|_| client.address);
+                let (outcome, examined) = tokens.examine(carried, route.issuers.as_deref(), payer, self.now).await;
+                let speaking = examined.iter().position(|one| one.verdict.is_ok());
+                let told = examined.into_iter().enumerate().map(|(index, one)| {
+                    let place = self.snapshot.token_sources.get(one.source);
+                    lay_out::credential(one, place, speaking == Some(index), self.now)
+                });
+                self.report.credentials = told.collect();
+                outcome
+            }
+            Credential::Session => token::Outcome::Nobody,
+        }
+    }
+
+    /// The rules as they look to somebody.
+    fn rules(&mut self, route: &Route, facts: &Facts<'_>) {
+        let told = |list| rules::explain(list, facts).into_iter().map(rule).collect();
         self.report.deny = told(&route.deny);
         self.report.allow = told(&route.allow);
-        parts::verdict(authorize::decide(&route.allow, &route.deny, &facts), who, route)
     }
 
     async fn act(
