@@ -211,9 +211,11 @@ impl Route {
             if let Some(same) = before.and_then(|before| before.same_ask(route, &upstream)) {
                 return Ok(same);
             }
-            let made = ElseAsk::new(ask, upstream, ca_file).map_err(|source| SnapshotError::ElseAsk {
-                route: Arc::clone(&route.name),
-                source,
+            let made = ElseAsk::new(ask, upstream, ca_file, metrics.else_ask(&route.name)).map_err(|source| {
+                SnapshotError::ElseAsk {
+                    route: Arc::clone(&route.name),
+                    source,
+                }
             });
             made.map(Arc::new)
         });

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 
@@ -28,8 +28,9 @@ const REFUSED: u8 = 3;
 ///
 /// Walks the request through the rules of gateway.toml and says which route wins, what each token says and why it
 /// counts or not, which condition of which rule holds, and what the upstream would get. Nothing is served or passed on,
-/// and rate limits are not counted; but the upstream of an `else_ask` is asked as the gateway would ask it. Without
-/// --live no gateway has to run: key sets are read or fetched for this answer.
+/// and nothing is taken from a rate limit, but told what applies (with --live, whether it is exhausted now); but the
+/// upstream of an `else_ask` is asked as the gateway would ask it. Without --live no gateway has to run: key sets are
+/// read or fetched for this answer.
 ///
 /// The exit code is 0 if the rules allow the request and 3 if they refuse it.
 #[derive(Debug, clap::Args)]
@@ -115,7 +116,8 @@ async fn offline(config: &Arc<Config>, question: &Question) -> anyhow::Result<Re
     for upstream in &snapshot.upstreams {
         upstream.resolve().await; // `else_ask` may ask one of them
     }
-    Ok(explain::explain(&snapshot, question, &keys, false, SystemTime::now()).await)
+    let (time, instant) = (SystemTime::now(), Instant::now());
+    Ok(explain::explain(&snapshot, question, &keys, false, time, instant).await)
 }
 
 fn question(args: &Args, config: &Config) -> anyhow::Result<Question> {

@@ -30,6 +30,7 @@ pub fn put_in_place(session: &Session, ctx: &mut Context, names: &Decide) -> Res
     let request = in_question(headers, asking, client, &ctx.snapshot.trusted_proxies, names)?;
     let request = ctx.request.insert(request);
     ctx.path = Some(Path::parse(&request.raw_path)?);
+    ctx.route = None;
     Ok(())
 }
 

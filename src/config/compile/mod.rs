@@ -20,6 +20,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(super) use self::server::DEFAULT_CONTROL;
 pub(super) use self::state::{DEFAULT_MASTER_KEY, DEFAULT_STATE};
 use super::diagnostics::{Diagnostic, Diagnostics, Span, did_you_mean};
 use super::file::File;

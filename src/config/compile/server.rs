@@ -12,7 +12,7 @@ use crate::config::read::{At, Key};
 use crate::config::{ClientTimeouts, Connections, Log, LogFormat, LogLevel, PublicUrl, Server, TlsListener, file};
 
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
-const DEFAULT_CONTROL: &str = "state/control.sock";
+pub(in crate::config) const DEFAULT_CONTROL: &str = "state/control.sock";
 /// `sun_path` has 108 bytes, the last of them zero.
 const LONGEST_SOCKET_PATH: usize = 107;
 
