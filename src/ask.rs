@@ -170,14 +170,12 @@ impl ElseAsk {
     fn headers(&self, question: &Question<'_>, credential: Option<Credential>) -> HeaderMap {
         let authority = question.request.authority.as_str();
         let proto = if question.client.https { "https" } else { "http" };
+        let chain = question.client.chain();
         let said = [
             (header::HOST, authority),
             (HeaderName::from_static("x-forwarded-host"), authority),
             (HeaderName::from_static("x-forwarded-proto"), proto),
-            (
-                HeaderName::from_static("x-forwarded-for"),
-                question.client.chain.as_str(),
-            ),
+            (HeaderName::from_static("x-forwarded-for"), chain.as_str()),
             (REQUEST_ID, question.request_id),
         ];
         let said = said

@@ -195,7 +195,7 @@ async fn send_file(
     }
     answer.headers.extend(common_headers(ctx, headers));
     let mut body = Chunks(answer.body);
-    Ok(respond::write::write_stream(session, answer.status, &answer.headers, &mut body).await?)
+    Ok(respond::write::write_stream(session, answer.status, answer.headers, &mut body).await?)
 }
 
 struct Chunks(FileBody);
