@@ -3,7 +3,6 @@
 //! What the kernel holds in memory is read on the spot (`RWF_NOWAIT`); everything else where waiting is allowed, so
 //! that a slow disk never stalls a worker. Decides nothing about which bytes.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -23,8 +22,6 @@ const CHUNK: usize = 256 << 10;
 const SMALLEST_CHUNK: usize = 16 << 10;
 /// Bytes that all downloads from a root should hold together.
 const BUDGET: usize = 64 << 20;
-/// Chunks whose memory each worker thread keeps for the next ones.
-const SPARE_CHUNKS: usize = 4;
 
 /// A part of a body.
 pub(super) enum Piece {
@@ -37,7 +34,7 @@ pub struct FileBody(State);
 
 enum State {
     Empty,
-    Whole { bytes: Bytes, _lent: Lent },
+    Whole(Bytes),
     Streaming(Box<Streaming>),
 }
 
@@ -58,10 +55,7 @@ impl FileBody {
             return Ok(Self::empty());
         };
         if streaming.pieces.is_empty() {
-            return Ok(Self(State::Whole {
-                bytes: first,
-                _lent: streaming.reader.lent,
-            }));
+            return Ok(Self(State::Whole(first)));
         }
         streaming.ahead = Some(first);
         Ok(Self(State::Streaming(Box::new(streaming))))
@@ -71,17 +65,18 @@ impl FileBody {
     pub fn is_empty(&self) -> bool {
         match &self.0 {
             State::Empty => true,
-            State::Whole { bytes, .. } => bytes.is_empty(),
+            State::Whole(bytes) => bytes.is_empty(),
             State::Streaming(streaming) => streaming.ahead.is_none() && streaming.pieces.is_empty(),
         }
     }
 
     /// The next bytes, never none of them; `None` is the end. After an error (the file became shorter, the disk failed)
-    /// the connection has to be cut: the announced length cannot be kept.
+    /// the connection has to be cut: the announced length cannot be kept. A chunk that was dropped before the next one
+    /// is asked for lends its memory to it.
     pub async fn next(&mut self) -> io::Result<Option<Bytes>> {
         match &mut self.0 {
             State::Empty => Ok(None),
-            State::Whole { bytes, .. } => Ok(Some(take(bytes)).filter(|bytes| !bytes.is_empty())),
+            State::Whole(bytes) => Ok(Some(take(bytes)).filter(|bytes| !bytes.is_empty())),
             State::Streaming(streaming) => streaming.next().await,
         }
     }
@@ -111,6 +106,9 @@ impl Streaming {
         if range.len() == 0 {
             self.pieces.pop_front();
         }
+        if !self.pieces.is_empty() {
+            self.reader.spent = chunk.clone();
+        }
         Ok(Some(chunk))
     }
 }
@@ -120,8 +118,8 @@ struct Reader {
     file: Arc<File>,
     /// Does the file system know `RWF_NOWAIT`? Until it says no.
     inline: bool,
-    /// The chunk handed out last.
-    lent: Lent,
+    /// The chunk handed out last: its memory is used again when nobody else holds it any more.
+    spent: Bytes,
     /// Counts this download.
     downloads: Arc<()>,
 }
@@ -132,7 +130,7 @@ impl Reader {
             root: root.clone(),
             file: Arc::new(file),
             inline: true,
-            lent: Lent::default(),
+            spent: Bytes::new(),
             downloads: root.downloads().clone(),
         }
     }
@@ -141,22 +139,12 @@ impl Reader {
     async fn read(&mut self, range: ByteRange) -> io::Result<Bytes> {
         let chunk = chunk_size(Arc::strong_count(&self.downloads));
         let wanted = usize::try_from(range.len()).unwrap_or(chunk).min(chunk);
-        self.lent = Lent::default();
-        let buffer = buffer(wanted, chunk);
-        let chunk = self.fill(buffer, range.start).await?;
-        if chunk.len() >= SMALLEST_CHUNK {
-            self.lent = Lent(chunk.clone());
-        }
-        Ok(chunk)
-    }
-
-    /// Reads at `offset`: at least one byte, at most the buffer's length.
-    async fn fill(&mut self, mut buffer: BytesMut, offset: u64) -> io::Result<Bytes> {
+        let mut buffer = recycle(take(&mut self.spent), wanted, chunk);
         if self.inline {
             match preadv2(
                 &*self.file,
                 &mut [IoSliceMut::new(&mut buffer)],
-                offset,
+                range.start,
                 ReadWriteFlags::NOWAIT,
             ) {
                 // Nothing at all is left to the blocking read: some kernels say so of what they only have to fetch.
@@ -166,7 +154,7 @@ impl Reader {
             }
         }
         let file = self.file.clone();
-        let read = move || read_at(&file, &mut buffer, offset).map(|count| first(buffer, count));
+        let read = move || read_at(&file, &mut buffer, range.start).map(|count| first(buffer, count));
         let chunk = self.root.places().run(read).await??;
         if chunk.is_empty() {
             return Err(io::Error::new(
@@ -192,47 +180,15 @@ fn first(mut buffer: BytesMut, count: usize) -> Bytes {
     buffer.freeze()
 }
 
-thread_local! {
-    /// Memory of chunks that were sent, the last one warmest.
-    static SPARE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A chunk that was handed out. When this is dropped and nobody else holds the chunk any more, its memory is kept for
-/// one of the next, of this download or another: it is warm and needs no zeroing.
-#[derive(Default)]
-struct Lent(Bytes);
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        let Ok(buffer) = take(&mut self.0).try_into_mut() else {
-            return;
-        };
-        let keep = |spare: &RefCell<Vec<BytesMut>>| {
-            let mut spare = spare.borrow_mut();
-            if spare.len() == SPARE_CHUNKS {
-                spare.remove(0);
-            }
-            spare.push(buffer);
-        };
-        SPARE.try_with(keep).ok(); // an error says that the thread is ending
-    }
-}
-
-/// A buffer of `wanted` bytes: a spare one if it fits, else a new one. It may hold what was read before: whoever fills
-/// it hands on what he has read, and no more.
-fn buffer(wanted: usize, chunk: usize) -> BytesMut {
-    let spare = (wanted >= SMALLEST_CHUNK).then(|| {
-        SPARE.with_borrow_mut(|spare| {
-            let fits = |buffer: &BytesMut| (wanted..=chunk).contains(&buffer.capacity());
-            spare.iter().rposition(fits).map(|place| spare.remove(place))
-        })
-    });
-    match spare.flatten() {
-        Some(mut buffer) => {
+/// A buffer of `wanted` bytes: the `spent` one if nobody holds it and its size fits, so that its pages are still warm
+/// and need no zeroing; else a new one.
+fn recycle(spent: Bytes, wanted: usize, chunk: usize) -> BytesMut {
+    match spent.try_into_mut() {
+        Ok(mut buffer) if (wanted..=chunk).contains(&buffer.capacity()) => {
             buffer.resize(wanted, 0);
             buffer
         }
-        None => BytesMut::zeroed(wanted),
+        _ => BytesMut::zeroed(wanted),
     }
 }
 
@@ -328,7 +284,7 @@ mod tests {
     async fn a_small_body_is_read_whole_and_its_file_closed() {
         let fixture = Fixture::new(1000);
         let [body, _] = fixture.bodies(|| vec![range(0, 1000)]).await;
-        assert!(matches!(body.0, State::Whole { bytes, .. } if bytes == fixture.content));
+        assert!(matches!(body.0, State::Whole(bytes) if bytes == fixture.content));
     }
 
     #[tokio::test]
@@ -376,24 +332,6 @@ mod tests {
             assert_ne!(third.as_ptr(), place);
             assert!(second == fixture.content[CHUNK..CHUNK * 2]);
         }
-    }
-
-    #[tokio::test]
-    async fn memory_goes_from_one_download_to_the_next_and_what_stood_there_does_not() {
-        let (long, short) = (Fixture::new(CHUNK), Fixture::new(SMALLEST_CHUNK + 1));
-        let body = |fixture: &Fixture, end| {
-            let root = Root::open(fixture.dir.path()).unwrap();
-            let (file, pieces) = (fixture.file(), vec![range(0, end)]);
-            async move { FileBody::start(&root, file, pieces).await.unwrap() }
-        };
-        let mut first = body(&long, CHUNK as u64).await;
-        let place = first.next().await.unwrap().unwrap().as_ptr();
-        drop(first);
-        // Announced longer than the file is by now.
-        let mut second = body(&short, CHUNK as u64).await;
-        let sent = second.next().await.unwrap().unwrap();
-        assert_eq!(sent.as_ptr(), place);
-        assert!(sent == short.content);
     }
 
     #[tokio::test(start_paused = true)]
