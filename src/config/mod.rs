@@ -8,6 +8,7 @@
 mod compile;
 mod diagnostics;
 mod file;
+mod moodle;
 mod net;
 mod path_pattern;
 pub mod pattern;
@@ -28,6 +29,7 @@ use ipnet::IpNet;
 
 pub use self::compile::{Loaded, load, load_with};
 pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use self::moodle::{Facade, FunctionPattern, FunctionRule, Moodle, MoodleSource, MoodleUsername};
 use self::pattern::{RolePattern, Template};
 pub use self::schema::schema;
 pub use self::show::show;

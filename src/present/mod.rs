@@ -4,6 +4,7 @@
 //! them, headers that concern one hop end here, and the credentials that the gateway itself judged go no further.
 //! This room computes; the gateway applies.
 
+pub mod moodle;
 pub mod trace;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
