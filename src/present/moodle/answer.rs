@@ -76,7 +76,8 @@ pub fn head(
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    let html = content_type.starts_with("text/html") && !(file && (named_file || status == StatusCode::NOT_FOUND));
+    let may_be_html = file && (named_file || matches!(status, StatusCode::NOT_FOUND | StatusCode::NOT_MODIFIED));
+    let html = content_type.starts_with("text/html") && !may_be_html;
     let encoded = headers
         .get(header::CONTENT_ENCODING)
         .is_some_and(|coding| coding != "identity");

@@ -12,6 +12,7 @@ pub mod multipart;
 pub mod params;
 pub mod redact;
 pub mod token;
+pub mod tokens;
 pub mod urlencoded;
 
 use crate::rejection::{Reason, Rejection};
