@@ -232,6 +232,7 @@ fn answer_to(request: &php::Request, site: &Mutex<Site>) -> Answer {
         "/lib/ajax/service-nologin.php" => service::public_config(&site.lock().unwrap()),
         "/course/view.php" => login::course(request, &mut site.lock().unwrap()),
         "/pluginfile.php" => login::to_login(&mut site.lock().unwrap()),
-        _ => Answer::html(404, "not found").with("Server", "nginx"),
+        // The web server's own.
+        _ => Answer::new(404, "text/html", "<html>404 Not Found</html>"),
     }
 }
