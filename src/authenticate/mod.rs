@@ -2,4 +2,6 @@
 //!
 //! What the identity may do is decided elsewhere.
 
+pub mod session;
+pub mod sign_in;
 pub mod token;

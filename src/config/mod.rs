@@ -5,6 +5,7 @@
 //! defaults filled in, paths absolute, patterns parsed. Nothing here does I/O beyond reading the file and looking
 //! whether named files exist and may be used.
 
+pub mod cas;
 mod compile;
 mod diagnostics;
 mod file;
@@ -17,6 +18,7 @@ mod read;
 mod schema;
 mod section;
 mod show;
+mod sign_in;
 mod value;
 
 use std::net::SocketAddr;
@@ -33,6 +35,7 @@ pub use self::moodle::{Facade, FunctionPattern, FunctionRule, Moodle, MoodleSour
 use self::pattern::{RolePattern, Template};
 pub use self::schema::schema;
 pub use self::show::show;
+pub use self::sign_in::{Cas, Provider, SessionLimits, SignIn};
 
 /// A whole gateway.toml, checked.
 #[derive(Debug, Clone)]
@@ -41,6 +44,7 @@ pub struct Config {
     pub log: Log,
     pub state: State,
     pub jwt: Jwt,
+    pub sign_ins: Vec<SignIn>,
     pub upstreams: Vec<Upstream>,
     pub routes: Vec<Route>,
 }
@@ -132,8 +136,8 @@ pub enum LogFormat {
 pub enum State {
     /// redb without a file: gone with the process.
     Memory,
-    /// redb in one crash-safe file.
-    Embedded { path: PathBuf },
+    /// redb in one crash-safe file; what is in it is sealed with the master key.
+    Embedded { path: PathBuf, key_file: PathBuf },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -233,7 +237,7 @@ pub struct Health {
     pub every: Duration,
 }
 
-/// A route, compiled. Indices point into [`Config::upstreams`] and [`Jwt::issuers`].
+/// A route, compiled. Indices point into [`Config::upstreams`], [`Jwt::issuers`] and [`Config::sign_ins`].
 #[derive(Debug, Clone)]
 pub struct Route {
     pub name: Arc<str>,
@@ -251,6 +255,9 @@ pub struct Route {
     pub accept: Vec<Credential>,
     /// `None`: all.
     pub issuers: Option<Vec<usize>>,
+    /// Indices into [`Config::sign_ins`]: whose sessions count, and where a browser without one is sent. `None`: all
+    /// count, and nobody is sent anywhere.
+    pub sign_ins: Option<Vec<usize>>,
     /// Any of these allows.
     pub allow: Vec<Rule>,
     /// Any of these refuses, and wins.
@@ -309,6 +316,8 @@ pub enum Respond {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credential {
     Jwt,
+    /// A session's cookie, or its `Authorization: Bearer jns_…`.
+    Session,
 }
 
 /// One table of `allow` or `deny`: all conditions must hold. Never empty.
@@ -332,6 +341,8 @@ pub enum Condition {
     Subject(Vec<Template>),
     /// Names of issuers.
     Issuer(Vec<Arc<str>>),
+    /// Names of sign-ins.
+    SignIn(Vec<Arc<str>>),
     Methods(Vec<Method>),
     From(Vec<IpNet>),
 }
