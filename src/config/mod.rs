@@ -45,6 +45,7 @@ pub struct Config {
     pub state: State,
     pub jwt: Jwt,
     pub sign_ins: Vec<SignIn>,
+    pub moodles: Vec<Moodle>,
     pub upstreams: Vec<Upstream>,
     pub routes: Vec<Route>,
 }
@@ -266,6 +267,8 @@ pub struct Route {
     pub cors: Option<Cors>,
     pub limits: Limits,
     pub present: Present,
+    /// With [`Present::MoodleToken`]; `None`: all.
+    pub functions: Option<Vec<FunctionRule>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -383,4 +386,6 @@ pub enum Present {
     Pass,
     /// No `Cookie`, no `Authorization`.
     None,
+    /// The same, and the person's web service token where Moodle looks for it.
+    MoodleToken,
 }

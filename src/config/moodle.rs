@@ -15,8 +15,8 @@ pub struct Moodle {
     pub wwwroot: String,
     /// The same, taken apart.
     pub public_url: Url,
-    /// The sign-in whose sessions get tokens.
-    pub sign_in: String,
+    /// Index into [`super::Config::sign_ins`]: whose sessions get tokens.
+    pub sign_in: usize,
     /// Where a session says who that is in Moodle.
     pub username: MoodleUsername,
     /// Short name of the external service whose tokens are wanted.

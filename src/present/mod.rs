@@ -93,7 +93,7 @@ pub fn changes(shown: &Shown<'_>) -> Changes {
             changes.remove.extend(judged_headers(shown));
             own_cookies_removed(shown.headers, &mut changes);
         }
-        Present::None => changes.remove.extend([header::AUTHORIZATION, header::COOKIE]),
+        Present::None | Present::MoodleToken => changes.remove.extend([header::AUTHORIZATION, header::COOKIE]),
     }
     let host = shown
         .host
