@@ -327,11 +327,12 @@ mod tests {
         assert_eq!(sent(&head, "").0, Method::HEAD);
     }
 
+    type Case<'a> = (Method, &'a str, &'a [(HeaderName, &'static str)]);
+
     #[test]
     fn what_cannot_be_judged_is_refused() {
         let rest = "/webservice/rest/server.php?wsfunction=core_a";
-        let form = (header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        let cases: [(Method, &str, &[(HeaderName, &'static str)]); 12] = [
+        let cases: [Case<'_>; 12] = [
             (Method::GET, rest, &[(header::CONTENT_LENGTH, "1")]),
             (Method::GET, rest, &[(header::TRANSFER_ENCODING, "chunked")]),
             (Method::PUT, rest, &[]),
@@ -344,7 +345,11 @@ mod tests {
                 &[(header::CONTENT_TYPE, "application/json")],
             ),
             (Method::GET, "/webservice/rest/server.php?wsfunction=mod_a", &[]),
-            (Method::POST, rest, &[form, (header::CONTENT_ENCODING, "gzip")]),
+            (
+                Method::POST,
+                rest,
+                &[(header::CONTENT_TYPE, FORM), (header::CONTENT_ENCODING, "gzip")],
+            ),
             (
                 Method::POST,
                 rest,

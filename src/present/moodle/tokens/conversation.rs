@@ -126,10 +126,8 @@ impl Cookie {
     /// The last cookie whose name begins so that the answer sets; not one that it deletes.
     pub(super) fn set_by(reply: &Reply, name: &str) -> Option<Self> {
         let set = reply.headers.get_all(header::SET_COOKIE).iter();
-        let pairs = set.filter_map(|cookie| Self::parse(cookie.to_str().ok()?.split(';').next()?.trim()));
-        pairs
-            .filter(|cookie| cookie.name.starts_with(name) && cookie.value != "deleted")
-            .last()
+        let mut pairs = set.filter_map(|cookie| Self::parse(cookie.to_str().ok()?.split(';').next()?.trim()));
+        pairs.rfind(|cookie| cookie.name.starts_with(name) && cookie.value != "deleted")
     }
 }
 
