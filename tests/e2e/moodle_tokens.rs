@@ -185,10 +185,13 @@ async fn a_token_of_another_account_is_never_taken() {
     assert!(check_never(&["admin".to_owned()], "alice").is_ok());
 }
 
+/// What is odd, how the site gets so, and the word for what comes of it.
+type Detour = (&'static str, fn(&mut Site), &'static str);
+
 /// Each way off the road, and where it leads.
 #[tokio::test]
 async fn every_detour_has_its_error() {
-    let cases: [(&str, fn(&mut Site), &str); 11] = [
+    let cases: [Detour; 11] = [
         ("no cas", |site| site.settings.cas = None, "ticket_refused"),
         (
             "suspended",

@@ -227,7 +227,7 @@ fn answer_to(request: &php::Request, site: &Mutex<Site>) -> Answer {
         "/webservice/pluginfile.php" | "/webservice/draftfile.php" => {
             files::file(request, script, info, &mut site.lock().unwrap())
         }
-        "/tokenpluginfile.php" => files::by_key(request, info, &mut site.lock().unwrap()),
+        "/tokenpluginfile.php" => files::by_key(request, info, &site.lock().unwrap()),
         "/lib/ajax/service.php" => service::ajax(&mut site.lock().unwrap()),
         "/lib/ajax/service-nologin.php" => service::public_config(&site.lock().unwrap()),
         "/course/view.php" => login::course(request, &mut site.lock().unwrap()),

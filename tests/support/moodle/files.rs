@@ -113,7 +113,7 @@ pub fn file(request: &Request, script: &str, info: &str, site: &mut Site) -> Ans
 }
 
 /// `tokenpluginfile.php/<key>/…`: any key that was told is `alice`'s here.
-pub fn by_key(request: &Request, info: &str, site: &mut Site) -> Answer {
+pub fn by_key(request: &Request, info: &str, site: &Site) -> Answer {
     let (key, rest) = info.trim_start_matches('/').split_once('/').unwrap_or_default();
     let path = format!("/{rest}");
     let is_token = |row: &Row| row.token == key;
