@@ -20,7 +20,7 @@
 //! by which commands ask the running gateway), [`explain`] (a request's way without the request: why it is allowed or
 //! refused); [`ask`] (an upstream's word where no rule speaks), [`edge`] (between pingora's session and the steps),
 //! [`context`] (what is known of one request so far), [`overview`]
-//! (what the admin listener tells).
+//! (what the admin listener tells); [`sealing`] (the master key and what is derived from it).
 //! Vocabulary that all rooms share: [`request`], [`identity`], [`rejection`], [`rate`].
 //!
 //! # Import rules (held by `tests/architecture.rs`)
@@ -55,6 +55,7 @@ pub mod reload;
 pub mod request;
 pub mod respond;
 pub mod route;
+pub mod sealing;
 pub mod server;
 pub mod snapshot;
 pub mod store;

@@ -20,7 +20,7 @@ const ROOMS: [&str; 8] = [
 ];
 
 /// What every room may import.
-const SHARED: [&str; 5] = ["config", "identity", "rejection", "request", "rate"];
+const SHARED: [&str; 6] = ["config", "identity", "rejection", "request", "rate", "sealing"];
 
 /// What one place may import beyond that, and why.
 const EXCEPTIONS: [(&str, &str, &str); 7] = [

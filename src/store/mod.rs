@@ -58,7 +58,7 @@ impl Store {
     pub fn open(state: &State) -> Result<Self, StoreError> {
         let database = match state {
             State::Memory => open::memory()?,
-            State::Embedded { path } => open::file(path)?,
+            State::Embedded { path, .. } => open::file(path)?,
         };
         Ok(Self {
             database: Arc::new(database),
@@ -150,6 +150,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = State::Embedded {
             path: folder.path().join("state/janua.redb"),
+            key_file: folder.path().join("state/master.key"),
         };
         let store = Store::open(&state).unwrap();
         keeps_its_contract(&store).await;
