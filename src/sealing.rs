@@ -17,6 +17,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use thiserror::Error;
 
+use crate::config::State;
+
 /// Bytes of a master key, and of every key derived from it.
 const KEY: usize = 32;
 /// Bytes of a key file that are looked at: a hundred keys are more than any rotation leaves behind.
@@ -74,6 +76,14 @@ pub enum MasterKeyError {
 }
 
 impl MasterKeys {
+    /// The keys for a store: those of its key file, made if missing; of a store that ends with the process, new ones.
+    pub fn of(state: &State) -> Result<Self, MasterKeyError> {
+        match state {
+            State::Memory => Ok(Self::random()),
+            State::Embedded { key_file, .. } => Self::load(key_file, true),
+        }
+    }
+
     /// A key that ends with the process.
     pub fn random() -> Self {
         Self {

@@ -96,11 +96,11 @@ pub fn run(file: ConfigFile, config: Config) -> Result<(), RunError> {
     result
 }
 
-/// Beside what they seal, and made with it.
+/// Made at the first start: one gateway alone opens what is in memory or a file.
 fn master_keys(state: &State) -> Result<MasterKeys, MasterKeyError> {
     match state {
         State::Memory => Ok(MasterKeys::random()),
-        State::Embedded { path } => MasterKeys::load(&path.with_file_name("master.key"), true),
+        State::Embedded { key_file, .. } => MasterKeys::load(key_file, true),
     }
 }
 

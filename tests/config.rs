@@ -124,6 +124,7 @@ fn what_is_not_said_has_the_contracts_defaults() {
         jwt,
         upstreams,
         routes,
+        sign_ins,
     } = config;
 
     assert!(server.tls.is_empty() && server.trusted_proxies.is_empty());
@@ -141,8 +142,10 @@ fn what_is_not_said_has_the_contracts_defaults() {
         (LogLevel::Info, LogFormat::Text, None)
     );
     let path = folder.path().join("state/janua.redb");
-    assert_eq!(state, State::Embedded { path });
+    let key_file = path.with_file_name("master.key");
+    assert_eq!(state, State::Embedded { path, key_file });
 
+    assert!(sign_ins.is_empty());
     assert_eq!(jwt.algorithms, [Algorithm::Es256]);
     let bearer = TokenSource::Header {
         name: http::header::AUTHORIZATION,

@@ -49,6 +49,7 @@ fn written(condition: &Condition) -> String {
         }
         Condition::Subject(names) => format!("subject = {}", list(names.iter().map(|one| plain(&one.parts)))),
         Condition::Issuer(names) => format!("issuer = {}", list(names.iter().map(ToString::to_string))),
+        Condition::SignIn(names) => format!("sign_in = {}", list(names.iter().map(ToString::to_string))),
         Condition::Methods(methods) => format!("methods = {}", list(methods.iter().map(ToString::to_string))),
         Condition::From(nets) => format!("from = {}", list(nets.iter().map(ToString::to_string))),
     }
@@ -82,7 +83,7 @@ fn met(condition: &Condition, facts: &Facts<'_>) -> String {
             let subject = who.subject.as_ref().map(|subject| format!("{subject:?}"));
             format!("needs {needed}; sub: {}", or_none(subject.unwrap_or_default()))
         }
-        Condition::Issuer(_) => format!("the issuer is {:?}", &*who.source),
+        Condition::Issuer(_) | Condition::SignIn(_) => format!("known by {:?}", &*who.source),
     }
 }
 

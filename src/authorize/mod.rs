@@ -45,7 +45,8 @@ pub fn needs_identity<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> bool {
         | Condition::Role(_)
         | Condition::Grant { .. }
         | Condition::Subject(_)
-        | Condition::Issuer(_) => true,
+        | Condition::Issuer(_)
+        | Condition::SignIn(_) => true,
         Condition::Anyone | Condition::Methods(_) | Condition::From(_) => false,
     })
 }
@@ -68,7 +69,10 @@ fn meets(condition: &Condition, facts: &Facts<'_>) -> bool {
             let subject = facts.identity.and_then(|who| who.subject.as_deref());
             subject.is_some_and(|subject| names.iter().any(|name| name.matches(subject, facts.params)))
         }
-        Condition::Issuer(names) => facts.identity.is_some_and(|who| names.contains(&who.source)),
+        // No issuer has the name of a sign-in.
+        Condition::Issuer(names) | Condition::SignIn(names) => {
+            facts.identity.is_some_and(|who| names.contains(&who.source))
+        }
         Condition::Methods(methods) => methods.contains(facts.method),
         Condition::From(nets) => address::within(facts.client, nets),
     }

@@ -18,6 +18,10 @@ use super::section::section;
 use super::value::{KeySetFile, PerSecond, Size, Store};
 use super::{Algorithm, Balance, Credential, LogFormat, LogLevel, Present, PublicUrl, UpstreamServer};
 
+mod sign_in;
+
+pub(super) use self::sign_in::{Cas, RoleMapping, SessionLimits, SignIn};
+
 const REMOVE_SECTION: &str = "remove this section";
 const REMOVE_KEY: &str = "remove this key";
 
@@ -32,6 +36,8 @@ section! {
         state: State,
         /// Whose tokens are believed, and how far.
         jwt: Jwt,
+        /// How people sign in, by name: `[sign_in.campus]`.
+        sign_in: Named<SignIn>,
         /// The servers behind the gateway, by name: `[upstreams.opencast]`.
         upstreams: Named<Upstream>,
         /// What is published, to whom: `[[routes]]`. Their order means nothing; the most specific one is taken.
@@ -39,7 +45,6 @@ section! {
     }
     later {
         "opencast" => REMOVE_SECTION,
-        "sign_in" => REMOVE_SECTION,
         "moodle" => REMOVE_SECTION,
     }
 }
@@ -128,11 +133,11 @@ section! {
         store: Store,
         /// The file of "embedded"; made if missing. Default: state/janua.redb.
         path: String,
+        /// The master key that seals what is stored: base64 of 32 bytes a line, the newest first. Made if missing.
+        /// Default: state/master.key.
+        key_file: String,
     }
-    later {
-        "url" => "remove this key; the store is the file that `path` names",
-        "key_file" => "remove this key; nothing that is stored needs a key yet",
-    }
+    later { "url" => "remove this key; the store is the file that `path` names", }
 }
 
 section! {
@@ -268,10 +273,13 @@ section! {
         strip: String,
         /// Are `;parameters` in a request's path passed on to the upstream, instead of refused? Default: false.
         path_params: bool,
-        /// Kinds of credential that are looked at: "jwt". Default: jwt.
+        /// Kinds of credential that are looked at, in order: "jwt", "session". Default: jwt.
         accept: Vec<At<Credential>>,
         /// Issuers whose tokens are looked at. Default: all.
         issuers: Vec<At<String>>,
+        /// Where a browser without a credential is sent, and whose sessions count; several: the person chooses. Default:
+        /// nobody is sent anywhere, all sessions count.
+        sign_in: OneOrMany<String>,
         /// Who may: any of these tables. Required.
         allow: Vec<At<Rule>>,
         /// Who may not, whatever `allow` says: any of these tables. Default: nobody.
@@ -287,7 +295,6 @@ section! {
         present: Present,
     }
     later {
-        "sign_in" => "remove this key; without a valid token the answer is 401",
         "watch" => "remove this key; players need a token on every request",
         "launch" => REMOVE_KEY,
         "headers" => REMOVE_KEY,
@@ -361,11 +368,12 @@ section! {
         from: Vec<At<IpNet>>,
         /// Whose token it is, one or several issuers.
         issuer: OneOrMany<String>,
+        /// Where the person signed in, one or several sign-ins.
+        sign_in: OneOrMany<String>,
     }
     later {
         "event_acl" => "use `grant`: the token says what it is good for",
         "series_of" => "use `grant` with `event` or `series`",
-        "sign_in" => "use `issuer`",
     }
 }
 

@@ -16,6 +16,7 @@ mod read;
 mod schema;
 mod section;
 mod show;
+mod sign_in;
 mod value;
 
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
 use self::pattern::{RolePattern, Template};
 pub use self::schema::schema;
 pub use self::show::show;
+pub use self::sign_in::{Cas, CasProtocol, Provider, RoleMapping, SessionLimits, SignIn};
 
 /// A whole gateway.toml, checked.
 #[derive(Debug, Clone)]
@@ -39,6 +41,7 @@ pub struct Config {
     pub log: Log,
     pub state: State,
     pub jwt: Jwt,
+    pub sign_ins: Vec<SignIn>,
     pub upstreams: Vec<Upstream>,
     pub routes: Vec<Route>,
 }
@@ -130,8 +133,8 @@ pub enum LogFormat {
 pub enum State {
     /// redb without a file: gone with the process.
     Memory,
-    /// redb in one crash-safe file.
-    Embedded { path: PathBuf },
+    /// redb in one crash-safe file; what is in it is sealed with the master key.
+    Embedded { path: PathBuf, key_file: PathBuf },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -231,7 +234,7 @@ pub struct Health {
     pub every: Duration,
 }
 
-/// A route, compiled. Indices point into [`Config::upstreams`] and [`Jwt::issuers`].
+/// A route, compiled. Indices point into [`Config::upstreams`], [`Jwt::issuers`] and [`Config::sign_ins`].
 #[derive(Debug, Clone)]
 pub struct Route {
     pub name: Arc<str>,
@@ -249,6 +252,9 @@ pub struct Route {
     pub accept: Vec<Credential>,
     /// `None`: all.
     pub issuers: Option<Vec<usize>>,
+    /// Indices into [`Config::sign_ins`]: whose sessions count, and where a browser without one is sent. `None`: all
+    /// count, and nobody is sent anywhere.
+    pub sign_ins: Option<Vec<usize>>,
     /// Any of these allows.
     pub allow: Vec<Rule>,
     /// Any of these refuses, and wins.
@@ -307,6 +313,8 @@ pub enum Respond {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credential {
     Jwt,
+    /// A session's cookie, or its `Authorization: Bearer jns_…`.
+    Session,
 }
 
 /// One table of `allow` or `deny`: all conditions must hold. Never empty.
@@ -330,6 +338,8 @@ pub enum Condition {
     Subject(Vec<Template>),
     /// Names of issuers.
     Issuer(Vec<Arc<str>>),
+    /// Names of sign-ins.
+    SignIn(Vec<Arc<str>>),
     Methods(Vec<Method>),
     From(Vec<IpNet>),
 }

@@ -18,14 +18,14 @@ macro_rules! section {
     ) => {
         $(#[doc = $about])*
         #[derive(Debug, Default)]
-        pub(super) struct $name {
+        pub(in crate::config) struct $name {
             /// Where the table begins.
             #[allow(dead_code, reason = "not every section has to point at itself")]
-            pub(super) place: $crate::config::diagnostics::Span,
+            pub(in crate::config) place: $crate::config::diagnostics::Span,
             /// Were there keys that are not its own? They are reported; what they were meant to be is unknown.
             #[allow(dead_code, reason = "only sections that compare their keys ask")]
-            pub(super) has_strange_keys: bool,
-            $( $(#[doc = $doc])* pub(super) $field: $crate::config::read::Key<$kind>, )*
+            pub(in crate::config) has_strange_keys: bool,
+            $( $(#[doc = $doc])* pub(in crate::config) $field: $crate::config::read::Key<$kind>, )*
         }
 
         impl $crate::config::read::Read for $name {

@@ -11,7 +11,7 @@ use toml_edit::{Array, DocumentMut, Formatted, InlineTable, Item, Table, TableLi
 
 use super::value::duration_text;
 use super::{Action, Algorithm, Balance, Config, Issuer, LogFormat, LogLevel, Present, Route, State, Upstream};
-use super::{Jwt, Server, TokenSource};
+use super::{CasProtocol, Credential, Jwt, Provider, Server, SignIn, TokenSource};
 
 /// Fills the defaults of `config` into `source`, the text it was compiled from.
 pub fn show(source: &str, config: &Config) -> Result<String, TomlError> {
@@ -23,6 +23,12 @@ pub fn show(source: &str, config: &Config) -> Result<String, TomlError> {
     log(section(root, "log"), config);
     state(section(root, "state"), &config.state);
     jwt(section(root, "jwt"), &config.jwt);
+    for sign_in in &config.sign_ins {
+        let written = root.get_mut("sign_in").and_then(Item::as_table_like_mut);
+        if let Some(item) = written.and_then(|all| all.get_mut(&sign_in.name)) {
+            self::sign_in(item, sign_in);
+        }
+    }
     for upstream in &config.upstreams {
         let written = root.get_mut("upstreams").and_then(Item::as_table_like_mut);
         if let Some(item) = written.and_then(|all| all.get_mut(&upstream.name)) {
@@ -78,6 +84,7 @@ fn state(mut table: Section<'_>, state: &State) {
         State::Embedded { .. } => {
             table.default("store", "embedded");
             table.default("path", super::compile::DEFAULT_STATE);
+            table.default("key_file", super::compile::DEFAULT_MASTER_KEY);
         }
     }
 }
@@ -129,6 +136,29 @@ fn upstream(item: &mut Item, upstream: &Upstream) {
     table.durations("timeouts", &timeouts);
 }
 
+fn sign_in(item: &mut Item, sign_in: &SignIn) {
+    let mut table = Section::of(item);
+    table.default("roles", Array::new());
+    table.default("app_origins", Array::new());
+    let mut session = table.inner("session");
+    session.default("idle", duration_text(sign_in.session.idle));
+    session.default("absolute", duration_text(sign_in.session.absolute));
+    session.default("per_subject", number(sign_in.session.per_subject));
+    let Provider::Cas(cas) = &sign_in.provider;
+    let mut table = table.inner("cas");
+    let protocol = match cas.protocol {
+        CasProtocol::Cas1 => 1,
+        CasProtocol::Cas2 => 2,
+        CasProtocol::Cas3 => 3,
+    };
+    table.default("protocol", protocol);
+    table.default("username", "user");
+    table.default("renew", cas.renew);
+    table.default("passive", cas.passive);
+    table.default("single_logout", cas.single_logout);
+    table.default("proxy_chains", Array::new());
+}
+
 fn route(item: &mut Item, route: &Route, issuers: &[Issuer], source: &str) {
     // These defaults repeat what stands elsewhere in the file; not what a variable holds, which stands nowhere.
     let is_written = |text: &str| source.to_ascii_lowercase().contains(&text.to_ascii_lowercase());
@@ -147,7 +177,7 @@ fn route(item: &mut Item, route: &Route, issuers: &[Issuer], source: &str) {
         };
         table.default("present", present);
     }
-    table.default("accept", list(route.accept.iter().map(|_| "jwt")));
+    table.default("accept", list(route.accept.iter().map(credential)));
     if route.issuers.is_none() && !issuers.is_empty() && issuers.iter().all(|issuer| is_written(&issuer.name)) {
         table.default("issuers", list(issuers.iter().map(|issuer| &issuer.name)));
     }
@@ -159,6 +189,13 @@ fn route(item: &mut Item, route: &Route, issuers: &[Issuer], source: &str) {
     }
     if let Some(rate) = &route.limits.rate {
         table.inner("limits").default("burst", i64::from(rate.burst));
+    }
+}
+
+fn credential(credential: &Credential) -> &'static str {
+    match credential {
+        Credential::Jwt => "jwt",
+        Credential::Session => "session",
     }
 }
 

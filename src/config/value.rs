@@ -187,9 +187,9 @@ words!(Balance {
 
 words!(Credential {
     "jwt" => Self::Jwt,
+    "session" => Self::Session,
 } later {
     "watch" => "use accept = [\"jwt\"]; players then need a token on every request",
-    "session" => "use accept = [\"jwt\"]",
     "launch" => "use accept = [\"jwt\"]",
 });
 

@@ -71,7 +71,9 @@ impl Store {
         let sealer = Some(keys.sealer(Purpose::Store));
         Ok(match state {
             State::Memory => Self::new(Backend::Memory(Memory::default()), None, metrics.store()),
-            State::Embedded { path } => Self::new(Backend::Embedded(Embedded::open(path)?), sealer, metrics.store()),
+            State::Embedded { path, .. } => {
+                Self::new(Backend::Embedded(Embedded::open(path)?), sealer, metrics.store())
+            }
         })
     }
 

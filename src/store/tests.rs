@@ -175,6 +175,7 @@ async fn until(what: &str, mut ask: impl AsyncFnMut() -> bool) {
 fn embedded(folder: &tempfile::TempDir) -> State {
     State::Embedded {
         path: folder.path().join("state/janua.redb"),
+        key_file: folder.path().join("unused: keys are handed in"),
     }
 }
 

@@ -10,6 +10,7 @@ mod jwt;
 mod routes;
 mod rules;
 mod server;
+mod sign_in;
 mod upstreams;
 
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub(super) use self::server::DEFAULT_STATE;
+pub(super) use self::server::{DEFAULT_MASTER_KEY, DEFAULT_STATE};
 use super::diagnostics::{Diagnostic, Diagnostics, Span, did_you_mean};
 use super::file::File;
 use super::read::{At, Env, Key, read};
@@ -84,6 +85,7 @@ struct Known {
     hosts: Option<Names>,
     upstreams: Names,
     issuers: Names,
+    sign_ins: Names,
 }
 
 /// Names and where they were given, in the order of their indices.
@@ -105,11 +107,13 @@ impl Checker<'_> {
         let log = self.log(file.log.or_default());
         let state = self.state(file.state.or_default());
         let (jwt, issuers) = self.jwt(file.jwt.or_default());
+        let (sign_ins, sign_in_names) = self.sign_ins(file.sign_in, &issuers);
         let (upstreams, upstream_names) = self.upstreams(file.upstreams);
         let known = Known {
             hosts,
             upstreams: upstream_names,
             issuers,
+            sign_ins: sign_in_names,
         };
         let routes = self.routes(file.routes, &known);
         if let Some(routes) = &routes {
@@ -121,6 +125,7 @@ impl Checker<'_> {
             log: log?,
             state: state?,
             jwt: jwt?,
+            sign_ins: sign_ins?,
             upstreams: upstreams?,
             routes: routes?,
         })
@@ -276,6 +281,16 @@ impl Checker<'_> {
                 self.report(
                     problem.help("give a route this upstream, or remove it: its health is checked all the time"),
                 );
+            }
+        }
+        for (index, name) in known.sign_ins.iter().enumerate() {
+            let takes = |route: &Route| {
+                let sign_ins = route.sign_ins.as_ref();
+                route.accept.contains(&Credential::Session) && sign_ins.is_none_or(|named| named.contains(&index))
+            };
+            if !routes.iter().any(takes) {
+                let problem = Diagnostic::warning(name.at, "no route takes sessions of this sign-in");
+                self.report(problem.help("add accept = [\"session\"] and sign_in to a route, or remove it"));
             }
         }
         let accepts = |route: &Route, index: usize| {

@@ -27,7 +27,7 @@ impl Checker<'_> {
         let names = routes.iter().filter_map(|route| route.value.name.given());
         let names: Vec<_> = names.map(|name| (name.at, name.value.clone())).collect();
         self.unique("route name", names);
-        self.tokens_without_issuers(&routes, known);
+        self.rules_for_nobody(&routes, known);
         let mut claims = Vec::new();
         let compiled: Vec<_> = routes
             .into_iter()
@@ -73,6 +73,7 @@ impl Checker<'_> {
         let strip = self.strip(route.strip, path.as_ref(), kind);
         self.only_for_upstreams(route.path_params.given().map(|given| given.at), "path_params", kind);
         self.only_for_upstreams(route.present.given().map(|given| given.at), "present", kind);
+        let accept_at = route.accept.given().map_or(place, |accept| accept.at);
         let accept = match route.accept {
             Key::Given(accept) => {
                 self.unique(
@@ -84,6 +85,7 @@ impl Checker<'_> {
             Key::Absent | Key::Bad => vec![Credential::Jwt],
         };
         let issuers = self.accepted_issuers(route.issuers, known);
+        let sign_ins = self.route_sign_ins(route.sign_in, (&accept, accept_at), known);
         let allow = self.allow(route.allow, place, path.as_ref(), known);
         let deny = self.rules(route.deny.or_default(), path.as_ref(), known);
         let else_ask = match route.else_ask {
@@ -110,6 +112,7 @@ impl Checker<'_> {
             strip: strip?,
             accept,
             issuers: issuers?,
+            sign_ins: sign_ins?,
             allow: allow?,
             deny: deny?,
             else_ask: match else_ask {
@@ -229,25 +232,25 @@ impl Checker<'_> {
         found.into_iter().collect::<Option<_>>().map(Some)
     }
 
-    /// Routes that ask for a token that nobody can issue, or that they never look at.
-    fn tokens_without_issuers(&mut self, routes: &[At<file::Route>], known: &Known) {
-        let needs_token = |route: &&At<file::Route>| {
-            route
-                .value
-                .allow
-                .value()
-                .into_iter()
-                .flatten()
-                .any(|rule| rule.value.needs_token())
+    /// Routes that ask for somebody whom nobody can vouch for, or whom they never look at.
+    fn rules_for_nobody(&mut self, routes: &[At<file::Route>], known: &Known) {
+        let needs_somebody = |route: &&At<file::Route>| {
+            let mut rules = route.value.allow.value().into_iter().flatten();
+            rules.any(|rule| rule.value.needs_somebody())
         };
+        let takes_sessions = |route: &At<file::Route>| {
+            let mut accept = route.value.accept.value().into_iter().flatten();
+            accept.any(|credential| credential.value == Credential::Session)
+        };
+        let only_tokens = |route: &&At<file::Route>| needs_somebody(route) && !takes_sessions(route);
         if known.issuers.is_empty()
-            && let Some(route) = routes.iter().find(needs_token)
+            && let Some(route) = routes.iter().find(only_tokens)
         {
             let message = "this route asks for a token, but there is no issuer";
             let help = "add [[jwt.issuers]] with name, jwks and allow_roles";
             self.report(Diagnostic::error(route.value.place, message).help(help));
         }
-        for route in routes.iter().filter(needs_token) {
+        for route in routes.iter().filter(needs_somebody) {
             if let Some(accept) = route.value.accept.given().filter(|accept| accept.value.is_empty()) {
                 let problem = Diagnostic::error(accept.at, "this route looks at no token, but its rules ask for one");
                 self.report(problem.help("remove this key: the default is [\"jwt\"]"));

@@ -81,6 +81,14 @@ impl Checker<'_> {
                 issuers.into_iter().map(|issuer| issuer.value.into()).collect(),
             ));
         }
+        if let Some(sign_ins) = self.some(rule.sign_in, "sign_in") {
+            for sign_in in &sign_ins {
+                self.reference(sign_in, "sign-in", &known.sign_ins);
+            }
+            conditions.push(Condition::SignIn(
+                sign_ins.into_iter().map(|sign_in| sign_in.value.into()).collect(),
+            ));
+        }
         if let Key::Given(methods) = rule.methods
             && self
                 .not_empty(&methods, "methods", "name at least one method, or remove it")
@@ -203,12 +211,13 @@ impl Checker<'_> {
 }
 
 impl file::Rule {
-    /// Can this rule only hold for someone with a token?
-    pub(super) fn needs_token(&self) -> bool {
+    /// Can this rule only hold for someone who is known?
+    pub(super) fn needs_somebody(&self) -> bool {
         !self.role.is_absent()
             || !self.grant.is_absent()
             || !self.subject.is_absent()
             || !self.issuer.is_absent()
+            || !self.sign_in.is_absent()
             || self.signed_in.value() == Some(&true)
     }
 
@@ -217,7 +226,7 @@ impl file::Rule {
     }
 
     fn has_more_than_anyone(&self) -> bool {
-        self.needs_token()
+        self.needs_somebody()
             || !self.signed_in.is_absent()
             || ![&self.event, &self.series, &self.playlist]
                 .iter()

@@ -16,6 +16,7 @@ use crate::config::{
 
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
 pub(in crate::config) const DEFAULT_STATE: &str = "state/janua.redb";
+pub(in crate::config) const DEFAULT_MASTER_KEY: &str = "state/master.key";
 const DEFAULT_CONTROL: &str = "state/control.sock";
 /// `sun_path` has 108 bytes, the last of them zero.
 const LONGEST_SOCKET_PATH: usize = 107;
@@ -227,21 +228,27 @@ impl Checker<'_> {
     pub(super) fn state(&mut self, state: file::State) -> Option<State> {
         match (state.store.or(Store::Embedded), state.path) {
             (Store::Memory, path) => {
-                if let Some(path) = path.given() {
-                    let problem = Diagnostic::warning(path.at, "`path` means nothing with store = \"memory\"");
-                    self.report(problem.help("remove one of the two"));
+                for (key, name) in [(&path, "path"), (&state.key_file, "key_file")] {
+                    if let Some(key) = key.given() {
+                        let message = format!("`{name}` means nothing with store = \"memory\"");
+                        self.report(Diagnostic::warning(key.at, message).help("remove one of the two"));
+                    }
                 }
                 Some(State::Memory)
             }
-            (Store::Embedded, Key::Given(path)) => {
-                let path = self
-                    .absolute(&path, "path")
-                    .filter(|_| self.is_no_folder(&path, "path"))?;
-                Some(State::Embedded { path })
-            }
-            (Store::Embedded, _) => Some(State::Embedded {
-                path: self.folder.join(DEFAULT_STATE),
+            (Store::Embedded, path) => Some(State::Embedded {
+                path: self.file_or(path, "path", DEFAULT_STATE)?,
+                key_file: self.file_or(state.key_file, "key_file", DEFAULT_MASTER_KEY)?,
             }),
+        }
+    }
+
+    /// A file that may be missing, its folder too; `default` stands for an absent key.
+    fn file_or(&mut self, key: Key<String>, name: &str, default: &str) -> Option<PathBuf> {
+        match key {
+            Key::Given(path) => self.absolute(&path, name).filter(|_| self.is_no_folder(&path, name)),
+            Key::Absent => Some(self.folder.join(default)),
+            Key::Bad => None,
         }
     }
 

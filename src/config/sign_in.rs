@@ -1,0 +1,75 @@
+//! How people sign in: `[sign_in.<name>]`, checked.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+/// A way to sign in. Its name is the source of its people, and no issuer has the same one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignIn {
+    /// Lower-case letters, digits, `-` and `_`: it stands in URLs.
+    pub name: Arc<str>,
+    /// What roles a person gets of which attribute.
+    pub roles: Vec<RoleMapping>,
+    pub session: SessionLimits,
+    /// Further origins that may be returned to and may call with the cookie, as browsers serialise them.
+    pub app_origins: Vec<String>,
+    pub provider: Provider,
+}
+
+/// Who says who somebody is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Provider {
+    Cas(Cas),
+}
+
+/// `[sign_in.<name>.cas]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cas {
+    /// `https://cas.example.edu/cas`, without a slash at its end: `/login` and the others are below it.
+    pub server: Url,
+    pub protocol: CasProtocol,
+    /// The attribute that is the person's name; `None`: the `user` of the answer.
+    pub username: Option<String>,
+    /// The person must type the password again for every session.
+    pub renew: bool,
+    /// Whoever is signed in at the CAS server is signed in here; whoever is not goes on as nobody.
+    pub passive: bool,
+    pub single_logout: bool,
+    /// Callback URLs of back ends whose proxy tickets are taken.
+    pub proxy_chains: Vec<String>,
+    /// Further roots for https.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The version of the CAS protocol that the server is asked by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CasProtocol {
+    /// `/validate`: a name and nothing else.
+    Cas1,
+    /// `/serviceValidate`
+    Cas2,
+    /// `/p3/serviceValidate`: with attributes.
+    Cas3,
+}
+
+/// A role for everybody who signs in here, or one for each value of an attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleMapping {
+    pub attribute: Option<String>,
+    /// `{value}` stands for the attribute's value.
+    pub role: String,
+}
+
+/// How long sessions live, and how many a person has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// Without a request.
+    pub idle: Duration,
+    /// Since the sign-in.
+    pub absolute: Duration,
+    /// At once; the oldest one goes.
+    pub per_subject: usize,
+}
