@@ -20,7 +20,7 @@ use janua::authenticate::token::{Outcome, Tokens};
 use janua::cli::keys::{KeyAlgorithm, New, write_pair};
 use janua::cli::token::{Mint, mint};
 use janua::config::pattern::{Part, RolePattern};
-use janua::config::{Algorithm, Issuer, JwksLocation, Jwt, Rate, State, TokenSource};
+use janua::config::{Algorithm, Issuer, JwksLocation, Jwt, Rate, TokenSource};
 use janua::observe::metrics::Metrics;
 use janua::store::Store;
 use tokio::runtime::Builder;
@@ -79,7 +79,7 @@ impl Bench {
             }],
         };
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let store = Store::open(&State::Memory).unwrap();
+        let store = Store::in_memory();
         let tokens = runtime
             .block_on(Tokens::start(&config, &store, &Metrics::new()))
             .unwrap();

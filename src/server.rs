@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use crate::admin;
 use crate::authenticate::token::Tokens;
 use crate::backchannel::BackchannelError;
-use crate::config::Config;
+use crate::config::{Config, State};
 use crate::control::{Control, ControlError};
 use crate::gateway::Gateway;
 use crate::listen::accept::{Bounds, Door, Listener};
@@ -31,6 +31,7 @@ use crate::observe::metrics::Metrics;
 use crate::overview::Overview;
 use crate::reload::background::Background;
 use crate::reload::{self, ConfigFile, Reloader, Running, Told};
+use crate::sealing::{MasterKeyError, MasterKeys};
 use crate::snapshot::{Snapshot, SnapshotError};
 use crate::store::{Store, StoreError};
 
@@ -50,6 +51,8 @@ pub enum RunError {
     },
     #[error("state: {0}")]
     Store(#[from] StoreError),
+    #[error("state: {0}")]
+    Keys(#[from] MasterKeyError),
     #[error("log: {0}")]
     Log(#[from] LogError),
     #[error("server.tls: {0}")]
@@ -84,13 +87,21 @@ pub fn run(file: ConfigFile, config: Config) -> Result<(), RunError> {
     let metrics = Arc::new(Metrics::new());
     let (access_log, _flushed_at_the_end) = logging::init(&config.log, metrics.log_lines_dropped())?;
     logging::tell_panics();
-    let store = Store::open(&config.state)?;
+    let store = Store::open(&config.state, &master_keys(&config.state)?, &metrics)?;
     let runtime = Runtime::new_no_steal(config.server.threads, "janua");
     let result = runtime
         .get_handle()
         .block_on(serve(file, Arc::new(config), store, metrics, access_log));
     runtime.shutdown_timeout(Duration::ZERO);
     result
+}
+
+/// Made at the first start: one gateway alone opens what is in memory or a file.
+fn master_keys(state: &State) -> Result<MasterKeys, MasterKeyError> {
+    match state {
+        State::Memory => Ok(MasterKeys::random()),
+        State::Embedded { key_file, .. } => MasterKeys::load(key_file, true),
+    }
 }
 
 /// One crypto library for TLS, tokens and everything else. pingora would take another if none were chosen.

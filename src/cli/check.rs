@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{ConfigArgs, load};
 use crate::act::proxy::Upstream;
 use crate::authenticate::token::Tokens;
-use crate::config::{Config, State};
+use crate::config::Config;
 use crate::listen::tls;
 use crate::observe::metrics::Metrics;
 use crate::server;
@@ -63,7 +63,7 @@ fn check_certificates(config: &Config, report: &mut Report) {
 /// Every key set and every upstream's servers. The state store is left alone: a running gateway holds it.
 async fn check_others(config: &Config, report: &mut Report) -> anyhow::Result<()> {
     let metrics = Metrics::new();
-    let tokens = Tokens::start(&config.jwt, &Store::open(&State::Memory)?, &metrics).await?;
+    let tokens = Tokens::start(&config.jwt, &Store::in_memory(), &metrics).await?;
     for issuer in tokens.probe().await {
         let what = format!("issuer {}", issuer.issuer);
         match issuer.found {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 
 use super::ConfigArgs;
 use crate::authenticate::token::Tokens;
-use crate::config::{self, Config, PublicUrl, State, TokenSource};
+use crate::config::{self, Config, PublicUrl, TokenSource};
 use crate::explain::{self, Outcome, Question, Report, render};
 use crate::observe::metrics::Metrics;
 use crate::snapshot::Snapshot;
@@ -105,7 +105,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// By a snapshot of its own. The state store is left alone: a running gateway holds it.
 async fn offline(config: &Arc<Config>, question: &Question) -> anyhow::Result<Report> {
     let metrics = Metrics::new();
-    let tokens = Tokens::start(&config.jwt, &Store::open(&State::Memory)?, &metrics).await?;
+    let tokens = Tokens::start(&config.jwt, &Store::in_memory(), &metrics).await?;
     let keys = tokens.fetch_once().await;
     let snapshot = Snapshot::new(config, tokens, None, &metrics)?;
     for upstream in &snapshot.upstreams {

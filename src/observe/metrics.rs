@@ -4,6 +4,8 @@
 //! from fixed lists, reasons from [`Reason`]. Handles are looked up once per route, so that a request touches
 //! atomics only.
 
+mod store;
+
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use prometheus::{
     TextEncoder,
 };
 
+pub use self::store::{StoreMetrics, StoreOperation};
 use crate::rejection::Reason;
 
 /// Methods that have a label of their own; all others share `other`, so that a client cannot invent labels.
@@ -49,6 +52,7 @@ pub struct Metrics {
     config_reloads: IntCounterVec,
     config_loaded: IntGauge,
     config_last_reload_ok: IntGauge,
+    store: StoreMetrics,
 }
 
 impl Metrics {
@@ -162,6 +166,7 @@ impl Metrics {
                 "janua_config_last_reload_ok",
                 "0 while gateway.toml on disk is refused and an earlier one serves on.",
             ),
+            store: StoreMetrics::new(&registry),
             registry,
         }
     }
@@ -239,6 +244,11 @@ impl Metrics {
             loaded: self.config_loaded.clone(),
             last_ok: self.config_last_reload_ok.clone(),
         }
+    }
+
+    /// Handles for the state store.
+    pub fn store(&self) -> StoreMetrics {
+        self.store.clone()
     }
 
     /// Ends the gauges of an issuer that is no longer configured. Its counters stay until the process ends: requests

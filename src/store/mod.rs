@@ -1,165 +1,274 @@
-//! What outlives a restart: named byte strings in a few tables, in redb, in memory or in one crash-safe file.
+//! What outlives a request, and mostly a restart: sealed values and small ordered sets, in memory, in one crash-safe
+//! file or on a Valkey that several gateways share.
 //!
-//! The store knows bytes and keys only; what they mean, and when they are too old, is decided by who wrote them.
+//! One contract for all three, held by one set of tests. The store knows keys, bytes and how long they live; what they
+//! mean is decided by who wrote them.
 
-mod open;
+mod embedded;
+mod error;
+mod memory;
+mod place;
+mod record;
 
-use std::path::PathBuf;
+use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use redb::{Database, ReadableDatabase, TableDefinition, TableError};
+use tokio::sync::broadcast;
 
+use self::embedded::Embedded;
+pub use self::error::StoreError;
+use self::memory::Memory;
+use self::place::Place;
+pub use self::place::{Index, Table};
+use self::record::{Change, members};
 use crate::config::State;
+use crate::observe::metrics::{Metrics, StoreMetrics, StoreOperation};
+use crate::sealing::{MasterKeys, Purpose, Sealer};
 
-/// A handle on the store; clones share it. One process at a time holds a store's file.
+/// Notices that a slow subscriber may be behind before it misses some.
+const NOTICES: usize = 1024;
+
+/// A handle on the store; clones share it.
+///
+/// Every call may fail with a [`StoreError`], at once or after a second or two: the store is then away, and nothing is
+/// known about what it holds. Times to live are kept by the store itself; what has expired is not there.
 #[derive(Clone)]
 pub struct Store {
-    database: Arc<Database>,
+    inner: Arc<Inner>,
 }
 
-/// The tables. A name in the file is for ever: rename the variant, never the string.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Table {
-    /// Last good key sets, by issuer and address.
-    KeySets,
+struct Inner {
+    backend: Backend,
+    /// None: the values never leave this process.
+    sealer: Option<Sealer>,
+    notices: broadcast::Sender<Notice>,
+    metrics: StoreMetrics,
+    /// Was a value found that no key opens? One line in the log says it, the metric counts on.
+    has_met_unreadable: AtomicBool,
 }
 
-impl Table {
-    fn definition(self) -> TableDefinition<'static, &'static str, &'static [u8]> {
-        match self {
-            Self::KeySets => TableDefinition::new("key-sets"),
-        }
-    }
+enum Backend {
+    Memory(Memory),
+    Embedded(Embedded),
 }
 
-/// Why the store cannot be opened, read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    #[error("the state folder {path} cannot be made: {source}")]
-    Folder { path: PathBuf, source: std::io::Error },
-    #[error("the state file {path} cannot be opened: {source}")]
-    File { path: PathBuf, source: std::io::Error },
-    #[error("the state file {path} is in use by another process: is a gateway already running on it?")]
-    InUse { path: PathBuf },
-    #[error("the state file {path} is damaged or no state file ({detail}); move it away to start with an empty one")]
-    Damaged { path: PathBuf, detail: String },
-    #[error("the state store cannot be {action}: {source}")]
-    Access {
-        action: &'static str,
-        #[source]
-        source: Box<redb::Error>,
-    },
-    #[error("the state store's worker ended early")]
-    Worker,
+/// What a subscriber hears. A receiver that lagged has missed something too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// What some process gave to [`Store::notify`].
+    Message(Arc<str>),
+    /// Messages may have been lost: forget whatever is remembered of the store.
+    Missed,
 }
 
 impl Store {
-    /// Opens what the configuration names. A missing file is made (0600), a missing folder too (0700).
-    pub fn open(state: &State) -> Result<Self, StoreError> {
-        let database = match state {
-            State::Memory => open::memory()?,
-            State::Embedded { path, .. } => open::file(path)?,
+    /// Opens what the configuration names; values are sealed by `keys`, for [`Purpose::Store`].
+    ///
+    /// A missing file is made (0600), a missing folder too (0700). Errors: the file cannot be used.
+    pub fn open(state: &State, keys: &MasterKeys, metrics: &Metrics) -> Result<Self, StoreError> {
+        let sealer = Some(keys.sealer(Purpose::Store));
+        Ok(match state {
+            State::Memory => Self::new(Backend::Memory(Memory::default()), None, metrics.store()),
+            State::Embedded { path, .. } => {
+                Self::new(Backend::Embedded(Embedded::open(path)?), sealer, metrics.store())
+            }
+        })
+    }
+
+    /// An empty store that is gone with its last handle, for what asks the rooms something without being a gateway.
+    pub fn in_memory() -> Self {
+        Self::new(Backend::Memory(Memory::default()), None, Metrics::new().store())
+    }
+
+    fn new(backend: Backend, sealer: Option<Sealer>, metrics: StoreMetrics) -> Self {
+        metrics.up.set(1);
+        let inner = Inner {
+            backend,
+            sealer,
+            notices: broadcast::Sender::new(NOTICES),
+            metrics,
+            has_met_unreadable: AtomicBool::new(false),
         };
-        Ok(Self {
-            database: Arc::new(database),
-        })
+        Self { inner: Arc::new(inner) }
     }
 
-    /// The value under `key`, if there is one.
+    /// The value under `key`. One that no master key opens counts as absent.
     pub async fn get(&self, table: Table, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let key = key.to_owned();
-        self.blocking("read", move |database| {
-            let table = match database.begin_read()?.open_table(table.definition()) {
-                Ok(table) => table,
-                Err(TableError::TableDoesNotExist(_)) => return Ok(None), // nothing was ever put there
-                Err(error) => return Err(error.into()),
-            };
-            Ok(table.get(key.as_str())?.map(|value| value.value().to_vec()))
-        })
-        .await
+        let place = Place::new(table.name(), key);
+        let found = self.timed(StoreOperation::Get, async {
+            match &self.inner.backend {
+                Backend::Memory(memory) => Ok(memory.get(place)),
+                Backend::Embedded(embedded) => embedded.get(place).await,
+            }
+        });
+        Ok(found.await?.and_then(|record| self.opened(table, key, record.bytes)))
     }
 
-    /// Puts `value` under `key`, over what stood there. On return it is on disk.
-    pub async fn put(&self, table: Table, key: &str, value: Vec<u8>) -> Result<(), StoreError> {
-        let key = key.to_owned();
-        self.blocking("written", move |database| {
-            let transaction = database.begin_write()?;
-            transaction
-                .open_table(table.definition())?
-                .insert(key.as_str(), value.as_slice())?;
-            Ok(transaction.commit()?)
-        })
-        .await
-    }
-
-    /// Removes what stands under `key`; nothing there is fine.
-    pub async fn delete(&self, table: Table, key: &str) -> Result<(), StoreError> {
-        let key = key.to_owned();
-        self.blocking("written", move |database| {
-            let transaction = database.begin_write()?;
-            transaction.open_table(table.definition())?.remove(key.as_str())?;
-            Ok(transaction.commit()?)
-        })
-        .await
-    }
-
-    /// redb blocks (reads may touch the disk, a commit waits for it), so everything runs on the blocking pool.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        action: &'static str,
-        work: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let database = Arc::clone(&self.database);
-        tokio::task::spawn_blocking(move || work(&database))
+    /// Puts `value` under `key`, over what stood there, for `ttl` from now or until it is deleted.
+    ///
+    /// On return every process on this store sees it. In a file it survives a crash from 50 ms later on; a key set
+    /// from the return on.
+    pub async fn put(&self, table: Table, key: &str, value: &[u8], ttl: Option<Duration>) -> Result<(), StoreError> {
+        let (bytes, expires) = (self.sealed(table, key, value), record::expiry(ttl, record::now()));
+        self.change(StoreOperation::Put, table, key, Change::Put { bytes, expires })
             .await
-            .map_err(|_| StoreError::Worker)?
-            .map_err(|source| StoreError::Access {
-                action,
-                source: Box::new(source),
-            })
+            .map(drop)
+    }
+
+    /// The same, but only if nothing stands there. True: it was put. Of several at once exactly one is told so.
+    pub async fn put_new(
+        &self,
+        table: Table,
+        key: &str,
+        value: &[u8],
+        ttl: Option<Duration>,
+    ) -> Result<bool, StoreError> {
+        let (bytes, expires) = (self.sealed(table, key, value), record::expiry(ttl, record::now()));
+        self.change(StoreOperation::Put, table, key, Change::PutNew { bytes, expires })
+            .await
+    }
+
+    /// Removes what stands under `key`. True: there was something. Of several at once exactly one is told so.
+    pub async fn delete(&self, table: Table, key: &str) -> Result<bool, StoreError> {
+        self.change(StoreOperation::Delete, table, key, Change::Delete).await
+    }
+
+    /// Adds `member` to a group, or gives it another score (below 2^53). The whole group lives for `ttl` from now, or
+    /// longer if an earlier member said so; `None`: until it is empty.
+    ///
+    /// Groups are small, up to some hundred members, and members are no secrets: they are not sealed.
+    pub async fn index_add(
+        &self,
+        index: Index,
+        group: &str,
+        member: &str,
+        score: u64,
+        ttl: Option<Duration>,
+    ) -> Result<(), StoreError> {
+        let change = Change::AddMember {
+            member: member.to_owned(),
+            score,
+            expires: record::expiry(ttl, record::now()),
+        };
+        self.change_index(index, group, change).await.map(drop)
+    }
+
+    /// The members of a group with their scores, the lowest first; none if there is no such group.
+    pub async fn index_members(&self, index: Index, group: &str) -> Result<Vec<(String, u64)>, StoreError> {
+        let place = Place::new(index.name(), group);
+        self.timed(StoreOperation::Index, async {
+            match &self.inner.backend {
+                Backend::Memory(memory) => Ok(members(memory.get(place).as_ref())),
+                Backend::Embedded(embedded) => Ok(members(embedded.get(place).await?.as_ref())),
+            }
+        })
+        .await
+    }
+
+    /// Takes `member` out of a group. True: it was in it.
+    pub async fn index_remove(&self, index: Index, group: &str, member: &str) -> Result<bool, StoreError> {
+        let member = member.to_owned();
+        self.change_index(index, group, Change::RemoveMember { member }).await
+    }
+
+    /// Tells every subscriber of every process on this store, this one too, within a second.
+    pub async fn notify(&self, message: &str) -> Result<(), StoreError> {
+        self.timed(StoreOperation::Notify, async {
+            match &self.inner.backend {
+                // An error says that nobody listens.
+                Backend::Memory(_) | Backend::Embedded(_) => {
+                    self.inner.notices.send(Notice::Message(message.into())).ok();
+                    Ok(())
+                }
+            }
+        })
+        .await
+    }
+
+    /// What [`notify`](Self::notify) says from now on. A receiver that is too slow gets `Lagged` and may take it as
+    /// [`Notice::Missed`].
+    pub fn subscribe(&self) -> broadcast::Receiver<Notice> {
+        self.inner.notices.subscribe()
+    }
+
+    /// Does the store answer right now? For people and probes; the gateway itself just uses it.
+    pub async fn healthy(&self) -> Result<(), StoreError> {
+        self.timed(StoreOperation::Get, async {
+            match &self.inner.backend {
+                Backend::Memory(_) => Ok(()),
+                Backend::Embedded(embedded) => embedded.get(Place::new("", "")).await.map(drop),
+            }
+        })
+        .await
+    }
+
+    async fn change(
+        &self,
+        operation: StoreOperation,
+        table: Table,
+        key: &str,
+        change: Change,
+    ) -> Result<bool, StoreError> {
+        let place = Place::new(table.name(), key);
+        self.timed(operation, async {
+            match &self.inner.backend {
+                Backend::Memory(memory) => Ok(memory.change(place, change)),
+                Backend::Embedded(embedded) => embedded.change(place, change, table.is_durable()).await,
+            }
+        })
+        .await
+    }
+
+    async fn change_index(&self, index: Index, group: &str, change: Change) -> Result<bool, StoreError> {
+        let place = Place::new(index.name(), group);
+        self.timed(StoreOperation::Index, async {
+            match &self.inner.backend {
+                Backend::Memory(memory) => Ok(memory.change(place, change)),
+                Backend::Embedded(embedded) => embedded.change(place, change, false).await,
+            }
+        })
+        .await
+    }
+
+    async fn timed<T>(
+        &self,
+        operation: StoreOperation,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let started = Instant::now();
+        let result = work.await;
+        self.inner.metrics.done(operation, started.elapsed(), result.is_ok());
+        result
+    }
+
+    fn sealed(&self, table: Table, key: &str, value: &[u8]) -> Vec<u8> {
+        match &self.inner.sealer {
+            Some(sealer) => sealer.seal(&place::context(table.name(), key), value),
+            None => value.to_vec(),
+        }
+    }
+
+    fn opened(&self, table: Table, key: &str, bytes: Box<[u8]>) -> Option<Vec<u8>> {
+        let Some(sealer) = &self.inner.sealer else {
+            return Some(bytes.into_vec());
+        };
+        let plain = sealer.open(&place::context(table.name(), key), &bytes);
+        if plain.is_none() {
+            self.inner.metrics.unreadable.inc();
+            if !self.inner.has_met_unreadable.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    table = table.name(),
+                    "a stored value opens with none of the master keys and counts as absent; after a change of the \
+                     key the former one has to stay in state.key_file, below the new one (told once; \
+                     janua_store_unreadable_total counts)"
+                );
+            }
+        }
+        plain
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What every store must do, whatever is below it.
-    async fn keeps_its_contract(store: &Store) {
-        let table = Table::KeySets;
-        assert_eq!(store.get(table, "a").await.unwrap(), None);
-        store.delete(table, "a").await.unwrap();
-        store.put(table, "a", b"one".to_vec()).await.unwrap();
-        store.put(table, "b", Vec::new()).await.unwrap();
-        assert_eq!(store.get(table, "a").await.unwrap().as_deref(), Some(&b"one"[..]));
-        assert_eq!(store.get(table, "b").await.unwrap().as_deref(), Some(&b""[..]));
-        store.put(table, "a", vec![0xff; 300_000]).await.unwrap();
-        assert_eq!(store.clone().get(table, "a").await.unwrap(), Some(vec![0xff; 300_000]));
-        store.delete(table, "a").await.unwrap();
-        assert_eq!(store.get(table, "a").await.unwrap(), None);
-        assert!(store.get(table, "b").await.unwrap().is_some());
-    }
-
-    #[tokio::test]
-    async fn in_memory() {
-        keeps_its_contract(&Store::open(&State::Memory).unwrap()).await;
-    }
-
-    #[tokio::test]
-    async fn in_a_file_and_after_a_restart() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = State::Embedded {
-            path: folder.path().join("state/janua.redb"),
-            key_file: folder.path().join("state/master.key"),
-        };
-        let store = Store::open(&state).unwrap();
-        keeps_its_contract(&store).await;
-        store.put(Table::KeySets, "kept", b"yes".to_vec()).await.unwrap();
-        drop(store);
-        let store = Store::open(&state).unwrap();
-        assert_eq!(
-            store.get(Table::KeySets, "kept").await.unwrap().as_deref(),
-            Some(&b"yes"[..])
-        );
-    }
-}
+mod tests;

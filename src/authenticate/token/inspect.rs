@@ -11,7 +11,7 @@ use super::refresh::Refresher;
 use super::source::Held;
 use super::verify::Unverified;
 use super::{Tokens, jwk};
-use crate::config::{self, State};
+use crate::config;
 use crate::identity::Identity;
 use crate::observe::metrics::Metrics;
 use crate::rejection::Rejection;
@@ -30,7 +30,7 @@ pub async fn judge(
     config: &config::Jwt,
     now: SystemTime,
 ) -> anyhow::Result<Result<Arc<Identity>, Rejection>> {
-    let tokens = Tokens::start(config, &Store::open(&State::Memory)?, &Metrics::new()).await?;
+    let tokens = Tokens::start(config, &Store::in_memory(), &Metrics::new()).await?;
     for refresher in &tokens.refreshers {
         load(refresher, now).await?;
     }

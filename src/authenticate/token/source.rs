@@ -126,7 +126,7 @@ impl Source {
             body: brought.body,
         };
         let saved = match serde_json::to_vec(&kept) {
-            Ok(bytes) => store.put(Table::KeySets, &self.store_key(), bytes).await,
+            Ok(bytes) => store.put(Table::KeySets, &self.store_key(), &bytes, None).await,
             Err(error) => return tracing::error!(issuer = %self.issuer, %error, "a key set cannot be serialised"),
         };
         if let Err(error) = saved {

@@ -15,13 +15,13 @@ use serde_json::Value;
 use super::carrier::find;
 use super::testing::{at_file, config, issuer, jwks};
 use super::*;
-use crate::config::{Issuer, State};
+use crate::config::Issuer;
 
 pub(super) const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 pub(super) const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
 
 pub(super) fn memory() -> Store {
-    Store::open(&State::Memory).unwrap()
+    Store::in_memory()
 }
 
 pub(super) async fn tokens(config: &config::Jwt) -> Arc<Tokens> {

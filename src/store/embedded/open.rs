@@ -1,25 +1,15 @@
-//! Opening redb: in memory, or a file that only its owner can read, with errors that say what to do.
+//! Opening redb's file: only its owner can read it, and errors say what to do.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use redb::backends::InMemoryBackend;
 use redb::{Builder, Database, DatabaseError, StorageError};
 
-use super::StoreError;
+use crate::store::StoreError;
 
 /// Bytes of redb's own cache. Its default of a gibibyte is meant for large databases.
 const CACHE: usize = 16 << 20;
-
-pub(super) fn memory() -> Result<Database, StoreError> {
-    builder()
-        .create_with_backend(InMemoryBackend::new())
-        .map_err(|error| StoreError::Access {
-            action: "made",
-            source: Box::new(error.into()),
-        })
-}
 
 /// Opens the file, or makes it (0600) and its folder (0700). An existing folder's mode is the operator's.
 pub(super) fn file(path: &Path) -> Result<Database, StoreError> {
@@ -44,13 +34,10 @@ pub(super) fn file(path: &Path) -> Result<Database, StoreError> {
             path: path.to_owned(),
             source,
         })?;
-    builder().create_file(file).map_err(|error| explain(path, error))
-}
-
-fn builder() -> Builder {
-    let mut builder = Builder::new();
-    builder.set_cache_size(CACHE);
-    builder
+    Builder::new()
+        .set_cache_size(CACHE)
+        .create_file(file)
+        .map_err(|error| explain(path, error))
 }
 
 fn explain(path: &Path, error: DatabaseError) -> StoreError {

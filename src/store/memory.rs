@@ -1,0 +1,103 @@
+//! The store without a file: gone with the process.
+//!
+//! A map beats redb in memory here: a B-tree's half-full pages would take twice the room of the sessions in them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::convert::Infallible;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::place::Place;
+use super::record::{self, Change, Millis, NEVER, Record, Shelf};
+
+/// Expired records that one change removes at most: more than it can add, so that what is dead does not pile up.
+const SWEEP: usize = 4;
+
+#[derive(Default)]
+pub(super) struct Memory {
+    shelf: Mutex<Map>,
+}
+
+#[derive(Default)]
+struct Map {
+    records: HashMap<Place, Record>,
+    /// What expires, the soonest first.
+    expiries: BTreeSet<(Millis, Place)>,
+}
+
+impl Memory {
+    pub(super) fn get(&self, place: Place) -> Option<Record> {
+        let Ok(record) = self.lock().get(place);
+        record::alive(record, record::now())
+    }
+
+    pub(super) fn change(&self, place: Place, change: Change) -> bool {
+        let now = record::now();
+        let mut map = self.lock();
+        map.sweep(now);
+        let Ok(changed) = record::apply(&mut *map, place, change, now);
+        changed
+    }
+
+    /// A panic while it was held left the map whole: each change is one or two calls of std's own.
+    fn lock(&self) -> MutexGuard<'_, Map> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Map {
+    fn sweep(&mut self, now: Millis) {
+        for _ in 0..SWEEP {
+            match self.expiries.first() {
+                Some((expires, place)) if *expires <= now => {
+                    let place = *place;
+                    let Ok(()) = self.remove(place);
+                }
+                _ => return,
+            }
+        }
+    }
+}
+
+impl Shelf for Map {
+    type Error = Infallible;
+
+    fn get(&self, place: Place) -> Result<Option<Record>, Infallible> {
+        Ok(self.records.get(&place).cloned())
+    }
+
+    fn set(&mut self, place: Place, record: Record) -> Result<(), Infallible> {
+        let expires = record.expires;
+        if let Some(before) = self.records.insert(place, record) {
+            self.expiries.remove(&(before.expires, place));
+        }
+        if expires != NEVER {
+            self.expiries.insert((expires, place));
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, place: Place) -> Result<(), Infallible> {
+        if let Some(before) = self.records.remove(&place) {
+            self.expiries.remove(&(before.expires, place));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_dead_goes_while_others_come() {
+        let memory = Memory::default();
+        for number in 0..1000 {
+            let bytes = vec![0; 700];
+            let expires = if number < 900 { 1 } else { NEVER };
+            memory.change(Place::new("t", &number.to_string()), Change::Put { bytes, expires });
+        }
+        let map = memory.lock();
+        assert!(map.expiries.is_empty(), "{} dead ones left", map.expiries.len());
+        assert_eq!(map.records.len(), 100);
+    }
+}

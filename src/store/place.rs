@@ -1,0 +1,94 @@
+//! Where things stand in the store: the tables and indexes, and the names that keys get inside.
+//!
+//! A key may be a person's name or a ticket. What is written is its SHA-256, so that who reads a store learns neither.
+
+use aws_lc_rs::digest;
+
+/// What single values are kept for. Names are for ever: rename a variant, never its string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// Last good key sets, by issuer and address.
+    KeySets,
+    /// Sessions, by a hash of their id.
+    Sessions,
+    /// Sessions' keys, by the CAS ticket that began them.
+    Tickets,
+    /// What ended early, by its own name, for as long as it would have lived on.
+    Revocations,
+    /// Moodle's web-service tokens, by user and service.
+    MoodleTokens,
+    /// Moodle's own sessions, by user, from which tokens are made again.
+    MoodleSessions,
+}
+
+/// What small ordered sets are kept for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Index {
+    /// The keys of a subject's sessions; the group is sign-in and subject.
+    SessionsBySubject,
+}
+
+impl Table {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::KeySets => "key-set",
+            Self::Sessions => "session",
+            Self::Tickets => "ticket",
+            Self::Revocations => "revocation",
+            Self::MoodleTokens => "moodle-token",
+            Self::MoodleSessions => "moodle-session",
+        }
+    }
+
+    /// Must a write be on disk when it returns? Everything else may lose the last moments before a crash: people sign
+    /// in again, and tokens are obtained again.
+    pub(super) fn is_durable(self) -> bool {
+        self == Self::KeySets
+    }
+}
+
+impl Index {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::SessionsBySubject => "sessions-by-subject",
+        }
+    }
+}
+
+/// Bytes of a [`Place`].
+pub(super) const PLACE: usize = 16;
+
+/// The key of one thing among everything in the store: half of a SHA-256 over where it belongs and what it is called.
+/// Two keys of the same place are not found by chance; were they forced, the seal would tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Place(pub(super) [u8; PLACE]);
+
+impl Place {
+    /// `name` is a table's or an index's.
+    pub(super) fn new(name: &str, key: &str) -> Self {
+        let digest = digest::digest(&digest::SHA256, &context(name, key));
+        let mut place = [0; PLACE];
+        for (to, from) in place.iter_mut().zip(digest.as_ref()) {
+            *to = *from;
+        }
+        Self(place)
+    }
+}
+
+/// The full name of a place, which a value is sealed for. Names hold no zero byte, so that two differ in every case.
+pub(super) fn context(name: &str, key: &str) -> Vec<u8> {
+    [name.as_bytes(), b"\0", key.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_every_table_has_a_place_of_its_own() {
+        let place = |table: Table, key| Place::new(table.name(), key);
+        assert_eq!(place(Table::Sessions, "a"), place(Table::Sessions, "a"));
+        assert_ne!(place(Table::Sessions, "a"), place(Table::Sessions, "b"));
+        assert_ne!(place(Table::Sessions, "a"), place(Table::Tickets, "a"));
+    }
+}

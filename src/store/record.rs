@@ -1,0 +1,142 @@
+//! The contract of a store that keeps everything itself: what each change does to what stands at a place.
+//!
+//! Where records lie, in memory or in a file, is the business of the [`Shelf`]; what is in them is its owner's.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::place::Place;
+
+/// Milliseconds since 1970.
+pub(super) type Millis = u64;
+
+/// The expiry of what stays until it is deleted.
+pub(super) const NEVER: Millis = Millis::MAX;
+
+/// What stands at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) expires: Millis,
+    pub(super) bytes: Box<[u8]>,
+}
+
+/// A change to one place. `expires` as in [`Record`].
+#[derive(Debug)]
+pub(super) enum Change {
+    Put {
+        bytes: Vec<u8>,
+        expires: Millis,
+    },
+    PutNew {
+        bytes: Vec<u8>,
+        expires: Millis,
+    },
+    Delete,
+    AddMember {
+        member: String,
+        score: u64,
+        expires: Millis,
+    },
+    RemoveMember {
+        member: String,
+    },
+}
+
+/// Somewhere records lie.
+pub(super) trait Shelf {
+    type Error;
+
+    /// Whatever stands there, expired or not.
+    fn get(&self, place: Place) -> Result<Option<Record>, Self::Error>;
+    fn set(&mut self, place: Place, record: Record) -> Result<(), Self::Error>;
+    fn remove(&mut self, place: Place) -> Result<(), Self::Error>;
+}
+
+pub(super) fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(0)
+}
+
+/// When something expires that lives for `ttl` from `now` on.
+pub(super) fn expiry(ttl: Option<Duration>, now: Millis) -> Millis {
+    match ttl {
+        Some(ttl) => now.saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(NEVER)),
+        None => NEVER,
+    }
+}
+
+/// The bytes of a record that counts.
+pub(super) fn alive(record: Option<Record>, now: Millis) -> Option<Record> {
+    record.filter(|record| record.expires > now)
+}
+
+/// Makes `change`; true if it was made, false if there was nothing to do: a new one had a predecessor, or what should
+/// go was not there.
+pub(super) fn apply<S: Shelf>(shelf: &mut S, place: Place, change: Change, now: Millis) -> Result<bool, S::Error> {
+    let standing = || alive_in(shelf, place, now);
+    match change {
+        Change::Put { bytes, expires } => {
+            let bytes = bytes.into_boxed_slice();
+            shelf.set(place, Record { expires, bytes })?;
+            Ok(true)
+        }
+        Change::PutNew { bytes, expires } => {
+            if standing()?.is_some() {
+                return Ok(false);
+            }
+            let bytes = bytes.into_boxed_slice();
+            shelf.set(place, Record { expires, bytes })?;
+            Ok(true)
+        }
+        Change::Delete => {
+            let was_there = standing()?.is_some();
+            shelf.remove(place)?;
+            Ok(was_there)
+        }
+        Change::AddMember { member, score, expires } => {
+            let standing = standing()?;
+            let longest = standing.as_ref().map_or(expires, |record| record.expires.max(expires));
+            let mut members = members(standing.as_ref());
+            members.retain(|(name, _)| *name != member);
+            members.push((member, score));
+            let bytes = encode(members);
+            let expires = longest;
+            shelf.set(place, Record { expires, bytes })?;
+            Ok(true)
+        }
+        Change::RemoveMember { member } => {
+            let Some(record) = standing()? else { return Ok(false) };
+            let mut members = members(Some(&record));
+            let before = members.len();
+            members.retain(|(name, _)| *name != member);
+            if members.len() == before {
+                return Ok(false);
+            }
+            match members.is_empty() {
+                true => shelf.remove(place)?,
+                false => {
+                    let bytes = encode(members);
+                    let expires = record.expires;
+                    shelf.set(place, Record { expires, bytes })?;
+                }
+            }
+            Ok(true)
+        }
+    }
+}
+
+fn alive_in<S: Shelf>(shelf: &S, place: Place, now: Millis) -> Result<Option<Record>, S::Error> {
+    Ok(alive(shelf.get(place)?, now))
+}
+
+/// The members of a group, the lowest score first, and by name among equals. What is no group has none.
+pub(super) fn members(record: Option<&Record>) -> Vec<(String, u64)> {
+    record
+        .and_then(|record| serde_json::from_slice(&record.bytes).ok())
+        .unwrap_or_default()
+}
+
+fn encode(mut members: Vec<(String, u64)>) -> Box<[u8]> {
+    members.sort_by(|(a, first), (b, second)| first.cmp(second).then_with(|| a.cmp(b)));
+    // Strings and numbers always can be written.
+    serde_json::to_vec(&members).unwrap_or_default().into_boxed_slice()
+}
