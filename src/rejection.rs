@@ -31,6 +31,9 @@ pub enum Reason {
     TokenNotYetValid,
     LifetimeTooLong,
     IssuerNotAccepted,
+    WatchPassInvalid,
+    WatchPassExpired,
+    WatchPassRevoked,
     // authorize
     DeniedByRule,
     MissingRole,
@@ -70,6 +73,9 @@ impl Reason {
         Self::TokenNotYetValid,
         Self::LifetimeTooLong,
         Self::IssuerNotAccepted,
+        Self::WatchPassInvalid,
+        Self::WatchPassExpired,
+        Self::WatchPassRevoked,
         Self::DeniedByRule,
         Self::MissingRole,
         Self::EventNotGranted,
@@ -179,6 +185,17 @@ impl Reason {
                 S::UNAUTHORIZED,
                 "Tokens of this issuer are not accepted at this address.",
             ),
+            Self::WatchPassInvalid => (
+                "watch_pass_invalid",
+                S::FORBIDDEN,
+                "The watch pass is not good for this address.",
+            ),
+            Self::WatchPassExpired => (
+                "watch_pass_expired",
+                S::UNAUTHORIZED,
+                "The watch pass has expired; a token is needed again.",
+            ),
+            Self::WatchPassRevoked => ("watch_pass_revoked", S::FORBIDDEN, "The watch pass was revoked."),
             Self::DeniedByRule => (
                 "denied_by_rule",
                 S::FORBIDDEN,

@@ -3,3 +3,4 @@
 //! What the identity may do is decided elsewhere.
 
 pub mod token;
+pub mod watch;

@@ -16,7 +16,7 @@ use super::pattern::{RolePattern, Template};
 use super::read::{At, Named, OneOrMany};
 use super::section::section;
 use super::value::{KeySetFile, PerSecond, Size, Store};
-use super::{Algorithm, Balance, Credential, LogFormat, LogLevel, Present, PublicUrl, UpstreamServer};
+use super::{Algorithm, Balance, Carry, Credential, LogFormat, LogLevel, Present, PublicUrl, UpstreamServer};
 
 mod sign_in;
 
@@ -196,8 +196,9 @@ section! {
         max_lifetime: Duration,
         /// May upstreams be shown its `sub`, `name` and `email` as a person? Default: false.
         may_name_users: bool,
+        /// The longest watch pass that one of its tokens may earn. Default: 12h.
+        watch_max: Duration,
     }
-    later { "watch_max" => REMOVE_KEY, }
 }
 
 section! {
@@ -273,7 +274,7 @@ section! {
         strip: String,
         /// Are `;parameters` in a request's path passed on to the upstream, instead of refused? Default: false.
         path_params: bool,
-        /// Kinds of credential that are looked at, in order: "jwt", "session". Default: jwt.
+        /// Kinds of credential that are looked at, in order: "jwt", "session", "watch". Default: jwt.
         accept: Vec<At<Credential>>,
         /// Issuers whose tokens are looked at. Default: all.
         issuers: Vec<At<String>>,
@@ -286,6 +287,8 @@ section! {
         deny: Vec<At<Rule>>,
         /// Whom to ask where nothing allows and nothing denies. Default: nobody.
         else_ask: ElseAsk,
+        /// Lets players that came with a token go on without it. Default: none.
+        watch: Watch,
         /// Which other web sites may call. Default: none.
         cors: Cors,
         /// How much, how often.
@@ -295,7 +298,6 @@ section! {
         present: Present,
     }
     later {
-        "watch" => "remove this key; players need a token on every request",
         "launch" => REMOVE_KEY,
         "headers" => REMOVE_KEY,
         "functions" => REMOVE_KEY,
@@ -374,6 +376,18 @@ section! {
     later {
         "event_acl" => "use `grant`: the token says what it is good for",
         "series_of" => "use `grant` with `event` or `series`",
+    }
+}
+
+section! {
+    /// `routes.watch`: a GET or HEAD that a token allows earns a watch pass, good for reading below the same path
+    /// parameters on this route. `accept` must name "watch".
+    struct Watch {
+        /// How players carry it: "cookie"; "rewrite" for those without cookies, into the addresses of playlists that are
+        /// asked for with a token or pass in the query. Default: cookie.
+        carry: Vec<At<Carry>>,
+        /// How long a pass is good for; the issuer's `watch_max` may make it less. Default: 4h.
+        ttl: Duration,
     }
 }
 

@@ -180,6 +180,7 @@ pub struct Issuer {
     pub allow_actions: Vec<String>,
     pub max_lifetime: Duration,
     pub may_name_users: bool,
+    pub watch_max: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -260,6 +261,7 @@ pub struct Route {
     /// Any of these refuses, and wins.
     pub deny: Vec<Rule>,
     pub else_ask: Option<ElseAsk>,
+    pub watch: Option<Watch>,
     pub cors: Option<Cors>,
     pub limits: Limits,
     pub present: Present,
@@ -315,6 +317,28 @@ pub enum Credential {
     Jwt,
     /// A session's cookie, or its `Authorization: Bearer jns_…`.
     Session,
+    /// A watch pass that an earlier request with a token has earned.
+    Watch,
+}
+
+/// The watch passes of a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watch {
+    /// Never empty.
+    pub carry: Vec<Carry>,
+    pub ttl: Duration,
+    /// A pass is for so many path parameters, the first ones; never 0.
+    pub params: usize,
+    /// The last of them is this segment of the path, counted from 1.
+    pub depth: usize,
+}
+
+/// How a player carries its watch pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carry {
+    Cookie,
+    /// In the query, put there by the playlist.
+    Rewrite,
 }
 
 /// One table of `allow` or `deny`: all conditions must hold. Never empty.

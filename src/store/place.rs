@@ -26,6 +26,8 @@ pub enum Table {
 pub enum Index {
     /// The keys of a subject's sessions; the group is sign-in and subject.
     SessionsBySubject,
+    /// Watch passes that were ended, by subject and by event, with the second up to which; one group.
+    Revocations,
 }
 
 impl Table {
@@ -51,6 +53,7 @@ impl Index {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::SessionsBySubject => "sessions-by-subject",
+            Self::Revocations => "watch-revocations",
         }
     }
 }

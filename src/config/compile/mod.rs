@@ -12,6 +12,7 @@ mod rules;
 mod server;
 mod sign_in;
 mod upstreams;
+mod watch;
 
 use std::collections::HashMap;
 use std::fs;
