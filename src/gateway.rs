@@ -17,8 +17,11 @@ use pingora::proxy::Session;
 
 use crate::authenticate::token::{Outcome, carrier};
 use crate::authorize::{self, Facts};
+use crate::config::Credential;
 use crate::context::Context;
+use crate::edge::parts::Refusals;
 use crate::edge::{self, Stop};
+use crate::identity::Identity;
 use crate::listen::{client, intake};
 use crate::observe::Observer;
 use crate::rejection::{Reason, Rejection};
@@ -60,8 +63,7 @@ impl Gateway {
     /// From the path to the decision: the route whose rules let the request pass.
     async fn judge(&self, session: &Session, ctx: &mut Context, now: SystemTime) -> Result<Arc<Route>, Rejection> {
         let route = self.find(ctx)?;
-        let outcome = self.authenticate(session, ctx, &route, now).await;
-        let refusal = self.authorize(ctx, &route, outcome).err();
+        let refusal = self.admit(session, ctx, &route, now).await.err();
         if let Some(refusal) = refusal
             .as_ref()
             .filter(|refusal| !edge::ask::is_open(ctx, &route, refusal))
@@ -121,29 +123,74 @@ impl Gateway {
         Ok(route)
     }
 
-    /// authenticate: the first valid token, if this route can be decided by one.
-    async fn authenticate(&self, session: &Session, ctx: &mut Context, route: &Route, now: SystemTime) -> Outcome {
-        let (Some(client), Some(request), false) = (&ctx.client, &ctx.request, route.anonymous) else {
+    /// The first of the route's credentials that is valid and that its rules let pass.
+    async fn admit(
+        &self,
+        session: &Session,
+        ctx: &mut Context,
+        route: &Route,
+        now: SystemTime,
+    ) -> Result<(), Rejection> {
+        let mut refusals = Refusals::default();
+        for credential in &route.accept {
+            match self.authenticate(session, ctx, route, *credential, now).await {
+                Outcome::Nobody => {}
+                Outcome::Refused(refusal) => refusals.invalid(refusal),
+                Outcome::Person(who) => {
+                    let decided = self.authorize(ctx, route, Some(&who));
+                    let Err(reason) = decided else {
+                        ctx.who = Some(who);
+                        ctx.allowed = true;
+                        return Ok(());
+                    };
+                    if refusals.refused(who, reason).is_break() {
+                        break;
+                    }
+                }
+            }
+        }
+        match refusals.told(|| self.authorize(ctx, route, None), route) {
+            Ok(()) => {
+                ctx.allowed = true;
+                Ok(())
+            }
+            Err((who, refusal)) => {
+                ctx.who = who;
+                Err(refusal)
+            }
+        }
+    }
+
+    /// authenticate: whose is the credential of this kind?
+    async fn authenticate(
+        &self,
+        session: &Session,
+        ctx: &Context,
+        route: &Route,
+        credential: Credential,
+        now: SystemTime,
+    ) -> Outcome {
+        let (Some(client), Some(request)) = (&ctx.client, &ctx.request) else {
             return Outcome::Nobody;
         };
         let headers = &session.req_header().headers;
-        let carried = carrier::find(&ctx.snapshot.token_sources, headers, request.query.as_deref());
-        let tokens = &ctx.snapshot.tokens;
-        let outcome = tokens
-            .authenticate(&carried, route.issuers.as_deref(), client.address, now)
-            .await;
-        if let Outcome::Person(who) = &outcome {
-            ctx.who = Some(Arc::clone(who));
+        match credential {
+            Credential::Jwt => {
+                let carried = carrier::find(&ctx.snapshot.token_sources, headers, request.query.as_deref());
+                let (tokens, issuers) = (&ctx.snapshot.tokens, route.issuers.as_deref());
+                tokens.authenticate(&carried, issuers, client.address, now).await
+            }
+            Credential::Session => Outcome::Nobody,
         }
-        outcome
     }
 
     /// authorize: the route's rules.
-    fn authorize(&self, ctx: &mut Context, route: &Route, outcome: Outcome) -> Result<(), Rejection> {
-        let (request, _) = edge::taken(ctx)?;
-        let client = ctx.client.as_ref().ok_or(Reason::Internal)?;
+    fn authorize(&self, ctx: &Context, route: &Route, who: Option<&Identity>) -> Result<(), Reason> {
+        let (Some(request), Some(client)) = (&ctx.request, &ctx.client) else {
+            return Err(Reason::Internal);
+        };
         let facts = Facts {
-            identity: ctx.who.as_deref(),
+            identity: who,
             params: &ctx.params,
             method: &request.method,
             // Who asks for decisions is the proxy itself, on whoever's behalf.
@@ -152,9 +199,7 @@ impl Gateway {
                 _ => client.address,
             },
         };
-        edge::parts::verdict(authorize::decide(&route.allow, &route.deny, &facts), outcome, route)?;
-        ctx.allowed = true;
-        Ok(())
+        authorize::decide(&route.allow, &route.deny, &facts)
     }
 
     /// How often and how much.

@@ -18,7 +18,7 @@ use crate::ask::ElseAsk;
 use crate::authenticate::token::Tokens;
 use crate::authorize;
 use crate::backchannel::BackchannelError;
-use crate::config::{self, ClientTimeouts, Config, Cors, Decide, Present, Rule, TokenSource};
+use crate::config::{self, ClientTimeouts, Config, Cors, Credential, Decide, Present, Rule, TokenSource};
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::rate::Keyed;
 use crate::rejection::{Reason, Rejection};
@@ -49,6 +49,8 @@ pub struct Route {
     pub methods: Option<Vec<Method>>,
     pub action: Action,
     pub strip: String,
+    /// Kinds of credential that are looked at, in order; none where nobody's identity could change the answer.
+    pub accept: Vec<Credential>,
     pub issuers: Option<Vec<usize>>,
     pub allow: Vec<Rule>,
     pub deny: Vec<Rule>,
@@ -233,6 +235,7 @@ impl Route {
                 Action::Reply(reply)
             }
         };
+        let anonymous = else_ask.is_none() && !authorize::needs_identity(route.allow.iter().chain(&route.deny));
         Ok(Self {
             name: Arc::clone(&route.name),
             path: route.path.clone(),
@@ -240,10 +243,11 @@ impl Route {
             methods: route.methods.clone(),
             action,
             strip: route.strip.clone(),
+            accept: if anonymous { Vec::new() } else { route.accept.clone() },
             issuers: route.issuers.clone(),
             allow: route.allow.clone(),
             deny: route.deny.clone(),
-            anonymous: else_ask.is_none() && !authorize::needs_identity(route.allow.iter().chain(&route.deny)),
+            anonymous,
             else_ask: else_ask.transpose()?,
             cors: route.cors.clone(),
             max_body: route.limits.body,

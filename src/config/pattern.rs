@@ -9,7 +9,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 /// The values of a route's path parameters, by name: `{event}` of the pattern → what the canonical path holds there.
-pub trait Params {
+pub trait Params: Sync {
     fn get(&self, name: &str) -> Option<&str>;
 }
 

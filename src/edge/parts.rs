@@ -1,24 +1,61 @@
 //! Parts of steps that need no session: the walk of a request has them in common with its explanation.
 
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
 use http::HeaderMap;
 
-use crate::authenticate::token::{Outcome, carrier};
+use crate::authenticate::token::carrier;
 use crate::config::TokenSource;
+use crate::identity::Identity;
 use crate::present::Shown;
 use crate::rejection::{Reason, Rejection};
 use crate::request::{Client, Request};
 use crate::route::path::Path;
 use crate::snapshot::{Action, Route};
 
-/// What rules and credentials come to. Where nobody is signed in, what was wrong with the credentials says more than
-/// which rule did not hold.
-pub fn verdict(decided: Result<(), Reason>, who: Outcome, route: &Route) -> Result<(), Rejection> {
-    match (decided, who) {
-        (Ok(()), _) => Ok(()),
-        (Err(Reason::DeniedByRule), _) => Err(Reason::DeniedByRule.into()),
-        (Err(_), Outcome::Refused(refusal)) => Err(refusal),
-        (Err(_), Outcome::Nobody) if !route.anonymous => Err(Reason::NoCredentials.into()),
-        (Err(reason), _) => Err(reason.into()),
+/// What was found out about the credentials that did not let a request pass, and which of it is told.
+#[derive(Default)]
+pub struct Refusals {
+    person: Option<(Arc<Identity>, Reason)>,
+    credential: Option<Rejection>,
+}
+
+impl Refusals {
+    /// A credential that is not valid.
+    pub fn invalid(&mut self, refusal: Rejection) {
+        self.credential.get_or_insert(refusal);
+    }
+
+    /// A valid one, of somebody whom the rules refuse. Is that the last word? After a `deny` no other credential is
+    /// looked at.
+    pub fn refused(&mut self, who: Arc<Identity>, reason: Reason) -> ControlFlow<()> {
+        if reason == Reason::DeniedByRule {
+            self.person = Some((who, reason));
+            return ControlFlow::Break(());
+        }
+        self.person.get_or_insert((who, reason));
+        ControlFlow::Continue(())
+    }
+
+    /// The refusal of the first valid credential, and whose it is. Without one, what the rules decide about `nobody`;
+    /// where they refuse, what was wrong with the credentials says more than which rule did not hold.
+    pub fn told(
+        self,
+        nobody: impl FnOnce() -> Result<(), Reason>,
+        route: &Route,
+    ) -> Result<(), (Option<Arc<Identity>>, Rejection)> {
+        if let Some((who, reason)) = self.person {
+            return Err((Some(who), reason.into()));
+        }
+        let refusal = match (nobody(), self.credential) {
+            (Ok(()), _) => return Ok(()),
+            (Err(Reason::DeniedByRule), _) => Reason::DeniedByRule.into(),
+            (Err(_), Some(refusal)) => refusal,
+            (Err(_), None) if !route.anonymous => Reason::NoCredentials.into(),
+            (Err(reason), None) => reason.into(),
+        };
+        Err((None, refusal))
     }
 }
 

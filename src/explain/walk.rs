@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, Method, StatusCode};
 
-use super::lay_out::{credential, fate, key_set, rule, seen, told, upstream_headers};
+use super::lay_out::{self, fate, key_set, rule, seen, told, upstream_headers};
 use super::times::moment;
 use super::{Action, Keys, Outcome, Question, Report};
 use crate::act::file::{self, FileRequest};
@@ -16,7 +16,9 @@ use crate::authenticate::token::carrier::{self, Carried};
 use crate::authenticate::token::{self, KeySource};
 use crate::authorize::explain as rules;
 use crate::authorize::{self, Facts};
-use crate::edge::{self, parts};
+use crate::config::Credential;
+use crate::edge;
+use crate::edge::parts::{self, Refusals};
 use crate::listen::{client, intake};
 use crate::present;
 use crate::rejection::{Reason, Rejection};
@@ -149,8 +151,7 @@ impl Walk<'_> {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
 
-        let who = self.credentials(route, &carried).await;
-        let refusal = self.rules(route, request, &found.params, client, who).err();
+        let refusal = self.admit(route, request, &found.params, client, &carried).await.err();
         let is_open = |refusal: &&Rejection| edge::ask::is_open_for(request, route, refusal);
         self.report.outcome = if refusal.is_none() {
             Outcome::Allow
@@ -198,36 +199,17 @@ impl Walk<'_> {
         self.report.routes = fates.collect();
     }
 
-    async fn credentials(&mut self, route: &Route, carried: &Carried<'_>) -> token::Outcome {
-        if route.anonymous {
-            self.report.anonymous = true;
-            return token::Outcome::Nobody;
-        }
-        let tokens = &self.snapshot.tokens;
-        let (outcome, examined) = tokens.examine(carried, route.issuers.as_deref(), self.now).await;
-        let speaking = examined.iter().position(|one| one.verdict.is_ok());
-        let told = examined.into_iter().enumerate().map(|(index, one)| {
-            let place = self.snapshot.token_sources.get(one.source);
-            credential(one, place, speaking == Some(index), self.now)
-        });
-        self.report.credentials = told.collect();
-        outcome
-    }
-
-    fn rules(
+    /// Every credential of the route and every rule, and what they come to.
+    async fn admit(
         &mut self,
         route: &Route,
         request: &Request,
         params: &Params,
         client: &Client,
-        who: token::Outcome,
+        carried: &Carried<'_>,
     ) -> Result<(), Rejection> {
-        let identity = match &who {
-            token::Outcome::Person(identity) => Some(Arc::clone(identity)),
-            token::Outcome::Nobody | token::Outcome::Refused(_) => None,
-        };
-        let facts = Facts {
-            identity: identity.as_deref(),
+        let nobody = Facts {
+            identity: None,
             params,
             method: &request.method,
             client: match route.action {
@@ -235,10 +217,56 @@ impl Walk<'_> {
                 _ => client.address,
             },
         };
-        let told = |list| rules::explain(list, &facts).into_iter().map(rule).collect();
+        self.report.anonymous = route.anonymous;
+        let mut refusals = Refusals::default();
+        for credential in &route.accept {
+            match self.authenticate(route, *credential, carried).await {
+                token::Outcome::Nobody => {}
+                token::Outcome::Refused(refusal) => refusals.invalid(refusal),
+                token::Outcome::Person(who) => {
+                    let facts = Facts {
+                        identity: Some(&who),
+                        ..nobody
+                    };
+                    self.rules(route, &facts);
+                    let Err(reason) = authorize::decide(&route.allow, &route.deny, &facts) else {
+                        return Ok(());
+                    };
+                    if refusals.refused(Arc::clone(&who), reason).is_break() {
+                        break;
+                    }
+                }
+            }
+        }
+        let decided = || {
+            self.rules(route, &nobody);
+            authorize::decide(&route.allow, &route.deny, &nobody)
+        };
+        refusals.told(decided, route).map_err(|(_, refusal)| refusal)
+    }
+
+    async fn authenticate(&mut self, route: &Route, credential: Credential, carried: &Carried<'_>) -> token::Outcome {
+        match credential {
+            Credential::Jwt => {
+                let tokens = &self.snapshot.tokens;
+                let (outcome, examined) = tokens.examine(carried, route.issuers.as_deref(), self.now).await;
+                let speaking = examined.iter().position(|one| one.verdict.is_ok());
+                let told = examined.into_iter().enumerate().map(|(index, one)| {
+                    let place = self.snapshot.token_sources.get(one.source);
+                    lay_out::credential(one, place, speaking == Some(index), self.now)
+                });
+                self.report.credentials = told.collect();
+                outcome
+            }
+            Credential::Session => token::Outcome::Nobody,
+        }
+    }
+
+    /// The rules as they look to somebody.
+    fn rules(&mut self, route: &Route, facts: &Facts<'_>) {
+        let told = |list| rules::explain(list, facts).into_iter().map(rule).collect();
         self.report.deny = told(&route.deny);
         self.report.allow = told(&route.allow);
-        parts::verdict(authorize::decide(&route.allow, &route.deny, &facts), who, route)
     }
 
     async fn act(

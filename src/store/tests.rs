@@ -47,7 +47,11 @@ async fn values(store: &Store, other: &Store) {
 async fn new_ones(store: &Store, other: &Store) {
     let table = Table::Tickets;
     let racers = (0..20).map(|number: u8| {
-        let store = if number % 2 == 0 { store.clone() } else { other.clone() };
+        let store = if number.is_multiple_of(2) {
+            store.clone()
+        } else {
+            other.clone()
+        };
         tokio::spawn(async move { store.put_new(table, "ST-1", &[number], LONG).await.unwrap() })
     });
     let mut winners = Vec::new();
