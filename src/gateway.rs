@@ -141,6 +141,7 @@ impl Gateway {
                     let Err(reason) = decided else {
                         ctx.who = Some(who);
                         ctx.allowed = true;
+                        edge::watch::admitted(session, ctx, route, *credential, now);
                         return Ok(());
                     };
                     if refusals.refused(who, reason).is_break() {
@@ -165,11 +166,12 @@ impl Gateway {
     async fn authenticate(
         &self,
         session: &Session,
-        ctx: &Context,
+        ctx: &mut Context,
         route: &Route,
         credential: Credential,
         now: SystemTime,
     ) -> Outcome {
+        ctx.watch.pass = None;
         let (Some(client), Some(request)) = (&ctx.client, &ctx.request) else {
             return Outcome::Nobody;
         };
@@ -181,6 +183,7 @@ impl Gateway {
                 tokens.authenticate(&carried, issuers, client.address, now).await
             }
             Credential::Session => Outcome::Nobody,
+            Credential::Watch => edge::watch::authenticate(session, ctx, route, now),
         }
     }
 
@@ -199,7 +202,10 @@ impl Gateway {
                 _ => client.address,
             },
         };
-        authorize::decide(&route.allow, &route.deny, &facts)
+        match (&ctx.watch.pass, &route.watch) {
+            (Some(held), Some(watch)) if who.is_some() => watch.rules.decide(&held.pass.settled, &facts),
+            _ => authorize::decide(&route.allow, &route.deny, &facts),
+        }
     }
 
     /// How often and how much.

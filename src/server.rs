@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use pingora::apps::{HttpServerApp, HttpServerOptions};
@@ -32,7 +32,7 @@ use crate::overview::Overview;
 use crate::reload::background::Background;
 use crate::reload::{self, ConfigFile, Reloader, Running, Told};
 use crate::sealing::{MasterKeyError, MasterKeys};
-use crate::snapshot::{Snapshot, SnapshotError};
+use crate::snapshot::{Passes, Snapshot, SnapshotError};
 use crate::store::{Store, StoreError};
 
 /// Connections that may wait to be accepted.
@@ -87,11 +87,13 @@ pub fn run(file: ConfigFile, config: Config) -> Result<(), RunError> {
     let metrics = Arc::new(Metrics::new());
     let (access_log, _flushed_at_the_end) = logging::init(&config.log, metrics.log_lines_dropped())?;
     logging::tell_panics();
-    let store = Store::open(&config.state, &master_keys(&config.state)?, &metrics)?;
+    let keys = master_keys(&config.state)?;
+    let store = Store::open(&config.state, &keys, &metrics)?;
+    let passes = Passes::new(&keys, &store);
     let runtime = Runtime::new_no_steal(config.server.threads, "janua");
     let result = runtime
         .get_handle()
-        .block_on(serve(file, Arc::new(config), store, metrics, access_log));
+        .block_on(serve(file, Arc::new(config), store, passes, metrics, access_log));
     runtime.shutdown_timeout(Duration::ZERO);
     result
 }
@@ -115,6 +117,7 @@ async fn serve(
     file: ConfigFile,
     config: Arc<Config>,
     store: Store,
+    passes: Passes,
     metrics: Arc<Metrics>,
     log: AccessLog,
 ) -> Result<(), RunError> {
@@ -143,7 +146,10 @@ async fn serve(
     let control = control_socket(&config)?;
 
     let tokens = Arc::new(Tokens::new(&config.jwt, &store, &metrics, None)?);
-    let snapshot = Arc::new(Snapshot::new(&config, tokens, None, &metrics)?);
+    let snapshot = Arc::new(Snapshot::new(&config, tokens, passes.clone(), None, &metrics)?);
+    // So that no pass that was ended before a restart is taken after it.
+    passes.revocations.load(SystemTime::now()).await?;
+    tokio::spawn(passes.revocations.follow(SystemTime::now));
     let (shut_down, shutdown) = watch::channel(false);
     let mut background = Background::new(shutdown.clone());
     background.follow(&snapshot, None).await;

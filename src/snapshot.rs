@@ -16,6 +16,8 @@ use crate::act::proxy::Upstream;
 use crate::act::reply::Fixed;
 use crate::ask::ElseAsk;
 use crate::authenticate::token::Tokens;
+use crate::authenticate::watch::Revocations;
+use crate::authorize::settled::Fingerprinted;
 use crate::authorize;
 use crate::backchannel::BackchannelError;
 use crate::config::{self, ClientTimeouts, Config, Cors, Credential, Decide, Present, Rule, TokenSource};
@@ -23,6 +25,8 @@ use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::rate::Keyed;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::{Reply, cors};
+use crate::sealing::{Mac, MasterKeys, Purpose};
+use crate::store::Store;
 use crate::route::table::{Entry, Table, TableError};
 
 /// Everything a request is judged by.
@@ -34,10 +38,39 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     pub tokens: Arc<Tokens>,
     pub token_sources: Vec<TokenSource>,
+    pub passes: Passes,
     pub trusted_proxies: Vec<IpNet>,
     pub timeouts: ClientTimeouts,
     /// For requests that match no route.
     pub unrouted: RouteMetrics,
+}
+
+/// What watch passes are made and checked with.
+#[derive(Clone)]
+pub struct Passes {
+    pub mac: Mac,
+    pub revocations: Revocations,
+}
+
+impl Passes {
+    /// Those made by `keys`, less what was revoked in `store`.
+    pub fn new(keys: &MasterKeys, store: &Store) -> Self {
+        Self {
+            mac: keys.mac(Purpose::WatchPass),
+            revocations: Revocations::new(store.clone()),
+        }
+    }
+
+    /// For a process that serves nobody: it knows no pass.
+    pub fn of_nobody() -> Self {
+        Self::new(&MasterKeys::random(), &Store::in_memory())
+    }
+}
+
+/// The watch passes of a route.
+pub struct RouteWatch {
+    pub config: config::Watch,
+    pub rules: Fingerprinted,
 }
 
 /// A route, ready to serve.
@@ -55,6 +88,7 @@ pub struct Route {
     pub allow: Vec<Rule>,
     pub deny: Vec<Rule>,
     pub else_ask: Option<Arc<ElseAsk>>,
+    pub watch: Option<RouteWatch>,
     /// Nobody's identity could change this route's answer: tokens are not looked at.
     pub anonymous: bool,
     pub cors: Option<Cors>,
@@ -102,6 +136,7 @@ impl Snapshot {
     pub fn new(
         config: &Arc<Config>,
         tokens: Arc<Tokens>,
+        passes: Passes,
         before: Option<&Self>,
         metrics: &Metrics,
     ) -> Result<Self, SnapshotError> {
@@ -131,6 +166,7 @@ impl Snapshot {
             upstreams,
             tokens,
             token_sources: config.jwt.sources.clone(),
+            passes,
             trusted_proxies: config.server.trusted_proxies.clone(),
             timeouts: config.server.timeouts,
             unrouted: metrics.route("-"),
@@ -249,6 +285,10 @@ impl Route {
             deny: route.deny.clone(),
             anonymous,
             else_ask: else_ask.transpose()?,
+            watch: route.watch.as_ref().map(|watch| RouteWatch {
+                config: watch.clone(),
+                rules: Fingerprinted::new(&route.allow, &route.deny),
+            }),
             cors: route.cors.clone(),
             max_body: route.limits.body,
             rate: route.limits.rate.map(|rate| {

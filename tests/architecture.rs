@@ -49,14 +49,16 @@ const EXCEPTIONS: [(&str, &str, &str); 7] = [
 const EDGE: [&str; 6] = ["server", "gateway", "edge", "listen", "act/proxy", "respond/write"];
 
 /// What computes values from values: no clock, no files, no network. `now` comes as an argument.
-const MIDDLE: [&str; 19] = [
+const MIDDLE: [&str; 21] = [
     "act/file/conditional.rs",
     "act/file/mime.rs",
     "act/file/range.rs",
+    "act/playlist/",
     "authenticate/token/carrier.rs",
     "authenticate/token/claims.rs",
     "authenticate/token/json.rs",
     "authenticate/token/verify.rs",
+    "authenticate/watch.rs",
     "authorize/",
     "config/pattern.rs",
     "config/value.rs",

@@ -13,7 +13,7 @@ use crate::authenticate::token::Tokens;
 use crate::config::{self, Config, PublicUrl, TokenSource};
 use crate::explain::{self, Outcome, Question, Report, render};
 use crate::observe::metrics::Metrics;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Passes, Snapshot};
 use crate::store::Store;
 use crate::{control, server};
 
@@ -107,7 +107,7 @@ async fn offline(config: &Arc<Config>, question: &Question) -> anyhow::Result<Re
     let metrics = Metrics::new();
     let tokens = Tokens::start(&config.jwt, &Store::in_memory(), &metrics).await?;
     let keys = tokens.fetch_once().await;
-    let snapshot = Snapshot::new(config, tokens, None, &metrics)?;
+    let snapshot = Snapshot::new(config, tokens, Passes::of_nobody(), None, &metrics)?;
     for upstream in &snapshot.upstreams {
         upstream.resolve().await; // `else_ask` may ask one of them
     }

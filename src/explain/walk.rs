@@ -17,15 +17,16 @@ use crate::authenticate::token::{self, KeySource};
 use crate::authorize::explain as rules;
 use crate::authorize::{self, Facts};
 use crate::config::Credential;
-use crate::edge;
+use crate::context::HeldPass;
 use crate::edge::parts::{self, Refusals};
+use crate::edge::watch::Asked;
+use crate::edge;
 use crate::listen::{client, intake};
 use crate::present;
 use crate::rejection::{Reason, Rejection};
 use crate::request::{Client, Request};
 use crate::respond::{self, cors};
 use crate::route::path::Path;
-use crate::route::table::Params;
 use crate::snapshot::{self, Route, Snapshot};
 
 /// Why the request would be allowed or refused, at `present_time` if the question names no other time. `keys` are what
@@ -151,7 +152,16 @@ impl Walk<'_> {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
 
-        let refusal = self.admit(route, request, &found.params, client, &carried).await.err();
+        let asked = Asked {
+            snapshot: self.snapshot,
+            route,
+            request,
+            path,
+            params: &found.params,
+            headers,
+            client,
+        };
+        let refusal = self.admit(&asked, &carried).await.err();
         let is_open = |refusal: &&Rejection| edge::ask::is_open_for(request, route, refusal);
         self.report.outcome = if refusal.is_none() {
             Outcome::Allow
@@ -202,12 +212,16 @@ impl Walk<'_> {
     /// Every credential of the route and every rule, and what they come to.
     async fn admit(
         &mut self,
-        route: &Route,
-        request: &Request,
-        params: &Params,
-        client: &Client,
+        asked: &Asked<'_>,
         carried: &Carried<'_>,
     ) -> Result<(), Rejection> {
+        let Asked {
+            route,
+            request,
+            params,
+            client,
+            ..
+        } = *asked;
         let nobody = Facts {
             identity: None,
             params,
@@ -220,7 +234,11 @@ impl Walk<'_> {
         self.report.anonymous = route.anonymous;
         let mut refusals = Refusals::default();
         for credential in &route.accept {
-            match self.authenticate(route, *credential, carried).await {
+            let (outcome, held) = match credential {
+                Credential::Watch => self.passes(asked),
+                _ => (self.authenticate(route, *credential, carried).await, None),
+            };
+            match outcome {
                 token::Outcome::Nobody => {}
                 token::Outcome::Refused(refusal) => refusals.invalid(refusal),
                 token::Outcome::Person(who) => {
@@ -229,7 +247,11 @@ impl Walk<'_> {
                         ..nobody
                     };
                     self.rules(route, &facts);
-                    let Err(reason) = authorize::decide(&route.allow, &route.deny, &facts) else {
+                    let decided = match (&held, &route.watch) {
+                        (Some(held), Some(watch)) => watch.rules.decide(&held.pass.settled, &facts),
+                        _ => authorize::decide(&route.allow, &route.deny, &facts),
+                    };
+                    let Err(reason) = decided else {
                         return Ok(());
                     };
                     if refusals.refused(Arc::clone(&who), reason).is_break() {
@@ -245,6 +267,18 @@ impl Walk<'_> {
         refusals.told(decided, route).map_err(|(_, refusal)| refusal)
     }
 
+    /// A pass is told by where it stands: what it says is the gateway's own business.
+    fn passes(&mut self, asked: &Asked<'_>) -> (token::Outcome, Option<HeldPass>) {
+        let (outcome, held) = edge::watch::presented(asked, self.now);
+        let told = match (&outcome, &held) {
+            (_, Some(held)) => Some(lay_out::pass(Ok(held), self.now)),
+            (token::Outcome::Refused(refusal), None) => Some(lay_out::pass(Err(refusal), self.now)),
+            _ => None,
+        };
+        self.report.credentials.extend(told);
+        (outcome, held)
+    }
+
     async fn authenticate(&mut self, route: &Route, credential: Credential, carried: &Carried<'_>) -> token::Outcome {
         match credential {
             Credential::Jwt => {
@@ -255,10 +289,10 @@ impl Walk<'_> {
                     let place = self.snapshot.token_sources.get(one.source);
                     lay_out::credential(one, place, speaking == Some(index), self.now)
                 });
-                self.report.credentials = told.collect();
+                self.report.credentials.extend(told);
                 outcome
             }
-            Credential::Session => token::Outcome::Nobody,
+            Credential::Session | Credential::Watch => token::Outcome::Nobody,
         }
     }
 

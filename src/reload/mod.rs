@@ -181,7 +181,7 @@ impl Made {
             Arc::new(Tokens::new(&config.jwt, store, metrics, Some(&before.tokens))?)
         };
         Ok(Self {
-            snapshot: Snapshot::new(&config, tokens, Some(before), metrics)?,
+            snapshot: Snapshot::new(&config, tokens, before.passes.clone(), Some(before), metrics)?,
             warnings: loaded.warnings,
             certificates,
         })

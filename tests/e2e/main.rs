@@ -48,3 +48,5 @@ mod tls;
 mod tokens;
 mod tracing;
 mod upstream_faults;
+mod watch;
+mod watch_players;

@@ -3,6 +3,8 @@
 //!
 //! Whether a playlist is to be rewritten, and what leads to the same lecture, is decided by the caller.
 
+pub mod collect;
+
 mod m3u8;
 mod mpd;
 mod reference;

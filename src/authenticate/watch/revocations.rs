@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Pass;
@@ -24,7 +25,8 @@ const LONGEST_PASS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const MAX_NAME: usize = 256;
 
 /// Whose passes are ended.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Revoked {
     /// Those of this subject, whoever issued its tokens.
     Subject(String),
