@@ -235,7 +235,8 @@ async fn answer(request: &[u8], snapshot: &Snapshot) -> Answer {
                 Ok(()) => Answer::Revoked,
                 Err(error @ RevocationError::Name) => Answer::Error(error.to_string()),
                 Err(RevocationError::Store(error)) => {
-                    let remedy = "it holds for this process until it ends; run the command again when the store is back";
+                    let remedy =
+                        "it holds for this process until it ends; run the command again when the store is back";
                     Answer::Error(format!("{error}; {remedy}"))
                 }
             }

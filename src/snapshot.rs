@@ -17,17 +17,17 @@ use crate::act::reply::Fixed;
 use crate::ask::ElseAsk;
 use crate::authenticate::token::Tokens;
 use crate::authenticate::watch::Revocations;
-use crate::authorize::settled::Fingerprinted;
 use crate::authorize;
+use crate::authorize::settled::Fingerprinted;
 use crate::backchannel::BackchannelError;
 use crate::config::{self, ClientTimeouts, Config, Cors, Credential, Decide, Present, Rule, TokenSource};
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::rate::Keyed;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::{Reply, cors};
+use crate::route::table::{Entry, Table, TableError};
 use crate::sealing::{Mac, MasterKeys, Purpose};
 use crate::store::Store;
-use crate::route::table::{Entry, Table, TableError};
 
 /// Everything a request is judged by.
 pub struct Snapshot {

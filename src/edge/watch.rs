@@ -79,7 +79,11 @@ impl<'a> Asked<'a> {
     }
 
     fn cookie_name(&self) -> &'static str {
-        if self.is_https() { watch::COOKIE } else { watch::PLAIN_COOKIE }
+        if self.is_https() {
+            watch::COOKIE
+        } else {
+            watch::PLAIN_COOKIE
+        }
     }
 }
 
@@ -99,9 +103,15 @@ pub fn presented(asked: &Asked<'_>, now: SystemTime) -> (Outcome, Option<HeldPas
         return (Outcome::Nobody, None);
     };
     let params = asked.params(watch);
-    let by_query = watch.carry.contains(&Carry::Rewrite).then(|| watch::in_query(asked.request.query.as_deref()));
+    let by_query = watch
+        .carry
+        .contains(&Carry::Rewrite)
+        .then(|| watch::in_query(asked.request.query.as_deref()));
     let name = asked.cookie_name();
-    let by_cookie = watch.carry.contains(&Carry::Cookie).then(|| watch::in_cookies(asked.headers, name));
+    let by_cookie = watch
+        .carry
+        .contains(&Carry::Cookie)
+        .then(|| watch::in_cookies(asked.headers, name));
     let texts = by_query.into_iter().flatten().map(|text| (text, true));
     let texts = texts.chain(by_cookie.into_iter().flatten().map(|text| (text, false)));
     let mut refusal: Option<Reason> = None;
@@ -115,7 +125,10 @@ pub fn presented(asked: &Asked<'_>, now: SystemTime) -> (Outcome, Option<HeldPas
             Err(reason) => refusal = refusal.or(Some(reason)),
         }
     }
-    (refusal.map_or(Outcome::Nobody, |reason| Outcome::Refused(reason.into())), None)
+    (
+        refusal.map_or(Outcome::Nobody, |reason| Outcome::Refused(reason.into())),
+        None,
+    )
 }
 
 fn good(asked: &Asked<'_>, params: &[(&str, &str)], text: &str, now: SystemTime) -> Result<(Pass, Identity), Reason> {
@@ -127,13 +140,24 @@ fn good(asked: &Asked<'_>, params: &[(&str, &str)], text: &str, now: SystemTime)
         Invalid::Foreign => Reason::WatchPassInvalid,
         Invalid::Expired => Reason::WatchPassExpired,
     })?;
-    if asked.snapshot.passes.revocations.ended(&pass, params.iter().map(|(_, value)| *value)) {
+    if asked
+        .snapshot
+        .passes
+        .revocations
+        .ended(&pass, params.iter().map(|(_, value)| *value))
+    {
         return Err(Reason::WatchPassRevoked);
     }
     // An issuer that is gone, or not looked at here any more, lets nobody in.
     let issuers = &asked.snapshot.config.jwt.issuers;
     let issuer = issuers.iter().position(|issuer| *issuer.name == pass.issuer);
-    let looked_at = |index: &usize| asked.route.issuers.as_ref().is_none_or(|issuers| issuers.contains(index));
+    let looked_at = |index: &usize| {
+        asked
+            .route
+            .issuers
+            .as_ref()
+            .is_none_or(|issuers| issuers.contains(index))
+    };
     let index = issuer.filter(looked_at).ok_or(Reason::IssuerNotAccepted)?;
     let who = Identity {
         issuers: vec![index],
@@ -166,7 +190,15 @@ fn earn(asked: &Asked<'_>, who: &Identity, now: SystemTime) -> Option<(Option<He
     let watch = asked.passes()?;
     let settled = asked.route.watch.as_ref()?.rules.settle(&asked.facts(who))?;
     let issuers = who.issuers.iter();
-    let longest = issuers.map(|issuer| asked.snapshot.config.jwt.issuers.get(*issuer).map(|issuer| issuer.watch_max));
+    let longest = issuers.map(|issuer| {
+        asked
+            .snapshot
+            .config
+            .jwt
+            .issuers
+            .get(*issuer)
+            .map(|issuer| issuer.watch_max)
+    });
     let ttl = longest.min()??.min(watch.ttl);
     let params = asked.params(watch);
     let by_cookie = watch.carry.contains(&Carry::Cookie);
@@ -192,7 +224,9 @@ fn earn(asked: &Asked<'_>, who: &Identity, now: SystemTime) -> Option<(Option<He
         params: &params,
     };
     let text = pass.seal(&purpose, &asked.snapshot.passes.mac)?;
-    let cookie = by_cookie.then(|| set_cookie(asked, watch, &text, ttl.as_secs())).flatten();
+    let cookie = by_cookie
+        .then(|| set_cookie(asked, watch, &text, ttl.as_secs()))
+        .flatten();
     Some((cookie, by_query.then_some(text)))
 }
 
@@ -208,7 +242,10 @@ fn set_cookie(asked: &Asked<'_>, watch: &Watch, text: &str, seconds: u64) -> Opt
         true => "HttpOnly; Secure; SameSite=None; Partitioned",
         false => "HttpOnly; SameSite=Lax",
     };
-    let cookie = format!("{}={text}; Path={path}; Max-Age={seconds}; {attributes}", asked.cookie_name());
+    let cookie = format!(
+        "{}={text}; Path={path}; Max-Age={seconds}; {attributes}",
+        asked.cookie_name()
+    );
     HeaderValue::try_from(cookie).ok()
 }
 
@@ -225,7 +262,10 @@ fn cookie_path<'a>(asked: &Asked<'a>, watch: &Watch) -> Option<&'a str> {
 /// So many segments and the slash behind them. Empty ones do not count, as in the canonical path.
 fn beginning(path: &str, segments: usize) -> Option<&str> {
     let bytes = path.as_bytes();
-    let ends = bytes.windows(2).enumerate().filter(|(_, two)| matches!(two, [last, b'/'] if *last != b'/'));
+    let ends = bytes
+        .windows(2)
+        .enumerate()
+        .filter(|(_, two)| matches!(two, [last, b'/'] if *last != b'/'));
     let (last, _) = ends.take(segments).nth(segments.checked_sub(1)?)?;
     path.get(..last + 2)
 }
@@ -271,7 +311,12 @@ impl Rewriting {
                 .collect(),
             host: request.host.clone(),
             snapshot: Arc::clone(&ctx.snapshot),
-            tag: digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect(),
+            tag: digest
+                .as_ref()
+                .iter()
+                .take(8)
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
             route,
         })
     }
@@ -296,7 +341,8 @@ impl Rewriting {
         };
         let route = self.snapshot.routes.get(found.route);
         let known = self.params.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        route.is_some_and(|route| Arc::ptr_eq(route, &self.route)) && found.params.iter().take(self.params.len()).eq(known)
+        route.is_some_and(|route| Arc::ptr_eq(route, &self.route))
+            && found.params.iter().take(self.params.len()).eq(known)
     }
 }
 
@@ -346,13 +392,20 @@ mod tests {
 
     #[test]
     fn tags_of_rewritten_playlists_lead_back_to_the_plain_ones() {
-        for (plain, rewritten) in [("\"a-1\"", "\"a-1-wff\""), ("W/\"a\"", "W/\"a-wff\""), ("123", "123-wff")] {
+        for (plain, rewritten) in [
+            ("\"a-1\"", "\"a-1-wff\""),
+            ("W/\"a\"", "W/\"a-wff\""),
+            ("123", "123-wff"),
+        ] {
             assert_eq!(tagged(plain, "ff"), rewritten);
             assert_eq!(untagged(rewritten, "ff").as_deref(), Some(plain));
             assert_eq!(untagged(plain, "ff"), None);
             assert_eq!(untagged(rewritten, "ee"), None);
         }
-        assert_eq!(untagged("\"x\", \"a-wff\" , W/\"b-wff\"", "ff").as_deref(), Some("\"a\", W/\"b\""));
+        assert_eq!(
+            untagged("\"x\", \"a-wff\" , W/\"b-wff\"", "ff").as_deref(),
+            Some("\"a\", W/\"b\"")
+        );
         assert_eq!(untagged("*", "ff").as_deref(), Some("*"));
     }
 }

@@ -18,9 +18,9 @@ use crate::authorize::explain as rules;
 use crate::authorize::{self, Facts};
 use crate::config::Credential;
 use crate::context::HeldPass;
+use crate::edge;
 use crate::edge::parts::{self, Refusals};
 use crate::edge::watch::Asked;
-use crate::edge;
 use crate::listen::{client, intake};
 use crate::present;
 use crate::rejection::{Reason, Rejection};
@@ -210,11 +210,7 @@ impl Walk<'_> {
     }
 
     /// Every credential of the route and every rule, and what they come to.
-    async fn admit(
-        &mut self,
-        asked: &Asked<'_>,
-        carried: &Carried<'_>,
-    ) -> Result<(), Rejection> {
+    async fn admit(&mut self, asked: &Asked<'_>, carried: &Carried<'_>) -> Result<(), Rejection> {
         let Asked {
             route,
             request,

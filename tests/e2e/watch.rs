@@ -61,8 +61,15 @@ fn a_token_earns_a_cookie_for_its_event_and_no_other() {
     let first = gateway.get(&format!("{EVENT}/a/main.m3u8?jwt={token}")).expect(200);
     let set = first.header("set-cookie").unwrap();
     assert!(set.starts_with("janua-watch="), "{set}");
-    assert!(set.ends_with(&format!("; Path={EVENT}/; Max-Age=3600; HttpOnly; SameSite=Lax")), "{set}");
-    assert!(first.text().contains("\n../a/video.mp4\n"), "rewritten without being asked: {}", first.text());
+    assert!(
+        set.ends_with(&format!("; Path={EVENT}/; Max-Age=3600; HttpOnly; SameSite=Lax")),
+        "{set}"
+    );
+    assert!(
+        first.text().contains("\n../a/video.mp4\n"),
+        "rewritten without being asked: {}",
+        first.text()
+    );
     let pass = cookie(&first);
     for path in ["a/video.mp4", "s/captions.vtt", "a/main.m3u8"] {
         let answer = with_cookie(&gateway, &format!("{EVENT}/{path}"), &pass).expect(200);
@@ -70,7 +77,9 @@ fn a_token_earns_a_cookie_for_its_event_and_no_other() {
         assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
         assert_eq!(answer.header("cache-control"), Some("private"));
     }
-    let part = Request::get(&format!("{EVENT}/a/video.mp4")).header("Range", "bytes=5-").header("Cookie", &pass);
+    let part = Request::get(&format!("{EVENT}/a/video.mp4"))
+        .header("Range", "bytes=5-")
+        .header("Cookie", &pass);
     assert_eq!(gateway.send(part).expect(206).text(), "56789");
     let head = Request::new("HEAD", &format!("{EVENT}/a/video.mp4")).header("Cookie", &pass);
     gateway.send(head).expect(200);
@@ -79,7 +88,9 @@ fn a_token_earns_a_cookie_for_its_event_and_no_other() {
     gateway.get(elsewhere).refused(401, "no_credentials");
     // A query carries no pass here; other cookies of the name are in nobody's way.
     let value = pass.split_once('=').unwrap().1;
-    gateway.get(&format!("{EVENT}/a/video.mp4?watch={value}")).refused(401, "no_credentials");
+    gateway
+        .get(&format!("{EVENT}/a/video.mp4?watch={value}"))
+        .refused(401, "no_credentials");
     let beside = format!("janua-watch=forged; x=1; {pass}; janua-watch=");
     with_cookie(&gateway, &format!("{EVENT}/a/video.mp4"), &beside).expect(200);
     // With the token once more: there is a pass already.
@@ -94,7 +105,12 @@ fn two_lectures_side_by_side() {
     let signer = Signer::new();
     let gateway = start(&signer, "\"cookie\"");
     let passes: Vec<String> = ["lecture-1", "lecture-2"]
-        .map(|event| cookie(&gateway.get(&format!("/static/org/player/{event}/a/video.mp4?jwt={}", signer.read(event)))))
+        .map(|event| {
+            cookie(&gateway.get(&format!(
+                "/static/org/player/{event}/a/video.mp4?jwt={}",
+                signer.read(event)
+            )))
+        })
         .into();
     for order in [[0, 1], [1, 0]] {
         let both = order.map(|index| passes[index].as_str()).join("; ");
@@ -109,14 +125,24 @@ fn over_https_the_cookie_travels_into_frames_of_other_sites() {
     let signer = Signer::new();
     let site = Site::new();
     site.write("downloads/org/player/lecture-1/a.mp4", "x");
-    let config = config(&site, &signer, "files = \"downloads\"", "\"cookie\"").server("trusted_proxies", "[\"127.0.0.1/32\"]");
+    let config =
+        config(&site, &signer, "files = \"downloads\"", "\"cookie\"").server("trusted_proxies", "[\"127.0.0.1/32\"]");
     let gateway = site.start(&config);
     let path = format!("{EVENT}/a.mp4?jwt={}", signer.read("lecture-1"));
-    let answer = gateway.send(Request::get(&path).header("X-Forwarded-Proto", "https")).expect(200);
+    let answer = gateway
+        .send(Request::get(&path).header("X-Forwarded-Proto", "https"))
+        .expect(200);
     let set = answer.header("set-cookie").unwrap();
     assert!(set.starts_with("__Secure-janua-watch="), "{set}");
-    assert!(set.ends_with(&format!("; Path={EVENT}/; Max-Age=3600; HttpOnly; Secure; SameSite=None; Partitioned")), "{set}");
-    let next = Request::get(&format!("{EVENT}/a.mp4")).header("X-Forwarded-Proto", "https").header("Cookie", &cookie(&answer));
+    assert!(
+        set.ends_with(&format!(
+            "; Path={EVENT}/; Max-Age=3600; HttpOnly; Secure; SameSite=None; Partitioned"
+        )),
+        "{set}"
+    );
+    let next = Request::get(&format!("{EVENT}/a.mp4"))
+        .header("X-Forwarded-Proto", "https")
+        .header("Cookie", &cookie(&answer));
     gateway.send(next).expect(200);
 }
 
@@ -132,9 +158,21 @@ fn playlists_carry_the_pass_where_that_is_asked_for() {
 
     let asked = gateway.get(&format!("{path}?jwt={token}")).expect(200);
     let text = asked.text();
-    let pass = text.split_once("?watch=").unwrap().1.split('"').next().unwrap().to_owned();
-    let expected = by_header.text().replace("../a/video.mp4\"", &format!("../a/video.mp4?watch={pass}\""));
-    assert_eq!(text, expected.replace("\n../a/video.mp4", &format!("\n../a/video.mp4?watch={pass}")));
+    let pass = text
+        .split_once("?watch=")
+        .unwrap()
+        .1
+        .split('"')
+        .next()
+        .unwrap()
+        .to_owned();
+    let expected = by_header
+        .text()
+        .replace("../a/video.mp4\"", &format!("../a/video.mp4?watch={pass}\""));
+    assert_eq!(
+        text,
+        expected.replace("\n../a/video.mp4", &format!("\n../a/video.mp4?watch={pass}"))
+    );
     assert!(asked.header("set-cookie").is_none() && asked.header("last-modified").is_none());
     assert!(!text.contains(&token));
 
@@ -146,9 +184,15 @@ fn playlists_carry_the_pass_where_that_is_asked_for() {
     let head = gateway.send(Request::new("HEAD", &with_pass)).expect(200);
     assert_eq!(head.header("content-length"), Some(text.len().to_string().as_str()));
     assert_eq!(head.header("etag"), Some(tag.as_str()));
-    gateway.send(Request::get(&with_pass).header("If-None-Match", &tag)).expect(304);
-    gateway.send(Request::get(&with_pass).header("If-None-Match", &plain_tag)).expect(200);
-    let part = gateway.send(Request::get(&with_pass).header("Range", "bytes=1-6")).expect(206);
+    gateway
+        .send(Request::get(&with_pass).header("If-None-Match", &tag))
+        .expect(304);
+    gateway
+        .send(Request::get(&with_pass).header("If-None-Match", &plain_tag))
+        .expect(200);
+    let part = gateway
+        .send(Request::get(&with_pass).header("Range", "bytes=1-6"))
+        .expect(206);
     assert_eq!(part.text(), "EXTM3U");
 
     gateway.get(&format!("{EVENT}/a/video.mp4?watch={pass}")).expect(200);
@@ -167,7 +211,9 @@ fn it_outlives_its_token_and_ends_by_revocation_alone() {
     let (anna, bert) = (signer.token(&claims("anna")), signer.token(&claims("bert")));
     let pass = |token: &str, event| cookie(&gateway.get_with(&path(event), token).expect(200));
     let (anna_1, bert_1, bert_2) = (pass(&anna, 1), pass(&bert, 1), pass(&bert, 2));
-    eventually("the token is over", || (gateway.get_with(&path(1), &anna).status == 401).then_some(()));
+    eventually("the token is over", || {
+        (gateway.get_with(&path(1), &anna).status == 401).then_some(())
+    });
     for (event, cookie) in [(1, &anna_1), (1, &bert_1), (2, &bert_2)] {
         with_cookie(&gateway, &path(event), cookie).expect(200);
     }
@@ -196,7 +242,11 @@ fn a_pass_is_for_reading_and_keeps_to_itself() {
     let signer = Signer::new();
     let site = Site::new();
     let upstream = Upstream::start();
-    let config = config(&site, &signer, "upstream = \"opencast\"", "\"cookie\", \"rewrite\"").upstream("opencast", &[upstream.url()], "");
+    let config = config(&site, &signer, "upstream = \"opencast\"", "\"cookie\", \"rewrite\"").upstream(
+        "opencast",
+        &[upstream.url()],
+        "",
+    );
     let gateway = site.start(&config);
     let path = format!("{EVENT}/a.bin");
     let token = signer.read("lecture-1");
@@ -207,11 +257,22 @@ fn a_pass_is_for_reading_and_keeps_to_itself() {
     gateway.get(&format!("{path}?b=2&watch={value}")).expect(200);
     with_cookie(&gateway, &path, &pass).expect(200);
     for method in ["POST", "PUT", "DELETE"] {
-        gateway.send(Request::new(method, &path).header("Cookie", &pass)).refused(401, "no_credentials");
-        gateway.send(Request::new(method, &format!("{path}?watch={value}"))).refused(401, "no_credentials");
+        gateway
+            .send(Request::new(method, &path).header("Cookie", &pass))
+            .refused(401, "no_credentials");
+        gateway
+            .send(Request::new(method, &format!("{path}?watch={value}")))
+            .refused(401, "no_credentials");
     }
     let seen = upstream.requests();
     let targets: Vec<&str> = seen.iter().map(|request| request.target.as_str()).collect();
-    assert_eq!(targets, ["/org/player/lecture-1/a.bin?a=1", "/org/player/lecture-1/a.bin?b=2", "/org/player/lecture-1/a.bin"]);
+    assert_eq!(
+        targets,
+        [
+            "/org/player/lecture-1/a.bin?a=1",
+            "/org/player/lecture-1/a.bin?b=2",
+            "/org/player/lecture-1/a.bin"
+        ]
+    );
     assert!(seen.iter().all(|request| request.header("cookie").is_none()));
 }

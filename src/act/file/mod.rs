@@ -153,7 +153,10 @@ pub async fn answer_edited(
     };
     let text = match complete {
         1.. if complete <= edit.limit => {
-            let whole = Piece::File(ByteRange { start: 0, end: complete });
+            let whole = Piece::File(ByteRange {
+                start: 0,
+                end: complete,
+            });
             let body = FileBody::start(root, opened.file, vec![whole]).await;
             (edit.edit)(&read_whole(body, complete).await.map_err(unreadable)?)
         }
@@ -201,7 +204,11 @@ pub async fn answer_edited(
     Ok(FileAnswer {
         status: range.map_or(StatusCode::OK, |_| StatusCode::PARTIAL_CONTENT),
         headers,
-        body: if is_head { FileBody::empty() } else { FileBody::whole(body) },
+        body: if is_head {
+            FileBody::empty()
+        } else {
+            FileBody::whole(body)
+        },
     })
 }
 

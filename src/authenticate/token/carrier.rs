@@ -74,10 +74,11 @@ pub fn find<'a>(sources: &[TokenSource], headers: &'a HeaderMap, query: Option<&
 /// bytes stay as they are. `None` when nothing is left, so that the `?` goes too.
 pub fn strip_query<'a>(sources: &[TokenSource], query: &'a str) -> Option<Cow<'a, str>> {
     let is_token = |pair: &&str| {
-        is_named(pair, watch::PARAMETER) || sources.iter().any(|source| match source {
-            TokenSource::Query { parameter } => is_named(pair, parameter),
-            TokenSource::Header { .. } => false,
-        })
+        is_named(pair, watch::PARAMETER)
+            || sources.iter().any(|source| match source {
+                TokenSource::Query { parameter } => is_named(pair, parameter),
+                TokenSource::Header { .. } => false,
+            })
     };
     if !query.split('&').any(|pair| is_token(&pair)) {
         return Some(Cow::Borrowed(query));

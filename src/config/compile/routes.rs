@@ -93,7 +93,7 @@ impl Checker<'_> {
             Key::Absent | Key::Bad => None,
         };
         let watch = match route.watch {
-            Key::Given(watch) => Some(self.watch(watch.value, (&accept, accept_at), path.as_ref(), kind)),
+            Key::Given(watch) => Some(self.watch(watch.value, (&accept, accept_at), path.as_ref(), action.as_ref())),
             Key::Absent => {
                 self.passes_nobody_earns(&accept, accept_at);
                 None

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use super::Checker;
-use super::action::Kind;
 use super::server::values;
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::path_pattern::PathPattern;
 use crate::config::read::{At, Key};
-use crate::config::{Carry, Credential, Watch, file};
+use crate::config::{Action, Carry, Credential, Watch, file};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -20,7 +19,7 @@ impl Checker<'_> {
         watch: file::Watch,
         (accept, accept_at): (&[Credential], Span),
         path: Option<&At<PathPattern>>,
-        kind: Option<Kind>,
+        action: Option<&Action>,
     ) -> Option<Watch> {
         let place = watch.place;
         let before = self.problems.len();
@@ -44,9 +43,19 @@ impl Checker<'_> {
                 problem.help("accept = [\"jwt\", \"watch\"]: a token earns a pass, which then takes its place"),
             );
         }
-        if let Some(Kind::Respond(_)) = kind {
-            let problem = Diagnostic::error(place, "`watch` means nothing for a fixed answer");
-            self.report(problem.help("remove this key"));
+        match action {
+            Some(Action::Respond(_) | Action::KeySet(_) | Action::Decide(_)) => {
+                let problem = Diagnostic::error(place, "`watch` means nothing for a fixed answer");
+                self.report(problem.help("remove this key"));
+            }
+            Some(Action::Accel(_)) if carry.contains(&Carry::Rewrite) => {
+                let problem = Diagnostic::error(
+                    place,
+                    "the nginx in front sends the playlists: they cannot be rewritten",
+                );
+                self.report(problem.help("carry = [\"cookie\"], or serve the folder with `files`"));
+            }
+            _ => {}
         }
         let path = path?;
         let Some((params, depth)) = path.value.params_before_rest() else {
