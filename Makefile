@@ -41,3 +41,4 @@ tools-build:
 
 tools-test:
 	scripts/need.sh curl=curl ffmpeg=ffmpeg nginx=nginx-light nghttpd=nghttp2-server nghttp=nghttp2-client chromium=chromium
+	scripts/test-tools.sh $(TARGET)/test-tools cas browser

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::{hmac, rand};
 use base64::Engine as _;
@@ -35,6 +36,10 @@ pub enum Purpose {
     LoginState,
     /// Passes that let a player play on.
     WatchPass,
+    /// Sessions that a browser carries in a cookie.
+    SessionCookie,
+    /// Sessions that a back end carries in `Authorization`.
+    SessionBearer,
 }
 
 impl Purpose {
@@ -43,6 +48,8 @@ impl Purpose {
             Self::Store => b"janua store 1",
             Self::LoginState => b"janua login state 1",
             Self::WatchPass => b"janua watch pass 1",
+            Self::SessionCookie => b"janua session cookie 1",
+            Self::SessionBearer => b"janua session bearer 1",
         }
     }
 }
@@ -219,6 +226,15 @@ impl Mac {
         tag.unwrap_or_else(random_key) // a tag that verifies nothing; there is always a key, and SHA-256 has 32 bytes
     }
 
+    /// The same for a tag of which only the beginning is left, 16 bytes at least.
+    pub fn verify_cut(&self, message: &[u8], beginning: &[u8]) -> bool {
+        self.keys.iter().any(|key| {
+            let tag = hmac::sign(key, message);
+            let cut = tag.as_ref().get(..beginning.len());
+            beginning.len() >= 16 && cut.is_some_and(|cut| verify_slices_are_equal(cut, beginning).is_ok())
+        })
+    }
+
     /// Is `tag` the message's by any of the keys? Takes as long for a wrong tag as for a right one.
     pub fn verify(&self, message: &[u8], tag: &[u8]) -> bool {
         self.keys.iter().any(|key| hmac::verify(key, message, tag).is_ok())
@@ -306,6 +322,9 @@ mod tests {
         assert!(!mac.verify(b"messages", &tag));
         assert!(!mac.verify(b"message", &tag[..31]));
         assert!(!mac.verify(b"message", b""));
+        assert!(mac.verify_cut(b"message", &tag[..16]) && mac.verify_cut(b"message", &tag));
+        assert!(!mac.verify_cut(b"messages", &tag[..16]));
+        assert!(!mac.verify_cut(b"message", &tag[..15]) && !mac.verify_cut(b"message", b""));
         assert!(!keys.mac(Purpose::Store).verify(b"message", &tag));
         assert!(!MasterKeys::random().mac(Purpose::WatchPass).verify(b"message", &tag));
     }

@@ -20,7 +20,7 @@ use super::{Algorithm, Balance, Carry, Credential, LogFormat, LogLevel, Present,
 
 mod sign_in;
 
-pub(super) use self::sign_in::{Cas, RoleMapping, SessionLimits, SignIn};
+pub(super) use self::sign_in::{Cas, RoleRule, SessionLimits, SignIn};
 
 const REMOVE_SECTION: &str = "remove this section";
 const REMOVE_KEY: &str = "remove this key";

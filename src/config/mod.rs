@@ -5,6 +5,7 @@
 //! defaults filled in, paths absolute, patterns parsed. Nothing here does I/O beyond reading the file and looking
 //! whether named files exist and may be used.
 
+pub mod cas;
 mod compile;
 mod diagnostics;
 mod file;
@@ -32,7 +33,7 @@ pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
 use self::pattern::{RolePattern, Template};
 pub use self::schema::schema;
 pub use self::show::show;
-pub use self::sign_in::{Cas, CasProtocol, Provider, RoleMapping, SessionLimits, SignIn};
+pub use self::sign_in::{Cas, Provider, SessionLimits, SignIn};
 
 /// A whole gateway.toml, checked.
 #[derive(Debug, Clone)]

@@ -9,9 +9,10 @@ use std::time::Duration;
 use toml_edit::visit_mut::{VisitMut, visit_array_mut, visit_inline_table_mut, visit_table_mut};
 use toml_edit::{Array, DocumentMut, Formatted, InlineTable, Item, Table, TableLike, TomlError, Value};
 
+use super::cas::Protocol;
 use super::value::duration_text;
 use super::{Action, Algorithm, Balance, Config, Issuer, LogFormat, LogLevel, Present, Route, State, Upstream};
-use super::{Carry, CasProtocol, Credential, Jwt, Provider, Server, SignIn, TokenSource};
+use super::{Carry, Credential, Jwt, Provider, Server, SignIn, TokenSource};
 
 /// Fills the defaults of `config` into `source`, the text it was compiled from.
 pub fn show(source: &str, config: &Config) -> Result<String, TomlError> {
@@ -148,9 +149,9 @@ fn sign_in(item: &mut Item, sign_in: &SignIn) {
     let Provider::Cas(cas) = &sign_in.provider;
     let mut table = table.inner("cas");
     let protocol = match cas.protocol {
-        CasProtocol::Cas1 => 1,
-        CasProtocol::Cas2 => 2,
-        CasProtocol::Cas3 => 3,
+        Protocol::Cas1 => 1,
+        Protocol::Cas2 => 2,
+        Protocol::Cas3 => 3,
     };
     table.default("protocol", protocol);
     table.default("username", "user");

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::cas::{Protocol, RoleRule};
+
 /// A way to sign in. Its name is the source of its people, and no issuer has the same one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignIn {
     /// Lower-case letters, digits, `-` and `_`: it stands in URLs.
     pub name: Arc<str>,
     /// What roles a person gets of which attribute.
-    pub roles: Vec<RoleMapping>,
+    pub roles: Vec<RoleRule>,
     pub session: SessionLimits,
     /// Further origins that may be returned to and may call with the cookie, as browsers serialise them.
     pub app_origins: Vec<String>,
@@ -30,37 +32,18 @@ pub enum Provider {
 pub struct Cas {
     /// `https://cas.example.edu/cas`, without a slash at its end: `/login` and the others are below it.
     pub server: Url,
-    pub protocol: CasProtocol,
-    /// The attribute that is the person's name; `None`: the `user` of the answer.
-    pub username: Option<String>,
+    pub protocol: Protocol,
+    /// `user`, or the attribute that is the person's name.
+    pub username: String,
     /// The person must type the password again for every session.
     pub renew: bool,
     /// Whoever is signed in at the CAS server is signed in here; whoever is not goes on as nobody.
     pub passive: bool,
     pub single_logout: bool,
-    /// Callback URLs of back ends whose proxy tickets are taken.
-    pub proxy_chains: Vec<String>,
+    /// The back ends whose proxy tickets are taken: chains of callback URLs.
+    pub proxy_chains: Vec<Vec<String>>,
     /// Further roots for https.
     pub ca_file: Option<PathBuf>,
-}
-
-/// The version of the CAS protocol that the server is asked by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CasProtocol {
-    /// `/validate`: a name and nothing else.
-    Cas1,
-    /// `/serviceValidate`
-    Cas2,
-    /// `/p3/serviceValidate`: with attributes.
-    Cas3,
-}
-
-/// A role for everybody who signs in here, or one for each value of an attribute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoleMapping {
-    pub attribute: Option<String>,
-    /// `{value}` stands for the attribute's value.
-    pub role: String,
 }
 
 /// How long sessions live, and how many a person has.

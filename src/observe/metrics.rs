@@ -4,6 +4,7 @@
 //! from fixed lists, reasons from [`Reason`]. Handles are looked up once per route, so that a request touches
 //! atomics only.
 
+mod sessions;
 mod store;
 
 use std::sync::OnceLock;
@@ -15,6 +16,7 @@ use prometheus::{
     TextEncoder,
 };
 
+pub use self::sessions::SessionMetrics;
 pub use self::store::{StoreMetrics, StoreOperation};
 use crate::rejection::Reason;
 
@@ -53,6 +55,7 @@ pub struct Metrics {
     config_loaded: IntGauge,
     config_last_reload_ok: IntGauge,
     store: StoreMetrics,
+    sessions: SessionMetrics,
 }
 
 impl Metrics {
@@ -167,6 +170,7 @@ impl Metrics {
                 "0 while gateway.toml on disk is refused and an earlier one serves on.",
             ),
             store: StoreMetrics::new(&registry),
+            sessions: SessionMetrics::new(&registry),
             registry,
         }
     }
@@ -249,6 +253,11 @@ impl Metrics {
     /// Handles for the state store.
     pub fn store(&self) -> StoreMetrics {
         self.store.clone()
+    }
+
+    /// Handles for sign-ins and sessions.
+    pub fn sessions(&self) -> SessionMetrics {
+        self.sessions.clone()
     }
 
     /// Ends the gauges of an issuer that is no longer configured. Its counters stay until the process ends: requests

@@ -130,6 +130,18 @@ impl Store {
             .await
     }
 
+    /// The value under `key`, which from now on lives for another `ttl`. What was deleted meanwhile stays so.
+    pub async fn touch(&self, table: Table, key: &str, ttl: Duration) -> Result<Option<Vec<u8>>, StoreError> {
+        let expires = record::expiry(Some(ttl), record::now());
+        match self
+            .change(StoreOperation::Put, table, key, Change::Extend { expires })
+            .await?
+        {
+            true => self.get(table, key).await,
+            false => Ok(None),
+        }
+    }
+
     /// Removes what stands under `key`. True: there was something. Of several at once exactly one is told so.
     pub async fn delete(&self, table: Table, key: &str) -> Result<bool, StoreError> {
         self.change(StoreOperation::Delete, table, key, Change::Delete).await

@@ -30,6 +30,10 @@ pub(super) enum Change {
         bytes: Vec<u8>,
         expires: Millis,
     },
+    /// Another expiry for what stands there.
+    Extend {
+        expires: Millis,
+    },
     Delete,
     AddMember {
         member: String,
@@ -85,6 +89,11 @@ pub(super) fn apply<S: Shelf>(shelf: &mut S, place: Place, change: Change, now: 
             }
             let bytes = bytes.into_boxed_slice();
             shelf.set(place, Record { expires, bytes })?;
+            Ok(true)
+        }
+        Change::Extend { expires } => {
+            let Some(record) = standing()? else { return Ok(false) };
+            shelf.set(place, Record { expires, ..record })?;
             Ok(true)
         }
         Change::Delete => {

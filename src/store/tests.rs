@@ -17,6 +17,7 @@ async fn keeps_its_contract(store: &Store, other: &Store) {
     values(store, other).await;
     new_ones(store, other).await;
     expiry(store).await;
+    touches(store, other).await;
     groups(store, other).await;
     notices(store, other).await;
     store.healthy().await.unwrap();
@@ -42,6 +43,24 @@ async fn values(store: &Store, other: &Store) {
     let odd = "é\n\0 {x}".repeat(500);
     store.put(table, &odd, b"odd", None).await.unwrap();
     assert_eq!(get(store, &odd).await.as_deref(), Some(&b"odd"[..]));
+}
+
+async fn touches(store: &Store, other: &Store) {
+    let table = Table::Sessions;
+    let hour = Duration::from_secs(3600);
+    assert_eq!(store.touch(table, "t", hour).await.unwrap(), None);
+    assert_eq!(store.get(table, "t").await.unwrap(), None, "a touch makes nothing");
+    store.put(table, "t", b"live", LONG).await.unwrap();
+    assert_eq!(
+        other.touch(table, "t", hour).await.unwrap().as_deref(),
+        Some(&b"live"[..])
+    );
+    store.touch(table, "t", Duration::from_millis(30)).await.unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    while store.get(table, "t").await.unwrap().is_some() {
+        assert!(Instant::now() < deadline, "a touch may shorten a life too");
+        tokio::task::yield_now().await;
+    }
 }
 
 async fn new_ones(store: &Store, other: &Store) {

@@ -13,6 +13,7 @@
 mod support;
 
 mod accel;
+mod cas_server;
 mod check;
 mod cli;
 mod decide;
@@ -49,4 +50,5 @@ mod tokens;
 mod tracing;
 mod upstream_faults;
 mod watch;
+mod watch_browser;
 mod watch_players;

@@ -14,7 +14,7 @@ use crate::support::{Config, Connection, Gateway, Nginx, Request, Signer, Site, 
 const EVENT: &str = "/static/org/player/lecture-1";
 
 /// The lecture of the other tests, and a DASH version of it, in segments of its own.
-fn site() -> Site {
+pub fn site() -> Site {
     static DASH: OnceLock<PathBuf> = OnceLock::new();
     let site = players::site();
     let lecture = site.path("downloads/org/player/lecture-1");

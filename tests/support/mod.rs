@@ -3,6 +3,8 @@
 //!
 //! Every port is chosen by the system, every wait has a deadline, everything started is ended on drop.
 
+pub mod browser;
+pub mod cas;
 pub mod config;
 pub mod double;
 pub mod gateway;
@@ -15,6 +17,8 @@ pub mod tools;
 pub mod upstream;
 pub mod wait;
 
+pub use browser::browse;
+pub use cas::CasServer;
 pub use config::{Config, MEDIA, Site};
 pub use gateway::Gateway;
 pub use h2::H2;

@@ -2,6 +2,7 @@
 //! that says so; where `CI` is set it fails the test.
 
 use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// Is the program missing? Then the test returns.
@@ -25,6 +26,25 @@ pub fn missing(program: &str) -> bool {
         eprintln!("skipped: {program} is not installed");
     }
     !found
+}
+
+/// The folder of a part that `scripts/test-tools.sh` brings; where it cannot, the test is skipped as above.
+pub fn brought(part: &str) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("test-tools");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/test-tools.sh");
+    let made = Command::new(script)
+        .arg(&folder)
+        .arg(part)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    if made.status.success() {
+        return Some(folder.join(part));
+    }
+    let why = String::from_utf8_lossy(&made.stderr).into_owned();
+    assert!(std::env::var_os("CI").is_none(), "{part} is needed here: {why}");
+    eprintln!("skipped: {part} cannot be brought here: {why}");
+    None
 }
 
 /// What a program said and how it ended.

@@ -20,7 +20,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
 }
 
 /// The same, for what must be an object.
-pub(super) fn parse_object(text: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
+pub(in crate::authenticate) fn parse_object(text: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
     match parse(text)? {
         Value::Object(members) => Ok(members),
         _ => Err(Error::custom("not an object")),

@@ -15,7 +15,7 @@ mod cache;
 mod claims;
 mod examine;
 mod header;
-mod json;
+pub(in crate::authenticate) mod json;
 mod jwk;
 mod keyring;
 mod refresh;

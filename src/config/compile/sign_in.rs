@@ -6,10 +6,11 @@ use url::Url;
 
 use super::server::values;
 use super::{Checker, Known, Names};
+use crate::config::cas::{Protocol, RoleRule, RoleRuleError};
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::net::{Origin, is_loopback};
 use crate::config::read::{At, Key, Named, OneOrMany};
-use crate::config::{Cas, CasProtocol, Credential, Provider, RoleMapping, SessionLimits, SignIn, file};
+use crate::config::{Cas, Credential, Provider, SessionLimits, SignIn, file};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -48,8 +49,8 @@ impl Checker<'_> {
                 "it stands in URLs: 1 to {LONGEST_NAME} lower-case letters, digits, `-` and `_`"
             )));
         }
-        let mappings: Vec<_> = sign_in.roles.or_default();
-        let roles: Vec<_> = mappings.into_iter().map(|role| self.role_mapping(role.value)).collect();
+        let rules = sign_in.roles.or_default();
+        let roles: Vec<_> = rules.into_iter().map(|role| self.role_rule(role.value)).collect();
         let session = self.session_limits(sign_in.session.or_default());
         let app_origins = self.app_origins(sign_in.app_origins);
         let example = format!(
@@ -67,36 +68,32 @@ impl Checker<'_> {
         })
     }
 
-    fn role_mapping(&mut self, mapping: file::RoleMapping) -> Option<RoleMapping> {
+    fn role_rule(&mut self, rule: file::RoleRule) -> Option<RoleRule> {
         let example = "role = \"ROLE_USER\", or with attribute = \"…\" role = \"ROLE_AFFILIATION_{value}\"";
-        let role = self.required(mapping.role, "role", mapping.place, example)?;
-        let attribute = match mapping.attribute {
+        let role = self.required(rule.role, "role", rule.place, example)?;
+        let attribute = match rule.attribute {
             Key::Bad => return None,
             attribute => attribute.into_value(),
         };
-        let rest = role.value.replace("{value}", "");
-        if role.value.is_empty() || rest.contains(|c: char| c.is_control() || c.is_whitespace()) {
-            self.report(Diagnostic::error(role.at, "this is no role").help("roles have no spaces"));
-            return None;
-        }
-        if rest.contains(['{', '}']) {
-            let problem = Diagnostic::error(role.at, "only `{value}` stands for something here");
-            self.report(problem.help("it is the value of `attribute`"));
-            return None;
-        }
-        if attribute.is_none() && rest.len() != role.value.len() {
-            let problem = Diagnostic::error(role.at, "`{value}` of which attribute?");
-            self.report(problem.help("add attribute = \"eduPersonAffiliation\", or the one that is meant"));
-            return None;
-        }
-        if attribute.is_some() && rest.is_empty() {
+        let rule = match RoleRule::new(attribute.as_deref(), &role.value) {
+            Ok(rule) => rule,
+            Err(why) => {
+                let problem = Diagnostic::error(role.at, format!("`role`: {why}"));
+                self.report(match why {
+                    RoleRuleError::Braces => problem.help("`{value}` is the value of `attribute`"),
+                    RoleRuleError::ValueOfNothing => {
+                        problem.help("add attribute = \"eduPersonAffiliation\", or the one that is meant")
+                    }
+                    RoleRuleError::Empty | RoleRuleError::Characters => problem,
+                });
+                return None;
+            }
+        };
+        if rule.before.is_empty() && rule.after.as_deref() == Some("") {
             let problem = Diagnostic::warning(role.at, "whoever sets this attribute hands out every role");
             self.report(problem.help("put something before `{value}`: \"ROLE_AFFILIATION_{value}\""));
         }
-        Some(RoleMapping {
-            attribute,
-            role: role.value,
-        })
+        Some(rule)
     }
 
     fn session_limits(&mut self, limits: file::SessionLimits) -> Option<SessionLimits> {
@@ -139,20 +136,20 @@ impl Checker<'_> {
         let server = self.required(cas.server, "server", cas.place, example);
         let server = server.and_then(|server| self.cas_server(&server));
         let protocol = match self.number(cas.protocol, "protocol", 3, (1, 3)) {
-            1 => CasProtocol::Cas1,
-            2 => CasProtocol::Cas2,
-            _ => CasProtocol::Cas3,
+            1 => Protocol::Cas1,
+            2 => Protocol::Cas2,
+            _ => Protocol::Cas3,
         };
         let username = match cas.username {
             Key::Bad => return None,
             Key::Given(name) if name.value != "user" => {
-                if protocol == CasProtocol::Cas1 {
+                if protocol == Protocol::Cas1 {
                     let problem = Diagnostic::error(name.at, "CAS 1 answers with a name and no attributes");
                     self.report(problem.help("remove this key, or set protocol = 3"));
                 }
-                Some(name.value)
+                name.value
             }
-            _ => None,
+            _ => "user".to_owned(),
         };
         if let (Some(renew), Some(passive)) = (cas.renew.given(), cas.passive.given())
             && renew.value
@@ -170,7 +167,7 @@ impl Checker<'_> {
                 self.report(problem.help("write its proxy callback (pgtUrl), as the CAS server reports it"));
             }
         }
-        if let (Some(chain), CasProtocol::Cas1) = (chains.first(), protocol) {
+        if let (Some(chain), Protocol::Cas1) = (chains.first(), protocol) {
             let problem = Diagnostic::error(chain.at, "CAS 1 knows no proxy tickets");
             self.report(problem.help("remove this key, or set protocol = 3"));
         }
@@ -186,7 +183,7 @@ impl Checker<'_> {
             renew: cas.renew.or(false),
             passive: cas.passive.or(false),
             single_logout: cas.single_logout.or(true),
-            proxy_chains: values(chains),
+            proxy_chains: values(chains).into_iter().map(|back_end| vec![back_end]).collect(),
             ca_file,
         })
     }

@@ -10,7 +10,7 @@ section! {
     /// `[sign_in.<name>]`
     struct SignIn {
         /// What roles people get: `[{ attribute = "eduPersonAffiliation", role = "ROLE_AFFILIATION_{value}" }]`. Default: none.
-        roles: Vec<At<RoleMapping>>,
+        roles: Vec<At<RoleRule>>,
         /// How long sessions live, and how many a person has.
         session: SessionLimits,
         /// Origins of your own web apps on the same site: they may be returned to and may call with the cookie.
@@ -27,7 +27,7 @@ section! {
 
 section! {
     /// An element of `sign_in.<name>.roles`.
-    struct RoleMapping {
+    struct RoleRule {
         /// One role for each value of this attribute. Default: none, the role is for everybody who signs in here.
         attribute: String,
         /// `{value}` stands for the attribute's value. Required.

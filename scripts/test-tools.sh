@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Brings what tests drive and Debian does not package into a folder of the build: scripts/test-tools.sh FOLDER PART…
+#   cas      django-cas-server in a venv
+#   browser  playwright-core, which drives Debian's chromium
+# A part that is there in the wanted versions is left alone; several callers at once wait for each other.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+support=$here/../tests/support
+
+mkdir -p "$1"
+folder=$(cd "$1" && pwd)
+shift
+exec 9>"$folder/.lock"
+flock 9
+
+for part in "$@"; do
+    case $part in
+    cas) wanted=$support/cas/requirements.txt ;;
+    browser) wanted=$support/browser/package-lock.json ;;
+    *) echo "no such part: $part" >&2 && exit 2 ;;
+    esac
+    cmp --quiet "$wanted" "$folder/$part/.made-from" && continue
+    rm -rf "${folder:?}/$part"
+    case $part in
+    cas)
+        # Debian's python3 has the module venv and not what it needs.
+        "$here/need.sh" python3=python3-venv
+        python3 -c 'import ensurepip' 2>/dev/null || "$here/need.sh" "ensurepip of python3=python3-venv"
+        python3 -m venv "$folder/cas"
+        "$folder/cas/bin/pip" --quiet --disable-pip-version-check install --no-deps --requirement "$wanted"
+        ;;
+    browser)
+        "$here/need.sh" node=nodejs npm=npm chromium=chromium
+        mkdir "$folder/browser"
+        cp "$support"/browser/package.json "$support"/browser/package-lock.json "$folder/browser"
+        npm --silent --prefix "$folder/browser" ci --no-audit --no-fund --ignore-scripts
+        ;;
+    esac
+    cp "$wanted" "$folder/$part/.made-from"
+done

@@ -1,0 +1,112 @@
+//! A session as it stands in the store: what the CAS server said, and when. Roles are not in it: they follow from the
+//! configuration that runs when it is read.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Carrier, Session, SessionKey};
+use crate::authenticate::sign_in::cas::{Attributes, Principal, Ticket, roles};
+use crate::config::SignIn;
+use crate::identity::Identity;
+
+/// What a session is made of.
+pub struct NewSession {
+    /// By what name the person is known here.
+    pub subject: String,
+    pub principal: Principal,
+    /// The ticket that single logout will name.
+    pub ticket: Ticket,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Record {
+    pub(super) sign_in: String,
+    pub(super) subject: String,
+    user: String,
+    attributes: Vec<(String, Vec<String>)>,
+    is_bearer: bool,
+    /// Seconds since 1970.
+    created: u64,
+    expires: u64,
+    pub(super) ticket: Option<String>,
+}
+
+impl Record {
+    pub(super) fn new(sign_in: &SignIn, new: NewSession, carrier: Carrier, now: SystemTime) -> Self {
+        let created = seconds(now);
+        let attributes = new.principal.attributes.iter();
+        Self {
+            sign_in: sign_in.name.to_string(),
+            subject: new.subject,
+            attributes: attributes
+                .map(|(name, values)| (name.to_owned(), values.to_vec()))
+                .collect(),
+            user: new.principal.user,
+            is_bearer: carrier == Carrier::Bearer,
+            created,
+            expires: created.saturating_add(sign_in.session.absolute.as_secs()),
+            ticket: Some(new.ticket.as_str().to_owned()),
+        }
+    }
+
+    /// `None` for what an older or newer version wrote differently: that person signs in again.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        // Strings, numbers and lists always can be written.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// The session, if its sign-in still is one.
+    pub(super) fn session(self, key: SessionKey, sign_ins: &[SignIn]) -> Option<Session> {
+        let sign_in = sign_ins.iter().find(|sign_in| *sign_in.name == *self.sign_in)?;
+        let mut attributes = Attributes::default();
+        for (name, values) in &self.attributes {
+            for value in values {
+                attributes.add(name, value).ok()?;
+            }
+        }
+        let principal = Principal {
+            user: self.user,
+            attributes,
+            proxies: Vec::new(),
+        };
+        let created = time(self.created);
+        // A shorter life in the configuration counts for those who are signed in already, a longer one does not.
+        let expires = time(self.expires).min(created + sign_in.session.absolute);
+        Some(Session {
+            key,
+            carrier: match self.is_bearer {
+                true => Carrier::Bearer,
+                false => Carrier::Cookie,
+            },
+            identity: Arc::new(Identity {
+                issuers: Vec::new(),
+                source: Arc::clone(&sign_in.name),
+                subject: Some(self.subject),
+                roles: roles(&sign_in.roles, &principal),
+                grants: Vec::new(),
+                expires,
+            }),
+            user: principal.user,
+            attributes: principal.attributes,
+            created,
+            expires,
+            idle: sign_in.session.idle,
+        })
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+fn time(seconds: u64) -> SystemTime {
+    UNIX_EPOCH
+        .checked_add(Duration::from_secs(seconds))
+        .unwrap_or(UNIX_EPOCH)
+}

@@ -1,0 +1,153 @@
+//! Sessions over a store in memory: who is known, for how long, and how it ends.
+
+use std::time::Instant;
+
+use super::*;
+use crate::authenticate::sign_in::cas::Principal;
+use crate::config::cas::{Protocol, RoleRule};
+use crate::config::{Cas, Provider, SessionLimits};
+use crate::observe::metrics::Metrics;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+fn campus() -> SignIn {
+    SignIn {
+        name: "campus".into(),
+        roles: vec![RoleRule::new(Some("affiliation"), "ROLE_{value}").unwrap()],
+        session: SessionLimits {
+            idle: HOUR,
+            absolute: 12 * HOUR,
+            per_subject: 2,
+        },
+        app_origins: Vec::new(),
+        provider: Provider::Cas(Cas {
+            server: "https://cas.example.edu/cas".parse().unwrap(),
+            protocol: Protocol::Cas3,
+            username: "user".into(),
+            renew: false,
+            passive: false,
+            single_logout: true,
+            proxy_chains: Vec::new(),
+            ca_file: None,
+        }),
+    }
+}
+
+fn anna(ticket: &str) -> NewSession {
+    let mut principal = Principal {
+        user: "anna".into(),
+        ..Principal::default()
+    };
+    principal.attributes.add("affiliation", "student").unwrap();
+    NewSession {
+        subject: "anna".into(),
+        principal,
+        ticket: Ticket::service(ticket).unwrap(),
+    }
+}
+
+fn sessions(store: &Store, keys: &MasterKeys) -> Arc<Sessions> {
+    Sessions::new(store, keys, Metrics::new().sessions())
+}
+
+async fn is_known(sessions: &Sessions, secret: &str, sign_ins: &[SignIn], now: SystemTime) -> bool {
+    sessions.find(&Carried::cookie(secret), sign_ins, now).await.is_ok()
+}
+
+#[tokio::test]
+async fn whoever_signed_in_is_known_until_the_session_ends() {
+    let (store, keys) = (Store::in_memory(), MasterKeys::random());
+    let sessions = sessions(&store, &keys);
+    let (secret, begun) = sessions
+        .begin(&campus(), anna("ST-1"), Carrier::Cookie, NOW)
+        .await
+        .unwrap();
+    let found = sessions
+        .find(&Carried::cookie(&secret), &[campus()], NOW)
+        .await
+        .unwrap();
+    assert_eq!(found.key, begun.key);
+    assert_eq!(found.identity.subject.as_deref(), Some("anna"));
+    assert_eq!(
+        (&*found.identity.source, found.identity.roles.as_slice()),
+        ("campus", &["ROLE_student".to_owned()][..])
+    );
+    assert_eq!(found.expires, NOW + 12 * HOUR);
+
+    assert!(
+        !is_known(&sessions, &secret, &[campus()], NOW + 12 * HOUR).await,
+        "the absolute end"
+    );
+    let (other, _) = Secrets::new(&MasterKeys::random()).make(Carrier::Cookie);
+    assert!(
+        !is_known(&sessions, &other, &[campus()], NOW).await,
+        "another key's cookie"
+    );
+    let as_bearer = format!("jns_{secret}");
+    let as_bearer = Carried::bearer(&as_bearer).unwrap();
+    assert!(
+        sessions.find(&as_bearer, &[campus()], NOW).await.is_err(),
+        "a cookie is no bearer"
+    );
+
+    assert!(sessions.end(begun.key, "sign_out").await.unwrap());
+    assert!(!is_known(&sessions, &secret, &[campus()], NOW).await);
+    assert!(!sessions.end(begun.key, "sign_out").await.unwrap(), "once");
+}
+
+#[tokio::test]
+async fn a_session_of_a_sign_in_that_is_gone_counts_no_more() {
+    let (store, keys) = (Store::in_memory(), MasterKeys::random());
+    let begun = sessions(&store, &keys)
+        .begin(&campus(), anna("ST-1"), Carrier::Cookie, NOW)
+        .await
+        .unwrap();
+    // Another process, which remembers nothing.
+    assert!(is_known(&sessions(&store, &keys), &begun.0, &[campus()], NOW).await);
+    assert!(!is_known(&sessions(&store, &keys), &begun.0, &[], NOW).await);
+    let shorter = SignIn {
+        session: SessionLimits {
+            absolute: HOUR,
+            ..campus().session
+        },
+        ..campus()
+    };
+    assert!(!is_known(&sessions(&store, &keys), &begun.0, &[shorter], NOW + HOUR).await);
+}
+
+#[tokio::test]
+async fn a_person_has_so_many_sessions_and_the_oldest_goes() {
+    let (store, keys) = (Store::in_memory(), MasterKeys::random());
+    let sessions = sessions(&store, &keys);
+    let mut secrets = Vec::new();
+    for number in 0..4 {
+        let now = NOW + Duration::from_secs(number);
+        let new = anna(&format!("ST-{number}"));
+        secrets.push(sessions.begin(&campus(), new, Carrier::Cookie, now).await.unwrap().0);
+    }
+    let mut known = Vec::new();
+    for secret in &secrets {
+        known.push(is_known(&sessions, secret, &[campus()], NOW).await);
+    }
+    assert_eq!(known, [false, false, true, true]);
+}
+
+#[tokio::test]
+async fn a_ticket_ends_its_session_in_every_process() {
+    let (store, keys) = (Store::in_memory(), MasterKeys::random());
+    let (here, there) = (sessions(&store, &keys), sessions(&store, &keys));
+    let following = there.follow();
+    let (secret, begun) = here.begin(&campus(), anna("ST-1"), Carrier::Cookie, NOW).await.unwrap();
+    assert!(is_known(&there, &secret, &[campus()], NOW).await);
+    assert_eq!(here.end_by_ticket("ST-2").await.unwrap(), None);
+    assert_eq!(here.end_by_ticket("ST-1").await.unwrap(), Some(begun.key));
+    assert!(!is_known(&here, &secret, &[campus()], NOW).await);
+    let deadline = Instant::now() + REMEMBERED / 2;
+    while is_known(&there, &secret, &[campus()], NOW).await {
+        assert!(Instant::now() < deadline, "told, not forgotten");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(here.end_by_ticket("ST-1").await.unwrap(), None);
+    following.abort();
+}

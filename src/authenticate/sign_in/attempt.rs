@@ -1,0 +1,206 @@
+//! A sign-in on its way: what the gateway must know again when the browser comes back, and that it is the same browser.
+//!
+//! Nothing is kept here: where the browser is to go on stands sealed in the address it comes back to, and a cookie of its
+//! own binds the attempt to the browser (login CSRF), one a tab, so that many may be under way at once. Which addresses
+//! may be gone on to is decided in `target`.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use crate::sealing::{MasterKeys, Purpose, Sealer, random};
+
+/// From the redirect to the sign-in server until the browser is back: time to find a password, and a second factor.
+pub const LIFE: Duration = Duration::from_secs(15 * 60);
+/// Attempts under way in one browser; beyond it the oldest is forgotten.
+pub const MOST: usize = 12;
+/// What the cookies of attempts are called; the name of the attempt follows.
+pub const COOKIE: &str = "janua-login-";
+
+/// Seals and opens attempts.
+#[derive(Clone)]
+pub struct Attempts {
+    sealer: Sealer,
+}
+
+/// An attempt, as it was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    pub sign_in: String,
+    /// Where the browser goes on: a whole URL.
+    pub target: String,
+    /// The public origin that it was started at.
+    pub origin: String,
+    /// Was it one that may come back as nobody?
+    pub passive: bool,
+    started: u64,
+    browser: [u8; 32],
+}
+
+/// What the browser gets at the start.
+pub struct Started {
+    /// For the `state` parameter: letters, digits, `-` and `_`.
+    pub state: String,
+    /// Name and value of the cookie.
+    pub cookie: (String, String),
+}
+
+/// What becomes of an attempt.
+pub struct Wanted<'a> {
+    pub sign_in: &'a str,
+    pub target: &'a str,
+    pub origin: &'a str,
+    pub passive: bool,
+}
+
+impl Attempts {
+    pub fn new(keys: &MasterKeys) -> Self {
+        Self {
+            sealer: keys.sealer(Purpose::LoginState),
+        }
+    }
+
+    /// A new attempt.
+    pub fn start(&self, wanted: &Wanted<'_>, now: SystemTime) -> Started {
+        let started = seconds(now);
+        let secret: [u8; 16] = random();
+        // The time stands in front, so that the oldest of many can be told.
+        let value = format!("{started}.{}", BASE64_URL_SAFE_NO_PAD.encode(secret));
+        let browser = digest(&value);
+        let attempt = Attempt {
+            sign_in: wanted.sign_in.to_owned(),
+            target: wanted.target.to_owned(),
+            origin: wanted.origin.to_owned(),
+            passive: wanted.passive,
+            started,
+            browser,
+        };
+        // Strings and numbers always can be written.
+        let plain = serde_json::to_vec(&attempt).unwrap_or_default();
+        Started {
+            state: BASE64_URL_SAFE_NO_PAD.encode(self.sealer.seal(b"", &plain)),
+            cookie: (attempt.cookie(), value),
+        }
+    }
+
+    /// The attempt of a `state` that was made here, however long ago.
+    pub fn open(&self, state: &str) -> Option<Attempt> {
+        let sealed = BASE64_URL_SAFE_NO_PAD.decode(state).ok()?;
+        serde_json::from_slice(&self.sealer.open(b"", &sealed)?).ok()
+    }
+}
+
+impl Attempt {
+    /// The name of its cookie.
+    pub fn cookie(&self) -> String {
+        let [a, b, c, d, ..] = self.browser;
+        format!("{COOKIE}{a:02x}{b:02x}{c:02x}{d:02x}")
+    }
+
+    /// Is it the browser with this cookie that started it, and not too long ago?
+    pub fn is_of(&self, cookie: &str, now: SystemTime) -> bool {
+        let is_same = verify_slices_are_equal(&digest(cookie), &self.browser).is_ok();
+        let age = seconds(now).checked_sub(self.started);
+        is_same && age.is_some_and(|age| age <= LIFE.as_secs())
+    }
+}
+
+/// Of the cookies of attempts that a browser holds, those to take away before another one is given: the oldest beyond
+/// the bound, and what is none.
+pub fn surplus<'a>(held: &[(&'a str, &str)]) -> Vec<&'a str> {
+    let mut held: Vec<(u64, &str)> = held.iter().map(|(name, value)| (age_of(value), *name)).collect();
+    held.sort_unstable();
+    let surplus = (held.len() + 1).saturating_sub(MOST);
+    held.into_iter().take(surplus).map(|(_, name)| name).collect()
+}
+
+/// What the browser says; it can only confuse itself.
+fn age_of(cookie: &str) -> u64 {
+    let started = cookie.split_once('.').and_then(|(started, _)| started.parse().ok());
+    started.unwrap_or(0)
+}
+
+fn digest(text: &str) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    for (to, from) in bytes
+        .iter_mut()
+        .zip(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
+    {
+        *to = *from;
+    }
+    bytes
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: SystemTime = UNIX_EPOCH;
+
+    fn wanted() -> Wanted<'static> {
+        Wanted {
+            sign_in: "campus",
+            target: "https://video.example.edu/studio/?a=%2F&b",
+            origin: "https://video.example.edu",
+            passive: false,
+        }
+    }
+
+    #[test]
+    fn an_attempt_is_known_again_by_its_browser_alone() {
+        let attempts = Attempts::new(&MasterKeys::random());
+        let started = attempts.start(&wanted(), NOW);
+        let again = attempts.open(&started.state).unwrap();
+        assert_eq!(again.target, wanted().target);
+        assert_eq!(
+            (again.sign_in.as_str(), again.origin.as_str()),
+            ("campus", wanted().origin)
+        );
+        let (name, value) = &started.cookie;
+        assert_eq!(again.cookie(), *name);
+        assert!(again.is_of(value, NOW));
+        assert!(again.is_of(value, NOW + LIFE));
+        assert!(!again.is_of(value, NOW + LIFE + Duration::from_secs(1)));
+        let other = attempts.start(&wanted(), NOW);
+        assert_ne!(other.cookie.0, *name, "two tabs, two cookies");
+        assert!(!again.is_of(&other.cookie.1, NOW), "another browser's");
+        assert!(!again.is_of("", NOW));
+    }
+
+    #[test]
+    fn what_was_not_sealed_here_is_none() {
+        let attempts = Attempts::new(&MasterKeys::random());
+        let state = attempts.start(&wanted(), NOW).state;
+        assert!(
+            state
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        );
+        assert_eq!(Attempts::new(&MasterKeys::random()).open(&state), None);
+        for wrong in ["", "x", &state[1..], &format!("{state}="), "ä"] {
+            assert_eq!(attempts.open(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_oldest_goes_when_there_are_too_many() {
+        let held: Vec<(String, String)> = (0..MOST)
+            .map(|number| (format!("janua-login-{number}"), format!("{}.x", 100 - number)))
+            .collect();
+        let held: Vec<(&str, &str)> = held
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(surplus(&held), [format!("janua-login-{}", MOST - 1)]);
+        assert!(surplus(&held[1..]).is_empty());
+        assert_eq!(surplus(&[("janua-login-odd", "odd")]).len(), 0);
+    }
+}

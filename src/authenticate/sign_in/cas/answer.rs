@@ -1,0 +1,99 @@
+//! A validation answer of any of the three protocols: success with a principal, failure with a code, or neither.
+//!
+//! Whatever is not exactly one of the two is a [`BadAnswer`], and nobody is signed in by it.
+
+use thiserror::Error;
+
+pub use super::element::XmlError;
+use super::failure::Failure;
+use super::principal::{Principal, is_user};
+use super::{Protocol, json_answer, xml_answer};
+
+/// Longest answer that is looked at, in bytes.
+pub const MAX_BYTES: usize = 1 << 20;
+
+/// What the server says about a ticket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Success(Principal),
+    Failure(Failure),
+}
+
+/// Why an answer is none. It quotes nothing of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum BadAnswer {
+    #[error("it is longer than {MAX_BYTES} bytes")]
+    TooLong,
+    #[error("it is a web page: `server` may not be the address of a CAS server, or this is its error page")]
+    Page,
+    #[error("it is not in UTF-8")]
+    Encoding,
+    #[error("as XML, {0}")]
+    Xml(#[from] XmlError),
+    #[error("it is no JSON without repeated members")]
+    Json,
+    #[error("it is no answer of the protocol's version")]
+    Form,
+    #[error("it has not exactly one user")]
+    User,
+    #[error("its user's name is blank, padded, too long or has control characters")]
+    UserName,
+    #[error("its attributes are more than a person has")]
+    Attributes,
+    #[error("its chain of proxies is not readable")]
+    Proxies,
+}
+
+/// Reads an answer to a validation request: its `Content-Type` and its body.
+///
+/// Whether XML or JSON came is told by the first character: servers disagree about `format=JSON` and about the type, and
+/// some send JSON unasked. The type only makes a web page's error clearer.
+pub fn parse(protocol: Protocol, content_type: Option<&str>, body: &[u8]) -> Result<Answer, BadAnswer> {
+    let is_page = content_type.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"));
+    let named = |error| if is_page { BadAnswer::Page } else { error };
+    if body.len() > MAX_BYTES {
+        return Err(BadAnswer::TooLong);
+    }
+    let text = std::str::from_utf8(body).map_err(|_| named(BadAnswer::Encoding))?;
+    let answer = match (
+        protocol,
+        text.trim_start_matches('\u{feff}').trim_start().chars().next(),
+    ) {
+        (Protocol::Cas1, _) => cas_1(text),
+        (_, Some('<')) => xml_answer::parse(text),
+        (_, Some('{')) => json_answer::parse(text),
+        _ => Err(BadAnswer::Form),
+    };
+    answer.map_err(|error| match error {
+        error @ (BadAnswer::Xml(_) | BadAnswer::Json | BadAnswer::Form) => named(error),
+        error => error,
+    })
+}
+
+/// `yes` and the user, or `no`, each with its line feed (CAS 3.0 section 2.4.2). A last line without one may be cut off.
+fn cas_1(text: &str) -> Result<Answer, BadAnswer> {
+    if let Some(rest) = text.strip_prefix("yes\n") {
+        let user = rest.strip_suffix('\n').ok_or(BadAnswer::Form)?;
+        return success(Principal {
+            user: user.to_owned(),
+            ..Principal::default()
+        });
+    }
+    match text {
+        "no\n" | "no\n\n" => Ok(Answer::Failure(Failure::new("INVALID_TICKET", ""))),
+        _ => Err(BadAnswer::Form),
+    }
+}
+
+/// The last look at a principal, whatever form it came in.
+pub(super) fn success(principal: Principal) -> Result<Answer, BadAnswer> {
+    if is_user(&principal.user) {
+        Ok(Answer::Success(principal))
+    } else {
+        Err(BadAnswer::UserName)
+    }
+}
+
+#[cfg(test)]
+#[path = "answer/tests.rs"]
+mod tests;

@@ -1,0 +1,124 @@
+//! Which roles follow from a principal's attributes.
+//!
+//! What a role allows is decided by the rules of a route; what a rule may look like, by the configuration.
+
+use std::collections::HashSet;
+
+use super::RoleRule;
+use super::principal::Principal;
+
+/// Longest value that becomes part of a role, in bytes.
+const MAX_VALUE: usize = 128;
+
+/// Roles of one person.
+const MAX_ROLES: usize = 500;
+
+/// The roles of a principal: rules in order, values in order, no role twice, at most 500.
+///
+/// A value is inserted to the letter: case, spaces and other scripts stay. It is passed over where it could become more
+/// than one role, or another one, on the way to an upstream, which may get them in a header, with commas between: if it
+/// is blank, padded, longer than 128 bytes, or has control characters, line separators or commas.
+pub fn roles(rules: &[RoleRule], principal: &Principal) -> Vec<String> {
+    let mut known = HashSet::new();
+    let mut roles: Vec<String> = Vec::new();
+    for role in rules.iter().flat_map(|rule| of_rule(rule, principal)) {
+        if roles.len() == MAX_ROLES {
+            break;
+        }
+        if known.insert(role.clone()) {
+            roles.push(role);
+        }
+    }
+    roles
+}
+
+fn of_rule(rule: &RoleRule, principal: &Principal) -> Vec<String> {
+    let values = match &rule.attribute {
+        None => return vec![rule.before.clone()],
+        Some(attribute) => principal.attributes.get(attribute),
+    };
+    let values = values.iter().filter(|value| is_usable(value));
+    match &rule.after {
+        Some(after) => values.map(|value| format!("{}{value}{after}", rule.before)).collect(),
+        None => values.map(|_| rule.before.clone()).take(1).collect(),
+    }
+}
+
+fn is_usable(value: &str) -> bool {
+    let odd = |letter: char| letter.is_control() || matches!(letter, ',' | '\u{2028}' | '\u{2029}');
+    !value.is_empty() && value.len() <= MAX_VALUE && value.trim() == value && !value.contains(odd)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn principal(values: &[&str]) -> Principal {
+        let mut principal = Principal::default();
+        for value in values {
+            principal.attributes.add("affiliation", value).unwrap();
+        }
+        principal
+    }
+
+    fn rule(attribute: Option<&str>, role: &str) -> RoleRule {
+        RoleRule::new(attribute, role).unwrap()
+    }
+
+    #[test]
+    fn values_become_roles_in_order_and_once() {
+        let rules = [
+            rule(Some("affiliation"), "ROLE_AFFILIATION_{value}"),
+            rule(Some("affiliation"), "ROLE_MEMBER"),
+            rule(Some("eduPersonEntitlement"), "ROLE_ENTITLED"),
+            rule(None, "ROLE_USER"),
+            rule(None, "ROLE_AFFILIATION_student"),
+        ];
+        assert_eq!(
+            roles(&rules, &principal(&["student", "member of staff", "Münze"])),
+            [
+                "ROLE_AFFILIATION_student",
+                "ROLE_AFFILIATION_member of staff",
+                "ROLE_AFFILIATION_Münze",
+                "ROLE_MEMBER",
+                "ROLE_USER"
+            ]
+        );
+        assert_eq!(
+            roles(&rules, &principal(&[])),
+            ["ROLE_USER", "ROLE_AFFILIATION_student"]
+        );
+        assert!(roles(&[], &principal(&["student"])).is_empty());
+    }
+
+    #[test]
+    fn a_value_that_could_become_another_role_is_passed_over() {
+        let rules = [rule(Some("affiliation"), "{value}")];
+        let long = "x".repeat(MAX_VALUE + 1);
+        let odd = ["x,ROLE_ADMIN", "x\nROLE_ADMIN", " ROLE_ADMIN", "x\u{2028}y", &long];
+        assert!(roles(&rules, &principal(&odd)).is_empty());
+        assert_eq!(roles(&rules, &principal(&["{value}", "*"])), ["{value}", "*"]);
+    }
+
+    #[test]
+    fn roles_are_bounded() {
+        let values: Vec<String> = (0..=MAX_ROLES).map(|number| number.to_string()).collect();
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let rules = [rule(Some("affiliation"), "R{value}")];
+        assert_eq!(roles(&rules, &principal(&values)).len(), MAX_ROLES);
+    }
+
+    proptest! {
+        #[test]
+        fn a_role_with_a_value_begins_and_ends_as_its_rule_does(value in any::<String>()) {
+            let rules = [rule(Some("affiliation"), "A_{value}_Z")];
+            let roles = roles(&rules, &principal(&[&value]));
+            prop_assert!(roles.len() <= 1);
+            for role in roles {
+                prop_assert_eq!(role, format!("A_{value}_Z"));
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What sign-ins and sessions count.
+
+use std::time::Duration;
+
+use prometheus::{HistogramVec, IntCounterVec, IntGauge, Registry};
+
+use super::{counters, gauge, histograms};
+
+/// Handles for sign-ins and sessions.
+#[derive(Clone)]
+pub struct SessionMetrics {
+    sign_ins: IntCounterVec,
+    cas_seconds: HistogramVec,
+    begun: IntCounterVec,
+    ended: IntCounterVec,
+    /// Sessions in use within the last seconds.
+    pub recent: IntGauge,
+}
+
+impl SessionMetrics {
+    pub(super) fn new(registry: &Registry) -> Self {
+        Self {
+            sign_ins: counters(
+                registry,
+                "janua_sign_ins_total",
+                "Returns from a sign-in server by what came of them: ok, nobody, or why not.",
+                &["sign_in", "outcome"],
+            ),
+            cas_seconds: histograms(
+                registry,
+                "janua_cas_seconds",
+                "Seconds that a CAS server took to judge a ticket.",
+                &["sign_in"],
+            ),
+            begun: counters(registry, "janua_sessions_begun_total", "Sessions begun.", &["sign_in"]),
+            ended: counters(
+                registry,
+                "janua_sessions_ended_total",
+                "Sessions ended before their time: sign_out, single_logout, too_many.",
+                &["how"],
+            ),
+            recent: gauge(
+                registry,
+                "janua_sessions_recent",
+                "Sessions in use within the last seconds, in this process.",
+            ),
+        }
+    }
+
+    /// A browser has come back. `outcome` is from a closed list.
+    pub fn signed_in(&self, sign_in: &str, outcome: &'static str) {
+        self.sign_ins.with_label_values(&[sign_in, outcome]).inc();
+    }
+
+    /// A CAS server has judged a ticket, or failed to.
+    pub fn asked_cas(&self, sign_in: &str, took: Duration) {
+        self.cas_seconds
+            .with_label_values(&[sign_in])
+            .observe(took.as_secs_f64());
+    }
+
+    pub fn begun(&self, sign_in: &str) {
+        self.begun.with_label_values(&[sign_in]).inc();
+    }
+
+    pub fn ended(&self, how: &'static str) {
+        self.ended.with_label_values(&[how]).inc();
+    }
+}
