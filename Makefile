@@ -40,5 +40,5 @@ tools-build:
 	scripts/need.sh cc=build-essential cmake=cmake
 
 tools-test:
-	scripts/need.sh curl=curl ffmpeg=ffmpeg nginx=nginx-light nghttpd=nghttp2-server nghttp=nghttp2-client chromium=chromium
+	scripts/need.sh curl=curl ffmpeg=ffmpeg nginx=nginx-light nghttpd=nghttp2-server nghttp=nghttp2-client chromium=chromium npm=npm
 	scripts/test-tools.sh $(TARGET)/test-tools cas browser

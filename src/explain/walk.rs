@@ -228,6 +228,7 @@ impl Walk<'_> {
             },
         };
         self.report.anonymous = route.anonymous;
+        self.report.credentials.clear();
         let mut refusals = Refusals::default();
         for credential in &route.accept {
             let (outcome, held) = match credential {

@@ -1,4 +1,4 @@
-//! A browser plays a lecture to its end inside an iframe of another site, with a token that is over after three seconds:
+//! A browser plays a lecture to its end inside an iframe of another site, with a token that is over after a few seconds:
 //! hls.js and dash.js from npm, and its own `<video>`; by cookie and without.
 
 use std::path::{Path, PathBuf};
@@ -72,7 +72,14 @@ fn scripts() -> &'static Path {
         if !kept.exists() {
             let new = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
             let folder = new.path().to_str().unwrap();
-            let install = ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder];
+            let install = [
+                "install",
+                "--ignore-scripts",
+                "--no-audit",
+                "--no-fund",
+                "--prefix",
+                folder,
+            ];
             run("npm", install.into_iter().chain(PLAYERS)).ok();
             std::fs::rename(new.keep(), &kept).unwrap();
         }
@@ -87,7 +94,10 @@ fn pages(site: &Site) -> Nginx {
         ("hls.js", "hls.js/dist/hls.min.js"),
         ("dash.js", "dashjs/dist/modern/umd/dash.all.min.js"),
     ] {
-        site.write(&format!("pages/player/{name}"), std::fs::read(modules.join(script)).unwrap());
+        site.write(
+            &format!("pages/player/{name}"),
+            std::fs::read(modules.join(script)).unwrap(),
+        );
     }
     site.write("pages/player/watch.html", PAGE);
     let frames = "<!doctype html><script>const frame = document.createElement('iframe'); frame.allow = 'autoplay'; \
@@ -107,9 +117,23 @@ impl Browser {
     fn open(url: &str, resolve: &str) -> Self {
         let profile = tempfile::tempdir().unwrap();
         let child = Command::new("chromium")
-            .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server"])
-            .args(["--mute-audio", "--autoplay-policy=no-user-gesture-required", "--ignore-certificate-errors"])
-            .args(["--no-first-run", "--disable-background-networking", "--remote-debugging-port=0"])
+            .args([
+                "--headless=new",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--no-proxy-server",
+            ])
+            .args([
+                "--mute-audio",
+                "--autoplay-policy=no-user-gesture-required",
+                "--ignore-certificate-errors",
+            ])
+            .args([
+                "--no-first-run",
+                "--disable-background-networking",
+                "--remote-debugging-port=0",
+            ])
             .arg(format!("--host-resolver-rules={resolve}"))
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg(url)
@@ -118,7 +142,10 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Self { child, _profile: profile }
+        Self {
+            child,
+            _profile: profile,
+        }
     }
 }
 
@@ -134,11 +161,15 @@ fn start(site: &Site, signer: &Signer, carry: &str, nginx: &Nginx) -> Gateway {
     let pair = rcgen::generate_simple_self_signed(["video.test".to_owned()]).unwrap();
     site.write("cert.pem", pair.cert.pem());
     site.write("key.pem", pair.signing_key.serialize_pem());
-    let player = "[[routes]]\nname = \"player\"\npath = \"/player/{*file}\"\nupstream = \"pages\"\nallow = [{ anyone = true }]";
+    let player =
+        "[[routes]]\nname = \"player\"\npath = \"/player/{*file}\"\nupstream = \"pages\"\nallow = [{ anyone = true }]";
     let config: Config = config(site, signer, "files = \"downloads\"", carry)
         .jwt("leeway", "\"0s\"")
         .server("public_urls", "[\"https://video.test\"]")
-        .server("tls", "[{ listen = \"127.0.0.1:0\", certificate = \"cert.pem\", key = \"key.pem\" }]")
+        .server(
+            "tls",
+            "[{ listen = \"127.0.0.1:0\", certificate = \"cert.pem\", key = \"key.pem\" }]",
+        )
         .upstream("pages", &[nginx.url()], "")
         .section(player);
     site.start(&config)
@@ -157,11 +188,21 @@ fn plays(carry: &str, kinds: &[&str]) {
         let token = signer.token(&json!({ "exp": in_seconds(6), "oc": { "e:lecture-1": ["read"] } }));
         let inner = format!("https://video.test/player/watch.html?kind={kind}&base={EVENT}&jwt={token}{by_cookie}");
         let outer = format!("http://lms.test/lms.html#{inner}");
-        let resolve = format!("MAP video.test:443 {},MAP lms.test:80 {}", gateway.https(), nginx.address);
+        let resolve = format!(
+            "MAP video.test:443 {},MAP lms.test:80 {}",
+            gateway.https(),
+            nginx.address
+        );
         let _browser = Browser::open(&outer, &resolve);
         let log = nginx.logged(&format!("GET /player/report?{kind}="));
-        assert!(log.contains(&format!("report?{kind}=ended")), "{log}\n{}", gateway.said());
-        gateway.get_with(&format!("{EVENT}/mp4/lecture.mp4"), &token).refused(401, "token_expired");
+        assert!(
+            log.contains(&format!("report?{kind}=ended")),
+            "{log}\n{}",
+            gateway.said()
+        );
+        gateway
+            .get_with(&format!("{EVENT}/mp4/lecture.mp4"), &token)
+            .refused(401, "token_expired");
     }
     let said = gateway.said();
     if by_cookie.is_empty() {

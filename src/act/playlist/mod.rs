@@ -38,17 +38,17 @@ impl Kind {
     /// sends `application/x-mpegURL`, facts 2.1).
     pub fn of_content_type(value: &str) -> Option<Self> {
         let essence = value.split(';').next().unwrap_or_default().trim();
-        let is = |known: &&str| essence.eq_ignore_ascii_case(known);
+        let is = |known: &str| essence.eq_ignore_ascii_case(known);
         let hls = [
             "application/vnd.apple.mpegurl",
             "application/x-mpegurl",
             "audio/mpegurl",
             "audio/x-mpegurl",
         ];
-        if hls.iter().any(|known| is(&known)) {
+        if hls.into_iter().any(is) {
             return Some(Self::M3u8);
         }
-        is(&"application/dash+xml").then_some(Self::Mpd)
+        is("application/dash+xml").then_some(Self::Mpd)
     }
 }
 
