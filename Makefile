@@ -18,7 +18,8 @@ test: tools-build tools-test ## unit, property, architecture and end-to-end test
 	PATH="$$PATH:/usr/sbin" $(CARGO) test --locked --lib --bins --tests
 
 test-long: tools-build tools-test ## what takes longer than a change should wait for; prints its figures
-	PATH="$$PATH:/usr/sbin" JANUA_LONG=1 $(CARGO) test --locked --release --test e2e -- --nocapture --test-threads=1 long_
+	PATH="$$PATH:/usr/sbin" JANUA_LONG=1 $(CARGO) test --locked --release --test e2e -- --nocapture --test-threads=1 ::long_
+	JANUA_LONG=1 $(CARGO) test --locked --release --lib -- --nocapture --test-threads=1 ::long_
 	JANUA_LONG=1 $(CARGO) test --locked --release --test properties
 
 lint: tools-build ## rustfmt, clippy with warnings denied, licences, bans and sources
@@ -40,5 +41,6 @@ tools-build:
 	scripts/need.sh cc=build-essential cmake=cmake
 
 tools-test:
-	scripts/need.sh curl=curl ffmpeg=ffmpeg nginx=nginx-light nghttpd=nghttp2-server nghttp=nghttp2-client chromium=chromium npm=npm
+	scripts/need.sh curl=curl ffmpeg=ffmpeg nginx=nginx-light nghttpd=nghttp2-server nghttp=nghttp2-client chromium=chromium \
+		redis-server=redis-server npm=npm
 	scripts/test-tools.sh $(TARGET)/test-tools cas browser

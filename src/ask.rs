@@ -16,6 +16,7 @@ use tokio::sync::OnceCell;
 use crate::act::proxy::{Attempts, Upstream};
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config;
+use crate::observe::metrics::ElseAskMetrics;
 use crate::present;
 use crate::rejection::{Reason, Rejection};
 use crate::request::{Client, REQUEST_ID, Request};
@@ -65,6 +66,7 @@ pub struct ElseAsk {
     backchannel: Backchannel,
     allowed: Cache<Key, ()>,
     answers: Cache<Key, Arc<OnceCell<Answer>>>,
+    metrics: ElseAskMetrics,
 }
 
 impl ElseAsk {
@@ -73,6 +75,7 @@ impl ElseAsk {
         config: &config::ElseAsk,
         upstream: Arc<Upstream>,
         ca_file: Option<&Path>,
+        metrics: ElseAskMetrics,
     ) -> Result<Self, BackchannelError> {
         Ok(Self {
             upstream,
@@ -87,6 +90,7 @@ impl ElseAsk {
                 .max_capacity(MAX_ENTRIES)
                 .time_to_live(ANSWER_FOR)
                 .build(),
+            metrics,
         })
     }
 
@@ -96,11 +100,20 @@ impl ElseAsk {
         let key = |path: &str| key(&question.request.authority, credential.as_ref(), path);
         let about = key(self.event_of(question.path));
         if self.allowed.contains_key(&about) {
+            self.metrics.hit.inc();
             return Answer::Allowed;
         }
         let answer = self.answers.get_with(key(question.path), Arc::default);
-        let answer = answer.get_or_init(|| self.ask_upstream(question, credential.clone()));
-        let answer = answer.await.clone();
+        let mut is_asked = false;
+        let asking = answer.get_or_init(|| {
+            is_asked = true;
+            self.ask_upstream(question, credential.clone())
+        });
+        let answer = asking.await.clone();
+        match is_asked {
+            true => self.metrics.miss.inc(),
+            false => self.metrics.hit.inc(),
+        }
         if matches!(answer, Answer::Allowed) {
             self.allowed.insert(about, ());
         }
@@ -157,14 +170,12 @@ impl ElseAsk {
     fn headers(&self, question: &Question<'_>, credential: Option<Credential>) -> HeaderMap {
         let authority = question.request.authority.as_str();
         let proto = if question.client.https { "https" } else { "http" };
+        let chain = question.client.chain();
         let said = [
             (header::HOST, authority),
             (HeaderName::from_static("x-forwarded-host"), authority),
             (HeaderName::from_static("x-forwarded-proto"), proto),
-            (
-                HeaderName::from_static("x-forwarded-for"),
-                question.client.chain.as_str(),
-            ),
+            (HeaderName::from_static("x-forwarded-for"), chain.as_str()),
             (REQUEST_ID, question.request_id),
         ];
         let said = said

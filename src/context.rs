@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::act::playlist::collect::Collecting;
 use crate::act::proxy::{Attempts, Chosen};
+use crate::authenticate::session::Session;
 use crate::authenticate::watch::Pass;
 use crate::identity::Identity;
 use crate::observe::request_id::RequestId;
@@ -27,6 +28,8 @@ pub struct Context {
     pub route: Option<Arc<Route>>,
     pub params: Params,
     pub who: Option<Arc<Identity>>,
+    /// Whose credential counts, if it was a session's.
+    pub session: Option<Arc<Session>>,
     /// The rules let the request pass. What is refused afterwards was allowed and failed.
     pub allowed: bool,
     pub rejection: Option<Rejection>,
@@ -93,6 +96,7 @@ impl Context {
             route: None,
             params: Params::default(),
             who: None,
+            session: None,
             allowed: false,
             rejection: None,
             only_decide: false,

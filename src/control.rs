@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -225,9 +225,9 @@ async fn answer(request: &[u8], snapshot: &Snapshot) -> Answer {
     match serde_json::from_slice(request) {
         Ok(Verb::Explain(question)) => {
             let keys = snapshot.tokens.key_sources();
-            Answer::Explain(Box::new(
-                explain::explain(snapshot, &question, &keys, true, SystemTime::now()).await,
-            ))
+            let (time, instant) = (SystemTime::now(), Instant::now());
+            let report = explain::explain(snapshot, &question, &keys, true, time, instant).await;
+            Answer::Explain(Box::new(report))
         }
         Ok(Verb::Revoke(revoked)) => {
             tracing::info!(?revoked, "watch passes are revoked");

@@ -5,6 +5,7 @@
 pub mod accel;
 pub mod ask;
 pub mod decide;
+pub mod own;
 pub mod parts;
 pub mod playlists;
 pub mod watch;
@@ -29,7 +30,6 @@ use crate::listen::connection::Shared;
 use crate::observe::access_log::{Entry, Outcome};
 use crate::observe::request_id::RequestId;
 use crate::present::{self, Changes, Shown};
-use crate::rate::address_key;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::request::{REQUEST_ID, Request};
 use crate::respond::write::Pieces;
@@ -100,7 +100,9 @@ pub fn answering<'a>(headers: &'a HeaderMap, id: &'a RequestId) -> Answering<'a>
 
 /// What a script of another origin must be told with every answer of a route, errors too.
 pub fn cors_headers(ctx: &Context, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-    let policy = ctx.route.as_ref().and_then(|route| route.cors.as_ref());
+    let beside = || parts::route_for_other_methods(ctx);
+    let route = ctx.route.as_deref().or_else(beside);
+    let policy = route.and_then(|route| route.cors.as_ref());
     policy.map_or_else(Vec::new, |policy| {
         respond::cors::headers(policy, headers.get(header::ORIGIN))
     })
@@ -120,14 +122,7 @@ pub fn check_rate(route: &Route, ctx: &Context) -> std::result::Result<(), Rejec
     let (Some(rate), Some(client)) = (&route.rate, &ctx.client) else {
         return Ok(());
     };
-    let subject = ctx
-        .who
-        .as_ref()
-        .and_then(|who| Some((&who.source, who.subject.as_ref()?)));
-    let key = match subject {
-        Some((source, subject)) => format!("{source}/{subject}"),
-        None => address_key(client.address).to_string(),
-    };
+    let key = parts::rate_key(ctx.who.as_deref(), client);
     rate.take(key, ctx.started).map_err(|after| {
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
         Rejection::new(Reason::RateLimited).with_hint(Hint::RetryAfter(seconds.max(1)))
@@ -215,7 +210,7 @@ async fn send_file(
     }
     answer.headers.extend(common_headers(ctx, headers));
     let mut body = Chunks(answer.body);
-    Ok(respond::write::write_stream(session, answer.status, &answer.headers, &mut body).await?)
+    Ok(respond::write::write_stream(session, answer.status, answer.headers, &mut body).await?)
 }
 
 struct Chunks(FileBody);

@@ -25,7 +25,7 @@ use crate::identity::Identity;
 use crate::listen::{client, intake};
 use crate::observe::Observer;
 use crate::rejection::{Reason, Rejection};
-use crate::respond;
+use crate::respond::{self, Reply};
 use crate::route::path::Path;
 use crate::snapshot::{Action, Route, Snapshot};
 
@@ -46,11 +46,20 @@ impl Gateway {
     async fn walk(&self, session: &mut Session, ctx: &mut Context) -> Result<Next, Stop> {
         let now = SystemTime::now();
         self.take(session, ctx)?;
-        if let Some(reply) = self.preflight(session, ctx) {
-            respond::write::write(session, &reply).await?;
-            return Ok(Next::Answered);
+        if edge::own::is_asked(ctx) {
+            let reply = edge::own::answer(session, ctx, now).await?;
+            return self.reply(session, &reply).await;
         }
-        let route = self.judge(session, ctx, now).await?;
+        if let Some(reply) = self.preflight(session, ctx) {
+            return self.reply(session, &reply).await;
+        }
+        let route = match self.judge(session, ctx, now).await {
+            Ok(route) => route,
+            Err(refusal) => return self.sign_in(session, ctx, refusal, now).await,
+        };
+        if let Some(reply) = edge::own::silently(session, ctx, &route, now) {
+            return self.reply(session, &reply).await;
+        }
         if let Action::Decide(names) = &route.action {
             edge::decide::put_in_place(session, ctx, names)?;
             let decided = self.judge(session, ctx, now).await?;
@@ -58,6 +67,24 @@ impl Gateway {
             return Ok(Next::Answered);
         }
         self.act(session, ctx, &route, now).await
+    }
+
+    async fn reply(&self, session: &mut Session, reply: &Reply) -> Result<Next, Stop> {
+        respond::write::write(session, reply).await?;
+        Ok(Next::Answered)
+    }
+
+    /// Where signing in may help: a page load is sent there, anything else is told where.
+    async fn sign_in(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        refusal: Rejection,
+        now: SystemTime,
+    ) -> Result<Next, Stop> {
+        let reply = edge::own::instead(session, ctx, refusal.clone(), now)?;
+        ctx.rejection = Some(refusal);
+        self.reply(session, &reply).await
     }
 
     /// From the path to the decision: the route whose rules let the request pass.
@@ -96,7 +123,7 @@ impl Gateway {
     }
 
     /// respond: a browser asks first whether a script may ask (CORS); nobody is signed in for that.
-    fn preflight(&self, session: &Session, ctx: &mut Context) -> Option<respond::Reply> {
+    fn preflight(&self, session: &Session, ctx: &mut Context) -> Option<Reply> {
         let (request, path) = (ctx.request.as_ref()?, ctx.path.as_ref()?);
         let asked = respond::cors::requested_method(&request.method, &session.req_header().headers)?;
         let found = ctx.snapshot.table.find(&request.host, path.decoded(), &asked).ok()?;
@@ -182,7 +209,7 @@ impl Gateway {
                 let (tokens, issuers) = (&ctx.snapshot.tokens, route.issuers.as_deref());
                 tokens.authenticate(&carried, issuers, client.address, now).await
             }
-            Credential::Session => Outcome::Nobody,
+            Credential::Session => edge::own::session(session, ctx, route, now).await,
             Credential::Watch => edge::watch::authenticate(session, ctx, route, now),
         }
     }

@@ -34,6 +34,11 @@ pub enum Reason {
     WatchPassInvalid,
     WatchPassExpired,
     WatchPassRevoked,
+    StoreUnavailable,
+    CrossSite,
+    SignInStale,
+    SignInRefused,
+    SignInUnavailable,
     // authorize
     DeniedByRule,
     MissingRole,
@@ -76,6 +81,11 @@ impl Reason {
         Self::WatchPassInvalid,
         Self::WatchPassExpired,
         Self::WatchPassRevoked,
+        Self::StoreUnavailable,
+        Self::CrossSite,
+        Self::SignInStale,
+        Self::SignInRefused,
+        Self::SignInUnavailable,
         Self::DeniedByRule,
         Self::MissingRole,
         Self::EventNotGranted,
@@ -196,6 +206,27 @@ impl Reason {
                 "The watch pass has expired; a token is needed again.",
             ),
             Self::WatchPassRevoked => ("watch_pass_revoked", S::FORBIDDEN, "The watch pass was revoked."),
+            Self::StoreUnavailable => (
+                "store_unavailable",
+                S::SERVICE_UNAVAILABLE,
+                "Whether you are signed in cannot be found out right now; try again shortly.",
+            ),
+            Self::CrossSite => ("cross_site", S::FORBIDDEN, "Another site may not do this in your name."),
+            Self::SignInStale => (
+                "sign_in_stale",
+                S::BAD_REQUEST,
+                "This sign-in was begun too long ago or in another browser.",
+            ),
+            Self::SignInRefused => (
+                "sign_in_refused",
+                S::FORBIDDEN,
+                "The sign-in server does not vouch for this sign-in.",
+            ),
+            Self::SignInUnavailable => (
+                "sign_in_unavailable",
+                S::BAD_GATEWAY,
+                "The sign-in server gives no usable answer; try again shortly.",
+            ),
             Self::DeniedByRule => (
                 "denied_by_rule",
                 S::FORBIDDEN,
@@ -283,6 +314,8 @@ pub enum Hint {
     RetryAfter(u64),
     /// `WWW-Authenticate` of a 401 that somebody else has decided, line by line.
     Challenge(Vec<HeaderValue>),
+    /// Where one signs in: a whole URL.
+    SignIn(String),
 }
 
 impl Rejection {

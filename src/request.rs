@@ -26,8 +26,16 @@ pub struct Client {
     pub peer: IpAddr,
     /// Did the client speak TLS, with us or with a trusted proxy in front?
     pub https: bool,
-    /// `X-Forwarded-For` as an upstream may believe it: what trusted proxies wrote and the peer of this connection.
-    pub chain: String,
+    /// What trusted proxies wrote before the peer of this connection, the client first.
+    pub hops: Vec<IpAddr>,
+}
+
+impl Client {
+    /// `X-Forwarded-For` as an upstream may believe it.
+    pub fn chain(&self) -> String {
+        let hops = self.hops.iter().chain([&self.peer]).map(IpAddr::to_string);
+        hops.collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// The request id: to the client, to the upstream, in the log.

@@ -83,11 +83,13 @@ pub enum MasterKeyError {
 }
 
 impl MasterKeys {
-    /// The keys for a store: those of its key file, made if missing; of a store that ends with the process, new ones.
+    /// The keys for a store: those of its key file, made if missing and nobody else
+    /// needs the same; of a store that ends with the process, new ones.
     pub fn of(state: &State) -> Result<Self, MasterKeyError> {
         match state {
             State::Memory => Ok(Self::random()),
             State::Embedded { key_file, .. } => Self::load(key_file, true),
+            State::Valkey(valkey) => Self::load(&valkey.key_file, false),
         }
     }
 

@@ -17,9 +17,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::admin;
+use crate::authenticate::sign_in::People;
 use crate::authenticate::token::Tokens;
 use crate::backchannel::BackchannelError;
-use crate::config::{Config, State};
+use crate::config::Config;
 use crate::control::{Control, ControlError};
 use crate::gateway::Gateway;
 use crate::listen::accept::{Bounds, Door, Listener};
@@ -87,23 +88,14 @@ pub fn run(file: ConfigFile, config: Config) -> Result<(), RunError> {
     let metrics = Arc::new(Metrics::new());
     let (access_log, _flushed_at_the_end) = logging::init(&config.log, metrics.log_lines_dropped())?;
     logging::tell_panics();
-    let keys = master_keys(&config.state)?;
+    let keys = MasterKeys::of(&config.state)?;
     let store = Store::open(&config.state, &keys, &metrics)?;
-    let passes = Passes::new(&keys, &store);
     let runtime = Runtime::new_no_steal(config.server.threads, "janua");
     let result = runtime
         .get_handle()
-        .block_on(serve(file, Arc::new(config), store, passes, metrics, access_log));
+        .block_on(serve(file, Arc::new(config), &keys, store, metrics, access_log));
     runtime.shutdown_timeout(Duration::ZERO);
     result
-}
-
-/// Made at the first start: one gateway alone opens what is in memory or a file.
-fn master_keys(state: &State) -> Result<MasterKeys, MasterKeyError> {
-    match state {
-        State::Memory => Ok(MasterKeys::random()),
-        State::Embedded { key_file, .. } => MasterKeys::load(key_file, true),
-    }
 }
 
 /// One crypto library for TLS, tokens and everything else. pingora would take another if none were chosen.
@@ -116,8 +108,8 @@ pub fn install_crypto() {
 async fn serve(
     file: ConfigFile,
     config: Arc<Config>,
+    keys: &MasterKeys,
     store: Store,
-    passes: Passes,
     metrics: Arc<Metrics>,
     log: AccessLog,
 ) -> Result<(), RunError> {
@@ -145,8 +137,11 @@ async fn serve(
 
     let control = control_socket(&config)?;
 
+    let people = People::new(&store, keys, &metrics.sessions());
+    people.sessions.follow();
     let tokens = Arc::new(Tokens::new(&config.jwt, &store, &metrics, None)?);
-    let snapshot = Arc::new(Snapshot::new(&config, tokens, passes.clone(), None, &metrics)?);
+    let passes = Passes::new(keys, &store);
+    let snapshot = Arc::new(Snapshot::new(&config, tokens, people, passes.clone(), None, &metrics)?);
     // So that no pass that was ended before a restart is taken after it.
     passes.revocations.load(SystemTime::now()).await?;
     tokio::spawn(passes.revocations.follow(SystemTime::now));

@@ -15,12 +15,13 @@ use crate::act::key_set::KeySet;
 use crate::act::proxy::Upstream;
 use crate::act::reply::Fixed;
 use crate::ask::ElseAsk;
+use crate::authenticate::sign_in::{People, cas};
 use crate::authenticate::token::Tokens;
 use crate::authenticate::watch::Revocations;
 use crate::authorize;
 use crate::authorize::settled::Fingerprinted;
-use crate::backchannel::BackchannelError;
-use crate::config::{self, ClientTimeouts, Config, Cors, Credential, Decide, Present, Rule, TokenSource};
+use crate::backchannel::{Backchannel, BackchannelError};
+use crate::config::{self, ClientTimeouts, Config, Cors, Credential, Decide, Present, Provider, Rule, TokenSource};
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::rate::Keyed;
 use crate::rejection::{Reason, Rejection};
@@ -37,6 +38,9 @@ pub struct Snapshot {
     pub routes: Vec<Arc<Route>>,
     pub upstreams: Vec<Arc<Upstream>>,
     pub tokens: Arc<Tokens>,
+    pub people: People,
+    /// In the order of the configuration's sign-ins.
+    pub cas: Vec<cas::Client>,
     pub token_sources: Vec<TokenSource>,
     pub passes: Passes,
     pub trusted_proxies: Vec<IpNet>,
@@ -85,6 +89,7 @@ pub struct Route {
     /// Kinds of credential that are looked at, in order; none where nobody's identity could change the answer.
     pub accept: Vec<Credential>,
     pub issuers: Option<Vec<usize>>,
+    pub sign_ins: Option<Vec<usize>>,
     pub allow: Vec<Rule>,
     pub deny: Vec<Rule>,
     pub else_ask: Option<Arc<ElseAsk>>,
@@ -126,6 +131,8 @@ pub enum SnapshotError {
     Reply { route: Arc<str>, source: io::Error },
     #[error("route `{route}`: else_ask: {source}")]
     ElseAsk { route: Arc<str>, source: BackchannelError },
+    #[error("sign_in.{name}: {source}")]
+    SignIn { name: Arc<str>, source: BackchannelError },
     #[error(transparent)]
     Table(#[from] TableError),
 }
@@ -136,6 +143,7 @@ impl Snapshot {
     pub fn new(
         config: &Arc<Config>,
         tokens: Arc<Tokens>,
+        people: People,
         passes: Passes,
         before: Option<&Self>,
         metrics: &Metrics,
@@ -165,6 +173,8 @@ impl Snapshot {
             routes,
             upstreams,
             tokens,
+            people,
+            cas: config.sign_ins.iter().map(cas_client).collect::<Result<_, _>>()?,
             token_sources: config.jwt.sources.clone(),
             passes,
             trusted_proxies: config.server.trusted_proxies.clone(),
@@ -237,9 +247,11 @@ impl Route {
             if let Some(same) = before.and_then(|before| before.same_ask(route, &upstream)) {
                 return Ok(same);
             }
-            let made = ElseAsk::new(ask, upstream, ca_file).map_err(|source| SnapshotError::ElseAsk {
-                route: Arc::clone(&route.name),
-                source,
+            let made = ElseAsk::new(ask, upstream, ca_file, metrics.else_ask(&route.name)).map_err(|source| {
+                SnapshotError::ElseAsk {
+                    route: Arc::clone(&route.name),
+                    source,
+                }
             });
             made.map(Arc::new)
         });
@@ -281,6 +293,7 @@ impl Route {
             strip: route.strip.clone(),
             accept: if anonymous { Vec::new() } else { route.accept.clone() },
             issuers: route.issuers.clone(),
+            sign_ins: route.sign_ins.clone(),
             allow: route.allow.clone(),
             deny: route.deny.clone(),
             anonymous,
@@ -299,6 +312,15 @@ impl Route {
             metrics: metrics.route(&route.name),
         })
     }
+}
+
+fn cas_client(sign_in: &config::SignIn) -> Result<cas::Client, SnapshotError> {
+    let Provider::Cas(cas) = &sign_in.provider;
+    let backchannel = Backchannel::new(cas.ca_file.as_deref()).map_err(|source| SnapshotError::SignIn {
+        name: Arc::clone(&sign_in.name),
+        source,
+    })?;
+    Ok(cas::Client::new(&cas.server, cas.protocol, backchannel))
 }
 
 fn distinct(mut hosts: Vec<&str>) -> Vec<&str> {

@@ -317,3 +317,33 @@ fn imports_are_found_however_they_are_written() {
     assert_eq!(source.imports(), BTreeSet::from(expected));
     assert_eq!(source.room(), "route");
 }
+
+/// What is compiled in from beside `src/` must be copied into the image's build too.
+#[test]
+fn the_container_is_built_from_all_that_the_source_includes() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/Containerfile");
+    let file = fs::read_to_string(file).unwrap();
+    let copied: BTreeSet<&str> = file
+        .lines()
+        .filter_map(|line| line.strip_prefix("COPY "))
+        .flat_map(str::split_whitespace)
+        .collect();
+    let mut included = BTreeSet::new();
+    for source in sources() {
+        for (_, after) in source
+            .text
+            .split("include_")
+            .skip(1)
+            .filter_map(|rest| rest.split_once("!(\""))
+        {
+            let below = after.trim_start_matches("../");
+            let up = (after.len() - below.len()) / "../".len();
+            if up > source.path.matches('/').count() {
+                included.extend(below.split(['"', '/']).next().map(str::to_owned));
+            }
+        }
+    }
+    assert!(included.len() >= 2, "{included:?}");
+    let missing: Vec<_> = included.iter().filter(|name| !copied.contains(name.as_str())).collect();
+    assert!(missing.is_empty(), "deploy/Containerfile does not copy {missing:?}");
+}

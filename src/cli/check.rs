@@ -7,11 +7,12 @@ use std::sync::Arc;
 use super::{ConfigArgs, load};
 use crate::act::proxy::Upstream;
 use crate::authenticate::token::Tokens;
-use crate::config::Config;
+use crate::config::{Config, State};
 use crate::listen::tls;
 use crate::observe::metrics::Metrics;
+use crate::sealing::MasterKeys;
 use crate::server;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -60,9 +61,10 @@ fn check_certificates(config: &Config, report: &mut Report) {
     }
 }
 
-/// Every key set and every upstream's servers. The state store is left alone: a running gateway holds it.
+/// The store, every key set and every upstream's servers.
 async fn check_others(config: &Config, report: &mut Report) -> anyhow::Result<()> {
     let metrics = Metrics::new();
+    check_store(&config.state, &metrics, report).await;
     let tokens = Tokens::start(&config.jwt, &Store::in_memory(), &metrics).await?;
     for issuer in tokens.probe().await {
         let what = format!("issuer {}", issuer.issuer);
@@ -96,6 +98,37 @@ async fn check_others(config: &Config, report: &mut Report) -> anyhow::Result<()
         }
     }
     Ok(())
+}
+
+/// Opens or asks the state store, and makes nothing: neither a file nor a key.
+async fn check_store(state: &State, metrics: &Metrics, report: &mut Report) {
+    let (what, missing) = match state {
+        State::Memory => return,
+        State::Embedded { path, key_file } => {
+            let missing = [path, key_file].into_iter().find(|file| !file.exists());
+            (format!("state {}", path.display()), missing)
+        }
+        State::Valkey(valkey) => (format!("state {}", valkey.address), None),
+    };
+    if let Some(file) = missing {
+        return report.note(
+            &what,
+            &format!("{} is not there yet; the gateway makes it", file.display()),
+        );
+    }
+    let keys = match MasterKeys::of(state) {
+        Ok(keys) => keys,
+        Err(error) => return report.bad(&what, &error.to_string()),
+    };
+    let answer = match Store::open(state, &keys, metrics) {
+        Ok(store) => store.healthy().await,
+        Err(error) => Err(error),
+    };
+    match answer {
+        Ok(()) => report.good(&what, "answers"),
+        Err(StoreError::InUse { .. }) => report.good(&what, "in use by another process, as by a gateway that runs"),
+        Err(error) => report.bad(&what, &error.to_string()),
+    }
 }
 
 fn count(number: usize, noun: &str) -> String {

@@ -4,15 +4,17 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 
 use super::ConfigArgs;
+use crate::authenticate::sign_in::People;
 use crate::authenticate::token::Tokens;
 use crate::config::{self, Config, PublicUrl, TokenSource};
 use crate::explain::{self, Outcome, Question, Report, render};
 use crate::observe::metrics::Metrics;
+use crate::sealing::MasterKeys;
 use crate::snapshot::{Passes, Snapshot};
 use crate::store::Store;
 use crate::{control, server};
@@ -26,8 +28,9 @@ const REFUSED: u8 = 3;
 ///
 /// Walks the request through the rules of gateway.toml and says which route wins, what each token says and why it
 /// counts or not, which condition of which rule holds, and what the upstream would get. Nothing is served or passed on,
-/// and rate limits are not counted; but the upstream of an `else_ask` is asked as the gateway would ask it. Without
-/// --live no gateway has to run: key sets are read or fetched for this answer.
+/// and nothing is taken from a rate limit, but told what applies (with --live, whether it is exhausted now); but the
+/// upstream of an `else_ask` is asked as the gateway would ask it. Without --live no gateway has to run: key sets are
+/// read or fetched for this answer.
 ///
 /// The exit code is 0 if the rules allow the request and 3 if they refuse it.
 #[derive(Debug, clap::Args)]
@@ -105,13 +108,16 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// By a snapshot of its own. The state store is left alone: a running gateway holds it.
 async fn offline(config: &Arc<Config>, question: &Question) -> anyhow::Result<Report> {
     let metrics = Metrics::new();
-    let tokens = Tokens::start(&config.jwt, &Store::in_memory(), &metrics).await?;
+    let store = Store::in_memory();
+    let tokens = Tokens::start(&config.jwt, &store, &metrics).await?;
+    let people = People::new(&store, &MasterKeys::random(), &metrics.sessions());
     let keys = tokens.fetch_once().await;
-    let snapshot = Snapshot::new(config, tokens, Passes::of_nobody(), None, &metrics)?;
+    let snapshot = Snapshot::new(config, tokens, people, Passes::of_nobody(), None, &metrics)?;
     for upstream in &snapshot.upstreams {
         upstream.resolve().await; // `else_ask` may ask one of them
     }
-    Ok(explain::explain(&snapshot, question, &keys, false, SystemTime::now()).await)
+    let (time, instant) = (SystemTime::now(), Instant::now());
+    Ok(explain::explain(&snapshot, question, &keys, false, time, instant).await)
 }
 
 fn question(args: &Args, config: &Config) -> anyhow::Result<Question> {

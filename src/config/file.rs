@@ -16,7 +16,9 @@ use super::pattern::{RolePattern, Template};
 use super::read::{At, Named, OneOrMany};
 use super::section::section;
 use super::value::{KeySetFile, PerSecond, Size, Store};
-use super::{Algorithm, Balance, Carry, Credential, LogFormat, LogLevel, Present, PublicUrl, UpstreamServer};
+use super::{
+    Algorithm, Balance, Carry, Credential, LogFormat, LogLevel, Present, PublicUrl, UpstreamServer, ValkeyAddress,
+};
 
 mod sign_in;
 
@@ -127,17 +129,26 @@ section! {
 }
 
 section! {
-    /// `[state]`: the last good key sets.
+    /// `[state]`: key sets, sessions, tokens.
     struct State {
-        /// "memory" (gone with the process) or "embedded" (one crash-safe file). Default: embedded.
+        /// "memory" (gone with the process), "embedded" (one crash-safe file) or "valkey" (shared by several
+        /// gateways; Redis from 6.2 on does as well). Default: embedded.
         store: Store,
         /// The file of "embedded"; made if missing. Default: state/janua.redb.
         path: String,
         /// The master key that seals what is stored: base64 of 32 bytes a line, the newest first. Made if missing.
-        /// Default: state/master.key.
+        /// Default: state/master.key. With "valkey" it is not made: all gateways need the same.
         key_file: String,
+        /// Where "valkey" is: `redis://host:6379`, over TLS `rediss://host:6379`; `redis+sentinel://a:26379,b:26379/master`,
+        /// `redis+cluster://a:6379,b:6379`. Without user or password. Required with "valkey".
+        url: ValkeyAddress,
+        /// PEM file with the roots for `rediss://`. Default: the system's.
+        ca_file: String,
+        /// The user that "valkey" knows. Default: its default user.
+        username: String,
+        /// A file that holds the password for "valkey" and nothing else. Default: none is sent.
+        password_file: String,
     }
-    later { "url" => "remove this key; the store is the file that `path` names", }
 }
 
 section! {

@@ -18,6 +18,7 @@ mod schema;
 mod section;
 mod show;
 mod sign_in;
+mod valkey;
 mod value;
 
 use std::net::SocketAddr;
@@ -69,6 +70,17 @@ pub struct TlsListener {
     pub listen: SocketAddr,
     pub certificate: PathBuf,
     pub key: PathBuf,
+}
+
+impl Server {
+    /// The public URL that a request's host (lower case, no port) stands for: its own, or the only one there is.
+    pub fn public_url(&self, host: &str) -> Option<&PublicUrl> {
+        let own = self.public_urls.iter().find(|url| url.host == host);
+        own.or(match self.public_urls.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        })
+    }
 }
 
 /// `https://video.example.edu[:port]`, taken apart.
@@ -129,13 +141,51 @@ pub enum LogFormat {
     Json,
 }
 
-/// Where last good key sets (later: sessions, tokens, revocations) are kept.
+/// Where last good key sets, sessions, tokens and revocations are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// redb without a file: gone with the process.
     Memory,
     /// redb in one crash-safe file; what is in it is sealed with the master key.
     Embedded { path: PathBuf, key_file: PathBuf },
+    /// One server or several, shared by gateways; what is in it is sealed with the master key.
+    Valkey(Valkey),
+}
+
+/// How to reach a Valkey.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Valkey {
+    pub address: ValkeyAddress,
+    /// Roots for `rediss://`; the system's if there is none.
+    pub ca_file: Option<PathBuf>,
+    pub username: Option<String>,
+    /// Read at each connect.
+    pub password_file: Option<PathBuf>,
+    /// Never made: all gateways need the same.
+    pub key_file: PathBuf,
+}
+
+/// `state.url`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValkeyAddress {
+    pub kind: ValkeyKind,
+    pub tls: bool,
+    /// Hosts, IPv6 without brackets, and ports; at least one.
+    pub nodes: Vec<(String, u16)>,
+}
+
+/// Whom the nodes of a [`ValkeyAddress`] are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ValkeyKind {
+    Single {
+        database: u16,
+    },
+    /// Sentinels, who know where the master is.
+    Sentinel {
+        master: String,
+        database: u16,
+    },
+    Cluster,
 }
 
 #[derive(Debug, Clone, PartialEq)]

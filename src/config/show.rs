@@ -45,6 +45,7 @@ pub fn show(source: &str, config: &Config) -> Result<String, TomlError> {
 fn server(mut table: Section<'_>, server: &Server) {
     table.default("tls", Array::new());
     table.default("admin", server.admin.to_string());
+    table.default("control", super::compile::DEFAULT_CONTROL);
     table.default("trusted_proxies", Array::new());
     table.default("threads", number(server.threads));
     table.default("shutdown_grace", duration_text(server.shutdown_grace));
@@ -87,6 +88,7 @@ fn state(mut table: Section<'_>, state: &State) {
             table.default("path", super::compile::DEFAULT_STATE);
             table.default("key_file", super::compile::DEFAULT_MASTER_KEY);
         }
+        State::Valkey(_) => table.default("key_file", super::compile::DEFAULT_MASTER_KEY),
     }
 }
 
@@ -192,6 +194,12 @@ fn route(item: &mut Item, route: &Route, issuers: &[Issuer], source: &str) {
         });
         table.default("carry", list(carry));
         table.default("ttl", duration_text(watch.ttl));
+    }
+    if let Some(ask) = &route.else_ask {
+        table.inner("else_ask").default("method", ask.method.as_str());
+    }
+    if let Action::Decide(_) = route.action {
+        table.inner("respond").inner("decide").default("host", "Host");
     }
     if let Some(cors) = &route.cors {
         let mut table = table.inner("cors");

@@ -27,6 +27,7 @@ pub(super) struct PerSecond(pub(super) f64);
 pub(super) enum Store {
     Memory,
     Embedded,
+    Valkey,
 }
 
 /// `respond.jwks`: a path.
@@ -176,8 +177,7 @@ words!(LogFormat {
 words!(Store {
     "memory" => Self::Memory,
     "embedded" => Self::Embedded,
-} later {
-    "valkey" => "use store = \"embedded\": one file, for one gateway",
+    "valkey" => Self::Valkey,
 });
 
 words!(Carry {

@@ -22,6 +22,7 @@ use crate::snapshot::{Action, Route};
 pub fn put_in_place(session: &Session, ctx: &mut Context, names: &Decide) -> Result<(), Rejection> {
     ctx.allowed = false;
     ctx.who = None;
+    ctx.session = None;
     let (Some(client), Some(asking)) = (&ctx.client, &ctx.request) else {
         return Err(Reason::Internal.into());
     };
@@ -29,6 +30,7 @@ pub fn put_in_place(session: &Session, ctx: &mut Context, names: &Decide) -> Res
     let request = in_question(headers, asking, client, &ctx.snapshot.trusted_proxies, names)?;
     let request = ctx.request.insert(request);
     ctx.path = Some(Path::parse(&request.raw_path)?);
+    ctx.route = None;
     Ok(())
 }
 

@@ -7,11 +7,14 @@ use http::HeaderMap;
 
 use crate::authenticate::token::carrier;
 use crate::config::TokenSource;
+use crate::context::Context;
 use crate::identity::Identity;
 use crate::present::Shown;
+use crate::rate::address_key;
 use crate::rejection::{Reason, Rejection};
 use crate::request::{Client, Request};
 use crate::route::path::Path;
+use crate::route::table::Fate;
 use crate::snapshot::{Action, Route};
 
 /// What was found out about the credentials that did not let a request pass, and which of it is told.
@@ -62,6 +65,26 @@ impl Refusals {
         };
         Err((None, refusal))
     }
+}
+
+/// Whose `limits.rate` a request is taken from: the subject's, or where there is none the address's.
+pub fn rate_key(who: Option<&Identity>, client: &Client) -> String {
+    match who.and_then(|who| Some((&who.source, who.subject.as_ref()?))) {
+        Some((source, subject)) => format!("{source}/{subject}"),
+        None => address_key(client.address).to_string(),
+    }
+}
+
+/// Of the routes at the path of a request whose method none of them serves, the first one with a CORS policy: a script
+/// may read a 405 as it may read the other answers there.
+pub fn route_for_other_methods(ctx: &Context) -> Option<&Route> {
+    let is_405 = ctx.rejection.as_ref()?.reason == Reason::MethodNotAllowed;
+    let (request, path) = ctx.request.as_ref().zip(ctx.path.as_ref()).filter(|_| is_405)?;
+    let snapshot = &ctx.snapshot;
+    let considered = snapshot.table.explain(&request.host, path.decoded(), &request.method);
+    let there = considered.iter().filter(|one| one.fate == Fate::OtherMethod);
+    let routes = there.filter_map(|one| snapshot.routes.get(one.route));
+    routes.map(AsRef::as_ref).find(|route| route.cors.is_some())
 }
 
 /// What is known for [`crate::present::changes`] of a request on a route: without an id, and no upgrade.

@@ -7,10 +7,10 @@ use http::{HeaderMap, Method, header};
 use serde_json::{Map, Value};
 
 use super::times::moment;
-use super::{Capped, Credential, KeySet, Moment, RouteFate, Rule, RuleCondition, Seen};
+use super::{Budget, Capped, Credential, KeySet, Moment, RouteFate, Rule, RuleCondition, Seen};
 use crate::authenticate::token::{Examined, KeySource};
 use crate::authorize::explain::{self as rules, Verdict};
-use crate::config::{JwksLocation, TokenSource};
+use crate::config::{JwksLocation, Rate, TokenSource};
 use crate::context::HeldPass;
 use crate::observe::redact;
 use crate::present;
@@ -148,6 +148,17 @@ pub(super) fn rule(verdict: Verdict) -> Rule {
     Rule {
         holds: verdict.holds,
         conditions: conditions.collect(),
+    }
+}
+
+/// `live`: has the process counted that says `spent`?
+pub(super) fn budget(key: &str, of: String, rate: Rate, spent: bool, live: bool) -> Budget {
+    Budget {
+        key: key.to_owned(),
+        of,
+        per_second: rate.per_second,
+        burst: rate.burst,
+        spent: live.then_some(spent),
     }
 }
 

@@ -2,7 +2,7 @@
 //! an upstream would get.
 //!
 //! `walk` asks the same rooms as the gateway, [`Report`] is what they said, `render` puts it into words. Nothing is
-//! served or passed on, and rates are not counted; only an `else_ask` is asked, as the gateway would ask it.
+//! served or passed on, and budgets are looked at without taking from them; only an `else_ask` is asked, as the gateway would ask it.
 
 mod lay_out;
 pub mod render;
@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 pub use self::report::{
-    Action, Capped, Credential, KeySet, Keys, Moment, Outcome, Report, RouteFate, Rule, RuleCondition, Seen,
+    Action, Budget, Capped, Credential, KeySet, Keys, Moment, Outcome, Report, RouteFate, Rule, RuleCondition, Seen,
 };
 pub use self::times::parse as parse_time;
 pub use self::walk::explain;

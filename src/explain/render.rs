@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use serde_json::{Map, Value};
 
-use super::{Action, Capped, Credential, Keys, Moment, Outcome, Report, RouteFate, Rule};
+use super::{Action, Budget, Capped, Credential, Keys, Moment, Outcome, Report, RouteFate, Rule};
 
 /// The whole report, for people. What a request brought is written without its control characters.
 pub fn render(report: &Report, colour: bool) -> String {
@@ -51,6 +51,7 @@ impl Page {
         }
         self.rules("deny: any of these refuses", &report.deny)?;
         self.rules("allow: any of these is enough", &report.allow)?;
+        self.budgets(&report.budgets)?;
         if report.else_asked {
             self.heading("else_ask")?;
             let word = "no rule spoke, so the upstream was asked with the client's cookie or Basic";
@@ -225,6 +226,30 @@ impl Page {
         Ok(())
     }
 
+    fn budgets(&mut self, budgets: &[Budget]) -> fmt::Result {
+        if budgets.is_empty() {
+            return Ok(());
+        }
+        self.heading("limits")?;
+        for budget in budgets {
+            let Budget {
+                key,
+                of,
+                per_second,
+                burst,
+                spent,
+            } = budget;
+            let left = match spent {
+                Some(true) => "exhausted now",
+                Some(false) => "not exhausted now",
+                None => "what is left is known to the running gateway only (--live)",
+            };
+            let line = format!("{key} of {of}: {}, {burst} at once: {left}", rate(*per_second));
+            self.ticked(1, *spent != Some(true), &line)?;
+        }
+        Ok(())
+    }
+
     fn action(&mut self, action: &Action, report: &Report) -> fmt::Result {
         let status = report.status.map(|status| status.to_string()).unwrap_or_default();
         match action {
@@ -324,6 +349,14 @@ fn verb(claim: &str, time: &Moment) -> String {
     format!("{verb} {}", time.words)
 }
 
+/// In the unit in which it is not below one, if there is any.
+fn rate(per_second: f64) -> String {
+    let units = [(1.0, "s"), (60.0, "min"), (3600.0, "h")];
+    let unit = units.into_iter().find(|(seconds, _)| per_second * seconds >= 0.999);
+    let (seconds, unit) = unit.unwrap_or((3600.0, "h"));
+    format!("{} per {unit}", (per_second * seconds * 100.0).round() / 100.0)
+}
+
 fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
@@ -348,6 +381,7 @@ mod tests {
                 "grants": { "kept": [], "dropped": [] } }],
             "deny": [], "allow": [{ "holds": false, "conditions": [
                 { "condition": "role = \"A\"", "holds": false, "met": "\u{8}" }] }],
+            "budgets": [{ "key": "limits.rate", "of": "moodle/\u{1b}", "per_second": 0.5, "burst": 3, "spent": true }],
             "action": { "file": { "path": "/\n" } },
         });
         serde_json::from_value(sample).unwrap()

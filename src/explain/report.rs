@@ -36,6 +36,8 @@ pub struct Report {
     pub credentials: Vec<Credential>,
     pub deny: Vec<Rule>,
     pub allow: Vec<Rule>,
+    /// What counts how often; the request was taken from none of them.
+    pub budgets: Vec<Budget>,
     pub action: Option<Action>,
 }
 
@@ -132,6 +134,20 @@ pub struct RuleCondition {
     pub condition: String,
     pub holds: bool,
     pub met: String,
+}
+
+/// How often something may happen.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Budget {
+    /// `limits.rate` of the route, or `jwt.bad_signatures`.
+    pub key: String,
+    /// Whose it is: `issuer/sub`, or an address.
+    pub of: String,
+    pub per_second: f64,
+    /// So many at once.
+    pub burst: u32,
+    /// Is nothing left now? Absent without the running gateway, which alone has counted.
+    pub spent: Option<bool>,
 }
 
 /// What would be done.

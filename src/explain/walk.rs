@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, Method, StatusCode};
 
@@ -16,13 +16,15 @@ use crate::authenticate::token::carrier::{self, Carried};
 use crate::authenticate::token::{self, KeySource};
 use crate::authorize::explain as rules;
 use crate::authorize::{self, Facts};
-use crate::config::Credential;
+use crate::config::{Credential, Rate};
 use crate::context::HeldPass;
 use crate::edge;
 use crate::edge::parts::{self, Refusals};
 use crate::edge::watch::Asked;
+use crate::identity::Identity;
 use crate::listen::{client, intake};
 use crate::present;
+use crate::rate::address_key;
 use crate::rejection::{Reason, Rejection};
 use crate::request::{Client, Request};
 use crate::respond::{self, cors};
@@ -30,13 +32,15 @@ use crate::route::path::Path;
 use crate::snapshot::{self, Route, Snapshot};
 
 /// Why the request would be allowed or refused, at `present_time` if the question names no other time. `keys` are what
-/// tokens are judged by: those of the running gateway if `live`.
+/// tokens are judged by: those of the running gateway if `live`. Budgets are looked at as they are at `instant`, the
+/// present too; for another time nobody knows them.
 pub async fn explain(
     snapshot: &Snapshot,
     question: &Question,
     keys: &[KeySource],
     live: bool,
     present_time: SystemTime,
+    instant: Instant,
 ) -> Report {
     let asked = question
         .at
@@ -45,6 +49,8 @@ pub async fn explain(
     let mut walk = Walk {
         snapshot,
         now,
+        instant: asked.is_none().then_some(instant),
+        who: None,
         tokens: Vec::new(),
         only_decides: false,
         report: Report {
@@ -67,6 +73,7 @@ pub async fn explain(
             credentials: Vec::new(),
             deny: Vec::new(),
             allow: Vec::new(),
+            budgets: Vec::new(),
             action: None,
         },
     };
@@ -89,7 +96,11 @@ pub async fn explain(
 struct Walk<'a> {
     snapshot: &'a Snapshot,
     now: SystemTime,
+    /// At which budgets are looked at.
+    instant: Option<Instant>,
     report: Report,
+    /// Whose credential decided.
+    who: Option<Arc<Identity>>,
     /// Whose signatures must not be seen.
     tokens: Vec<String>,
     /// A proxy is told a decision, not an answer.
@@ -152,6 +163,7 @@ impl Walk<'_> {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
 
+        self.report.budgets.clear();
         let asked = Asked {
             snapshot: self.snapshot,
             route,
@@ -172,6 +184,7 @@ impl Walk<'_> {
         if let Some(refusal) = refusal.as_ref().filter(|refusal| !is_open(refusal)) {
             return Err(refusal.clone());
         }
+        self.limits(route, client)?;
         edge::check_announced_body(route, headers)?;
         if let (Some(ask), Some(refusal)) = (&route.else_ask, refusal) {
             let question = ask::Question {
@@ -209,6 +222,26 @@ impl Walk<'_> {
         self.report.routes = fates.collect();
     }
 
+    /// `limits.rate`, from which nothing is taken.
+    fn limits(&mut self, route: &Route, client: &Client) -> Result<(), Rejection> {
+        let Some(rate) = &route.rate else {
+            return Ok(());
+        };
+        let key = parts::rate_key(self.who.as_deref(), client);
+        let spent = self.instant.is_some_and(|instant| !rate.peek(&key, instant));
+        self.budget("limits.rate", key, rate.rate(), spent);
+        match spent {
+            true => Err(Reason::RateLimited.into()),
+            false => Ok(()),
+        }
+    }
+
+    fn budget(&mut self, key: &str, of: String, rate: Rate, spent: bool) {
+        let is_known = self.report.keys.live && self.instant.is_some();
+        let budget = lay_out::budget(key, of, rate, spent, is_known);
+        self.report.budgets.push(budget);
+    }
+
     /// Every credential of the route and every rule, and what they come to.
     async fn admit(&mut self, asked: &Asked<'_>, carried: &Carried<'_>) -> Result<(), Rejection> {
         let Asked {
@@ -228,12 +261,13 @@ impl Walk<'_> {
             },
         };
         self.report.anonymous = route.anonymous;
+        self.who = None;
         self.report.credentials.clear();
         let mut refusals = Refusals::default();
         for credential in &route.accept {
             let (outcome, held) = match credential {
                 Credential::Watch => self.passes(asked),
-                _ => (self.authenticate(route, *credential, carried).await, None),
+                _ => (self.authenticate(route, *credential, carried, client).await, None),
             };
             match outcome {
                 token::Outcome::Nobody => {}
@@ -249,6 +283,7 @@ impl Walk<'_> {
                         _ => authorize::decide(&route.allow, &route.deny, &facts),
                     };
                     let Err(reason) = decided else {
+                        self.who = Some(who);
                         return Ok(());
                     };
                     if refusals.refused(Arc::clone(&who), reason).is_break() {
@@ -261,7 +296,10 @@ impl Walk<'_> {
             self.rules(route, &nobody);
             authorize::decide(&route.allow, &route.deny, &nobody)
         };
-        refusals.told(decided, route).map_err(|(_, refusal)| refusal)
+        refusals.told(decided, route).map_err(|(who, refusal)| {
+            self.who = who;
+            refusal
+        })
     }
 
     /// A pass is told by where it stands: what it says is the gateway's own business.
@@ -276,11 +314,23 @@ impl Walk<'_> {
         (outcome, held)
     }
 
-    async fn authenticate(&mut self, route: &Route, credential: Credential, carried: &Carried<'_>) -> token::Outcome {
+    async fn authenticate(
+        &mut self,
+        route: &Route,
+        credential: Credential,
+        carried: &Carried<'_>,
+        client: &Client,
+    ) -> token::Outcome {
         match credential {
             Credential::Jwt => {
                 let tokens = &self.snapshot.tokens;
-                let (outcome, examined) = tokens.examine(carried, route.issuers.as_deref(), self.now).await;
+                if carried.iter().next().is_some() {
+                    let (rate, spent) = tokens.bad_signatures(client.address);
+                    let of = address_key(client.address).to_string();
+                    self.budget("jwt.bad_signatures", of, rate, spent);
+                }
+                let payer = self.instant.map(|_| client.address);
+                let (outcome, examined) = tokens.examine(carried, route.issuers.as_deref(), payer, self.now).await;
                 let speaking = examined.iter().position(|one| one.verdict.is_ok());
                 let told = examined.into_iter().enumerate().map(|(index, one)| {
                     let place = self.snapshot.token_sources.get(one.source);

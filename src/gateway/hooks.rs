@@ -21,21 +21,22 @@ use crate::present;
 
 #[async_trait]
 impl ProxyHttp for Gateway {
-    type CTX = Context;
+    /// Boxed: pingora moves it from one future into the next, and its futures are large enough.
+    type CTX = Box<Context>;
 
-    fn new_ctx(&self) -> Context {
-        Context::new(self.snapshot.load_full())
+    fn new_ctx(&self) -> Box<Context> {
+        Box::new(Context::new(self.snapshot.load_full()))
     }
 
     /// None of pingora's modules (compression) is used.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
+    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<()> {
         edge::begin(session, &ctx.snapshot.timeouts);
         Ok(())
     }
 
-    async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<bool> {
         let walked = AssertUnwindSafe(self.walk(session, ctx)).catch_unwind().await;
         let stop = match walked {
             Ok(Ok(Next::Upstream)) => return Ok(false),
@@ -49,7 +50,7 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<Box<HttpPeer>> {
         edge::choose_server(session, ctx)
     }
 
@@ -57,7 +58,7 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         upstream: &mut RequestHeader,
-        ctx: &mut Context,
+        ctx: &mut Self::CTX,
     ) -> Result<()> {
         let shown = edge::shown(session, ctx, &ctx.snapshot.token_sources)?;
         edge::apply(upstream, present::changes(&shown))?;
@@ -70,7 +71,7 @@ impl ProxyHttp for Gateway {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         _end: bool,
-        ctx: &mut Context,
+        ctx: &mut Self::CTX,
     ) -> Result<()> {
         edge::count_body(ctx, body.as_ref())
     }
@@ -79,7 +80,7 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         answer: &mut ResponseHeader,
-        ctx: &mut Context,
+        ctx: &mut Self::CTX,
     ) -> Result<()> {
         edge::answered(answer, ctx);
         edge::accel::redirected(answer, ctx)
@@ -89,7 +90,7 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         answer: &mut ResponseHeader,
-        ctx: &mut Context,
+        ctx: &mut Self::CTX,
     ) -> Result<()> {
         edge::dress_answer(session, answer, ctx)
     }
@@ -99,7 +100,7 @@ impl ProxyHttp for Gateway {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<Option<Duration>> {
         edge::playlists::body(body, end, ctx).map(|()| None)
     }
@@ -108,7 +109,7 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         _peer: &HttpPeer,
-        ctx: &mut Context,
+        ctx: &mut Self::CTX,
         error: Box<Error>,
     ) -> Box<Error> {
         edge::retry_elsewhere(session, ctx, error)
@@ -119,13 +120,13 @@ impl ProxyHttp for Gateway {
         _peer: &HttpPeer,
         session: &mut Session,
         error: Box<Error>,
-        ctx: &mut Context,
+        ctx: &mut Self::CTX,
         kept: bool,
     ) -> Box<Error> {
         edge::retry_kept(session, ctx, error, kept)
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Self::CTX) -> FailToProxy {
         let failed = |error_code| FailToProxy {
             error_code,
             can_reuse_downstream: false,
@@ -152,7 +153,7 @@ impl ProxyHttp for Gateway {
         failed(status)
     }
 
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Self::CTX) {
         if let Some(connection) = Shared::of(session.digest()) {
             connection.request_ends(session.is_http2());
         }
@@ -169,16 +170,16 @@ impl ProxyHttp for Gateway {
     }
 
     /// pingora would log the whole request line, token and all.
-    fn request_summary(&self, _session: &Session, ctx: &Context) -> String {
+    fn request_summary(&self, _session: &Session, ctx: &Self::CTX) -> String {
         format!("request {}", ctx.id.as_str())
     }
 
     /// One line a request, and `logging` writes it.
-    fn suppress_error_log(&self, _session: &Session, _ctx: &Context, _error: &Error) -> bool {
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Self::CTX, _error: &Error) -> bool {
         true
     }
 
-    fn suppress_proxy_warn_log(&self, _: &Session, _: &Context, _: &Error, _: ProxyWarnLogContext) -> bool {
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &Self::CTX, _: &Error, _: ProxyWarnLogContext) -> bool {
         true
     }
 }

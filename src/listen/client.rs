@@ -22,27 +22,24 @@ pub fn identify(peer: SocketAddr, tls: bool, headers: &HeaderMap, trusted: &[IpN
             address: peer,
             peer,
             https: tls,
-            chain: peer.to_string(),
+            hops: Vec::new(),
         };
     }
-    let hops = hops(headers);
-    let mut believed = vec![peer];
-    for hop in hops.iter().rev().take(MAX_HOPS) {
+    let mut believed = Vec::new();
+    for hop in hops(headers).iter().rev().take(MAX_HOPS) {
         let Some(address) = hop else {
             break; // `unknown` or nonsense: whoever stands left of it cannot be known
         };
-        believed.push(*address);
+        believed.insert(0, *address);
         if !is_trusted(address) {
             break;
         }
     }
-    let address = believed.last().copied().unwrap_or(peer);
-    let chain: Vec<String> = believed.iter().rev().map(IpAddr::to_string).collect();
     Client {
-        address,
+        address: believed.first().copied().unwrap_or(peer),
         peer,
         https: forwarded_https(headers).unwrap_or(tls),
-        chain: chain.join(", "),
+        hops: believed,
     }
 }
 
@@ -127,7 +124,7 @@ mod tests {
         );
         assert_eq!(seen.address.to_string(), "192.0.2.7");
         assert!(!seen.https);
-        assert_eq!(seen.chain, "192.0.2.7");
+        assert_eq!(seen.chain(), "192.0.2.7");
     }
 
     #[test]
@@ -137,7 +134,7 @@ mod tests {
         let seen = client("127.0.0.1", &[forged, ("x-forwarded-proto", "https")], &trusted);
         assert_eq!(seen.address.to_string(), "192.0.2.7");
         assert!(seen.https);
-        assert_eq!(seen.chain, "192.0.2.7, 10.1.1.1, 127.0.0.1");
+        assert_eq!(seen.chain(), "192.0.2.7, 10.1.1.1, 127.0.0.1");
     }
 
     #[test]

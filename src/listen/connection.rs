@@ -20,17 +20,18 @@ use pingora::protocols::{
     Digest, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
     UniqueID, UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::accept::Permit;
+use super::gather::Gather;
 
 /// Largest request header, request line included, in bytes. A token may have 16 KiB, and cookies want room too.
 pub const MAX_HEADER: usize = 32 * 1024;
 /// Bytes taken in while no request is served; more than a header, since the first part of a body may come along.
 const MAX_BEFORE_REQUEST: usize = 2 * MAX_HEADER;
-/// A response's header and a small body leave together, in one system call.
+/// A response's header and a small body, or the first part of a larger one, leave together, in one system call.
 const WRITE_BUFFER: usize = 4096;
 /// The client connection preface of HTTP/2 (RFC 9113 section 3.4).
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -91,7 +92,7 @@ impl Shared {
 /// A TCP stream as pingora wants it.
 #[derive(Debug)]
 pub struct Connection {
-    stream: BufWriter<TcpStream>,
+    stream: Gather<TcpStream>,
     shared: Arc<Shared>,
     /// Bytes looked at in search of the HTTP/2 preface and not yet handed on.
     peeked: Vec<u8>,
@@ -125,7 +126,7 @@ impl Connection {
         let response = ResponseHeader::build(200, Some(0)).map_err(io::Error::other)?;
         let data: Arc<Shared> = Arc::clone(&shared);
         Ok(Self {
-            stream: BufWriter::with_capacity(WRITE_BUFFER, stream),
+            stream: Gather::new(WRITE_BUFFER, stream),
             shared,
             peeked: Vec::new(),
             header_time,
@@ -199,7 +200,7 @@ impl AsyncRead for Connection {
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if read.is_pending() && !self.stream.buffer().is_empty() {
+        if read.is_pending() && self.stream.is_waiting() {
             // Whoever waits for the client has nothing to write now. pingora does not flush an answer of known length
             // before its end, so the part that is here would wait for a part that the upstream may be long in sending.
             if let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(context) {

@@ -4,6 +4,7 @@
 //! that a server behind us could read it differently: it is refused rather than repaired.
 
 use http::{HeaderMap, Method, Version, header};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use pingora::http::RequestHeader;
 
 use super::connection::MAX_HEADER;
@@ -13,7 +14,9 @@ use crate::request::Request;
 /// A header as a client would send it, for [`take`]. Errors: what no HTTP server would read.
 pub fn compose(method: &str, target: &str, fields: &[(String, String)]) -> Result<RequestHeader, Rejection> {
     let unreadable = |_| bad("the method, the target or a header cannot stand in HTTP");
-    let mut header = RequestHeader::build(method, target.as_bytes(), None).map_err(unreadable)?;
+    let header = RequestHeader::build(method, target.as_bytes(), None);
+    let header = header.or_else(|_| RequestHeader::build(method, escaped(target).as_bytes(), None));
+    let mut header = header.map_err(unreadable)?;
     for (name, value) in fields {
         let unreadable = |_| bad("a header cannot stand in HTTP");
         header
@@ -21,6 +24,12 @@ pub fn compose(method: &str, target: &str, fields: &[(String, String)]) -> Resul
             .map_err(unreadable)?;
     }
     Ok(header)
+}
+
+/// pingora reads a target that cannot stand in HTTP as if these bytes had been sent as escapes.
+fn escaped(target: &str) -> String {
+    const UNSENDABLE: &AsciiSet = &CONTROLS.add(b' ').add(b'<').add(b'>').add(b'"');
+    utf8_percent_encode(target, UNSENDABLE).to_string()
 }
 
 /// The request in the gateway's own words, or why it is none.

@@ -8,5 +8,6 @@
 pub mod accept;
 pub mod client;
 pub mod connection;
+mod gather;
 pub mod intake;
 pub mod tls;

@@ -113,18 +113,18 @@ impl Entry<'_> {
 
     fn line(&self, fields: &mut Fields<'_>) {
         fields.begin(self.time);
-        fields.raw("client", Some(self.client));
+        fields.address("client", self.client);
         fields.text("method", Some(self.method.as_str()), 32);
         fields.text("host", Some(self.host), 256);
         fields.text("path", Some(&redact::path(self.path)), 2048);
         fields.list("query", self.query.map(redact::query_names));
-        fields.raw("protocol", Some(format_args!("{:?}", self.protocol)));
+        fields.word("protocol", Some(protocol(self.protocol)));
         fields.number("status", Some(self.status));
         fields.number("bytes_in", Some(self.bytes_in));
         fields.number("bytes_out", Some(self.bytes_out));
         fields.milliseconds("ms", Some(self.took));
         fields.text("route", self.route, 256);
-        fields.raw(
+        fields.word(
             "outcome",
             Some(if self.outcome == Outcome::Allow {
                 "allow"
@@ -132,7 +132,7 @@ impl Entry<'_> {
                 "deny"
             }),
         );
-        fields.raw("reason", self.reason.map(Reason::label));
+        fields.word("reason", self.reason.map(Reason::label));
         fields.text("detail", self.detail.map(redact::tokens).as_deref(), 512);
         fields.subject("subject", self.subject);
         fields.text("upstream", self.upstream, 256);
@@ -144,6 +144,16 @@ impl Entry<'_> {
         fields.text("request_id", Some(self.request_id), 64);
         fields.text("trace_id", self.trace_id, 32);
         fields.end();
+    }
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_11 => "HTTP/1.1",
+        Version::HTTP_2 => "HTTP/2.0",
+        _ => "HTTP/3.0",
     }
 }
 

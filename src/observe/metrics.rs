@@ -41,6 +41,7 @@ pub struct Metrics {
     bytes: IntCounterVec,
     decisions: IntCounterVec,
     token_cache: IntCounterVec,
+    else_ask: IntCounterVec,
     keyset_keys: IntGaugeVec,
     keyset_fetched: IntGaugeVec,
     keyset_refreshes: IntCounterVec,
@@ -99,6 +100,12 @@ impl Metrics {
                 "janua_token_cache_total",
                 "Look-ups of tokens among those verified before.",
                 &["result"],
+            ),
+            else_ask: counters(
+                &registry,
+                "janua_else_ask_total",
+                "Questions of else_ask: answered from memory, or sent to the upstream.",
+                &["route", "result"],
             ),
             keyset_keys: gauges(
                 &registry,
@@ -204,6 +211,14 @@ impl Metrics {
         TokenCacheMetrics {
             hit: self.token_cache.with_label_values(&["hit"]),
             miss: self.token_cache.with_label_values(&["miss"]),
+        }
+    }
+
+    /// Handles for the remembered answers of a route's `else_ask`.
+    pub fn else_ask(&self, route: &str) -> ElseAskMetrics {
+        ElseAskMetrics {
+            hit: self.else_ask.with_label_values(&[route, "hit"]),
+            miss: self.else_ask.with_label_values(&[route, "miss"]),
         }
     }
 
@@ -355,6 +370,13 @@ pub struct ReloadMetrics {
 /// What the cache of verified tokens counts.
 #[derive(Clone)]
 pub struct TokenCacheMetrics {
+    pub hit: IntCounter,
+    pub miss: IntCounter,
+}
+
+/// What a route's `else_ask` counts: questions answered from memory or by one that is on its way, and those asked.
+#[derive(Clone)]
+pub struct ElseAskMetrics {
     pub hit: IntCounter,
     pub miss: IntCounter,
 }

@@ -108,8 +108,9 @@ pub fn changes(shown: &Shown<'_>) -> Changes {
     changes.set.extend(host.map(|host| (header::HOST, host)));
     let proto = HeaderValue::from_static(if shown.client.https { "https" } else { "http" });
     changes.set.push((X_FORWARDED_PROTO, proto));
+    let chain = shown.client.chain();
     let said = [
-        (X_FORWARDED_FOR, shown.client.chain.as_str()),
+        (X_FORWARDED_FOR, chain.as_str()),
         (X_FORWARDED_HOST, shown.request.authority.as_str()),
         (REQUEST_ID, shown.request_id),
     ];
@@ -248,7 +249,7 @@ mod tests {
             address: IpAddr::from([192, 0, 2, 7]),
             peer: IpAddr::from([192, 0, 2, 7]),
             https: true,
-            chain: "192.0.2.7".into(),
+            hops: Vec::new(),
         };
         let bearer = TokenSource::Header {
             name: header::AUTHORIZATION,

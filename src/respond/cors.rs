@@ -40,11 +40,11 @@ pub fn headers(policy: &Cors, origin: Option<&HeaderValue>) -> Vec<(HeaderName, 
 
 /// The method that a pre-flight asks about; `None` if the request is no pre-flight (Fetch standard, section 3.2.2).
 pub fn requested_method(method: &Method, request: &HeaderMap) -> Option<Method> {
+    if method != Method::OPTIONS || !request.contains_key(ORIGIN) {
+        return None;
+    }
     let requested = request.get(ACCESS_CONTROL_REQUEST_METHOD)?;
-    let is_preflight = method == Method::OPTIONS && request.contains_key(ORIGIN);
-    is_preflight
-        .then(|| Method::from_bytes(requested.as_bytes()).ok())
-        .flatten()
+    Method::from_bytes(requested.as_bytes()).ok()
 }
 
 /// The answer to a pre-flight; `None` if the request is none, and then goes the ordinary way.

@@ -65,14 +65,18 @@ pub fn decision(rejection: &Rejection, request_id: &str) -> Reply {
 fn told(rejection: &Rejection, status: StatusCode, context: &Answering<'_>) -> Reply {
     let reason = rejection.reason;
     let mut headers = Vec::with_capacity(8);
+    let sign_in = match &rejection.hint {
+        Hint::SignIn(url) => Some(url.as_str()),
+        _ => None,
+    };
     let body = if page::is_wanted(context) {
         headers.push((CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")));
         headers.extend(security::page());
-        page::render(reason, context.request_id)
+        page::render(reason, context.request_id, sign_in)
     } else {
         headers.push((CONTENT_TYPE, HeaderValue::from_static("application/problem+json")));
         headers.extend(security::own());
-        problem::render(reason, status, context.request_id)
+        problem::render(reason, status, context.request_id, sign_in)
     };
     match &rejection.hint {
         Hint::Challenge(lines) => headers.extend(lines.iter().map(|line| (WWW_AUTHENTICATE, line.clone()))),
@@ -115,7 +119,7 @@ fn hint(rejection: &Rejection) -> Option<(HeaderName, HeaderValue)> {
         (Hint::None, StatusCode::TOO_MANY_REQUESTS) => Some((RETRY_AFTER, HeaderValue::from(1))),
         // As long as it takes until the keys of a failing issuer may be asked for again.
         (Hint::None, StatusCode::SERVICE_UNAVAILABLE) => Some((RETRY_AFTER, HeaderValue::from(5))),
-        (Hint::None | Hint::Challenge(_), _) => None,
+        (Hint::None | Hint::Challenge(_) | Hint::SignIn(_), _) => None,
     }
 }
 

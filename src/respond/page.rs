@@ -11,7 +11,11 @@ use crate::rejection::Reason;
 
 /// Nothing may be loaded; the style below is known by its hash, which a test recomputes.
 pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-CMlTZfMP9MdhMh1z2DybhHNCj+i3bhd/IjUwqvVR5BA='; base-uri 'none'; form-action 'none'";
+    style-src 'sha256-tTM02cqMzIdAYo48VRZMcx+5bY+kBArhnvhnTdBMDP4='; base-uri 'none'; form-action 'none'";
+
+/// The same for a page with a form, which nobody may frame.
+pub(super) const FORM_SECURITY_POLICY: &str = "default-src 'none'; \
+    style-src 'sha256-tTM02cqMzIdAYo48VRZMcx+5bY+kBArhnvhnTdBMDP4='; base-uri 'none'; frame-ancestors 'none'";
 
 const STYLE: &str = ":root{color-scheme:light dark}\
 body{margin:0;min-height:100vh;display:flex;align-items:center;justify-content:center;\
@@ -20,6 +24,9 @@ main{max-width:32rem;margin:1.5rem;padding:2rem;border-radius:.75rem;background:
 h1{margin:0 0 .75rem;font-size:1.375rem;line-height:1.3}\
 p{margin:0 0 .75rem}\
 small{color:#5b6573;overflow-wrap:anywhere}\
+.button{display:inline-block;padding:.5rem 1.25rem;border:0;border-radius:.5rem;background:#1f5fbf;color:#fff;\
+font:inherit;text-decoration:none;cursor:pointer}\
+.quiet{background:none;color:inherit;border:1px solid #9aa5b4}\
 @media(prefers-color-scheme:dark){body{background:#14181f;color:#e6e9ee}\
 main{background:#1c222b;border-color:#323a46}small{color:#9aa5b4}}";
 
@@ -28,7 +35,7 @@ main{background:#1c222b;border-color:#323a46}small{color:#9aa5b4}}";
 /// `Sec-Fetch-Mode` and `Sec-Fetch-Dest` say it outright (Fetch Metadata): a navigation, in a tab or in a frame. A
 /// client without them gets a page only if its `Accept` names `text/html` and nothing of JSON as high; `*/*`, which
 /// players and command lines send, names nothing.
-pub(super) fn is_wanted(context: &Answering<'_>) -> bool {
+pub fn is_wanted(context: &Answering<'_>) -> bool {
     match (context.sec_fetch_mode, context.sec_fetch_dest) {
         (None, None) => prefers_html(context.accept),
         (mode, dest) => {
@@ -40,21 +47,34 @@ pub(super) fn is_wanted(context: &Answering<'_>) -> bool {
     }
 }
 
-/// The page. Everything that is not a constant of this file is escaped.
-pub(super) fn render(reason: Reason, request_id: &str) -> String {
-    let (title, advice) = in_plain_words(reason);
+/// The page of a refusal. Everything that is not a constant of this file is escaped.
+pub(super) fn render(reason: Reason, request_id: &str, sign_in: Option<&str>) -> String {
+    let (title, advice) = match sign_in {
+        Some(_) => ("Please sign in", ""),
+        None => in_plain_words(reason),
+    };
+    let remedy = match sign_in {
+        Some(url) => format!("<a class=\"button\" href=\"{}\">Sign in</a>", Escaped(url)),
+        None => Escaped(advice).to_string(),
+    };
+    let body = format!(
+        "<p>{text}</p>\n<p>{remedy}</p>\n<p><small>{status} {label} · {id}</small></p>",
+        text = Escaped(reason.public_text()),
+        status = reason.status().as_u16(),
+        label = Escaped(reason.label()),
+        id = Escaped(request_id),
+    );
+    whole(title, &body)
+}
+
+/// A page of the gateway's own. `body` is HTML already.
+pub fn whole(title: &str, body: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n\
-         <h1>{title}</h1>\n<p>{text}</p>\n<p>{advice}</p>\n\
-         <p><small>{status} {label} · {id}</small></p>\n</main>\n</body>\n</html>\n",
+         <h1>{title}</h1>\n{body}\n</main>\n</body>\n</html>\n",
         title = Escaped(title),
-        text = Escaped(reason.public_text()),
-        advice = Escaped(advice),
-        status = reason.status().as_u16(),
-        label = Escaped(reason.label()),
-        id = Escaped(request_id),
     )
 }
 
@@ -110,7 +130,11 @@ fn in_plain_words(reason: Reason) -> (&'static str, &'static str) {
             "There is nothing here",
             "Check the address, or open it from your course.",
         ),
+        Reason::SignInStale => ("Please sign in again", "Open the page that you wanted once more."),
+        Reason::SignInRefused => ("Signing in did not work", TELL),
+        Reason::CrossSite => ("This was not done", "Go to the page itself and do it there."),
         Reason::RateLimited | Reason::Overloaded => ("Too busy at the moment", LATER),
+        Reason::StoreUnavailable | Reason::SignInUnavailable => ("Signing in is not possible at the moment", LATER),
         Reason::KeysUnavailable | Reason::UpstreamUnavailable | Reason::UpstreamFailed | Reason::UpstreamTimeout => (
             "Not available at the moment",
             "Wait a few minutes, then load the page again.",
@@ -188,7 +212,7 @@ mod tests {
 
     #[test]
     fn nothing_can_break_out_of_the_page() {
-        let page = render(Reason::TokenExpired, "\"><script>alert('1')</script>&");
+        let page = render(Reason::TokenExpired, "\"><script>alert('1')</script>&", None);
         assert!(!page.contains("<script"));
         assert!(page.contains("&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;"));
         assert!(page.contains("open the video again"));
@@ -197,7 +221,7 @@ mod tests {
     #[test]
     fn every_reason_has_its_words() {
         for reason in Reason::ALL {
-            let page = render(*reason, "4f2a");
+            let page = render(*reason, "4f2a", None);
             assert!(page.contains(&Escaped(reason.public_text()).to_string()), "{reason:?}");
             assert!(page.contains(reason.label()) && page.contains("4f2a"));
         }

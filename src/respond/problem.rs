@@ -1,5 +1,5 @@
 //! A refusal for programs: `application/problem+json` (RFC 9457) with exactly `type title status detail reason
-//! request_id`.
+//! request_id`, and `sign_in` where signing in may help: the URL to open.
 //!
 //! `type` is `about:blank`, so `title` is the status phrase (RFC 9457 section 4.2.1): there is no registered
 //! namespace or page of ours that a URI could name, and `reason` is the word to match on.
@@ -17,11 +17,13 @@ struct Problem<'a> {
     detail: &'static str,
     reason: &'static str,
     request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sign_in: Option<&'a str>,
 }
 
 /// The body of the problem. It says only what the reason says, nothing of what the client sent; `status` is that of
-/// the answer, mostly the reason's own.
-pub(super) fn render(reason: Reason, status: StatusCode, request_id: &str) -> String {
+/// the answer, mostly the reason's own; `sign_in` is where to sign in.
+pub(super) fn render(reason: Reason, status: StatusCode, request_id: &str, sign_in: Option<&str>) -> String {
     let problem = Problem {
         r#type: "about:blank",
         title: status.canonical_reason().unwrap_or("Error"),
@@ -29,6 +31,7 @@ pub(super) fn render(reason: Reason, status: StatusCode, request_id: &str) -> St
         detail: reason.public_text(),
         reason: reason.label(),
         request_id,
+        sign_in,
     };
     // Strings and a number always serialise.
     serde_json::to_string(&problem).unwrap_or_default()
@@ -41,16 +44,27 @@ mod tests {
     #[test]
     fn it_has_the_six_members_and_no_other() {
         assert_eq!(
-            render(Reason::TokenExpired, Reason::TokenExpired.status(), "4f2a"),
+            render(Reason::TokenExpired, Reason::TokenExpired.status(), "4f2a", None),
             r#"{"type":"about:blank","title":"Unauthorized","status":401,"detail":"The token has expired.","reason":"token_expired","request_id":"4f2a"}"#
         );
+    }
+
+    #[test]
+    fn it_tells_where_to_sign_in() {
+        let problem = render(
+            Reason::NoCredentials,
+            StatusCode::UNAUTHORIZED,
+            "",
+            Some("https://a/sign-in"),
+        );
+        assert!(problem.ends_with(r#","sign_in":"https://a/sign-in"}"#), "{problem}");
     }
 
     #[test]
     fn every_reason_has_a_title() {
         for reason in Reason::ALL {
             assert!(
-                !render(*reason, reason.status(), "").contains(r#""title":"Error""#),
+                !render(*reason, reason.status(), "", None).contains(r#""title":"Error""#),
                 "{reason:?}"
             );
         }

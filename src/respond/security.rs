@@ -25,6 +25,13 @@ pub fn page() -> impl Iterator<Item = (HeaderName, HeaderValue)> {
     own().into_iter().chain([(CONTENT_SECURITY_POLICY, policy)])
 }
 
+/// [`own`], and a policy for a page with a form: nothing is loaded, no other site may frame it. Where a form leads is
+/// not restricted: signing out ends at the sign-in server.
+pub fn form() -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let policy = HeaderValue::from_static(page::FORM_SECURITY_POLICY);
+    own().into_iter().chain([(CONTENT_SECURITY_POLICY, policy)])
+}
+
 /// The one `Cache-Control` for an answer that needed a credential, given the values it came with: what the upstream
 /// said, made `private` (RFC 9111 section 5.2.2.7), so that no shared cache hands it to somebody else.
 ///

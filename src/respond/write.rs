@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
-use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, OrErr, Result};
@@ -33,7 +33,7 @@ pub trait Pieces: Send {
 /// # Errors
 /// The client went, or was too slow.
 pub async fn write(session: &mut Session, reply: &Reply) -> Result<()> {
-    let mut header = head(reply.status, &reply.headers)?;
+    let mut header = head(reply.status, reply.headers.iter().cloned())?;
     let bodiless = matches!(reply.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if !bodiless {
         header.set_content_length(reply.body.len())?;
@@ -59,10 +59,10 @@ pub async fn write(session: &mut Session, reply: &Reply) -> Result<()> {
 pub async fn write_stream(
     session: &mut Session,
     status: StatusCode,
-    headers: &[(HeaderName, HeaderValue)],
+    headers: Vec<(HeaderName, HeaderValue)>,
     body: &mut impl Pieces,
 ) -> Result<()> {
-    let mut header = head(status, headers)?;
+    let mut header = head(status, headers.into_iter())?;
     let promised = header
         .headers
         .get(CONTENT_LENGTH)
@@ -106,13 +106,20 @@ async fn pump(session: &mut Session, body: &mut impl Pieces) -> Result<u64> {
     Ok(sent)
 }
 
-fn head(status: StatusCode, headers: &[(HeaderName, HeaderValue)]) -> Result<ResponseHeader> {
-    let mut header = ResponseHeader::build_no_case(status, Some(headers.len() + 3))?;
+/// Put together outside of pingora's own builder, which reads every name anew.
+fn head(
+    status: StatusCode,
+    headers: impl ExactSizeIterator<Item = (HeaderName, HeaderValue)>,
+) -> Result<ResponseHeader> {
+    let (mut parts, ()) = http::Response::new(()).into_parts();
+    parts.status = status;
+    parts.headers = HeaderMap::with_capacity(headers.len() + 3); // framing and connection come later
     for (name, value) in headers {
         // Appended, not set: `Vary` may stand twice.
-        header.append_header(name, value)?;
+        let appended = parts.headers.try_append(name, value);
+        appended.or_err(ErrorType::InternalError, "more headers than a map can hold")?;
     }
-    Ok(header)
+    Ok(parts.into())
 }
 
 fn is_head(session: &Session) -> bool {
@@ -296,7 +303,7 @@ mod tests {
     async fn pieces_arrive_in_order() {
         let (mut session, client) = session("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         let mut body = pieces(&[Ok("lec"), Ok(""), Ok("ture")]);
-        write_stream(&mut session, StatusCode::OK, &length(7), &mut body)
+        write_stream(&mut session, StatusCode::OK, length(7), &mut body)
             .await
             .unwrap();
         assert!(heard(session, client).await.ends_with("\r\n\r\nlecture"));
@@ -306,7 +313,7 @@ mod tests {
     async fn a_body_of_unknown_length_has_an_end_of_its_own() {
         let (mut session, client) = session("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         let mut body = pieces(&[Ok("lec"), Ok("ture")]);
-        write_stream(&mut session, StatusCode::OK, &[], &mut body)
+        write_stream(&mut session, StatusCode::OK, Vec::new(), &mut body)
             .await
             .unwrap();
         assert!(session.as_downstream().as_http1().unwrap().will_keepalive());
@@ -318,7 +325,7 @@ mod tests {
     async fn a_head_asks_for_no_piece() {
         let (mut session, client) = session("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         let mut body = pieces(&[Err(io::ErrorKind::Unsupported)]);
-        write_stream(&mut session, StatusCode::OK, &length(7), &mut body)
+        write_stream(&mut session, StatusCode::OK, length(7), &mut body)
             .await
             .unwrap();
         assert!(heard(session, client).await.contains("content-length: 7\r\n"));
@@ -330,7 +337,7 @@ mod tests {
         for headers in [length(7), Vec::new()] {
             let (mut session, client) = session("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
             let mut body = pieces(&[Ok("lec"), Err(io::ErrorKind::Other)]);
-            write_stream(&mut session, StatusCode::OK, &headers, &mut body)
+            write_stream(&mut session, StatusCode::OK, headers, &mut body)
                 .await
                 .unwrap_err();
             assert!(!session.as_downstream().as_http1().unwrap().will_keepalive());
@@ -345,7 +352,7 @@ mod tests {
     async fn a_body_shorter_than_promised_is_an_error() {
         let (mut session, _client) = session("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         let mut body = pieces(&[Ok("lec")]);
-        write_stream(&mut session, StatusCode::OK, &length(7), &mut body)
+        write_stream(&mut session, StatusCode::OK, length(7), &mut body)
             .await
             .unwrap_err();
         assert!(!session.as_downstream().as_http1().unwrap().will_keepalive());
@@ -359,8 +366,7 @@ mod tests {
         }
         let (mut session, client) = session("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         let mut body = pieces(&[Ok("lecture")]);
-        let headers = length(7);
-        send(write_stream(&mut session, StatusCode::OK, &headers, &mut body))
+        send(write_stream(&mut session, StatusCode::OK, length(7), &mut body))
             .await
             .unwrap();
         assert!(heard(session, client).await.ends_with("lecture"));

@@ -25,6 +25,8 @@ pub enum StoreError {
     },
     #[error("the state store's thread cannot be started: {source}")]
     Thread { source: io::Error },
+    #[error("the state store is away ({detail})")]
+    Away { detail: String },
     #[error("the state store's worker ended early")]
     Worker,
 }

@@ -9,6 +9,7 @@ mod error;
 mod memory;
 mod place;
 mod record;
+mod valkey;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -23,10 +24,13 @@ use self::memory::Memory;
 use self::place::Place;
 pub use self::place::{Index, Table};
 use self::record::{Change, members};
+use self::valkey::{Heard, Valkey};
 use crate::config::State;
 use crate::observe::metrics::{Metrics, StoreMetrics, StoreOperation};
 use crate::sealing::{MasterKeys, Purpose, Sealer};
 
+/// What published notices are sealed for.
+const NOTICE: &[u8] = b"notice";
 /// Notices that a slow subscriber may be behind before it misses some.
 const NOTICES: usize = 1024;
 
@@ -52,6 +56,7 @@ struct Inner {
 enum Backend {
     Memory(Memory),
     Embedded(Embedded),
+    Valkey(Valkey),
 }
 
 /// What a subscriber hears. A receiver that lagged has missed something too.
@@ -66,28 +71,47 @@ pub enum Notice {
 impl Store {
     /// Opens what the configuration names; values are sealed by `keys`, for [`Purpose::Store`].
     ///
-    /// A missing file is made (0600), a missing folder too (0700). Errors: the file cannot be used.
+    /// A missing file is made (0600), a missing folder too (0700). A Valkey need not be there yet. Errors: the file
+    /// cannot be used.
     pub fn open(state: &State, keys: &MasterKeys, metrics: &Metrics) -> Result<Self, StoreError> {
-        let sealer = Some(keys.sealer(Purpose::Store));
-        Ok(match state {
-            State::Memory => Self::new(Backend::Memory(Memory::default()), None, metrics.store()),
-            State::Embedded { path, .. } => {
-                Self::new(Backend::Embedded(Embedded::open(path)?), sealer, metrics.store())
+        let sealer = keys.sealer(Purpose::Store);
+        let metrics = metrics.store();
+        let notices = broadcast::Sender::new(NOTICES);
+        let (backend, sealer) = match state {
+            State::Memory => (Backend::Memory(Memory::default()), None),
+            State::Embedded { path, .. } => (Backend::Embedded(Embedded::open(path)?), Some(sealer)),
+            State::Valkey(config) => {
+                let (opener, out) = (sealer.clone(), notices.clone());
+                let hear = move |heard: Heard<'_>| {
+                    if let Some(notice) = notice(&opener, heard) {
+                        out.send(notice).ok(); // an error says that nobody listens
+                    }
+                };
+                (Backend::Valkey(Valkey::start(config, &metrics, hear)?), Some(sealer))
             }
-        })
+        };
+        if !matches!(backend, Backend::Valkey(_)) {
+            metrics.up.set(1);
+        }
+        Ok(Self::new(backend, sealer, notices, metrics))
     }
 
     /// An empty store that is gone with its last handle, for what asks the rooms something without being a gateway.
     pub fn in_memory() -> Self {
-        Self::new(Backend::Memory(Memory::default()), None, Metrics::new().store())
+        let backend = Backend::Memory(Memory::default());
+        Self::new(backend, None, broadcast::Sender::new(NOTICES), Metrics::new().store())
     }
 
-    fn new(backend: Backend, sealer: Option<Sealer>, metrics: StoreMetrics) -> Self {
-        metrics.up.set(1);
+    fn new(
+        backend: Backend,
+        sealer: Option<Sealer>,
+        notices: broadcast::Sender<Notice>,
+        metrics: StoreMetrics,
+    ) -> Self {
         let inner = Inner {
             backend,
             sealer,
-            notices: broadcast::Sender::new(NOTICES),
+            notices,
             metrics,
             has_met_unreadable: AtomicBool::new(false),
         };
@@ -99,11 +123,12 @@ impl Store {
         let place = Place::new(table.name(), key);
         let found = self.timed(StoreOperation::Get, async {
             match &self.inner.backend {
-                Backend::Memory(memory) => Ok(memory.get(place)),
-                Backend::Embedded(embedded) => embedded.get(place).await,
+                Backend::Memory(memory) => Ok(memory.get(place).map(|record| record.bytes.into_vec())),
+                Backend::Embedded(file) => Ok(file.get(place).await?.map(|record| record.bytes.into_vec())),
+                Backend::Valkey(valkey) => valkey.get(table.name(), place).await,
             }
         });
-        Ok(found.await?.and_then(|record| self.opened(table, key, record.bytes)))
+        Ok(found.await?.and_then(|bytes| self.opened(table, key, bytes)))
     }
 
     /// Puts `value` under `key`, over what stood there, for `ttl` from now or until it is deleted.
@@ -111,10 +136,7 @@ impl Store {
     /// On return every process on this store sees it. In a file it survives a crash from 50 ms later on; a key set
     /// from the return on.
     pub async fn put(&self, table: Table, key: &str, value: &[u8], ttl: Option<Duration>) -> Result<(), StoreError> {
-        let (bytes, expires) = (self.sealed(table, key, value), record::expiry(ttl, record::now()));
-        self.change(StoreOperation::Put, table, key, Change::Put { bytes, expires })
-            .await
-            .map(drop)
+        self.put_either(table, key, value, ttl, false).await.map(drop)
     }
 
     /// The same, but only if nothing stands there. True: it was put. Of several at once exactly one is told so.
@@ -125,26 +147,43 @@ impl Store {
         value: &[u8],
         ttl: Option<Duration>,
     ) -> Result<bool, StoreError> {
-        let (bytes, expires) = (self.sealed(table, key, value), record::expiry(ttl, record::now()));
-        self.change(StoreOperation::Put, table, key, Change::PutNew { bytes, expires })
-            .await
+        self.put_either(table, key, value, ttl, true).await
     }
 
     /// The value under `key`, which from now on lives for another `ttl`. What was deleted meanwhile stays so.
     pub async fn touch(&self, table: Table, key: &str, ttl: Duration) -> Result<Option<Vec<u8>>, StoreError> {
-        let expires = record::expiry(Some(ttl), record::now());
-        match self
-            .change(StoreOperation::Put, table, key, Change::Extend { expires })
-            .await?
-        {
-            true => self.get(table, key).await,
-            false => Ok(None),
-        }
+        let place = Place::new(table.name(), key);
+        let change = Change::Extend {
+            expires: record::expiry(Some(ttl), record::now()),
+        };
+        let found = self.timed(StoreOperation::Put, async {
+            let record = match &self.inner.backend {
+                Backend::Memory(memory) => match memory.change(place, change) {
+                    true => memory.get(place),
+                    false => None,
+                },
+                Backend::Embedded(file) => match file.change(place, change, table.is_durable()).await? {
+                    true => file.get(place).await?,
+                    false => None,
+                },
+                Backend::Valkey(valkey) => return valkey.touch(table.name(), place, ttl).await,
+            };
+            Ok(record.map(|record| record.bytes.into_vec()))
+        });
+        Ok(found.await?.and_then(|bytes| self.opened(table, key, bytes)))
     }
 
     /// Removes what stands under `key`. True: there was something. Of several at once exactly one is told so.
     pub async fn delete(&self, table: Table, key: &str) -> Result<bool, StoreError> {
-        self.change(StoreOperation::Delete, table, key, Change::Delete).await
+        let place = Place::new(table.name(), key);
+        self.timed(StoreOperation::Delete, async {
+            match &self.inner.backend {
+                Backend::Memory(memory) => Ok(memory.change(place, Change::Delete)),
+                Backend::Embedded(file) => file.change(place, Change::Delete, table.is_durable()).await,
+                Backend::Valkey(valkey) => valkey.delete(table.name(), place).await,
+            }
+        })
+        .await
     }
 
     /// Adds `member` to a group, or gives it another score (below 2^53). The whole group lives for `ttl` from now, or
@@ -159,12 +198,23 @@ impl Store {
         score: u64,
         ttl: Option<Duration>,
     ) -> Result<(), StoreError> {
-        let change = Change::AddMember {
+        let place = Place::new(index.name(), group);
+        let change = || Change::AddMember {
             member: member.to_owned(),
             score,
             expires: record::expiry(ttl, record::now()),
         };
-        self.change_index(index, group, change).await.map(drop)
+        self.timed(StoreOperation::Index, async {
+            match &self.inner.backend {
+                Backend::Memory(memory) => {
+                    memory.change(place, change());
+                    Ok(())
+                }
+                Backend::Embedded(file) => file.change(place, change(), false).await.map(drop),
+                Backend::Valkey(valkey) => valkey.add_member(index.name(), place, member, score, ttl).await,
+            }
+        })
+        .await
     }
 
     /// The members of a group with their scores, the lowest first; none if there is no such group.
@@ -173,7 +223,8 @@ impl Store {
         self.timed(StoreOperation::Index, async {
             match &self.inner.backend {
                 Backend::Memory(memory) => Ok(members(memory.get(place).as_ref())),
-                Backend::Embedded(embedded) => Ok(members(embedded.get(place).await?.as_ref())),
+                Backend::Embedded(file) => Ok(members(file.get(place).await?.as_ref())),
+                Backend::Valkey(valkey) => valkey.members(index.name(), place).await,
             }
         })
         .await
@@ -181,8 +232,18 @@ impl Store {
 
     /// Takes `member` out of a group. True: it was in it.
     pub async fn index_remove(&self, index: Index, group: &str, member: &str) -> Result<bool, StoreError> {
-        let member = member.to_owned();
-        self.change_index(index, group, Change::RemoveMember { member }).await
+        let place = Place::new(index.name(), group);
+        let change = || Change::RemoveMember {
+            member: member.to_owned(),
+        };
+        self.timed(StoreOperation::Index, async {
+            match &self.inner.backend {
+                Backend::Memory(memory) => Ok(memory.change(place, change())),
+                Backend::Embedded(file) => file.change(place, change(), false).await,
+                Backend::Valkey(valkey) => valkey.remove_member(index.name(), place, member).await,
+            }
+        })
+        .await
     }
 
     /// Tells every subscriber of every process on this store, this one too, within a second.
@@ -193,6 +254,14 @@ impl Store {
                 Backend::Memory(_) | Backend::Embedded(_) => {
                     self.inner.notices.send(Notice::Message(message.into())).ok();
                     Ok(())
+                }
+                Backend::Valkey(valkey) => {
+                    let sealed = self
+                        .inner
+                        .sealer
+                        .as_ref()
+                        .map(|sealer| sealer.seal(NOTICE, message.as_bytes()));
+                    valkey.publish(&sealed.unwrap_or_default()).await
                 }
             }
         })
@@ -210,35 +279,35 @@ impl Store {
         self.timed(StoreOperation::Get, async {
             match &self.inner.backend {
                 Backend::Memory(_) => Ok(()),
-                Backend::Embedded(embedded) => embedded.get(Place::new("", "")).await.map(drop),
+                Backend::Embedded(file) => file.get(Place::new("", "")).await.map(drop),
+                Backend::Valkey(valkey) => valkey.ping().await,
             }
         })
         .await
     }
 
-    async fn change(
+    async fn put_either(
         &self,
-        operation: StoreOperation,
         table: Table,
         key: &str,
-        change: Change,
+        value: &[u8],
+        ttl: Option<Duration>,
+        only_new: bool,
     ) -> Result<bool, StoreError> {
         let place = Place::new(table.name(), key);
-        self.timed(operation, async {
-            match &self.inner.backend {
-                Backend::Memory(memory) => Ok(memory.change(place, change)),
-                Backend::Embedded(embedded) => embedded.change(place, change, table.is_durable()).await,
+        let bytes = self.sealed(table, key, value);
+        let change = |bytes| {
+            let expires = record::expiry(ttl, record::now());
+            match only_new {
+                false => Change::Put { bytes, expires },
+                true => Change::PutNew { bytes, expires },
             }
-        })
-        .await
-    }
-
-    async fn change_index(&self, index: Index, group: &str, change: Change) -> Result<bool, StoreError> {
-        let place = Place::new(index.name(), group);
-        self.timed(StoreOperation::Index, async {
+        };
+        self.timed(StoreOperation::Put, async {
             match &self.inner.backend {
-                Backend::Memory(memory) => Ok(memory.change(place, change)),
-                Backend::Embedded(embedded) => embedded.change(place, change, false).await,
+                Backend::Memory(memory) => Ok(memory.change(place, change(bytes))),
+                Backend::Embedded(file) => file.change(place, change(bytes), table.is_durable()).await,
+                Backend::Valkey(valkey) => valkey.put(table.name(), place, &bytes, ttl, only_new).await,
             }
         })
         .await
@@ -262,9 +331,9 @@ impl Store {
         }
     }
 
-    fn opened(&self, table: Table, key: &str, bytes: Box<[u8]>) -> Option<Vec<u8>> {
+    fn opened(&self, table: Table, key: &str, bytes: Vec<u8>) -> Option<Vec<u8>> {
         let Some(sealer) = &self.inner.sealer else {
-            return Some(bytes.into_vec());
+            return Some(bytes);
         };
         let plain = sealer.open(&place::context(table.name(), key), &bytes);
         if plain.is_none() {
@@ -279,6 +348,17 @@ impl Store {
             }
         }
         plain
+    }
+}
+
+/// What was not sealed by a gateway of ours is no notice.
+fn notice(opener: &Sealer, heard: Heard<'_>) -> Option<Notice> {
+    match heard {
+        Heard::Missed => Some(Notice::Missed),
+        Heard::Published(payload) => {
+            let text = String::from_utf8(opener.open(NOTICE, payload)?).ok()?;
+            Some(Notice::Message(text.into()))
+        }
     }
 }
 

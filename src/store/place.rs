@@ -3,6 +3,8 @@
 //! A key may be a person's name or a ticket. What is written is its SHA-256, so that who reads a store learns neither.
 
 use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// What single values are kept for. Names are for ever: rename a variant, never its string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +77,11 @@ impl Place {
             *to = *from;
         }
         Self(place)
+    }
+
+    /// As text, for stores whose keys people look at.
+    pub(super) fn text(self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
     }
 }
 

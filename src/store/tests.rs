@@ -7,13 +7,13 @@ use tokio::sync::broadcast;
 use super::*;
 
 /// Nothing that works takes as long.
-const DEADLINE: Duration = Duration::from_secs(20);
-const LONG: Option<Duration> = Some(Duration::from_secs(3600));
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
+pub(super) const LONG: Option<Duration> = Some(Duration::from_secs(3600));
 /// Waited for where something has to expire.
 const SHORT: Option<Duration> = Some(Duration::from_millis(30));
 
 /// The contract, over two handles on what is below.
-async fn keeps_its_contract(store: &Store, other: &Store) {
+pub(super) async fn keeps_its_contract(store: &Store, other: &Store) {
     values(store, other).await;
     new_ones(store, other).await;
     expiry(store).await;
@@ -187,7 +187,7 @@ async fn notices(store: &Store, other: &Store) {
 }
 
 /// Asks until the answer is yes.
-async fn until(what: &str, mut ask: impl AsyncFnMut() -> bool) {
+pub(super) async fn until(what: &str, mut ask: impl AsyncFnMut() -> bool) {
     let started = Instant::now();
     while !ask().await {
         assert!(started.elapsed() < DEADLINE, "{what}: never");

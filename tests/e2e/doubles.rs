@@ -1,7 +1,10 @@
 //! The doubles are held to what the other tests rely on.
 
+use serde_json::json;
+
 use crate::support::config::bytes;
 use crate::support::http::values;
+use crate::support::witness::{Said, by_request_id};
 use crate::support::{Connection, JwksServer, Nginx, Request, Signer, Site, Upstream, tools};
 
 fn address(url: &str) -> std::net::SocketAddr {
@@ -129,4 +132,37 @@ fn every_kind_of_signer_makes_tokens_that_verify() {
     UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
         .verify(input.as_bytes(), &engine.decode(signature).unwrap())
         .unwrap();
+}
+
+#[test]
+fn the_witness_sees_each_way_in_which_two_words_differ() {
+    let routes = json!([{ "name": "a", "won": false }, { "name": "media", "won": true }]);
+    let said = Said::by(&json!({ "outcome": "deny", "status": 403, "reason": "missing_role", "routes": routes }));
+    let line = |status: u16, route: &str, outcome: &str, reason: &str| {
+        let text = format!(
+            "2026-11-21T03:22:33.192Z  INFO access: path=\"/a \\\" status=200\" status={status} route={route} \
+             outcome={outcome} reason={reason} request_id=\"1\" trace_id=-\n"
+        );
+        by_request_id(&text).remove("1").unwrap()
+    };
+    assert!(line(403, "\"media\"", "deny", "missing_role").is(&said));
+    for other in [
+        line(401, "\"media\"", "deny", "missing_role"),
+        line(403, "\"other\"", "deny", "missing_role"),
+        line(403, "-", "deny", "missing_role"),
+        line(403, "\"media\"", "allow", "missing_role"),
+        line(403, "\"media\"", "deny", "not_allowed"),
+        line(403, "\"media\"", "deny", "-"),
+    ] {
+        assert!(!other.is(&said), "{other:?}");
+    }
+    // An upstream's status is its own; whether it was asked is not.
+    let passed = Said::by(&json!({ "outcome": "allow", "status": null, "reason": null, "routes": routes }));
+    assert!(line(502, "\"media\"", "allow", "upstream_failed").is(&passed));
+    assert!(!line(502, "\"media\"", "deny", "not_allowed").is(&passed));
+    let object =
+        r#"{"target":"access","status":403,"route":"media","outcome":"deny","reason":"missing_role","request_id":"1"}"#;
+    assert!(by_request_id(object)["1"].is(&said));
+    let other = object.replace("\"access\"", "\"janua::server\"");
+    assert!(by_request_id(&other).is_empty());
 }

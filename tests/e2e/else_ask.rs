@@ -126,6 +126,11 @@ fn a_yes_is_remembered_for_the_event_and_for_this_credential() {
     assert_eq!(get("a.mp4", "one"), 1);
     assert_eq!(get("b.mp4", "one"), 1);
     assert_eq!(get("a.mp4", "two"), 2);
+    for (result, times) in [("hit", 2.0), ("miss", 2.0)] {
+        let series = format!("janua_else_ask_total{{result={result:?},route=\"media\"}}");
+        let counted = gateway.metric(&series).unwrap();
+        assert!((counted - times).abs() < f64::EPSILON, "{series}: {counted}");
+    }
 }
 
 #[test]

@@ -222,3 +222,63 @@ fn keys_come_from_the_endpoint_or_from_the_gateway() {
     let problem = alone["keys"]["issuers"][0]["problem"].as_str().unwrap();
     assert!(problem.contains("500"), "{problem}");
 }
+
+#[test]
+fn budgets_are_told_and_left_as_they_are() {
+    let (site, signer, stranger) = (Site::with_lecture(), Signer::new(), Signer::new());
+    let config = Config::media(&site, &signer)
+        .section("limits = { rate = \"1/h\", burst = 2 }\n")
+        .jwt("bad_signatures", "\"1/h\"");
+    let gateway = site.start(&config);
+    let asked = get("once more", LECTURE).bearer(&signer.read("lecture-1"));
+    let rate = |told: &serde_json::Value| {
+        let budgets = told["budgets"].as_array().unwrap();
+        budgets
+            .iter()
+            .find(|budget| budget["key"] == "limits.rate")
+            .unwrap()
+            .clone()
+    };
+    for _ in 0..5 {
+        let told = report(&asked.explained(&site, &["--json", "--live"]));
+        assert_eq!(told["outcome"], "allow");
+        let rate = rate(&told);
+        assert_eq!((&rate["of"], &rate["burst"]), (&json!("127.0.0.1"), &json!(2)));
+        assert_eq!(rate["spent"], false);
+    }
+    for status in [200, 200, 429, 429] {
+        assert_eq!(asked.served(&gateway).0, status);
+    }
+    let spent = asked.explained(&site, &["--json", "--live"]);
+    assert_eq!(spent.code, Some(0), "{spent:?}");
+    let spent = report(&spent);
+    assert_eq!(
+        (&spent["reason"], &spent["status"]),
+        (&json!("rate_limited"), &json!(429))
+    );
+    assert_eq!(rate(&spent)["spent"], true);
+    // Nobody else has counted, and for another time nobody knows.
+    for more in [&["--json"][..], &["--json", "--live", "--at", "+1m"]] {
+        let told = report(&asked.explained(&site, more));
+        assert_eq!(
+            (&told["outcome"], &rate(&told)["spent"]),
+            (&json!("allow"), &json!(null))
+        );
+    }
+    let page = asked.explained(&site, &["--live"]);
+    assert!(
+        page.stdout
+            .contains("✗ limits.rate of 127.0.0.1: 1 per h, 2 at once: exhausted now"),
+        "{page:?}"
+    );
+
+    let bad = get("a bad signature", LECTURE).bearer(&stranger.read("lecture-1"));
+    let budget = || {
+        let told = report(&bad.explained(&site, &["--json", "--live"]));
+        (told["reason"].clone(), told["budgets"][0]["spent"].clone())
+    };
+    let whole = (json!("bad_signature"), json!(false));
+    assert_eq!((budget(), budget()), (whole.clone(), whole));
+    eventually("the budget is spent", || (bad.served(&gateway).0 == 429).then_some(()));
+    assert_eq!(budget(), (json!("rate_limited"), json!(true)));
+}

@@ -80,3 +80,30 @@ fn connect_and_unknown_codings_are_not_implemented() {
     assert!([400, 501].contains(&coding), "{coding}");
     assert!(zoo.requests().is_empty());
 }
+
+#[test]
+fn a_script_of_a_listed_origin_may_read_a_405() {
+    let (site, signer) = (Site::with_lecture(), Signer::new());
+    let cors = "cors = { origins = [\"https://moodle.test\"] }\n";
+    let closed = "[[routes]]\nname = \"closed\"\npath = \"/closed\"\nmethods = [\"PUT\"]\nrespond = { status = 204 }\n\
+                  allow = [{ anyone = true }]\n";
+    let gateway = site.start(&Config::media(&site, &signer).section(cors).section(closed));
+    let delete = |path: &str, origin: &str| {
+        let request = Request::new("DELETE", path).header("Origin", origin);
+        gateway.send(request).refused(405, "method_not_allowed")
+    };
+    let video = "/static/org/player/lecture-1/video.mp4";
+    let listed = delete(video, "https://moodle.test");
+    assert_eq!(
+        listed.header("access-control-allow-origin"),
+        Some("https://moodle.test")
+    );
+    for told in [&listed, &delete(video, "https://elsewhere.test")] {
+        assert_eq!(told.header("vary").map(str::to_lowercase), Some("origin".to_owned()));
+    }
+    let stranger = delete(video, "https://elsewhere.test");
+    assert_eq!(stranger.header("access-control-allow-origin"), None);
+    // Without a policy nothing is promised.
+    let silent = delete("/closed", "https://moodle.test");
+    assert_eq!(silent.header("access-control-allow-origin"), None);
+}

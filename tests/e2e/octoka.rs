@@ -1,5 +1,7 @@
 //! Octoka's behaviour (facts 5.1), row by row: each name says whether the gateway does the same or better.
 
+mod answers;
+
 use serde_json::{Value, json};
 
 use crate::support::http::Response;

@@ -142,6 +142,86 @@ fn what_is_in_force_is_shown_with_its_defaults() {
     );
 }
 
+/// A table of every kind that may be left out, each as short as it may be. The defaults of one that is not here are not
+/// looked for.
+const EVERY_TABLE: &str = r#"
+[log]
+
+[upstreams.zoo]
+servers = ["http://127.0.0.1:1"]
+health = {}
+
+[[routes]]
+name = "asked"
+path = "/asked/{*rest}"
+upstream = "zoo"
+else_ask = { upstream = "zoo" }
+cors = { origins = ["https://moodle.test"] }
+limits = { rate = "5/s" }
+allow = [{ signed_in = true }]
+
+[[routes]]
+name = "decides"
+path = "/_decide"
+respond = { decide = { uri = "X-Original-URI", method = "X-Original-Method" } }
+allow = [{ from = ["127.0.0.1/32"] }]
+"#;
+
+/// Where a default is that there is none of it, nothing is shown.
+const ABSENCE: [&str; 8] = ["none", "nobody", "nothing", "unlimited", "stderr", "the", "that", "it"];
+
+/// Keys with a default, as places in the file; `*` is any element of a list, or any name.
+fn keys_with_defaults(schema: &Value, place: &str, found: &mut Vec<String>) {
+    for (name, key) in schema["properties"].as_object().into_iter().flatten() {
+        let place = format!("{place}/{name}");
+        let described = key["description"].as_str().unwrap_or_default();
+        let default = described.split_once("Default: ").map(|(_, default)| default);
+        let word = default.and_then(|default| default.split([' ', ',', '.', ';']).next());
+        if word.is_some_and(|word| !ABSENCE.contains(&word.to_lowercase().as_str())) {
+            found.push(place.clone());
+        }
+        keys_with_defaults(key, &place, found);
+        keys_with_defaults(&key["items"], &format!("{place}/*"), found);
+        keys_with_defaults(&key["additionalProperties"], &format!("{place}/*"), found);
+    }
+}
+
+/// All values at a place.
+fn at<'a>(value: &'a Value, place: &str) -> Vec<&'a Value> {
+    let place = place.trim_start_matches('/');
+    let (name, rest) = place.split_once('/').unwrap_or((place, ""));
+    let found: Vec<&Value> = match (name, value) {
+        ("*", Value::Array(all)) => all.iter().collect(),
+        ("*", Value::Object(all)) => all.values().collect(),
+        _ => value.get(name).into_iter().collect(),
+    };
+    match rest {
+        "" => found,
+        rest => found.into_iter().flat_map(|value| at(value, rest)).collect(),
+    }
+}
+
+#[test]
+fn no_default_is_left_out() {
+    let site = Site::with_lecture();
+    let config = Config::media(&site, &Signer::new())
+        .server("trusted_proxies", r#"["127.0.0.1/32"]"#)
+        .set("state", "store", r#""embedded""#)
+        .section(EVERY_TABLE);
+    let file = site.write("gateway.toml", config.text());
+    let shown: toml::Table = shown(&file).parse().unwrap();
+    let shown = serde_json::to_value(shown).unwrap();
+    let mut keys = Vec::new();
+    keys_with_defaults(&schema(), "", &mut keys);
+    assert!(keys.len() > 30, "{keys:?}");
+    let is_missing = |key: &&String| {
+        let (table, _) = key.rsplit_once('/').unwrap_or_default();
+        (table.is_empty() || !at(&shown, table).is_empty()) && at(&shown, key).is_empty()
+    };
+    let missing: Vec<_> = keys.iter().filter(is_missing).collect();
+    assert!(missing.is_empty(), "not shown: {missing:?}\n{shown:#}");
+}
+
 #[test]
 fn a_variable_stays_a_name_and_a_bad_file_is_told() {
     let site = Site::new();

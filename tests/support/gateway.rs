@@ -10,19 +10,21 @@ use super::config::Site;
 use super::http::{Connection, Request, Response};
 use super::tools;
 use super::wait::eventually;
+use super::witness::Witness;
 
 /// Where a gateway that logs into a file is told to write, below its site.
 pub const LOG_FILE: &str = "log/janua.log";
 
 /// A running `janua run`. Killed on drop.
 pub struct Gateway {
-    child: Child,
+    child: Process,
     said: Arc<Mutex<String>>,
     /// The first plain listener.
     http: Option<SocketAddr>,
     /// The first TLS listener.
     https: Option<SocketAddr>,
     pub admin: SocketAddr,
+    witness: Option<Arc<Witness>>,
     /// Kept so that the folder outlives the process.
     pub site: Site,
 }
@@ -30,10 +32,11 @@ pub struct Gateway {
 impl Gateway {
     /// Writes gateway.toml into the site, starts the gateway and waits until it says that it serves.
     pub fn start(site: &Site, config: &str) -> Self {
-        let (mut child, said) = spawn(site, config, None);
-        let process = child.id();
+        let (child, said) = spawn(site, config, None);
+        let mut child = Process(child);
+        let process = child.0.id();
         eventually("janua: ready to serve", || {
-            if let Some(status) = child.try_wait().unwrap() {
+            if let Some(status) = child.0.try_wait().unwrap() {
                 panic!("the gateway ended with {status}:\n{config}\n{}", said.lock().unwrap());
             }
             all_said(site, &said).contains("ready to serve").then_some(())
@@ -45,8 +48,12 @@ impl Gateway {
             http: address(&lines, "listening on http://"),
             https: address(&lines, "listening on https://"),
             admin: address(&lines, "admin on http://").expect("the admin listener is told"),
+            witness: Witness::of(site.root(), config),
             site: site.clone(),
         };
+        if let (Some(witness), Some(http)) = (&gateway.witness, gateway.http) {
+            witness.listens_at(http);
+        }
         assert_eq!(gateway.process(), process);
         gateway
     }
@@ -82,7 +89,7 @@ impl Gateway {
     }
 
     pub fn process(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     /// One request on a connection of its own.
@@ -143,7 +150,7 @@ impl Gateway {
 
     /// Waits until the process has ended by itself.
     pub fn ended(&mut self) -> ExitStatus {
-        eventually("the gateway ends", || self.child.try_wait().unwrap())
+        eventually("the gateway ends", || self.child.0.try_wait().unwrap())
     }
 
     /// Ends it the way an operator does.
@@ -164,13 +171,50 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
+        if let Some(witness) = &self.witness {
+            witness.leave();
+        }
         if std::thread::panicking() {
             eprintln!("--- the gateway said:\n{}---", self.said());
+        } else if let Some(witness) = &self.witness {
+            let log = || all_said(&self.site, &self.said);
+            witness.hold(log, || match self.child.0.try_wait() {
+                Ok(None) => lost_lines(self.admin) > 0.0,
+                Ok(Some(_)) | Err(_) => true,
+            });
         }
-        // An error here means that it has ended already.
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
+}
+
+/// Ended on drop, also where what is held at the end of a gateway does not hold.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // An error here means that it has ended already.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Lines that the log of the gateway behind this admin listener could not take; all, if it does not say.
+fn lost_lines(admin: SocketAddr) -> f64 {
+    let Ok(mut connection) = Connection::try_open(admin) else {
+        return f64::INFINITY;
+    };
+    let request = Request::get("/metrics")
+        .host(&admin.to_string())
+        .header("Connection", "close");
+    let metrics = connection
+        .exchange_raw(request.bytes())
+        .map(|told| told.text())
+        .unwrap_or_default();
+    let mut lost = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("janua_log_lines_dropped_total "));
+    lost.next()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(f64::INFINITY)
 }
 
 fn spawn(site: &Site, config: &str, wrapper: Option<&[&str]>) -> (Child, Arc<Mutex<String>>) {

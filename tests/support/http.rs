@@ -3,10 +3,12 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::wait::DEADLINE;
+use super::witness::Witness;
 
 /// The host that requests name unless they say otherwise.
 pub const HOST: &str = "video.test";
@@ -65,12 +67,20 @@ impl Request {
         self.header("Content-Length", &length)
     }
 
+    /// Method, target and all headers, `Host` first.
+    pub fn parts(&self) -> (&str, &str, Fields) {
+        let host = self.host.iter().map(|host| ("Host".to_owned(), host.clone()));
+        (
+            &self.method,
+            &self.target,
+            host.chain(self.headers.iter().cloned()).collect(),
+        )
+    }
+
     /// The bytes on the wire.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
-        let host = self.host.iter().map(|host| ("Host", host.as_str()));
-        let others = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        for (name, value) in host.chain(others) {
+        for (name, value) in self.parts().2 {
             bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
         }
         bytes.extend_from_slice(b"\r\n");
@@ -147,6 +157,8 @@ pub fn values<'a>(headers: &'a [(String, String)], name: &str) -> Vec<&'a str> {
 /// A client connection, used as often as the other side allows.
 pub struct Connection {
     wire: Wire,
+    /// Of the gateway that is talked to.
+    witness: Option<Arc<Witness>>,
 }
 
 impl Connection {
@@ -156,16 +168,32 @@ impl Connection {
 
     pub fn try_open(address: SocketAddr) -> io::Result<Self> {
         let wire = Wire::new(TcpStream::connect(address)?);
-        Ok(Self { wire })
+        Ok(Self {
+            wire,
+            witness: Witness::at(address),
+        })
     }
 
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.wire.stream.write_all(bytes.as_ref())
     }
 
-    /// Sends a request and reads its answer; panics if none comes.
+    /// Sends a request and reads its answer; panics if none comes, and if `janua explain` says otherwise about it.
     #[track_caller]
     pub fn exchange(&mut self, request: Request) -> Response {
+        let witness = self.witness.clone();
+        let from = self.wire.stream.local_addr().unwrap().ip();
+        let say = || witness.as_ref().and_then(|witness| witness.ask(&request, from));
+        let before = say();
+        let response = self.exchange_alone(&request);
+        if let (Some(witness), Some(before), Some(after)) = (&witness, before, say()) {
+            witness.answered(&request, from, [before, after], &response);
+        }
+        response
+    }
+
+    #[track_caller]
+    fn exchange_alone(&mut self, request: &Request) -> Response {
         let is_head = request.method == "HEAD";
         self.write(request.bytes()).expect("the request is taken");
         match self.response(is_head) {

@@ -16,6 +16,7 @@ pub mod tokens;
 pub mod tools;
 pub mod upstream;
 pub mod wait;
+pub mod witness;
 
 pub use browser::browse;
 pub use cas::CasServer;

@@ -19,7 +19,7 @@ pub use self::record::NewSession;
 use self::record::Record;
 use self::secret::Secrets;
 pub use self::secret::{Carried, Carrier, SessionKey};
-use crate::authenticate::sign_in::cas::{Attributes, Ticket};
+use crate::authenticate::sign_in::cas::Attributes;
 use crate::config::SignIn;
 use crate::identity::Identity;
 use crate::observe::metrics::SessionMetrics;
@@ -48,6 +48,13 @@ pub struct Session {
     pub expires: SystemTime,
     /// After the last request.
     pub idle: Duration,
+}
+
+impl Session {
+    /// A cookie is sent by the browser whoever made it send the request.
+    pub fn is_by_cookie(&self) -> bool {
+        self.carrier == Carrier::Cookie
+    }
 }
 
 /// Why nobody is signed in who carries a secret.

@@ -34,13 +34,7 @@ pub struct SessionKey([u8; 32]);
 impl SessionKey {
     /// Lower-case hex.
     pub fn text(&self) -> String {
-        use std::fmt::Write as _;
-        let mut text = String::with_capacity(64);
-        for byte in self.0 {
-            // Writing to a string does not fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        text
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The way back.

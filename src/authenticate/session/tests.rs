@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::authenticate::sign_in::cas::Principal;
+use crate::authenticate::sign_in::cas::Ticket;
 use crate::config::cas::{Protocol, RoleRule};
 use crate::config::{Cas, Provider, SessionLimits};
 use crate::observe::metrics::Metrics;

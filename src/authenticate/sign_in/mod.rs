@@ -5,3 +5,30 @@
 pub mod attempt;
 pub mod cas;
 pub mod target;
+
+use std::sync::Arc;
+
+use self::attempt::Attempts;
+use super::session::Sessions;
+use crate::observe::metrics::SessionMetrics;
+use crate::sealing::MasterKeys;
+use crate::store::Store;
+
+/// Who is signed in, and who is about to be. One for the process; a reload leaves it as it is.
+#[derive(Clone)]
+pub struct People {
+    pub sessions: Arc<Sessions>,
+    pub attempts: Attempts,
+    pub metrics: SessionMetrics,
+}
+
+impl People {
+    /// Sessions are kept in `store`; what browsers carry is sealed and signed by `keys`.
+    pub fn new(store: &Store, keys: &MasterKeys, metrics: &SessionMetrics) -> Self {
+        Self {
+            sessions: Sessions::new(store, keys, metrics.clone()),
+            attempts: Attempts::new(keys),
+            metrics: metrics.clone(),
+        }
+    }
+}

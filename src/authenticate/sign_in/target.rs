@@ -3,6 +3,7 @@
 //! An address that came from outside is judged as browsers will read it (WHATWG URL), and it is the judged form that they
 //! get, never the text that came: `//evil`, `/\evil` and `https:evil` are not what they look like.
 
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 /// Longest address to go on to, in bytes: it travels sealed in another one.
@@ -20,7 +21,9 @@ pub fn judged(asked: &str, origin: &str, app_origins: &[String]) -> Option<Strin
     let is_own = lands_at == base.origin().ascii_serialization();
     let is_allowed = is_own || app_origins.contains(&lands_at);
     let has_user = !url.username().is_empty() || url.password().is_some();
-    let is_loop = is_own && url.path().starts_with("/_janua/") && url.path() != "/_janua/me";
+    // The gateway decodes paths before it looks at them.
+    let path = percent_decode_str(url.path()).decode_utf8_lossy();
+    let is_loop = is_own && path.starts_with("/_janua/") && path != "/_janua/me";
     (is_allowed && !has_user && !is_loop && url.as_str().len() <= LONGEST).then(|| url.into())
 }
 
@@ -79,6 +82,7 @@ mod tests {
             "/x\nLocation: //evil.example",
             "/_janua/sign-in?return=/",
             "/_janua/sign-out",
+            "/%5Fjanua/sign-out",
             "/a/../_janua/cas/campus/callback",
             &format!("/{}", "x".repeat(LONGEST)),
         ] {

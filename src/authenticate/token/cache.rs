@@ -69,6 +69,10 @@ impl Verified {
     }
 }
 
+/// A table made with room for many entries need not be rebuilt while it fills: one place, of eight bytes, for each of
+/// so many bytes that the cache may have.
+const BYTES_PER_PLACE: u64 = 4096;
+
 /// The remembered tokens, weighed in bytes.
 pub(super) struct TokenCache {
     tokens: Cache<Digest, Verified>,
@@ -78,6 +82,7 @@ impl TokenCache {
     pub(super) fn new(max_bytes: u64) -> Self {
         let tokens = Cache::builder()
             .max_capacity(max_bytes)
+            .initial_capacity(usize::try_from(max_bytes / BYTES_PER_PLACE).unwrap_or(usize::MAX))
             .weigher(|_: &Digest, verified: &Verified| verified.weight())
             .expire_after(AtExpiry)
             .build();

@@ -3,6 +3,7 @@
 //!
 //! The judgement is that of [`Tokens::authenticate`]; here it is only laid out. A signature is never part of it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -15,8 +16,8 @@ use super::carrier::Carried;
 use super::header::MAX_TOKEN;
 use super::json;
 use super::verify::Unverified;
-use super::{IssuerState, Outcome, Tokens};
-use crate::config::JwksLocation;
+use super::{IssuerState, Outcome, Payer, Tokens};
+use crate::config::{JwksLocation, Rate};
 use crate::identity::{Grant, Identity};
 use crate::rejection::Rejection;
 
@@ -62,21 +63,28 @@ pub struct KeySource {
 }
 
 impl Tokens {
-    /// Judges the tokens as [`authenticate`](Self::authenticate) does, and lays each of them out. A bad signature costs
-    /// nobody's budget.
+    /// Judges the tokens as [`authenticate`](Self::authenticate) does, and lays each of them out. Nothing is
+    /// taken from a budget and nothing counted; with a `client`, its budget as it is now is looked at.
     pub async fn examine(
         &self,
         candidates: &Carried<'_>,
         issuers: Option<&[usize]>,
+        client: Option<IpAddr>,
         now: SystemTime,
     ) -> (Outcome, Vec<Examined>) {
-        let outcome = self.first_valid(candidates, issuers, None, now).await;
+        let payer = Payer::Nobody(client);
+        let outcome = self.first_valid(candidates, issuers, payer, now).await;
         let examined = candidates.with_sources().map(|(source, token)| {
-            let verdict = self.judge(token, issuers, now, None);
+            let verdict = self.judge(token, issuers, now, payer);
             self.lay_out(source, token, verdict)
         });
         let examined = examined.collect();
         (outcome, examined)
+    }
+
+    /// How many bad signatures an address may send, and whether this one has none left now.
+    pub fn bad_signatures(&self, client: IpAddr) -> (Rate, bool) {
+        (self.bad_signatures.rate(), self.is_spent(client))
     }
 
     /// Where the keys come from, as they are now.

@@ -20,8 +20,8 @@ pub(super) struct Parts<'a> {
     pub(super) kid: Option<String>,
     /// What the signature is over: header and claims as they came, with the dot between.
     pub(super) signing_input: &'a str,
-    /// Base64url; known to decode.
-    pub(super) signature: &'a str,
+    /// Decoded.
+    pub(super) signature: Vec<u8>,
     /// The claims, decoded.
     pub(super) claims: Vec<u8>,
 }
@@ -42,7 +42,7 @@ pub(super) fn split<'a>(token: &'a str, allowed: &[Algorithm]) -> Result<Parts<'
     }
     let header = decode(header, "header")?;
     let claims = decode(claims, "claims")?;
-    decode(signature, "signature")?;
+    let signature = decode(signature, "signature")?;
     let header = json::parse_object(&header).map_err(|error| malformed(format!("header: {error}")))?;
     // RFC 7515 section 4.1.11: extensions that are not understood must not be ignored, and none is understood here.
     if header.contains_key("crit") {
@@ -110,7 +110,8 @@ mod tests {
         assert_eq!(parts.algorithm, Algorithm::Es256);
         assert_eq!(parts.kid.as_deref(), Some("k"));
         assert_eq!(parts.claims, b"{}");
-        assert_eq!(format!("{}.{}", parts.signing_input, parts.signature), token);
+        let signature = URL_SAFE_NO_PAD.encode(&parts.signature);
+        assert_eq!(format!("{}.{signature}", parts.signing_input), token);
     }
 
     #[test]

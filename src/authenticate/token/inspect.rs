@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::refresh::Refresher;
 use super::source::Held;
 use super::verify::Unverified;
-use super::{Tokens, jwk};
+use super::{Payer, Tokens, jwk};
 use crate::config;
 use crate::identity::Identity;
 use crate::observe::metrics::Metrics;
@@ -34,7 +34,7 @@ pub async fn judge(
     for refresher in &tokens.refreshers {
         load(refresher, now).await?;
     }
-    Ok(tokens.judge(token, None, now, None))
+    Ok(tokens.judge(token, None, now, Payer::Nobody(None)))
 }
 
 async fn load(refresher: &Refresher, now: SystemTime) -> anyhow::Result<()> {

@@ -4,10 +4,13 @@
 //! modulus of fit size, meant for signatures. Which key a token is tried with is decided in `keyring`.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey};
+use aws_lc_rs::error::KeyRejected;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::DecodingKey;
 use serde_json::{Map, Value};
 
 use super::header::by_name;
@@ -25,28 +28,36 @@ pub(super) struct Key {
     pub(super) kid: Option<String>,
     /// RFC 7638, SHA-256: tells equal keys under different names.
     pub(super) thumbprint: [u8; 32],
-    /// One; or two for an RSA key that does not say which.
-    algorithms: &'static [Algorithm],
-    pub(super) verifying: DecodingKey,
+    /// What the key may be used for, made ready; one, or two for an RSA key that does not say which.
+    verifying: Vec<(Algorithm, ParsedPublicKey)>,
 }
 
 /// Equal in everything a token can notice.
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        (&self.kid, self.thumbprint, self.algorithms) == (&other.kid, other.thumbprint, other.algorithms)
+        (&self.kid, self.thumbprint) == (&other.kid, other.thumbprint) && self.algorithms().eq(other.algorithms())
     }
 }
 
 impl Key {
     pub(super) fn fits(&self, algorithm: Algorithm) -> bool {
-        self.algorithms.contains(&algorithm)
+        self.verifying(algorithm).is_some()
+    }
+
+    /// The key as it verifies signatures of this algorithm, if it may.
+    pub(super) fn verifying(&self, algorithm: Algorithm) -> Option<&ParsedPublicKey> {
+        let mut uses = self.verifying.iter();
+        uses.find_map(|(permitted, key)| (*permitted == algorithm).then_some(key))
+    }
+
+    fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+        self.verifying.iter().map(|(algorithm, _)| *algorithm)
     }
 
     /// For people: `ES256 kid "a"`.
     pub(super) fn describe(&self) -> String {
         let names: Vec<String> = self
-            .algorithms
-            .iter()
+            .algorithms()
             .map(|algorithm| format!("{algorithm:?}").to_uppercase())
             .collect();
         let kid = self
@@ -121,6 +132,8 @@ impl KeySet {
 
 type Members = Map<String, Value>;
 
+const NO_POINT: &str = "no point on its curve";
+
 pub(super) fn key(jwk: &Members) -> Result<Key, &'static str> {
     let kty = text(jwk, "kty")?.ok_or("no kty")?;
     if kty == "oct" {
@@ -141,28 +154,36 @@ pub(super) fn key(jwk: &Members) -> Result<Key, &'static str> {
         Some(Value::Array(operations)) if operations.iter().any(|operation| operation == "verify") => {}
         Some(_) => return Err("not for verifying (key_ops)"),
     }
-    let (algorithms, thumbprint, verifying) = match kty {
+    let (thumbprint, mut verifying) = match kty {
         "EC" => elliptic(jwk)?,
         "OKP" => edwards(jwk)?,
         "RSA" => rsa(jwk)?,
         _ => return Err("an unknown kind of key (kty)"),
     };
+    // RFC 7517 section 4.4: the one algorithm that the key is meant for.
+    if let Some(alg) = text(jwk, "alg")? {
+        let named = by_name(alg);
+        verifying.retain(|(algorithm, _)| Some(*algorithm) == named);
+        if verifying.is_empty() {
+            return Err("its alg is unknown here or does not fit the key");
+        }
+    }
     Ok(Key {
         kid: text(jwk, "kid")?.map(str::to_owned),
         thumbprint,
-        algorithms: narrowed(algorithms, text(jwk, "alg")?)?,
         verifying,
     })
 }
 
-type Material = (&'static [Algorithm], [u8; 32], DecodingKey);
+/// A thumbprint, and the key for each algorithm that it fits.
+type Material = ([u8; 32], Vec<(Algorithm, ParsedPublicKey)>);
 
 fn elliptic(jwk: &Members) -> Result<Material, &'static str> {
     let (x, y) = (needed(jwk, "x")?, needed(jwk, "y")?);
     let crv = needed(jwk, "crv")?;
-    let size = match crv {
-        "P-256" => 32,
-        "P-384" => 48,
+    let (size, algorithm, verification) = match crv {
+        "P-256" => (32, Algorithm::Es256, &ECDSA_P256_SHA256_FIXED),
+        "P-384" => (48, Algorithm::Es384, &ECDSA_P384_SHA384_FIXED),
         _ => return Err("an unknown curve (crv)"),
     };
     let mut point = vec![4]; // uncompressed (SEC 1 section 2.3.3)
@@ -173,19 +194,9 @@ fn elliptic(jwk: &Members) -> Result<Material, &'static str> {
         }
         point.extend(bytes);
     }
-    let (algorithms, on_curve): (&'static [Algorithm], _) = if size == 32 {
-        (&[Algorithm::Es256], p256::PublicKey::from_sec1_bytes(&point).is_ok())
-    } else {
-        (
-            &[Algorithm::Es384],
-            ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, &point).is_ok(),
-        )
-    };
-    if !on_curve {
-        return Err("no point on its curve");
-    }
+    let verifying = ParsedPublicKey::new(verification, &point).map_err(|_| NO_POINT)?;
     let print = thumbprint(&format!(r#"{{"crv":"{crv}","kty":"EC","x":"{x}","y":"{y}"}}"#));
-    Ok((algorithms, print, DecodingKey::from_ec_der(&point)))
+    Ok((print, vec![(algorithm, verifying)]))
 }
 
 fn edwards(jwk: &Members) -> Result<Material, &'static str> {
@@ -194,11 +205,9 @@ fn edwards(jwk: &Members) -> Result<Material, &'static str> {
     }
     let x = needed(jwk, "x")?;
     let point = decoded(x)?;
-    if ParsedPublicKey::new(&ED25519, &point).is_err() {
-        return Err("no point on its curve");
-    }
+    let verifying = ParsedPublicKey::new(&ED25519, &point).map_err(|_| NO_POINT)?;
     let print = thumbprint(&format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#));
-    Ok((&[Algorithm::EdDsa], print, DecodingKey::from_ed_der(&point)))
+    Ok((print, vec![(Algorithm::EdDsa, verifying)]))
 }
 
 fn rsa(jwk: &Members) -> Result<Material, &'static str> {
@@ -219,16 +228,20 @@ fn rsa(jwk: &Members) -> Result<Material, &'static str> {
         return Err("a modulus or exponent that no RSA key has");
     }
     let print = thumbprint(&format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#));
-    let verifying = DecodingKey::from_rsa_raw_components(&modulus, &exponent);
-    Ok((&[Algorithm::Rs256, Algorithm::Ps256], print, verifying))
-}
-
-/// The algorithms left when the key names one (RFC 7517 section 4.4).
-fn narrowed(fitting: &'static [Algorithm], alg: Option<&str>) -> Result<&'static [Algorithm], &'static str> {
-    let Some(alg) = alg else { return Ok(fitting) };
-    let named = by_name(alg).and_then(|named| fitting.iter().position(|fits| *fits == named));
-    let place = named.ok_or("its alg is unknown here or does not fit the key")?;
-    fitting.get(place..=place).ok_or("its alg is unknown here")
+    let key = RsaPublicKeyComponents {
+        n: &modulus,
+        e: &exponent,
+    };
+    let verifying = [
+        (Algorithm::Rs256, &RSA_PKCS1_2048_8192_SHA256),
+        (Algorithm::Ps256, &RSA_PSS_2048_8192_SHA256),
+    ]
+    .map(|(algorithm, padding)| Ok((algorithm, key.to_parsed_public_key(padding)?)));
+    let verifying = verifying.into_iter().collect::<Result<_, KeyRejected>>();
+    Ok((
+        print,
+        verifying.map_err(|_| "a modulus or exponent that no RSA key has")?,
+    ))
 }
 
 fn text<'a>(jwk: &'a Members, name: &str) -> Result<Option<&'a str>, &'static str> {

@@ -232,15 +232,15 @@ impl Tokens {
         client: IpAddr,
         now: SystemTime,
     ) -> Outcome {
-        self.first_valid(candidates, issuers, Some(client), now).await
+        self.first_valid(candidates, issuers, Payer::Sender(client), now).await
     }
 
-    /// [`authenticate`](Self::authenticate); `payer` is whose budget bad signatures are taken from, if anybody's.
+    /// [`authenticate`](Self::authenticate) for any payer.
     async fn first_valid(
         &self,
         candidates: &Carried<'_>,
         issuers: Option<&[usize]>,
-        payer: Option<IpAddr>,
+        payer: Payer,
         now: SystemTime,
     ) -> Outcome {
         let judged = self.keys.ring().generation;
@@ -252,7 +252,8 @@ impl Tokens {
             }
         }
         if refusals.iter().any(new_keys_may_help) {
-            let again = |refusals: &mut Vec<Rejection>| self.judge_again(candidates, refusals, issuers, now);
+            let again =
+                |refusals: &mut Vec<Rejection>| self.judge_again(candidates, refusals, issuers, payer.again(), now);
             if let Some(identity) = self.with_fresh_keys(judged, &mut refusals, again).await {
                 return Outcome::Person(identity);
             }
@@ -302,11 +303,12 @@ impl Tokens {
         candidates: &Carried<'_>,
         refusals: &mut [Rejection],
         issuers: Option<&[usize]>,
+        payer: Payer,
         now: SystemTime,
     ) -> Option<Arc<Identity>> {
         for (token, refusal) in candidates.iter().zip(refusals) {
             if new_keys_may_help(refusal) {
-                match self.judge(token, issuers, now, None) {
+                match self.judge(token, issuers, now, payer) {
                     Ok(identity) => return Some(identity),
                     Err(new) => *refusal = new,
                 }
@@ -315,13 +317,18 @@ impl Tokens {
         None
     }
 
-    /// Judges one token. `payer` is whose budget a bad signature is taken from; `None` when it has been paid for.
+    /// Has this address sent so many bad signatures that no token of it is verified any more for now?
+    fn is_spent(&self, address: IpAddr) -> bool {
+        !self.bad_signatures.peek(&address_key(address), Instant::now())
+    }
+
+    /// Judges one token.
     fn judge(
         &self,
         token: &str,
         issuers: Option<&[usize]>,
         now: SystemTime,
-        payer: Option<IpAddr>,
+        payer: Payer,
     ) -> Result<Arc<Identity>, Rejection> {
         if token.len() > MAX_TOKEN {
             return Err(malformed(format!("{} bytes long", token.len())));
@@ -329,24 +336,25 @@ impl Tokens {
         let ring = self.keys.ring();
         let digest = digest_of(token);
         let verified = if let Some(verified) = self.cache.get(&digest, ring.generation) {
-            self.metrics.hit.inc();
+            self.metrics.hit.inc_by(u64::from(payer.is_request()));
             verified
         } else {
-            self.metrics.miss.inc();
+            self.metrics.miss.inc_by(u64::from(payer.is_request()));
             let unverified = Unverified::read(token, &self.config)?;
-            let payer = payer.map(|address| (address_key(address), Instant::now()));
-            if payer.is_some_and(|(payer, now)| !self.bad_signatures.peek(&payer, now)) {
+            if payer.address().is_some_and(|address| self.is_spent(address)) {
                 return Err(
                     Rejection::because(Reason::RateLimited, "too many bad signatures").with_hint(Hint::RetryAfter(1))
                 );
             }
             let verified = unverified.verify(&ring, &self.config).inspect_err(|reason| {
-                if let (Reason::BadSignature, Some((payer, now))) = (*reason, payer) {
-                    // Empty by now: then the next peek says so.
-                    self.bad_signatures.take(payer, now).ok();
+                if let (Reason::BadSignature, Payer::Sender(address)) = (*reason, payer) {
+                    // Empty by now: then the next look says so.
+                    self.bad_signatures.take(address_key(address), Instant::now()).ok();
                 }
             })?;
-            self.cache.insert(digest, verified.clone());
+            if payer.is_request() {
+                self.cache.insert(digest, verified.clone());
+            }
             verified
         };
         verified.at(now)?;
@@ -355,6 +363,38 @@ impl Tokens {
             return Err(Reason::IssuerNotAccepted.into());
         }
         Ok(verified.identity)
+    }
+}
+
+/// Whose budget a bad signature is taken from.
+#[derive(Debug, Clone, Copy)]
+enum Payer {
+    Sender(IpAddr),
+    /// It has been paid for already.
+    Paid,
+    /// Somebody asks about the token: nothing is taken, counted or remembered. An address's budget is looked at.
+    Nobody(Option<IpAddr>),
+}
+
+impl Payer {
+    fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Sender(address) => Some(address),
+            Self::Paid => None,
+            Self::Nobody(address) => address,
+        }
+    }
+
+    /// Whose it is when the same token is judged again.
+    fn again(self) -> Self {
+        match self {
+            Self::Sender(_) | Self::Paid => Self::Paid,
+            Self::Nobody(_) => self,
+        }
+    }
+
+    fn is_request(self) -> bool {
+        !matches!(self, Self::Nobody(_))
     }
 }
 

@@ -45,7 +45,7 @@ impl<'a> Unverified<'a> {
         let Parts {
             algorithm,
             signing_input,
-            signature,
+            ref signature,
             ref kid,
             ..
         } = self.parts;

@@ -11,6 +11,7 @@ mod routes;
 mod rules;
 mod server;
 mod sign_in;
+mod state;
 mod upstreams;
 mod watch;
 
@@ -20,7 +21,8 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub(super) use self::server::{DEFAULT_MASTER_KEY, DEFAULT_STATE};
+pub(super) use self::server::DEFAULT_CONTROL;
+pub(super) use self::state::{DEFAULT_MASTER_KEY, DEFAULT_STATE};
 use super::diagnostics::{Diagnostic, Diagnostics, Span, did_you_mean};
 use super::file::File;
 use super::read::{At, Env, Key, read};

@@ -1,4 +1,4 @@
-//! `[server]`, `[log]`, `[state]`.
+//! `[server]`, `[log]`.
 
 use std::net::SocketAddr;
 use std::num::NonZero;
@@ -9,15 +9,10 @@ use super::{Checker, Names};
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::net::is_loopback;
 use crate::config::read::{At, Key};
-use crate::config::value::Store;
-use crate::config::{
-    ClientTimeouts, Connections, Log, LogFormat, LogLevel, PublicUrl, Server, State, TlsListener, file,
-};
+use crate::config::{ClientTimeouts, Connections, Log, LogFormat, LogLevel, PublicUrl, Server, TlsListener, file};
 
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
-pub(in crate::config) const DEFAULT_STATE: &str = "state/janua.redb";
-pub(in crate::config) const DEFAULT_MASTER_KEY: &str = "state/master.key";
-const DEFAULT_CONTROL: &str = "state/control.sock";
+pub(in crate::config) const DEFAULT_CONTROL: &str = "state/control.sock";
 /// `sun_path` has 108 bytes, the last of them zero.
 const LONGEST_SOCKET_PATH: usize = 107;
 
@@ -225,26 +220,8 @@ impl Checker<'_> {
         })
     }
 
-    pub(super) fn state(&mut self, state: file::State) -> Option<State> {
-        match (state.store.or(Store::Embedded), state.path) {
-            (Store::Memory, path) => {
-                for (key, name) in [(&path, "path"), (&state.key_file, "key_file")] {
-                    if let Some(key) = key.given() {
-                        let message = format!("`{name}` means nothing with store = \"memory\"");
-                        self.report(Diagnostic::warning(key.at, message).help("remove one of the two"));
-                    }
-                }
-                Some(State::Memory)
-            }
-            (Store::Embedded, path) => Some(State::Embedded {
-                path: self.file_or(path, "path", DEFAULT_STATE)?,
-                key_file: self.file_or(state.key_file, "key_file", DEFAULT_MASTER_KEY)?,
-            }),
-        }
-    }
-
     /// A file that may be missing, its folder too; `default` stands for an absent key.
-    fn file_or(&mut self, key: Key<String>, name: &str, default: &str) -> Option<PathBuf> {
+    pub(super) fn file_or(&mut self, key: Key<String>, name: &str, default: &str) -> Option<PathBuf> {
         match key {
             Key::Given(path) => self.absolute(&path, name).filter(|_| self.is_no_folder(&path, name)),
             Key::Absent => Some(self.folder.join(default)),

@@ -98,3 +98,6 @@ fn access(action: &'static str, error: redb::Error) -> StoreError {
         source: Arc::new(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,235 @@
+//! The gateway's own addresses, all under `/_janua/`: signing in and out, who one is, and what a CAS server calls.
+//!
+//! | address | for |
+//! | --- | --- |
+//! | `/_janua/me` | apps and people: who am I, until when |
+//! | `/_janua/sign-in?return=…` | goes to the sign-in server and comes back to `return` |
+//! | `/_janua/sign-out` | a page with a button; POST ends the session |
+//! | `/_janua/cas/<sign-in>/callback` | the browser on its way back; the CAS server's single logout |
+//! | `/_janua/cas/<sign-in>/session` | a back end with a proxy ticket: gets a bearer for its user |
+//!
+//! Decides what each of them answers. Tickets are judged by `authenticate`, and nothing here touches a socket of a client.
+
+mod back_end;
+mod callback;
+mod me;
+mod sign_in;
+mod sign_out;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use serde_json::Value;
+
+pub use self::sign_in::{asks_silently, begin, choose, page_load, where_to};
+use crate::authenticate::session::cookie::{Jar, SESSION};
+use crate::authenticate::session::{Carried, NoSession, Session};
+use crate::config::{Cors, PublicUrl};
+use crate::rejection::{Hint, Reason, Rejection};
+use crate::respond::{Reply, cors, page, security};
+use crate::snapshot::Snapshot;
+
+/// What everything of the gateway's own begins with.
+const PREFIX: &str = "/_janua/";
+
+/// Bytes of a body that is read here: a ticket, or a logout request.
+pub const LONGEST_BODY: usize = 64 << 10;
+
+/// A request to one of these addresses.
+pub struct Asked<'a> {
+    pub method: &'a Method,
+    /// Decoded and canonical.
+    pub path: &'a str,
+    pub query: Option<&'a str>,
+    pub headers: &'a HeaderMap,
+    /// Whole.
+    pub body: Bytes,
+    pub request_id: &'a str,
+    pub here: Here<'a>,
+}
+
+/// Where and when a request is judged, and by what.
+#[derive(Clone, Copy)]
+pub struct Here<'a> {
+    pub snapshot: &'a Snapshot,
+    /// The public URL that the client has used.
+    pub public: &'a PublicUrl,
+    pub now: SystemTime,
+}
+
+/// Is this path the gateway's own?
+pub fn is_own(path: &str) -> bool {
+    path.starts_with(PREFIX)
+}
+
+/// The answer. 404 for addresses that there are not, 405 for methods that they do not have.
+pub async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
+    let rest = asked.path.strip_prefix(PREFIX).unwrap_or_default();
+    let mut segments = rest.split('/');
+    let segments = (segments.next(), segments.next(), segments.next(), segments.next());
+    let reads = |what: &'static [Method]| move |method: &Method| only(method, what);
+    const GET: &[Method] = &[Method::GET, Method::HEAD];
+    const POST: &[Method] = &[Method::POST];
+    const BOTH: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
+    if asked.here.snapshot.config.sign_ins.is_empty() {
+        return Err(Reason::NoRoute.into());
+    }
+    let reply = match segments {
+        (Some("me" | "sign-out"), None, ..) if *asked.method == Method::OPTIONS => {
+            let policy = app_policy(asked.here.snapshot);
+            let preflight = cors::preflight(&policy, asked.method, asked.headers, Some(BOTH));
+            return preflight.ok_or_else(|| not_this_method(BOTH));
+        }
+        (Some("me"), None, ..) => {
+            reads(GET)(asked.method)?;
+            me::answer(asked).await
+        }
+        (Some("sign-in"), None, ..) => {
+            reads(GET)(asked.method)?;
+            sign_in::answer(asked).await
+        }
+        (Some("sign-out"), None, ..) => {
+            reads(BOTH)(asked.method)?;
+            sign_out::answer(asked).await
+        }
+        (Some("cas"), Some(name), Some("callback"), None) => {
+            reads(BOTH)(asked.method)?;
+            callback::answer(asked, index_of(asked.here.snapshot, name)?).await
+        }
+        (Some("cas"), Some(name), Some("session"), None) => {
+            reads(POST)(asked.method)?;
+            back_end::answer(asked, index_of(asked.here.snapshot, name)?).await
+        }
+        _ => Err(Reason::NoRoute.into()),
+    };
+    let mut reply = reply?;
+    if matches!(segments, (Some("me" | "sign-out"), ..)) {
+        let policy = app_policy(asked.here.snapshot);
+        reply
+            .headers
+            .extend(cors::headers(&policy, asked.headers.get(header::ORIGIN)));
+    }
+    Ok(reply)
+}
+
+fn only(method: &Method, known: &'static [Method]) -> Result<(), Rejection> {
+    match known.contains(method) {
+        true => Ok(()),
+        false => Err(not_this_method(known)),
+    }
+}
+
+fn not_this_method(known: &[Method]) -> Rejection {
+    Rejection::new(Reason::MethodNotAllowed).with_hint(Hint::Allow(known.to_vec()))
+}
+
+fn index_of(snapshot: &Snapshot, name: &str) -> Result<usize, Rejection> {
+    let mut sign_ins = snapshot.config.sign_ins.iter();
+    let found = sign_ins.position(|sign_in| *sign_in.name == *name);
+    found.ok_or_else(|| Reason::NoRoute.into())
+}
+
+impl Here<'_> {
+    fn jar(&self) -> Jar {
+        Jar {
+            https: self.public.https,
+        }
+    }
+
+    /// The session that a request carries: a bearer's if it has one, else the cookie's. `Ok(None)`: there is none.
+    pub async fn session(&self, headers: &HeaderMap) -> Result<Option<Arc<Session>>, Rejection> {
+        let sessions = &self.snapshot.people.sessions;
+        for carried in self.carried(headers) {
+            match sessions.find(&carried, &self.snapshot.config.sign_ins, self.now).await {
+                Ok(session) => return Ok(Some(session)),
+                Err(NoSession::Unknown) => {}
+                Err(NoSession::Store(error)) => {
+                    return Err(Rejection::because(Reason::StoreUnavailable, error.to_string()));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// A bearer counts alone; cookies may be several, since a sibling host can add one to ours.
+    fn carried<'h>(&self, headers: &'h HeaderMap) -> Vec<Carried<'h>> {
+        const MOST: usize = 4;
+        let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let bearer = authorization.and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+        });
+        if let Some(bearer) = bearer.and_then(Carried::bearer) {
+            return vec![bearer];
+        }
+        let cookies = self.jar().all(headers, SESSION);
+        cookies.into_iter().take(MOST).map(Carried::cookie).collect()
+    }
+
+    /// Was this sent by a page of this very origin, or of an app that may call here? What else a cookie comes with may be
+    /// any site's doing.
+    pub fn is_from_here(&self, headers: &HeaderMap, app_origins: &[String]) -> bool {
+        if headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin") {
+            return true;
+        }
+        let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+        origin.is_some_and(|origin| origin == self.public.origin() || app_origins.iter().any(|app| app == origin))
+    }
+}
+
+/// Which other origins may ask who somebody is, and sign them out: those of the sign-ins' apps.
+fn app_policy(snapshot: &Snapshot) -> Cors {
+    let origins = snapshot
+        .config
+        .sign_ins
+        .iter()
+        .flat_map(|sign_in| sign_in.app_origins.clone());
+    Cors {
+        origins: origins.collect(),
+        credentials: true,
+    }
+}
+
+fn redirect(location: &str) -> Result<Reply, Rejection> {
+    let location = HeaderValue::from_str(location)
+        .map_err(|_| Rejection::because(Reason::Internal, "a redirect to what is no URL"))?;
+    let mut headers: Vec<(HeaderName, HeaderValue)> = security::own().into_iter().collect();
+    headers.push((header::LOCATION, location));
+    Ok(Reply {
+        status: StatusCode::SEE_OTHER,
+        headers,
+        body: Bytes::new(),
+    })
+}
+
+fn json(status: StatusCode, value: &Value) -> Reply {
+    let mut headers: Vec<(HeaderName, HeaderValue)> = security::own().into_iter().collect();
+    headers.push((header::CONTENT_TYPE, HeaderValue::from_static("application/json")));
+    Reply {
+        status,
+        headers,
+        body: value.to_string().into(),
+    }
+}
+
+/// A page, which no other site may frame: its buttons are for the person alone.
+fn html(title: &str, body: &str) -> Reply {
+    let mut headers: Vec<(HeaderName, HeaderValue)> = security::form().collect();
+    headers.push((
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    ));
+    Reply {
+        status: StatusCode::OK,
+        headers,
+        body: page::whole(title, body).into(),
+    }
+}
+
+/// The first value of a parameter of a form or query.
+fn parameter(form: &[u8], name: &str) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(form);
+    pairs.find_map(|(known, value)| (known == name).then(|| value.into_owned()))
+}

@@ -1,0 +1,90 @@
+//! `/_janua/sign-out`: a page with a button, and the POST that it sends. What is posted elsewhere ends nothing.
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+
+use super::callback::unavailable;
+use super::sign_in::set;
+use super::{Asked, html, redirect};
+use crate::authenticate::session::cookie::SESSION;
+use crate::authenticate::session::{Carrier, Session};
+use crate::authenticate::sign_in::target;
+use crate::rejection::{Reason, Rejection};
+use crate::respond::page::Escaped;
+use crate::respond::{Reply, security};
+
+pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
+    let session = asked.here.session(asked.headers).await?;
+    if *asked.method != Method::POST {
+        return Ok(session.map_or_else(nobody, |session| ask(asked, &session)));
+    }
+    let origins = app_origins(asked);
+    let is_bearer = session
+        .as_ref()
+        .is_some_and(|session| session.carrier == Carrier::Bearer);
+    if !is_bearer && !asked.here.is_from_here(asked.headers, &origins) {
+        return Err(Reason::CrossSite.into());
+    }
+    if let Some(session) = &session {
+        let ended = asked.here.snapshot.people.sessions.end(session.key, "sign_out").await;
+        ended.map_err(|error| unavailable(&error))?;
+    }
+    let mut reply = gone(asked, session.as_deref(), &origins)?;
+    set(&mut reply, asked.here.jar().remove(SESSION));
+    Ok(reply)
+}
+
+/// What follows: the CAS server's own logout if `everywhere` is asked for, the page that `return` names, or a page of
+/// ours. A back end gets 204.
+fn gone(asked: &Asked<'_>, session: Option<&Session>, origins: &[String]) -> Result<Reply, Rejection> {
+    if session.is_some_and(|session| session.carrier == Carrier::Bearer) {
+        return Ok(Reply {
+            status: StatusCode::NO_CONTENT,
+            headers: security::own().into_iter().collect(),
+            body: Bytes::new(),
+        });
+    }
+    let origin = asked.here.public.origin();
+    let back = super::parameter(&asked.body, "return").map(|back| target::judged(&back, &origin, origins));
+    let back = match back {
+        Some(None) => {
+            let detail = "`return` is neither here nor at one of app_origins";
+            return Err(Rejection::because(Reason::BadRequest, detail));
+        }
+        Some(Some(back)) => Some(back),
+        None => None,
+    };
+    let snapshot = asked.here.snapshot;
+    let everywhere = super::parameter(&asked.body, "everywhere").is_some();
+    let mut sign_ins = snapshot.config.sign_ins.iter().zip(&snapshot.cas);
+    let client = session.and_then(|session| sign_ins.find(|(config, _)| config.name == session.identity.source));
+    match (client.filter(|_| everywhere), back) {
+        (Some((_, client)), back) => redirect(client.logout_url(back.as_deref()).as_str()),
+        (None, Some(back)) => redirect(&back),
+        (None, None) => Ok(html("Signed out", "<p>You are signed out here.</p>")),
+    }
+}
+
+fn ask(asked: &Asked<'_>, session: &Session) -> Reply {
+    let user = session.identity.subject.as_deref().unwrap_or_default();
+    let back = super::parameter(asked.query.unwrap_or_default().as_bytes(), "return");
+    let back = back.map(|back| format!("<input type=\"hidden\" name=\"return\" value=\"{}\">\n", Escaped(&back)));
+    let body = format!(
+        "<p>You are signed in as <strong>{}</strong>.</p>\n\
+         <form method=\"post\" action=\"/_janua/sign-out\">\n{}\
+         <p><button class=\"button\">Sign out here</button>\n\
+         <button class=\"button quiet\" name=\"everywhere\" value=\"1\">Sign out everywhere</button></p>\n</form>",
+        Escaped(user),
+        back.unwrap_or_default(),
+    );
+    html("Sign out?", &body)
+}
+
+fn nobody() -> Reply {
+    html("Signed out", "<p>You are not signed in here.</p>")
+}
+
+fn app_origins(asked: &Asked<'_>) -> Vec<String> {
+    let sign_ins = asked.here.snapshot.config.sign_ins.iter();
+    sign_ins.flat_map(|sign_in| sign_in.app_origins.clone()).collect()
+}
