@@ -20,6 +20,7 @@ mod show;
 mod sign_in;
 mod valkey;
 mod value;
+mod watch;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -35,6 +36,7 @@ use self::pattern::{RolePattern, Template};
 pub use self::schema::schema;
 pub use self::show::show;
 pub use self::sign_in::{Cas, Provider, SessionLimits, SignIn};
+pub use self::watch::{Carry, Watch};
 
 /// A whole gateway.toml, checked.
 #[derive(Debug, Clone)]
@@ -370,26 +372,6 @@ pub enum Credential {
     Session,
     /// A watch pass that an earlier request with a token has earned.
     Watch,
-}
-
-/// The watch passes of a route.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Watch {
-    /// Never empty.
-    pub carry: Vec<Carry>,
-    pub ttl: Duration,
-    /// A pass is for so many path parameters, the first ones; never 0.
-    pub params: usize,
-    /// The last of them is this segment of the path, counted from 1.
-    pub depth: usize,
-}
-
-/// How a player carries its watch pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Carry {
-    Cookie,
-    /// In the query, put there by the playlist.
-    Rewrite,
 }
 
 /// One table of `allow` or `deny`: all conditions must hold. Never empty.
