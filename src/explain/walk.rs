@@ -17,8 +17,10 @@ use crate::authenticate::token::{self, KeySource};
 use crate::authorize::explain as rules;
 use crate::authorize::{self, Facts};
 use crate::config::{Credential, Rate};
+use crate::context::HeldPass;
 use crate::edge;
 use crate::edge::parts::{self, Refusals};
+use crate::edge::watch::Asked;
 use crate::identity::Identity;
 use crate::listen::{client, intake};
 use crate::present;
@@ -27,7 +29,6 @@ use crate::rejection::{Reason, Rejection};
 use crate::request::{Client, Request};
 use crate::respond::{self, cors};
 use crate::route::path::Path;
-use crate::route::table::Params;
 use crate::snapshot::{self, Route, Snapshot};
 
 /// Why the request would be allowed or refused, at `present_time` if the question names no other time. `keys` are what
@@ -163,7 +164,16 @@ impl Walk<'_> {
             .collect();
 
         self.report.budgets.clear();
-        let refusal = self.admit(route, request, &found.params, client, &carried).await.err();
+        let asked = Asked {
+            snapshot: self.snapshot,
+            route,
+            request,
+            path,
+            params: &found.params,
+            headers,
+            client,
+        };
+        let refusal = self.admit(&asked, &carried).await.err();
         let is_open = |refusal: &&Rejection| edge::ask::is_open_for(request, route, refusal);
         self.report.outcome = if refusal.is_none() {
             Outcome::Allow
@@ -233,14 +243,14 @@ impl Walk<'_> {
     }
 
     /// Every credential of the route and every rule, and what they come to.
-    async fn admit(
-        &mut self,
-        route: &Route,
-        request: &Request,
-        params: &Params,
-        client: &Client,
-        carried: &Carried<'_>,
-    ) -> Result<(), Rejection> {
+    async fn admit(&mut self, asked: &Asked<'_>, carried: &Carried<'_>) -> Result<(), Rejection> {
+        let Asked {
+            route,
+            request,
+            params,
+            client,
+            ..
+        } = *asked;
         let nobody = Facts {
             identity: None,
             params,
@@ -252,9 +262,14 @@ impl Walk<'_> {
         };
         self.report.anonymous = route.anonymous;
         self.who = None;
+        self.report.credentials.clear();
         let mut refusals = Refusals::default();
         for credential in &route.accept {
-            match self.authenticate(route, *credential, carried, client).await {
+            let (outcome, held) = match credential {
+                Credential::Watch => self.passes(asked),
+                _ => (self.authenticate(route, *credential, carried, client).await, None),
+            };
+            match outcome {
                 token::Outcome::Nobody => {}
                 token::Outcome::Refused(refusal) => refusals.invalid(refusal),
                 token::Outcome::Person(who) => {
@@ -263,7 +278,11 @@ impl Walk<'_> {
                         ..nobody
                     };
                     self.rules(route, &facts);
-                    let Err(reason) = authorize::decide(&route.allow, &route.deny, &facts) else {
+                    let decided = match (&held, &route.watch) {
+                        (Some(held), Some(watch)) => watch.rules.decide(&held.pass.settled, &facts),
+                        _ => authorize::decide(&route.allow, &route.deny, &facts),
+                    };
+                    let Err(reason) = decided else {
                         self.who = Some(who);
                         return Ok(());
                     };
@@ -281,6 +300,18 @@ impl Walk<'_> {
             self.who = who;
             refusal
         })
+    }
+
+    /// A pass is told by where it stands: what it says is the gateway's own business.
+    fn passes(&mut self, asked: &Asked<'_>) -> (token::Outcome, Option<HeldPass>) {
+        let (outcome, held) = edge::watch::presented(asked, self.now);
+        let told = match (&outcome, &held) {
+            (_, Some(held)) => Some(lay_out::pass(Ok(held), self.now)),
+            (token::Outcome::Refused(refusal), None) => Some(lay_out::pass(Err(refusal), self.now)),
+            _ => None,
+        };
+        self.report.credentials.extend(told);
+        (outcome, held)
     }
 
     async fn authenticate(
@@ -305,10 +336,10 @@ impl Walk<'_> {
                     let place = self.snapshot.token_sources.get(one.source);
                     lay_out::credential(one, place, speaking == Some(index), self.now)
                 });
-                self.report.credentials = told.collect();
+                self.report.credentials.extend(told);
                 outcome
             }
-            Credential::Session => token::Outcome::Nobody,
+            Credential::Session | Credential::Watch => token::Outcome::Nobody,
         }
     }
 
