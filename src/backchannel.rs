@@ -28,6 +28,13 @@ pub struct Fetched {
     pub body: Bytes,
 }
 
+/// Whatever was answered.
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
 /// What went wrong, and on whose side.
 #[derive(Debug, thiserror::Error)]
 pub enum BackchannelError {
@@ -108,6 +115,44 @@ impl Backchannel {
         let request = self.client.request(method, url.clone()).headers(headers).send();
         let mut response = request.await.map_err(|error| explain(authority(url), &error))?;
         Ok((response.status(), std::mem::take(response.headers_mut())))
+    }
+
+    /// Sends a body, maybe an empty one, and reads whatever is answered, with at most `max_bytes` of a body; redirects are
+    /// not followed. Within five seconds in all.
+    pub async fn exchange(
+        &self,
+        method: Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+        max_bytes: usize,
+    ) -> Result<Reply, BackchannelError> {
+        let host = authority(url);
+        let exchange = async {
+            let request = self.client.request(method, url.clone()).headers(headers).body(body);
+            let mut response = request.send().await.map_err(|error| explain(host.clone(), &error))?;
+            let mut body = BytesMut::new();
+            while let Some(chunk) = response.chunk().await.map_err(|error| explain(host.clone(), &error))? {
+                if body.len() + chunk.len() > max_bytes {
+                    let (host, limit) = (host.clone(), max_bytes);
+                    return Err(BackchannelError::TooLarge { host, limit });
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(Reply {
+                status: response.status(),
+                headers: std::mem::take(response.headers_mut()),
+                body: body.freeze(),
+            })
+        };
+        let limit = self.time_limit;
+        let timeout = tokio::time::timeout(limit, exchange).await;
+        timeout.unwrap_or_else(|_| {
+            Err(BackchannelError::Timeout {
+                host: host.clone(),
+                limit,
+            })
+        })
     }
 
     async fn get_untimed(&self, url: &Url, host: &str, max_bytes: usize) -> Result<Fetched, BackchannelError> {

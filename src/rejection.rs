@@ -42,6 +42,10 @@ pub enum Reason {
     EventNotGranted,
     NotAllowed,
     RateLimited,
+    // present
+    MoodleEndpoint,
+    TokenOverride,
+    FunctionNotAllowed,
     // act
     FileNotFound,
     PreconditionFailed,
@@ -85,6 +89,9 @@ impl Reason {
         Self::EventNotGranted,
         Self::NotAllowed,
         Self::RateLimited,
+        Self::MoodleEndpoint,
+        Self::TokenOverride,
+        Self::FunctionNotAllowed,
         Self::FileNotFound,
         Self::PreconditionFailed,
         Self::RangeNotSatisfiable,
@@ -234,6 +241,21 @@ impl Reason {
                 "rate_limited",
                 S::TOO_MANY_REQUESTS,
                 "Too many requests; try again shortly.",
+            ),
+            Self::MoodleEndpoint => (
+                "moodle_endpoint",
+                S::FORBIDDEN,
+                "This address takes calls of Moodle's REST, upload and file scripts only.",
+            ),
+            Self::TokenOverride => (
+                "token_override",
+                S::BAD_REQUEST,
+                "The token is put in here; a request must not name one.",
+            ),
+            Self::FunctionNotAllowed => (
+                "function_not_allowed",
+                S::FORBIDDEN,
+                "This web service function may not be called here.",
             ),
             Self::FileNotFound => ("file_not_found", S::NOT_FOUND, "There is no such file."),
             Self::PreconditionFailed => (

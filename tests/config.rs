@@ -6,8 +6,8 @@ use std::fs;
 use std::time::Duration;
 
 use janua::config::{
-    Action, Algorithm, Balance, Config, Credential, Health, JwksLocation, Limits, LogFormat, LogLevel, Present, Rate,
-    State, TokenSource, load_with,
+    Action, Algorithm, Balance, Config, Credential, Health, JwksLocation, Limits, LogFormat, LogLevel, MoodleSource,
+    MoodleUsername, Present, Rate, State, TokenSource, load_with,
 };
 use proptest::prelude::*;
 
@@ -125,6 +125,7 @@ fn what_is_not_said_has_the_contracts_defaults() {
         upstreams,
         routes,
         sign_ins,
+        moodles,
     } = config;
 
     assert!(server.tls.is_empty() && server.trusted_proxies.is_empty());
@@ -145,7 +146,7 @@ fn what_is_not_said_has_the_contracts_defaults() {
     let key_file = path.with_file_name("master.key");
     assert_eq!(state, State::Embedded { path, key_file });
 
-    assert!(sign_ins.is_empty());
+    assert!(sign_ins.is_empty() && moodles.is_empty());
     assert_eq!(jwt.algorithms, [Algorithm::Es256]);
     let bearer = TokenSource::Header {
         name: http::header::AUTHORIZATION,
@@ -250,4 +251,48 @@ proptest! {
             prop_assert!(problems.render(false).starts_with("error") || problems.render(false).starts_with("warning"));
         }
     }
+}
+
+#[test]
+fn a_moodle_needs_little_to_be_said() {
+    let moodle = r#"
+[sign_in.campus.cas]
+server = "https://cas.example.edu/cas"
+[moodle.main]
+upstream = "moodle"
+public_url = "https://moodle.example.edu/lms"
+sign_in = "campus"
+never = ["Admin"]
+[[routes]]
+name = "web services"
+path = "/lms/webservice/rest/server.php"
+upstream = "moodle"
+accept = ["session"]
+present = "moodle-token"
+functions = ["core_enrol_*", { names = ["mod_assign_*"], role = "ROLE_STUDENT" }]
+allow = [{ signed_in = true }]
+[upstreams.moodle]
+servers = ["http://127.0.0.1:8082"]
+[server]
+listen = ["127.0.0.1:8080"]
+public_url = "https://moodle.example.edu"
+"#;
+    let (_folder, config) = load(moodle);
+    let moodle = &config.moodles[0];
+    assert_eq!((moodle.upstream, moodle.sign_in), (0, 0));
+    assert_eq!(moodle.wwwroot, "https://moodle.example.edu/lms");
+    assert_eq!(
+        (&moodle.username, moodle.service.as_str()),
+        (&MoodleUsername::User, "moodle_mobile_app")
+    );
+    assert_eq!(moodle.tokens, [MoodleSource::CasLaunch]);
+    assert_eq!(
+        (moodle.never.as_slice(), &moodle.facade),
+        (["admin".to_owned()].as_slice(), &None)
+    );
+    let route = &config.routes[0];
+    assert_eq!(route.present, Present::MoodleToken);
+    let functions = route.functions.as_deref().unwrap();
+    assert!(functions[0].names[0].matches("core_enrol_get_users_courses") && functions[0].roles.is_none());
+    assert!(functions[1].roles.as_ref().is_some_and(|roles| roles.len() == 1));
 }

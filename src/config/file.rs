@@ -18,8 +18,10 @@ use super::section::section;
 use super::value::{KeySetFile, PerSecond, Size, Store};
 use super::{Algorithm, Balance, Credential, LogFormat, LogLevel, Present, PublicUrl, UpstreamServer, ValkeyAddress};
 
+mod moodle;
 mod sign_in;
 
+pub(super) use self::moodle::{Facade, FunctionEntry, Moodle};
 pub(super) use self::sign_in::{Cas, RoleRule, SessionLimits, SignIn};
 
 const REMOVE_SECTION: &str = "remove this section";
@@ -38,6 +40,8 @@ section! {
         jwt: Jwt,
         /// How people sign in, by name: `[sign_in.campus]`.
         sign_in: Named<SignIn>,
+        /// Moodles whose web services are called with tokens, by name: `[moodle.main]`.
+        moodle: Named<Moodle>,
         /// The servers behind the gateway, by name: `[upstreams.opencast]`.
         upstreams: Named<Upstream>,
         /// What is published, to whom: `[[routes]]`. Their order means nothing; the most specific one is taken.
@@ -45,7 +49,6 @@ section! {
     }
     later {
         "opencast" => REMOVE_SECTION,
-        "moodle" => REMOVE_SECTION,
     }
 }
 
@@ -300,14 +303,16 @@ section! {
         /// How much, how often.
         limits: Limits,
         /// What the upstream sees of the client's credentials: "pass" (what the gateway neither owns nor judged), or
-        /// "none" (no Cookie, no Authorization). Default: pass.
+        /// "none" (no Cookie, no Authorization), or "moodle-token" (a web service token of the person's). Default: pass.
         present: Present,
+        /// The web service functions that may be called, with `present = "moodle-token"`: names, `*` for any
+        /// characters, or `{ names = ["mod_assign_*"], role = "…" }`. Default: all.
+        functions: Vec<At<FunctionEntry>>,
     }
     later {
         "watch" => "remove this key; players need a token on every request",
         "launch" => REMOVE_KEY,
         "headers" => REMOVE_KEY,
-        "functions" => REMOVE_KEY,
         "frame_ancestors" => REMOVE_KEY,
     }
 }

@@ -9,6 +9,7 @@ pub mod cas;
 mod compile;
 mod diagnostics;
 mod file;
+mod moodle;
 mod net;
 mod path_pattern;
 pub mod pattern;
@@ -31,6 +32,7 @@ use ipnet::IpNet;
 
 pub use self::compile::{Loaded, load, load_with};
 pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use self::moodle::{Facade, FunctionPattern, FunctionRule, Moodle, MoodleSource, MoodleUsername};
 use self::pattern::{RolePattern, Template};
 pub use self::schema::schema;
 pub use self::show::show;
@@ -44,6 +46,7 @@ pub struct Config {
     pub state: State,
     pub jwt: Jwt,
     pub sign_ins: Vec<SignIn>,
+    pub moodles: Vec<Moodle>,
     pub upstreams: Vec<Upstream>,
     pub routes: Vec<Route>,
 }
@@ -314,6 +317,8 @@ pub struct Route {
     pub cors: Option<Cors>,
     pub limits: Limits,
     pub present: Present,
+    /// With [`Present::MoodleToken`]; `None`: all.
+    pub functions: Option<Vec<FunctionRule>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -431,4 +436,6 @@ pub enum Present {
     Pass,
     /// No `Cookie`, no `Authorization`.
     None,
+    /// The same, and the person's web service token where Moodle looks for it.
+    MoodleToken,
 }

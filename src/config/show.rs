@@ -30,6 +30,16 @@ pub fn show(source: &str, config: &Config) -> Result<String, TomlError> {
             self::sign_in(item, sign_in);
         }
     }
+    for moodle in &config.moodles {
+        let written = root.get_mut("moodle").and_then(Item::as_table_like_mut);
+        if let Some(item) = written.and_then(|all| all.get_mut(&moodle.name)) {
+            let mut table = Section::of(item);
+            table.default("username", "user");
+            table.default("service", moodle.service.as_str());
+            table.default("tokens", list(moodle.tokens.iter().map(|source| source.label())));
+            table.default("never", Array::new());
+        }
+    }
     for upstream in &config.upstreams {
         let written = root.get_mut("upstreams").and_then(Item::as_table_like_mut);
         if let Some(item) = written.and_then(|all| all.get_mut(&upstream.name)) {
@@ -177,6 +187,7 @@ fn route(item: &mut Item, route: &Route, issuers: &[Issuer], source: &str) {
         let present = match route.present {
             Present::Pass => "pass",
             Present::None => "none",
+            Present::MoodleToken => "moodle-token",
         };
         table.default("present", present);
     }

@@ -12,7 +12,7 @@ use super::diagnostics::Diagnostic;
 use super::pattern::{PatternError, RolePattern, Template};
 use super::read::{FromText, Read, Reader, Refusal};
 use super::section::words;
-use super::{Algorithm, Balance, Credential, LogFormat, LogLevel, Present};
+use super::{Algorithm, Balance, Credential, FunctionPattern, LogFormat, LogLevel, MoodleSource, Present};
 
 /// Bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,13 +193,36 @@ words!(Credential {
     "launch" => "use accept = [\"jwt\"]",
 });
 
+words!(MoodleSource {
+    "vault" => Self::Vault,
+    "cas-launch" => Self::CasLaunch,
+    "cas-token" => Self::CasToken,
+    "cas-facade" => Self::CasFacade,
+} later {
+    "moodle-login" => "use \"cas-launch\"",
+    "attribute" => "use \"vault\"",
+    "exchange" => "use \"cas-token\"",
+    "password" => "use \"vault\"",
+});
+
+impl FromText for FunctionPattern {
+    const EXPECTED: &'static str = "a web service function, such as \"core_enrol_*\"";
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        Self::parse(text).ok_or_else(|| {
+            Refusal::new("this cannot be the name of a function")
+                .help("lower-case letters, digits and `_`; `*` is any characters")
+        })
+    }
+}
+
 words!(Present {
     "pass" => Self::Pass,
     "none" => Self::None,
+    "moodle-token" => Self::MoodleToken,
 } later {
     "headers" => "use \"pass\" (the client's own headers and cookies) or \"none\"",
     "opencast-jwt" => "use \"pass\" (the client's own headers and cookies) or \"none\"",
-    "moodle-token" => "use \"pass\" (the client's own headers and cookies) or \"none\"",
 });
 
 impl FromText for Algorithm {

@@ -4,6 +4,7 @@
 //! them, headers that concern one hop end here, and the credentials that the gateway itself judged go no further.
 //! This room computes; the gateway applies.
 
+pub mod moodle;
 pub mod trace;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -92,7 +93,7 @@ pub fn changes(shown: &Shown<'_>) -> Changes {
             changes.remove.extend(judged_headers(shown));
             own_cookies_removed(shown.headers, &mut changes);
         }
-        Present::None => changes.remove.extend([header::AUTHORIZATION, header::COOKIE]),
+        Present::None | Present::MoodleToken => changes.remove.extend([header::AUTHORIZATION, header::COOKIE]),
     }
     let host = shown
         .host

@@ -115,7 +115,12 @@ fn in_plain_words(reason: Reason) -> (&'static str, &'static str) {
             "Go back to your course and open the video again. If it fails once more, tell your support desk, with the \
              number below.",
         ),
-        Reason::DeniedByRule | Reason::MissingRole | Reason::EventNotGranted | Reason::NotAllowed => (
+        Reason::DeniedByRule
+        | Reason::MissingRole
+        | Reason::EventNotGranted
+        | Reason::NotAllowed
+        | Reason::MoodleEndpoint
+        | Reason::FunctionNotAllowed => (
             "You have no access to this",
             "If you should have access, ask the people who run your course.",
         ),
@@ -140,6 +145,7 @@ fn in_plain_words(reason: Reason) -> (&'static str, &'static str) {
             "Delete the cookies of this site, then load the page again.",
         ),
         Reason::BadRequest
+        | Reason::TokenOverride
         | Reason::NotImplemented
         | Reason::BadPath
         | Reason::MethodNotAllowed

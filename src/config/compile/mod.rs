@@ -7,6 +7,7 @@ mod action;
 mod asking;
 mod conflicts;
 mod jwt;
+mod moodle;
 mod routes;
 mod rules;
 mod server;
@@ -20,6 +21,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use self::moodle::KnownMoodle;
 pub(super) use self::server::DEFAULT_CONTROL;
 pub(super) use self::state::{DEFAULT_MASTER_KEY, DEFAULT_STATE};
 use super::diagnostics::{Diagnostic, Diagnostics, Span, did_you_mean};
@@ -88,6 +90,9 @@ struct Known {
     upstreams: Names,
     issuers: Names,
     sign_ins: Names,
+    moodles: Vec<KnownMoodle>,
+    /// Is every Moodle among them?
+    moodles_complete: bool,
 }
 
 /// Names and where they were given, in the order of their indices.
@@ -111,12 +116,17 @@ impl Checker<'_> {
         let (jwt, issuers) = self.jwt(file.jwt.or_default());
         let (sign_ins, sign_in_names) = self.sign_ins(file.sign_in, &issuers);
         let (upstreams, upstream_names) = self.upstreams(file.upstreams);
-        let known = Known {
+        let mut known = Known {
             hosts,
             upstreams: upstream_names,
             issuers,
             sign_ins: sign_in_names,
+            moodles: Vec::new(),
+            moodles_complete: false,
         };
+        let (moodles, known_moodles) = self.moodles(file.moodle, &known);
+        known.moodles = known_moodles;
+        known.moodles_complete = moodles.is_some();
         let routes = self.routes(file.routes, &known);
         if let Some(routes) = &routes {
             self.unused(routes, &known);
@@ -128,6 +138,7 @@ impl Checker<'_> {
             state: state?,
             jwt: jwt?,
             sign_ins: sign_ins?,
+            moodles: moodles?,
             upstreams: upstreams?,
             routes: routes?,
         })

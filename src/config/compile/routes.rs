@@ -5,6 +5,7 @@ use http::Method;
 use super::action::{Actions, Kind, kind};
 use super::conflicts::Claim;
 use super::jwt::rate;
+use super::moodle::OfRoute;
 use super::server::values;
 use super::{Checker, Known};
 use crate::config::diagnostics::{Diagnostic, Span};
@@ -86,6 +87,18 @@ impl Checker<'_> {
         };
         let issuers = self.accepted_issuers(route.issuers, known);
         let sign_ins = self.route_sign_ins(route.sign_in, (&accept, accept_at), known);
+        let wants_tokens = route
+            .present
+            .given()
+            .filter(|present| present.value == Present::MoodleToken);
+        let of_moodle = OfRoute {
+            present: wants_tokens.map(|present| present.at),
+            functions: route.functions,
+            action: action.as_ref(),
+            accept: (&accept, accept_at),
+            sign_ins: sign_ins.as_ref().and_then(|named| named.as_deref()),
+        };
+        let functions = self.moodle_route(of_moodle, known);
         let allow = self.allow(route.allow, place, path.as_ref(), known);
         let deny = self.rules(route.deny.or_default(), path.as_ref(), known);
         let else_ask = match route.else_ask {
@@ -125,6 +138,7 @@ impl Checker<'_> {
             },
             limits: limits?,
             present: route.present.or(Present::Pass),
+            functions: functions?,
         })
     }
     /// The host of a route: one of the public ones, lower case.

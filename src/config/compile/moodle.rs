@@ -1,0 +1,261 @@
+//! `[moodle.<name>]`, and what routes say of it.
+
+use url::Url;
+
+use super::server::values;
+use super::{Checker, Known};
+use crate::config::diagnostics::{Diagnostic, Span};
+use crate::config::file::{self, FunctionEntry};
+use crate::config::net::is_loopback;
+use crate::config::read::{At, Key, Named};
+use crate::config::{Action, Credential, Facade, FunctionRule, Moodle, MoodleSource, MoodleUsername};
+
+/// What routes must know of a Moodle: its upstream and its sign-in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KnownMoodle {
+    upstream: usize,
+    sign_in: usize,
+}
+
+/// What a route says that concerns Moodle.
+pub(super) struct OfRoute<'a> {
+    /// `present = "moodle-token"`, where it stands.
+    pub(super) present: Option<Span>,
+    pub(super) functions: Key<Vec<At<FunctionEntry>>>,
+    pub(super) action: Option<&'a Action>,
+    pub(super) accept: (&'a [Credential], Span),
+    pub(super) sign_ins: Option<&'a [usize]>,
+}
+
+impl Checker<'_> {
+    pub(super) fn moodles(
+        &mut self,
+        moodles: Key<Named<file::Moodle>>,
+        known: &Known,
+    ) -> (Option<Vec<Moodle>>, Vec<KnownMoodle>) {
+        let Named(moodles) = moodles.into_value().unwrap_or(Named(Vec::new()));
+        let upstreams = moodles.iter().filter_map(|(_, moodle)| moodle.upstream.given());
+        let upstreams: Vec<_> = upstreams.map(|name| (name.at, name.value.clone())).collect();
+        self.unique("upstream of a Moodle", upstreams);
+        let compiled: Vec<_> = moodles
+            .into_iter()
+            .map(|(name, moodle)| self.moodle(&name, moodle, known))
+            .collect();
+        let found = compiled.iter().flatten().map(|moodle: &Moodle| KnownMoodle {
+            upstream: moodle.upstream,
+            sign_in: moodle.sign_in,
+        });
+        let found = found.collect();
+        (compiled.into_iter().collect(), found)
+    }
+
+    fn moodle(&mut self, name: &At<String>, moodle: file::Moodle, known: &Known) -> Option<Moodle> {
+        let named = self.name(name);
+        let place = moodle.place;
+        let upstream = self.required(moodle.upstream, "upstream", place, "upstream = \"moodle\"");
+        let upstream = upstream.and_then(|upstream| self.reference(&upstream, "upstream", &known.upstreams));
+        let sign_in = self.required(moodle.sign_in, "sign_in", place, "sign_in = \"campus\"");
+        let sign_in = sign_in.and_then(|sign_in| self.reference(&sign_in, "sign-in", &known.sign_ins));
+        let example = "public_url = \"https://moodle.example.edu\", which is Moodle's $CFG->wwwroot";
+        let root = self.required(moodle.public_url, "public_url", place, example);
+        let url = root.as_ref().and_then(|root| self.wwwroot(root));
+        let tokens = self.moodle_tokens(moodle.tokens);
+        if let (Some(root), Some(url), Some(tokens)) = (&root, &url, &tokens) {
+            self.moodle_host(root.at, url, tokens, known);
+        }
+        let facade = self.facade(moodle.facade, tokens.as_deref(), place);
+        let service = match moodle.service {
+            Key::Given(service) => self.short_name(&service),
+            Key::Absent => Some("moodle_mobile_app".to_owned()),
+            Key::Bad => None,
+        };
+        let never = moodle.never.or_default();
+        named?;
+        Some(Moodle {
+            name: name.value.clone(),
+            upstream: upstream?,
+            wwwroot: root?.value,
+            public_url: url?,
+            sign_in: sign_in?,
+            username: match moodle.username.or("user".to_owned()) {
+                user if user == "user" => MoodleUsername::User,
+                attribute => MoodleUsername::Attribute(attribute),
+            },
+            service: service?,
+            tokens: tokens?,
+            never: never.into_iter().map(|name| name.value.to_lowercase()).collect(),
+            facade: facade?,
+        })
+    }
+
+    /// Moodle signs with this text, so that a slash too many is a mistake.
+    fn wwwroot(&mut self, root: &At<String>) -> Option<Url> {
+        let url = Url::parse(&root.value).ok();
+        let good = url.filter(|url| {
+            let local = url.scheme() == "http" && url.host_str().is_some_and(is_loopback);
+            let bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+            (url.scheme() == "https" || local) && url.has_host() && bare && !root.value.ends_with('/')
+        });
+        if good.is_none() {
+            let problem = Diagnostic::error(root.at, "`public_url`: this cannot be Moodle's wwwroot");
+            self.report(problem.help(
+                "write $CFG->wwwroot as config.php has it: https (http only to this machine), no slash at its end",
+            ));
+        }
+        good
+    }
+
+    fn moodle_tokens(&mut self, tokens: Key<Vec<At<MoodleSource>>>) -> Option<Vec<MoodleSource>> {
+        match tokens {
+            Key::Given(tokens) => {
+                self.not_empty(
+                    &tokens,
+                    "tokens",
+                    "remove it for the default, or name at least one source",
+                )?;
+                self.unique("source", tokens.value.iter().map(|source| (source.at, source.value)));
+                Some(values(tokens.value))
+            }
+            Key::Absent => Some(vec![MoodleSource::CasLaunch]),
+            Key::Bad => None,
+        }
+    }
+
+    /// CAS sends the browser to Moodle's host with a ticket; only who stands there can take it.
+    fn moodle_host(&mut self, at: Span, url: &Url, tokens: &[MoodleSource], known: &Known) {
+        let by_ticket = |source: &&MoodleSource| matches!(source, MoodleSource::CasLaunch | MoodleSource::CasToken);
+        let (Some(source), Some(hosts), Some(host)) = (tokens.iter().find(by_ticket), &known.hosts, url.host_str())
+        else {
+            return;
+        };
+        if !hosts.iter().any(|known| known.value == host) {
+            let message = format!("\"{}\" needs the gateway in front of Moodle's own host", source.label());
+            let problem = Diagnostic::error(at, message);
+            self.report(problem.help("add this URL to server.public_urls, or use \"vault\" or \"cas-facade\""));
+        }
+    }
+
+    /// `Some(None)`: none is wanted.
+    fn facade(
+        &mut self,
+        facade: Key<file::Facade>,
+        tokens: Option<&[MoodleSource]>,
+        place: Span,
+    ) -> Option<Option<Facade>> {
+        let wanted = tokens?.contains(&MoodleSource::CasFacade);
+        let example = "facade = { path = \"/_janua/cas-facade\", from = [\"10.0.0.7/32\"] }, with Moodle's addresses";
+        let facade = match (facade, wanted) {
+            (Key::Absent, false) => return Some(None),
+            (Key::Bad, _) => return None,
+            (Key::Given(facade), false) => {
+                let problem = Diagnostic::error(facade.at, "`facade` means nothing without \"cas-facade\" in `tokens`");
+                self.report(problem.help("remove this key, or add the source"));
+                return None;
+            }
+            (facade, true) => self.required(facade, "facade", place, example)?.value,
+        };
+        let path = self.required(facade.path, "path", facade.place, "path = \"/_janua/cas-facade\"");
+        let path = path.and_then(|path| self.accel_prefix(&path, "path"));
+        let from = self.required(
+            facade.from,
+            "from",
+            facade.place,
+            "from = [\"10.0.0.7/32\"], Moodle's addresses",
+        )?;
+        self.not_empty(&from, "from", "name Moodle's addresses: nobody else is answered")?;
+        if let Some(all) = from.value.iter().find(|network| network.value.prefix_len() == 0) {
+            let problem = Diagnostic::error(all.at, "anyone could ask who a ticket is for");
+            self.report(problem.help("name Moodle's own addresses"));
+        }
+        Some(Some(Facade {
+            path: path?,
+            from: values(from.value),
+        }))
+    }
+
+    fn short_name(&mut self, service: &At<String>) -> Option<String> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+        let good = !service.value.is_empty() && service.value.len() <= 255 && service.value.bytes().all(plain);
+        if !good {
+            let problem = Diagnostic::error(service.at, "`service`: this cannot be the short name of a service");
+            self.report(problem.help("Site administration, Server, Web services, External services tells it"));
+        }
+        good.then(|| service.value.clone())
+    }
+
+    /// `functions` of a route, and whether tokens for it can be had. `Some(None)`: all functions.
+    pub(super) fn moodle_route(&mut self, route: OfRoute<'_>, known: &Known) -> Option<Option<Vec<FunctionRule>>> {
+        let Some(at) = route.present else {
+            if let Some(functions) = route.functions.given() {
+                let problem = Diagnostic::error(functions.at, "`functions` means nothing without Moodle's tokens");
+                self.report(problem.help("add present = \"moodle-token\", or remove this key"));
+            }
+            return Some(None);
+        };
+        self.moodle_sessions(at, &route, known);
+        let functions = match route.functions {
+            Key::Given(functions) => functions,
+            Key::Absent => return Some(None),
+            Key::Bad => return None,
+        };
+        self.not_empty(
+            &functions,
+            "functions",
+            "remove it for all functions, or name at least one",
+        )?;
+        let rules: Vec<_> = functions
+            .value
+            .into_iter()
+            .map(|entry| self.functions(entry.value))
+            .collect();
+        rules.into_iter().collect::<Option<_>>().map(Some)
+    }
+
+    /// A token belongs to the person of a session, and that session to the Moodle's sign-in.
+    fn moodle_sessions(&mut self, at: Span, route: &OfRoute<'_>, known: &Known) {
+        let (accept, accept_at) = route.accept;
+        if accept != [Credential::Session] {
+            let problem =
+                Diagnostic::error(at, "tokens of Moodle's are for people with a session").also(accept_at, "here");
+            self.report(problem.help("set accept = [\"session\"]: whoever comes by a token has no account in Moodle"));
+        }
+        let Some(Action::Upstream(upstream)) = route.action else {
+            return;
+        };
+        let Some(moodle) = known.moodles.iter().find(|moodle| moodle.upstream == *upstream) else {
+            // A Moodle with a mistake of its own has been told.
+            if known.moodles_complete {
+                let problem = Diagnostic::error(at, "no Moodle has this route's upstream");
+                self.report(problem.help("add [moodle.main] with upstream, public_url and sign_in"));
+            }
+            return;
+        };
+        if route.sign_ins.is_some_and(|named| !named.contains(&moodle.sign_in)) {
+            let problem = Diagnostic::error(at, "this route takes no sessions of the sign-in that its Moodle names");
+            self.report(problem.help("name the same sign-in in the route's `sign_in` and in [moodle.…]"));
+        }
+    }
+
+    fn functions(&mut self, entry: FunctionEntry) -> Option<FunctionRule> {
+        let table = match entry {
+            FunctionEntry::Name(name) => {
+                return Some(FunctionRule {
+                    names: vec![name],
+                    roles: None,
+                });
+            }
+            FunctionEntry::Table(table) => table,
+        };
+        let names = self.required(table.names, "names", table.place, "names = [\"core_enrol_*\"]")?;
+        self.not_empty(&names, "names", "name at least one function")?;
+        let roles = match table.role {
+            Key::Given(roles) => Some(values(roles.value.0)),
+            Key::Absent => None,
+            Key::Bad => return None,
+        };
+        Some(FunctionRule {
+            names: values(names.value),
+            roles,
+        })
+    }
+}

@@ -1,0 +1,106 @@
+//! `[moodle.<name>]` and a route's `functions`, as the running gateway sees them.
+
+use ipnet::IpNet;
+use url::Url;
+
+use super::pattern::{Params, RolePattern};
+
+/// A Moodle whose web services are called with tokens that the gateway puts in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moodle {
+    pub name: String,
+    /// Index into [`super::Config::upstreams`]; no two have the same.
+    pub upstream: usize,
+    /// Moodle's `$CFG->wwwroot` exactly, without a slash at its end: what launch signatures are made of.
+    pub wwwroot: String,
+    /// The same, taken apart.
+    pub public_url: Url,
+    /// Index into [`super::Config::sign_ins`]: whose sessions get tokens.
+    pub sign_in: usize,
+    /// Where a session says who that is in Moodle.
+    pub username: MoodleUsername,
+    /// Short name of the external service whose tokens are wanted.
+    pub service: String,
+    /// Tried in this order; at least one, none twice.
+    pub tokens: Vec<MoodleSource>,
+    /// Lower case.
+    pub never: Vec<String>,
+    /// Only with [`MoodleSource::CasFacade`], and then always.
+    pub facade: Option<Facade>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MoodleUsername {
+    /// The name the person signed in by.
+    User,
+    Attribute(String),
+}
+
+/// Where tokens come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MoodleSource {
+    Vault,
+    CasLaunch,
+    CasToken,
+    CasFacade,
+}
+
+impl MoodleSource {
+    pub const ALL: [Self; 4] = [Self::Vault, Self::CasLaunch, Self::CasToken, Self::CasFacade];
+
+    /// As it is written in gateway.toml, told in logs and counted in metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Vault => "vault",
+            Self::CasLaunch => "cas-launch",
+            Self::CasToken => "cas-token",
+            Self::CasFacade => "cas-facade",
+        }
+    }
+}
+
+/// Where the gateway is the CAS server that Moodle asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facade {
+    /// Without a slash at its end.
+    pub path: String,
+    /// Moodle's addresses.
+    pub from: Vec<IpNet>,
+}
+
+/// An entry of a route's `functions`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FunctionRule {
+    pub names: Vec<FunctionPattern>,
+    /// `None`: for everyone whom the route lets in.
+    pub roles: Option<Vec<RolePattern>>,
+}
+
+/// `"core_enrol_*"`: a web service function's name, `*` for any characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionPattern(RolePattern);
+
+impl FunctionPattern {
+    /// Lower-case letters, digits, `_` and `*`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'*');
+        text.bytes()
+            .all(sound)
+            .then(|| RolePattern::parse(text).ok())
+            .flatten()
+            .map(Self)
+    }
+
+    pub fn matches(&self, function: &str) -> bool {
+        self.0.matches(function, &NoParams)
+    }
+}
+
+/// Such a pattern has no parameters.
+struct NoParams;
+
+impl Params for NoParams {
+    fn get(&self, _name: &str) -> Option<&str> {
+        None
+    }
+}

@@ -1,0 +1,107 @@
+//! Which web service functions a person may call on a route: patterns, some of them for holders of a role only.
+//!
+//! Two functions are never called with an injected token, whatever the patterns say: their answers are keys to a whole
+//! session in Moodle (facts 2.2).
+
+use std::sync::Arc;
+
+use super::Refusal;
+use crate::config::pattern::{Params, RolePattern};
+use crate::config::{FunctionPattern, FunctionRule};
+
+const NEVER: [&str; 2] = ["tool_mobile_get_tokens_for_qr_login", "tool_mobile_get_autologin_key"];
+
+/// What one person may call.
+#[derive(Debug, Clone)]
+pub struct Permit {
+    /// `None`: everything.
+    patterns: Option<Arc<[FunctionPattern]>>,
+}
+
+impl Permit {
+    /// `rules` is the route's `functions`; without it every function is allowed.
+    pub fn new(rules: Option<&[FunctionRule]>, roles: &[String], params: &dyn Params) -> Self {
+        let holds = |patterns: &[RolePattern]| {
+            let mut pairs = patterns
+                .iter()
+                .flat_map(|pattern| roles.iter().map(move |role| (pattern, role)));
+            pairs.any(|(pattern, role)| pattern.matches(role, params))
+        };
+        let open = |rule: &&FunctionRule| rule.roles.as_deref().is_none_or(holds);
+        let patterns = rules.map(|rules| rules.iter().filter(open).flat_map(|rule| rule.names.clone()).collect());
+        Self { patterns }
+    }
+
+    pub fn check(&self, function: &str) -> Result<(), Refusal> {
+        let named = self
+            .patterns
+            .as_ref()
+            .is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(function)));
+        match named && !NEVER.contains(&function) {
+            true => Ok(()),
+            false => Err(Refusal::Function(function.to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    use super::*;
+
+    /// Permits what the patterns name.
+    pub(crate) fn permit(names: &[&str]) -> Permit {
+        let names = names.iter().map(|name| FunctionPattern::parse(name).unwrap());
+        Permit {
+            patterns: Some(names.collect()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Course;
+
+    impl Params for Course {
+        fn get(&self, name: &str) -> Option<&str> {
+            (name == "course").then_some("c1")
+        }
+    }
+
+    fn rule(names: &[&str], role: Option<&str>) -> FunctionRule {
+        FunctionRule {
+            names: names.iter().map(|name| FunctionPattern::parse(name).unwrap()).collect(),
+            roles: role.map(|role| vec![RolePattern::parse(role).unwrap()]),
+        }
+    }
+
+    #[test]
+    fn patterns_and_roles() {
+        let rules = [
+            rule(&["core_webservice_get_site_info", "core_enrol_*"], None),
+            rule(&["mod_assign_*"], Some("{course}_Learner")),
+        ];
+        let anyone = Permit::new(Some(&rules), &[], &Course);
+        assert_eq!(anyone.check("core_webservice_get_site_info"), Ok(()));
+        assert_eq!(anyone.check("core_enrol_get_users_courses"), Ok(()));
+        assert!(anyone.check("core_webservice_get_site_info2").is_err());
+        assert!(anyone.check("mod_assign_save_submission").is_err());
+        let learner = Permit::new(Some(&rules), &["c1_Learner".to_owned()], &Course);
+        assert_eq!(learner.check("mod_assign_save_submission"), Ok(()));
+        let elsewhere = Permit::new(Some(&rules), &["c2_Learner".to_owned()], &Course);
+        assert!(elsewhere.check("mod_assign_save_submission").is_err());
+    }
+
+    #[test]
+    fn keys_to_a_session_are_never_called_for() {
+        let all = Permit::new(None, &[], &Course);
+        assert_eq!(all.check("core_anything"), Ok(()));
+        assert!(NEVER.iter().all(|name| all.check(name).is_err()));
+        assert!(permits_star().check(NEVER[0]).is_err());
+    }
+
+    fn permits_star() -> Permit {
+        testing::permit(&["*"])
+    }
+}

@@ -1,0 +1,46 @@
+//! A signed-in person's web service token, put into requests to Moodle and kept out of everything else.
+//!
+//! `endpoint`, `params`, `urlencoded` and `multipart` judge a request, `inject` changes it, `answer` and `redact` look at
+//! what Moodle says. All of these are pure and take bodies piece by piece. Where tokens come from is `tokens`; whose
+//! session a request belongs to is decided before.
+
+pub mod answer;
+pub mod endpoint;
+pub mod functions;
+pub mod inject;
+pub mod multipart;
+pub mod params;
+pub mod redact;
+pub mod token;
+pub mod tokens;
+pub mod urlencoded;
+
+use crate::rejection::{Reason, Rejection};
+
+/// Why a request gets no token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("only rest/server.php, upload.php, pluginfile.php and draftfile.php below /webservice/ take tokens")]
+    Endpoint,
+    #[error("this script takes no such method")]
+    Method,
+    #[error("a parameter would take the place of the token that the gateway puts in")]
+    Override,
+    #[error("{0}")]
+    Malformed(&'static str),
+    #[error("the web service function `{0}` is not allowed here")]
+    Function(String),
+}
+
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Self {
+        let reason = match refusal {
+            Refusal::Endpoint => Reason::MoodleEndpoint,
+            Refusal::Method => Reason::MethodNotAllowed,
+            Refusal::Override => Reason::TokenOverride,
+            Refusal::Malformed(_) => Reason::BadRequest,
+            Refusal::Function(_) => Reason::FunctionNotAllowed,
+        };
+        Self::because(reason, refusal.to_string())
+    }
+}

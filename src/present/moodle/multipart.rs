@@ -1,0 +1,252 @@
+//! A multipart body on its way to Moodle: no byte of a part is sent on before its header was inspected.
+//!
+//! Only the plain form that browsers and libraries write is taken, because PHP reads others in ways of its own: it finds
+//! parts after the closing delimiter and delimiters without CR, folds header lines, takes the last of two names, and breaks
+//! lines of 5120 bytes in two. So the boundary's text may stand nowhere but in a delimiter, and a part's header must
+//! be of one strict shape. The body itself is not changed.
+
+use bytes::{Bytes, BytesMut};
+
+use super::Refusal;
+use super::params::{self, Meaning};
+
+/// PHP breaks header lines that are longer than its buffer of 5120 bytes.
+const MAX_HEADER: usize = 4096;
+/// RFC 2046 section 5.1.1.
+const MAX_BOUNDARY: usize = 70;
+
+/// Takes a body piece by piece and gives what may be sent on.
+pub struct Multipart {
+    /// `--` and the boundary.
+    dashed: Vec<u8>,
+    state: State,
+    /// What is not judged yet. Never longer than a header or a delimiter, and what came last.
+    pending: BytesMut,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The first delimiter: nothing may stand before it.
+    Start,
+    /// Right behind a delimiter's boundary.
+    Delimiter,
+    Header,
+    Content,
+    /// Behind the last delimiter, where one line end may stand.
+    End,
+}
+
+/// The next step of the scanner.
+enum Step {
+    /// So many bytes of what is pending may go.
+    Release(usize, State),
+    /// More must come first; so many bytes may go already.
+    More(usize),
+}
+
+impl Multipart {
+    /// `content_type` is the request's one `Content-Type`: `multipart/form-data; boundary=…` and nothing else.
+    pub fn new(content_type: &str) -> Result<Self, Refusal> {
+        let boundary = boundary(content_type)?;
+        Ok(Self {
+            dashed: [b"--", boundary.as_bytes()].concat(),
+            state: State::Start,
+            pending: BytesMut::new(),
+        })
+    }
+
+    /// The next piece of the body in, what may be sent out.
+    pub fn push(&mut self, piece: &[u8]) -> Result<Bytes, Refusal> {
+        self.pending.extend_from_slice(piece);
+        let mut out = BytesMut::new();
+        loop {
+            match self.step()? {
+                Step::Release(bytes, next) => {
+                    self.state = next;
+                    join(&mut out, self.pending.split_to(bytes));
+                }
+                Step::More(bytes) => {
+                    join(&mut out, self.pending.split_to(bytes));
+                    return Ok(out.freeze());
+                }
+            }
+        }
+    }
+
+    /// The end of the body, which must be a whole one.
+    pub fn finish(&mut self) -> Result<Bytes, Refusal> {
+        match (self.state, &*self.pending) {
+            (State::End, b"" | b"\r\n") => Ok(self.pending.split().freeze()),
+            _ => Err(Refusal::Malformed("the multipart body has no end")),
+        }
+    }
+
+    fn step(&self) -> Result<Step, Refusal> {
+        let pending = &*self.pending;
+        match self.state {
+            State::Start => match starts(pending, &self.dashed) {
+                Some(true) => Ok(Step::Release(self.dashed.len(), State::Delimiter)),
+                Some(false) => Err(Refusal::Malformed("something stands before the first part")),
+                None => Ok(Step::More(0)),
+            },
+            State::Delimiter => match (starts(pending, b"\r\n"), starts(pending, b"--")) {
+                (Some(true), _) => Ok(Step::Release(2, State::Header)),
+                (_, Some(true)) => Ok(Step::Release(2, State::End)),
+                (Some(false), Some(false)) => Err(Refusal::Malformed("the boundary stands in a part's content")),
+                _ => Ok(Step::More(0)),
+            },
+            State::Header => header(pending),
+            State::Content => self.content(pending),
+            State::End => match (starts(pending, b"\r\n"), pending.len()) {
+                (Some(false), 1..) | (Some(true), 3..) => {
+                    Err(Refusal::Malformed("something stands after the last part"))
+                }
+                _ => Ok(Step::More(0)),
+            },
+        }
+    }
+
+    /// Content up to the next delimiter; a delimiter's beginning at the end of what has come is kept.
+    fn content(&self, pending: &[u8]) -> Result<Step, Refusal> {
+        match find(pending, &self.dashed) {
+            Some(at) if pending.get(..at).is_some_and(|content| content.ends_with(b"\r\n")) => {
+                Ok(Step::Release(at + self.dashed.len(), State::Delimiter))
+            }
+            Some(_) => Err(Refusal::Malformed("the boundary stands in a part's content")),
+            None => {
+                // The line end before a delimiter must still be seen with it.
+                let kept = self.dashed.len() - 1 + 2;
+                Ok(Step::More(pending.len().saturating_sub(kept)))
+            }
+        }
+    }
+}
+
+/// One part's header, once its empty line has come.
+fn header(pending: &[u8]) -> Result<Step, Refusal> {
+    let too_long = Err(Refusal::Malformed("a part's header is too long"));
+    let Some(end) = find(pending, b"\r\n\r\n") else {
+        return if pending.len() > MAX_HEADER {
+            too_long
+        } else {
+            Ok(Step::More(0))
+        };
+    };
+    if end > MAX_HEADER {
+        return too_long;
+    }
+    let lines = pending.get(..end).unwrap_or_default();
+    let lines = std::str::from_utf8(lines).map_err(|_| Refusal::Malformed("a part's header is not UTF-8"))?;
+    let mut seen: Vec<&str> = Vec::new();
+    let mut disposed = false;
+    for line in lines.split("\r\n") {
+        let (name, value) = line
+            .split_once(':')
+            .ok_or(Refusal::Malformed("a part's header has a line without a name"))?;
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        if name.is_empty() || !name.bytes().all(token) || value.chars().any(char::is_control) {
+            return Err(Refusal::Malformed("a part's header is malformed"));
+        }
+        if seen.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            return Err(Refusal::Malformed("a part's header has a line twice"));
+        }
+        seen.push(name);
+        if name.eq_ignore_ascii_case("content-disposition") {
+            disposition(value)?;
+            disposed = true;
+        }
+    }
+    match disposed {
+        true => Ok(Step::Release(end + 4, State::Content)),
+        false => Err(Refusal::Malformed("a part has no Content-Disposition")),
+    }
+}
+
+/// `form-data; name="…"`, perhaps with `; filename="…"`: quoted, without escapes, each once.
+fn disposition(value: &str) -> Result<(), Refusal> {
+    let malformed = Refusal::Malformed("a part's Content-Disposition is not form-data; name=\"…\"; filename=\"…\"");
+    let mut rest = value
+        .trim_start_matches(' ')
+        .strip_prefix("form-data")
+        .ok_or(malformed.clone())?;
+    let (mut name, mut filename) = (None, None);
+    while !rest.is_empty() {
+        let parameter = rest.strip_prefix(';').ok_or(malformed.clone())?.trim_start_matches(' ');
+        let (key, quoted) = parameter.split_once("=\"").ok_or(malformed.clone())?;
+        let (text, after) = quoted.split_once('"').ok_or(malformed.clone())?;
+        if text.contains('\\') {
+            return Err(malformed);
+        }
+        let slot = match key {
+            "name" => &mut name,
+            "filename" => &mut filename,
+            _ => return Err(malformed),
+        };
+        if slot.replace(text).is_some() {
+            return Err(malformed);
+        }
+        rest = after;
+    }
+    match params::meaning_of_text(name.ok_or(malformed)?.as_bytes()) {
+        Meaning::Other => Ok(()),
+        Meaning::Token => Err(Refusal::Override),
+        Meaning::Function | Meaning::FunctionArray => Err(Refusal::Malformed(
+            "with a multipart body, wsfunction stands in the query",
+        )),
+    }
+}
+
+/// PHP takes the first `boundary` that it finds anywhere in the header, so no other parameter may hold one.
+fn boundary(content_type: &str) -> Result<&str, Refusal> {
+    let malformed = Refusal::Malformed("the Content-Type is not multipart/form-data; boundary=…");
+    let (media_type, parameter) = content_type.split_once(';').ok_or(malformed.clone())?;
+    let parameter = parameter.trim_start_matches(' ');
+    let (name, value) = parameter.split_once('=').ok_or(malformed.clone())?;
+    let value = value
+        .strip_prefix('"')
+        .map_or(Some(value), |quoted| quoted.strip_suffix('"'))
+        .ok_or(malformed.clone())?;
+    // RFC 2046's `bchars` without the space and without what PHP would end a boundary at.
+    let sound = |byte: u8| byte.is_ascii_alphanumeric() || b"'()+_-./:=?".contains(&byte);
+    let fits = (1..=MAX_BOUNDARY).contains(&value.len()) && value.bytes().all(sound);
+    let named = media_type.eq_ignore_ascii_case("multipart/form-data") && name.eq_ignore_ascii_case("boundary");
+    match fits && named {
+        true => Ok(value),
+        false => Err(malformed),
+    }
+}
+
+/// Does `text` begin so? `None`: too little of it has come.
+fn starts(text: &[u8], with: &[u8]) -> Option<bool> {
+    match text.len() < with.len() {
+        true if with.starts_with(text) => None,
+        true => Some(false),
+        false => Some(text.starts_with(with)),
+    }
+}
+
+/// Where `needle` begins. Its first byte is rare in most content, and looking for one byte is fast.
+fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
+    let first = *needle.first()?;
+    let mut from = 0;
+    while let Some(rest) = text.get(from..) {
+        let at = from + rest.iter().position(|byte| *byte == first)?;
+        if text.get(at..)?.starts_with(needle) {
+            return Some(at);
+        }
+        from = at + 1;
+    }
+    None
+}
+
+/// Appends without a copy where nothing stands in front.
+fn join(out: &mut BytesMut, piece: BytesMut) {
+    match out.is_empty() {
+        true => *out = piece,
+        false => out.unsplit(piece),
+    }
+}
+
+#[cfg(test)]
+#[path = "multipart/tests.rs"]
+mod tests;

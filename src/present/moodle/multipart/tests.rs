@@ -1,0 +1,201 @@
+use super::*;
+use proptest::prelude::*;
+
+const TYPE: &str = "multipart/form-data; boundary=XyZ";
+
+fn sent(body: &[u8], cuts: &[usize]) -> Result<Vec<u8>, Refusal> {
+    let mut scanner = Multipart::new(TYPE)?;
+    let mut places: Vec<usize> = cuts.iter().map(|cut| cut % (body.len() + 1)).collect();
+    places.extend([0, body.len()]);
+    places.sort_unstable();
+    let mut out = Vec::new();
+    for ends in places.windows(2) {
+        out.extend(scanner.push(&body[ends[0]..ends[1]])?);
+    }
+    out.extend(scanner.finish()?);
+    Ok(out)
+}
+
+fn part(header: &str, content: &str) -> String {
+    format!("--XyZ\r\n{header}\r\n\r\n{content}\r\n")
+}
+
+fn body(header: &str) -> String {
+    format!(
+        "{}{}--XyZ--\r\n",
+        part("Content-Disposition: form-data; name=\"a\"", "1"),
+        part(header, "2")
+    )
+}
+
+#[test]
+fn what_browsers_send_passes_unchanged() {
+    let parts = [
+        part("Content-Disposition: form-data; name=\"itemid\"", "0"),
+        part(
+            "content-disposition: form-data; name=\"f[]\"; filename=\"it's; é.txt\"\r\nContent-Type: text/plain",
+            "x\r\n-\r\n--Xy\n",
+        ),
+        part(
+            "Content-Disposition: form-data; name=\"empty\"; filename=\"\"\r\nContent-Type: application/octet-stream",
+            "",
+        ),
+    ];
+    for end in ["--XyZ--", "--XyZ--\r\n"] {
+        let body = parts.concat() + end;
+        assert_eq!(sent(body.as_bytes(), &[]), Ok(body.into_bytes()));
+    }
+}
+
+#[test]
+fn parts_that_would_override_are_refused() {
+    for name in ["wstoken", " wstoken", "token", "wstoken[]", "token[x", "  token"] {
+        for file in ["", "; filename=\"x\""] {
+            let body = body(&format!("Content-Disposition: form-data; name=\"{name}\"{file}"));
+            assert_eq!(sent(body.as_bytes(), &[]), Err(Refusal::Override), "{name}{file}");
+        }
+    }
+    let function = body("Content-Disposition: form-data; name=\"wsfunction\"");
+    assert!(matches!(sent(function.as_bytes(), &[]), Err(Refusal::Malformed(_))));
+}
+
+#[test]
+fn ambiguous_part_headers_are_refused() {
+    let headers = [
+        "Content-Disposition: form-data; name=a",
+        "Content-Disposition: form-data; name*=utf-8''wstoken",
+        "Content-Disposition: form-data; name=\"a\"; name=\"wstoken\"",
+        "Content-Disposition: form-data; name=\"a\"; filename*=utf-8''x",
+        "Content-Disposition: form-data; name=\"a\"; x='; name=\"wstoken\"'",
+        "Content-Disposition: form-data; name=\"a\\\"; name=\"b\"",
+        "Content-Disposition: form-data; name='a'",
+        "Content-Disposition: form-data;\r\n name=\"a\"",
+        "Content-Disposition: form-data; name=\"a\"\r\n; name=\"wstoken\"",
+        "Content-Disposition: form-data; name=\"a\"\r\nContent-Disposition: form-data; name=\"wstoken\"",
+        "Content-Disposition: form-data; name=\"a\"\r\nContent-Type: a/b\r\ncontent-type: c/d",
+        "Content-Disposition : form-data; name=\"a\"",
+        "Content-Disposition: form-data; name=\"a\"\nX: y",
+        "Content-Disposition: form-data; name=\"a\0\"",
+        "Content-Disposition: form-data; name=\"a\" x",
+        "Content-Disposition: form-data",
+        "Content-Disposition: attachment; name=\"a\"",
+        "Content-Type: text/plain",
+        "\0",
+    ];
+    for header in headers {
+        assert!(
+            matches!(sent(body(header).as_bytes(), &[]), Err(Refusal::Malformed(_))),
+            "{header:?}"
+        );
+    }
+    let long = format!(
+        "Content-Disposition: form-data; name=\"a\"\r\nX: {}",
+        "a".repeat(MAX_HEADER)
+    );
+    assert!(sent(body(&long).as_bytes(), &[]).is_err());
+}
+
+/// Each of these would be a part to PHP.
+#[test]
+fn hidden_parts_are_refused() {
+    let hidden = "\r\nContent-Disposition: form-data; name=\"wstoken\"\r\n\r\nx\r\n";
+    let first = part("Content-Disposition: form-data; name=\"f]\"; filename=\"x\"", "y");
+    let bodies = [
+        format!("preamble\r\n{first}--XyZ--"),
+        format!("\r\n{first}--XyZ--"),
+        format!("{first}--XyZ--\r\n--XyZ{hidden}--XyZ--\r\n"),
+        format!("{first}--XyZ--x"),
+        format!("{first}--XyZ--\r\n\r\n"),
+        format!("{first}--XyZ {hidden}--XyZ--\r\n"),
+        part(
+            "Content-Disposition: form-data; name=\"f\"",
+            &format!("y\n--XyZ{hidden}"),
+        ) + "--XyZ--",
+        part(
+            "Content-Disposition: form-data; name=\"f]\"; filename=\"x\"",
+            &format!("{}--XyZ{hidden}", "y".repeat(5120)),
+        ) + "--XyZ--",
+        first.clone(),
+        first.replace("\r\n", "\n") + "--XyZ--",
+    ];
+    for body in bodies {
+        assert!(
+            matches!(sent(body.as_bytes(), &[]), Err(Refusal::Malformed(_))),
+            "{body:?}"
+        );
+    }
+}
+
+#[test]
+fn one_boundary_and_no_doubt_about_it() {
+    let good = [
+        "multipart/form-data; boundary=a",
+        "Multipart/Form-Data;boundary=\"----WebKit+a/b\"",
+    ];
+    assert!(good.iter().all(|header| Multipart::new(header).is_ok()));
+    let bad = [
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        "multipart/form-data; boundary=\"\"",
+        "multipart/form-data; boundary=a; boundary=b",
+        "multipart/form-data; xboundary=a; boundary=b",
+        "multipart/form-data; charset=utf-8; boundary=a",
+        "multipart/form-data; boundary=a,b",
+        "multipart/form-data, boundary=a",
+        "multipart/mixed; boundary=a",
+        "multipart/form-data; boundary=\"a",
+        "multipart/form-data; boundary=a b",
+    ];
+    assert!(bad.iter().all(|header| Multipart::new(header).is_err()));
+    assert!(Multipart::new(&format!("multipart/form-data; boundary={}", "a".repeat(71))).is_err());
+}
+
+#[test]
+fn content_is_not_kept() {
+    let mut scanner = Multipart::new(TYPE).unwrap();
+    let head = "--XyZ\r\nContent-Disposition: form-data; name=\"f\"; filename=\"x\"\r\n\r\n";
+    let mut passed = scanner.push(head.as_bytes()).unwrap().len();
+    for _ in 0..1000 {
+        passed += scanner.push(&[b'-'; 4096]).unwrap().len();
+        assert!(scanner.pending.len() < 16);
+    }
+    assert!(passed >= 1000 * 4096);
+}
+
+proptest! {
+    #[test]
+    fn pieces_make_no_difference(
+        header in prop_oneof![
+            Just("Content-Disposition: form-data; name=\"b\""),
+            Just("Content-Disposition: form-data; name=\"b\"; filename=\"--XyZ\""),
+            Just("Content-Disposition: form-data; name=\" wstoken\""),
+            Just("Content-Disposition: form-data; name=\"wsfunction\""),
+        ],
+        content in "(\r\n|-|--|--XyZ|X|\n|a){0,12}",
+        cuts in proptest::collection::vec(any::<usize>(), 0..20),
+    ) {
+        let body = part(header, &content) + "--XyZ--\r\n";
+        let whole = sent(body.as_bytes(), &[]);
+        if let Ok(whole) = &whole {
+            prop_assert_eq!(whole.as_slice(), body.as_bytes());
+        }
+        prop_assert_eq!(sent(body.as_bytes(), &cuts), whole);
+    }
+
+    #[test]
+    fn no_byte_of_a_refused_part_is_sent(cuts in proptest::collection::vec(any::<usize>(), 0..20)) {
+        let good = part("Content-Disposition: form-data; name=\"a\"", "1");
+        let body = format!("{good}{}--XyZ--", part("Content-Disposition: form-data; name=\"token\"", "evil"));
+        let mut scanner = Multipart::new(TYPE).unwrap();
+        let mut places: Vec<usize> = cuts.iter().map(|cut| cut % (body.len() + 1)).collect();
+        places.extend([0, body.len()]);
+        places.sort_unstable();
+        let mut out = Vec::new();
+        let refused = places.windows(2).any(|ends| match scanner.push(&body.as_bytes()[ends[0]..ends[1]]) {
+            Ok(piece) => { out.extend(piece); false }
+            Err(_) => true,
+        });
+        prop_assert!(refused);
+        prop_assert!(out.len() <= good.len() + "--XyZ\r\n".len());
+    }
+}

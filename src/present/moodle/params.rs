@@ -1,0 +1,199 @@
+//! What PHP would call a parameter: the one rule by which an overriding token and the called function are found.
+//!
+//! PHP decodes a name, cuts it at NUL, strips spaces in front of it and makes an array of it at `[` (facts 1.2). A name is
+//! judged by what it becomes there, never by how it is written.
+
+use percent_encoding::percent_decode;
+
+use super::Refusal;
+
+/// Longest `wsfunction` that is looked at; Moodle's own column holds 200 characters.
+pub const MAX_FUNCTION: usize = 200;
+
+/// What a parameter of such a name would mean to Moodle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// `wstoken` or `token`, also as an array: it would take the place of the injected one.
+    Token,
+    /// `wsfunction`.
+    Function,
+    /// `wsfunction[…]`: no name of a function.
+    FunctionArray,
+    Other,
+}
+
+/// The meaning of a name as it stands in a query or an urlencoded body.
+pub fn meaning(raw: &[u8]) -> Meaning {
+    meaning_of_text(&decode(raw))
+}
+
+/// The meaning of the `name` of a multipart part, which is not decoded.
+pub fn meaning_of_text(name: &[u8]) -> Meaning {
+    let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+    let spaces = name.iter().take_while(|byte| **byte == b' ').count();
+    let name = name.get(spaces..).unwrap_or_default();
+    let mut pieces = name.split(|byte| *byte == b'[');
+    let (stem, array) = (pieces.next().unwrap_or_default(), pieces.next().is_some());
+    match (stem, array) {
+        (b"wstoken" | b"token", _) => Meaning::Token,
+        (b"wsfunction", false) => Meaning::Function,
+        (b"wsfunction", true) => Meaning::FunctionArray,
+        _ => Meaning::Other,
+    }
+}
+
+/// The function that a query names, if it does; at most once, and no token beside it.
+pub fn scan_query(query: &str) -> Result<Option<String>, Refusal> {
+    let mut function = None;
+    for pair in query.as_bytes().split(|byte| *byte == b'&') {
+        let mut halves = pair.splitn(2, |byte| *byte == b'=');
+        let (name, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
+        take(meaning(name), value, &mut function)?;
+    }
+    Ok(function)
+}
+
+/// Judges one parameter; the `value` of a function is kept in `function`.
+pub fn take(meaning: Meaning, value: &[u8], function: &mut Option<String>) -> Result<(), Refusal> {
+    match meaning {
+        Meaning::Other => Ok(()),
+        Meaning::Token => Err(Refusal::Override),
+        Meaning::FunctionArray => Err(Refusal::Malformed("wsfunction is a list")),
+        Meaning::Function if function.is_some() => Err(Refusal::Malformed("wsfunction stands more than once")),
+        Meaning::Function => {
+            *function = Some(function_name(value)?);
+            Ok(())
+        }
+    }
+}
+
+/// The name of a web service function. Lower case only: some databases under Moodle compare without regard to case, and
+/// then `Core_X` would be called where only `core_x` was judged.
+fn function_name(raw: &[u8]) -> Result<String, Refusal> {
+    let decoded = decode(raw);
+    let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_';
+    match String::from_utf8(decoded) {
+        Ok(name) if !name.is_empty() && name.len() <= MAX_FUNCTION && name.bytes().all(|byte| plain(&byte)) => Ok(name),
+        _ => Err(Refusal::Malformed("wsfunction is no name of a function")),
+    }
+}
+
+/// PHP's `urldecode`: `+` is a space, `%` without two hexadecimal digits stands for itself.
+fn decode(raw: &[u8]) -> Vec<u8> {
+    let spaced: Vec<u8> = raw
+        .iter()
+        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
+        .collect();
+    percent_decode(&spaced).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_token_is_found_however_it_is_spelt() {
+        let spellings = [
+            "wstoken",
+            "token",
+            "%20wstoken",
+            "+wstoken",
+            "++%20token",
+            "wstoken%00",
+            "wstoken%00x",
+            "ws%74oken",
+            "%77%73%74%6f%6b%65%6e",
+            "wstoken[]",
+            "wstoken%5B%5D",
+            "token[a][b]",
+            "wstoken[",
+            "+token%00[",
+        ];
+        for spelling in spellings {
+            assert_eq!(meaning(spelling.as_bytes()), Meaning::Token, "{spelling}");
+            assert_eq!(
+                scan_query(&format!("a=b&{spelling}=x&c")),
+                Err(Refusal::Override),
+                "{spelling}"
+            );
+            assert_eq!(scan_query(spelling), Err(Refusal::Override), "{spelling}");
+        }
+    }
+
+    #[test]
+    fn other_names_are_other_names() {
+        let names = [
+            "WSTOKEN",
+            "wstoken%20",
+            "%09wstoken",
+            "wstoken.",
+            "a;wstoken",
+            "x[wstoken]",
+            "wstoke",
+            "%2577stoken",
+        ];
+        for name in names {
+            assert_eq!(meaning(name.as_bytes()), Meaning::Other, "{name}");
+        }
+    }
+
+    #[test]
+    fn one_function_and_one_only() {
+        assert_eq!(
+            scan_query("moodlewsrestformat=json&wsfunction=core_a"),
+            Ok(Some("core_a".to_owned()))
+        );
+        assert_eq!(scan_query("%20ws%66unction=core%5Fa"), Ok(Some("core_a".to_owned())));
+        assert_eq!(scan_query("a=wsfunction"), Ok(None));
+        let refused = [
+            "wsfunction=a&wsfunction=a",
+            "wsfunction=a&+wsfunction=b",
+            "wsfunction[]=a",
+            "wsfunction=",
+            "wsfunction",
+            "wsfunction=Core_a",
+            "wsfunction=a%00",
+            "wsfunction=a+",
+            "wsfunction=a%ff",
+        ];
+        for query in refused {
+            assert!(matches!(scan_query(query), Err(Refusal::Malformed(_))), "{query}");
+        }
+        let long = format!("wsfunction={}", "a".repeat(MAX_FUNCTION + 1));
+        assert!(scan_query(&long).is_err());
+    }
+
+    /// Percent-encodes each byte whose flag says so.
+    fn spelt(name: &[u8], escape: &[bool]) -> Vec<u8> {
+        let mut raw = Vec::new();
+        for (byte, escape) in name.iter().zip(escape) {
+            match escape {
+                true => raw.extend(format!("%{byte:02x}").bytes()),
+                false => raw.push(*byte),
+            }
+        }
+        raw
+    }
+
+    proptest! {
+        #[test]
+        fn no_spelling_hides_a_token(
+            spaces in 0_usize..4,
+            short in any::<bool>(),
+            tail in prop_oneof![Just(&b""[..]), Just(&b"\0x"[..]), Just(&b"[]"[..]), Just(&b"[k][\0"[..])],
+            escape in proptest::collection::vec(any::<bool>(), 32),
+        ) {
+            let mut name = vec![b' '; spaces];
+            name.extend(if short { &b"token"[..] } else { &b"wstoken"[..] });
+            name.extend(tail);
+            prop_assert_eq!(meaning(&spelt(&name, &escape)), Meaning::Token);
+        }
+
+        #[test]
+        fn what_php_names_otherwise_is_no_token(name in "[a-z_]{1,12}") {
+            prop_assume!(!matches!(name.as_str(), "wstoken" | "token" | "wsfunction"));
+            prop_assert_eq!(meaning(name.as_bytes()), Meaning::Other);
+        }
+    }
+}

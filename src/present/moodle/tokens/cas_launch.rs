@@ -1,0 +1,175 @@
+//! `cas-launch`: a ticket for Moodle's own CAS address becomes a MoodleSession, and that a token (facts 3.3, 2.1).
+//!
+//! Works with Moodle's own settings and in clusters. The session may be kept: as long as it lives, it makes another
+//! token without the browser. It must never show a page of HTML, or `launch.php` closes (facts 2.1).
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use form_urlencoded::Serializer;
+use http::{Method, StatusCode};
+
+use super::conversation::location;
+use super::{CANNOT_CREATE, Conversation, Cookie, TokenError, md5};
+use crate::backchannel::Reply;
+use crate::present::moodle::token::Token;
+
+/// Below `wwwroot`: where CAS sends the browser for Moodle, and what the ticket is made for.
+pub const SERVICE: &str = "/login/index.php?authCAS=CAS";
+
+/// A session in Moodle that nobody but the gateway holds.
+pub struct Signed {
+    pub session: Cookie,
+    /// Moodle's number of the account.
+    pub user_id: u64,
+}
+
+/// Spends a ticket. `service` is path and query below `wwwroot` exactly as CAS was told them, without the ticket: Moodle
+/// asks CAS about the address that it sees.
+pub async fn sign_in(moodle: &Conversation, service: &str, ticket: &str) -> Result<Signed, TokenError> {
+    let separator = if service.contains('?') { '&' } else { '?' };
+    let encoded: String = form_urlencoded::byte_serialize(ticket.as_bytes()).collect();
+    let first = moodle
+        .send(Method::GET, &format!("{service}{separator}ticket={encoded}"), &[], &[])
+        .await?;
+    match (first.status, Cookie::set_by(&first, "MoodleSession")) {
+        (StatusCode::FOUND, Some(session)) if location(&first).ends_with(service) => {
+            second(moodle, service, &session).await
+        }
+        (StatusCode::NOT_FOUND, _) => Err(TokenError::TicketRefused),
+        (status, _) if status.is_redirection() => Err(TokenError::Misconfigured(
+            "login/index.php leads elsewhere: compare $CFG->wwwroot with moodle.public_url, $CFG->sslproxy, upstreams.host, and see that auth_cas is on",
+        )),
+        _ => Err(TokenError::Misconfigured(
+            "login/index.php took no notice of the ticket: is auth_cas on?",
+        )),
+    }
+}
+
+/// The ticket is spent; whether anybody was signed in, `testsession=<user id>` tells.
+async fn second(moodle: &Conversation, service: &str, session: &Cookie) -> Result<Signed, TokenError> {
+    let reply = moodle.send(Method::GET, service, &[], &[session]).await?;
+    let leads = location(&reply);
+    let user_id = leads.split_once("testsession=").and_then(|(_, id)| id.parse().ok());
+    match (user_id, Cookie::set_by(&reply, "MoodleSession")) {
+        (Some(user_id), session_now) => Ok(Signed {
+            session: session_now.unwrap_or_else(|| session.clone()),
+            user_id,
+        }),
+        (None, _) if reply.status.is_redirection() => Err(TokenError::NoAccount),
+        (None, _) => Err(TokenError::Misconfigured(
+            "login/index.php did not say whom it signed in",
+        )),
+    }
+}
+
+/// A token of the session's account. The same one again, as long as Moodle has one that is valid.
+pub async fn launch(moodle: &Conversation, session: &Cookie) -> Result<Token, TokenError> {
+    let passport = format!("{:032x}", rand::random::<u128>());
+    let query = [
+        ("service", moodle.service()),
+        ("passport", &passport),
+        ("urlscheme", "janua"),
+    ];
+    let query = Serializer::new(String::new()).extend_pairs(query).finish();
+    let reply = moodle
+        .send(
+            Method::GET,
+            &format!("/admin/tool/mobile/launch.php?{query}"),
+            &[],
+            &[session],
+        )
+        .await?;
+    match location(&reply).split_once("://token=") {
+        Some((_, answer)) => read(answer, moodle.wwwroot(), &passport),
+        None => Err(detour(&reply)),
+    }
+}
+
+/// `md5(wwwroot + passport):::token[:::privatetoken]`; the last part is dropped here.
+fn read(answer: &str, wwwroot: &str, passport: &str) -> Result<Token, TokenError> {
+    let unreadable = TokenError::Misconfigured("launch.php's answer cannot be read");
+    let decoded = STANDARD
+        .decode(answer)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok());
+    let Some(decoded) = decoded else { return Err(unreadable) };
+    let mut parts = decoded.split(":::");
+    let (signature, token) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let expected = md5::hex(&format!("{wwwroot}{passport}"));
+    if verify_slices_are_equal(signature.as_bytes(), expected.as_bytes()).is_err() {
+        return Err(TokenError::Misconfigured(
+            "launch.php signs another wwwroot: moodle.public_url must be $CFG->wwwroot exactly",
+        ));
+    }
+    Token::parse(token).ok_or(unreadable)
+}
+
+/// `launch.php` says in a page of HTML what is wrong, in the site's language: English is read, other pages get all hints.
+fn detour(reply: &Reply) -> TokenError {
+    let leads = location(reply);
+    let leads_to = |page: &str| leads.contains(page);
+    if leads_to("/user/policy.php") || leads_to("/admin/tool/policy/") {
+        return TokenError::VisitMoodle("the site policy is not agreed to");
+    }
+    if leads_to("/user/edit.php") {
+        return TokenError::VisitMoodle("the user's profile is not complete");
+    }
+    if leads_to("/login/change_password.php") {
+        return TokenError::VisitMoodle("the user must change the password");
+    }
+    if leads_to("/login/index.php") {
+        return TokenError::SessionEnded;
+    }
+    if reply.status.is_redirection() {
+        return TokenError::VisitMoodle("launch.php leads to another page of Moodle's");
+    }
+    let page = String::from_utf8_lossy(&reply.body);
+    let says = |text: &str| page.contains(text);
+    if reply.status != StatusCode::NOT_FOUND {
+        TokenError::Misconfigured(
+            "launch.php answered with a page: is tool_mobile installed, and is there no login page in front of Moodle?",
+        )
+    } else if says("Web service is not available") {
+        TokenError::Denied("the service of moodle.service is missing or disabled, or enablewebservices is off")
+    } else if says("No permission to create") {
+        TokenError::Denied(CANNOT_CREATE)
+    } else if says("is not allowed for this service") {
+        TokenError::Denied("the user is not among the service's authorised users")
+    } else if says("change your password") {
+        TokenError::VisitMoodle("the user must change the password")
+    } else {
+        // The session may have ended, or shown a page: a new one is the remedy for both.
+        TokenError::SessionEnded
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WWWROOT: &str = "https://moodle.test:8443";
+
+    #[test]
+    fn the_recorded_answer_is_read_and_its_signature_checked() {
+        let answer =
+            STANDARD.encode("368bf093d8f9efb41191861ef80dd067:::ccadcdd13703373abcc754bd464c7447:::AOpfnhtMvn24");
+        let token = read(&answer, WWWROOT, "0.123456789").unwrap();
+        assert_eq!(token.reveal(), "ccadcdd13703373abcc754bd464c7447");
+        for (wwwroot, passport) in [
+            ("https://moodle.test:8443/", "0.123456789"),
+            (WWWROOT, "0.1"),
+            ("https://other.test", "0.123456789"),
+        ] {
+            assert!(matches!(
+                read(&answer, wwwroot, passport),
+                Err(TokenError::Misconfigured(_))
+            ));
+        }
+        for broken in ["", "%%%", "bm90aGluZw=="] {
+            assert!(read(broken, WWWROOT, "0.123456789").is_err());
+        }
+        let no_token = STANDARD.encode("368bf093d8f9efb41191861ef80dd067:::");
+        assert!(read(&no_token, WWWROOT, "0.123456789").is_err());
+    }
+}

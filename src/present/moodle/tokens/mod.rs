@@ -1,0 +1,144 @@
+//! Where a person's token comes from: one file for each source, and what they share.
+//!
+//! A source is a conversation with Moodle over the backchannel. Which one is tried when, that nobody asks twice at once, and
+//! what is kept is decided by the caller; here, no token leaves without the account behind it being the one that
+//! was expected (facts 3.1).
+
+pub mod cas_facade;
+pub mod cas_launch;
+pub mod cas_token;
+mod conversation;
+mod md5;
+pub mod vault;
+
+pub use self::conversation::{Conversation, Cookie};
+
+use http::Method;
+
+use super::answer::{self, Reaction};
+use super::token::Token;
+use crate::backchannel::{BackchannelError, Reply};
+
+/// Why there is no token. The text is for the log and names the setting to look at; it holds no secret.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    #[error(transparent)]
+    NotReached(#[from] BackchannelError),
+    /// Another ticket may do.
+    #[error(
+        "Moodle's CAS client refused the ticket: compare auth_cas' server with sign_in's, and moodle.public_url with $CFG->wwwroot"
+    )]
+    TicketRefused,
+    /// The kept MoodleSession is over: a ticket is needed.
+    #[error("the session in Moodle has ended")]
+    SessionEnded,
+    #[error(
+        "Moodle signed nobody in: the account is missing, suspended or of another authentication method (authpreventaccountcreation)"
+    )]
+    NoAccount,
+    #[error("Moodle's account is another than the one signed in")]
+    OtherAccount,
+    #[error("no token is ever obtained for this name")]
+    Never,
+    #[error("Moodle gives no token: {0}")]
+    Denied(&'static str),
+    /// The browser must go to Moodle once.
+    #[error("the user has to visit Moodle first: {0}")]
+    VisitMoodle(&'static str),
+    #[error("Moodle is in maintenance mode")]
+    Maintenance,
+    #[error("Moodle does not answer as one: {0}")]
+    Misconfigured(&'static str),
+}
+
+impl TokenError {
+    /// A word for metrics.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::NotReached(_) => "not_reached",
+            Self::TicketRefused => "ticket_refused",
+            Self::SessionEnded => "session_ended",
+            Self::NoAccount => "no_account",
+            Self::OtherAccount => "other_account",
+            Self::Never => "never",
+            Self::Denied(_) => "denied",
+            Self::VisitMoodle(_) => "visit_moodle",
+            Self::Maintenance => "maintenance",
+            Self::Misconfigured(_) => "misconfigured",
+        }
+    }
+}
+
+/// Is `username` one of those that never get a token? `never` is lower case.
+pub fn check_never(never: &[String], username: &str) -> Result<(), TokenError> {
+    let username = username.to_lowercase();
+    match never.contains(&username) {
+        true => Err(TokenError::Never),
+        false => Ok(()),
+    }
+}
+
+/// Does the token belong to `username`, letter case aside? Asked before a token is kept. Gives Moodle's user id.
+pub async fn check_identity(moodle: &Conversation, token: &Token, username: &str) -> Result<u64, TokenError> {
+    let reply = site_info(moodle, token).await?;
+    let info = read_site_info(&reply)?;
+    let of = |key: &str| info.get(key).cloned().unwrap_or_default();
+    let same = of("username")
+        .as_str()
+        .is_some_and(|name| name.to_lowercase() == username.to_lowercase());
+    match of("userid").as_u64() {
+        Some(user_id) if same => Ok(user_id),
+        _ => Err(TokenError::OtherAccount),
+    }
+}
+
+/// Is the token alive? What [`Reaction::Probe`] and [`Reaction::Verify`] ask for.
+pub async fn probe(moodle: &Conversation, token: &Token) -> Result<answer::Probed, TokenError> {
+    let reply = site_info(moodle, token).await?;
+    let code = error_code(&reply);
+    Ok(answer::probed(
+        code.as_deref().and_then(|code| answer::verdict(code, false)),
+    ))
+}
+
+async fn site_info(moodle: &Conversation, token: &Token) -> Result<Reply, TokenError> {
+    let target = "/webservice/rest/server.php?wsfunction=core_webservice_get_site_info&moodlewsrestformat=json";
+    moodle
+        .send(Method::POST, target, &[("wstoken", token.reveal())], &[])
+        .await
+}
+
+fn read_site_info(reply: &Reply) -> Result<serde_json::Value, TokenError> {
+    if let Some(code) = error_code(reply) {
+        return Err(refused(&code));
+    }
+    let no_answer = TokenError::Misconfigured("core_webservice_get_site_info gave no JSON");
+    serde_json::from_slice(&reply.body).map_err(|_| no_answer)
+}
+
+/// `errorcode` of a JSON answer.
+fn error_code(reply: &Reply) -> Option<String> {
+    let answer: serde_json::Value = serde_json::from_slice(&reply.body).ok()?;
+    Some(answer.get("errorcode")?.as_str()?.to_owned())
+}
+
+/// What an error's code means where a token was to be had.
+fn refused(code: &str) -> TokenError {
+    match (code, answer::verdict(code, false)) {
+        ("generalexceptionmessage", _) => TokenError::TicketRefused,
+        ("invalidlogin", _) => TokenError::NoAccount,
+        ("cannotcreatetoken", _) => TokenError::Denied(CANNOT_CREATE),
+        ("usernotallowed", _) => TokenError::Denied("the user is not among the service's authorised users"),
+        ("servicenotavailable", _) => TokenError::Denied("the service of moodle.service is missing or disabled"),
+        (_, Some(verdict)) => match verdict.reaction {
+            Reaction::EndMoodle => TokenError::Denied(verdict.hint),
+            Reaction::VisitMoodle => TokenError::VisitMoodle(verdict.hint),
+            Reaction::Maintenance => TokenError::Maintenance,
+            Reaction::Misconfigured => TokenError::Misconfigured(verdict.hint),
+            Reaction::ObtainAgain | Reaction::Verify | Reaction::Probe => TokenError::Denied(verdict.hint),
+        },
+        _ => TokenError::Misconfigured("an error that no web service of Moodle's is known to give"),
+    }
+}
+
+const CANNOT_CREATE: &str = "the user lacks moodle/webservice:createmobiletoken, or moodle/webservice:createtoken for a service of the site's own";

@@ -1,0 +1,238 @@
+//! A Moodle on a port of the system's choice that behaves as the recorded exchanges in tests/recorded/moodle say: how
+//! PHP merges parameters, errors with status 200, the steps from a ticket to a session and to a token.
+//!
+//! Tickets are validated by asking the CAS server that it is given. It remembers every secret that it hands out.
+
+mod answer;
+mod files;
+mod login;
+mod php;
+mod service;
+
+use std::collections::HashMap;
+use std::io::{self, Write as _};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+pub use self::answer::Answer;
+use super::double::Double;
+use super::http::{Wire, values};
+
+/// Switches of the site, as an administrator has them.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `$CFG->wwwroot`.
+    pub wwwroot: String,
+    /// Where tickets are validated: `http://127.0.0.1:…/cas`; without, no ticket is good.
+    pub cas: Option<String>,
+    /// What browsers know the CAS server by.
+    pub cas_public: String,
+    pub web_services: bool,
+    pub rest: bool,
+    pub maintenance: bool,
+    /// 1: app, 2: browser, 3: embedded browser.
+    pub type_of_login: u8,
+    pub forced_url_scheme: String,
+    /// `authpreventaccountcreation`.
+    pub prevent_account_creation: bool,
+    /// PHP's `post_max_size`.
+    pub post_max_size: usize,
+}
+
+/// An account.
+#[derive(Debug, Clone, Default)]
+pub struct Account {
+    pub id: u64,
+    pub first_name: String,
+    pub suspended: bool,
+    pub deleted: bool,
+    pub unconfirmed: bool,
+    pub nologin: bool,
+    /// Has not agreed to the site's policy.
+    pub policy_open: bool,
+    pub incomplete_profile: bool,
+    /// `webservice/rest:use`, which everyone has.
+    pub no_rest: bool,
+    /// `moodle/webservice:createmobiletoken`, which everyone has.
+    pub no_mobile_token: bool,
+}
+
+/// An external service.
+#[derive(Debug, Clone, Default)]
+pub struct Service {
+    pub disabled: bool,
+    /// Only for these.
+    pub restricted: Option<Vec<String>>,
+    pub requires_capability: bool,
+    /// One of the site's own: nobody may make a token.
+    pub custom: bool,
+    /// `None`: all.
+    pub functions: Option<Vec<String>>,
+}
+
+/// A row of `external_tokens`.
+#[derive(Debug, Clone)]
+pub struct Row {
+    pub token: String,
+    pub user: String,
+    pub service: String,
+    pub expired: bool,
+    pub ip_restricted: bool,
+}
+
+/// A MoodleSession.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Session {
+    user: Option<String>,
+    /// The ticket was good for this name; the next request signs it in.
+    ticket_of: Option<String>,
+    just_logged_in: bool,
+}
+
+/// Everything behind the double.
+pub struct Site {
+    pub settings: Settings,
+    pub accounts: HashMap<String, Account>,
+    pub services: HashMap<String, Service>,
+    pub tokens: Vec<Row>,
+    /// Tokens that were made, not those given again.
+    pub made: usize,
+    /// Every secret handed out.
+    pub secrets: Vec<String>,
+    /// Method and target of every request, and what PHP saw in the body.
+    pub requests: Vec<(String, String, String)>,
+    sessions: HashMap<String, Session>,
+    php_sessions: HashMap<String, String>,
+    files: HashMap<String, files::Stored>,
+    drafts: u64,
+}
+
+/// The running double. Ends on drop.
+pub struct Moodle {
+    double: Double,
+    site: Arc<Mutex<Site>>,
+}
+
+impl Moodle {
+    /// With accounts `alice` (3) and `bob` (4), the app's service, and Moodle's own defaults.
+    pub fn start() -> Self {
+        let site = Arc::new(Mutex::new(Site::new()));
+        let served = Arc::clone(&site);
+        let double = Double::start(move |mut wire| while let Ok(true) = serve(&mut wire, &served) {});
+        Self { double, site }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.double.address)
+    }
+
+    pub fn site(&self) -> MutexGuard<'_, Site> {
+        self.site.lock().unwrap()
+    }
+}
+
+impl Site {
+    fn new() -> Self {
+        let account = |id, first_name: &str| Account {
+            id,
+            first_name: first_name.to_owned(),
+            ..Account::default()
+        };
+        let mut site = Self {
+            settings: Settings {
+                wwwroot: "https://moodle.test:8443".to_owned(),
+                cas: None,
+                cas_public: "https://cas.test:8444/cas".to_owned(),
+                web_services: true,
+                rest: true,
+                maintenance: false,
+                type_of_login: 1,
+                forced_url_scheme: "moodlemobile".to_owned(),
+                prevent_account_creation: false,
+                post_max_size: 8 << 20,
+            },
+            accounts: HashMap::from([
+                ("alice".to_owned(), account(3, "Alice")),
+                ("bob".to_owned(), account(4, "Bob")),
+            ]),
+            services: HashMap::from([("moodle_mobile_app".to_owned(), Service::default())]),
+            tokens: Vec::new(),
+            made: 0,
+            secrets: Vec::new(),
+            requests: Vec::new(),
+            sessions: HashMap::new(),
+            php_sessions: HashMap::new(),
+            files: HashMap::new(),
+            drafts: 0,
+        };
+        site.files = files::stored();
+        site
+    }
+
+    /// A token that is there already.
+    pub fn give(&mut self, token: &str, user: &str, service: &str) {
+        self.secrets.push(token.to_owned());
+        self.tokens.push(Row {
+            token: token.to_owned(),
+            user: user.to_owned(),
+            service: service.to_owned(),
+            expired: false,
+            ip_restricted: false,
+        });
+    }
+
+    /// A new secret of so many hexadecimal digits.
+    fn secret(&mut self, digits: usize) -> String {
+        let mut text = String::new();
+        while text.len() < digits {
+            text += &format!("{:032x}", rand::random::<u128>());
+        }
+        text.truncate(digits);
+        self.secrets.push(text.clone());
+        text
+    }
+}
+
+/// Serves one request. `Ok(true)`: the connection may serve another.
+fn serve(wire: &mut Wire, site: &Mutex<Site>) -> io::Result<bool> {
+    let (line, headers) = wire.head()?;
+    let mut words = line.split(' ').map(str::to_owned);
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    if !values(&headers, "expect").is_empty() {
+        wire.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+    }
+    let (body, _) = wire.body(&headers, false)?;
+    let request = php::Request::new(&method, &target, headers, body, &site.lock().unwrap().settings);
+    let told = (
+        method.clone(),
+        target,
+        String::from_utf8_lossy(&request.body).into_owned(),
+    );
+    site.lock().unwrap().requests.push(told);
+    let answer = answer_to(&request, site);
+    wire.stream.write_all(&answer.bytes(method == "HEAD"))?;
+    Ok(values(&request.headers, "connection").first() != Some(&"close"))
+}
+
+fn answer_to(request: &php::Request, site: &Mutex<Site>) -> Answer {
+    let (script, info) = request.script();
+    match script {
+        "/login/index.php" => login::index(request, site),
+        "/login/token.php" => login::token(request, site),
+        "/login/logout.php" => login::logout(request, &mut site.lock().unwrap()),
+        "/admin/tool/mobile/launch.php" => login::launch(request, &mut site.lock().unwrap()),
+        "/webservice/rest/server.php" => service::rest(request, &mut site.lock().unwrap()),
+        "/webservice/rest/simpleserver.php" => service::simple(request),
+        "/webservice/soap/server.php" => service::soap(request, &mut site.lock().unwrap()),
+        "/webservice/upload.php" => files::upload(request, &mut site.lock().unwrap()),
+        "/webservice/pluginfile.php" | "/webservice/draftfile.php" => {
+            files::file(request, script, info, &mut site.lock().unwrap())
+        }
+        "/tokenpluginfile.php" => files::by_key(request, info, &site.lock().unwrap()),
+        "/lib/ajax/service.php" => service::ajax(&mut site.lock().unwrap()),
+        "/lib/ajax/service-nologin.php" => service::public_config(&site.lock().unwrap()),
+        "/course/view.php" => login::course(request, &mut site.lock().unwrap()),
+        "/pluginfile.php" => login::to_login(&mut site.lock().unwrap()),
+        // The web server's own.
+        _ => Answer::new(404, "text/html", "<html>404 Not Found</html>"),
+    }
+}

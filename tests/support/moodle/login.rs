@@ -1,0 +1,322 @@
+//! Signing in by a ticket, and the two ways from there to a token.
+
+use std::sync::Mutex;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use super::answer::Answer;
+use super::php::Request;
+use super::{Account, Row, Session, Site};
+use crate::support::http::Connection;
+
+const JSON: &str = "application/json; charset=utf-8";
+
+/// Who is behind a ticket: phpCAS asks about the address that it was called by.
+fn validate(request: &Request, site: &Mutex<Site>, ticket: &str) -> Option<String> {
+    let (cas, root) = {
+        let site = site.lock().unwrap();
+        (site.settings.cas.clone()?, site.settings.wwwroot.clone())
+    };
+    let origin = root.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+    let service = format!("{origin}{}", request.target_without("ticket"));
+    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let url = url::Url::parse(&format!(
+        "{cas}/serviceValidate?service={}&ticket={}",
+        encode(&service),
+        encode(ticket)
+    ))
+    .unwrap();
+    let address = (url.host_str()?, url.port_or_known_default()?);
+    let address = std::net::ToSocketAddrs::to_socket_addrs(&address).ok()?.next()?;
+    let target = format!("{}?{}", url.path(), url.query()?);
+    let mut connection = Connection::try_open(address).ok()?;
+    let asked = crate::support::Request::get(&target)
+        .host(&address.to_string())
+        .header("Connection", "close");
+    let answer = connection.exchange_raw(asked.bytes()).ok()?.text();
+    let (_, rest) = answer.split_once("<cas:user>")?;
+    rest.split_once("</cas:user>").map(|(user, _)| user.to_lowercase())
+}
+
+impl Site {
+    /// The account of a person whom CAS names, made if it may be.
+    fn signed_in(&mut self, user: &str) -> Option<Account> {
+        if !self.accounts.contains_key(user) {
+            if self.settings.prevent_account_creation {
+                return None;
+            }
+            let account = Account {
+                id: self.accounts.len() as u64 + 3,
+                first_name: user.to_owned(),
+                ..Account::default()
+            };
+            self.accounts.insert(user.to_owned(), account);
+        }
+        let account = self.accounts[user].clone();
+        (!account.suspended && !account.deleted && !account.nologin).then_some(account)
+    }
+
+    /// The newest valid token of a service, or a new one.
+    fn token_of(&mut self, user: &str, service: &str) -> Result<String, (&'static str, String)> {
+        let Some(known) = self.services.get(service).filter(|known| !known.disabled) else {
+            let text = "Web service is not available. (It doesn't exist or might be disabled.)";
+            return Err(("servicenotavailable", text.to_owned()));
+        };
+        if known
+            .restricted
+            .as_ref()
+            .is_some_and(|users| !users.iter().any(|one| one == user))
+        {
+            let text = format!(
+                "The user is not allowed for this service. First you need to allow this user on the {service}'s allowed users administration page."
+            );
+            return Err(("usernotallowed", text));
+        }
+        let may_make = !known.custom && !self.accounts[user].no_mobile_token;
+        self.tokens
+            .retain(|row| !(row.expired && row.user == user && row.service == service));
+        let fits = |row: &&Row| row.user == user && row.service == service && !row.ip_restricted;
+        if let Some(row) = self.tokens.iter().rev().find(fits) {
+            return Ok(row.token.clone());
+        }
+        if !may_make {
+            let text = format!("No permission to create web service token for the service {service}.");
+            return Err(("cannotcreatetoken", text));
+        }
+        let token = self.secret(32);
+        self.give(&token, user, service);
+        self.made += 1;
+        Ok(token)
+    }
+
+    fn new_session(&mut self, session: Session) -> String {
+        let id = self.secret(26);
+        self.sessions.insert(id.clone(), session);
+        id
+    }
+}
+
+/// `login/index.php`.
+pub fn index(request: &Request, site: &Mutex<Site>) -> Answer {
+    let ticket = request.text("ticket").map(str::to_owned);
+    let here = request.target_without("ticket");
+    if let Some(ticket) = ticket {
+        let user = validate(request, site, &ticket);
+        let mut site = site.lock().unwrap();
+        if user.is_none() {
+            return Answer::html(404, "CAS Authentication failed!");
+        }
+        let session = Session {
+            ticket_of: user,
+            ..Session::default()
+        };
+        let id = site.new_session(session);
+        let location = format!("{}{here}", site.settings.wwwroot);
+        return Answer::redirect(302, &location).moodle_session(&id);
+    }
+    let mut site = site.lock().unwrap();
+    let root = site.settings.wwwroot.clone();
+    let known = request
+        .cookie("MoodleSession")
+        .and_then(|id| site.sessions.get(id))
+        .cloned();
+    if let Some(user) = known.and_then(|session| session.ticket_of) {
+        let Some(account) = site.signed_in(&user) else {
+            return Answer::redirect(303, &format!("{root}/login/index.php?loginredirect=1"));
+        };
+        let session = Session {
+            user: Some(user),
+            just_logged_in: true,
+            ..Session::default()
+        };
+        let id = site.new_session(session);
+        return Answer::redirect(303, &format!("{root}/login/index.php?testsession={}", account.id))
+            .moodle_session(&id)
+            .with(
+                "Set-Cookie",
+                "MOODLEID1_=deleted; expires=Thu, 01 Jan 1970 00:00:01 GMT; Max-Age=0; path=/; secure; HttpOnly",
+            )
+            .with(
+                "Set-Cookie",
+                "MOODLEID1_=%25CD; expires=Tue, 19 Jan 2027 22:12:05 GMT; Max-Age=5184000; path=/; secure; HttpOnly",
+            );
+    }
+    // Also for a logoutRequest: Moodle takes no notice of it.
+    let id = site.new_session(Session::default());
+    let service: String = form_urlencoded::byte_serialize(format!("{root}{here}").as_bytes()).collect();
+    let location = format!("{}/login?service={service}&gateway=true", site.settings.cas_public);
+    Answer::redirect(302, &location).moodle_session(&id)
+}
+
+/// `login/token.php`.
+pub fn token(request: &Request, site: &Mutex<Site>) -> Answer {
+    if request.text("appsitecheck").is_some() {
+        return Answer::new(200, JSON, "{\"appsitecheck\":\"ok\"}").with("Access-Control-Allow-Origin", "*");
+    }
+    let refuse = |code: &str, text: &str| Answer::error(200, JSON, code, text);
+    let settings = site.lock().unwrap().settings.clone();
+    if settings.maintenance {
+        return refuse("sitemaintenance", "Site is undergoing maintenance");
+    }
+    if !settings.web_services {
+        return refuse(
+            "enablewsdescription",
+            "Web services must be enabled in Advanced features.",
+        );
+    }
+    let named = ["username", "password", "service"].map(|name| request.text(name).map(str::to_owned));
+    let [Some(username), Some(_), Some(service)] = named else {
+        return refuse("missingparam", "A required parameter (username) was missing");
+    };
+    if let Some(ticket) = request.text("ticket") {
+        if !ticket.starts_with("ST-") && !ticket.starts_with("PT-") {
+            return Answer::new(200, JSON, "");
+        }
+        let user = validate(request, site, ticket);
+        let mut site = site.lock().unwrap();
+        let id = site.secret(26);
+        let cookie = format!("PHPSESSID={id}; path=/");
+        let Some(user) = user else {
+            let text = format!(
+                "Exception - CAS URL: {}/serviceValidate?service=x\nReason: [INVALID_TICKET]",
+                settings.cas_public
+            );
+            return refuse("generalexceptionmessage", &text).with("Set-Cookie", &cookie);
+        };
+        site.php_sessions.insert(id, user);
+        let mut answer = Answer::redirect(
+            302,
+            &format!("{}{}", settings.wwwroot, request.target_without("ticket")),
+        );
+        answer.headers.retain(|(name, _)| name != "Content-Type");
+        return answer
+            .with("Content-Type", JSON)
+            .with("Set-Cookie", &cookie)
+            .with("Access-Control-Allow-Origin", "*");
+    }
+    let mut site = site.lock().unwrap();
+    let user = request
+        .cookie("PHPSESSID")
+        .and_then(|id| site.php_sessions.get(id))
+        .cloned();
+    let Some(user) = user.filter(|user| *user == username.to_lowercase() && site.signed_in(user).is_some()) else {
+        return refuse("invalidlogin", "Invalid login, please try again");
+    };
+    match site.token_of(&user, &service) {
+        Err((code, text)) => refuse(code, &text),
+        Ok(token) => {
+            let private = site.secret(64);
+            let body = json!({ "token": token, "privatetoken": private }).to_string();
+            Answer::new(200, JSON, body)
+                .with("Access-Control-Allow-Origin", "*")
+                .with("Expires", "Thu, 19 Nov 1981 08:52:00 GMT")
+                .with("Cache-Control", "no-store, no-cache, must-revalidate")
+                .with("Pragma", "no-cache")
+        }
+    }
+}
+
+/// `admin/tool/mobile/launch.php`.
+pub fn launch(request: &Request, site: &mut Site) -> Answer {
+    let settings = site.settings.clone();
+    if settings.maintenance {
+        return Answer::html(503, "This site is undergoing maintenance");
+    }
+    let (Some(service), Some(passport)) = (request.text("service"), request.text("passport")) else {
+        return Answer::html(404, "A required parameter (passport) was missing");
+    };
+    let launch = json!({ "service": service, "passport": passport, "urlscheme": "x", "confirmed": 0, "oauthsso": 0 })
+        .to_string();
+    let launch: String = form_urlencoded::byte_serialize(launch.as_bytes()).collect();
+    let launch = format!("tool_mobile_launch={launch}; expires=Fri, 20 Nov 2026 22:27:05 GMT; Max-Age=900; path=/");
+    let by_browser = settings.type_of_login != 1;
+    let session = request
+        .cookie("MoodleSession")
+        .and_then(|id| site.sessions.get(id))
+        .cloned()
+        .unwrap_or_default();
+    let Some(user) = session.user else {
+        if !by_browser {
+            return Answer::html(404, "Plugin not enabled or configured");
+        }
+        return to_login(site).with("Set-Cookie", &launch);
+    };
+    if !session.just_logged_in && !by_browser {
+        return Answer::html(404, "Plugin not enabled or configured");
+    }
+    let account = site.accounts[&user].clone();
+    if account.policy_open {
+        return Answer::redirect(303, &format!("{}/user/policy.php", settings.wwwroot));
+    }
+    if account.incomplete_profile {
+        return Answer::redirect(303, &format!("{}/user/edit.php?id={}", settings.wwwroot, account.id));
+    }
+    let token = match site.token_of(&user, service) {
+        Ok(token) => token,
+        Err((_, text)) => return Answer::html(404, &text),
+    };
+    let private = site.secret(64);
+    let signature = md5(&format!("{}{passport}", settings.wwwroot));
+    let scheme = match settings.forced_url_scheme.as_str() {
+        "" => request.text("urlscheme").unwrap_or("moodlemobile"),
+        forced => forced,
+    };
+    let location = format!(
+        "{scheme}://token={}",
+        STANDARD.encode(format!("{signature}:::{token}:::{private}"))
+    );
+    if request
+        .header("user-agent")
+        .is_some_and(|agent| agent.contains("iPhone"))
+    {
+        return Answer::new(
+            200,
+            "text/html; charset=utf-8",
+            format!("<a id=\"launchapp\" href=\"{location}\">"),
+        );
+    }
+    Answer::redirect(302, &location).with("Set-Cookie", &launch).with(
+        "Set-Cookie",
+        "tool_mobile_launch=deleted; expires=Thu, 01 Jan 1970 00:00:01 GMT; Max-Age=0; path=/",
+    )
+}
+
+/// By the tool of the same name: the double must not share what it is there to check.
+fn md5(text: &str) -> String {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    let mut tool = Command::new("md5sum")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    tool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = tool.wait_with_output().unwrap();
+    String::from_utf8(output.stdout).unwrap()[..32].to_owned()
+}
+
+/// An ordinary page: whoever has seen one is no longer just logged in.
+pub fn course(request: &Request, site: &mut Site) -> Answer {
+    let id = request.cookie("MoodleSession").unwrap_or_default().to_owned();
+    match site.sessions.get_mut(&id).filter(|session| session.user.is_some()) {
+        Some(session) => {
+            session.just_logged_in = false;
+            Answer::html(200, "Course")
+        }
+        None => to_login(site),
+    }
+}
+
+pub fn logout(request: &Request, site: &mut Site) -> Answer {
+    site.sessions
+        .remove(request.cookie("MoodleSession").unwrap_or_default());
+    let service: String = form_urlencoded::byte_serialize(site.settings.wwwroot.as_bytes()).collect();
+    Answer::redirect(302, &format!("{}/logout?service={service}", site.settings.cas_public))
+}
+
+pub fn to_login(site: &mut Site) -> Answer {
+    let id = site.new_session(Session::default());
+    Answer::redirect(303, &format!("{}/login/index.php", site.settings.wwwroot)).moodle_session(&id)
+}
