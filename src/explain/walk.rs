@@ -1,12 +1,15 @@
 //! The gateway's steps in the gateway's order, asked for their reasons. Each step is the room's own; what is found out
 //! goes into the report as far as the request gets.
 
+mod people;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, Method, StatusCode};
 
+use self::people::Sent;
 use super::lay_out::{self, fate, key_set, rule, seen, told, upstream_headers};
 use super::times::moment;
 use super::{Action, Keys, Outcome, Question, Report};
@@ -21,6 +24,7 @@ use crate::edge;
 use crate::edge::parts::{self, Refusals};
 use crate::identity::Identity;
 use crate::listen::{client, intake};
+use crate::own;
 use crate::present;
 use crate::rate::address_key;
 use crate::rejection::{Reason, Rejection};
@@ -49,6 +53,7 @@ pub async fn explain(
         snapshot,
         now,
         instant: asked.is_none().then_some(instant),
+        route: None,
         who: None,
         tokens: Vec::new(),
         only_decides: false,
@@ -92,12 +97,24 @@ pub async fn explain(
     walk.report.hide(&walk.tokens)
 }
 
+/// What credentials are looked for in.
+struct Asked<'a> {
+    request: &'a Request,
+    path: &'a Path,
+    headers: &'a HeaderMap,
+    client: &'a Client,
+    params: &'a Params,
+    carried: &'a Carried<'a>,
+}
+
 struct Walk<'a> {
     snapshot: &'a Snapshot,
     now: SystemTime,
     /// At which budgets are looked at.
     instant: Option<Instant>,
     report: Report,
+    /// That has won.
+    route: Option<Arc<Route>>,
     /// Whose credential decided.
     who: Option<Arc<Identity>>,
     /// Whose signatures must not be seen.
@@ -119,10 +136,17 @@ impl Walk<'_> {
         self.tokens.extend(carried.iter().map(str::to_owned));
         let path = Path::parse(&request.raw_path)?;
         self.report.request = Some(seen(&request, Some(&path), &client));
+        if own::is_own(path.decoded()) {
+            return self.own(&request, &path, headers).await;
+        }
         if let Some(status) = self.preflight(&request, &path, headers) {
             return Ok(Some(status));
         }
-        let route = self.judge(&request, &path, headers, &client).await?;
+        let judged = self.judge(&request, &path, headers, &client).await;
+        let route = match self.sent_to_sign_in(judged, &request, &path, headers)? {
+            Sent::ToSignIn(status) => return Ok(Some(status)),
+            Sent::Nowhere(route) => route,
+        };
         let snapshot::Action::Decide(names) = &route.action else {
             return self.act(&route, &request, headers, &path, &client).await;
         };
@@ -155,6 +179,7 @@ impl Walk<'_> {
         let table = &self.snapshot.table;
         let found = table.find(&request.host, path.decoded(), &request.method)?;
         let route = self.snapshot.routes.get(found.route).ok_or(Reason::NoRoute)?;
+        self.route = Some(Arc::clone(route));
         self.only_decides |= matches!(route.action, snapshot::Action::Decide(_));
         route.take_params(path.has_params())?;
         let params = found.params.iter();
@@ -163,7 +188,15 @@ impl Walk<'_> {
             .collect();
 
         self.report.budgets.clear();
-        let refusal = self.admit(route, request, &found.params, client, &carried).await.err();
+        let asked = Asked {
+            request,
+            path,
+            headers,
+            client,
+            params: &found.params,
+            carried: &carried,
+        };
+        let refusal = self.admit(route, &asked).await.err();
         let is_open = |refusal: &&Rejection| edge::ask::is_open_for(request, route, refusal);
         self.report.outcome = if refusal.is_none() {
             Outcome::Allow
@@ -233,28 +266,22 @@ impl Walk<'_> {
     }
 
     /// Every credential of the route and every rule, and what they come to.
-    async fn admit(
-        &mut self,
-        route: &Route,
-        request: &Request,
-        params: &Params,
-        client: &Client,
-        carried: &Carried<'_>,
-    ) -> Result<(), Rejection> {
+    async fn admit(&mut self, route: &Route, asked: &Asked<'_>) -> Result<(), Rejection> {
         let nobody = Facts {
             identity: None,
-            params,
-            method: &request.method,
+            params: asked.params,
+            method: &asked.request.method,
             client: match route.action {
-                snapshot::Action::Decide(_) => client.peer,
-                _ => client.address,
+                snapshot::Action::Decide(_) => asked.client.peer,
+                _ => asked.client.address,
             },
         };
         self.report.anonymous = route.anonymous;
+        self.report.credentials.clear();
         self.who = None;
         let mut refusals = Refusals::default();
         for credential in &route.accept {
-            match self.authenticate(route, *credential, carried, client).await {
+            match self.authenticate(route, *credential, asked).await {
                 token::Outcome::Nobody => {}
                 token::Outcome::Refused(refusal) => refusals.invalid(refusal),
                 token::Outcome::Person(who) => {
@@ -283,15 +310,10 @@ impl Walk<'_> {
         })
     }
 
-    async fn authenticate(
-        &mut self,
-        route: &Route,
-        credential: Credential,
-        carried: &Carried<'_>,
-        client: &Client,
-    ) -> token::Outcome {
+    async fn authenticate(&mut self, route: &Route, credential: Credential, asked: &Asked<'_>) -> token::Outcome {
         match credential {
             Credential::Jwt => {
+                let Asked { carried, client, .. } = *asked;
                 let tokens = &self.snapshot.tokens;
                 if carried.iter().next().is_some() {
                     let (rate, spent) = tokens.bad_signatures(client.address);
@@ -305,10 +327,10 @@ impl Walk<'_> {
                     let place = self.snapshot.token_sources.get(one.source);
                     lay_out::credential(one, place, speaking == Some(index), self.now)
                 });
-                self.report.credentials = told.collect();
+                self.report.credentials.extend(told);
                 outcome
             }
-            Credential::Session => token::Outcome::Nobody,
+            Credential::Session => self.session(route, asked).await,
         }
     }
 

@@ -127,8 +127,30 @@ impl Sessions {
                 .await
                 .map_err(NoSession::Store)?,
         };
-        let alive = found.filter(|session| session.expires > now && session.carrier == carried.carrier);
-        alive.ok_or(NoSession::Unknown)
+        alive(found, carried, now)
+    }
+
+    /// The same without a trace: nothing lives on, and nothing is remembered.
+    pub async fn peek(
+        &self,
+        carried: &Carried<'_>,
+        sign_ins: &[SignIn],
+        now: SystemTime,
+    ) -> Result<Arc<Session>, NoSession> {
+        let key = carried.key();
+        if !self.secrets.made(carried) {
+            return Err(NoSession::Unknown);
+        }
+        let found = match self.remembered.get(&key).await {
+            Some(found) => found,
+            None => {
+                let bytes = self.store.get(Table::Sessions, &key.text()).await;
+                let bytes = bytes.map_err(|error| NoSession::Store(Arc::new(error)))?;
+                let record = bytes.as_deref().and_then(Record::parse);
+                record.and_then(|record| record.session(key, sign_ins)).map(Arc::new)
+            }
+        };
+        alive(found, carried, now)
     }
 
     async fn load(&self, key: SessionKey, sign_ins: &[SignIn]) -> Result<Option<Arc<Session>>, StoreError> {
@@ -216,6 +238,11 @@ impl Sessions {
         let Some(key) = key else { return Ok(None) };
         Ok(self.end(key, "single_logout").await?.then_some(key))
     }
+}
+
+fn alive(found: Option<Arc<Session>>, carried: &Carried<'_>, now: SystemTime) -> Result<Arc<Session>, NoSession> {
+    let alive = found.filter(|session| session.expires > now && session.carrier == carried.carrier);
+    alive.ok_or(NoSession::Unknown)
 }
 
 /// The name is the sign-in's, which has no slash in it.
