@@ -36,7 +36,7 @@ impl SessionMetrics {
             ended: counters(
                 registry,
                 "janua_sessions_ended_total",
-                "Sessions ended before their time: sign_out, single_logout, too_many.",
+                "Sessions ended before their time: sign_out, single_logout, too_many, replaced.",
                 &["how"],
             ),
             recent: gauge(
