@@ -73,7 +73,7 @@ impl Default for Plan {
 pub struct Campus {
     pub cas: CasServer,
     pub gateway: Gateway,
-    config: Config,
+    pub config: Config,
     _zoo: Upstream,
 }
 
@@ -121,14 +121,6 @@ impl Campus {
             config,
             _zoo: zoo,
         })
-    }
-
-    /// The gateway ends as an operator ends it, and another one begins where it was.
-    pub fn restarted(self) -> Self {
-        let site = self.gateway.site.clone();
-        self.gateway.stop();
-        let gateway = site.start(&self.config);
-        Self { gateway, ..self }
     }
 
     /// A replica with the same configuration, at an address of its own.
@@ -252,6 +244,13 @@ impl Visitor {
         let found = cookies.iter().find(|(name, _)| name == "janua");
         found.map(|(_, value)| value.clone())
     }
+}
+
+/// The gateway ends as an operator ends it, and another one begins where it was.
+pub fn restart(gateway: &mut Gateway, config: &Config) {
+    gateway.signal("TERM");
+    gateway.ended();
+    *gateway = gateway.site.clone().start(config);
 }
 
 /// Path and query.
