@@ -1,11 +1,28 @@
 //! One gateway with two names: each has its own cookie, callback and origin.
 
-use super::campus::{Campus, PAGE, target};
-use crate::support::Request;
+use super::campus::{Campus, PAGE, Plan, target};
+use crate::support::{Request, eventually};
+
+fn start() -> Option<Campus> {
+    let named = r#"
+[[routes]]
+name     = "named"
+host     = "localhost"
+path     = "/app/{*rest}"
+upstream = "zoo"
+accept   = ["session"]
+sign_in  = "campus"
+allow    = [{ signed_in = true }]
+"#;
+    Campus::planned(Plan {
+        more: named.to_owned(),
+        ..Plan::default()
+    })
+}
 
 #[test]
 fn each_host_has_its_own_cookie_and_callback() {
-    let Some(campus) = Campus::start() else { return };
+    let Some(campus) = start() else { return };
     let alice = campus.cas.person("alice");
     let (by_number, by_name) = (campus.visitor(), campus.visitor_of_localhost());
     by_number.sign_in(&alice, PAGE).expect(303);
@@ -26,14 +43,14 @@ fn each_host_has_its_own_cookie_and_callback() {
     // At the server it is for both.
     by_name.sign_in(&alice, PAGE).expect(303);
     alice.sign_out();
-    crate::support::eventually("both have ended", || {
+    eventually("both have ended", || {
         (!by_name.is_signed_in() && !by_number.is_signed_in()).then_some(())
     });
 }
 
 #[test]
 fn a_callback_counts_at_the_host_where_it_began() {
-    let Some(campus) = Campus::start() else { return };
+    let Some(campus) = start() else { return };
     let visitor = campus.visitor();
     let callback = visitor.callback(&campus.cas.person("alice"), PAGE);
     let elsewhere = campus.visitor_of_localhost();
@@ -45,7 +62,7 @@ fn a_callback_counts_at_the_host_where_it_began() {
 
 #[test]
 fn the_other_host_is_another_origin() {
-    let Some(campus) = Campus::start() else { return };
+    let Some(campus) = start() else { return };
     let (visitor, named) = (campus.visitor(), campus.origin().replace("127.0.0.1", "localhost"));
     visitor.sign_in(&campus.cas.person("alice"), PAGE).expect(303);
     let post = |origin: &str| visitor.send(Request::new("POST", "/app/x").header("Origin", origin).body(""));

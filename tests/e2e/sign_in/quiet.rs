@@ -52,13 +52,9 @@ fn neither_log_nor_upstream_sees_tickets_or_sessions() {
     let lost = Request::get("/app/x?ticket=ST-lost-and-found-123456").host(&host);
     campus.gateway.send(lost).expect(401);
     alice.sign_out();
-    campus.gateway.logged(&["target=/app/x"]);
+    campus.gateway.logged(&["path=\"/app/x\"", "status=401"]);
 
     let said = campus.gateway.said();
-    assert!(
-        said.contains("TRACE") || said.contains("DEBUG"),
-        "the log is at its loudest"
-    );
     for secret in &secrets {
         assert!(!said.contains(secret.as_str()), "in the log: {secret}");
         assert!(!seen.contains(secret.as_str()), "at the upstream: {secret}");

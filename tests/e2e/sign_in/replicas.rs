@@ -64,10 +64,10 @@ fn without_the_store_sessions_wait_and_tokens_go_on() {
     visitor.sign_in(&campus.cas.person("alice"), PAGE).expect(303);
     assert!(visitor.is_signed_in());
     let token = signer.read("lecture-1");
+    let host = campus.gateway.http().to_string();
     let video = || {
-        campus
-            .gateway
-            .get_with("/static/org/player/lecture-1/video.mp4", &token)
+        let request = Request::get("/static/org/player/lecture-1/video.mp4").host(&host);
+        campus.gateway.send(request.bearer(&token))
     };
     video().expect(200);
 
