@@ -7,6 +7,8 @@ pub mod ask;
 pub mod decide;
 pub mod own;
 pub mod parts;
+pub mod playlists;
+pub mod watch;
 
 use std::io;
 use std::net::IpAddr;
@@ -18,7 +20,8 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, ErrorType, HttpPeer, Result};
 use pingora::proxy::Session;
 
-use crate::act::file::{self, FileBody, FileRequest, Root};
+use crate::act::file::{self, Edit, FileBody, FileRequest, Root};
+use crate::act::playlist;
 use crate::act::proxy;
 use crate::act::reply::Fixed;
 use crate::config::{ClientTimeouts, TokenSource};
@@ -107,6 +110,7 @@ pub fn cors_headers(ctx: &Context, headers: &HeaderMap) -> Vec<(HeaderName, Head
 
 fn common_headers(ctx: &Context, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
     let mut common = cors_headers(ctx, headers);
+    common.extend(watch::headers(ctx));
     common.extend(HeaderValue::from_str(ctx.id.as_str()).ok().map(|id| (REQUEST_ID, id)));
     common
 }
@@ -187,7 +191,18 @@ async fn send_file(
         download: wants_download(request.query.as_deref()),
         private: ctx.route.as_ref().is_none_or(|route| !route.anonymous),
     };
-    let mut answer = file::answer(root, below, asked, now).await?;
+    let kind = playlist::Kind::of_path(below);
+    let mut answer = match watch::Rewriting::of(ctx).zip(kind) {
+        Some((rewriting, kind)) => {
+            let edit = Edit {
+                limit: playlist::MAX_PLAYLIST as u64,
+                tag: &rewriting.tag,
+                edit: &|text| rewriting.rewrite(kind, text),
+            };
+            file::answer_edited(root, below, asked, &edit, now).await?
+        }
+        None => file::answer(root, below, asked, now).await?,
+    };
     for (name, value) in also {
         if !answer.headers.iter().any(|(known, _)| *known == name) || name == header::SET_COOKIE {
             answer.headers.push((name, value));
@@ -358,6 +373,10 @@ pub fn dress_answer(session: &Session, answer: &mut ResponseHeader, ctx: &mut Co
     for name in present::answer_removals(&answer.headers, upgrade) {
         answer.remove_header(&name);
     }
+    if route.watch.is_some() {
+        answer.insert_header(header::REFERRER_POLICY, "no-referrer")?;
+        playlists::answered(session, answer, ctx)?;
+    }
     if route.cors.is_some() {
         // The gateway answers for the route: two policies side by side would make browsers refuse both.
         let policies: Vec<HeaderName> = answer
@@ -375,7 +394,7 @@ pub fn dress_answer(session: &Session, answer: &mut ResponseHeader, ctx: &mut Co
         answer.insert_header(header::CACHE_CONTROL, private)?;
     }
     for (name, value) in common_headers(ctx, &session.req_header().headers) {
-        if name == header::VARY {
+        if name == header::VARY || name == header::SET_COOKIE {
             answer.append_header(name, value)?;
         } else {
             answer.insert_header(name, value)?;

@@ -168,6 +168,7 @@ impl Gateway {
                     let Err(reason) = decided else {
                         ctx.who = Some(who);
                         ctx.allowed = true;
+                        edge::watch::admitted(session, ctx, route, *credential, now);
                         return Ok(());
                     };
                     if refusals.refused(who, reason).is_break() {
@@ -197,6 +198,7 @@ impl Gateway {
         credential: Credential,
         now: SystemTime,
     ) -> Outcome {
+        ctx.watch.pass = None;
         let (Some(client), Some(request)) = (&ctx.client, &ctx.request) else {
             return Outcome::Nobody;
         };
@@ -208,6 +210,7 @@ impl Gateway {
                 tokens.authenticate(&carried, issuers, client.address, now).await
             }
             Credential::Session => edge::own::session(session, ctx, route, now).await,
+            Credential::Watch => edge::watch::authenticate(session, ctx, route, now),
         }
     }
 
@@ -226,7 +229,10 @@ impl Gateway {
                 _ => client.address,
             },
         };
-        authorize::decide(&route.allow, &route.deny, &facts)
+        match (&ctx.watch.pass, &route.watch) {
+            (Some(held), Some(watch)) if who.is_some() => watch.rules.decide(&held.pass.settled, &facts),
+            _ => authorize::decide(&route.allow, &route.deny, &facts),
+        }
     }
 
     /// How often and how much.

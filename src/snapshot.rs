@@ -17,7 +17,9 @@ use crate::act::reply::Fixed;
 use crate::ask::ElseAsk;
 use crate::authenticate::sign_in::{People, cas};
 use crate::authenticate::token::Tokens;
+use crate::authenticate::watch::Revocations;
 use crate::authorize;
+use crate::authorize::settled::Fingerprinted;
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config::{self, ClientTimeouts, Config, Cors, Credential, Decide, Present, Provider, Rule, TokenSource};
 use crate::observe::metrics::{Metrics, RouteMetrics};
@@ -25,6 +27,8 @@ use crate::rate::Keyed;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::{Reply, cors};
 use crate::route::table::{Entry, Table, TableError};
+use crate::sealing::{Mac, MasterKeys, Purpose};
+use crate::store::Store;
 
 /// Everything a request is judged by.
 pub struct Snapshot {
@@ -38,10 +42,39 @@ pub struct Snapshot {
     /// In the order of the configuration's sign-ins.
     pub cas: Vec<cas::Client>,
     pub token_sources: Vec<TokenSource>,
+    pub passes: Passes,
     pub trusted_proxies: Vec<IpNet>,
     pub timeouts: ClientTimeouts,
     /// For requests that match no route.
     pub unrouted: RouteMetrics,
+}
+
+/// What watch passes are made and checked with.
+#[derive(Clone)]
+pub struct Passes {
+    pub mac: Mac,
+    pub revocations: Revocations,
+}
+
+impl Passes {
+    /// Those made by `keys`, less what was revoked in `store`.
+    pub fn new(keys: &MasterKeys, store: &Store) -> Self {
+        Self {
+            mac: keys.mac(Purpose::WatchPass),
+            revocations: Revocations::new(store.clone()),
+        }
+    }
+
+    /// For a process that serves nobody: it knows no pass.
+    pub fn of_nobody() -> Self {
+        Self::new(&MasterKeys::random(), &Store::in_memory())
+    }
+}
+
+/// The watch passes of a route.
+pub struct RouteWatch {
+    pub config: config::Watch,
+    pub rules: Fingerprinted,
 }
 
 /// A route, ready to serve.
@@ -60,6 +93,7 @@ pub struct Route {
     pub allow: Vec<Rule>,
     pub deny: Vec<Rule>,
     pub else_ask: Option<Arc<ElseAsk>>,
+    pub watch: Option<RouteWatch>,
     /// Nobody's identity could change this route's answer: tokens are not looked at.
     pub anonymous: bool,
     pub cors: Option<Cors>,
@@ -110,6 +144,7 @@ impl Snapshot {
         config: &Arc<Config>,
         tokens: Arc<Tokens>,
         people: People,
+        passes: Passes,
         before: Option<&Self>,
         metrics: &Metrics,
     ) -> Result<Self, SnapshotError> {
@@ -141,6 +176,7 @@ impl Snapshot {
             people,
             cas: config.sign_ins.iter().map(cas_client).collect::<Result<_, _>>()?,
             token_sources: config.jwt.sources.clone(),
+            passes,
             trusted_proxies: config.server.trusted_proxies.clone(),
             timeouts: config.server.timeouts,
             unrouted: metrics.route("-"),
@@ -262,6 +298,10 @@ impl Route {
             deny: route.deny.clone(),
             anonymous,
             else_ask: else_ask.transpose()?,
+            watch: route.watch.as_ref().map(|watch| RouteWatch {
+                config: watch.clone(),
+                rules: Fingerprinted::new(&route.allow, &route.deny),
+            }),
             cors: route.cors.clone(),
             max_body: route.limits.body,
             rate: route.limits.rate.map(|rate| {

@@ -21,6 +21,7 @@ mod show;
 mod sign_in;
 mod valkey;
 mod value;
+mod watch;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -37,6 +38,7 @@ use self::pattern::{RolePattern, Template};
 pub use self::schema::schema;
 pub use self::show::show;
 pub use self::sign_in::{Cas, Provider, SessionLimits, SignIn};
+pub use self::watch::{Carry, Watch};
 
 /// A whole gateway.toml, checked.
 #[derive(Debug, Clone)]
@@ -234,6 +236,7 @@ pub struct Issuer {
     pub allow_actions: Vec<String>,
     pub max_lifetime: Duration,
     pub may_name_users: bool,
+    pub watch_max: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -314,6 +317,7 @@ pub struct Route {
     /// Any of these refuses, and wins.
     pub deny: Vec<Rule>,
     pub else_ask: Option<ElseAsk>,
+    pub watch: Option<Watch>,
     pub cors: Option<Cors>,
     pub limits: Limits,
     pub present: Present,
@@ -371,6 +375,8 @@ pub enum Credential {
     Jwt,
     /// A session's cookie, or its `Authorization: Bearer jns_…`.
     Session,
+    /// A watch pass that an earlier request with a token has earned.
+    Watch,
 }
 
 /// One table of `allow` or `deny`: all conditions must hold. Never empty.

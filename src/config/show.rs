@@ -12,7 +12,7 @@ use toml_edit::{Array, DocumentMut, Formatted, InlineTable, Item, Table, TableLi
 use super::cas::Protocol;
 use super::value::duration_text;
 use super::{Action, Algorithm, Balance, Config, Issuer, LogFormat, LogLevel, Present, Route, State, Upstream};
-use super::{Credential, Jwt, Provider, Server, SignIn, TokenSource};
+use super::{Carry, Credential, Jwt, Provider, Server, SignIn, TokenSource};
 
 /// Fills the defaults of `config` into `source`, the text it was compiled from.
 pub fn show(source: &str, config: &Config) -> Result<String, TomlError> {
@@ -116,6 +116,7 @@ fn jwt(mut table: Section<'_>, jwt: &Jwt) {
         table.default("allow_actions", list(&issuer.allow_actions));
         table.default("max_lifetime", duration_text(issuer.max_lifetime));
         table.default("may_name_users", issuer.may_name_users);
+        table.default("watch_max", duration_text(issuer.watch_max));
         table.default("allow_http", false);
     });
 }
@@ -196,6 +197,15 @@ fn route(item: &mut Item, route: &Route, issuers: &[Issuer], source: &str) {
         table.default("issuers", list(issuers.iter().map(|issuer| &issuer.name)));
     }
     table.default("deny", Array::new());
+    if let Some(watch) = &route.watch {
+        let mut table = table.inner("watch");
+        let carry = watch.carry.iter().map(|carry| match carry {
+            Carry::Cookie => "cookie",
+            Carry::Rewrite => "rewrite",
+        });
+        table.default("carry", list(carry));
+        table.default("ttl", duration_text(watch.ttl));
+    }
     if let Some(ask) = &route.else_ask {
         table.inner("else_ask").default("method", ask.method.as_str());
     }
@@ -216,6 +226,7 @@ fn credential(credential: &Credential) -> &'static str {
     match credential {
         Credential::Jwt => "jwt",
         Credential::Session => "session",
+        Credential::Watch => "watch",
     }
 }
 

@@ -12,7 +12,7 @@ use super::diagnostics::Diagnostic;
 use super::pattern::{PatternError, RolePattern, Template};
 use super::read::{FromText, Read, Reader, Refusal};
 use super::section::words;
-use super::{Algorithm, Balance, Credential, FunctionPattern, LogFormat, LogLevel, MoodleSource, Present};
+use super::{Algorithm, Balance, Carry, Credential, FunctionPattern, LogFormat, LogLevel, MoodleSource, Present};
 
 /// Bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,6 +180,11 @@ words!(Store {
     "valkey" => Self::Valkey,
 });
 
+words!(Carry {
+    "cookie" => Self::Cookie,
+    "rewrite" => Self::Rewrite,
+});
+
 words!(Balance {
     "round_robin" => Self::RoundRobin,
     "consistent" => Self::Consistent,
@@ -188,8 +193,8 @@ words!(Balance {
 words!(Credential {
     "jwt" => Self::Jwt,
     "session" => Self::Session,
+    "watch" => Self::Watch,
 } later {
-    "watch" => "use accept = [\"jwt\"]; players then need a token on every request",
     "launch" => "use accept = [\"jwt\"]",
 });
 

@@ -27,7 +27,12 @@ pub struct Refusals {
 impl Refusals {
     /// A credential that is not valid.
     pub fn invalid(&mut self, refusal: Rejection) {
-        self.credential.get_or_insert(refusal);
+        // That a pass was revoked says more than that a token is over, too.
+        if refusal.reason == Reason::WatchPassRevoked {
+            self.credential = Some(refusal);
+        } else {
+            self.credential.get_or_insert(refusal);
+        }
     }
 
     /// A valid one, of somebody whom the rules refuse. Is that the last word? After a `deny` no other credential is

@@ -12,6 +12,7 @@ use crate::authenticate::session::Session;
 use crate::authenticate::token::{Examined, KeySource};
 use crate::authorize::explain::{self as rules, Verdict};
 use crate::config::{JwksLocation, Rate, TokenSource};
+use crate::context::HeldPass;
 use crate::observe::redact;
 use crate::present;
 use crate::rejection::{Hint, Rejection};
@@ -133,6 +134,34 @@ pub(super) fn session(place: String, found: Result<&Session, &Rejection>, now: S
         },
         grants: Capped::default(),
         session: signed_in,
+    }
+}
+
+/// A watch pass: one that is good, or why none is.
+pub(super) fn pass(pass: Result<&HeldPass, &Rejection>, now: SystemTime) -> Credential {
+    let (held, refusal) = (pass.ok(), pass.err());
+    let times = |held: &HeldPass| {
+        let times = [("iat", held.pass.issued), ("exp", held.pass.expires)];
+        times.map(|(name, time)| (name.to_owned(), moment(time, now))).to_vec()
+    };
+    Credential {
+        place: match held {
+            Some(held) if held.in_query => "watch pass (query)".to_owned(),
+            Some(_) => "watch pass (cookie)".to_owned(),
+            None => "watch pass".to_owned(),
+        },
+        valid: held.is_some(),
+        counts: held.is_some(),
+        reason: refusal.map(|refusal| refusal.reason.label().to_owned()),
+        detail: refusal.and_then(|refusal| refusal.detail.clone()),
+        times: held.map(times).unwrap_or_default(),
+        header: None,
+        claims: None,
+        key: held.map(|_| "the gateway".to_owned()),
+        issuers: held.map(|held| held.pass.issuer.clone()).into_iter().collect(),
+        roles: Capped::default(),
+        grants: Capped::default(),
+        session: None,
     }
 }
 

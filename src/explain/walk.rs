@@ -20,8 +20,10 @@ use crate::authenticate::token::{self, KeySource};
 use crate::authorize::explain as rules;
 use crate::authorize::{self, Facts};
 use crate::config::{Credential, Rate};
+use crate::context::HeldPass;
 use crate::edge;
 use crate::edge::parts::{self, Refusals};
+use crate::edge::watch::Asked;
 use crate::identity::Identity;
 use crate::listen::{client, intake};
 use crate::own;
@@ -31,7 +33,6 @@ use crate::rejection::{Reason, Rejection};
 use crate::request::{Client, Request};
 use crate::respond::{self, cors};
 use crate::route::path::Path;
-use crate::route::table::Params;
 use crate::snapshot::{self, Route, Snapshot};
 
 /// Why the request would be allowed or refused, at `present_time` if the question names no other time. `keys` are what
@@ -95,16 +96,6 @@ pub async fn explain(
         }
     }
     walk.report.hide(&walk.tokens)
-}
-
-/// What credentials are looked for in.
-struct Asked<'a> {
-    request: &'a Request,
-    path: &'a Path,
-    headers: &'a HeaderMap,
-    client: &'a Client,
-    params: &'a Params,
-    carried: &'a Carried<'a>,
 }
 
 struct Walk<'a> {
@@ -189,14 +180,15 @@ impl Walk<'_> {
 
         self.report.budgets.clear();
         let asked = Asked {
+            snapshot: self.snapshot,
+            route,
             request,
             path,
+            params: &found.params,
             headers,
             client,
-            params: &found.params,
-            carried: &carried,
         };
-        let refusal = self.admit(route, &asked).await.err();
+        let refusal = self.admit(&asked, &carried).await.err();
         let is_open = |refusal: &&Rejection| edge::ask::is_open_for(request, route, refusal);
         self.report.outcome = if refusal.is_none() {
             Outcome::Allow
@@ -266,22 +258,34 @@ impl Walk<'_> {
     }
 
     /// Every credential of the route and every rule, and what they come to.
-    async fn admit(&mut self, route: &Route, asked: &Asked<'_>) -> Result<(), Rejection> {
+    async fn admit(&mut self, asked: &Asked<'_>, carried: &Carried<'_>) -> Result<(), Rejection> {
+        let Asked {
+            route,
+            request,
+            params,
+            client,
+            ..
+        } = *asked;
         let nobody = Facts {
             identity: None,
-            params: asked.params,
-            method: &asked.request.method,
+            params,
+            method: &request.method,
             client: match route.action {
-                snapshot::Action::Decide(_) => asked.client.peer,
-                _ => asked.client.address,
+                snapshot::Action::Decide(_) => client.peer,
+                _ => client.address,
             },
         };
         self.report.anonymous = route.anonymous;
-        self.report.credentials.clear();
         self.who = None;
+        self.report.credentials.clear();
         let mut refusals = Refusals::default();
         for credential in &route.accept {
-            match self.authenticate(route, *credential, asked).await {
+            let (outcome, held) = match credential {
+                Credential::Watch => self.passes(asked),
+                Credential::Session => (self.session(asked).await, None),
+                Credential::Jwt => (self.jwt(route, carried, client).await, None),
+            };
+            match outcome {
                 token::Outcome::Nobody => {}
                 token::Outcome::Refused(refusal) => refusals.invalid(refusal),
                 token::Outcome::Person(who) => {
@@ -290,7 +294,11 @@ impl Walk<'_> {
                         ..nobody
                     };
                     self.rules(route, &facts);
-                    let Err(reason) = authorize::decide(&route.allow, &route.deny, &facts) else {
+                    let decided = match (&held, &route.watch) {
+                        (Some(held), Some(watch)) => watch.rules.decide(&held.pass.settled, &facts),
+                        _ => authorize::decide(&route.allow, &route.deny, &facts),
+                    };
+                    let Err(reason) = decided else {
                         self.who = Some(who);
                         return Ok(());
                     };
@@ -310,28 +318,34 @@ impl Walk<'_> {
         })
     }
 
-    async fn authenticate(&mut self, route: &Route, credential: Credential, asked: &Asked<'_>) -> token::Outcome {
-        match credential {
-            Credential::Jwt => {
-                let Asked { carried, client, .. } = *asked;
-                let tokens = &self.snapshot.tokens;
-                if carried.iter().next().is_some() {
-                    let (rate, spent) = tokens.bad_signatures(client.address);
-                    let of = address_key(client.address).to_string();
-                    self.budget("jwt.bad_signatures", of, rate, spent);
-                }
-                let payer = self.instant.map(|_| client.address);
-                let (outcome, examined) = tokens.examine(carried, route.issuers.as_deref(), payer, self.now).await;
-                let speaking = examined.iter().position(|one| one.verdict.is_ok());
-                let told = examined.into_iter().enumerate().map(|(index, one)| {
-                    let place = self.snapshot.token_sources.get(one.source);
-                    lay_out::credential(one, place, speaking == Some(index), self.now)
-                });
-                self.report.credentials.extend(told);
-                outcome
-            }
-            Credential::Session => self.session(route, asked).await,
+    /// A pass is told by where it stands: what it says is the gateway's own business.
+    fn passes(&mut self, asked: &Asked<'_>) -> (token::Outcome, Option<HeldPass>) {
+        let (outcome, held) = edge::watch::presented(asked, self.now);
+        let told = match (&outcome, &held) {
+            (_, Some(held)) => Some(lay_out::pass(Ok(held), self.now)),
+            (token::Outcome::Refused(refusal), None) => Some(lay_out::pass(Err(refusal), self.now)),
+            _ => None,
+        };
+        self.report.credentials.extend(told);
+        (outcome, held)
+    }
+
+    async fn jwt(&mut self, route: &Route, carried: &Carried<'_>, client: &Client) -> token::Outcome {
+        let tokens = &self.snapshot.tokens;
+        if carried.iter().next().is_some() {
+            let (rate, spent) = tokens.bad_signatures(client.address);
+            let of = address_key(client.address).to_string();
+            self.budget("jwt.bad_signatures", of, rate, spent);
         }
+        let payer = self.instant.map(|_| client.address);
+        let (outcome, examined) = tokens.examine(carried, route.issuers.as_deref(), payer, self.now).await;
+        let speaking = examined.iter().position(|one| one.verdict.is_ok());
+        let told = examined.into_iter().enumerate().map(|(index, one)| {
+            let place = self.snapshot.token_sources.get(one.source);
+            lay_out::credential(one, place, speaking == Some(index), self.now)
+        });
+        self.report.credentials.extend(told);
+        outcome
     }
 
     /// The rules as they look to somebody.

@@ -2,7 +2,7 @@
 //! and its answer comes back, and where both end. What happens in each stands in `edge`.
 
 use std::panic::AssertUnwindSafe;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -62,6 +62,7 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         let shown = edge::shown(session, ctx, &ctx.snapshot.token_sources)?;
         edge::apply(upstream, present::changes(&shown))?;
+        edge::playlists::ask(upstream, ctx)?;
         upstream.set_raw_path(edge::upstream_target(ctx, &ctx.snapshot.token_sources)?.as_bytes())
     }
 
@@ -92,6 +93,16 @@ impl ProxyHttp for Gateway {
         ctx: &mut Self::CTX,
     ) -> Result<()> {
         edge::dress_answer(session, answer, ctx)
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        ctx: &mut Box<Context>,
+    ) -> Result<Option<Duration>> {
+        edge::playlists::body(body, end, ctx).map(|()| None)
     }
 
     fn fail_to_connect(

@@ -8,6 +8,7 @@ pub mod moodle;
 pub mod trace;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use percent_encoding::percent_decode_str;
 
 use crate::config::{Present, TokenSource};
 use crate::request::{Client, REQUEST_ID, Request};
@@ -42,6 +43,9 @@ const HOP_BY_HOP: [HeaderName; 6] = [
 
 /// Cookies whose names begin so are the gateway's own; over plain HTTP on loopback they have no `__` prefix.
 const OWN_COOKIES: [&str; 4] = ["__Host-janua", "__Secure-janua", "janua=", "janua-"];
+
+/// Parameters of a query that hold credentials, on whatever route.
+const OWN_PARAMETERS: [&str; 2] = ["jwt", "watch"];
 
 /// The names by which upstreams learn of the client.
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -94,6 +98,9 @@ pub fn changes(shown: &Shown<'_>) -> Changes {
             own_cookies_removed(shown.headers, &mut changes);
         }
         Present::None | Present::MoodleToken => changes.remove.extend([header::AUTHORIZATION, header::COOKIE]),
+    }
+    if let Some(clean) = referer_without_tokens(shown) {
+        changes.set.push((header::REFERER, clean));
     }
     let host = shown
         .host
@@ -172,6 +179,25 @@ fn judged_headers(shown: &Shown<'_>) -> Vec<HeaderName> {
         TokenSource::Header { .. } | TokenSource::Query { .. } => None,
     });
     judged.collect()
+}
+
+/// The `Referer` without its query, if there is a token or a pass in that: a page's address may hold one.
+fn referer_without_tokens(shown: &Shown<'_>) -> Option<HeaderValue> {
+    let referer = shown.headers.get(header::REFERER)?.to_str().ok()?;
+    let (page, query) = referer.split_once('?')?;
+    let judged = shown.judged.iter().filter_map(|source| match source {
+        TokenSource::Query { parameter } => Some(parameter.as_str()),
+        TokenSource::Header { .. } => None,
+    });
+    let hidden: Vec<&str> = OWN_PARAMETERS.into_iter().chain(judged).collect();
+    let is_hidden = |pair: &str| {
+        let name = percent_decode_str(pair.split('=').next().unwrap_or_default());
+        hidden.iter().any(|hidden| name.clone().eq(hidden.bytes()))
+    };
+    query
+        .split('&')
+        .any(is_hidden)
+        .then(|| HeaderValue::from_str(page).ok())?
 }
 
 fn own_cookies_removed(headers: &HeaderMap, changes: &mut Changes) {
@@ -317,6 +343,20 @@ mod tests {
             Present::Pass,
         );
         assert_eq!(cookies["cookie"], "a=1; b=2");
+    }
+
+    #[test]
+    fn no_referer_tells_a_token() {
+        for (referer, seen) in [
+            ("https://v.example/p?jwt=a.b.c", "https://v.example/p"),
+            ("https://v.example/p?a=1&%77atch=x", "https://v.example/p"),
+            ("https://v.example/p?a=1&xjwt=2", "https://v.example/p?a=1&xjwt=2"),
+            ("https://v.example/p", "https://v.example/p"),
+        ] {
+            for present in [Present::Pass, Present::None] {
+                assert_eq!(shown_to_upstream(&[("referer", referer)], present)["referer"], seen);
+            }
+        }
     }
 
     #[test]

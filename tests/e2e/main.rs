@@ -53,3 +53,6 @@ mod tls;
 mod tokens;
 mod tracing;
 mod upstream_faults;
+mod watch;
+mod watch_browser;
+mod watch_players;

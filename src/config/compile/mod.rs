@@ -14,6 +14,7 @@ mod server;
 mod sign_in;
 mod state;
 mod upstreams;
+mod watch;
 
 use std::collections::HashMap;
 use std::fs;

@@ -105,6 +105,14 @@ impl Checker<'_> {
             Key::Given(ask) => Some(self.else_ask(ask.value, path.as_ref(), known)),
             Key::Absent | Key::Bad => None,
         };
+        let watch = match route.watch {
+            Key::Given(watch) => Some(self.watch(watch.value, (&accept, accept_at), path.as_ref(), action.as_ref())),
+            Key::Absent => {
+                self.passes_nobody_earns(&accept, accept_at);
+                None
+            }
+            Key::Bad => None,
+        };
         let cors = match route.cors {
             Key::Given(cors) => Some(self.cors(cors.value)),
             // Public keys are for everyone: any web page may verify a token itself.
@@ -130,6 +138,10 @@ impl Checker<'_> {
             deny: deny?,
             else_ask: match else_ask {
                 Some(ask) => Some(ask?),
+                None => None,
+            },
+            watch: match watch {
+                Some(watch) => Some(watch?),
                 None => None,
             },
             cors: match cors {

@@ -58,9 +58,13 @@ impl<'a> Walk<'a> {
     }
 
     /// The session that the request carries, told as a credential.
-    pub(super) async fn session(&mut self, route: &Route, asked: &super::Asked<'_>) -> token::Outcome {
+    pub(super) async fn session(&mut self, asked: &super::Asked<'_>) -> token::Outcome {
         let super::Asked {
-            request, path, headers, ..
+            route,
+            request,
+            path,
+            headers,
+            ..
         } = *asked;
         let here = match self.here(request) {
             Ok(here) => here,
@@ -83,6 +87,10 @@ impl<'a> Walk<'a> {
             headers,
         };
         let found = visit.session(route).await;
+        if let Ok(Some(_)) = &found {
+            // What was looked at before did not let the request pass.
+            self.report.credentials.iter_mut().for_each(|one| one.counts = false);
+        }
         let told = match &found {
             Ok(Some(session)) => lay_out::session(place, Ok(session), self.now),
             Ok(None) => {
