@@ -177,6 +177,7 @@ pub enum Action {
     },
     Reply,
     /// The browser is sent to the sign-in, and comes back.
+    #[serde(rename = "sign_in")]
     SignIn,
     /// An address of the gateway's own, below `/_janua/`.
     Own,

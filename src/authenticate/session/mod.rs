@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use moka::future::Cache;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 
 pub use self::record::NewSession;
 use self::record::Record;
@@ -87,13 +88,22 @@ impl Sessions {
         })
     }
 
-    /// Forgets here what ends elsewhere, until aborted.
+    /// Forgets here what ends elsewhere, and counts what is in use, until aborted.
     pub fn follow(self: &Arc<Self>) -> JoinHandle<()> {
         let sessions = Arc::clone(self);
         let mut notices = self.store.subscribe();
+        let mut counted = tokio::time::interval(REMEMBERED);
+        counted.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::spawn(async move {
             loop {
-                match notices.recv().await {
+                let notice = tokio::select! {
+                    notice = notices.recv() => notice,
+                    _ = counted.tick() => {
+                        sessions.count().await;
+                        continue;
+                    }
+                };
+                match notice {
                     Ok(Notice::Message(text)) => {
                         if let Some(key) = text.strip_prefix(ENDED).and_then(SessionKey::parse) {
                             sessions.remembered.invalidate(&key).await;
@@ -106,6 +116,12 @@ impl Sessions {
                 }
             }
         })
+    }
+
+    async fn count(&self) {
+        self.remembered.run_pending_tasks().await;
+        let count = i64::try_from(self.remembered.entry_count()).unwrap_or(i64::MAX);
+        self.metrics.in_use(count);
     }
 
     /// The living session of a secret, and it lives on: its idle time begins anew. `sign_ins` are those of the running

@@ -131,3 +131,55 @@ fn a_made_up_cookie_is_nobody() {
         assert!(!visitor.is_signed_in(), "{made_up:.50}");
     }
 }
+
+#[test]
+fn a_ticket_for_another_address_signs_nobody_in() {
+    let Some(campus) = Campus::start() else { return };
+    let (alice, visitor) = (campus.cas.person("alice"), campus.visitor());
+    let to_cas = visitor.open(PAGE).expect(303);
+    let login: url::Url = to_cas.header("location").unwrap().parse().unwrap();
+    let service = login.query_pairs().find(|(name, _)| name == "service").unwrap().1;
+    for other in [
+        format!("{}/elsewhere", campus.origin()),
+        format!("{service}x"),
+        service.replace("127.0.0.1", "localhost"),
+        service.replace("/callback", "/session"),
+    ] {
+        let ticket = alice.ticket(&other);
+        let callback = format!("{service}&{}", query(&[("ticket", &ticket)]));
+        let answer = visitor.open(target(&callback.parse().unwrap())).expect(403);
+        assert_eq!(answer.header("location"), None, "no loop");
+        assert!(!visitor.is_signed_in(), "{other}");
+    }
+    // What was tried in vain does not stand in the way.
+    visitor.sign_in(&alice, PAGE).expect(303);
+    assert!(visitor.is_signed_in());
+}
+
+#[test]
+fn a_cookie_from_another_gateway_is_nobody() {
+    let (Some(here), Some(there)) = (Campus::start(), Campus::start()) else {
+        return;
+    };
+    let visitor = there.visitor();
+    visitor.sign_in(&there.cas.person("alice"), PAGE).expect(303);
+    let theirs = visitor.session().unwrap();
+    assert!(there.visitor_with(&theirs).is_signed_in());
+    assert!(!here.visitor_with(&theirs).is_signed_in());
+    // Neither does a sign-in that was begun there end here.
+    let callback = there.visitor().callback(&there.cas.person("bob"), PAGE);
+    let lost = here.visitor();
+    lost.open(target(&callback)).expect(400);
+    assert!(!lost.is_signed_in());
+}
+
+#[test]
+fn a_cookie_that_a_sibling_host_has_added_hides_nobodys_session() {
+    let Some(campus) = Campus::start() else { return };
+    let visitor = campus.visitor();
+    visitor.sign_in(&campus.cas.person("alice"), PAGE).expect(303);
+    let planted = ("janua".to_owned(), "A".repeat(54));
+    visitor.cookies.lock().unwrap().insert(0, planted);
+    assert!(visitor.is_signed_in());
+    assert_eq!(visitor.me()["user"], "alice");
+}

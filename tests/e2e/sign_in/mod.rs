@@ -5,6 +5,7 @@ mod back_ends;
 mod browser;
 mod campus;
 mod cross_site;
+mod explained;
 mod flow;
 mod hosts;
 mod lives;
