@@ -29,8 +29,9 @@ use crate::store::{Index, Notice, Store, StoreError, Table};
 
 /// How long a session is believed without asking the store again: what was missed of the others' notices ends here.
 pub const REMEMBERED: Duration = Duration::from_secs(5);
-/// Sessions remembered at most; beyond it the store is asked more often.
-const MOST_REMEMBERED: u64 = 200_000;
+/// Sessions remembered at most, some 1.6 kB each: more people than press anything within [`REMEMBERED`]. Beyond it the store
+/// is asked more often.
+const MOST_REMEMBERED: u64 = 10_000;
 /// What a notice about an ended session begins with; its key follows.
 const ENDED: &str = "session-ended ";
 
