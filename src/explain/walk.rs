@@ -1,12 +1,15 @@
 //! The gateway's steps in the gateway's order, asked for their reasons. Each step is the room's own; what is found out
 //! goes into the report as far as the request gets.
 
+mod people;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, Method, StatusCode};
 
+use self::people::Sent;
 use super::lay_out::{self, fate, key_set, rule, seen, told, upstream_headers};
 use super::times::moment;
 use super::{Action, Keys, Outcome, Question, Report};
@@ -23,6 +26,7 @@ use crate::edge::parts::{self, Refusals};
 use crate::edge::watch::Asked;
 use crate::identity::Identity;
 use crate::listen::{client, intake};
+use crate::own;
 use crate::present;
 use crate::rate::address_key;
 use crate::rejection::{Reason, Rejection};
@@ -50,6 +54,7 @@ pub async fn explain(
         snapshot,
         now,
         instant: asked.is_none().then_some(instant),
+        route: None,
         who: None,
         tokens: Vec::new(),
         only_decides: false,
@@ -99,6 +104,8 @@ struct Walk<'a> {
     /// At which budgets are looked at.
     instant: Option<Instant>,
     report: Report,
+    /// That has won.
+    route: Option<Arc<Route>>,
     /// Whose credential decided.
     who: Option<Arc<Identity>>,
     /// Whose signatures must not be seen.
@@ -120,10 +127,17 @@ impl Walk<'_> {
         self.tokens.extend(carried.iter().map(str::to_owned));
         let path = Path::parse(&request.raw_path)?;
         self.report.request = Some(seen(&request, Some(&path), &client));
+        if own::is_own(path.decoded()) {
+            return self.own(&request, &path, headers).await;
+        }
         if let Some(status) = self.preflight(&request, &path, headers) {
             return Ok(Some(status));
         }
-        let route = self.judge(&request, &path, headers, &client).await?;
+        let judged = self.judge(&request, &path, headers, &client).await;
+        let route = match self.sent_to_sign_in(judged, &request, &path, headers)? {
+            Sent::ToSignIn(status) => return Ok(Some(status)),
+            Sent::Nowhere(route) => route,
+        };
         let snapshot::Action::Decide(names) = &route.action else {
             return self.act(&route, &request, headers, &path, &client).await;
         };
@@ -156,6 +170,7 @@ impl Walk<'_> {
         let table = &self.snapshot.table;
         let found = table.find(&request.host, path.decoded(), &request.method)?;
         let route = self.snapshot.routes.get(found.route).ok_or(Reason::NoRoute)?;
+        self.route = Some(Arc::clone(route));
         self.only_decides |= matches!(route.action, snapshot::Action::Decide(_));
         route.take_params(path.has_params())?;
         let params = found.params.iter();
@@ -267,7 +282,8 @@ impl Walk<'_> {
         for credential in &route.accept {
             let (outcome, held) = match credential {
                 Credential::Watch => self.passes(asked),
-                _ => (self.authenticate(route, *credential, carried, client).await, None),
+                Credential::Session => (self.session(asked).await, None),
+                Credential::Jwt => (self.jwt(route, carried, client).await, None),
             };
             match outcome {
                 token::Outcome::Nobody => {}
@@ -314,33 +330,22 @@ impl Walk<'_> {
         (outcome, held)
     }
 
-    async fn authenticate(
-        &mut self,
-        route: &Route,
-        credential: Credential,
-        carried: &Carried<'_>,
-        client: &Client,
-    ) -> token::Outcome {
-        match credential {
-            Credential::Jwt => {
-                let tokens = &self.snapshot.tokens;
-                if carried.iter().next().is_some() {
-                    let (rate, spent) = tokens.bad_signatures(client.address);
-                    let of = address_key(client.address).to_string();
-                    self.budget("jwt.bad_signatures", of, rate, spent);
-                }
-                let payer = self.instant.map(|_| client.address);
-                let (outcome, examined) = tokens.examine(carried, route.issuers.as_deref(), payer, self.now).await;
-                let speaking = examined.iter().position(|one| one.verdict.is_ok());
-                let told = examined.into_iter().enumerate().map(|(index, one)| {
-                    let place = self.snapshot.token_sources.get(one.source);
-                    lay_out::credential(one, place, speaking == Some(index), self.now)
-                });
-                self.report.credentials.extend(told);
-                outcome
-            }
-            Credential::Session | Credential::Watch => token::Outcome::Nobody,
+    async fn jwt(&mut self, route: &Route, carried: &Carried<'_>, client: &Client) -> token::Outcome {
+        let tokens = &self.snapshot.tokens;
+        if carried.iter().next().is_some() {
+            let (rate, spent) = tokens.bad_signatures(client.address);
+            let of = address_key(client.address).to_string();
+            self.budget("jwt.bad_signatures", of, rate, spent);
         }
+        let payer = self.instant.map(|_| client.address);
+        let (outcome, examined) = tokens.examine(carried, route.issuers.as_deref(), payer, self.now).await;
+        let speaking = examined.iter().position(|one| one.verdict.is_ok());
+        let told = examined.into_iter().enumerate().map(|(index, one)| {
+            let place = self.snapshot.token_sources.get(one.source);
+            lay_out::credential(one, place, speaking == Some(index), self.now)
+        });
+        self.report.credentials.extend(told);
+        outcome
     }
 
     /// The rules as they look to somebody.

@@ -48,6 +48,7 @@ mod rules;
 mod schema;
 mod seeing;
 mod shutdown;
+mod sign_in;
 mod smuggling;
 mod tls;
 mod tokens;

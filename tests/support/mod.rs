@@ -16,6 +16,7 @@ pub mod nginx;
 pub mod tokens;
 pub mod tools;
 pub mod upstream;
+pub mod valkey;
 pub mod wait;
 pub mod witness;
 
@@ -30,4 +31,5 @@ pub use moodle::Moodle;
 pub use nginx::Nginx;
 pub use tokens::{Signer, in_seconds, now};
 pub use upstream::Upstream;
+pub use valkey::Valkey;
 pub use wait::eventually;
