@@ -324,7 +324,8 @@ impl Route {
     }
 }
 
-fn cas_client(sign_in: &config::SignIn) -> Result<cas::Client, SnapshotError> {
+/// Asks the CAS server of a sign-in.
+pub fn cas_client(sign_in: &config::SignIn) -> Result<cas::Client, SnapshotError> {
     let Provider::Cas(cas) = &sign_in.provider;
     let backchannel = Backchannel::new(cas.ca_file.as_deref()).map_err(|source| SnapshotError::SignIn {
         name: Arc::clone(&sign_in.name),

@@ -4,14 +4,17 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use url::Url;
+
 use super::{ConfigArgs, load};
 use crate::act::proxy::Upstream;
 use crate::authenticate::token::Tokens;
-use crate::config::{Config, State};
+use crate::config::{Config, Provider, PublicUrl, SignIn, State};
 use crate::listen::tls;
 use crate::observe::metrics::Metrics;
 use crate::sealing::MasterKeys;
 use crate::server;
+use crate::snapshot;
 use crate::store::{Store, StoreError};
 
 #[derive(Debug, clap::Args)]
@@ -97,7 +100,50 @@ async fn check_others(config: &Config, report: &mut Report) -> anyhow::Result<()
             }
         }
     }
+    for sign_in in &config.sign_ins {
+        check_sign_in(sign_in, config, report).await;
+    }
     Ok(())
+}
+
+/// Asks the CAS server about a ticket that nobody made, and looks whether the apps can have a session at all.
+async fn check_sign_in(sign_in: &SignIn, config: &Config, report: &mut Report) {
+    let what = format!("sign_in {}", sign_in.name);
+    let Provider::Cas(cas) = &sign_in.provider;
+    for public in &config.server.public_urls {
+        let service = format!("{}/_janua/cas/{}/callback", public.origin(), sign_in.name);
+        let probed = match snapshot::cas_client(sign_in) {
+            Ok(client) => client.probe(&service).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match probed {
+            Ok(()) => report.good(&what, &format!("{} refuses a made-up ticket, as it must", cas.server)),
+            Err(error) => report.bad(&what, &format!("{}: {error}", cas.server)),
+        }
+        report.note(
+            &what,
+            &format!("to register at the CAS server: {service}, with any `?state=` behind it"),
+        );
+        for app in sign_in.app_origins.iter().filter(|app| !is_same_site(app, public)) {
+            report.note(
+                &what,
+                &format!(
+                    "app_origins: {app} is on another site than {}: browsers send it no cookie of the gateway's, so it \
+                     is never signed in",
+                    public.origin()
+                ),
+            );
+        }
+    }
+}
+
+/// Do browsers take both for one site: same scheme, and same domain below a public suffix?
+fn is_same_site(origin: &str, public: &PublicUrl) -> bool {
+    let Ok(url) = Url::parse(origin) else { return false };
+    let Some(host) = url.host_str() else { return false };
+    let site = |host: &str| psl::domain_str(host).map(str::to_owned);
+    let same_domain = host == public.host || (site(host).is_some() && site(host) == site(&public.host));
+    same_domain && (url.scheme() == "https") == public.https
 }
 
 /// Opens or asks the state store, and makes nothing: neither a file nor a key.

@@ -14,6 +14,7 @@ use super::lay_out::{self, fate, key_set, rule, seen, told, upstream_headers};
 use super::times::moment;
 use super::{Action, Keys, Outcome, Question, Report};
 use crate::act::file::{self, FileRequest};
+use crate::act::playlist;
 use crate::ask;
 use crate::authenticate::token::carrier::{self, Carried};
 use crate::authenticate::token::{self, KeySource};
@@ -376,7 +377,10 @@ impl Walk<'_> {
                     private: !route.anonymous,
                 };
                 let answer = file::answer(root, &below, asked, self.now).await?;
-                Ok(Some(answer.status))
+                // A playlist with passes in it has an entity tag of its own, which conditions are about.
+                let may_differ = route.watch.is_some() && playlist::Kind::of_path(&below).is_some();
+                let is_conditional = headers.keys().any(|name| name.as_str().starts_with("if-"));
+                Ok((!may_differ || !is_conditional).then_some(answer.status))
             }
             snapshot::Action::Accel(prefix) => {
                 let (encoded, _) = path.stripped(&route.strip);

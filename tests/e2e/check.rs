@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 
+use crate::support::cas::CasServer;
 use crate::support::tools::{Ran, janua};
 use crate::support::{Config, Gateway, JwksServer, MEDIA, Signer, Site, Upstream};
 
@@ -187,4 +188,30 @@ fn the_repositorys_own_file_is_good_and_serves_the_sample() {
         "a lecture"
     );
     gateway.get(&path).refused(401, "no_credentials");
+}
+
+#[test]
+fn the_cas_server_is_asked_and_what_to_register_is_told() {
+    let Some(cas) = CasServer::start() else { return };
+    let site = Site::new();
+    let sign_in = |server: &str| {
+        format!(
+            "[sign_in.campus]\napp_origins = [\"http://app.video.test\", \"https://elsewhere.example\"]\n\
+             [sign_in.campus.cas]\nserver = {server:?}\n\
+             [[routes]]\nname = \"in\"\npath = \"/in\"\nrespond = {{ status = 204 }}\naccept = [\"session\"]\n\
+             sign_in = \"campus\"\nallow = [{{ signed_in = true }}]\n"
+        )
+    };
+    let ran = check(&site, &Config::new().section(&sign_in(&cas.url())).text(), &[]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let said = all(&ran);
+    assert!(said.contains("refuses a made-up ticket"), "{said}");
+    assert!(said.contains("/_janua/cas/campus/callback"), "{said}");
+    assert!(said.contains("https://elsewhere.example is on another site"), "{said}");
+    assert!(!said.contains("http://app.video.test is on another site"), "{said}");
+
+    let zoo = Upstream::start();
+    let ran = check(&site, &Config::new().section(&sign_in(&zoo.url())).text(), &[]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(all(&ran).contains("BAD  sign_in campus"), "{ran:?}");
 }
