@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 use pingora::proxy::Session;
+use tokio::time::timeout;
 
 use super::{Stop, taken};
 use crate::authenticate::token::Outcome;
@@ -38,16 +39,20 @@ pub async fn answer(session: &mut Session, ctx: &mut Context, now: SystemTime) -
     Ok(reply)
 }
 
-/// Whole, and not longer than anything that is for the gateway itself.
+/// Whole, in good time, and not longer than anything that is for the gateway itself.
 async fn body(session: &mut Session) -> Result<Bytes, Stop> {
-    let mut body = BytesMut::new();
-    while let Some(piece) = session.read_request_body().await? {
-        if body.len() + piece.len() > own::LONGEST_BODY {
-            return Err(Reason::BodyTooLarge.into());
+    let read = async {
+        let mut body = BytesMut::new();
+        while let Some(piece) = session.read_request_body().await? {
+            if body.len() + piece.len() > own::LONGEST_BODY {
+                return Err(Reason::BodyTooLarge.into());
+            }
+            body.extend_from_slice(&piece);
         }
-        body.extend_from_slice(&piece);
-    }
-    Ok(body.freeze())
+        Ok(body.freeze())
+    };
+    let late = |_| Stop::from(Reason::RequestTimeout);
+    timeout(own::LONGEST_WAIT, read).await.map_err(late)?
 }
 
 /// Whose is the session that the request carries, if this route takes it?

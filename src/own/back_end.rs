@@ -1,15 +1,13 @@
 //! `POST /_janua/cas/<sign-in>/session`: a site's own back end, a CAS client itself, brings a proxy ticket that the CAS
 //! server made for this address (CAS 3.0 section 2.6), and gets a session for its user to send as `Authorization: Bearer`.
 
-use std::time::Instant;
-
 use http::StatusCode;
 use serde_json::json;
 
-use super::callback::{logout, posted_logout, refusal, unavailable};
+use super::callback::{judged, logout, posted_logout, refused, unavailable};
 use super::{Asked, json};
 use crate::authenticate::session::{Carrier, NewSession};
-use crate::authenticate::sign_in::cas::{Principal, Ticket, ValidateError};
+use crate::authenticate::sign_in::cas::{Principal, Ticket};
 use crate::config::{Provider, SignIn};
 use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
@@ -66,15 +64,11 @@ async fn judge(
 ) -> Result<(Principal, Ticket), (Rejection, &'static str)> {
     let snapshot = asked.here.snapshot;
     let Provider::Cas(cas) = &sign_in.provider;
-    let refused = |error: &ValidateError| (refusal(error), error.label());
     let ticket = super::parameter(&asked.body, "ticket").unwrap_or_default();
     let ticket = Ticket::proxy(&ticket).map_err(|error| refused(&error.into()))?;
     let client = snapshot.cas.get(index).ok_or((Reason::Internal.into(), "internal"))?;
     let service = format!("{}/_janua/cas/{}/session", asked.here.public.origin(), sign_in.name);
-    let started = Instant::now();
-    let answer = client.proxy_validate(&service, &ticket).await;
-    snapshot.people.metrics.asked_cas(&sign_in.name, started.elapsed());
-    let principal = answer.map_err(|error| refused(&error))?;
+    let principal = judged(&snapshot.people, sign_in, client.proxy_validate(&service, &ticket)).await?;
     if !principal.came_through(&cas.proxy_chains) {
         let detail = format!(
             "the ticket came through {}, which is not in proxy_chains",

@@ -10,9 +10,10 @@ use super::sign_in::{nobody, service, set};
 use super::{Asked, redirect};
 use crate::authenticate::session::cookie::SESSION;
 use crate::authenticate::session::{Carrier, NewSession};
+use crate::authenticate::sign_in::People;
 use crate::authenticate::sign_in::attempt::Attempt;
 use crate::authenticate::sign_in::cas::logout::{logout_query, logout_request};
-use crate::authenticate::sign_in::cas::{SessionIndex, Ticket, ValidateError};
+use crate::authenticate::sign_in::cas::{Principal, SessionIndex, Ticket, ValidateError};
 use crate::config::{Provider, SignIn};
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::respond::{Reply, security};
@@ -138,13 +139,10 @@ async fn judge(
 ) -> Result<NewSession, (Rejection, &'static str)> {
     let snapshot = asked.here.snapshot;
     let Provider::Cas(cas) = &sign_in.provider;
-    let refused = |error: &ValidateError| (refusal(error), error.label());
     let ticket = Ticket::service(ticket).map_err(|error| refused(&error.into()))?;
     let client = snapshot.cas.get(index).ok_or((Reason::Internal.into(), "internal"))?;
-    let started = Instant::now();
-    let answer = client.validate(service, &ticket, cas.renew).await;
-    snapshot.people.metrics.asked_cas(&sign_in.name, started.elapsed());
-    let principal = answer.map_err(|error| refused(&error))?;
+    let question = client.validate(service, &ticket, cas.renew);
+    let principal = judged(&snapshot.people, sign_in, question).await?;
     let Some(subject) = principal.username(&cas.username).map(str::to_owned) else {
         let detail = format!("the CAS server gave no usable {} for this person", cas.username);
         return Err((Rejection::because(Reason::SignInRefused, detail), "no_username"));
@@ -156,8 +154,26 @@ async fn judge(
     })
 }
 
+/// What the CAS server says to a question about a ticket; not too many are asked at once.
+pub(super) async fn judged(
+    people: &People,
+    sign_in: &SignIn,
+    question: impl Future<Output = Result<Principal, ValidateError>>,
+) -> Result<Principal, (Rejection, &'static str)> {
+    let too_many = |_| (Reason::Overloaded.into(), "overloaded");
+    let _place = people.judging.try_acquire().map_err(too_many)?;
+    let started = Instant::now();
+    let answer = question.await;
+    people.metrics.asked_cas(&sign_in.name, started.elapsed());
+    answer.map_err(|error| refused(&error))
+}
+
+pub(super) fn refused(error: &ValidateError) -> (Rejection, &'static str) {
+    (refusal(error), error.label())
+}
+
 /// The refusal for a ticket that did not do. Its detail names the server and no ticket.
-pub(super) fn refusal(error: &ValidateError) -> Rejection {
+fn refusal(error: &ValidateError) -> Rejection {
     let reason = match error {
         ValidateError::Ticket(_) | ValidateError::Refused(_) | ValidateError::NotProxied => Reason::SignInRefused,
         ValidateError::Unreachable(_)

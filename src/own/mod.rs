@@ -18,7 +18,7 @@ mod sign_out;
 pub mod visit;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -37,6 +37,9 @@ const PREFIX: &str = "/_janua/";
 
 /// Bytes of a body that is read here: a ticket, or a logout request.
 pub const LONGEST_BODY: usize = 64 << 10;
+
+/// For such a body to arrive.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// A request to one of these addresses.
 pub struct Asked<'a> {

@@ -8,6 +8,8 @@ pub mod target;
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use self::attempt::Attempts;
 use super::session::Sessions;
 use crate::observe::metrics::SessionMetrics;
@@ -20,7 +22,12 @@ pub struct People {
     pub sessions: Arc<Sessions>,
     pub attempts: Attempts,
     pub metrics: SessionMetrics,
+    /// Tickets that may be judged at once: whoever floods a callback shall not flood the CAS server.
+    pub judging: Arc<Semaphore>,
 }
+
+/// See [`People::judging`].
+const JUDGED_AT_ONCE: usize = 64;
 
 impl People {
     /// Sessions are kept in `store`; what browsers carry is sealed and signed by `keys`.
@@ -29,6 +36,7 @@ impl People {
             sessions: Sessions::new(store, keys, metrics.clone()),
             attempts: Attempts::new(keys),
             metrics: metrics.clone(),
+            judging: Arc::new(Semaphore::new(JUDGED_AT_ONCE)),
         }
     }
 }
