@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use ipnet::IpNet;
 use thiserror::Error;
 
@@ -21,7 +21,9 @@ use crate::authenticate::watch::Revocations;
 use crate::authorize;
 use crate::authorize::settled::Fingerprinted;
 use crate::backchannel::{Backchannel, BackchannelError};
-use crate::config::{self, ClientTimeouts, Config, Cors, Credential, Decide, Present, Provider, Rule, TokenSource};
+use crate::config::{
+    self, ClientTimeouts, Config, Cors, Credential, Decide, IdentityHeaders, Present, Provider, Rule, TokenSource,
+};
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::rate::Keyed;
 use crate::rejection::{Reason, Rejection};
@@ -44,6 +46,8 @@ pub struct Snapshot {
     pub token_sources: Vec<TokenSource>,
     pub passes: Passes,
     pub trusted_proxies: Vec<IpNet>,
+    /// Of all routes: no client may send them.
+    pub identity_headers: Vec<HeaderName>,
     pub timeouts: ClientTimeouts,
     /// For requests that match no route.
     pub unrouted: RouteMetrics,
@@ -101,6 +105,7 @@ pub struct Route {
     pub max_body: Option<u64>,
     pub rate: Option<Arc<Keyed<String>>>,
     pub present: Present,
+    pub identity_headers: Option<IdentityHeaders>,
     pub metrics: RouteMetrics,
 }
 
@@ -178,6 +183,7 @@ impl Snapshot {
             token_sources: config.jwt.sources.clone(),
             passes,
             trusted_proxies: config.server.trusted_proxies.clone(),
+            identity_headers: identity_headers(config),
             timeouts: config.server.timeouts,
             unrouted: metrics.route("-"),
         })
@@ -283,7 +289,10 @@ impl Route {
                 Action::Reply(reply)
             }
         };
-        let anonymous = else_ask.is_none() && !authorize::needs_identity(route.allow.iter().chain(&route.deny));
+        // Whoever is known is also named to the upstream, and sent to a passive sign-in, where everyone may pass.
+        let tells = route.present == Present::Headers || route.sign_ins.is_some();
+        let depends = tells || authorize::needs_identity(route.allow.iter().chain(&route.deny));
+        let anonymous = else_ask.is_none() && !depends;
         Ok(Self {
             name: Arc::clone(&route.name),
             path: route.path.clone(),
@@ -309,6 +318,7 @@ impl Route {
                 same.unwrap_or_else(|| Arc::new(Keyed::new(rate)))
             }),
             present: route.present,
+            identity_headers: route.identity_headers.clone(),
             metrics: metrics.route(&route.name),
         })
     }
@@ -321,6 +331,11 @@ fn cas_client(sign_in: &config::SignIn) -> Result<cas::Client, SnapshotError> {
         source,
     })?;
     Ok(cas::Client::new(&cas.server, cas.protocol, backchannel))
+}
+
+fn identity_headers(config: &Config) -> Vec<HeaderName> {
+    let named = config.routes.iter().filter_map(|route| route.identity_headers.clone());
+    named.flat_map(|headers| [headers.subject, headers.roles]).collect()
 }
 
 fn distinct(mut hosts: Vec<&str>) -> Vec<&str> {

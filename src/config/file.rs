@@ -308,16 +308,28 @@ section! {
         /// How much, how often.
         limits: Limits,
         /// What the upstream sees of the client's credentials: "pass" (what the gateway neither owns nor judged), or
-        /// "none" (no Cookie, no Authorization), or "moodle-token" (a web service token of the person's). Default: pass.
+        /// "none" (no Cookie, no Authorization), or "headers" (as "pass", and who it is in headers), or "moodle-token" (a
+        /// web service token of the person's). Default: pass.
         present: Present,
+        /// In which headers `present = "headers"` names the person.
+        headers: IdentityHeaders,
         /// The web service functions that may be called, with `present = "moodle-token"`: names, `*` for any
         /// characters, or `{ names = ["mod_assign_*"], role = "…" }`. Default: unlimited.
         functions: Vec<At<FunctionEntry>>,
     }
     later {
         "launch" => REMOVE_KEY,
-        "headers" => REMOVE_KEY,
         "frame_ancestors" => REMOVE_KEY,
+    }
+}
+
+section! {
+    /// `routes.headers`. They are taken from every client, on every route.
+    struct IdentityHeaders {
+        /// The person's name; of a token only if its issuer has `may_name_users`. Default: X-Forwarded-User.
+        subject: HeaderName,
+        /// Roles, with commas between. Default: X-Forwarded-Groups.
+        roles: HeaderName,
     }
 }
 

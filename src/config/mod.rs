@@ -9,6 +9,7 @@ pub mod cas;
 mod compile;
 mod diagnostics;
 mod file;
+mod identity_headers;
 mod moodle;
 mod net;
 mod path_pattern;
@@ -19,6 +20,7 @@ mod schema;
 mod section;
 mod show;
 mod sign_in;
+mod upstream;
 mod valkey;
 mod value;
 mod watch;
@@ -33,11 +35,13 @@ use ipnet::IpNet;
 
 pub use self::compile::{Loaded, load, load_with};
 pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use self::identity_headers::IdentityHeaders;
 pub use self::moodle::{Facade, FunctionPattern, FunctionRule, Moodle, MoodleSource, MoodleUsername};
 use self::pattern::{RolePattern, Template};
 pub use self::schema::schema;
 pub use self::show::show;
 pub use self::sign_in::{Cas, Provider, SessionLimits, SignIn};
+pub use self::upstream::{Balance, Health, Upstream, UpstreamAccel, UpstreamServer};
 pub use self::watch::{Carry, Watch};
 
 /// A whole gateway.toml, checked.
@@ -245,52 +249,6 @@ pub enum JwksLocation {
     File(PathBuf),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upstream {
-    pub name: Arc<str>,
-    /// Never empty.
-    pub servers: Vec<UpstreamServer>,
-    pub balance: Balance,
-    pub health: Health,
-    pub connect_timeout: Duration,
-    pub read_timeout: Duration,
-    /// `None`: keep the client's Host.
-    pub host: Option<HeaderValue>,
-    pub ca_file: Option<PathBuf>,
-    /// `None`: its `X-Accel-Redirect` is dropped.
-    pub accel: Option<UpstreamAccel>,
-}
-
-/// Answers of an upstream that name a file of the gateway's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamAccel {
-    /// Begins with a slash and ends with none.
-    pub prefix: String,
-    pub files: PathBuf,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamServer {
-    pub https: bool,
-    /// Name or address; brackets around IPv6 removed.
-    pub host: String,
-    pub port: u16,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Balance {
-    RoundRobin,
-    /// By the canonical path (ketama), so that one server's cache sees one file.
-    Consistent,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Health {
-    /// `None`: a TCP connect counts as healthy.
-    pub path: Option<String>,
-    pub every: Duration,
-}
-
 /// A route, compiled. Indices point into [`Config::upstreams`], [`Jwt::issuers`] and [`Config::sign_ins`].
 #[derive(Debug, Clone)]
 pub struct Route {
@@ -321,6 +279,8 @@ pub struct Route {
     pub cors: Option<Cors>,
     pub limits: Limits,
     pub present: Present,
+    /// With [`Present::Headers`].
+    pub identity_headers: Option<IdentityHeaders>,
     /// With [`Present::MoodleToken`]; `None`: all.
     pub functions: Option<Vec<FunctionRule>>,
 }
@@ -444,4 +404,6 @@ pub enum Present {
     None,
     /// The same, and the person's web service token where Moodle looks for it.
     MoodleToken,
+    /// As [`Present::Pass`], and who it is in [`Route::identity_headers`].
+    Headers,
 }

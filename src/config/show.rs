@@ -189,8 +189,14 @@ fn route(item: &mut Item, route: &Route, issuers: &[Issuer], source: &str) {
             Present::Pass => "pass",
             Present::None => "none",
             Present::MoodleToken => "moodle-token",
+            Present::Headers => "headers",
         };
         table.default("present", present);
+        if let Some(headers) = &route.identity_headers {
+            let mut inner = table.inner("headers");
+            inner.default("subject", headers.subject.as_str());
+            inner.default("roles", headers.roles.as_str());
+        }
     }
     table.default("accept", list(route.accept.iter().map(credential)));
     if route.issuers.is_none() && !issuers.is_empty() && issuers.iter().all(|issuer| is_written(&issuer.name)) {

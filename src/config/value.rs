@@ -225,8 +225,8 @@ words!(Present {
     "pass" => Self::Pass,
     "none" => Self::None,
     "moodle-token" => Self::MoodleToken,
+    "headers" => Self::Headers,
 } later {
-    "headers" => "use \"pass\" (the client's own headers and cookies) or \"none\"",
     "opencast-jwt" => "use \"pass\" (the client's own headers and cookies) or \"none\"",
 });
 

@@ -396,7 +396,7 @@ impl Walk<'_> {
             }
             snapshot::Action::Upstream(upstream) => {
                 let sources = &self.snapshot.token_sources;
-                let shown = parts::shown_on(route, request, headers, client, sources);
+                let shown = parts::shown_on(self.snapshot, route, self.who.as_deref(), request, headers, client);
                 self.report.action = Some(Action::Upstream {
                     name: upstream.name.to_string(),
                     target: parts::target_on(route, request, path, sources),

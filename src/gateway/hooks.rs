@@ -60,7 +60,7 @@ impl ProxyHttp for Gateway {
         upstream: &mut RequestHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
-        let shown = edge::shown(session, ctx, &ctx.snapshot.token_sources)?;
+        let shown = edge::shown(session, ctx)?;
         edge::apply(upstream, present::changes(&shown))?;
         edge::playlists::ask(upstream, ctx)?;
         upstream.set_raw_path(edge::upstream_target(ctx, &ctx.snapshot.token_sources)?.as_bytes())

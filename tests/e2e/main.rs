@@ -28,6 +28,7 @@ mod headers;
 mod hostile;
 mod hosts;
 mod http2_upstream;
+mod identity_headers;
 mod import;
 mod keys;
 mod keysets;

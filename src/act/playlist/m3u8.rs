@@ -2,6 +2,8 @@
 //!
 //! An address with a variable in it (`{$name}`, `EXT-X-DEFINE`) may lead anywhere and stays as it is.
 
+use memchr::{memchr, memmem};
+
 use super::reference::{Judge, place};
 use super::{Passage, within_bounds};
 
@@ -21,7 +23,7 @@ pub(super) fn rewrite(playlist: &[u8], passage: &Passage<'_>) -> Option<Vec<u8>>
     };
     let mut start = begin;
     while let Some(rest) = playlist.get(start..).filter(|rest| !rest.is_empty()) {
-        let length = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+        let length = memchr(b'\n', rest).unwrap_or(rest.len());
         let line = rest.get(..length).unwrap_or_default();
         if line.starts_with(b"#EXT-X-") {
             writer.tag(start, line)?;
@@ -50,7 +52,8 @@ impl Writer<'_> {
             return Some(());
         };
         let passage = self.passage;
-        if reference.contains("{$") || !self.judge.covers(0, std::slice::from_ref(passage.here), reference) {
+        let has_variable = bytes.contains(&b'{') && reference.contains("{$");
+        if has_variable || !self.judge.covers(0, std::slice::from_ref(passage.here), reference) {
             return Some(());
         }
         let Some((place, between)) = place(reference, passage.parameter) else {
@@ -65,7 +68,7 @@ impl Writer<'_> {
 
     /// The tag `line`, which stands at `at`: an attribute list may follow its colon (RFC 8216 section 4.2).
     fn tag(&mut self, at: usize, line: &[u8]) -> Option<()> {
-        if !line.windows(5).any(|five| five == b"URI=\"") {
+        if memmem::find(line, b"URI=\"").is_none() {
             return Some(());
         }
         let mut next = find(line, 0, b':').map_or(line.len(), |colon| colon + 1);
@@ -97,6 +100,6 @@ impl Writer<'_> {
 }
 
 fn find(line: &[u8], from: usize, wanted: u8) -> Option<usize> {
-    let found = line.get(from..)?.iter().position(|byte| *byte == wanted)?;
+    let found = memchr(wanted, line.get(from..)?)?;
     Some(from + found)
 }

@@ -27,6 +27,7 @@ pub(super) fn rewrite(manifest: &str, passage: &Passage<'_>) -> Option<Vec<u8>> 
     let mut judge = Judge::new(passage);
     let mut written = Vec::with_capacity(manifest.len() + manifest.len() / 2);
     let mut copied = 0;
+    let parameter = escape(passage.parameter);
     for address in &found.addresses {
         let (group, bases) = bases.of_address(address);
         if (address.by_id && found.has_strange_ids) || !judge.covers(group, bases, &address.judged()) {
@@ -36,9 +37,10 @@ pub(super) fn rewrite(manifest: &str, passage: &Passage<'_>) -> Option<Vec<u8>> 
             continue;
         };
         let (before, after) = address.text.split_at(place);
-        let changed = format!("{before}{between}{}{after}", passage.parameter);
-        written.extend(manifest.get(copied..address.range.start)?.as_bytes());
-        written.extend(escape(&changed).as_bytes());
+        written.extend_from_slice(manifest.get(copied..address.range.start)?.as_bytes());
+        for part in [&*escape(before), &escape(between), &parameter, &escape(after)] {
+            written.extend_from_slice(part.as_bytes());
+        }
         copied = address.range.end;
         within_bounds(written.len())?;
     }
@@ -302,7 +304,7 @@ fn offset(whole: &str, part: &str) -> Option<Range<usize>> {
 
 /// For text and for attributes in either kind of quotes.
 fn escape(text: &str) -> Cow<'_, str> {
-    if !text.contains(['&', '<', '"', '\'']) {
+    if !text.bytes().any(|byte| matches!(byte, b'&' | b'<' | b'"' | b'\'')) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 16);
