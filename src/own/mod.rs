@@ -262,3 +262,21 @@ fn parameter(form: &[u8], name: &str) -> Option<String> {
     let mut pairs = form_urlencoded::parse(form);
     pairs.find_map(|(known, value)| (known == name).then(|| value.into_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_uses_something_up_is_no_matter_of_asking() {
+        for path in ["/_janua/me", "/_janua/sign-in", "/_janua/sign-out", "/_janua/unknown"] {
+            assert!(is_harmless(&Method::GET, path), "{path}");
+            assert!(!is_harmless(&Method::POST, path), "{path}");
+        }
+        for path in ["/_janua/cas/campus/callback", "/_janua/cas/campus/session"] {
+            assert!(!is_harmless(&Method::GET, path), "{path}");
+            assert!(!is_harmless(&Method::POST, path), "{path}");
+        }
+        assert!(!is_own("/_janua") && !is_own("/janua/me") && is_own("/_janua/"));
+    }
+}

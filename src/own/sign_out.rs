@@ -25,11 +25,11 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
     if !is_bearer && !asked.here.is_from_here(asked.headers, &origins) {
         return Err(Reason::CrossSite.into());
     }
+    let mut reply = gone(asked, session.as_deref(), &origins)?;
     if let Some(session) = &session {
         let ended = asked.here.snapshot.people.sessions.end(session.key, "sign_out").await;
         ended.map_err(|error| unavailable(&error))?;
     }
-    let mut reply = gone(asked, session.as_deref(), &origins)?;
     set(&mut reply, asked.here.jar().remove(SESSION));
     Ok(reply)
 }

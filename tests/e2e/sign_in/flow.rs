@@ -1,6 +1,7 @@
 //! The way of a person who does nothing wrong.
 
-use super::campus::{Campus, PAGE, sign_in_to, target};
+use super::campus::{Campus, PAGE, Plan, sign_in_to, target};
+use crate::support::cas::query;
 use crate::support::{Request, eventually};
 
 #[test]
@@ -96,5 +97,74 @@ fn signing_in_by_hand_comes_back_to_the_address_that_was_asked_for() {
         at_once.header("location"),
         Some(&*whole),
         "who is known needs no ticket"
+    );
+}
+
+/// What a CAS server says of a session that began with this ticket.
+fn logout_request(callback: &url::Url) -> String {
+    let ticket = callback.query_pairs().find(|(name, _)| name == "ticket").unwrap().1;
+    let recorded = include_str!("../../recorded/cas/logout-request.xml");
+    let (before, after) = recorded.split_once("<samlp:SessionIndex>").unwrap();
+    let (_, after) = after.split_once('<').unwrap();
+    query(&[(
+        "logoutRequest",
+        &format!("{before}<samlp:SessionIndex>{ticket}<{after}"),
+    )])
+}
+
+#[test]
+fn a_browser_may_carry_the_logout_too() {
+    let Some(campus) = Campus::start() else { return };
+    let visitor = campus.visitor();
+    let callback = visitor.callback(&campus.cas.person("alice"), PAGE);
+    visitor.open(target(&callback)).expect(303);
+    assert!(visitor.is_signed_in());
+    let carried = format!("/_janua/cas/campus/callback?{}", logout_request(&callback));
+    // By whichever browser: the ticket is what proves it.
+    campus.visitor().open(&carried).expect(200);
+    assert!(!visitor.is_signed_in());
+}
+
+#[test]
+fn logouts_are_not_listened_to_where_the_operator_says_so() {
+    let Some(campus) = Campus::planned(Plan {
+        cas: "single_logout = false".to_owned(),
+        ..Plan::default()
+    }) else {
+        return;
+    };
+    let visitor = campus.visitor();
+    let callback = visitor.callback(&campus.cas.person("alice"), PAGE);
+    visitor.open(target(&callback)).expect(303);
+    campus.visitor().send(
+        Request::new("POST", "/_janua/cas/campus/callback")
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(logout_request(&callback)),
+    );
+    assert!(visitor.is_signed_in());
+}
+
+#[test]
+fn signing_out_everywhere_leads_to_the_servers_own_logout() {
+    let Some(campus) = Campus::start() else { return };
+    let visitor = campus.visitor();
+    visitor.sign_in(&campus.cas.person("alice"), PAGE).expect(303);
+    let to_cas = visitor.post("/_janua/sign-out", "everywhere=1").expect(303);
+    let location = to_cas.header("location").unwrap();
+    assert!(
+        location.starts_with(&format!("{}/logout", campus.cas.url())),
+        "{location}"
+    );
+    assert!(!visitor.is_signed_in());
+    // A page of ours to go on to, and nobody else's.
+    visitor.sign_in(&campus.cas.person("alice"), PAGE).expect(303);
+    visitor
+        .post("/_janua/sign-out", "return=https%3A%2F%2Fevil.test%2F")
+        .expect(400);
+    assert!(visitor.is_signed_in(), "what is not understood ends nothing");
+    let on = visitor.post("/_janua/sign-out", "return=%2Fapp%2Fx");
+    assert_eq!(
+        on.expect(303).header("location"),
+        Some(&*format!("{}/app/x", campus.origin()))
     );
 }
