@@ -7,6 +7,7 @@ pub mod ask;
 pub mod decide;
 pub mod own;
 pub mod parts;
+pub mod rules;
 
 use std::io;
 use std::net::IpAddr;

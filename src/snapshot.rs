@@ -21,6 +21,7 @@ use crate::authorize;
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config::{self, ClientTimeouts, Config, Cors, Credential, Decide, Present, Provider, Rule, TokenSource};
 use crate::observe::metrics::{Metrics, RouteMetrics};
+use crate::opencast::{Opencast, SetupError};
 use crate::rate::Keyed;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::{Reply, cors};
@@ -33,6 +34,7 @@ pub struct Snapshot {
     pub table: Table,
     pub routes: Vec<Arc<Route>>,
     pub upstreams: Vec<Arc<Upstream>>,
+    pub opencasts: Vec<Arc<Opencast>>,
     pub tokens: Arc<Tokens>,
     pub people: People,
     /// In the order of the configuration's sign-ins.
@@ -60,6 +62,8 @@ pub struct Route {
     pub allow: Vec<Rule>,
     pub deny: Vec<Rule>,
     pub else_ask: Option<Arc<ElseAsk>>,
+    /// Whom the rules ask about events.
+    pub opencast: Option<Arc<Opencast>>,
     /// Nobody's identity could change this route's answer: tokens are not looked at.
     pub anonymous: bool,
     pub cors: Option<Cors>,
@@ -97,6 +101,8 @@ pub enum SnapshotError {
     Reply { route: Arc<str>, source: io::Error },
     #[error("route `{route}`: else_ask: {source}")]
     ElseAsk { route: Arc<str>, source: BackchannelError },
+    #[error("opencast.{name}: {source}")]
+    Opencast { name: String, source: SetupError },
     #[error("sign_in.{name}: {source}")]
     SignIn { name: Arc<str>, source: BackchannelError },
     #[error(transparent)]
@@ -124,7 +130,10 @@ impl Snapshot {
             made.map(Arc::new)
         };
         let upstreams = config.upstreams.iter().map(upstream).collect::<Result<Vec<_>, _>>()?;
-        let route = |route: &config::Route| Route::new(route, config, &upstreams, before, metrics).map(Arc::new);
+        let opencast = |opencast| asked_opencast(opencast, config, &upstreams, before, metrics);
+        let opencasts = config.opencasts.iter().map(opencast).collect::<Result<Vec<_>, _>>()?;
+        let behind = (upstreams.as_slice(), opencasts.as_slice());
+        let route = |route: &config::Route| Route::new(route, config, behind, before, metrics).map(Arc::new);
         let routes = config.routes.iter().map(route).collect::<Result<Vec<_>, _>>()?;
         let hosts: Vec<&str> = config.server.public_urls.iter().map(|url| url.host.as_str()).collect();
         let entries = config.routes.iter().map(|route| Entry {
@@ -137,6 +146,7 @@ impl Snapshot {
             table: Table::new(&distinct(hosts), entries)?,
             routes,
             upstreams,
+            opencasts,
             tokens,
             people,
             cas: config.sign_ins.iter().map(cas_client).collect::<Result<_, _>>()?,
@@ -189,7 +199,7 @@ impl Route {
     fn new(
         route: &config::Route,
         config: &Config,
-        upstreams: &[Arc<Upstream>],
+        (upstreams, opencasts): (&[Arc<Upstream>], &[Arc<Opencast>]),
         before: Option<&Snapshot>,
         metrics: &Metrics,
     ) -> Result<Self, SnapshotError> {
@@ -262,6 +272,7 @@ impl Route {
             deny: route.deny.clone(),
             anonymous,
             else_ask: else_ask.transpose()?,
+            opencast: route.opencast.and_then(|index| opencasts.get(index)).map(Arc::clone),
             cors: route.cors.clone(),
             max_body: route.limits.body,
             rate: route.limits.rate.map(|rate| {
@@ -272,6 +283,31 @@ impl Route {
             metrics: metrics.route(&route.name),
         })
     }
+}
+
+/// With what it knows of events, if it is the same as before.
+fn asked_opencast(
+    wanted: &config::Opencast,
+    config: &Config,
+    upstreams: &[Arc<Upstream>],
+    before: Option<&Snapshot>,
+    metrics: &Metrics,
+) -> Result<Arc<Opencast>, SnapshotError> {
+    let upstream = upstreams.get(wanted.upstream).ok_or_else(|| SnapshotError::Upstream {
+        name: wanted.name.as_str().into(),
+        source: io::Error::other("not among the upstreams"),
+    })?;
+    let mut known = before.into_iter().flat_map(|before| &before.opencasts);
+    if let Some(same) = known.find(|known| known.is_same(wanted, upstream)) {
+        return Ok(Arc::clone(same));
+    }
+    let behind = config.upstreams.get(wanted.upstream);
+    let ca_file = behind.and_then(|upstream| upstream.ca_file.as_deref());
+    let made = Opencast::new(wanted, Arc::clone(upstream), ca_file, metrics.opencast(&wanted.name));
+    made.map(Arc::new).map_err(|source| SnapshotError::Opencast {
+        name: wanted.name.clone(),
+        source,
+    })
 }
 
 fn cas_client(sign_in: &config::SignIn) -> Result<cas::Client, SnapshotError> {

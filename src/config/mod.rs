@@ -11,10 +11,12 @@ mod diagnostics;
 mod file;
 mod moodle;
 mod net;
+mod opencast;
 mod path_pattern;
 pub mod pattern;
 pub mod public_keys;
 mod read;
+mod rule;
 mod schema;
 mod section;
 mod show;
@@ -33,7 +35,9 @@ use ipnet::IpNet;
 pub use self::compile::{Loaded, load, load_with};
 pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use self::moodle::{Facade, FunctionPattern, FunctionRule, Moodle, MoodleSource, MoodleUsername};
-use self::pattern::{RolePattern, Template};
+pub use self::opencast::Opencast;
+use self::pattern::RolePattern;
+pub use self::rule::{Condition, GrantItem, Rule};
 pub use self::schema::schema;
 pub use self::show::show;
 pub use self::sign_in::{Cas, Provider, SessionLimits, SignIn};
@@ -47,6 +51,7 @@ pub struct Config {
     pub jwt: Jwt,
     pub sign_ins: Vec<SignIn>,
     pub moodles: Vec<Moodle>,
+    pub opencasts: Vec<Opencast>,
     pub upstreams: Vec<Upstream>,
     pub routes: Vec<Route>,
 }
@@ -314,6 +319,8 @@ pub struct Route {
     /// Any of these refuses, and wins.
     pub deny: Vec<Rule>,
     pub else_ask: Option<ElseAsk>,
+    /// Index into [`Config::opencasts`]: whom the rules ask about events; `None` where they ask nothing.
+    pub opencast: Option<usize>,
     pub cors: Option<Cors>,
     pub limits: Limits,
     pub present: Present,
@@ -371,41 +378,6 @@ pub enum Credential {
     Jwt,
     /// A session's cookie, or its `Authorization: Bearer jns_…`.
     Session,
-}
-
-/// One table of `allow` or `deny`: all conditions must hold. Never empty.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Rule {
-    pub conditions: Vec<Condition>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum Condition {
-    /// `anyone = true`: opens the route on purpose.
-    Anyone,
-    /// `signed_in`: does a person or token stand behind the request?
-    SignedIn(bool),
-    /// Any of these patterns matches any of the roles.
-    Role(Vec<RolePattern>),
-    Grant {
-        action: String,
-        item: GrantItem,
-    },
-    Subject(Vec<Template>),
-    /// Names of issuers.
-    Issuer(Vec<Arc<str>>),
-    /// Names of sign-ins.
-    SignIn(Vec<Arc<str>>),
-    Methods(Vec<Method>),
-    From(Vec<IpNet>),
-}
-
-/// What an `oc` grant is about: `e:`, `s:` or `p:` and an id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum GrantItem {
-    Event(Template),
-    Series(Template),
-    Playlist(Template),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -40,6 +40,14 @@ pub fn show(source: &str, config: &Config) -> Result<String, TomlError> {
             table.default("never", Array::new());
         }
     }
+    for opencast in &config.opencasts {
+        let written = root.get_mut("opencast").and_then(Item::as_table_like_mut);
+        if let Some(item) = written.and_then(|all| all.get_mut(&opencast.name)) {
+            let mut table = Section::of(item);
+            table.default("acl_ttl", duration_text(opencast.acl_ttl));
+            table.default("acl_stale", duration_text(opencast.acl_stale));
+        }
+    }
     for upstream in &config.upstreams {
         let written = root.get_mut("upstreams").and_then(Item::as_table_like_mut);
         if let Some(item) = written.and_then(|all| all.get_mut(&upstream.name)) {

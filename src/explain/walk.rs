@@ -14,11 +14,13 @@ use crate::act::file::{self, FileRequest};
 use crate::ask;
 use crate::authenticate::token::carrier::{self, Carried};
 use crate::authenticate::token::{self, KeySource};
+use crate::authorize::Facts;
 use crate::authorize::explain as rules;
-use crate::authorize::{self, Facts};
 use crate::config::{Credential, Rate};
 use crate::edge;
 use crate::edge::parts::{self, Refusals};
+use crate::edge::rules::Case;
+use crate::event::Events;
 use crate::identity::Identity;
 use crate::listen::{client, intake};
 use crate::present;
@@ -241,15 +243,14 @@ impl Walk<'_> {
         client: &Client,
         carried: &Carried<'_>,
     ) -> Result<(), Rejection> {
-        let nobody = Facts {
-            identity: None,
+        let case = Case {
+            snapshot: self.snapshot,
+            route,
+            request,
+            client,
             params,
-            method: &request.method,
-            client: match route.action {
-                snapshot::Action::Decide(_) => client.peer,
-                _ => client.address,
-            },
         };
+        let mut events = Events::default();
         self.report.anonymous = route.anonymous;
         self.who = None;
         let mut refusals = Refusals::default();
@@ -258,26 +259,27 @@ impl Walk<'_> {
                 token::Outcome::Nobody => {}
                 token::Outcome::Refused(refusal) => refusals.invalid(refusal),
                 token::Outcome::Person(who) => {
-                    let facts = Facts {
-                        identity: Some(&who),
-                        ..nobody
-                    };
-                    self.rules(route, &facts);
-                    let Err(reason) = authorize::decide(&route.allow, &route.deny, &facts) else {
+                    let decided = case.decide(Some(&who), &mut events).await;
+                    self.rules(route, &case.facts(Some(&who), &events));
+                    let Err(refusal) = decided else {
                         self.who = Some(who);
                         return Ok(());
                     };
-                    if refusals.refused(Arc::clone(&who), reason).is_break() {
+                    if refusals.refused(Arc::clone(&who), refusal).is_break() {
                         break;
                     }
                 }
             }
         }
-        let decided = || {
-            self.rules(route, &nobody);
-            authorize::decide(&route.allow, &route.deny, &nobody)
+        let nobody = match refusals.somebody() {
+            true => Err(Reason::NotAllowed.into()),
+            false => {
+                let decided = case.decide(None, &mut events).await;
+                self.rules(route, &case.facts(None, &events));
+                decided
+            }
         };
-        refusals.told(decided, route).map_err(|(who, refusal)| {
+        refusals.told(nobody, route).map_err(|(who, refusal)| {
             self.who = who;
             refusal
         })

@@ -100,11 +100,19 @@ impl Checker<'_> {
         };
         let functions = self.moodle_route(of_moodle, known);
         let allow = self.allow(route.allow, place, path.as_ref(), known);
+        self.denies_without_asking(route.deny.value().map_or(&[], Vec::as_slice));
         let deny = self.rules(route.deny.or_default(), path.as_ref(), known);
         let else_ask = match route.else_ask {
             Key::Given(ask) => Some(self.else_ask(ask.value, path.as_ref(), known)),
             Key::Absent | Key::Bad => None,
         };
+        let opencast = self.asked_opencast(
+            allow.as_deref().unwrap_or_default(),
+            action.as_ref(),
+            else_ask.as_ref().and_then(Option::as_ref),
+            place,
+            known,
+        );
         let cors = match route.cors {
             Key::Given(cors) => Some(self.cors(cors.value)),
             // Public keys are for everyone: any web page may verify a token itself.
@@ -132,6 +140,7 @@ impl Checker<'_> {
                 Some(ask) => Some(ask?),
                 None => None,
             },
+            opencast: opencast?,
             cors: match cors {
                 Some(cors) => Some(cors?),
                 None => None,

@@ -1,0 +1,18 @@
+//! `[opencast.<name>]`, as the running gateway sees it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// An Opencast that the gateway itself asks about events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opencast {
+    pub name: String,
+    /// Index into [`super::Config::upstreams`]; no two have the same.
+    pub upstream: usize,
+    pub username: String,
+    pub password_file: PathBuf,
+    /// How long an answer holds.
+    pub acl_ttl: Duration,
+    /// How long it holds on while there is no new one.
+    pub acl_stale: Duration,
+}
