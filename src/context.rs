@@ -44,6 +44,8 @@ pub struct UpstreamPart {
     pub attempts: Attempts,
     pub chosen: Option<Chosen>,
     pub since: Option<Instant>,
+    /// What tells the upstream who it is, instead of the client's credentials.
+    pub authorization: Option<HeaderValue>,
     /// The answer named a file of ours instead of holding it.
     pub redirect: Option<Redirect>,
     /// From the choice of the server to the header of its answer.

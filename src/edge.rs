@@ -5,6 +5,7 @@
 pub mod accel;
 pub mod ask;
 pub mod decide;
+pub mod opencast;
 pub mod own;
 pub mod parts;
 pub mod rules;
@@ -22,7 +23,7 @@ use pingora::proxy::Session;
 use crate::act::file::{self, FileBody, FileRequest, Root};
 use crate::act::proxy;
 use crate::act::reply::Fixed;
-use crate::config::{ClientTimeouts, TokenSource};
+use crate::config::{ClientTimeouts, Present, TokenSource};
 use crate::context::Context;
 use crate::listen::connection::Shared;
 use crate::observe::access_log::{Entry, Outcome};
@@ -358,6 +359,10 @@ pub fn dress_answer(session: &Session, answer: &mut ResponseHeader, ctx: &mut Co
     let upgrade = answer.status == StatusCode::SWITCHING_PROTOCOLS;
     for name in present::answer_removals(&answer.headers, upgrade) {
         answer.remove_header(&name);
+    }
+    if route.present == Present::OpencastJwt {
+        // A session there would outlive what the gateway decides, and is none of the client's (facts 1.4).
+        answer.remove_header(&header::SET_COOKIE);
     }
     if route.cors.is_some() {
         // The gateway answers for the route: two policies side by side would make browsers refuse both.

@@ -245,13 +245,27 @@ impl Gateway {
     }
 
     /// act: what needs no upstream is answered here.
-    async fn act(&self, session: &mut Session, ctx: &Context, route: &Route, now: SystemTime) -> Result<Next, Stop> {
+    async fn act(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        route: &Route,
+        now: SystemTime,
+    ) -> Result<Next, Stop> {
         match &route.action {
-            Action::Upstream(_) => return Ok(Next::Upstream),
+            Action::Upstream(_) => {
+                let who = ctx.who.as_deref();
+                ctx.upstream.authorization = edge::opencast::authorization(&ctx.snapshot, route, who, now)?;
+                return Ok(Next::Upstream);
+            }
             Action::Files(root) => edge::serve_file(session, ctx, route, root, now).await?,
             Action::Accel(prefix) => edge::accel::tell(session, ctx, route, prefix).await?,
             Action::KeySet(set) => {
                 let fixed = set.answer(&session.req_header().headers);
+                edge::serve_reply(session, ctx, route, &fixed).await?;
+            }
+            Action::OwnKeys => {
+                let fixed = edge::opencast::own_keys(&ctx.snapshot, &session.req_header().headers)?;
                 edge::serve_reply(session, ctx, route, &fixed).await?;
             }
             Action::Reply(fixed) => edge::serve_reply(session, ctx, route, fixed).await?,

@@ -141,6 +141,7 @@ async fn serve(
     people.sessions.follow();
     let tokens = Arc::new(Tokens::new(&config.jwt, &store, &metrics, None)?);
     let snapshot = Arc::new(Snapshot::new(&config, tokens, people, None, &metrics)?);
+    snapshot.prepare_keys()?;
     let (shut_down, shutdown) = watch::channel(false);
     let mut background = Background::new(shutdown.clone());
     background.follow(&snapshot, None).await;

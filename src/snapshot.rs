@@ -19,7 +19,9 @@ use crate::authenticate::sign_in::{People, cas};
 use crate::authenticate::token::Tokens;
 use crate::authorize;
 use crate::backchannel::{Backchannel, BackchannelError};
-use crate::config::{self, ClientTimeouts, Config, Cors, Credential, Decide, Present, Provider, Rule, TokenSource};
+use crate::config::{
+    self, ClientTimeouts, Config, Cors, Credential, Decide, Present, Provider, Rule, State, TokenSource,
+};
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::opencast::{Opencast, SetupError};
 use crate::rate::Keyed;
@@ -64,6 +66,8 @@ pub struct Route {
     pub else_ask: Option<Arc<ElseAsk>>,
     /// Whom the rules ask about events.
     pub opencast: Option<Arc<Opencast>>,
+    /// Whose key signs what is presented: `present = "opencast-jwt"`.
+    pub opencast_jwt: Option<Arc<Opencast>>,
     /// Nobody's identity could change this route's answer: tokens are not looked at.
     pub anonymous: bool,
     pub cors: Option<Cors>,
@@ -82,6 +86,8 @@ pub enum Action {
     Accel(String),
     Reply(Fixed),
     KeySet(KeySet),
+    /// The gateway's own public keys.
+    OwnKeys,
     /// What would become of another request?
     Decide(Decide),
 }
@@ -103,6 +109,8 @@ pub enum SnapshotError {
     ElseAsk { route: Arc<str>, source: BackchannelError },
     #[error("opencast.{name}: {source}")]
     Opencast { name: String, source: SetupError },
+    #[error("the key that signs for Opencast: {0}")]
+    SignKey(io::Error),
     #[error("sign_in.{name}: {source}")]
     SignIn { name: Arc<str>, source: BackchannelError },
     #[error(transparent)]
@@ -110,6 +118,17 @@ pub enum SnapshotError {
 }
 
 impl Snapshot {
+    /// Reads the keys that the gateway signs with, or makes them, now instead of when they are first needed.
+    pub fn prepare_keys(&self) -> Result<(), SnapshotError> {
+        let publishes = self.routes.iter().any(|route| matches!(route.action, Action::OwnKeys));
+        let signs = |opencast: &Arc<Opencast>| {
+            let mut signing = self.routes.iter().filter_map(|route| route.opencast_jwt.as_ref());
+            publishes || signing.any(|one| Arc::ptr_eq(one, opencast))
+        };
+        let mut used = self.opencasts.iter().filter(|opencast| signs(opencast));
+        used.try_for_each(|opencast| opencast.prepare().map_err(SnapshotError::SignKey))
+    }
+
     /// Opens folders, reads CA and reply files, builds the table. Of the snapshot `before`, upstreams that are the same
     /// stay with their health and look-ups, and the rate limits of routes with what was taken of them.
     pub fn new(
@@ -233,6 +252,7 @@ impl Route {
             config::Action::Upstream(index) => Action::Upstream(upstream(*index)?),
             config::Action::Accel(prefix) => Action::Accel(prefix.clone()),
             config::Action::Decide(decide) => Action::Decide(decide.clone()),
+            config::Action::OwnKeys => Action::OwnKeys,
             config::Action::Files(path) => {
                 let root = Root::open(path).map_err(|source| SnapshotError::Files {
                     route: Arc::clone(&route.name),
@@ -273,6 +293,10 @@ impl Route {
             anonymous,
             else_ask: else_ask.transpose()?,
             opencast: route.opencast.and_then(|index| opencasts.get(index)).map(Arc::clone),
+            opencast_jwt: route
+                .opencast_jwt
+                .and_then(|index| opencasts.get(index))
+                .map(Arc::clone),
             cors: route.cors.clone(),
             max_body: route.limits.body,
             rate: route.limits.rate.map(|rate| {
@@ -303,7 +327,9 @@ fn asked_opencast(
     }
     let behind = config.upstreams.get(wanted.upstream);
     let ca_file = behind.and_then(|upstream| upstream.ca_file.as_deref());
-    let made = Opencast::new(wanted, Arc::clone(upstream), ca_file, metrics.opencast(&wanted.name));
+    let metrics = metrics.opencast(&wanted.name);
+    let alone = !matches!(config.state, State::Valkey(_));
+    let made = Opencast::new(wanted, Arc::clone(upstream), ca_file, metrics, alone);
     made.map(Arc::new).map_err(|source| SnapshotError::Opencast {
         name: wanted.name.clone(),
         source,

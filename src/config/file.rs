@@ -303,7 +303,8 @@ section! {
         /// How much, how often.
         limits: Limits,
         /// What the upstream sees of the client's credentials: "pass" (what the gateway neither owns nor judged), or
-        /// "none" (no Cookie, no Authorization), or "moodle-token" (a web service token of the person's). Default: pass.
+        /// "none" (no Cookie, no Authorization), or "moodle-token" (a web service token of the person's), or
+        /// "opencast-jwt" (a token of the gateway's own that tells Opencast who it is: `[opencast.<name>]`). Default: pass.
         present: Present,
         /// The web service functions that may be called, with `present = "moodle-token"`: names, `*` for any
         /// characters, or `{ names = ["mod_assign_*"], role = "…" }`. Default: all.
@@ -328,6 +329,7 @@ section! {
         /// A file that is sent as it is.
         file: String,
         /// A key set (JWKS) that is published: its public members, for every web site. Read again when it changes.
+        /// `true`: the keys with which the gateway signs for `present = "opencast-jwt"`.
         jwks: KeySetFile,
         /// Says what the other routes decide about the request that a trusted proxy names.
         decide: Decide,

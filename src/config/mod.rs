@@ -321,6 +321,8 @@ pub struct Route {
     pub else_ask: Option<ElseAsk>,
     /// Index into [`Config::opencasts`]: whom the rules ask about events; `None` where they ask nothing.
     pub opencast: Option<usize>,
+    /// The same, with [`Present::OpencastJwt`]: whose key signs.
+    pub opencast_jwt: Option<usize>,
     pub cors: Option<Cors>,
     pub limits: Limits,
     pub present: Present,
@@ -338,6 +340,8 @@ pub enum Action {
     Respond(Respond),
     /// A key set to publish.
     KeySet(PathBuf),
+    /// The gateway's own public keys.
+    OwnKeys,
     Decide(Decide),
 }
 
@@ -410,4 +414,6 @@ pub enum Present {
     None,
     /// The same, and the person's web service token where Moodle looks for it.
     MoodleToken,
+    /// The same, and a token of the gateway's own that tells Opencast who it is.
+    OpencastJwt,
 }

@@ -15,4 +15,8 @@ pub struct Opencast {
     pub acl_ttl: Duration,
     /// How long it holds on while there is no new one.
     pub acl_stale: Duration,
+    /// The private key of the tokens that it is shown; made if missing, but not where gateways share a store.
+    pub sign_key_file: PathBuf,
+    /// Names that such a token never carries, in lower case; `username` among them.
+    pub never: Vec<String>,
 }

@@ -46,6 +46,8 @@ pub fn show(source: &str, config: &Config) -> Result<String, TomlError> {
             let mut table = Section::of(item);
             table.default("acl_ttl", duration_text(opencast.acl_ttl));
             table.default("acl_stale", duration_text(opencast.acl_stale));
+            table.default("sign_key_file", super::compile::DEFAULT_SIGN_KEY);
+            table.default("never", list(super::compile::NEVER));
         }
     }
     for upstream in &config.upstreams {
@@ -196,6 +198,7 @@ fn route(item: &mut Item, route: &Route, issuers: &[Issuer], source: &str) {
             Present::Pass => "pass",
             Present::None => "none",
             Present::MoodleToken => "moodle-token",
+            Present::OpencastJwt => "opencast-jwt",
         };
         table.default("present", present);
     }

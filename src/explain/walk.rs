@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, header};
 
 use super::lay_out::{self, fate, key_set, rule, seen, told, upstream_headers};
 use super::times::moment;
@@ -356,17 +356,27 @@ impl Walk<'_> {
                 self.report.action = Some(Action::Reply);
                 Ok(Some(fixed.status))
             }
+            snapshot::Action::OwnKeys => {
+                self.report.action = Some(Action::Reply);
+                Ok(Some(edge::opencast::own_keys(self.snapshot, headers)?.status))
+            }
             snapshot::Action::KeySet(set) => {
                 self.report.action = Some(Action::Reply);
                 Ok(Some(set.answer(headers).status))
             }
             snapshot::Action::Upstream(upstream) => {
                 let sources = &self.snapshot.token_sources;
+                let who = self.who.as_deref();
+                let authorization = edge::opencast::authorization(self.snapshot, route, who, self.now)?;
                 let shown = parts::shown_on(route, request, headers, client, sources);
+                let mut changes = present::changes(&shown);
+                changes
+                    .set
+                    .extend(authorization.map(|value| (header::AUTHORIZATION, value)));
                 self.report.action = Some(Action::Upstream {
                     name: upstream.name.to_string(),
                     target: parts::target_on(route, request, path, sources),
-                    headers: upstream_headers(headers, present::changes(&shown)),
+                    headers: upstream_headers(headers, changes),
                 });
                 Ok(None)
             }

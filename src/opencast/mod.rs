@@ -5,12 +5,16 @@
 //! One question about an event is on its way at a time. What an answer means for a rule is decided in `authorize`.
 
 mod answer;
+mod key;
+mod speaker;
+mod token;
 
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,13 +22,16 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use moka::sync::Cache;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::{Mutex, Semaphore};
 
+use self::speaker::Speaker;
 use crate::act::proxy::{Attempts, Upstream};
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config::{self, PublicUrl};
 use crate::event::{Acl, Events, Question};
+use crate::identity::Identity;
 use crate::observe::metrics::OpencastMetrics;
 use crate::rejection::{Reason, Rejection};
 
@@ -59,6 +66,9 @@ pub struct Opencast {
     /// By [`now_ms`]: until then no server is tried.
     down_until: AtomicU64,
     metrics: OpencastMetrics,
+    /// What it was made of, for [`Opencast::is_same`].
+    config: config::Opencast,
+    speaker: Speaker,
 }
 
 /// The tenant is chosen by the host that Opencast is called by (facts 2.2).
@@ -86,7 +96,7 @@ enum Answer {
 #[derive(Debug, Error)]
 pub enum SetupError {
     #[error("password_file: {0}")]
-    Password(std::io::Error),
+    Password(io::Error),
     #[error("password_file holds no password")]
     NoPassword,
     #[error(transparent)]
@@ -104,12 +114,14 @@ enum Failure {
 }
 
 impl Opencast {
-    /// Reads the password. `ca_file` is the upstream's.
+    /// Reads the password. `ca_file` is the upstream's; a missing key for its tokens is made when it is needed if
+    /// `make_key` says so.
     pub fn new(
         config: &config::Opencast,
         upstream: Arc<Upstream>,
         ca_file: Option<&Path>,
         metrics: OpencastMetrics,
+        make_key: bool,
     ) -> Result<Self, SetupError> {
         let weight = |key: &Key, known: &Known| {
             let answer = match &known.answer {
@@ -134,14 +146,15 @@ impl Opencast {
             places: Semaphore::new(AT_ONCE),
             down_until: AtomicU64::new(0),
             metrics,
+            speaker: Speaker::new(config.sign_key_file.clone(), make_key, config.never.clone()),
+            config: config.clone(),
         })
     }
 
     /// Does `config` ask the same Opencast as the same user? Then what this one knows may be used on.
     pub fn is_same(&self, config: &config::Opencast, upstream: &Arc<Upstream>) -> bool {
-        let timing = (config.acl_ttl, config.acl_stale) == (self.ttl, self.stale);
         let user = credentials(config).is_ok_and(|credentials| credentials == self.credentials);
-        timing && user && self.name == config.name && Arc::ptr_eq(&self.upstream, upstream)
+        user && self.config == *config && Arc::ptr_eq(&self.upstream, upstream)
     }
 
     /// Puts what Opencast says about the event into `events`. Error: nobody knows it, and Opencast does not say.
@@ -161,6 +174,22 @@ impl Opencast {
             Answer::Series(series) => events.add_series(event.to_owned(), series),
         }
         Ok(())
+    }
+
+    /// The key with which its tokens are signed: read, or made, now instead of when it is needed.
+    pub fn prepare(&self) -> io::Result<()> {
+        self.speaker.prepare().map(|_| ())
+    }
+
+    /// The public part of that key (RFC 7517).
+    pub fn jwk(&self) -> io::Result<Value> {
+        self.speaker.jwk()
+    }
+
+    /// `Authorization` of a request to Opencast on behalf of somebody. `named`: may their name be told? Error: it is one
+    /// that never is.
+    pub fn authorization(&self, who: &Identity, named: bool, now: SystemTime) -> Result<HeaderValue, Rejection> {
+        self.speaker.authorization(who, named, now)
     }
 
     async fn answer(&self, question: Question, event: &str, public: &PublicUrl) -> Result<Answer, Rejection> {

@@ -93,7 +93,9 @@ pub fn changes(shown: &Shown<'_>) -> Changes {
             changes.remove.extend(judged_headers(shown));
             own_cookies_removed(shown.headers, &mut changes);
         }
-        Present::None | Present::MoodleToken => changes.remove.extend([header::AUTHORIZATION, header::COOKIE]),
+        Present::None | Present::MoodleToken | Present::OpencastJwt => {
+            changes.remove.extend([header::AUTHORIZATION, header::COOKIE]);
+        }
     }
     let host = shown
         .host

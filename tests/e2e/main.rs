@@ -40,6 +40,7 @@ mod moodle_php;
 mod moodle_tokens;
 mod octoka;
 mod opencast_double;
+mod opencast_jwt;
 mod paths;
 mod players;
 mod proxy;

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::moodle::KnownMoodle;
+pub(super) use self::opencast::{DEFAULT_SIGN_KEY, NEVER};
 pub(super) use self::server::DEFAULT_CONTROL;
 pub(super) use self::state::{DEFAULT_MASTER_KEY, DEFAULT_STATE};
 use super::diagnostics::{Diagnostic, Diagnostics, Span, did_you_mean};

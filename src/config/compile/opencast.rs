@@ -5,10 +5,13 @@ use std::time::Duration;
 use super::{Checker, Known};
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::read::{At, Key, Named};
-use crate::config::{Action, ElseAsk, GrantItem, Opencast, Rule, file};
+use crate::config::{Action, ElseAsk, GrantItem, Opencast, Present, Rule, file};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub(in crate::config) const DEFAULT_SIGN_KEY: &str = "state/opencast-es256.pem";
+pub(in crate::config) const NEVER: [&str; 2] = ["admin", "opencast_system_account"];
 
 impl Checker<'_> {
     /// The second: their upstreams, as far as they are known, in the order of their indices.
@@ -45,6 +48,16 @@ impl Checker<'_> {
         let bounds = (Duration::from_secs(1), DAY);
         let acl_ttl = self.duration(opencast.acl_ttl, "acl_ttl", MINUTE, bounds);
         let acl_stale = self.duration(opencast.acl_stale, "acl_stale", DAY, (Duration::ZERO, DAY * 30));
+        let sign_key_file = match opencast.sign_key_file {
+            Key::Given(path) => self.absolute(&path, "sign_key_file"),
+            Key::Absent => Some(self.folder.join(DEFAULT_SIGN_KEY)),
+            Key::Bad => None,
+        };
+        let never = match opencast.never {
+            Key::Given(names) => names.value.into_iter().map(|name| name.value).collect(),
+            Key::Absent | Key::Bad => NEVER.map(str::to_owned).to_vec(),
+        };
+        let never = never.iter().chain(&username).map(|name| name.to_lowercase()).collect();
         named?;
         Some(Opencast {
             name: name.value.clone(),
@@ -53,6 +66,8 @@ impl Checker<'_> {
             password_file: password_file?,
             acl_ttl,
             acl_stale,
+            sign_key_file: sign_key_file?,
+            never,
         })
     }
 
@@ -97,6 +112,27 @@ impl Checker<'_> {
                 true => "add [opencast.main] with upstream, username and password_file",
                 false => "there are several [opencast.…]: one of them must have this route's upstream",
             }));
+        }
+        found.map(Some)
+    }
+
+    /// Whose key signs what a route presents: that of the Opencast which its upstream is. `Some(None)`: no token is shown.
+    pub(super) fn presenting_opencast(
+        &mut self,
+        present: Option<&At<Present>>,
+        action: Option<&Action>,
+        known: &Known,
+    ) -> Option<Option<usize>> {
+        let Some(present) = present.filter(|present| present.value == Present::OpencastJwt) else {
+            return Some(None);
+        };
+        let Some(Action::Upstream(upstream)) = action else {
+            return None;
+        };
+        let found = known.opencasts.iter().position(|behind| *behind == Some(*upstream));
+        if found.is_none() && !known.opencasts.contains(&None) {
+            let problem = Diagnostic::error(present.at, "no Opencast has this route's upstream");
+            self.report(problem.help("add [opencast.main] with upstream, username and password_file"));
         }
         found.map(Some)
     }

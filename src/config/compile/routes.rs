@@ -113,10 +113,11 @@ impl Checker<'_> {
             place,
             known,
         );
+        let opencast_jwt = self.presenting_opencast(route.present.given(), action.as_ref(), known);
         let cors = match route.cors {
             Key::Given(cors) => Some(self.cors(cors.value)),
             // Public keys are for everyone: any web page may verify a token itself.
-            Key::Absent if matches!(action, Some(Action::KeySet(_))) => Some(Some(Cors {
+            Key::Absent if matches!(action, Some(Action::KeySet(_) | Action::OwnKeys)) => Some(Some(Cors {
                 origins: vec!["*".to_owned()],
                 credentials: false,
             })),
@@ -141,6 +142,7 @@ impl Checker<'_> {
                 None => None,
             },
             opencast: opencast?,
+            opencast_jwt: opencast_jwt?,
             cors: match cors {
                 Some(cors) => Some(cors?),
                 None => None,

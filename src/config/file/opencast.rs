@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config::read::At;
 use crate::config::section::section;
 
 section! {
@@ -18,6 +19,11 @@ section! {
         acl_ttl: Duration,
         /// How long the last answer holds on while Opencast does not answer. Default: 24h.
         acl_stale: Duration,
+        /// PEM file (PKCS#8, P-256) with the private key of the tokens that `present = "opencast-jwt"` shows. Made if
+        /// missing, but never with store = "valkey": all gateways need the same. Default: state/opencast-es256.pem.
+        sign_key_file: String,
+        /// Names of users that such a token never carries, whatever the case of their letters; `username` is always
+        /// among them. Default: admin, opencast_system_account.
+        never: Vec<At<String>>,
     }
-    later { "sign_key_file" => "remove this key", "never" => "remove this key", }
 }
