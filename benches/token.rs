@@ -76,6 +76,7 @@ impl Bench {
                 allow_actions: vec!["read".to_owned(), "write".to_owned()],
                 max_lifetime: Duration::from_secs(86_400),
                 may_name_users: false,
+                watch_max: Duration::from_secs(12 * 60 * 60),
             }],
         };
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();

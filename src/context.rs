@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderName, HeaderValue};
 
+use crate::act::playlist::collect::Collecting;
 use crate::act::proxy::{Attempts, Chosen};
 use crate::authenticate::session::Session;
+use crate::authenticate::watch::Pass;
+use crate::event::Events;
 use crate::identity::Identity;
 use crate::observe::request_id::RequestId;
 use crate::rejection::Rejection;
@@ -26,6 +29,8 @@ pub struct Context {
     pub route: Option<Arc<Route>>,
     pub params: Params,
     pub who: Option<Arc<Identity>>,
+    /// What was asked about events to let the request pass.
+    pub events: Events,
     /// Whose credential counts, if it was a session's.
     pub session: Option<Arc<Session>>,
     /// The rules let the request pass. What is refused afterwards was allowed and failed.
@@ -34,6 +39,7 @@ pub struct Context {
     /// A proxy asks about the request that stands here, or is about to: the decision is the answer, and nothing is done.
     pub only_decide: bool,
     pub upstream: UpstreamPart,
+    pub watch: WatchPart,
     /// Bytes of the body that have gone upstream.
     pub body: u64,
 }
@@ -50,6 +56,26 @@ pub struct UpstreamPart {
     pub redirect: Option<Redirect>,
     /// From the choice of the server to the header of its answer.
     pub answered_after: Option<Duration>,
+}
+
+/// The part of a request on a route with watch passes.
+#[derive(Default)]
+pub struct WatchPart {
+    /// The pass by which the request is judged.
+    pub pass: Option<HeldPass>,
+    /// The `Set-Cookie` of a pass that was earned.
+    pub cookie: Option<HeaderValue>,
+    /// The pass that goes into a playlist, if the answer is one.
+    pub rewrite: Option<String>,
+    /// A playlist on its way from an upstream.
+    pub collecting: Option<Collecting>,
+}
+
+/// A pass that a request brought, and that is good.
+pub struct HeldPass {
+    pub pass: Pass,
+    pub text: String,
+    pub in_query: bool,
 }
 
 /// An `X-Accel-Redirect` that is followed.
@@ -75,11 +101,13 @@ impl Context {
             route: None,
             params: Params::default(),
             who: None,
+            events: Events::default(),
             session: None,
             allowed: false,
             rejection: None,
             only_decide: false,
             upstream: UpstreamPart::default(),
+            watch: WatchPart::default(),
             body: 0,
         }
     }

@@ -17,6 +17,7 @@ use tokio::net::{UnixListener, UnixSocket, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::authenticate::watch::{RevocationError, Revoked};
 use crate::explain::{self, Question, Report};
 use crate::snapshot::Snapshot;
 
@@ -56,12 +57,15 @@ pub enum ControlError {
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 enum Verb {
     Explain(Question),
+    Revoke(Revoked),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Answer {
     Explain(Box<Report>),
+    /// It holds here already; on other replicas within a second.
+    Revoked,
     Error(String),
 }
 
@@ -145,6 +149,33 @@ impl Control {
 
 /// Asks the gateway behind `path`. Waits for its answer ten seconds and a little.
 pub async fn explain(path: &Path, question: Question) -> Result<Report, ControlError> {
+    match ask(path, &Verb::Explain(question)).await? {
+        Answer::Explain(report) => Ok(*report),
+        other => Err(other.unexpected(path)),
+    }
+}
+
+/// Has the gateway behind `path` end watch passes.
+pub async fn revoke(path: &Path, revoked: Revoked) -> Result<(), ControlError> {
+    match ask(path, &Verb::Revoke(revoked)).await? {
+        Answer::Revoked => Ok(()),
+        other => Err(other.unexpected(path)),
+    }
+}
+
+impl Answer {
+    fn unexpected(self, path: &Path) -> ControlError {
+        match self {
+            Self::Error(error) => ControlError::Refused(error),
+            Self::Explain(_) | Self::Revoked => ControlError::Answer {
+                path: path.to_owned(),
+                detail: "an answer to another question".to_owned(),
+            },
+        }
+    }
+}
+
+async fn ask(path: &Path, verb: &Verb) -> Result<Answer, ControlError> {
     let nobody = |source| ControlError::NobodyThere {
         path: path.to_owned(),
         source,
@@ -153,7 +184,7 @@ pub async fn explain(path: &Path, question: Question) -> Result<Report, ControlE
         path: path.to_owned(),
         detail,
     };
-    let mut request = serde_json::to_vec(&Verb::Explain(question)).map_err(|error| odd(error.to_string()))?;
+    let mut request = serde_json::to_vec(verb).map_err(|error| odd(error.to_string()))?;
     request.push(b'\n');
     if request.len() as u64 > MAX_REQUEST {
         return Err(odd(format!("the question is larger than {MAX_REQUEST} bytes")));
@@ -169,11 +200,7 @@ pub async fn explain(path: &Path, question: Question) -> Result<Report, ControlE
         .await
         .map_err(|_| odd("it took too long".to_owned()))?
         .map_err(|error| odd(error.to_string()))?;
-    match serde_json::from_str(&answer) {
-        Ok(Answer::Explain(report)) => Ok(*report),
-        Ok(Answer::Error(error)) => Err(ControlError::Refused(error)),
-        Err(error) => Err(odd(error.to_string())),
-    }
+    serde_json::from_str(&answer).map_err(|error| odd(error.to_string()))
 }
 
 async fn converse(stream: UnixStream, snapshot: &Snapshot) -> io::Result<()> {
@@ -201,6 +228,18 @@ async fn answer(request: &[u8], snapshot: &Snapshot) -> Answer {
             let (time, instant) = (SystemTime::now(), Instant::now());
             let report = explain::explain(snapshot, &question, &keys, true, time, instant).await;
             Answer::Explain(Box::new(report))
+        }
+        Ok(Verb::Revoke(revoked)) => {
+            tracing::info!(?revoked, "watch passes are revoked");
+            match snapshot.passes.revocations.revoke(revoked, SystemTime::now()).await {
+                Ok(()) => Answer::Revoked,
+                Err(error @ RevocationError::Name) => Answer::Error(error.to_string()),
+                Err(RevocationError::Store(error)) => {
+                    let remedy =
+                        "it holds for this process until it ends; run the command again when the store is back";
+                    Answer::Error(format!("{error}; {remedy}"))
+                }
+            }
         }
         // Its text may quote what was sent, a token too.
         Err(error) => Answer::Error(format!("no request that is known here (column {})", error.column())),

@@ -8,10 +8,14 @@ pub mod decide;
 pub mod opencast;
 pub mod own;
 pub mod parts;
+pub mod playlists;
 pub mod rules;
+mod telling;
+pub mod watch;
+
+pub use self::telling::entry;
 
 use std::io;
-use std::net::IpAddr;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
@@ -20,13 +24,13 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, ErrorType, HttpPeer, Result};
 use pingora::proxy::Session;
 
-use crate::act::file::{self, FileBody, FileRequest, Root};
+use crate::act::file::{self, Edit, FileBody, FileRequest, Root};
+use crate::act::playlist;
 use crate::act::proxy;
 use crate::act::reply::Fixed;
 use crate::config::{ClientTimeouts, Present, TokenSource};
 use crate::context::Context;
 use crate::listen::connection::Shared;
-use crate::observe::access_log::{Entry, Outcome};
 use crate::observe::request_id::RequestId;
 use crate::present::{self, Changes, Shown};
 use crate::rejection::{Hint, Reason, Rejection};
@@ -109,6 +113,7 @@ pub fn cors_headers(ctx: &Context, headers: &HeaderMap) -> Vec<(HeaderName, Head
 
 fn common_headers(ctx: &Context, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
     let mut common = cors_headers(ctx, headers);
+    common.extend(watch::headers(ctx));
     common.extend(HeaderValue::from_str(ctx.id.as_str()).ok().map(|id| (REQUEST_ID, id)));
     common
 }
@@ -189,7 +194,18 @@ async fn send_file(
         download: wants_download(request.query.as_deref()),
         private: ctx.route.as_ref().is_none_or(|route| !route.anonymous),
     };
-    let mut answer = file::answer(root, below, asked, now).await?;
+    let kind = playlist::Kind::of_path(below);
+    let mut answer = match watch::Rewriting::of(ctx).zip(kind) {
+        Some((rewriting, kind)) => {
+            let edit = Edit {
+                limit: playlist::MAX_PLAYLIST as u64,
+                tag: &rewriting.tag,
+                edit: &|text| rewriting.rewrite(kind, text),
+            };
+            file::answer_edited(root, below, asked, &edit, now).await?
+        }
+        None => file::answer(root, below, asked, now).await?,
+    };
     for (name, value) in also {
         if !answer.headers.iter().any(|(known, _)| *known == name) || name == header::SET_COOKIE {
             answer.headers.push((name, value));
@@ -294,13 +310,13 @@ pub fn retry_kept(session: &Session, ctx: &mut Context, mut error: Box<Error>, k
 }
 
 /// What is known for [`present::changes`].
-pub fn shown<'a>(session: &'a Session, ctx: &'a Context, sources: &'a [TokenSource]) -> Result<Shown<'a>> {
+pub fn shown<'a>(session: &'a Session, ctx: &'a Context) -> Result<Shown<'a>> {
     let parts = ctx.request.as_ref().zip(ctx.client.as_ref()).zip(ctx.route.as_deref());
     let Some(((request, client), route)) = parts else {
         return Error::e_explain(ErrorType::InternalError, "nothing to present");
     };
     let headers = &session.req_header().headers;
-    let shown = parts::shown_on(route, request, headers, client, sources);
+    let shown = parts::shown_on(&ctx.snapshot, route, ctx.who.as_deref(), request, headers, client);
     Ok(Shown {
         request_id: ctx.id.as_str(),
         upgrade: session.is_upgrade_req(),
@@ -364,6 +380,16 @@ pub fn dress_answer(session: &Session, answer: &mut ResponseHeader, ctx: &mut Co
         // A session there would outlive what the gateway decides, and is none of the client's (facts 1.4).
         answer.remove_header(&header::SET_COOKIE);
     }
+    if let Some(foreign) = present::foreign_set_cookies(&answer.headers) {
+        answer.remove_header(&header::SET_COOKIE);
+        for cookie in foreign {
+            answer.append_header(header::SET_COOKIE, cookie)?;
+        }
+    }
+    if route.watch.is_some() {
+        answer.insert_header(header::REFERRER_POLICY, "no-referrer")?;
+        playlists::answered(session, answer, ctx)?;
+    }
     if route.cors.is_some() {
         // The gateway answers for the route: two policies side by side would make browsers refuse both.
         let policies: Vec<HeaderName> = answer
@@ -381,50 +407,11 @@ pub fn dress_answer(session: &Session, answer: &mut ResponseHeader, ctx: &mut Co
         answer.insert_header(header::CACHE_CONTROL, private)?;
     }
     for (name, value) in common_headers(ctx, &session.req_header().headers) {
-        if name == header::VARY {
+        if name == header::VARY || name == header::SET_COOKIE {
             answer.append_header(name, value)?;
         } else {
             answer.insert_header(name, value)?;
         }
     }
     Ok(())
-}
-
-// ---- telling ----
-
-/// All that the log and the metrics want to know of a finished request.
-pub fn entry<'a>(session: &'a Session, ctx: &'a Context, error: Option<&'a str>) -> Entry<'a> {
-    let header = session.req_header();
-    let rejection = ctx.rejection.as_ref();
-    Entry {
-        time: SystemTime::now(),
-        request_id: ctx.id.as_str(),
-        client: ctx
-            .client
-            .as_ref()
-            .map_or(IpAddr::from([0, 0, 0, 0]), |client| client.address),
-        protocol: header.version,
-        method: ctx.request.as_ref().map_or(&header.method, |request| &request.method),
-        host: ctx.request.as_ref().map_or("-", |request| request.host.as_str()),
-        path: ctx.path.as_ref().map_or("-", Path::encoded),
-        query: ctx.request.as_ref().and_then(|request| request.query.as_deref()),
-        status: session.response_written().map_or(0, |answer| answer.status.as_u16()),
-        bytes_in: session.body_bytes_read() as u64,
-        bytes_out: session.body_bytes_sent() as u64,
-        took: ctx.started.elapsed(),
-        route: ctx.route.as_ref().map(|route| &*route.name),
-        outcome: if ctx.allowed { Outcome::Allow } else { Outcome::Deny },
-        reason: rejection.map(|rejection| rejection.reason),
-        // A body that broke off, a client that went: nothing was refused, and yet it did not end well.
-        detail: rejection.map_or(error, |rejection| rejection.detail.as_deref()),
-        subject: ctx
-            .who
-            .as_ref()
-            .and_then(|who| Some((&*who.source, who.subject.as_deref()?))),
-        upstream: ctx.upstream.chosen.as_ref().map(|chosen| chosen.server.label.as_str()),
-        upstream_took: ctx.upstream.answered_after,
-        user_agent: header.headers.get(header::USER_AGENT),
-        referer: header.headers.get(header::REFERER),
-        trace_id: present::trace::trace_id(&header.headers),
-    }
 }

@@ -169,7 +169,9 @@ impl Gateway {
                     let decided = self.authorize(ctx, route, Some(&who), &mut events).await;
                     let Err(refusal) = decided else {
                         ctx.who = Some(who);
+                        ctx.events = events;
                         ctx.allowed = true;
+                        edge::watch::admitted(session, ctx, route, *credential, now);
                         return Ok(());
                     };
                     if refusals.refused(who, refusal).is_break() {
@@ -203,6 +205,7 @@ impl Gateway {
         credential: Credential,
         now: SystemTime,
     ) -> Outcome {
+        ctx.watch.pass = None;
         let (Some(client), Some(request)) = (&ctx.client, &ctx.request) else {
             return Outcome::Nobody;
         };
@@ -214,6 +217,7 @@ impl Gateway {
                 tokens.authenticate(&carried, issuers, client.address, now).await
             }
             Credential::Session => edge::own::session(session, ctx, route, now).await,
+            Credential::Watch => edge::watch::authenticate(session, ctx, route, now),
         }
     }
 
@@ -235,7 +239,13 @@ impl Gateway {
             client,
             params: &ctx.params,
         };
-        case.decide(who, events).await
+        match (&ctx.watch.pass, &route.watch) {
+            (Some(held), Some(watch)) if who.is_some() => {
+                let decided = watch.rules.decide(&held.pass.settled, &case.facts(who, events));
+                decided.map_err(Into::into)
+            }
+            _ => case.decide(who, events).await,
+        }
     }
 
     /// How often and how much.

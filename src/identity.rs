@@ -36,3 +36,15 @@ pub enum GrantKind {
     Series,
     Playlist,
 }
+
+/// What a decision about a person came to, without the person: kept in a watch pass.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Rules of `allow` that the person met.
+    pub held: Vec<Fingerprint>,
+    /// Rules of `deny` that the person was asked about and did not meet.
+    pub clear: Vec<Fingerprint>,
+}
+
+/// Tells one rule from another.
+pub type Fingerprint = [u8; 8];

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use pingora::apps::{HttpServerApp, HttpServerOptions};
@@ -33,7 +33,7 @@ use crate::overview::Overview;
 use crate::reload::background::Background;
 use crate::reload::{self, ConfigFile, Reloader, Running, Told};
 use crate::sealing::{MasterKeyError, MasterKeys};
-use crate::snapshot::{Snapshot, SnapshotError};
+use crate::snapshot::{Passes, Snapshot, SnapshotError};
 use crate::store::{Store, StoreError};
 
 /// Connections that may wait to be accepted.
@@ -140,8 +140,12 @@ async fn serve(
     let people = People::new(&store, keys, &metrics.sessions());
     people.sessions.follow();
     let tokens = Arc::new(Tokens::new(&config.jwt, &store, &metrics, None)?);
-    let snapshot = Arc::new(Snapshot::new(&config, tokens, people, None, &metrics)?);
+    let passes = Passes::new(keys, &store);
+    let snapshot = Arc::new(Snapshot::new(&config, tokens, people, passes.clone(), None, &metrics)?);
     snapshot.prepare_keys()?;
+    // So that no pass that was ended before a restart is taken after it.
+    passes.revocations.load(SystemTime::now()).await?;
+    tokio::spawn(passes.revocations.follow(SystemTime::now));
     let (shut_down, shutdown) = watch::channel(false);
     let mut background = Background::new(shutdown.clone());
     background.follow(&snapshot, None).await;

@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use ipnet::IpNet;
 use thiserror::Error;
 
@@ -17,10 +17,13 @@ use crate::act::reply::Fixed;
 use crate::ask::ElseAsk;
 use crate::authenticate::sign_in::{People, cas};
 use crate::authenticate::token::Tokens;
+use crate::authenticate::watch::Revocations;
 use crate::authorize;
+use crate::authorize::settled::Fingerprinted;
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config::{
-    self, ClientTimeouts, Config, Cors, Credential, Decide, Present, Provider, Rule, State, TokenSource,
+    self, ClientTimeouts, Config, Cors, Credential, Decide, IdentityHeaders, Present, Provider, Rule, State,
+    TokenSource,
 };
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::opencast::{Opencast, SetupError};
@@ -28,6 +31,8 @@ use crate::rate::Keyed;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::{Reply, cors};
 use crate::route::table::{Entry, Table, TableError};
+use crate::sealing::{Mac, MasterKeys, Purpose};
+use crate::store::Store;
 
 /// Everything a request is judged by.
 pub struct Snapshot {
@@ -42,10 +47,41 @@ pub struct Snapshot {
     /// In the order of the configuration's sign-ins.
     pub cas: Vec<cas::Client>,
     pub token_sources: Vec<TokenSource>,
+    pub passes: Passes,
     pub trusted_proxies: Vec<IpNet>,
+    /// Of all routes: no client may send them.
+    pub identity_headers: Vec<HeaderName>,
     pub timeouts: ClientTimeouts,
     /// For requests that match no route.
     pub unrouted: RouteMetrics,
+}
+
+/// What watch passes are made and checked with.
+#[derive(Clone)]
+pub struct Passes {
+    pub mac: Mac,
+    pub revocations: Revocations,
+}
+
+impl Passes {
+    /// Those made by `keys`, less what was revoked in `store`.
+    pub fn new(keys: &MasterKeys, store: &Store) -> Self {
+        Self {
+            mac: keys.mac(Purpose::WatchPass),
+            revocations: Revocations::new(store.clone()),
+        }
+    }
+
+    /// For a process that serves nobody: it knows no pass.
+    pub fn of_nobody() -> Self {
+        Self::new(&MasterKeys::random(), &Store::in_memory())
+    }
+}
+
+/// The watch passes of a route.
+pub struct RouteWatch {
+    pub config: config::Watch,
+    pub rules: Fingerprinted,
 }
 
 /// A route, ready to serve.
@@ -68,6 +104,7 @@ pub struct Route {
     pub opencast: Option<Arc<Opencast>>,
     /// Whose key signs what is presented: `present = "opencast-jwt"`.
     pub opencast_jwt: Option<Arc<Opencast>>,
+    pub watch: Option<RouteWatch>,
     /// Nobody's identity could change this route's answer: tokens are not looked at.
     pub anonymous: bool,
     pub cors: Option<Cors>,
@@ -75,6 +112,7 @@ pub struct Route {
     pub max_body: Option<u64>,
     pub rate: Option<Arc<Keyed<String>>>,
     pub present: Present,
+    pub identity_headers: Option<IdentityHeaders>,
     pub metrics: RouteMetrics,
 }
 
@@ -135,6 +173,7 @@ impl Snapshot {
         config: &Arc<Config>,
         tokens: Arc<Tokens>,
         people: People,
+        passes: Passes,
         before: Option<&Self>,
         metrics: &Metrics,
     ) -> Result<Self, SnapshotError> {
@@ -170,7 +209,9 @@ impl Snapshot {
             people,
             cas: config.sign_ins.iter().map(cas_client).collect::<Result<_, _>>()?,
             token_sources: config.jwt.sources.clone(),
+            passes,
             trusted_proxies: config.server.trusted_proxies.clone(),
+            identity_headers: identity_headers(config),
             timeouts: config.server.timeouts,
             unrouted: metrics.route("-"),
         })
@@ -277,7 +318,10 @@ impl Route {
                 Action::Reply(reply)
             }
         };
-        let anonymous = else_ask.is_none() && !authorize::needs_identity(route.allow.iter().chain(&route.deny));
+        // Whoever is known is also named to the upstream, and sent to a passive sign-in, where everyone may pass.
+        let tells = route.present == Present::Headers || route.sign_ins.is_some();
+        let depends = tells || authorize::needs_identity(route.allow.iter().chain(&route.deny));
+        let anonymous = else_ask.is_none() && !depends;
         Ok(Self {
             name: Arc::clone(&route.name),
             path: route.path.clone(),
@@ -297,6 +341,10 @@ impl Route {
                 .opencast_jwt
                 .and_then(|index| opencasts.get(index))
                 .map(Arc::clone),
+            watch: route.watch.as_ref().map(|watch| RouteWatch {
+                config: watch.clone(),
+                rules: Fingerprinted::new(&route.allow, &route.deny),
+            }),
             cors: route.cors.clone(),
             max_body: route.limits.body,
             rate: route.limits.rate.map(|rate| {
@@ -304,6 +352,7 @@ impl Route {
                 same.unwrap_or_else(|| Arc::new(Keyed::new(rate)))
             }),
             present: route.present,
+            identity_headers: route.identity_headers.clone(),
             metrics: metrics.route(&route.name),
         })
     }
@@ -343,6 +392,11 @@ fn cas_client(sign_in: &config::SignIn) -> Result<cas::Client, SnapshotError> {
         source,
     })?;
     Ok(cas::Client::new(&cas.server, cas.protocol, backchannel))
+}
+
+fn identity_headers(config: &Config) -> Vec<HeaderName> {
+    let named = config.routes.iter().filter_map(|route| route.identity_headers.clone());
+    named.flat_map(|headers| [headers.subject, headers.roles]).collect()
 }
 
 fn distinct(mut hosts: Vec<&str>) -> Vec<&str> {

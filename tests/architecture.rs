@@ -54,15 +54,17 @@ const EXCEPTIONS: [(&str, &str, &str); 8] = [
 const EDGE: [&str; 6] = ["server", "gateway", "edge", "listen", "act/proxy", "respond/write"];
 
 /// What computes values from values: no clock, no files, no network. `now` comes as an argument.
-const MIDDLE: [&str; 21] = [
+const MIDDLE: [&str; 23] = [
     "act/file/conditional.rs",
     "act/file/mime.rs",
     "act/file/range.rs",
+    "act/playlist/",
     "authenticate/sign_in/cas/",
     "authenticate/token/carrier.rs",
     "authenticate/token/claims.rs",
     "authenticate/token/json.rs",
     "authenticate/token/verify.rs",
+    "authenticate/watch.rs",
     "authorize/",
     "config/pattern.rs",
     "config/value.rs",

@@ -16,6 +16,7 @@
 
 mod peers;
 mod report;
+mod session;
 mod tokens;
 
 use std::path::{Path, PathBuf};
@@ -41,8 +42,9 @@ fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let files = Files::new(folder.path())?;
     let tokens = tokens::Tokens::new(folder.path())?;
+    let session = peers::Load::Header(session::cookie(folder.path())?);
     let mut measured = Vec::new();
-    for case in cases(&files, &tokens) {
+    for case in cases(&files, &tokens, &session) {
         if case.name.contains(&wanted) {
             eprintln!("{}", case.name);
             measured.push(measure(&case, folder.path(), rounds, seconds)?);
@@ -64,7 +66,7 @@ fn number(name: &str, default: u32) -> u32 {
 }
 
 /// What is measured: for each case the contenders, the first one being the measure of the others.
-fn cases(files: &Files, tokens: &tokens::Tokens) -> Vec<Case> {
+fn cases(files: &Files, tokens: &tokens::Tokens, session: &peers::Load) -> Vec<Case> {
     let known = tokens.header(0);
     let many = tokens.script("many", 0..20_000);
     let fresh = tokens.script("fresh", 20_000..tokens.count());
@@ -125,6 +127,23 @@ fn cases(files: &Files, tokens: &tokens::Tokens) -> Vec<Case> {
                 label("nginx proxy_pass, no check", files.nginx_proxy(&path("/proxied"))),
                 label("Janua, open route", files.janua(&path("/open"), &peers::Load::Plain)),
                 label("Janua, token", files.janua(&path("/proxied"), &load)),
+            ],
+        );
+    }
+    for (name, open, signed_in) in [
+        ("session, decision", "/anyone/lecture-1", "/session/lecture-1"),
+        (
+            "session, proxied 1 KiB",
+            "/open/org/engage-player/lecture-1/1k.bin",
+            "/signed-in/org/engage-player/lecture-1/1k.bin",
+        ),
+    ] {
+        case(
+            name,
+            1,
+            vec![
+                label("open route", files.janua_with_store(open, &peers::Load::Plain)),
+                label("Janua, a known session", files.janua_with_store(signed_in, session)),
             ],
         );
     }

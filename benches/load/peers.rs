@@ -27,6 +27,8 @@ pub(super) struct Peer {
 enum Kind {
     /// The log's level: access lines count as `info`.
     Janua(&'static str),
+    /// The same with the store in which sessions are.
+    JanuaWithStore,
     Nginx,
     NginxProxy,
     Haproxy,
@@ -54,6 +56,11 @@ impl Files {
     /// Without one, as its peers here.
     pub(super) fn janua_quiet(&self, path: &str, load: &Load) -> Option<Peer> {
         peer(Kind::Janua("warn"), path, load)
+    }
+
+    /// Without a log, and with the store of [`session`](super::session).
+    pub(super) fn janua_with_store(&self, path: &str, load: &Load) -> Option<Peer> {
+        peer(Kind::JanuaWithStore, path, load)
     }
 
     pub(super) fn nginx(&self, path: &str) -> Option<Peer> {
@@ -109,12 +116,16 @@ impl Peer {
         let port = free_port()?;
         let upstream = free_port()?;
         let mut processes = Vec::new();
-        if matches!(self.kind, Kind::NginxProxy | Kind::Janua(_) | Kind::Haproxy) {
+        if matches!(
+            self.kind,
+            Kind::NginxProxy | Kind::Janua(_) | Kind::JanuaWithStore | Kind::Haproxy
+        ) {
             processes.push(nginx(folder, "upstream", upstream, None, LOAD_CORE)?);
             wait_for(upstream)?;
         }
         processes.push(match self.kind {
-            Kind::Janua(level) => janua(folder, port, upstream, level)?,
+            Kind::Janua(level) => janua(folder, port, upstream, level, "memory")?,
+            Kind::JanuaWithStore => janua(folder, port, upstream, "warn", "embedded")?,
             Kind::Nginx => nginx(folder, "server", port, None, SERVER_CORE)?,
             Kind::NginxProxy => nginx(folder, "server", port, Some(upstream), SERVER_CORE)?,
             Kind::Haproxy => haproxy(folder, port)?,
@@ -147,8 +158,14 @@ fn wait_for(port: u16) -> Result<()> {
     Ok(())
 }
 
-fn janua(folder: &Path, port: u16, upstream: u16, level: &str) -> Result<Child> {
-    let admin = free_port()?;
+fn janua(folder: &Path, port: u16, upstream: u16, level: &str, store: &str) -> Result<Child> {
+    let file = configure(folder, [port, free_port()?, upstream], level, store)?;
+    let mut command = pinned(SERVER_CORE, Path::new(env!("CARGO_BIN_EXE_janua")));
+    Ok(command.arg("run").arg("--config").arg(file).spawn()?)
+}
+
+/// Writes gateway.toml: the ports of the gateway, of its admin listener, and of the upstream.
+pub(super) fn configure(folder: &Path, [port, admin, upstream]: [u16; 3], level: &str, store: &str) -> Result<PathBuf> {
     let config = format!(
         r#"
 [server]
@@ -162,7 +179,7 @@ level = "{level}"
 file  = "access.log"
 
 [state]
-store = "memory"
+store = "{store}"
 
 [[jwt.issuers]]
 name        = "bench"
@@ -198,12 +215,37 @@ path     = "/open/{{org}}/{{channel}}/{{event}}/{{*file}}"
 upstream = "nginx"
 strip    = "/open"
 allow    = [{{ anyone = true }}]
+
+[sign_in.campus.cas]
+server = "http://127.0.0.1:9/cas"
+
+[[routes]]
+name    = "decide-anyone"
+path    = "/anyone/{{event}}"
+respond = {{ status = 204 }}
+allow   = [{{ anyone = true }}]
+
+[[routes]]
+name    = "decide-session"
+path    = "/session/{{event}}"
+respond = {{ status = 204 }}
+accept  = ["session"]
+sign_in = "campus"
+allow   = [{{ signed_in = true }}]
+
+[[routes]]
+name     = "proxied-session"
+path     = "/signed-in/{{org}}/{{channel}}/{{event}}/{{*file}}"
+upstream = "nginx"
+strip    = "/signed-in"
+accept   = ["session"]
+sign_in  = "campus"
+allow    = [{{ signed_in = true }}]
 "#
     );
     let file = folder.join("gateway.toml");
     fs::write(&file, config)?;
-    let mut command = pinned(SERVER_CORE, Path::new(env!("CARGO_BIN_EXE_janua")));
-    Ok(command.arg("run").arg("--config").arg(file).spawn()?)
+    Ok(file)
 }
 
 fn nginx(folder: &Path, name: &str, port: u16, proxy: Option<u16>, core: &str) -> Result<Child> {

@@ -2,5 +2,6 @@
 
 pub mod file;
 pub mod key_set;
+pub mod playlist;
 pub mod proxy;
 pub mod reply;

@@ -5,3 +5,4 @@
 pub mod session;
 pub mod sign_in;
 pub mod token;
+pub mod watch;

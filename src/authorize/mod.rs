@@ -7,6 +7,7 @@ mod address;
 pub mod explain;
 mod grant;
 mod role;
+pub mod settled;
 
 use std::net::IpAddr;
 

@@ -15,7 +15,7 @@ use crate::config::{self, Config, PublicUrl, TokenSource};
 use crate::explain::{self, Outcome, Question, Report, render};
 use crate::observe::metrics::Metrics;
 use crate::sealing::MasterKeys;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Passes, Snapshot};
 use crate::store::Store;
 use crate::{control, server};
 
@@ -112,7 +112,7 @@ async fn offline(config: &Arc<Config>, question: &Question) -> anyhow::Result<Re
     let tokens = Tokens::start(&config.jwt, &store, &metrics).await?;
     let people = People::new(&store, &MasterKeys::random(), &metrics.sessions());
     let keys = tokens.fetch_once().await;
-    let snapshot = Snapshot::new(config, tokens, people, None, &metrics)?;
+    let snapshot = Snapshot::new(config, tokens, people, Passes::of_nobody(), None, &metrics)?;
     for upstream in &snapshot.upstreams {
         upstream.resolve().await; // `else_ask` may ask one of them
     }

@@ -8,6 +8,7 @@ pub mod explain;
 pub mod import;
 pub mod jwks;
 pub mod keys;
+pub mod revoke;
 pub mod run;
 pub mod token;
 pub mod token_show;
@@ -54,6 +55,8 @@ enum Command {
     /// Read gateway.toml, then ask every key set and upstream, and say what was found
     Check(check::Args),
     Explain(explain::Args),
+    /// End the watch passes of a person or an event, on every replica, within a second
+    Revoke(revoke::Args),
     /// Show a gateway at work, with everything around it, on a page to click through
     Demo(demo::Args),
     /// Make key pairs and key sets
@@ -84,6 +87,7 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Explain(args) => explain::run(&args),
+            Command::Revoke(args) => revoke::run(&args),
             Command::Keys(command) => keys::run(&command),
             Command::Token(command) => token::run(&command),
             Command::Config(command) => config::run(&command),

@@ -114,6 +114,7 @@ fn config(jwks: Option<JwksLocation>) -> Jwt {
         allow_actions: Vec::new(),
         max_lifetime: Duration::MAX,
         may_name_users: false,
+        watch_max: Duration::from_secs(12 * 60 * 60),
     };
     Jwt {
         algorithms: vec![

@@ -16,7 +16,9 @@ use super::pattern::{RolePattern, Template};
 use super::read::{At, Named, OneOrMany};
 use super::section::section;
 use super::value::{KeySetFile, PerSecond, Size, Store};
-use super::{Algorithm, Balance, Credential, LogFormat, LogLevel, Present, PublicUrl, UpstreamServer, ValkeyAddress};
+use super::{
+    Algorithm, Balance, Carry, Credential, LogFormat, LogLevel, Present, PublicUrl, UpstreamServer, ValkeyAddress,
+};
 
 mod moodle;
 mod opencast;
@@ -145,7 +147,7 @@ section! {
         url: ValkeyAddress,
         /// PEM file with the roots for `rediss://`. Default: the system's.
         ca_file: String,
-        /// The user that "valkey" knows. Default: its default user.
+        /// The user that "valkey" knows. Default: the one without a name.
         username: String,
         /// A file that holds the password for "valkey" and nothing else. Default: none is sent.
         password_file: String,
@@ -208,8 +210,9 @@ section! {
         max_lifetime: Duration,
         /// May upstreams be shown its `sub`, `name` and `email` as a person? Default: false.
         may_name_users: bool,
+        /// The longest watch pass that one of its tokens may earn. Default: 12h.
+        watch_max: Duration,
     }
-    later { "watch_max" => REMOVE_KEY, }
 }
 
 section! {
@@ -285,7 +288,7 @@ section! {
         strip: String,
         /// Are `;parameters` in a request's path passed on to the upstream, instead of refused? Default: false.
         path_params: bool,
-        /// Kinds of credential that are looked at, in order: "jwt", "session". Default: jwt.
+        /// Kinds of credential that are looked at, in order: "jwt", "session", "watch". Default: jwt.
         accept: Vec<At<Credential>>,
         /// Issuers whose tokens are looked at. Default: all.
         issuers: Vec<At<String>>,
@@ -298,23 +301,36 @@ section! {
         deny: Vec<At<Rule>>,
         /// Whom to ask where nothing allows and nothing denies. Default: nobody.
         else_ask: ElseAsk,
+        /// Lets players that came with a token go on without it. Default: none.
+        watch: Watch,
         /// Which other web sites may call. Default: none.
         cors: Cors,
         /// How much, how often.
         limits: Limits,
         /// What the upstream sees of the client's credentials: "pass" (what the gateway neither owns nor judged), or
-        /// "none" (no Cookie, no Authorization), or "moodle-token" (a web service token of the person's), or
-        /// "opencast-jwt" (a token of the gateway's own that tells Opencast who it is: `[opencast.<name>]`). Default: pass.
+        /// "none" (no Cookie, no Authorization), or "headers" (as "pass", and who it is in headers), or "moodle-token" (a
+        /// web service token of the person's), or "opencast-jwt" (a token of the gateway's own that tells Opencast who it
+        /// is: `[opencast.<name>]`). Default: pass.
         present: Present,
+        /// In which headers `present = "headers"` names the person.
+        headers: IdentityHeaders,
         /// The web service functions that may be called, with `present = "moodle-token"`: names, `*` for any
-        /// characters, or `{ names = ["mod_assign_*"], role = "…" }`. Default: all.
+        /// characters, or `{ names = ["mod_assign_*"], role = "…" }`. Default: unlimited.
         functions: Vec<At<FunctionEntry>>,
     }
     later {
-        "watch" => "remove this key; players need a token on every request",
         "launch" => REMOVE_KEY,
-        "headers" => REMOVE_KEY,
         "frame_ancestors" => REMOVE_KEY,
+    }
+}
+
+section! {
+    /// `routes.headers`. They are taken from every client, on every route.
+    struct IdentityHeaders {
+        /// The person's name; of a token only if its issuer has `may_name_users`. Default: X-Forwarded-User.
+        subject: HeaderName,
+        /// Roles, with commas between. Default: X-Forwarded-Groups.
+        roles: HeaderName,
     }
 }
 
@@ -391,6 +407,18 @@ section! {
         issuer: OneOrMany<String>,
         /// Where the person signed in, one or several sign-ins.
         sign_in: OneOrMany<String>,
+    }
+}
+
+section! {
+    /// `routes.watch`: a GET or HEAD that a token allows earns a watch pass, good for reading below the same path
+    /// parameters on this route. `accept` must name "watch".
+    struct Watch {
+        /// How players carry it: "cookie"; "rewrite" for those without cookies, into the addresses of playlists that are
+        /// asked for with a token or pass in the query. Default: cookie.
+        carry: Vec<At<Carry>>,
+        /// How long a pass is good for; the issuer's `watch_max` may make it less. Default: 4h.
+        ttl: Duration,
     }
 }
 

@@ -9,6 +9,7 @@ pub mod cas;
 mod compile;
 mod diagnostics;
 mod file;
+mod identity_headers;
 mod moodle;
 mod net;
 mod opencast;
@@ -21,8 +22,10 @@ mod schema;
 mod section;
 mod show;
 mod sign_in;
+mod upstream;
 mod valkey;
 mod value;
+mod watch;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -34,6 +37,7 @@ use ipnet::IpNet;
 
 pub use self::compile::{Loaded, load, load_with};
 pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use self::identity_headers::IdentityHeaders;
 pub use self::moodle::{Facade, FunctionPattern, FunctionRule, Moodle, MoodleSource, MoodleUsername};
 pub use self::opencast::Opencast;
 use self::pattern::RolePattern;
@@ -41,6 +45,8 @@ pub use self::rule::{Condition, GrantItem, Rule};
 pub use self::schema::schema;
 pub use self::show::show;
 pub use self::sign_in::{Cas, Provider, SessionLimits, SignIn};
+pub use self::upstream::{Balance, Health, Upstream, UpstreamAccel, UpstreamServer};
+pub use self::watch::{Carry, Watch};
 
 /// A whole gateway.toml, checked.
 #[derive(Debug, Clone)]
@@ -239,58 +245,13 @@ pub struct Issuer {
     pub allow_actions: Vec<String>,
     pub max_lifetime: Duration,
     pub may_name_users: bool,
+    pub watch_max: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JwksLocation {
     Url(url::Url),
     File(PathBuf),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upstream {
-    pub name: Arc<str>,
-    /// Never empty.
-    pub servers: Vec<UpstreamServer>,
-    pub balance: Balance,
-    pub health: Health,
-    pub connect_timeout: Duration,
-    pub read_timeout: Duration,
-    /// `None`: keep the client's Host.
-    pub host: Option<HeaderValue>,
-    pub ca_file: Option<PathBuf>,
-    /// `None`: its `X-Accel-Redirect` is dropped.
-    pub accel: Option<UpstreamAccel>,
-}
-
-/// Answers of an upstream that name a file of the gateway's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamAccel {
-    /// Begins with a slash and ends with none.
-    pub prefix: String,
-    pub files: PathBuf,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamServer {
-    pub https: bool,
-    /// Name or address; brackets around IPv6 removed.
-    pub host: String,
-    pub port: u16,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Balance {
-    RoundRobin,
-    /// By the canonical path (ketama), so that one server's cache sees one file.
-    Consistent,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Health {
-    /// `None`: a TCP connect counts as healthy.
-    pub path: Option<String>,
-    pub every: Duration,
 }
 
 /// A route, compiled. Indices point into [`Config::upstreams`], [`Jwt::issuers`] and [`Config::sign_ins`].
@@ -323,9 +284,12 @@ pub struct Route {
     pub opencast: Option<usize>,
     /// The same, with [`Present::OpencastJwt`]: whose key signs.
     pub opencast_jwt: Option<usize>,
+    pub watch: Option<Watch>,
     pub cors: Option<Cors>,
     pub limits: Limits,
     pub present: Present,
+    /// With [`Present::Headers`].
+    pub identity_headers: Option<IdentityHeaders>,
     /// With [`Present::MoodleToken`]; `None`: all.
     pub functions: Option<Vec<FunctionRule>>,
 }
@@ -382,6 +346,8 @@ pub enum Credential {
     Jwt,
     /// A session's cookie, or its `Authorization: Bearer jns_…`.
     Session,
+    /// A watch pass that an earlier request with a token has earned.
+    Watch,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -416,4 +382,6 @@ pub enum Present {
     MoodleToken,
     /// The same, and a token of the gateway's own that tells Opencast who it is.
     OpencastJwt,
+    /// As [`Present::Pass`], and who it is in [`Route::identity_headers`].
+    Headers,
 }

@@ -35,6 +35,16 @@ impl PathPattern {
         self.segments.iter().position(is_it).map(|index| index + 1)
     }
 
+    /// The parameters before the rest of the path: how many, and which segment the last of them is, counted from 1.
+    /// `None` if there is no rest, or nothing before it to tell one thing from another.
+    pub(super) fn params_before_rest(&self) -> Option<(usize, usize)> {
+        let has_rest = matches!(self.segments.last(), Some(Segment::Rest(_)));
+        let is_param = |segment: &Segment| matches!(segment, Segment::Param(_));
+        let last = self.segments.iter().rposition(is_param).filter(|_| has_rest)?;
+        let params = self.segments.iter().filter(|segment| is_param(segment)).count();
+        Some((params, last + 1))
+    }
+
     /// The pattern without the names of its parameters: two routes of the same shape match the same paths.
     pub(super) fn shape(&self) -> String {
         let parts = self.segments.iter().map(|segment| match segment {

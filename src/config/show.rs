@@ -12,7 +12,7 @@ use toml_edit::{Array, DocumentMut, Formatted, InlineTable, Item, Table, TableLi
 use super::cas::Protocol;
 use super::value::duration_text;
 use super::{Action, Algorithm, Balance, Config, Issuer, LogFormat, LogLevel, Present, Route, State, Upstream};
-use super::{Credential, Jwt, Provider, Server, SignIn, TokenSource};
+use super::{Carry, Credential, Jwt, Provider, Server, SignIn, TokenSource};
 
 /// Fills the defaults of `config` into `source`, the text it was compiled from.
 pub fn show(source: &str, config: &Config) -> Result<String, TomlError> {
@@ -126,6 +126,7 @@ fn jwt(mut table: Section<'_>, jwt: &Jwt) {
         table.default("allow_actions", list(&issuer.allow_actions));
         table.default("max_lifetime", duration_text(issuer.max_lifetime));
         table.default("may_name_users", issuer.may_name_users);
+        table.default("watch_max", duration_text(issuer.watch_max));
         table.default("allow_http", false);
     });
 }
@@ -199,14 +200,29 @@ fn route(item: &mut Item, route: &Route, issuers: &[Issuer], source: &str) {
             Present::None => "none",
             Present::MoodleToken => "moodle-token",
             Present::OpencastJwt => "opencast-jwt",
+            Present::Headers => "headers",
         };
         table.default("present", present);
+        if let Some(headers) = &route.identity_headers {
+            let mut inner = table.inner("headers");
+            inner.default("subject", headers.subject.as_str());
+            inner.default("roles", headers.roles.as_str());
+        }
     }
     table.default("accept", list(route.accept.iter().map(credential)));
     if route.issuers.is_none() && !issuers.is_empty() && issuers.iter().all(|issuer| is_written(&issuer.name)) {
         table.default("issuers", list(issuers.iter().map(|issuer| &issuer.name)));
     }
     table.default("deny", Array::new());
+    if let Some(watch) = &route.watch {
+        let mut table = table.inner("watch");
+        let carry = watch.carry.iter().map(|carry| match carry {
+            Carry::Cookie => "cookie",
+            Carry::Rewrite => "rewrite",
+        });
+        table.default("carry", list(carry));
+        table.default("ttl", duration_text(watch.ttl));
+    }
     if let Some(ask) = &route.else_ask {
         table.inner("else_ask").default("method", ask.method.as_str());
     }
@@ -227,6 +243,7 @@ fn credential(credential: &Credential) -> &'static str {
     match credential {
         Credential::Jwt => "jwt",
         Credential::Session => "session",
+        Credential::Watch => "watch",
     }
 }
 

@@ -11,7 +11,7 @@ use toml::de::DeValue;
 use super::pattern::{PatternError, RolePattern, Template};
 use super::read::{FromText, Read, Reader, Refusal};
 use super::section::words;
-use super::{Algorithm, Balance, Credential, FunctionPattern, LogFormat, LogLevel, MoodleSource, Present};
+use super::{Algorithm, Balance, Carry, Credential, FunctionPattern, LogFormat, LogLevel, MoodleSource, Present};
 
 /// Bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,6 +179,11 @@ words!(Store {
     "valkey" => Self::Valkey,
 });
 
+words!(Carry {
+    "cookie" => Self::Cookie,
+    "rewrite" => Self::Rewrite,
+});
+
 words!(Balance {
     "round_robin" => Self::RoundRobin,
     "consistent" => Self::Consistent,
@@ -187,8 +192,8 @@ words!(Balance {
 words!(Credential {
     "jwt" => Self::Jwt,
     "session" => Self::Session,
+    "watch" => Self::Watch,
 } later {
-    "watch" => "use accept = [\"jwt\"]; players then need a token on every request",
     "launch" => "use accept = [\"jwt\"]",
 });
 
@@ -219,9 +224,8 @@ words!(Present {
     "pass" => Self::Pass,
     "none" => Self::None,
     "moodle-token" => Self::MoodleToken,
+    "headers" => Self::Headers,
     "opencast-jwt" => Self::OpencastJwt,
-} later {
-    "headers" => "use \"pass\" (the client's own headers and cookies) or \"none\"",
 });
 
 impl FromText for Algorithm {

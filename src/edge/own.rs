@@ -1,18 +1,18 @@
 //! The gateway's own addresses, and the way to sign in, between pingora's session and [`crate::own`].
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
-use http::Method;
 use pingora::proxy::Session;
 
 use super::{Stop, taken};
 use crate::authenticate::token::Outcome;
 use crate::context::Context;
+use crate::own::visit::Visit;
 use crate::own::{self, Asked, Here};
-use crate::rejection::{Hint, Reason, Rejection};
+use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
-use crate::route::path::Path;
 use crate::snapshot::Route;
 
 /// Is this request for the gateway itself?
@@ -31,7 +31,7 @@ pub async fn answer(session: &mut Session, ctx: &mut Context, now: SystemTime) -
         headers: &session.req_header().headers,
         body,
         request_id: ctx.id.as_str(),
-        here: here(ctx, now)?,
+        here: Here::of(&ctx.snapshot, &request.host, now)?,
     };
     let reply = own::answer(&asked).await?;
     ctx.allowed = true;
@@ -52,106 +52,46 @@ async fn body(session: &mut Session) -> Result<Bytes, Stop> {
 
 /// Whose is the session that the request carries, if this route takes it?
 pub async fn session(session: &Session, ctx: &mut Context, route: &Route, now: SystemTime) -> Outcome {
-    let found = find(session, ctx, route, now).await;
+    let found = match visit(session, ctx, now) {
+        Ok(visit) => visit.session(route).await,
+        Err(refusal) => Err(refusal),
+    };
     match found {
-        Ok(Some(outcome)) => outcome,
+        Ok(Some(found)) => {
+            let identity = Arc::clone(&found.identity);
+            ctx.session = Some(found);
+            Outcome::Person(identity)
+        }
         Ok(None) => Outcome::Nobody,
         Err(refusal) => Outcome::Refused(refusal),
     }
 }
 
-async fn find(
-    session: &Session,
-    ctx: &mut Context,
-    route: &Route,
-    now: SystemTime,
-) -> Result<Option<Outcome>, Rejection> {
-    let headers = &session.req_header().headers;
-    let here = here(ctx, now)?;
-    let Some(found) = here.session(headers).await? else {
-        return Ok(None);
-    };
-    let sign_ins = &here.snapshot.config.sign_ins;
-    let place = sign_ins
-        .iter()
-        .position(|sign_in| sign_in.name == found.identity.source);
-    let Some((place, sign_in)) = place.and_then(|place| Some((place, sign_ins.get(place)?))) else {
-        return Ok(None);
-    };
-    if route.sign_ins.as_ref().is_some_and(|taken| !taken.contains(&place)) {
-        return Ok(None);
-    }
-    if found.is_by_cookie() && changes_something(ctx, session) && !here.is_from_here(headers, &sign_in.app_origins) {
-        return Err(Reason::CrossSite.into());
-    }
-    let identity = std::sync::Arc::clone(&found.identity);
-    ctx.session = Some(found);
-    Ok(Some(Outcome::Person(identity)))
-}
-
-/// Is it more than reading? Who opens a websocket talks both ways, and any site's page may open one.
-fn changes_something(ctx: &Context, session: &Session) -> bool {
-    let method = ctx.request.as_ref().map(|request| &request.method);
-    let reads = method.is_some_and(|method| matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS));
-    !reads || session.is_upgrade_req()
-}
-
-/// What a browser that nobody knows gets instead of the refusal: the way to the sign-in. Programs get the refusal, and
-/// it tells where one signs in.
+/// What a browser that nobody knows gets instead of the refusal: see [`Visit::instead`].
 pub fn instead(session: &Session, ctx: &Context, refusal: Rejection, now: SystemTime) -> Result<Reply, Rejection> {
-    let sign_ins = ctx.route.as_ref().and_then(|route| route.sign_ins.as_deref());
-    let (Some(sign_ins), false, true) = (sign_ins, ctx.only_decide, refusal.reason.is_challenge()) else {
+    let Some(route) = ctx.route.as_deref().filter(|_| !ctx.only_decide) else {
         return Err(refusal);
     };
-    let (Ok(here), Some(request)) = (here(ctx, now), &ctx.request) else {
-        return Err(refusal);
-    };
-    let headers = &session.req_header().headers;
-    let sent = match sign_ins {
-        [only] if refusal.reason == Reason::NoCredentials && own::page_load(&request.method, headers) => {
-            let silently = own::asks_silently(&here, headers, sign_ins).is_some();
-            own::begin(&here, headers, *only, &target(ctx, &here)?, silently).ok()
-        }
-        _ if refusal.reason == Reason::NoCredentials && own::page_load(&request.method, headers) => {
-            own::choose(&here, sign_ins, &target(ctx, &here)?).ok()
-        }
-        _ => None,
-    };
-    match (sent, &refusal.hint) {
-        (Some(reply), _) => Ok(reply),
-        (None, Hint::None) => Err(refusal.with_hint(Hint::SignIn(own::where_to(&here, sign_ins)))),
-        (None, _) => Err(refusal),
+    match visit(session, ctx, now) {
+        Ok(visit) => visit.instead(route, refusal),
+        Err(_) => Err(refusal),
     }
 }
 
-/// For a page that is open to everyone, but shows more to somebody: is the browser known at a passive sign-in?
+/// For a page that is open to everyone, but shows more to somebody: see [`Visit::silently`].
 pub fn silently(session: &Session, ctx: &Context, route: &Route, now: SystemTime) -> Option<Reply> {
-    let (sign_ins, request) = (route.sign_ins.as_deref()?, ctx.request.as_ref()?);
-    let here = here(ctx, now).ok()?;
-    let headers = &session.req_header().headers;
-    if ctx.who.is_some() || ctx.only_decide || !own::page_load(&request.method, headers) {
+    if ctx.who.is_some() || ctx.only_decide {
         return None;
     }
-    let asked = own::asks_silently(&here, headers, sign_ins)?;
-    own::begin(&here, headers, asked, &target(ctx, &here).ok()?, true).ok()
+    visit(session, ctx, now).ok()?.silently(route)
 }
 
-fn here(ctx: &Context, now: SystemTime) -> Result<Here<'_>, Rejection> {
-    let request = ctx.request.as_ref().ok_or(Reason::Internal)?;
-    let public = ctx.snapshot.config.server.public_url(&request.host);
-    Ok(Here {
-        snapshot: &ctx.snapshot,
-        public: public.ok_or(Reason::UnknownHost)?,
-        now,
-    })
-}
-
-/// The very address that was asked for, the query byte for byte, at the origin that clients know.
-fn target(ctx: &Context, here: &Here<'_>) -> Result<String, Rejection> {
+fn visit<'a>(session: &'a Session, ctx: &'a Context, now: SystemTime) -> Result<Visit<'a>, Rejection> {
     let (request, path) = taken(ctx)?;
-    let path = Path::encoded(path);
-    Ok(match &request.query {
-        Some(query) => format!("{}{path}?{query}", here.public.origin()),
-        None => format!("{}{path}", here.public.origin()),
+    Ok(Visit {
+        here: Here::of(&ctx.snapshot, &request.host, now)?,
+        request,
+        path,
+        headers: &session.req_header().headers,
     })
 }

@@ -9,13 +9,13 @@ use crate::authenticate::token::carrier;
 use crate::config::TokenSource;
 use crate::context::Context;
 use crate::identity::Identity;
-use crate::present::Shown;
+use crate::present::{Person, Shown};
 use crate::rate::address_key;
 use crate::rejection::{Reason, Rejection};
 use crate::request::{Client, Request};
 use crate::route::path::Path;
 use crate::route::table::Fate;
-use crate::snapshot::{Action, Route};
+use crate::snapshot::{Action, Route, Snapshot};
 
 /// What was found out about the credentials that did not let a request pass, and which of it is told.
 #[derive(Default)]
@@ -27,7 +27,12 @@ pub struct Refusals {
 impl Refusals {
     /// A credential that is not valid.
     pub fn invalid(&mut self, refusal: Rejection) {
-        self.credential.get_or_insert(refusal);
+        // That a pass was revoked says more than that a token is over, too.
+        if refusal.reason == Reason::WatchPassRevoked {
+            self.credential = Some(refusal);
+        } else {
+            self.credential.get_or_insert(refusal);
+        }
     }
 
     /// A valid one, of somebody whom the rules refuse. Is that the last word? After a `deny` no other credential is
@@ -84,21 +89,37 @@ pub fn route_for_other_methods(ctx: &Context) -> Option<&Route> {
     routes.map(AsRef::as_ref).find(|route| route.cors.is_some())
 }
 
+/// Who it is for the upstream of a route that names people. The name in a token is its issuer's word, and counts where
+/// the issuer may name users.
+pub fn person<'a>(snapshot: &'a Snapshot, route: &'a Route, who: Option<&'a Identity>) -> Option<Person<'a>> {
+    let (headers, who) = route.identity_headers.as_ref().zip(who)?;
+    let issuers = &snapshot.config.jwt.issuers;
+    let may_name = |index: &usize| issuers.get(*index).is_some_and(|issuer| issuer.may_name_users);
+    Some(Person {
+        headers,
+        subject: who.subject.as_deref().filter(|_| who.issuers.iter().all(may_name)),
+        roles: &who.roles,
+    })
+}
+
 /// What is known for [`crate::present::changes`] of a request on a route: without an id, and no upgrade.
 pub fn shown_on<'a>(
+    snapshot: &'a Snapshot,
     route: &'a Route,
+    who: Option<&'a Identity>,
     request: &'a Request,
     headers: &'a HeaderMap,
     client: &'a Client,
-    sources: &'a [TokenSource],
 ) -> Shown<'a> {
     Shown {
+        person: person(snapshot, route, who),
+        identity_headers: &snapshot.identity_headers,
         request,
         headers,
         client,
         request_id: "",
         present: route.present,
-        judged: if route.anonymous { &[] } else { sources },
+        judged: if route.anonymous { &[] } else { &snapshot.token_sources },
         host: match &route.action {
             Action::Upstream(upstream) => upstream.host.as_ref(),
             _ => None,

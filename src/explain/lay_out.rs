@@ -7,10 +7,12 @@ use http::{HeaderMap, Method, header};
 use serde_json::{Map, Value};
 
 use super::times::moment;
-use super::{Budget, Capped, Credential, KeySet, Moment, RouteFate, Rule, RuleCondition, Seen};
+use super::{Budget, Capped, Credential, KeySet, Moment, RouteFate, Rule, RuleCondition, Seen, SignedIn};
+use crate::authenticate::session::Session;
 use crate::authenticate::token::{Examined, KeySource};
 use crate::authorize::explain::{self as rules, Verdict};
 use crate::config::{JwksLocation, Rate, TokenSource};
+use crate::context::HeldPass;
 use crate::observe::redact;
 use crate::present;
 use crate::rejection::{Hint, Rejection};
@@ -18,6 +20,9 @@ use crate::request::{Client, REQUEST_ID, Request};
 use crate::route::path::Path;
 use crate::route::table::Fate;
 use crate::snapshot::Route;
+
+/// What the place of a session begins with.
+pub(super) const SESSION: &str = "session";
 
 pub(super) fn seen(request: &Request, path: Option<&Path>, client: &Client) -> Seen {
     Seen {
@@ -98,6 +103,65 @@ pub(super) fn credential(examined: Examined, place: Option<&TokenSource>, counts
             kept: texts(examined.grants.kept),
             dropped: texts(examined.grants.dropped),
         },
+        session: None,
+    }
+}
+
+/// A session, or why the one that is carried is none.
+pub(super) fn session(place: String, found: Result<&Session, &Rejection>, now: SystemTime) -> Credential {
+    let (found, refusal) = (found.ok(), found.err());
+    let signed_in = found.map(|session| SignedIn {
+        sign_in: session.identity.source.to_string(),
+        subject: session.identity.subject.clone().unwrap_or_default(),
+        created: moment(session.created, now),
+        expires: moment(session.expires, now),
+        idle: session.idle.as_secs(),
+    });
+    Credential {
+        place,
+        valid: found.is_some(),
+        counts: found.is_some(),
+        reason: refusal.map(|refusal| refusal.reason.label().to_owned()),
+        detail: refusal.and_then(|refusal| refusal.detail.clone()),
+        header: None,
+        claims: None,
+        times: Vec::new(),
+        key: None,
+        issuers: Vec::new(),
+        roles: Capped {
+            kept: found.map(|session| session.identity.roles.clone()).unwrap_or_default(),
+            dropped: Vec::new(),
+        },
+        grants: Capped::default(),
+        session: signed_in,
+    }
+}
+
+/// A watch pass: one that is good, or why none is.
+pub(super) fn pass(pass: Result<&HeldPass, &Rejection>, now: SystemTime) -> Credential {
+    let (held, refusal) = (pass.ok(), pass.err());
+    let times = |held: &HeldPass| {
+        let times = [("iat", held.pass.issued), ("exp", held.pass.expires)];
+        times.map(|(name, time)| (name.to_owned(), moment(time, now))).to_vec()
+    };
+    Credential {
+        place: match held {
+            Some(held) if held.in_query => "watch pass (query)".to_owned(),
+            Some(_) => "watch pass (cookie)".to_owned(),
+            None => "watch pass".to_owned(),
+        },
+        valid: held.is_some(),
+        counts: held.is_some(),
+        reason: refusal.map(|refusal| refusal.reason.label().to_owned()),
+        detail: refusal.and_then(|refusal| refusal.detail.clone()),
+        times: held.map(times).unwrap_or_default(),
+        header: None,
+        claims: None,
+        key: held.map(|_| "the gateway".to_owned()),
+        issuers: held.map(|held| held.pass.issuer.clone()).into_iter().collect(),
+        roles: Capped::default(),
+        grants: Capped::default(),
+        session: None,
     }
 }
 

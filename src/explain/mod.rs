@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::report::{
     Action, Budget, Capped, Credential, KeySet, Keys, Moment, Outcome, Report, RouteFate, Rule, RuleCondition, Seen,
+    SignedIn,
 };
 pub use self::times::parse as parse_time;
 pub use self::walk::explain;

@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 
 use serde_json::{Map, Value};
 
+use super::lay_out::SESSION;
 use super::{Action, Budget, Capped, Credential, Keys, Moment, Outcome, Report, RouteFate, Rule};
 
 /// The whole report, for people. What a request brought is written without its control characters.
@@ -115,7 +116,7 @@ impl Page {
     fn credentials(&mut self, credentials: &[Credential]) -> fmt::Result {
         self.heading("credentials")?;
         if credentials.is_empty() {
-            return self.line(1, "none: there is no token where tokens are looked for");
+            return self.line(1, "none: there is no token where tokens are looked for, and no session");
         }
         for credential in credentials {
             let fate = match (credential.counts, &credential.reason) {
@@ -136,6 +137,9 @@ impl Page {
     }
 
     fn credential(&mut self, credential: &Credential) -> fmt::Result {
+        if credential.place.starts_with(SESSION) {
+            return self.session(credential);
+        }
         if let Some(header) = &credential.header {
             self.members("header", header)?;
         }
@@ -158,6 +162,17 @@ impl Page {
         }
         self.capped("role", &credential.roles)?;
         self.capped("grant", &credential.grants)
+    }
+
+    fn session(&mut self, credential: &Credential) -> fmt::Result {
+        if let Some(session) = &credential.session {
+            let (subject, sign_in) = (&session.subject, &session.sign_in);
+            let since = &session.created.words;
+            self.line(2, &format!("{subject}, signed in by {sign_in} {since}"))?;
+            let (words, utc, idle) = (&session.expires.words, &session.expires.utc, session.idle);
+            self.line(2, &format!("ends {words} ({utc}), or {idle} s after its last request"))?;
+        }
+        self.capped("role", &credential.roles)
     }
 
     fn members(&mut self, what: &str, members: &Map<String, Value>) -> fmt::Result {
@@ -265,6 +280,22 @@ impl Page {
             Action::Reply => {
                 self.heading("answer")?;
                 self.line(1, &format!("{status}, as the route says"))
+            }
+            Action::SignIn => {
+                self.heading("answer")?;
+                self.line(
+                    1,
+                    &format!("{status}: a browser is sent to sign in, and comes back to this address"),
+                )
+            }
+            Action::Own => {
+                self.heading("answer")?;
+                let known = if status.is_empty() {
+                    "only doing it would tell which"
+                } else {
+                    &status
+                };
+                self.line(1, &format!("the gateway's own: {known}"))
             }
             Action::Accel { name } => {
                 self.heading("answer")?;

@@ -114,6 +114,21 @@ pub struct Credential {
     pub issuers: Vec<String>,
     pub roles: Capped,
     pub grants: Capped,
+    /// It is a session, which was looked up instead of verified.
+    #[serde(default)]
+    pub session: Option<SignedIn>,
+}
+
+/// Who signed in, and until when.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SignedIn {
+    pub sign_in: String,
+    pub subject: String,
+    pub created: Moment,
+    /// Whatever happens.
+    pub expires: Moment,
+    /// Seconds after the last request.
+    pub idle: u64,
 }
 
 /// What the caps of the issuer left of what the token says.
@@ -161,6 +176,11 @@ pub enum Action {
         path: String,
     },
     Reply,
+    /// The browser is sent to the sign-in, and comes back.
+    #[serde(rename = "sign_in")]
+    SignIn,
+    /// An address of the gateway's own, below `/_janua/`.
+    Own,
     /// The proxy in front sends the file of this name.
     Accel {
         name: String,

@@ -1,12 +1,15 @@
 //! The gateway's steps in the gateway's order, asked for their reasons. Each step is the room's own; what is found out
 //! goes into the report as far as the request gets.
 
+mod people;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, Method, StatusCode, header};
 
+use self::people::Sent;
 use super::lay_out::{self, fate, key_set, rule, seen, told, upstream_headers};
 use super::times::moment;
 use super::{Action, Keys, Outcome, Question, Report};
@@ -17,19 +20,21 @@ use crate::authenticate::token::{self, KeySource};
 use crate::authorize::Facts;
 use crate::authorize::explain as rules;
 use crate::config::{Credential, Rate};
+use crate::context::HeldPass;
 use crate::edge;
 use crate::edge::parts::{self, Refusals};
 use crate::edge::rules::Case;
+use crate::edge::watch::Asked;
 use crate::event::Events;
 use crate::identity::Identity;
 use crate::listen::{client, intake};
+use crate::own;
 use crate::present;
 use crate::rate::address_key;
 use crate::rejection::{Reason, Rejection};
 use crate::request::{Client, Request};
 use crate::respond::{self, cors};
 use crate::route::path::Path;
-use crate::route::table::Params;
 use crate::snapshot::{self, Route, Snapshot};
 
 /// Why the request would be allowed or refused, at `present_time` if the question names no other time. `keys` are what
@@ -51,6 +56,7 @@ pub async fn explain(
         snapshot,
         now,
         instant: asked.is_none().then_some(instant),
+        route: None,
         who: None,
         tokens: Vec::new(),
         only_decides: false,
@@ -100,6 +106,8 @@ struct Walk<'a> {
     /// At which budgets are looked at.
     instant: Option<Instant>,
     report: Report,
+    /// That has won.
+    route: Option<Arc<Route>>,
     /// Whose credential decided.
     who: Option<Arc<Identity>>,
     /// Whose signatures must not be seen.
@@ -121,10 +129,17 @@ impl Walk<'_> {
         self.tokens.extend(carried.iter().map(str::to_owned));
         let path = Path::parse(&request.raw_path)?;
         self.report.request = Some(seen(&request, Some(&path), &client));
+        if own::is_own(path.decoded()) {
+            return self.own(&request, &path, headers).await;
+        }
         if let Some(status) = self.preflight(&request, &path, headers) {
             return Ok(Some(status));
         }
-        let route = self.judge(&request, &path, headers, &client).await?;
+        let judged = self.judge(&request, &path, headers, &client).await;
+        let route = match self.sent_to_sign_in(judged, &request, &path, headers)? {
+            Sent::ToSignIn(status) => return Ok(Some(status)),
+            Sent::Nowhere(route) => route,
+        };
         let snapshot::Action::Decide(names) = &route.action else {
             return self.act(&route, &request, headers, &path, &client).await;
         };
@@ -157,6 +172,7 @@ impl Walk<'_> {
         let table = &self.snapshot.table;
         let found = table.find(&request.host, path.decoded(), &request.method)?;
         let route = self.snapshot.routes.get(found.route).ok_or(Reason::NoRoute)?;
+        self.route = Some(Arc::clone(route));
         self.only_decides |= matches!(route.action, snapshot::Action::Decide(_));
         route.take_params(path.has_params())?;
         let params = found.params.iter();
@@ -165,7 +181,17 @@ impl Walk<'_> {
             .collect();
 
         self.report.budgets.clear();
-        let refusal = self.admit(route, request, &found.params, client, &carried).await.err();
+        let asked = Asked {
+            snapshot: self.snapshot,
+            route,
+            request,
+            path,
+            params: &found.params,
+            headers,
+            client,
+            events: Events::NONE,
+        };
+        let refusal = self.admit(&asked, &carried).await.err();
         let is_open = |refusal: &&Rejection| edge::ask::is_open_for(request, route, refusal);
         self.report.outcome = if refusal.is_none() {
             Outcome::Allow
@@ -235,14 +261,14 @@ impl Walk<'_> {
     }
 
     /// Every credential of the route and every rule, and what they come to.
-    async fn admit(
-        &mut self,
-        route: &Route,
-        request: &Request,
-        params: &Params,
-        client: &Client,
-        carried: &Carried<'_>,
-    ) -> Result<(), Rejection> {
+    async fn admit(&mut self, asked: &Asked<'_>, carried: &Carried<'_>) -> Result<(), Rejection> {
+        let Asked {
+            route,
+            request,
+            params,
+            client,
+            ..
+        } = *asked;
         let case = Case {
             snapshot: self.snapshot,
             route,
@@ -253,13 +279,25 @@ impl Walk<'_> {
         let mut events = Events::default();
         self.report.anonymous = route.anonymous;
         self.who = None;
+        self.report.credentials.clear();
         let mut refusals = Refusals::default();
         for credential in &route.accept {
-            match self.authenticate(route, *credential, carried, client).await {
+            let (outcome, held) = match credential {
+                Credential::Watch => self.passes(asked),
+                Credential::Session => (self.session(asked).await, None),
+                Credential::Jwt => (self.jwt(route, carried, client).await, None),
+            };
+            match outcome {
                 token::Outcome::Nobody => {}
                 token::Outcome::Refused(refusal) => refusals.invalid(refusal),
                 token::Outcome::Person(who) => {
-                    let decided = case.decide(Some(&who), &mut events).await;
+                    let decided = match (&held, &route.watch) {
+                        (Some(held), Some(watch)) => {
+                            let facts = case.facts(Some(&who), &events);
+                            watch.rules.decide(&held.pass.settled, &facts).map_err(Into::into)
+                        }
+                        _ => case.decide(Some(&who), &mut events).await,
+                    };
                     self.rules(route, &case.facts(Some(&who), &events));
                     let Err(refusal) = decided else {
                         self.who = Some(who);
@@ -285,33 +323,34 @@ impl Walk<'_> {
         })
     }
 
-    async fn authenticate(
-        &mut self,
-        route: &Route,
-        credential: Credential,
-        carried: &Carried<'_>,
-        client: &Client,
-    ) -> token::Outcome {
-        match credential {
-            Credential::Jwt => {
-                let tokens = &self.snapshot.tokens;
-                if carried.iter().next().is_some() {
-                    let (rate, spent) = tokens.bad_signatures(client.address);
-                    let of = address_key(client.address).to_string();
-                    self.budget("jwt.bad_signatures", of, rate, spent);
-                }
-                let payer = self.instant.map(|_| client.address);
-                let (outcome, examined) = tokens.examine(carried, route.issuers.as_deref(), payer, self.now).await;
-                let speaking = examined.iter().position(|one| one.verdict.is_ok());
-                let told = examined.into_iter().enumerate().map(|(index, one)| {
-                    let place = self.snapshot.token_sources.get(one.source);
-                    lay_out::credential(one, place, speaking == Some(index), self.now)
-                });
-                self.report.credentials = told.collect();
-                outcome
-            }
-            Credential::Session => token::Outcome::Nobody,
+    /// A pass is told by where it stands: what it says is the gateway's own business.
+    fn passes(&mut self, asked: &Asked<'_>) -> (token::Outcome, Option<HeldPass>) {
+        let (outcome, held) = edge::watch::presented(asked, self.now);
+        let told = match (&outcome, &held) {
+            (_, Some(held)) => Some(lay_out::pass(Ok(held), self.now)),
+            (token::Outcome::Refused(refusal), None) => Some(lay_out::pass(Err(refusal), self.now)),
+            _ => None,
+        };
+        self.report.credentials.extend(told);
+        (outcome, held)
+    }
+
+    async fn jwt(&mut self, route: &Route, carried: &Carried<'_>, client: &Client) -> token::Outcome {
+        let tokens = &self.snapshot.tokens;
+        if carried.iter().next().is_some() {
+            let (rate, spent) = tokens.bad_signatures(client.address);
+            let of = address_key(client.address).to_string();
+            self.budget("jwt.bad_signatures", of, rate, spent);
         }
+        let payer = self.instant.map(|_| client.address);
+        let (outcome, examined) = tokens.examine(carried, route.issuers.as_deref(), payer, self.now).await;
+        let speaking = examined.iter().position(|one| one.verdict.is_ok());
+        let told = examined.into_iter().enumerate().map(|(index, one)| {
+            let place = self.snapshot.token_sources.get(one.source);
+            lay_out::credential(one, place, speaking == Some(index), self.now)
+        });
+        self.report.credentials.extend(told);
+        outcome
     }
 
     /// The rules as they look to somebody.
@@ -368,7 +407,7 @@ impl Walk<'_> {
                 let sources = &self.snapshot.token_sources;
                 let who = self.who.as_deref();
                 let authorization = edge::opencast::authorization(self.snapshot, route, who, self.now)?;
-                let shown = parts::shown_on(route, request, headers, client, sources);
+                let shown = parts::shown_on(self.snapshot, route, who, request, headers, client);
                 let mut changes = present::changes(&shown);
                 changes
                     .set

@@ -2,7 +2,7 @@
 //! and its answer comes back, and where both end. What happens in each stands in `edge`.
 
 use std::panic::AssertUnwindSafe;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -61,11 +61,12 @@ impl ProxyHttp for Gateway {
         upstream: &mut RequestHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
-        let shown = edge::shown(session, ctx, &ctx.snapshot.token_sources)?;
+        let shown = edge::shown(session, ctx)?;
         let mut changes = present::changes(&shown);
         let authorization = ctx.upstream.authorization.iter().cloned();
         changes.set.extend(authorization.map(|value| (AUTHORIZATION, value)));
         edge::apply(upstream, changes)?;
+        edge::playlists::ask(upstream, ctx)?;
         upstream.set_raw_path(edge::upstream_target(ctx, &ctx.snapshot.token_sources)?.as_bytes())
     }
 
@@ -96,6 +97,16 @@ impl ProxyHttp for Gateway {
         ctx: &mut Self::CTX,
     ) -> Result<()> {
         edge::dress_answer(session, answer, ctx)
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        ctx: &mut Box<Context>,
+    ) -> Result<Option<Duration>> {
+        edge::playlists::body(body, end, ctx).map(|()| None)
     }
 
     fn fail_to_connect(

@@ -80,7 +80,9 @@ async fn arrive(asked: &Asked<'_>, index: usize, sign_in: &SignIn) -> Arrived {
         .session(asked.headers)
         .await
         .map_err(|refusal| (refusal, "store"))?;
-    let is_signed_in = session.is_some_and(|session| session.identity.source == sign_in.name);
+    let is_signed_in = session
+        .as_ref()
+        .is_some_and(|session| session.identity.source == sign_in.name);
     let Provider::Cas(cas) = &sign_in.provider;
     let Some(attempt) = attempt else {
         // Neither where it came from nor where it should go can be told.
@@ -116,6 +118,11 @@ async fn arrive(asked: &Asked<'_>, index: usize, sign_in: &SignIn) -> Arrived {
         .begin(sign_in, new, Carrier::Cookie, here.now)
         .await;
     let (secret, _) = begun.map_err(|error| (unavailable(&error), "store"))?;
+    if let Some(before) = session.filter(|session| session.is_by_cookie()) {
+        // Its cookie is about to be written over; who has kept a copy has nothing.
+        let ended = snapshot.people.sessions.end(before.key, "replaced").await;
+        ended.map_err(|error| (unavailable(&error), "store"))?;
+    }
     let (mut reply, _) = going_on(&attempt.target, "ok")?;
     set(&mut reply, here.jar().set(SESSION, &secret, None));
     Ok((forget(asked, reply, &attempt), "ok"))

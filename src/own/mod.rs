@@ -15,6 +15,7 @@ mod callback;
 mod me;
 mod sign_in;
 mod sign_out;
+pub mod visit;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -57,6 +58,8 @@ pub struct Here<'a> {
     /// The public URL that the client has used.
     pub public: &'a PublicUrl,
     pub now: SystemTime,
+    /// Only looked at, by who explains: nobody's session lives on for it.
+    pub looks_only: bool,
 }
 
 /// Is this path the gateway's own?
@@ -114,6 +117,13 @@ pub async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
     Ok(reply)
 }
 
+/// Does answering change nothing, so that who explains may ask for the answer? Going to a sign-in and asking who is
+/// there does; tickets are good for once, and whoever signs out is gone.
+pub fn is_harmless(method: &Method, path: &str) -> bool {
+    let is_cas = path.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with("cas/"));
+    !is_cas && method != Method::POST
+}
+
 fn only(method: &Method, known: &'static [Method]) -> Result<(), Rejection> {
     match known.contains(method) {
         true => Ok(()),
@@ -131,8 +141,19 @@ fn index_of(snapshot: &Snapshot, name: &str) -> Result<usize, Rejection> {
     found.ok_or_else(|| Reason::NoRoute.into())
 }
 
-impl Here<'_> {
-    fn jar(&self) -> Jar {
+impl<'a> Here<'a> {
+    /// For a request to this host.
+    pub fn of(snapshot: &'a Snapshot, host: &str, now: SystemTime) -> Result<Self, Rejection> {
+        Ok(Self {
+            snapshot,
+            public: snapshot.config.server.public_url(host).ok_or(Reason::UnknownHost)?,
+            now,
+            looks_only: false,
+        })
+    }
+
+    /// How cookies are called and set at this public URL.
+    pub fn jar(&self) -> Jar {
         Jar {
             https: self.public.https,
         }
@@ -141,8 +162,13 @@ impl Here<'_> {
     /// The session that a request carries: a bearer's if it has one, else the cookie's. `Ok(None)`: there is none.
     pub async fn session(&self, headers: &HeaderMap) -> Result<Option<Arc<Session>>, Rejection> {
         let sessions = &self.snapshot.people.sessions;
+        let sign_ins = &self.snapshot.config.sign_ins;
         for carried in self.carried(headers) {
-            match sessions.find(&carried, &self.snapshot.config.sign_ins, self.now).await {
+            let found = match self.looks_only {
+                true => sessions.peek(&carried, sign_ins, self.now).await,
+                false => sessions.find(&carried, sign_ins, self.now).await,
+            };
+            match found {
                 Ok(session) => return Ok(Some(session)),
                 Err(NoSession::Unknown) => {}
                 Err(NoSession::Store(error)) => {
@@ -153,8 +179,8 @@ impl Here<'_> {
         Ok(None)
     }
 
-    /// A bearer counts alone; cookies may be several, since a sibling host can add one to ours.
-    fn carried<'h>(&self, headers: &'h HeaderMap) -> Vec<Carried<'h>> {
+    /// The secrets of sessions in a request. A bearer counts alone; cookies may be several, since a sibling host can add one to ours.
+    pub fn carried<'h>(&self, headers: &'h HeaderMap) -> Vec<Carried<'h>> {
         const MOST: usize = 4;
         let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let bearer = authorization.and_then(|value| {

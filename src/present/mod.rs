@@ -8,8 +8,9 @@ pub mod moodle;
 pub mod trace;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use percent_encoding::percent_decode_str;
 
-use crate::config::{Present, TokenSource};
+use crate::config::{IdentityHeaders, Present, TokenSource};
 use crate::request::{Client, REQUEST_ID, Request};
 
 /// Believed by Opencast from users who may act for others (facts 2.3), or by whatever trusts a gateway in front of it.
@@ -43,6 +44,15 @@ const HOP_BY_HOP: [HeaderName; 6] = [
 /// Cookies whose names begin so are the gateway's own; over plain HTTP on loopback they have no `__` prefix.
 const OWN_COOKIES: [&str; 4] = ["__Host-janua", "__Secure-janua", "janua=", "janua-"];
 
+/// Parameters of a query that hold credentials, on whatever route.
+const OWN_PARAMETERS: [&str; 2] = ["jwt", "watch"];
+
+/// What a session begins with that a back end sends as `Authorization: Bearer`.
+const SESSION_BEARER: &[u8] = b"jns_";
+
+/// Bytes of the header with all roles: servers refuse longer ones.
+const MAX_ROLES: usize = 8 << 10;
+
 /// The names by which upstreams learn of the client.
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -63,6 +73,10 @@ pub struct Shown<'a> {
     pub request_id: &'a str,
     /// The route's `present`.
     pub present: Present,
+    /// Whom the credential that counts speaks for, as far as upstreams may know.
+    pub person: Option<Person<'a>>,
+    /// Headers in which some route names people: nobody else may send them anywhere.
+    pub identity_headers: &'a [HeaderName],
     /// Where tokens were looked for; empty if this route looks at none.
     pub judged: &'a [TokenSource],
     /// The upstream's `host`, unless it keeps the client's.
@@ -71,11 +85,25 @@ pub struct Shown<'a> {
     pub upgrade: bool,
 }
 
+/// Who it is, for an upstream that is told so.
+pub struct Person<'a> {
+    pub headers: &'a IdentityHeaders,
+    /// `None`: the name is nobody's business.
+    pub subject: Option<&'a str>,
+    pub roles: &'a [String],
+}
+
 /// The changes that turn the client's headers into those the upstream gets.
 pub fn changes(shown: &Shown<'_>) -> Changes {
     let mut changes = Changes::default();
     for name in shown.headers.keys() {
-        if belongs_to_gateway(name) || nominated(shown.headers, name) {
+        let names_people = || {
+            shown
+                .identity_headers
+                .iter()
+                .any(|known| is_alike(name, known.as_str()))
+        };
+        if belongs_to_gateway(name) || names_people() || nominated(shown.headers, name) {
             changes.remove.push(name.clone());
         }
     }
@@ -89,13 +117,22 @@ pub fn changes(shown: &Shown<'_>) -> Changes {
             .push((header::CONNECTION, HeaderValue::from_static("upgrade")));
     }
     match shown.present {
-        Present::Pass => {
+        Present::Pass | Present::Headers => {
             changes.remove.extend(judged_headers(shown));
+            if carries_session(shown.headers) {
+                changes.remove.push(header::AUTHORIZATION);
+            }
             own_cookies_removed(shown.headers, &mut changes);
         }
         Present::None | Present::MoodleToken | Present::OpencastJwt => {
             changes.remove.extend([header::AUTHORIZATION, header::COOKIE]);
         }
+    }
+    if let Some(person) = &shown.person {
+        named(person, &mut changes);
+    }
+    if let Some(clean) = referer_without_tokens(shown) {
+        changes.set.push((header::REFERER, clean));
     }
     let host = shown
         .host
@@ -134,11 +171,51 @@ pub fn answer_removals(headers: &HeaderMap, upgrade: bool) -> Vec<HeaderName> {
     remove
 }
 
+/// The person in headers. A name or role that could become two, or another one, on its way is left out: a control
+/// character, a comma in a role; so is what is beyond [`MAX_ROLES`].
+fn named(person: &Person<'_>, changes: &mut Changes) {
+    let value = |text: &str| HeaderValue::from_bytes(text.as_bytes()).ok();
+    let subject = person.subject.and_then(value);
+    changes
+        .set
+        .extend(subject.map(|subject| (person.headers.subject.clone(), subject)));
+    let mut roles = String::new();
+    for role in person.roles.iter().filter(|role| is_one_role(role)) {
+        if roles.len() + role.len() >= MAX_ROLES {
+            break;
+        }
+        if !roles.is_empty() {
+            roles.push(',');
+        }
+        roles.push_str(role);
+    }
+    let roles = value(&roles).filter(|_| !roles.is_empty());
+    changes
+        .set
+        .extend(roles.map(|roles| (person.headers.roles.clone(), roles)));
+}
+
+fn is_one_role(role: &str) -> bool {
+    !role.is_empty() && role.trim() == role && !role.contains(|letter: char| letter.is_control() || letter == ',')
+}
+
+/// A session of a back end's: whoever holds it is that person here.
+fn carries_session(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::AUTHORIZATION).iter();
+    values.into_iter().any(|value| {
+        let token = value.as_bytes().splitn(2, |byte| *byte == b' ').nth(1);
+        token.is_some_and(|token| token.trim_ascii_start().starts_with(SESSION_BEARER))
+    })
+}
+
+/// The same name to CGI and WSGI, which cannot tell `_` from `-`.
+fn is_alike(name: &HeaderName, known: &str) -> bool {
+    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    name.as_str().len() == known.len() && name.as_str().bytes().map(plain).eq(known.bytes().map(plain))
+}
+
 fn belongs_to_gateway(name: &HeaderName) -> bool {
-    let is = |known: &str| {
-        let same = |(a, b): (u8, u8)| a == b || (a == b'_' && b == b'-');
-        name.as_str().len() == known.len() && name.as_str().bytes().zip(known.bytes()).all(same)
-    };
+    let is = |known: &str| is_alike(name, known);
     let starts = || {
         let name = name.as_str().as_bytes();
         name.len() > FORWARDED_PREFIX.len() && {
@@ -176,6 +253,25 @@ fn judged_headers(shown: &Shown<'_>) -> Vec<HeaderName> {
     judged.collect()
 }
 
+/// The `Referer` without its query, if there is a token or a pass in that: a page's address may hold one.
+fn referer_without_tokens(shown: &Shown<'_>) -> Option<HeaderValue> {
+    let referer = shown.headers.get(header::REFERER)?.to_str().ok()?;
+    let (page, query) = referer.split_once('?')?;
+    let judged = shown.judged.iter().filter_map(|source| match source {
+        TokenSource::Query { parameter } => Some(parameter.as_str()),
+        TokenSource::Header { .. } => None,
+    });
+    let hidden: Vec<&str> = OWN_PARAMETERS.into_iter().chain(judged).collect();
+    let is_hidden = |pair: &str| {
+        let name = percent_decode_str(pair.split('=').next().unwrap_or_default());
+        hidden.iter().any(|hidden| name.clone().eq(hidden.bytes()))
+    };
+    query
+        .split('&')
+        .any(is_hidden)
+        .then(|| HeaderValue::from_str(page).ok())?
+}
+
 fn own_cookies_removed(headers: &HeaderMap, changes: &mut Changes) {
     if cookies(headers).any(is_own) {
         changes.remove.push(header::COOKIE);
@@ -198,6 +294,27 @@ fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     lines
         .filter_map(|value| value.to_str().ok())
         .flat_map(|line| line.split(';'))
+}
+
+/// The `Set-Cookie` lines of an upstream's answer that may go on, if one of them may not: no upstream sets the gateway's
+/// cookies.
+pub fn foreign_set_cookies(headers: &HeaderMap) -> Option<Vec<HeaderValue>> {
+    let is_own = |line: &&HeaderValue| {
+        OWN_COOKIES
+            .iter()
+            .any(|own| begins_with(line.as_bytes(), own.as_bytes()))
+    };
+    let all = headers.get_all(header::SET_COOKIE);
+    all.iter()
+        .any(|line| is_own(&line))
+        .then(|| all.iter().filter(|line| !is_own(line)).cloned().collect())
+}
+
+/// Browsers look at the prefixes of cookies without regard to case.
+fn begins_with(line: &[u8], name: &[u8]) -> bool {
+    let line = line.trim_ascii_start();
+    line.get(..name.len())
+        .is_some_and(|beginning| beginning.eq_ignore_ascii_case(name))
 }
 
 fn is_own(pair: &str) -> bool {
@@ -238,6 +355,8 @@ mod tests {
             client: &client,
             request_id: "id",
             present,
+            person: None,
+            identity_headers: &[],
             judged: &[bearer],
             host: None,
             upgrade: false,
@@ -319,6 +438,20 @@ mod tests {
             Present::Pass,
         );
         assert_eq!(cookies["cookie"], "a=1; b=2");
+    }
+
+    #[test]
+    fn no_referer_tells_a_token() {
+        for (referer, seen) in [
+            ("https://v.example/p?jwt=a.b.c", "https://v.example/p"),
+            ("https://v.example/p?a=1&%77atch=x", "https://v.example/p"),
+            ("https://v.example/p?a=1&xjwt=2", "https://v.example/p?a=1&xjwt=2"),
+            ("https://v.example/p", "https://v.example/p"),
+        ] {
+            for present in [Present::Pass, Present::None] {
+                assert_eq!(shown_to_upstream(&[("referer", referer)], present)["referer"], seen);
+            }
+        }
     }
 
     #[test]

@@ -181,7 +181,14 @@ impl Made {
             Arc::new(Tokens::new(&config.jwt, store, metrics, Some(&before.tokens))?)
         };
         Ok(Self {
-            snapshot: Snapshot::new(&config, tokens, before.people.clone(), Some(before), metrics)?,
+            snapshot: Snapshot::new(
+                &config,
+                tokens,
+                before.people.clone(),
+                before.passes.clone(),
+                Some(before),
+                metrics,
+            )?,
             warnings: loaded.warnings,
             certificates,
         })

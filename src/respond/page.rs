@@ -103,14 +103,17 @@ fn in_plain_words(reason: Reason) -> (&'static str, &'static str) {
     const TELL: &str = "If this stays so, tell your support desk, with the number below.";
     const LATER: &str = "Wait a moment, then load the page again.";
     match reason {
-        Reason::TokenExpired | Reason::NoCredentials => ("Please open it from your course", AGAIN),
+        Reason::TokenExpired | Reason::NoCredentials | Reason::WatchPassExpired => {
+            ("Please open it from your course", AGAIN)
+        }
         Reason::TokenNotYetValid => ("Not open yet", "Wait a moment, then open it from your course again."),
         Reason::MalformedToken
         | Reason::AlgorithmNotAllowed
         | Reason::BadSignature
         | Reason::UnknownKey
         | Reason::LifetimeTooLong
-        | Reason::IssuerNotAccepted => (
+        | Reason::IssuerNotAccepted
+        | Reason::WatchPassInvalid => (
             "This link is not accepted",
             "Go back to your course and open the video again. If it fails once more, tell your support desk, with the \
              number below.",
@@ -120,7 +123,8 @@ fn in_plain_words(reason: Reason) -> (&'static str, &'static str) {
         | Reason::EventNotGranted
         | Reason::NotAllowed
         | Reason::MoodleEndpoint
-        | Reason::FunctionNotAllowed => (
+        | Reason::FunctionNotAllowed
+        | Reason::WatchPassRevoked => (
             "You have no access to this",
             "If you should have access, ask the people who run your course.",
         ),

@@ -28,6 +28,8 @@ pub enum Table {
 pub enum Index {
     /// The keys of a subject's sessions; the group is sign-in and subject.
     SessionsBySubject,
+    /// Watch passes that were ended, by subject and by event, with the second up to which; one group.
+    Revocations,
 }
 
 impl Table {
@@ -53,6 +55,7 @@ impl Index {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::SessionsBySubject => "sessions-by-subject",
+            Self::Revocations => "watch-revocations",
         }
     }
 }

@@ -71,7 +71,7 @@ fn make_lecture(folder: &Path) {
 }
 
 /// A site whose downloads hold the lecture.
-fn site() -> Site {
+pub fn site() -> Site {
     let site = Site::new();
     let place = site.path("downloads/org/player");
     std::fs::create_dir_all(&place).unwrap();

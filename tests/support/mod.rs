@@ -17,6 +17,7 @@ pub mod opencast;
 pub mod tokens;
 pub mod tools;
 pub mod upstream;
+pub mod valkey;
 pub mod wait;
 pub mod witness;
 
@@ -32,4 +33,5 @@ pub use nginx::Nginx;
 pub use opencast::Opencast;
 pub use tokens::{Signer, in_seconds, now};
 pub use upstream::Upstream;
+pub use valkey::Valkey;
 pub use wait::eventually;

@@ -197,6 +197,12 @@ fn serve(wire: &mut Wire, name: &str, (state, changed): &(Mutex<State>, Condvar)
             }
             wire.stream.write_all(b"second")?;
         }
+        // Sets cookies with names of the gateway's, and one of its own.
+        "cookies" => {
+            let names = ["janua", "__Host-janua", "__HOST-janua-login-1", "__Secure-janua-watch", "janua-nobody-x", "theirs"];
+            let lines: String = names.map(|name| format!("Set-Cookie: {name}=1; Path=/\r\n")).concat();
+            answer(wire, name, 200, &lines, "")?;
+        }
         // Trailers after chunks.
         "trailers" => wire.stream.write_all(
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-checksum\r\n\r\n4\r\nbody\r\n0\r\nx-checksum: 4f2a\r\n\r\n",

@@ -9,6 +9,8 @@
 //! - what becomes of a request that was let through to an upstream: the status of the answer, and a reason that the
 //!   log has beside `allow` (the upstream fails, a body outgrows its limit on its way);
 //! - faults of the message itself, which `explain` is never given: a header that only bytes can spell, a body;
+//! - addresses of the gateway's own where only doing it would tell: a ticket is good for once, who signs out is gone, and
+//!   a logout request ends sessions;
 //! - requests without a typed form: raw bytes, HTTP/2 frames, and those of curl, browsers, players and nginx; and
 //!   those larger than the control socket takes;
 //! - gateways in which `else_ask` asks: an explanation would be one more question to the upstream, whose questions
@@ -146,8 +148,10 @@ pub struct Said {
     /// Empty: none. So below.
     route: String,
     reason: String,
-    /// `None`: an upstream's.
+    /// `None`: an upstream's, or known by doing it only.
     status: Option<u64>,
+    /// A CAS server's ticket, or a sign-out.
+    by_doing: bool,
 }
 
 impl Said {
@@ -161,6 +165,7 @@ impl Said {
             route: won.map(|route| word(&route["name"])).unwrap_or_default(),
             reason: word(&report["reason"]),
             status: report["status"].as_u64(),
+            by_doing: report["action"] == "own" && report["status"].is_null(),
         }
     }
 }
@@ -190,6 +195,9 @@ impl Did {
     pub fn is(&self, said: &Said) -> bool {
         let same = |did: &Option<String>, said: &str| did.as_ref().is_none_or(|did| did == said);
         let is_upstreams = said.status.is_none();
+        if said.by_doing {
+            return true;
+        }
         same(&self.outcome, &said.outcome)
             && same(&self.route, &said.route)
             && (is_upstreams || same(&self.reason, &said.reason) && said.status == Some(self.status))

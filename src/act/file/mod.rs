@@ -17,6 +17,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
     CONTENT_TYPE, ETAG, LAST_MODIFIED, RANGE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -123,6 +124,102 @@ pub async fn answer(
         headers,
         body,
     })
+}
+
+/// A file that goes out changed.
+pub struct Edit<'a> {
+    /// Larger files are not changed.
+    pub limit: u64,
+    /// Sets the changed text's entity tag apart from the file's: letters and digits.
+    pub tag: &'a str,
+    /// The text instead of the file's; `None`: the file goes out as it is.
+    pub edit: &'a (dyn Fn(&[u8]) -> Option<Vec<u8>> + Sync),
+}
+
+/// [`answer`] with another text than the file's. It has a tag of its own and no date, since what else makes it up may
+/// change while the file does not.
+pub async fn answer_edited(
+    root: &Root,
+    path: &str,
+    request: FileRequest<'_>,
+    edit: &Edit<'_>,
+    now: SystemTime,
+) -> Result<FileAnswer, Rejection> {
+    let opened = root.open_file(path).await?;
+    let complete = opened.metadata.len();
+    let validators = Validators {
+        etag: validators(&opened.metadata, now).etag.trim_end_matches('"').to_owned() + "-w" + edit.tag + "\"",
+        last_modified: None,
+    };
+    let text = match complete {
+        1.. if complete <= edit.limit => {
+            let whole = Piece::File(ByteRange {
+                start: 0,
+                end: complete,
+            });
+            let body = FileBody::start(root, opened.file, vec![whole]).await;
+            (edit.edit)(&read_whole(body, complete).await.map_err(unreadable)?)
+        }
+        _ => None,
+    };
+    let Some(text) = text else {
+        return answer(root, path, request, now).await;
+    };
+    let mut headers = validator_headers(&validators, request.private);
+    let range_applies = match conditional::evaluate(request.headers, &validators, now) {
+        Verdict::Failed => return Err(Reason::PreconditionFailed.into()),
+        Verdict::NotModified => {
+            return Ok(FileAnswer {
+                status: StatusCode::NOT_MODIFIED,
+                headers,
+                body: FileBody::empty(),
+            });
+        }
+        Verdict::Send { range_applies } => range_applies,
+    };
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let length = text.len() as u64;
+    // One range at most: nobody asks for several of a playlist.
+    let range = match range_applies.then(|| selection(&request, length)) {
+        Some(Selection::Ranges(ranges)) if ranges.len() == 1 => ranges.first().copied(),
+        Some(Selection::NotSatisfiable) => {
+            return Err(Rejection::new(Reason::RangeNotSatisfiable).with_hint(Hint::CompleteLength(length)));
+        }
+        _ => None,
+    };
+    let mut body = Bytes::from(text);
+    if let Some(range) = range {
+        headers.push((CONTENT_RANGE, ascii(range.content_range(length))));
+        // A range lies within the length that it was selected for.
+        let bounds = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(body.len());
+        body = body.slice(bounds(range.start)..bounds(range.end));
+    }
+    headers.push((CONTENT_TYPE, mime::kind(name).content_type));
+    headers.push((CONTENT_LENGTH, HeaderValue::from(body.len())));
+    if request.download {
+        headers.push((CONTENT_DISPOSITION, disposition::attachment(name)));
+    }
+    headers.extend(every_file());
+    let is_head = request.method == Method::HEAD;
+    Ok(FileAnswer {
+        status: range.map_or(StatusCode::OK, |_| StatusCode::PARTIAL_CONTENT),
+        headers,
+        body: if is_head {
+            FileBody::empty()
+        } else {
+            FileBody::whole(body)
+        },
+    })
+}
+
+/// As many bytes as were found; an error if the file has become shorter.
+async fn read_whole(body: io::Result<FileBody>, length: u64) -> io::Result<Vec<u8>> {
+    let mut body = body?;
+    let mut whole = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+    while let Some(chunk) = body.next().await? {
+        whole.extend(&chunk);
+    }
+    Ok(whole)
 }
 
 /// The headers of a file that another server sends: all that must be said whatever is in it.

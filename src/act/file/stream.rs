@@ -43,6 +43,10 @@ impl FileBody {
         Self(State::Empty)
     }
 
+    pub(super) fn whole(bytes: Bytes) -> Self {
+        Self(State::Whole(bytes))
+    }
+
     /// Reads the first chunk at once: most bodies consist of it, and a file that cannot be read is found out while the
     /// answer can still say so.
     pub(super) async fn start(root: &Root, file: File, pieces: impl Into<VecDeque<Piece>>) -> io::Result<Self> {

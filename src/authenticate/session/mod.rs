@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use moka::future::Cache;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 
 pub use self::record::NewSession;
 use self::record::Record;
@@ -28,8 +29,9 @@ use crate::store::{Index, Notice, Store, StoreError, Table};
 
 /// How long a session is believed without asking the store again: what was missed of the others' notices ends here.
 pub const REMEMBERED: Duration = Duration::from_secs(5);
-/// Sessions remembered at most; beyond it the store is asked more often.
-const MOST_REMEMBERED: u64 = 200_000;
+/// Sessions remembered at most, some 1.6 kB each: more people than press anything within [`REMEMBERED`]. Beyond it the store
+/// is asked more often.
+const MOST_REMEMBERED: u64 = 10_000;
 /// What a notice about an ended session begins with; its key follows.
 const ENDED: &str = "session-ended ";
 
@@ -87,13 +89,22 @@ impl Sessions {
         })
     }
 
-    /// Forgets here what ends elsewhere, until aborted.
+    /// Forgets here what ends elsewhere, and counts what is in use, until aborted.
     pub fn follow(self: &Arc<Self>) -> JoinHandle<()> {
         let sessions = Arc::clone(self);
         let mut notices = self.store.subscribe();
+        let mut counted = tokio::time::interval(REMEMBERED);
+        counted.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::spawn(async move {
             loop {
-                match notices.recv().await {
+                let notice = tokio::select! {
+                    notice = notices.recv() => notice,
+                    _ = counted.tick() => {
+                        sessions.count().await;
+                        continue;
+                    }
+                };
+                match notice {
                     Ok(Notice::Message(text)) => {
                         if let Some(key) = text.strip_prefix(ENDED).and_then(SessionKey::parse) {
                             sessions.remembered.invalidate(&key).await;
@@ -106,6 +117,12 @@ impl Sessions {
                 }
             }
         })
+    }
+
+    async fn count(&self) {
+        self.remembered.run_pending_tasks().await;
+        let count = i64::try_from(self.remembered.entry_count()).unwrap_or(i64::MAX);
+        self.metrics.in_use(count);
     }
 
     /// The living session of a secret, and it lives on: its idle time begins anew. `sign_ins` are those of the running
@@ -127,8 +144,30 @@ impl Sessions {
                 .await
                 .map_err(NoSession::Store)?,
         };
-        let alive = found.filter(|session| session.expires > now && session.carrier == carried.carrier);
-        alive.ok_or(NoSession::Unknown)
+        alive(found, carried, now)
+    }
+
+    /// The same without a trace: nothing lives on, and nothing is remembered.
+    pub async fn peek(
+        &self,
+        carried: &Carried<'_>,
+        sign_ins: &[SignIn],
+        now: SystemTime,
+    ) -> Result<Arc<Session>, NoSession> {
+        let key = carried.key();
+        if !self.secrets.made(carried) {
+            return Err(NoSession::Unknown);
+        }
+        let found = match self.remembered.get(&key).await {
+            Some(found) => found,
+            None => {
+                let bytes = self.store.get(Table::Sessions, &key.text()).await;
+                let bytes = bytes.map_err(|error| NoSession::Store(Arc::new(error)))?;
+                let record = bytes.as_deref().and_then(Record::parse);
+                record.and_then(|record| record.session(key, sign_ins)).map(Arc::new)
+            }
+        };
+        alive(found, carried, now)
     }
 
     async fn load(&self, key: SessionKey, sign_ins: &[SignIn]) -> Result<Option<Arc<Session>>, StoreError> {
@@ -216,6 +255,11 @@ impl Sessions {
         let Some(key) = key else { return Ok(None) };
         Ok(self.end(key, "single_logout").await?.then_some(key))
     }
+}
+
+fn alive(found: Option<Arc<Session>>, carried: &Carried<'_>, now: SystemTime) -> Result<Arc<Session>, NoSession> {
+    let alive = found.filter(|session| session.expires > now && session.carrier == carried.carrier);
+    alive.ok_or(NoSession::Unknown)
 }
 
 /// The name is the sign-in's, which has no slash in it.

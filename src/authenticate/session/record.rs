@@ -20,16 +20,26 @@ pub struct NewSession {
     pub ticket: Ticket,
 }
 
+/// Members have short names: there may be a hundred thousand in memory.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Record {
+    #[serde(rename = "i")]
     pub(super) sign_in: String,
+    #[serde(rename = "s")]
     pub(super) subject: String,
-    user: String,
+    /// Absent: the same as the subject.
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(rename = "a")]
     attributes: Vec<(String, Vec<String>)>,
+    #[serde(rename = "b")]
     is_bearer: bool,
     /// Seconds since 1970.
+    #[serde(rename = "c")]
     created: u64,
+    #[serde(rename = "e")]
     expires: u64,
+    #[serde(rename = "t")]
     pub(super) ticket: Option<String>,
 }
 
@@ -39,11 +49,11 @@ impl Record {
         let attributes = new.principal.attributes.iter();
         Self {
             sign_in: sign_in.name.to_string(),
+            user: Some(new.principal.user).filter(|user| *user != new.subject),
             subject: new.subject,
             attributes: attributes
                 .map(|(name, values)| (name.to_owned(), values.to_vec()))
                 .collect(),
-            user: new.principal.user,
             is_bearer: carrier == Carrier::Bearer,
             created,
             expires: created.saturating_add(sign_in.session.absolute.as_secs()),
@@ -71,7 +81,7 @@ impl Record {
             }
         }
         let principal = Principal {
-            user: self.user,
+            user: self.user.unwrap_or_else(|| self.subject.clone()),
             attributes,
             proxies: Vec::new(),
         };

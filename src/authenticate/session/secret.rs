@@ -81,6 +81,11 @@ impl<'a> Carried<'a> {
         })
     }
 
+    /// What must not be seen in what is told of a request.
+    pub fn secret(&self) -> &'a str {
+        self.text
+    }
+
     /// The name of the session that it would be.
     pub fn key(&self) -> SessionKey {
         key_of(self.text)

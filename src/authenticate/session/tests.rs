@@ -152,3 +152,76 @@ async fn a_ticket_ends_its_session_in_every_process() {
     assert_eq!(here.end_by_ticket("ST-1").await.unwrap(), None);
     following.abort();
 }
+
+#[tokio::test]
+async fn looking_at_a_session_leaves_it_as_it_is() {
+    let (store, keys) = (Store::in_memory(), MasterKeys::random());
+    let brief = SignIn {
+        session: SessionLimits {
+            idle: Duration::from_millis(50),
+            ..campus().session
+        },
+        ..campus()
+    };
+    let here = sessions(&store, &keys);
+    let (secret, begun) = here.begin(&brief, anna("ST-1"), Carrier::Cookie, NOW).await.unwrap();
+    let carried = Carried::cookie(&secret);
+    let there = sessions(&store, &keys);
+    let sign_ins = [brief];
+    let deadline = Instant::now() + Duration::from_secs(20);
+    // It lives on for nobody who only looks, and nobody is remembered.
+    while let Ok(seen) = there.peek(&carried, &sign_ins, NOW).await {
+        assert_eq!(seen.key, begun.key);
+        assert!(Instant::now() < deadline, "it ends by itself");
+        tokio::task::yield_now().await;
+    }
+    let (other, _) = Secrets::new(&MasterKeys::random()).make(Carrier::Cookie);
+    assert!(there.peek(&Carried::cookie(&other), &sign_ins, NOW).await.is_err());
+}
+
+/// What the kernel says that this process holds, in bytes.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
+}
+
+/// A hundred thousand people of a campus, each with what a CAS server tells of them, first signed in and then all active.
+#[tokio::test]
+async fn long_a_hundred_thousand_sessions_fit_in_a_hundred_megabytes() {
+    if std::env::var_os("JANUA_LONG").is_none() {
+        eprintln!("left to `make test-long`");
+        return;
+    }
+    let (store, keys) = (Store::in_memory(), MasterKeys::random());
+    let sessions = sessions(&store, &keys);
+    let before = resident();
+    let mut secrets = Vec::with_capacity(100_000);
+    for number in 0..100_000 {
+        let mut new = anna(&format!("ST-{number}-0123456789abcdefghijklmnopqrstuv"));
+        new.subject = format!("person-{number}");
+        for (name, value) in [
+            ("mail", "anna@example.edu"),
+            ("displayName", "Anna Example"),
+            ("sn", "Example"),
+        ] {
+            new.principal.attributes.add(name, value).unwrap();
+        }
+        let begun = sessions.begin(&campus(), new, Carrier::Cookie, NOW).await.unwrap();
+        secrets.push(begun.0);
+    }
+    // What their browsers carry is not the gateway's.
+    let carried = secrets.iter().map(|secret| secret.capacity() + size_of::<String>());
+    let before = before + u64::try_from(carried.sum::<usize>()).unwrap();
+    let kept = resident() - before;
+    for secret in &secrets {
+        assert!(is_known(&sessions, secret, &[campus()], NOW).await);
+    }
+    let active = resident() - before;
+    eprintln!(
+        "100 000 sessions: {} MB kept, {} MB with all of them active",
+        kept / 1_000_000,
+        active / 1_000_000
+    );
+    assert!(active < 100_000_000, "{active} bytes");
+}

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 
+use crate::authenticate::watch;
 use crate::config::TokenSource;
 
 /// More candidates than this are not looked at: a request has one token, rarely two.
@@ -69,14 +70,15 @@ pub fn find<'a>(sources: &[TokenSource], headers: &'a HeaderMap, query: Option<&
     carried
 }
 
-/// The query without the parameters that are token sources, spelled in whatever encoding (`jwt`, `%6awt`); all other
+/// The query without the parameters that are token sources, and without watch passes, spelled in whatever encoding (`jwt`, `%6awt`); all other
 /// bytes stay as they are. `None` when nothing is left, so that the `?` goes too.
 pub fn strip_query<'a>(sources: &[TokenSource], query: &'a str) -> Option<Cow<'a, str>> {
     let is_token = |pair: &&str| {
-        sources.iter().any(|source| match source {
-            TokenSource::Query { parameter } => is_named(pair, parameter),
-            TokenSource::Header { .. } => false,
-        })
+        is_named(pair, watch::PARAMETER)
+            || sources.iter().any(|source| match source {
+                TokenSource::Query { parameter } => is_named(pair, parameter),
+                TokenSource::Header { .. } => false,
+            })
     };
     if !query.split('&').any(|pair| is_token(&pair)) {
         return Some(Cow::Borrowed(query));

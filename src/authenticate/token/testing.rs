@@ -90,6 +90,7 @@ pub(super) fn issuer(name: &str, allow_roles: &[&str], allow_actions: &[&str]) -
         allow_actions: allow_actions.iter().map(|action| (*action).to_owned()).collect(),
         max_lifetime: Duration::from_secs(24 * 3600),
         may_name_users: false,
+        watch_max: Duration::from_secs(12 * 60 * 60),
     }
 }
 

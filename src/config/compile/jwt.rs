@@ -189,6 +189,7 @@ impl Checker<'_> {
         };
         let bounds = (Duration::from_secs(1), 366 * DAY);
         let max_lifetime = self.duration(issuer.max_lifetime, "max_lifetime", 24 * HOUR, bounds);
+        let watch_max = self.duration(issuer.watch_max, "watch_max", 12 * HOUR, (MINUTE, 7 * DAY));
         Some(Issuer {
             name: name?.value.into(),
             jwks: jwks?,
@@ -200,6 +201,7 @@ impl Checker<'_> {
             allow_actions,
             max_lifetime,
             may_name_users: issuer.may_name_users.or(false),
+            watch_max,
         })
     }
 

@@ -15,6 +15,7 @@ mod server;
 mod sign_in;
 mod state;
 mod upstreams;
+mod watch;
 
 use std::collections::HashMap;
 use std::fs;

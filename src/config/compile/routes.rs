@@ -1,6 +1,6 @@
 //! `[[routes]]`, one by one. What they mean to each other is in `conflicts`, their rules are in `rules`.
 
-use http::Method;
+use http::{HeaderName, Method, header};
 
 use super::action::{Actions, Kind, kind};
 use super::conflicts::Claim;
@@ -11,7 +11,20 @@ use super::{Checker, Known};
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::path_pattern::PathPattern;
 use crate::config::read::{At, Key};
-use crate::config::{Action, Cors, Credential, Limits, Present, Route, file};
+use crate::config::{Action, Cors, Credential, IdentityHeaders, Limits, Present, Route, file};
+
+/// Headers that say something else already.
+const FRAMING: [HeaderName; 9] = [
+    header::HOST,
+    header::COOKIE,
+    header::AUTHORIZATION,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::CONNECTION,
+    header::TRANSFER_ENCODING,
+    header::TE,
+    header::UPGRADE,
+];
 
 impl Checker<'_> {
     pub(super) fn routes(&mut self, routes: Key<Vec<At<file::Route>>>, known: &Known) -> Option<Vec<Route>> {
@@ -87,6 +100,7 @@ impl Checker<'_> {
         };
         let issuers = self.accepted_issuers(route.issuers, known);
         let sign_ins = self.route_sign_ins(route.sign_in, (&accept, accept_at), known);
+        let identity_headers = self.identity_headers(&route.present, route.headers);
         let wants_tokens = route
             .present
             .given()
@@ -114,6 +128,14 @@ impl Checker<'_> {
             known,
         );
         let opencast_jwt = self.presenting_opencast(route.present.given(), action.as_ref(), known);
+        let watch = match route.watch {
+            Key::Given(watch) => Some(self.watch(watch.value, (&accept, accept_at), path.as_ref(), action.as_ref())),
+            Key::Absent => {
+                self.passes_nobody_earns(&accept, accept_at);
+                None
+            }
+            Key::Bad => None,
+        };
         let cors = match route.cors {
             Key::Given(cors) => Some(self.cors(cors.value)),
             // Public keys are for everyone: any web page may verify a token itself.
@@ -143,12 +165,17 @@ impl Checker<'_> {
             },
             opencast: opencast?,
             opencast_jwt: opencast_jwt?,
+            watch: match watch {
+                Some(watch) => Some(watch?),
+                None => None,
+            },
             cors: match cors {
                 Some(cors) => Some(cors?),
                 None => None,
             },
             limits: limits?,
             present: route.present.or(Present::Pass),
+            identity_headers: identity_headers?,
             functions: functions?,
         })
     }
@@ -229,6 +256,45 @@ impl Checker<'_> {
             longest => format!("whole literal segments, without a slash at the end: at most \"{longest}\""),
         }));
         None
+    }
+
+    /// `Some(None)`: the route does not name people.
+    fn identity_headers(
+        &mut self,
+        present: &Key<Present>,
+        headers: Key<file::IdentityHeaders>,
+    ) -> Option<Option<IdentityHeaders>> {
+        if present.value() != Some(&Present::Headers) {
+            if let Some(headers) = headers.given() {
+                let problem = Diagnostic::error(headers.at, "`headers` means nothing here");
+                self.report(problem.help("add present = \"headers\", or remove this key"));
+            }
+            return Some(None);
+        }
+        let written = match headers {
+            Key::Bad => return None,
+            headers => headers.or_default(),
+        };
+        let mut is_good = true;
+        for name in [written.subject.given(), written.roles.given()].into_iter().flatten() {
+            if FRAMING.contains(&name.value) {
+                let problem = Diagnostic::error(name.at, "this header has a meaning of its own");
+                self.report(problem.help("choose another name, such as \"X-Forwarded-User\""));
+                is_good = false;
+            }
+        }
+        let defaults = IdentityHeaders::default();
+        let at = written.roles.given().or(written.subject.given()).map(|name| name.at);
+        let headers = IdentityHeaders {
+            subject: written.subject.or(defaults.subject),
+            roles: written.roles.or(defaults.roles),
+        };
+        if let Some(at) = at.filter(|_| headers.subject == headers.roles) {
+            let problem = Diagnostic::error(at, "one header for both the name and the roles");
+            self.report(problem.help("give them two names"));
+            is_good = false;
+        }
+        is_good.then_some(Some(headers))
     }
 
     fn only_for_upstreams(&mut self, given: Option<Span>, name: &str, kind: Option<Kind>) {

@@ -13,8 +13,7 @@ pub struct SessionMetrics {
     cas_seconds: HistogramVec,
     begun: IntCounterVec,
     ended: IntCounterVec,
-    /// Sessions in use within the last seconds.
-    pub recent: IntGauge,
+    recent: IntGauge,
 }
 
 impl SessionMetrics {
@@ -36,13 +35,13 @@ impl SessionMetrics {
             ended: counters(
                 registry,
                 "janua_sessions_ended_total",
-                "Sessions ended before their time: sign_out, single_logout, too_many.",
+                "Sessions ended before their time: sign_out, single_logout, too_many, replaced.",
                 &["how"],
             ),
             recent: gauge(
                 registry,
                 "janua_sessions_recent",
-                "Sessions in use within the last seconds, in this process.",
+                "Sessions that were used within some seconds, in this process.",
             ),
         }
     }
@@ -61,6 +60,11 @@ impl SessionMetrics {
 
     pub fn begun(&self, sign_in: &str) {
         self.begun.with_label_values(&[sign_in]).inc();
+    }
+
+    /// So many sessions are remembered because they were used just now.
+    pub fn in_use(&self, count: i64) {
+        self.recent.set(count);
     }
 
     pub fn ended(&self, how: &'static str) {

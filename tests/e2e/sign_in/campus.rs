@@ -1,13 +1,14 @@
 //! A gateway, a CAS server and an upstream that belong together, and visitors with a browser's cookies for the gateway.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Mutex;
 
+use serde_json::Value;
 use url::Url;
 
 use crate::support::cas::{Person, query};
 use crate::support::http::Response;
-use crate::support::{CasServer, Config, Gateway, Request, Site, Upstream};
+use crate::support::{CasServer, Config, Connection, Gateway, Request, Site, Upstream};
 
 /// What [`Campus::start`] protects: everybody who is signed in may.
 pub const PAGE: &str = "/app/deep/link?b=2&a=%20x+y&empty=&b=1";
@@ -31,48 +32,123 @@ sign_in  = "campus"
 allow    = [{ role = "ROLE_AFFILIATION_student" }]
 "#;
 
+/// A second sign-in, `guests`, at the same server, and pages for those who signed in by it.
+pub const GUESTS: &str = r#"
+[sign_in.guests.cas]
+server = "{cas}"
+
+[[routes]]
+name     = "guests"
+path     = "/guests/{*rest}"
+upstream = "zoo"
+accept   = ["session"]
+sign_in  = "guests"
+allow    = [{ signed_in = true }]
+"#;
+
+/// What a campus is made of besides.
+pub struct Plan {
+    pub site: Site,
+    pub config: Config,
+    /// Lines of `[sign_in.campus]`.
+    pub sign_in: String,
+    /// Lines of `[sign_in.campus.cas]`.
+    pub cas: String,
+    /// Sections.
+    pub more: String,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            site: Site::new(),
+            config: Config::new(),
+            sign_in: String::new(),
+            cas: String::new(),
+            more: String::new(),
+        }
+    }
+}
+
 pub struct Campus {
     pub cas: CasServer,
     pub gateway: Gateway,
+    pub config: Config,
     _zoo: Upstream,
 }
 
 /// Somebody's browser, as far as the gateway sees it.
-pub struct Visitor<'a> {
-    campus: &'a Campus,
+pub struct Visitor {
+    address: SocketAddr,
+    host: String,
     pub cookies: Mutex<Vec<(String, String)>>,
 }
 
 impl Campus {
     /// `None`: there is no CAS server here, and the test returns too.
     pub fn start() -> Option<Self> {
+        Self::planned(Plan::default())
+    }
+
+    /// The same with more to it. `{cas}` in the plan's sections is the server's address. The gateway is called by its
+    /// number, and as `localhost`.
+    pub fn planned(plan: Plan) -> Option<Self> {
         let cas = CasServer::start()?;
         let zoo = Upstream::start();
         // The gateway has to know its own address before it starts: the port is free now, and nobody else asks for it.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let config = Config::new()
+        let config = plan
+            .config
             .server("listen", &format!("[\"{address}\"]"))
-            .server("public_urls", &format!("[\"http://{address}\"]"))
+            .server(
+                "public_urls",
+                &format!("[\"http://{address}\", \"http://localhost:{}\"]", address.port()),
+            )
             .upstream("zoo", &[zoo.url()], "")
             .section(&format!(
-                "[sign_in.campus]\nroles = [{{ attribute = \"eduPersonAffiliation\", role = \
-                 \"ROLE_AFFILIATION_{{value}}\" }}]\n[sign_in.campus.cas]\nserver = \"{}\"\n",
-                cas.url()
+                "[sign_in.campus]\n{}\nroles = [{{ attribute = \"eduPersonAffiliation\", role = \
+                 \"ROLE_AFFILIATION_{{value}}\" }}]\n[sign_in.campus.cas]\nserver = \"{}\"\n{}\n",
+                plan.sign_in,
+                cas.url(),
+                plan.cas,
             ))
+            .section(&plan.more.replace("{cas}", &cas.url()))
             .section(ROUTES);
-        let gateway = Site::new().start(&config);
+        let gateway = plan.site.start(&config);
         Some(Self {
             cas,
             gateway,
+            config,
             _zoo: zoo,
         })
     }
 
-    pub fn visitor(&self) -> Visitor<'_> {
+    /// A replica with the same configuration, at an address of its own.
+    pub fn replica(&self) -> Gateway {
+        let site = Site::new();
+        site.start(&self.config.clone().server("listen", "[\"127.0.0.1:0\"]"))
+    }
+
+    pub fn visitor(&self) -> Visitor {
+        let address = self.gateway.http();
         Visitor {
-            campus: self,
+            address,
+            host: address.to_string(),
             cookies: Mutex::default(),
         }
+    }
+
+    /// Somebody who calls the gateway by its other name.
+    pub fn visitor_of_localhost(&self) -> Visitor {
+        let host = format!("localhost:{}", self.gateway.http().port());
+        Visitor { host, ..self.visitor() }
+    }
+
+    /// Somebody who has this cookie of a session and nothing else.
+    pub fn visitor_with(&self, session: &str) -> Visitor {
+        let visitor = self.visitor();
+        *visitor.cookies.lock().unwrap() = vec![("janua".to_owned(), session.to_owned())];
+        visitor
     }
 
     /// This gateway, as URLs begin.
@@ -81,15 +157,22 @@ impl Campus {
     }
 }
 
-impl Visitor<'_> {
+impl Visitor {
+    /// The same browser as a replica sees it, which has the same name.
+    pub fn at(&self, replica: &Gateway) -> Self {
+        Self {
+            address: replica.http(),
+            host: self.host.clone(),
+            cookies: Mutex::new(self.cookies.lock().unwrap().clone()),
+        }
+    }
+
+    /// Sends the request with the browser's cookies, and keeps those that are set.
     pub fn send(&self, request: Request) -> Response {
         let mut cookies = self.cookies.lock().unwrap();
         let all: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let host = self.campus.gateway.http().to_string();
-        let answer = self
-            .campus
-            .gateway
-            .send(request.host(&host).header("Cookie", &all.join("; ")));
+        let request = request.host(&self.host).header("Cookie", &all.join("; "));
+        let answer = Connection::open(self.address).exchange(request.header("Connection", "close"));
         for set in answer.all("set-cookie") {
             let (pair, attributes) = set.split_once(';').unwrap_or((set, ""));
             let (name, value) = pair.split_once('=').unwrap();
@@ -123,7 +206,7 @@ impl Visitor<'_> {
 
     /// Goes from a page to the CAS server and signs in there; the address with the ticket, which is not opened yet.
     pub fn callback(&self, person: &Person<'_>, page: &str) -> Url {
-        let to_cas = self.open(page).expect(302);
+        let to_cas = self.open(page).expect(303);
         person.sign_in(to_cas.header("location").unwrap())
     }
 
@@ -141,11 +224,33 @@ impl Visitor<'_> {
         }
     }
 
+    /// Posts as a form of the gateway's own pages does.
+    pub fn post(&self, target: &str, form: &str) -> Response {
+        self.send(
+            Request::new("POST", target)
+                .header("Content-Type", "application/x-www-form-urlencoded")
+                .header("Sec-Fetch-Site", "same-origin")
+                .body(form),
+        )
+    }
+
+    /// What `/_janua/me` says.
+    pub fn me(&self) -> Value {
+        self.fetch("/_janua/me").expect(200).json()
+    }
+
     pub fn session(&self) -> Option<String> {
         let cookies = self.cookies.lock().unwrap();
         let found = cookies.iter().find(|(name, _)| name == "janua");
         found.map(|(_, value)| value.clone())
     }
+}
+
+/// The gateway ends as an operator ends it, and another one begins where it was.
+pub fn restart(gateway: &mut Gateway, config: &Config) {
+    gateway.signal("TERM");
+    gateway.ended();
+    *gateway = gateway.site.clone().start(config);
 }
 
 /// Path and query.

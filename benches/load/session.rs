@@ -1,0 +1,40 @@
+//! Somebody who is signed in, without a CAS server: a session is begun in the store that the gateway opens afterwards.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use janua::authenticate::session::{Carrier, NewSession, Sessions};
+use janua::authenticate::sign_in::cas::{Principal, Ticket};
+use janua::observe::metrics::Metrics;
+use janua::sealing::MasterKeys;
+use janua::store::Store;
+
+use super::{Result, peers};
+
+/// The header with the session's cookie.
+pub(super) fn cookie(folder: &Path) -> Result<String> {
+    let file = peers::configure(folder, [1, 2, 3], "warn", "embedded")?;
+    let config = janua::config::load(&file)
+        .map_err(|problems| problems.render(false))?
+        .config;
+    let (keys, metrics) = (MasterKeys::of(&config.state)?, Metrics::new());
+    let store = Store::open(&config.state, &keys, &metrics)?;
+    let mut principal = Principal {
+        user: "alice".to_owned(),
+        ..Principal::default()
+    };
+    for value in ["student", "member"] {
+        let added = principal.attributes.add("eduPersonAffiliation", value);
+        added.map_err(|_| "two attributes are not too many")?;
+    }
+    let new = NewSession {
+        subject: "alice".to_owned(),
+        principal,
+        ticket: Ticket::service("ST-1-bench")?,
+    };
+    let sign_in = config.sign_ins.first().ok_or("there is a sign-in")?;
+    let sessions = Sessions::new(&store, &keys, metrics.sessions());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (secret, _) = runtime.block_on(sessions.begin(sign_in, new, Carrier::Cookie, SystemTime::now()))?;
+    Ok(format!("Cookie: janua={secret}"))
+}

@@ -1,0 +1,81 @@
+//! `routes.watch`: what a route needs so that a watch pass means something there.
+
+use std::time::Duration;
+
+use super::Checker;
+use super::server::values;
+use crate::config::diagnostics::{Diagnostic, Span};
+use crate::config::path_pattern::PathPattern;
+use crate::config::read::{At, Key};
+use crate::config::{Action, Carry, Credential, Watch, file};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+impl Checker<'_> {
+    pub(super) fn watch(
+        &mut self,
+        watch: file::Watch,
+        (accept, accept_at): (&[Credential], Span),
+        path: Option<&At<PathPattern>>,
+        action: Option<&Action>,
+    ) -> Option<Watch> {
+        let place = watch.place;
+        let before = self.problems.len();
+        let carry = match watch.carry {
+            Key::Given(carry) => {
+                self.not_empty(&carry, "carry", "remove it for [\"cookie\"], or name at least one way")?;
+                self.unique(
+                    "way",
+                    carry.value.iter().map(|one| (one.at, format!("{:?}", one.value))),
+                );
+                values(carry.value)
+            }
+            Key::Absent => vec![Carry::Cookie],
+            Key::Bad => return None,
+        };
+        let ttl = self.duration(watch.ttl, "ttl", 4 * HOUR, (MINUTE, LONGEST));
+        if !accept.contains(&Credential::Watch) || !accept.contains(&Credential::Jwt) {
+            let problem =
+                Diagnostic::error(place, "passes that are earned or taken by nobody").also(accept_at, "by this");
+            self.report(
+                problem.help("accept = [\"jwt\", \"watch\"]: a token earns a pass, which then takes its place"),
+            );
+        }
+        match action {
+            Some(Action::Respond(_) | Action::KeySet(_) | Action::Decide(_)) => {
+                let problem = Diagnostic::error(place, "`watch` means nothing for a fixed answer");
+                self.report(problem.help("remove this key"));
+            }
+            Some(Action::Accel(_)) if carry.contains(&Carry::Rewrite) => {
+                let problem = Diagnostic::error(
+                    place,
+                    "the nginx in front sends the playlists: they cannot be rewritten",
+                );
+                self.report(problem.help("carry = [\"cookie\"], or serve the folder with `files`"));
+            }
+            _ => {}
+        }
+        let path = path?;
+        let Some((params, depth)) = path.value.params_before_rest() else {
+            let problem = Diagnostic::error(place, "a pass for the whole route").also(path.at, "this path");
+            self.report(problem.help("a pass is for one thing and all below it: path = \"/static/{event}/{*file}\""));
+            return None;
+        };
+        (self.problems.len() == before).then_some(Watch {
+            carry,
+            ttl,
+            params,
+            depth,
+        })
+    }
+
+    /// `accept` names "watch" where there is no `watch`.
+    pub(super) fn passes_nobody_earns(&mut self, accept: &[Credential], at: Span) {
+        if accept.contains(&Credential::Watch) {
+            let problem = Diagnostic::error(at, "nothing on this route earns a watch pass");
+            self.report(problem.help("add watch = { carry = [\"cookie\"] }, or remove \"watch\""));
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The servers behind the gateway: `[upstreams.<name>]`, checked.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    pub name: Arc<str>,
+    /// Never empty.
+    pub servers: Vec<UpstreamServer>,
+    pub balance: Balance,
+    pub health: Health,
+    pub connect_timeout: Duration,
+    pub read_timeout: Duration,
+    /// `None`: keep the client's Host.
+    pub host: Option<HeaderValue>,
+    pub ca_file: Option<PathBuf>,
+    /// `None`: its `X-Accel-Redirect` is dropped.
+    pub accel: Option<UpstreamAccel>,
+}
+
+/// Answers of an upstream that name a file of the gateway's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamAccel {
+    /// Begins with a slash and ends with none.
+    pub prefix: String,
+    pub files: PathBuf,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamServer {
+    pub https: bool,
+    /// Name or address; brackets around IPv6 removed.
+    pub host: String,
+    pub port: u16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Balance {
+    RoundRobin,
+    /// By the canonical path (ketama), so that one server's cache sees one file.
+    Consistent,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// `None`: a TCP connect counts as healthy.
+    pub path: Option<String>,
+    pub every: Duration,
+}

@@ -1,0 +1,23 @@
+//! Watch passes as the rooms know them: how long, for what, and by which way. `compile::watch` makes it.
+
+use std::time::Duration;
+
+/// The watch passes of a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watch {
+    /// Never empty.
+    pub carry: Vec<Carry>,
+    pub ttl: Duration,
+    /// A pass is for so many path parameters, the first ones; never 0.
+    pub params: usize,
+    /// The last of them is this segment of the path, counted from 1.
+    pub depth: usize,
+}
+
+/// How a player carries its watch pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carry {
+    Cookie,
+    /// In the query, put there by the playlist.
+    Rewrite,
+}

@@ -1,0 +1,416 @@
+//! Watch passes between a request and the rooms: which of those that it brings counts, what it earns, and how its answer
+//! carries that. `authenticate::watch` knows what a pass is, `authorize::settled` what it allows.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use pingora::proxy::Session;
+use url::Url;
+
+use crate::act::playlist::{self, Passage};
+use crate::authenticate::token::{Outcome, carrier};
+use crate::authenticate::watch::{self, Invalid, Pass, Purpose};
+use crate::authorize::Facts;
+use crate::config::{Carry, Credential, PublicUrl, Watch};
+use crate::context::{Context, HeldPass};
+use crate::event::Events;
+use crate::identity::Identity;
+use crate::rejection::Reason;
+use crate::request::{Client, Request};
+use crate::route::path::Path;
+use crate::route::table::Params;
+use crate::snapshot::{Route, Snapshot};
+
+/// Bytes of a cookie's path: browsers ignore longer attributes, and the cookie would go elsewhere.
+const MAX_COOKIE_PATH: usize = 1024;
+
+/// A request on a route, as far as passes are concerned.
+pub struct Asked<'a> {
+    pub snapshot: &'a Snapshot,
+    pub route: &'a Route,
+    pub request: &'a Request,
+    pub path: &'a Path,
+    pub params: &'a Params,
+    pub headers: &'a HeaderMap,
+    pub client: &'a Client,
+    /// What is known of events that the rules ask about.
+    pub events: &'a Events,
+}
+
+impl<'a> Asked<'a> {
+    fn of(session: &'a Session, ctx: &'a Context, route: &'a Route) -> Option<Self> {
+        Some(Self {
+            snapshot: &ctx.snapshot,
+            route,
+            request: ctx.request.as_ref()?,
+            path: ctx.path.as_ref()?,
+            params: &ctx.params,
+            headers: &session.req_header().headers,
+            client: ctx.client.as_ref()?,
+            events: &ctx.events,
+        })
+    }
+
+    /// The route's passes, if they count for this request: they are for reading only.
+    fn passes(&self) -> Option<&'a Watch> {
+        let is_read = matches!(self.request.method, Method::GET | Method::HEAD);
+        self.route.watch.as_ref().map(|watch| &watch.config).filter(|_| is_read)
+    }
+
+    fn params(&self, watch: &Watch) -> Vec<(&'a str, &'a str)> {
+        self.params.iter().take(watch.params).collect()
+    }
+
+    fn facts(&self, identity: &'a Identity) -> Facts<'a> {
+        Facts {
+            identity: Some(identity),
+            params: self.params,
+            method: &self.request.method,
+            client: self.client.address,
+            events: self.events,
+        }
+    }
+
+    /// Is the gateway called over https here? By what it is told, or by what it is called in the configuration.
+    fn is_https(&self) -> bool {
+        self.client.https || self.public_url().is_some_and(|url| url.https)
+    }
+
+    fn public_url(&self) -> Option<&'a PublicUrl> {
+        let urls = &self.snapshot.config.server.public_urls;
+        let named = urls.iter().find(|url| url.host == self.request.host);
+        named.or(urls.first().filter(|_| urls.len() == 1))
+    }
+
+    fn cookie_name(&self) -> &'static str {
+        if self.is_https() {
+            watch::COOKIE
+        } else {
+            watch::PLAIN_COOKIE
+        }
+    }
+}
+
+/// authenticate: the pass by which the request is judged from here on.
+pub fn authenticate(session: &Session, ctx: &mut Context, route: &Route, now: SystemTime) -> Outcome {
+    let Some((outcome, held)) = Asked::of(session, ctx, route).map(|asked| presented(&asked, now)) else {
+        return Outcome::Nobody;
+    };
+    ctx.watch.pass = held;
+    outcome
+}
+
+/// The first pass of a request that is good here, and whom it speaks for; or why the first one is not. That one was
+/// revoked says more than anything else.
+pub fn presented(asked: &Asked<'_>, now: SystemTime) -> (Outcome, Option<HeldPass>) {
+    let Some(watch) = asked.passes() else {
+        return (Outcome::Nobody, None);
+    };
+    let params = asked.params(watch);
+    let by_query = watch
+        .carry
+        .contains(&Carry::Rewrite)
+        .then(|| watch::in_query(asked.request.query.as_deref()));
+    let name = asked.cookie_name();
+    let by_cookie = watch
+        .carry
+        .contains(&Carry::Cookie)
+        .then(|| watch::in_cookies(asked.headers, name));
+    let texts = by_query.into_iter().flatten().map(|text| (text, true));
+    let texts = texts.chain(by_cookie.into_iter().flatten().map(|text| (text, false)));
+    let mut refusal: Option<Reason> = None;
+    for (text, in_query) in texts {
+        match good(asked, &params, text, now) {
+            Ok((pass, who)) => {
+                let text = text.to_owned();
+                return (Outcome::Person(Arc::new(who)), Some(HeldPass { pass, text, in_query }));
+            }
+            Err(Reason::WatchPassRevoked) => refusal = Some(Reason::WatchPassRevoked),
+            Err(reason) => refusal = refusal.or(Some(reason)),
+        }
+    }
+    (
+        refusal.map_or(Outcome::Nobody, |reason| Outcome::Refused(reason.into())),
+        None,
+    )
+}
+
+fn good(asked: &Asked<'_>, params: &[(&str, &str)], text: &str, now: SystemTime) -> Result<(Pass, Identity), Reason> {
+    let purpose = Purpose {
+        route: &asked.route.name,
+        params,
+    };
+    let pass = Pass::open(text, &purpose, &asked.snapshot.passes.mac, now).map_err(|invalid| match invalid {
+        Invalid::Foreign => Reason::WatchPassInvalid,
+        Invalid::Expired => Reason::WatchPassExpired,
+    })?;
+    if asked
+        .snapshot
+        .passes
+        .revocations
+        .ended(&pass, params.iter().map(|(_, value)| *value))
+    {
+        return Err(Reason::WatchPassRevoked);
+    }
+    // An issuer that is gone, or not looked at here any more, lets nobody in.
+    let issuers = &asked.snapshot.config.jwt.issuers;
+    let issuer = issuers.iter().position(|issuer| *issuer.name == pass.issuer);
+    let looked_at = |index: &usize| {
+        asked
+            .route
+            .issuers
+            .as_ref()
+            .is_none_or(|issuers| issuers.contains(index))
+    };
+    let index = issuer.filter(looked_at).ok_or(Reason::IssuerNotAccepted)?;
+    let who = Identity {
+        issuers: vec![index],
+        source: pass.issuer.as_str().into(),
+        subject: pass.subject.clone(),
+        roles: Vec::new(),
+        grants: Vec::new(),
+        expires: pass.expires,
+    };
+    Ok((pass, who))
+}
+
+/// The request is admitted by this kind of credential: what its answer will carry.
+pub fn admitted(session: &Session, ctx: &mut Context, route: &Route, by: Credential, now: SystemTime) {
+    if by == Credential::Watch {
+        let pass = ctx.watch.pass.as_ref();
+        ctx.watch.rewrite = pass.filter(|pass| pass.in_query).map(|pass| pass.text.clone());
+        return;
+    }
+    ctx.watch.pass = None;
+    let earned = Asked::of(session, ctx, route).filter(|_| by == Credential::Jwt);
+    if let Some((cookie, rewrite)) = earned.and_then(|asked| earn(&asked, ctx.who.as_deref()?, now)) {
+        ctx.watch.cookie = cookie;
+        ctx.watch.rewrite = rewrite;
+    }
+}
+
+/// The cookie that a token earns, and the pass for playlists that were asked for with a credential in the query.
+fn earn(asked: &Asked<'_>, who: &Identity, now: SystemTime) -> Option<(Option<HeaderValue>, Option<String>)> {
+    let watch = asked.passes()?;
+    let settled = asked.route.watch.as_ref()?.rules.settle(&asked.facts(who))?;
+    let issuers = who.issuers.iter();
+    let longest = issuers.map(|issuer| {
+        asked
+            .snapshot
+            .config
+            .jwt
+            .issuers
+            .get(*issuer)
+            .map(|issuer| issuer.watch_max)
+    });
+    let ttl = longest.min()??.min(watch.ttl);
+    let params = asked.params(watch);
+    let by_cookie = watch.carry.contains(&Carry::Cookie);
+    let by_query = watch.carry.contains(&Carry::Rewrite) && has_token_in_query(asked);
+    let has_one = || {
+        let mut passes = watch::in_cookies(asked.headers, asked.cookie_name());
+        let same = |pass: &Pass| *pass.issuer == *who.source && pass.subject == who.subject && pass.settled == settled;
+        passes.any(|text| good(asked, &params, text, now + ttl / 2).is_ok_and(|(pass, _)| same(&pass)))
+    };
+    let by_cookie = by_cookie && !has_one();
+    if !by_cookie && !by_query {
+        return None;
+    }
+    let pass = Pass {
+        issued: now,
+        expires: now + ttl,
+        issuer: who.source.to_string(),
+        subject: who.subject.clone(),
+        settled,
+    };
+    let purpose = Purpose {
+        route: &asked.route.name,
+        params: &params,
+    };
+    let text = pass.seal(&purpose, &asked.snapshot.passes.mac)?;
+    let cookie = by_cookie
+        .then(|| set_cookie(asked, watch, &text, ttl.as_secs()))
+        .flatten();
+    Some((cookie, by_query.then_some(text)))
+}
+
+fn has_token_in_query(asked: &Asked<'_>) -> bool {
+    let query = asked.request.query.as_deref().unwrap_or_default();
+    let rest = carrier::strip_query(&asked.snapshot.token_sources, query);
+    rest.is_none_or(|rest| rest.len() != query.len())
+}
+
+fn set_cookie(asked: &Asked<'_>, watch: &Watch, text: &str, seconds: u64) -> Option<HeaderValue> {
+    let path = cookie_path(asked, watch)?;
+    let attributes = match asked.is_https() {
+        true => "HttpOnly; Secure; SameSite=None; Partitioned",
+        false => "HttpOnly; SameSite=Lax",
+    };
+    let cookie = format!(
+        "{}={text}; Path={path}; Max-Age={seconds}; {attributes}",
+        asked.cookie_name()
+    );
+    HeaderValue::try_from(cookie).ok()
+}
+
+/// The path as the client spells it, up to and with the last parameter: what it asks for next begins so, byte for byte.
+fn cookie_path<'a>(asked: &Asked<'a>, watch: &Watch) -> Option<&'a str> {
+    let canonical = beginning(asked.path.encoded(), watch.depth)?;
+    let written = beginning(&asked.request.raw_path, watch.depth);
+    let same = |raw: &&str| Path::parse(raw).is_ok_and(|path| path.encoded() == canonical);
+    let path = written.filter(same).unwrap_or(canonical);
+    let fits = path.len() <= MAX_COOKIE_PATH && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';');
+    fits.then_some(path)
+}
+
+/// So many segments and the slash behind them. Empty ones do not count, as in the canonical path.
+fn beginning(path: &str, segments: usize) -> Option<&str> {
+    let bytes = path.as_bytes();
+    let ends = bytes
+        .windows(2)
+        .enumerate()
+        .filter(|(_, two)| matches!(two, [last, b'/'] if *last != b'/'));
+    let (last, _) = ends.take(segments).nth(segments.checked_sub(1)?)?;
+    path.get(..last + 2)
+}
+
+/// The header with which an answer hands a pass to a browser.
+pub fn headers(ctx: &Context) -> Option<(HeaderName, HeaderValue)> {
+    ctx.watch.cookie.clone().map(|cookie| (header::SET_COOKIE, cookie))
+}
+
+/// How playlists in the answer to this request are rewritten; `None`: not at all.
+pub struct Rewriting {
+    here: Url,
+    also_here: Option<url::Origin>,
+    parameter: String,
+    params: Vec<(String, String)>,
+    route: Arc<Route>,
+    host: String,
+    snapshot: Arc<Snapshot>,
+    /// Tells this text of a playlist from the plain one and from those with other passes.
+    pub tag: String,
+}
+
+impl Rewriting {
+    pub fn of(ctx: &Context) -> Option<Self> {
+        let pass = ctx.watch.rewrite.as_ref()?;
+        let (request, path) = (ctx.request.as_ref()?, ctx.path.as_ref()?);
+        let route = Arc::clone(ctx.route.as_ref()?);
+        let watch = &route.watch.as_ref()?.config;
+        let scheme = if ctx.client.as_ref()?.https { "https" } else { "http" };
+        let here = Url::parse(&format!("{scheme}://{}{}", request.authority, path.encoded())).ok()?;
+        let urls = &ctx.snapshot.config.server.public_urls;
+        let public = urls.iter().find(|url| url.host == request.host).or(urls.first());
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, pass.as_bytes());
+        Some(Self {
+            here,
+            also_here: public.and_then(|url| Some(Url::parse(&url.origin()).ok()?.origin())),
+            parameter: format!("{}={pass}", watch::PARAMETER),
+            params: ctx
+                .params
+                .iter()
+                .take(watch.params)
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            host: request.host.clone(),
+            snapshot: Arc::clone(&ctx.snapshot),
+            tag: digest
+                .as_ref()
+                .iter()
+                .take(8)
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+            route,
+        })
+    }
+
+    /// The playlist with the pass in it; `None`: it goes out as it is.
+    pub fn rewrite(&self, kind: playlist::Kind, text: &[u8]) -> Option<Vec<u8>> {
+        let covers = |path: &str| self.covers(path);
+        let passage = Passage {
+            here: &self.here,
+            also_here: self.also_here.as_ref(),
+            parameter: &self.parameter,
+            covers: &covers,
+        };
+        playlist::rewrite(kind, text, &passage)
+    }
+
+    /// Is a GET of this path on the same route, for the same parameters?
+    fn covers(&self, path: &str) -> bool {
+        let Ok(path) = Path::parse(path) else { return false };
+        let Ok(found) = self.snapshot.table.find(&self.host, path.decoded(), &Method::GET) else {
+            return false;
+        };
+        let route = self.snapshot.routes.get(found.route);
+        let known = self.params.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        route.is_some_and(|route| Arc::ptr_eq(route, &self.route))
+            && found.params.iter().take(self.params.len()).eq(known)
+    }
+}
+
+/// The entity tag of a rewritten playlist, from that of the plain one: `"abc"` becomes `"abc-w…"`. Opencast's has no
+/// quotes (facts 2.1).
+pub fn tagged(etag: &str, tag: &str) -> String {
+    match etag.strip_suffix('"') {
+        Some(open) => format!("{open}-w{tag}\""),
+        None => format!("{etag}-w{tag}"),
+    }
+}
+
+/// A condition as the upstream may evaluate it: tags of this very text become those of the plain one, others go. `None`:
+/// nothing is left to compare.
+pub fn untagged(condition: &str, tag: &str) -> Option<String> {
+    if condition.trim() == "*" {
+        return Some("*".to_owned());
+    }
+    let tags = condition.split(',').filter_map(|one| {
+        let one = one.trim();
+        let suffix = format!("-w{tag}");
+        match one.strip_suffix('"') {
+            Some(open) => open.strip_suffix(&suffix).map(|plain| format!("{plain}\"")),
+            None => one.strip_suffix(&suffix).map(str::to_owned),
+        }
+    });
+    let tags: Vec<String> = tags.collect();
+    (!tags.is_empty()).then(|| tags.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_for_the_path_as_it_is_written() {
+        for (path, depth, expected) in [
+            ("/static/org/player/e1/a/b.mp4", 4, Some("/static/org/player/e1/")),
+            ("/static//org/player/e1//b.mp4", 4, Some("/static//org/player/e1/")),
+            ("/e1/b", 1, Some("/e1/")),
+            ("/e1", 1, None),
+            ("/e1/b", 3, None),
+        ] {
+            assert_eq!(beginning(path, depth), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn tags_of_rewritten_playlists_lead_back_to_the_plain_ones() {
+        for (plain, rewritten) in [
+            ("\"a-1\"", "\"a-1-wff\""),
+            ("W/\"a\"", "W/\"a-wff\""),
+            ("123", "123-wff"),
+        ] {
+            assert_eq!(tagged(plain, "ff"), rewritten);
+            assert_eq!(untagged(rewritten, "ff").as_deref(), Some(plain));
+            assert_eq!(untagged(plain, "ff"), None);
+            assert_eq!(untagged(rewritten, "ee"), None);
+        }
+        assert_eq!(
+            untagged("\"x\", \"a-wff\" , W/\"b-wff\"", "ff").as_deref(),
+            Some("\"a\", W/\"b\"")
+        );
+        assert_eq!(untagged("*", "ff").as_deref(), Some("*"));
+    }
+}

@@ -1,0 +1,167 @@
+//! Sessions, the way to sign in and the gateway's own addresses, as `gateway` and `edge::own` walk them. Nothing is used
+//! up: no session lives on for it, no ticket is judged, nobody is signed out.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use super::super::lay_out;
+use super::super::{Action, Outcome};
+use super::Walk;
+use crate::authenticate::session::Carrier;
+use crate::authenticate::session::cookie::SESSION;
+use crate::authenticate::token;
+use crate::own::visit::Visit;
+use crate::own::{self, Asked, Here};
+use crate::rejection::{Reason, Rejection};
+use crate::request::Request;
+use crate::route::path::Path;
+use crate::snapshot::Route;
+
+/// Where a browser goes.
+pub(super) enum Sent {
+    /// With this status.
+    ToSignIn(StatusCode),
+    /// On to what this route does.
+    Nowhere(Arc<Route>),
+}
+
+impl<'a> Walk<'a> {
+    /// What the gateway itself answers below `/_janua/`: told where answering changes nothing.
+    pub(super) async fn own(
+        &mut self,
+        request: &Request,
+        path: &Path,
+        headers: &HeaderMap,
+    ) -> Result<Option<StatusCode>, Rejection> {
+        let here = self.here(request)?;
+        self.hide_secrets(&here, headers);
+        let status = match own::is_harmless(&request.method, path.decoded()) {
+            true => {
+                let asked = Asked {
+                    method: &request.method,
+                    path: path.decoded(),
+                    query: request.query.as_deref(),
+                    headers,
+                    body: Bytes::new(),
+                    request_id: "explain",
+                    here,
+                };
+                Some(own::answer(&asked).await?.status)
+            }
+            false => None,
+        };
+        self.report.outcome = Outcome::Allow;
+        self.report.action = Some(Action::Own);
+        Ok(status)
+    }
+
+    /// The session that the request carries, told as a credential.
+    pub(super) async fn session(&mut self, asked: &super::Asked<'_>) -> token::Outcome {
+        let super::Asked {
+            route,
+            request,
+            path,
+            headers,
+            ..
+        } = *asked;
+        let here = match self.here(request) {
+            Ok(here) => here,
+            Err(refusal) => return token::Outcome::Refused(refusal),
+        };
+        let Some(place) = self.hide_secrets(&here, headers) else {
+            return token::Outcome::Nobody;
+        };
+        if !self.report.keys.live {
+            let detail = "a session is known to the running gateway only: ask it with --live";
+            let unknown = Rejection::because(Reason::NoCredentials, detail);
+            let told = lay_out::session(place, Err(&unknown), self.now);
+            self.report.credentials.push(told);
+            return token::Outcome::Nobody;
+        }
+        let visit = Visit {
+            here,
+            request,
+            path,
+            headers,
+        };
+        let found = visit.session(route).await;
+        if let Ok(Some(_)) = &found {
+            // What was looked at before did not let the request pass.
+            self.report.credentials.iter_mut().for_each(|one| one.counts = false);
+        }
+        let told = match &found {
+            Ok(Some(session)) => lay_out::session(place, Ok(session), self.now),
+            Ok(None) => {
+                let detail = "it has ended, never was one, or is not for this route";
+                let unknown = Rejection::because(Reason::NoCredentials, detail);
+                lay_out::session(place, Err(&unknown), self.now)
+            }
+            Err(refusal) => lay_out::session(place, Err(refusal), self.now),
+        };
+        self.report.credentials.push(told);
+        match found {
+            Ok(Some(session)) => token::Outcome::Person(Arc::clone(&session.identity)),
+            Ok(None) => token::Outcome::Nobody,
+            Err(refusal) => token::Outcome::Refused(refusal),
+        }
+    }
+
+    /// Is a browser sent to sign in instead of the answer, or to be asked silently whether it is known? `Err`: the
+    /// refusal is the answer.
+    pub(super) fn sent_to_sign_in(
+        &mut self,
+        judged: Result<Arc<Route>, Rejection>,
+        request: &Request,
+        path: &Path,
+        headers: &HeaderMap,
+    ) -> Result<Sent, Rejection> {
+        if self.only_decides {
+            return judged.map(Sent::Nowhere);
+        }
+        let Ok(here) = self.here(request) else {
+            return judged.map(Sent::Nowhere);
+        };
+        let visit = Visit {
+            here,
+            request,
+            path,
+            headers,
+        };
+        let reply = match (judged, &self.route) {
+            (Ok(route), _) => match visit.silently(&route).filter(|_| self.who.is_none()) {
+                Some(reply) => reply,
+                None => return Ok(Sent::Nowhere(route)),
+            },
+            (Err(refusal), Some(route)) => {
+                let reply = visit.instead(route, refusal.clone())?;
+                self.report.reason = Some(refusal.reason.label().to_owned());
+                self.report.text = Some(refusal.reason.public_text().to_owned());
+                reply
+            }
+            (Err(refusal), None) => return Err(refusal),
+        };
+        self.report.action = Some(Action::SignIn);
+        Ok(Sent::ToSignIn(reply.status))
+    }
+
+    fn here(&self, request: &Request) -> Result<Here<'a>, Rejection> {
+        let here = Here::of(self.snapshot, &request.host, self.now)?;
+        Ok(Here {
+            looks_only: true,
+            ..here
+        })
+    }
+
+    /// Where the secret of a session stands in the request, if there is one; none is seen in the report.
+    fn hide_secrets(&mut self, here: &Here<'_>, headers: &HeaderMap) -> Option<String> {
+        let carried = here.carried(headers);
+        self.tokens.extend(carried.iter().map(|one| one.secret().to_owned()));
+        let place = match carried.first()?.carrier {
+            Carrier::Cookie => format!("cookie {}", here.jar().name(SESSION)),
+            Carrier::Bearer => "header authorization".to_owned(),
+        };
+        Some(format!("{}: {place}", lay_out::SESSION))
+    }
+}

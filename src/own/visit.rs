@@ -1,0 +1,95 @@
+//! A request to a route, as far as sessions and the way to sign in are concerned: whose session it carries, and where a
+//! browser that nobody knows is sent. The gateway asks for its answer, and `explain` for its reasons.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, header};
+
+use super::{Here, asks_silently, begin, choose, page_load, where_to};
+use crate::authenticate::session::Session;
+use crate::rejection::{Hint, Reason, Rejection};
+use crate::request::Request;
+use crate::respond::Reply;
+use crate::route::path::Path;
+use crate::snapshot::Route;
+
+/// What of the request is looked at.
+#[derive(Clone, Copy)]
+pub struct Visit<'a> {
+    pub here: Here<'a>,
+    pub request: &'a Request,
+    pub path: &'a Path,
+    pub headers: &'a HeaderMap,
+}
+
+impl Visit<'_> {
+    /// The session that the request carries, if this route takes it. Refused where another site may be behind the
+    /// request, and where the store does not say.
+    pub async fn session(&self, route: &Route) -> Result<Option<Arc<Session>>, Rejection> {
+        let Some(found) = self.here.session(self.headers).await? else {
+            return Ok(None);
+        };
+        let sign_ins = &self.here.snapshot.config.sign_ins;
+        let place = sign_ins
+            .iter()
+            .position(|sign_in| sign_in.name == found.identity.source);
+        let Some((place, sign_in)) = place.and_then(|place| Some((place, sign_ins.get(place)?))) else {
+            return Ok(None);
+        };
+        if route.sign_ins.as_ref().is_some_and(|taken| !taken.contains(&place)) {
+            return Ok(None);
+        }
+        let is_unsafe = found.is_by_cookie() && self.changes_something();
+        if is_unsafe && !self.here.is_from_here(self.headers, &sign_in.app_origins) {
+            return Err(Reason::CrossSite.into());
+        }
+        Ok(Some(found))
+    }
+
+    /// Is it more than reading? Who opens a websocket talks both ways, and any site's page may open one.
+    fn changes_something(&self) -> bool {
+        let reads = matches!(self.request.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        !reads || self.headers.contains_key(header::UPGRADE)
+    }
+
+    /// What a browser that nobody knows gets instead of the refusal: the way to the sign-in. Programs get the refusal,
+    /// and it tells where one signs in.
+    pub fn instead(&self, route: &Route, refusal: Rejection) -> Result<Reply, Rejection> {
+        let (Some(sign_ins), true) = (route.sign_ins.as_deref(), refusal.reason.is_challenge()) else {
+            return Err(refusal);
+        };
+        let is_sent = refusal.reason == Reason::NoCredentials && page_load(&self.request.method, self.headers);
+        let sent = match sign_ins {
+            _ if !is_sent => None,
+            [only] => {
+                let silently = asks_silently(&self.here, self.headers, sign_ins).is_some();
+                begin(&self.here, self.headers, *only, &self.target(), silently).ok()
+            }
+            several => choose(&self.here, several, &self.target()).ok(),
+        };
+        match (sent, &refusal.hint) {
+            (Some(reply), _) => Ok(reply),
+            (None, Hint::None) => Err(refusal.with_hint(Hint::SignIn(where_to(&self.here, sign_ins)))),
+            (None, _) => Err(refusal),
+        }
+    }
+
+    /// For a page that is open to everyone, but shows more to somebody: is the browser known at a passive sign-in?
+    pub fn silently(&self, route: &Route) -> Option<Reply> {
+        let sign_ins = route.sign_ins.as_deref()?;
+        if !page_load(&self.request.method, self.headers) {
+            return None;
+        }
+        let asked = asks_silently(&self.here, self.headers, sign_ins)?;
+        begin(&self.here, self.headers, asked, &self.target(), true).ok()
+    }
+
+    /// The very address that was asked for, the query byte for byte, at the origin that clients know.
+    fn target(&self) -> String {
+        let (origin, path) = (self.here.public.origin(), self.path.encoded());
+        match &self.request.query {
+            Some(query) => format!("{origin}{path}?{query}"),
+            None => format!("{origin}{path}"),
+        }
+    }
+}
