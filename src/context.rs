@@ -9,6 +9,7 @@ use crate::act::playlist::collect::Collecting;
 use crate::act::proxy::{Attempts, Chosen};
 use crate::authenticate::session::Session;
 use crate::authenticate::watch::Pass;
+use crate::event::Events;
 use crate::identity::Identity;
 use crate::observe::request_id::RequestId;
 use crate::rejection::Rejection;
@@ -28,6 +29,8 @@ pub struct Context {
     pub route: Option<Arc<Route>>,
     pub params: Params,
     pub who: Option<Arc<Identity>>,
+    /// What was asked about events to let the request pass.
+    pub events: Events,
     /// Whose credential counts, if it was a session's.
     pub session: Option<Arc<Session>>,
     /// The rules let the request pass. What is refused afterwards was allowed and failed.
@@ -47,6 +50,8 @@ pub struct UpstreamPart {
     pub attempts: Attempts,
     pub chosen: Option<Chosen>,
     pub since: Option<Instant>,
+    /// What tells the upstream who it is, instead of the client's credentials.
+    pub authorization: Option<HeaderValue>,
     /// The answer named a file of ours instead of holding it.
     pub redirect: Option<Redirect>,
     /// From the choice of the server to the header of its answer.
@@ -96,6 +101,7 @@ impl Context {
             route: None,
             params: Params::default(),
             who: None,
+            events: Events::default(),
             session: None,
             allowed: false,
             rejection: None,

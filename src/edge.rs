@@ -5,9 +5,11 @@
 pub mod accel;
 pub mod ask;
 pub mod decide;
+pub mod opencast;
 pub mod own;
 pub mod parts;
 pub mod playlists;
+pub mod rules;
 mod telling;
 pub mod watch;
 
@@ -26,7 +28,7 @@ use crate::act::file::{self, Edit, FileBody, FileRequest, Root};
 use crate::act::playlist;
 use crate::act::proxy;
 use crate::act::reply::Fixed;
-use crate::config::{ClientTimeouts, TokenSource};
+use crate::config::{ClientTimeouts, Present, TokenSource};
 use crate::context::Context;
 use crate::listen::connection::Shared;
 use crate::observe::request_id::RequestId;
@@ -373,6 +375,10 @@ pub fn dress_answer(session: &Session, answer: &mut ResponseHeader, ctx: &mut Co
     let upgrade = answer.status == StatusCode::SWITCHING_PROTOCOLS;
     for name in present::answer_removals(&answer.headers, upgrade) {
         answer.remove_header(&name);
+    }
+    if route.present == Present::OpencastJwt {
+        // A session there would outlive what the gateway decides, and is none of the client's (facts 1.4).
+        answer.remove_header(&header::SET_COOKIE);
     }
     if let Some(foreign) = present::foreign_set_cookies(&answer.headers) {
         answer.remove_header(&header::SET_COOKIE);

@@ -16,11 +16,12 @@ use pingora::prelude::Result;
 use pingora::proxy::Session;
 
 use crate::authenticate::token::{Outcome, carrier};
-use crate::authorize::{self, Facts};
 use crate::config::Credential;
 use crate::context::Context;
 use crate::edge::parts::Refusals;
+use crate::edge::rules::Case;
 use crate::edge::{self, Stop};
+use crate::event::Events;
 use crate::identity::Identity;
 use crate::listen::{client, intake};
 use crate::observe::Observer;
@@ -159,25 +160,31 @@ impl Gateway {
         now: SystemTime,
     ) -> Result<(), Rejection> {
         let mut refusals = Refusals::default();
+        let mut events = Events::default();
         for credential in &route.accept {
             match self.authenticate(session, ctx, route, *credential, now).await {
                 Outcome::Nobody => {}
                 Outcome::Refused(refusal) => refusals.invalid(refusal),
                 Outcome::Person(who) => {
-                    let decided = self.authorize(ctx, route, Some(&who));
-                    let Err(reason) = decided else {
+                    let decided = self.authorize(ctx, route, Some(&who), &mut events).await;
+                    let Err(refusal) = decided else {
                         ctx.who = Some(who);
+                        ctx.events = events;
                         ctx.allowed = true;
                         edge::watch::admitted(session, ctx, route, *credential, now);
                         return Ok(());
                     };
-                    if refusals.refused(who, reason).is_break() {
+                    if refusals.refused(who, refusal).is_break() {
                         break;
                     }
                 }
             }
         }
-        match refusals.told(|| self.authorize(ctx, route, None), route) {
+        let nobody = match refusals.somebody() {
+            true => Err(Reason::NotAllowed.into()),
+            false => self.authorize(ctx, route, None, &mut events).await,
+        };
+        match refusals.told(nobody, route) {
             Ok(()) => {
                 ctx.allowed = true;
                 Ok(())
@@ -214,24 +221,30 @@ impl Gateway {
         }
     }
 
-    /// authorize: the route's rules.
-    fn authorize(&self, ctx: &Context, route: &Route, who: Option<&Identity>) -> Result<(), Reason> {
+    /// authorize: the route's rules, with what they ask about events.
+    async fn authorize(
+        &self,
+        ctx: &Context,
+        route: &Route,
+        who: Option<&Identity>,
+        events: &mut Events,
+    ) -> Result<(), Rejection> {
         let (Some(request), Some(client)) = (&ctx.request, &ctx.client) else {
-            return Err(Reason::Internal);
+            return Err(Reason::Internal.into());
         };
-        let facts = Facts {
-            identity: who,
+        let case = Case {
+            snapshot: &ctx.snapshot,
+            route,
+            request,
+            client,
             params: &ctx.params,
-            method: &request.method,
-            // Who asks for decisions is the proxy itself, on whoever's behalf.
-            client: match route.action {
-                Action::Decide(_) => client.peer,
-                _ => client.address,
-            },
         };
         match (&ctx.watch.pass, &route.watch) {
-            (Some(held), Some(watch)) if who.is_some() => watch.rules.decide(&held.pass.settled, &facts),
-            _ => authorize::decide(&route.allow, &route.deny, &facts),
+            (Some(held), Some(watch)) if who.is_some() => {
+                let decided = watch.rules.decide(&held.pass.settled, &case.facts(who, events));
+                decided.map_err(Into::into)
+            }
+            _ => case.decide(who, events).await,
         }
     }
 
@@ -242,13 +255,27 @@ impl Gateway {
     }
 
     /// act: what needs no upstream is answered here.
-    async fn act(&self, session: &mut Session, ctx: &Context, route: &Route, now: SystemTime) -> Result<Next, Stop> {
+    async fn act(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        route: &Route,
+        now: SystemTime,
+    ) -> Result<Next, Stop> {
         match &route.action {
-            Action::Upstream(_) => return Ok(Next::Upstream),
+            Action::Upstream(_) => {
+                let who = ctx.who.as_deref();
+                ctx.upstream.authorization = edge::opencast::authorization(&ctx.snapshot, route, who, now)?;
+                return Ok(Next::Upstream);
+            }
             Action::Files(root) => edge::serve_file(session, ctx, route, root, now).await?,
             Action::Accel(prefix) => edge::accel::tell(session, ctx, route, prefix).await?,
             Action::KeySet(set) => {
                 let fixed = set.answer(&session.req_header().headers);
+                edge::serve_reply(session, ctx, route, &fixed).await?;
+            }
+            Action::OwnKeys => {
+                let fixed = edge::opencast::own_keys(&ctx.snapshot, &session.req_header().headers)?;
                 edge::serve_reply(session, ctx, route, &fixed).await?;
             }
             Action::Reply(fixed) => edge::serve_reply(session, ctx, route, fixed).await?,

@@ -16,12 +16,12 @@
 //! [`gateway`] walks them, one call a step; read that file first. Around them: [`config`] (what the operator wrote),
 //! [`snapshot`] (what a running gateway decides by), [`reload`] (another one while it runs), [`server`] (wiring),
 //! [`admin`] (the second listener), [`store`] (what outlives a restart), [`backchannel`] (requests the gateway makes
-//! itself), [`cli`], [`watch_file`], [`demo`] (what stands around the gateway of `janua demo`), [`control`] (the socket
+//! itself), [`opencast`] (what it asks Opencast about events), [`cli`], [`watch_file`], [`demo`] (what stands around the gateway of `janua demo`), [`control`] (the socket
 //! by which commands ask the running gateway), [`explain`] (a request's way without the request: why it is allowed or
 //! refused); [`own`] (the gateway's own addresses: signing in and out), [`ask`] (an upstream's word where no rule speaks), [`edge`] (between pingora's session and the steps),
 //! [`context`] (what is known of one request so far), [`overview`]
 //! (what the admin listener tells); [`sealing`] (the master key and what is derived from it).
-//! Vocabulary that all rooms share: [`request`], [`identity`], [`rejection`], [`rate`].
+//! Vocabulary that all rooms share: [`request`], [`identity`], [`event`], [`rejection`], [`rate`].
 //!
 //! # Import rules (held by `tests/architecture.rs`)
 //!
@@ -42,11 +42,13 @@ pub mod context;
 pub mod control;
 pub mod demo;
 pub mod edge;
+pub mod event;
 pub mod explain;
 pub mod gateway;
 pub mod identity;
 pub mod listen;
 pub mod observe;
+pub mod opencast;
 pub mod overview;
 pub mod own;
 pub mod present;

@@ -72,7 +72,7 @@ impl Source for Overview {
             action: match &route.action {
                 Action::Upstream(upstream) => format!("upstream {}", upstream.name),
                 Action::Files(_) => "files".to_owned(),
-                Action::KeySet(_) => "key set".to_owned(),
+                Action::KeySet(_) | Action::OwnKeys => "key set".to_owned(),
                 Action::Accel(_) => "accel".to_owned(),
                 Action::Decide(_) => "decide".to_owned(),
                 Action::Reply(fixed) => fixed.status.as_u16().to_string(),

@@ -44,6 +44,7 @@ pub enum Reason {
     MissingRole,
     EventNotGranted,
     NotAllowed,
+    AclUnavailable,
     RateLimited,
     // present
     MoodleEndpoint,
@@ -94,6 +95,7 @@ impl Reason {
         Self::MissingRole,
         Self::EventNotGranted,
         Self::NotAllowed,
+        Self::AclUnavailable,
         Self::RateLimited,
         Self::MoodleEndpoint,
         Self::TokenOverride,
@@ -253,6 +255,11 @@ impl Reason {
                 "not_allowed",
                 S::FORBIDDEN,
                 "No rule of this address allows the access.",
+            ),
+            Self::AclUnavailable => (
+                "acl_unavailable",
+                S::BAD_GATEWAY,
+                "Who may see this cannot be found out right now; try again shortly.",
             ),
             Self::RateLimited => (
                 "rate_limited",

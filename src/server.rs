@@ -142,6 +142,7 @@ async fn serve(
     let tokens = Arc::new(Tokens::new(&config.jwt, &store, &metrics, None)?);
     let passes = Passes::new(keys, &store);
     let snapshot = Arc::new(Snapshot::new(&config, tokens, people, passes.clone(), None, &metrics)?);
+    snapshot.prepare_keys()?;
     // So that no pass that was ended before a restart is taken after it.
     passes.revocations.load(SystemTime::now()).await?;
     tokio::spawn(passes.revocations.follow(SystemTime::now));

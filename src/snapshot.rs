@@ -22,9 +22,11 @@ use crate::authorize;
 use crate::authorize::settled::Fingerprinted;
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config::{
-    self, ClientTimeouts, Config, Cors, Credential, Decide, IdentityHeaders, Present, Provider, Rule, TokenSource,
+    self, ClientTimeouts, Config, Cors, Credential, Decide, IdentityHeaders, Present, Provider, Rule, State,
+    TokenSource,
 };
 use crate::observe::metrics::{Metrics, RouteMetrics};
+use crate::opencast::{Opencast, SetupError};
 use crate::rate::Keyed;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::{Reply, cors};
@@ -39,6 +41,7 @@ pub struct Snapshot {
     pub table: Table,
     pub routes: Vec<Arc<Route>>,
     pub upstreams: Vec<Arc<Upstream>>,
+    pub opencasts: Vec<Arc<Opencast>>,
     pub tokens: Arc<Tokens>,
     pub people: People,
     /// In the order of the configuration's sign-ins.
@@ -97,6 +100,10 @@ pub struct Route {
     pub allow: Vec<Rule>,
     pub deny: Vec<Rule>,
     pub else_ask: Option<Arc<ElseAsk>>,
+    /// Whom the rules ask about events.
+    pub opencast: Option<Arc<Opencast>>,
+    /// Whose key signs what is presented: `present = "opencast-jwt"`.
+    pub opencast_jwt: Option<Arc<Opencast>>,
     pub watch: Option<RouteWatch>,
     /// Nobody's identity could change this route's answer: tokens are not looked at.
     pub anonymous: bool,
@@ -117,6 +124,8 @@ pub enum Action {
     Accel(String),
     Reply(Fixed),
     KeySet(KeySet),
+    /// The gateway's own public keys.
+    OwnKeys,
     /// What would become of another request?
     Decide(Decide),
 }
@@ -136,6 +145,10 @@ pub enum SnapshotError {
     Reply { route: Arc<str>, source: io::Error },
     #[error("route `{route}`: else_ask: {source}")]
     ElseAsk { route: Arc<str>, source: BackchannelError },
+    #[error("opencast.{name}: {source}")]
+    Opencast { name: String, source: SetupError },
+    #[error("the key that signs for Opencast: {0}")]
+    SignKey(io::Error),
     #[error("sign_in.{name}: {source}")]
     SignIn { name: Arc<str>, source: BackchannelError },
     #[error(transparent)]
@@ -143,6 +156,17 @@ pub enum SnapshotError {
 }
 
 impl Snapshot {
+    /// Reads the keys that the gateway signs with, or makes them, now instead of when they are first needed.
+    pub fn prepare_keys(&self) -> Result<(), SnapshotError> {
+        let publishes = self.routes.iter().any(|route| matches!(route.action, Action::OwnKeys));
+        let signs = |opencast: &Arc<Opencast>| {
+            let mut signing = self.routes.iter().filter_map(|route| route.opencast_jwt.as_ref());
+            publishes || signing.any(|one| Arc::ptr_eq(one, opencast))
+        };
+        let mut used = self.opencasts.iter().filter(|opencast| signs(opencast));
+        used.try_for_each(|opencast| opencast.prepare().map_err(SnapshotError::SignKey))
+    }
+
     /// Opens folders, reads CA and reply files, builds the table. Of the snapshot `before`, upstreams that are the same
     /// stay with their health and look-ups, and the rate limits of routes with what was taken of them.
     pub fn new(
@@ -164,7 +188,10 @@ impl Snapshot {
             made.map(Arc::new)
         };
         let upstreams = config.upstreams.iter().map(upstream).collect::<Result<Vec<_>, _>>()?;
-        let route = |route: &config::Route| Route::new(route, config, &upstreams, before, metrics).map(Arc::new);
+        let opencast = |opencast| asked_opencast(opencast, config, &upstreams, before, metrics);
+        let opencasts = config.opencasts.iter().map(opencast).collect::<Result<Vec<_>, _>>()?;
+        let behind = (upstreams.as_slice(), opencasts.as_slice());
+        let route = |route: &config::Route| Route::new(route, config, behind, before, metrics).map(Arc::new);
         let routes = config.routes.iter().map(route).collect::<Result<Vec<_>, _>>()?;
         let hosts: Vec<&str> = config.server.public_urls.iter().map(|url| url.host.as_str()).collect();
         let entries = config.routes.iter().map(|route| Entry {
@@ -177,6 +204,7 @@ impl Snapshot {
             table: Table::new(&distinct(hosts), entries)?,
             routes,
             upstreams,
+            opencasts,
             tokens,
             people,
             cas: config.sign_ins.iter().map(cas_client).collect::<Result<_, _>>()?,
@@ -231,7 +259,7 @@ impl Route {
     fn new(
         route: &config::Route,
         config: &Config,
-        upstreams: &[Arc<Upstream>],
+        (upstreams, opencasts): (&[Arc<Upstream>], &[Arc<Opencast>]),
         before: Option<&Snapshot>,
         metrics: &Metrics,
     ) -> Result<Self, SnapshotError> {
@@ -265,6 +293,7 @@ impl Route {
             config::Action::Upstream(index) => Action::Upstream(upstream(*index)?),
             config::Action::Accel(prefix) => Action::Accel(prefix.clone()),
             config::Action::Decide(decide) => Action::Decide(decide.clone()),
+            config::Action::OwnKeys => Action::OwnKeys,
             config::Action::Files(path) => {
                 let root = Root::open(path).map_err(|source| SnapshotError::Files {
                     route: Arc::clone(&route.name),
@@ -307,6 +336,11 @@ impl Route {
             deny: route.deny.clone(),
             anonymous,
             else_ask: else_ask.transpose()?,
+            opencast: route.opencast.and_then(|index| opencasts.get(index)).map(Arc::clone),
+            opencast_jwt: route
+                .opencast_jwt
+                .and_then(|index| opencasts.get(index))
+                .map(Arc::clone),
             watch: route.watch.as_ref().map(|watch| RouteWatch {
                 config: watch.clone(),
                 rules: Fingerprinted::new(&route.allow, &route.deny),
@@ -322,6 +356,33 @@ impl Route {
             metrics: metrics.route(&route.name),
         })
     }
+}
+
+/// With what it knows of events, if it is the same as before.
+fn asked_opencast(
+    wanted: &config::Opencast,
+    config: &Config,
+    upstreams: &[Arc<Upstream>],
+    before: Option<&Snapshot>,
+    metrics: &Metrics,
+) -> Result<Arc<Opencast>, SnapshotError> {
+    let upstream = upstreams.get(wanted.upstream).ok_or_else(|| SnapshotError::Upstream {
+        name: wanted.name.as_str().into(),
+        source: io::Error::other("not among the upstreams"),
+    })?;
+    let mut known = before.into_iter().flat_map(|before| &before.opencasts);
+    if let Some(same) = known.find(|known| known.is_same(wanted, upstream)) {
+        return Ok(Arc::clone(same));
+    }
+    let behind = config.upstreams.get(wanted.upstream);
+    let ca_file = behind.and_then(|upstream| upstream.ca_file.as_deref());
+    let metrics = metrics.opencast(&wanted.name);
+    let alone = !matches!(config.state, State::Valkey(_));
+    let made = Opencast::new(wanted, Arc::clone(upstream), ca_file, metrics, alone);
+    made.map(Arc::new).map_err(|source| SnapshotError::Opencast {
+        name: wanted.name.clone(),
+        source,
+    })
 }
 
 /// Asks the CAS server of a sign-in.

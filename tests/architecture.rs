@@ -20,7 +20,7 @@ const ROOMS: [&str; 8] = [
 ];
 
 /// What every room may import.
-const SHARED: [&str; 6] = ["config", "identity", "rejection", "request", "rate", "sealing"];
+const SHARED: [&str; 7] = ["config", "event", "identity", "rejection", "request", "rate", "sealing"];
 
 /// What one place may import beyond that, and why.
 const EXCEPTIONS: [(&str, &str, &str); 8] = [
@@ -54,7 +54,7 @@ const EXCEPTIONS: [(&str, &str, &str); 8] = [
 const EDGE: [&str; 6] = ["server", "gateway", "edge", "listen", "act/proxy", "respond/write"];
 
 /// What computes values from values: no clock, no files, no network. `now` comes as an argument.
-const MIDDLE: [&str; 22] = [
+const MIDDLE: [&str; 23] = [
     "act/file/conditional.rs",
     "act/file/mime.rs",
     "act/file/range.rs",
@@ -68,6 +68,7 @@ const MIDDLE: [&str; 22] = [
     "authorize/",
     "config/pattern.rs",
     "config/value.rs",
+    "event.rs",
     "explain/",
     "identity.rs",
     "present/",

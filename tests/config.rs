@@ -126,6 +126,7 @@ fn what_is_not_said_has_the_contracts_defaults() {
         routes,
         sign_ins,
         moodles,
+        opencasts,
     } = config;
 
     assert!(server.tls.is_empty() && server.trusted_proxies.is_empty());
@@ -146,7 +147,7 @@ fn what_is_not_said_has_the_contracts_defaults() {
     let key_file = path.with_file_name("master.key");
     assert_eq!(state, State::Embedded { path, key_file });
 
-    assert!(sign_ins.is_empty() && moodles.is_empty());
+    assert!(sign_ins.is_empty() && moodles.is_empty() && opencasts.is_empty());
     assert_eq!(jwt.algorithms, [Algorithm::Es256]);
     let bearer = TokenSource::Header {
         name: http::header::AUTHORIZATION,

@@ -25,7 +25,7 @@ const FRESH: HeaderValue = HeaderValue::from_static("public, max-age=300");
 /// The set as it is now.
 pub struct KeySet {
     current: Arc<ArcSwap<Fixed>>,
-    /// `None`: the folder cannot be watched, and that was told.
+    /// `None`: there is no file, or its folder cannot be watched, and that was told.
     _watch: Option<watch_file::Guard>,
 }
 
@@ -46,6 +46,14 @@ impl KeySet {
         Ok(Self {
             current,
             _watch: watch.ok(),
+        })
+    }
+
+    /// The set in this text, which does not change. Errors: it is not to be published.
+    pub fn of(text: &[u8]) -> io::Result<Self> {
+        Ok(Self {
+            current: Arc::new(ArcSwap::from_pointee(published(text)?)),
+            _watch: None,
         })
     }
 
@@ -85,7 +93,11 @@ fn refresh(path: PathBuf, current: Arc<ArcSwap<Fixed>>) -> impl Fn() + Send + 's
 fn read(path: &Path) -> io::Result<Fixed> {
     let mut text = Vec::new();
     File::open(path)?.take(MAX_KEY_SET as u64 + 1).read_to_end(&mut text)?;
-    let body = publishable(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    published(&text)
+}
+
+fn published(text: &[u8]) -> io::Result<Fixed> {
+    let body = publishable(text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(digest(&SHA256, body.as_bytes())));
     let tag = HeaderValue::from_str(&tag).map_err(io::Error::other)?;
     let headers: [(HeaderName, HeaderValue); 4] = [

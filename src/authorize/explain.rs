@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Facts, holds, meets};
-use crate::config::pattern::{Params, Part};
+use crate::config::pattern::{Params, Part, Template};
 use crate::config::{Condition, GrantItem, Rule};
 use crate::identity::{Grant, GrantKind};
 
@@ -47,6 +47,9 @@ fn written(condition: &Condition) -> String {
             let (kind, parts) = item_parts(item);
             format!("grant = {action:?}, {kind} = {:?}", plain(parts))
         }
+        Condition::EventAcl { action, event } => {
+            format!("event_acl = {action:?}, event = {:?}", plain(&event.parts))
+        }
         Condition::Subject(names) => format!("subject = {}", list(names.iter().map(|one| plain(&one.parts)))),
         Condition::Issuer(names) => format!("issuer = {}", list(names.iter().map(ToString::to_string))),
         Condition::SignIn(names) => format!("sign_in = {}", list(names.iter().map(ToString::to_string))),
@@ -60,12 +63,17 @@ fn met(condition: &Condition, facts: &Facts<'_>) -> String {
     let Some(who) = facts.identity else {
         return match condition {
             Condition::Anyone => String::new(),
+            Condition::EventAcl { action, event } => list_of_event(action, event, facts),
             Condition::Methods(_) | Condition::From(_) => circumstance(condition, facts),
             _ => nobody(),
         };
     };
     match condition {
         Condition::Anyone => String::new(),
+        Condition::EventAcl { action, event } => {
+            let listed = list_of_event(action, event, facts);
+            format!("{listed}; held: {}", or_none(who.roles.join(", ")))
+        }
         Condition::Methods(_) | Condition::From(_) => circumstance(condition, facts),
         Condition::SignedIn(_) => format!("signed in by {}", who.source),
         Condition::Role(patterns) => {
@@ -74,7 +82,10 @@ fn met(condition: &Condition, facts: &Facts<'_>) -> String {
         }
         Condition::Grant { action, item } => {
             let (kind, parts) = item_parts(item);
-            let needed = format!("{action} on {kind} {:?}", filled(parts, facts.params));
+            let mut needed = format!("{action} on {kind} {:?}", filled(parts, facts.params));
+            if let GrantItem::SeriesOf(event) = item {
+                needed += &series_in_words(event, facts);
+            }
             let held: Vec<String> = who.grants.iter().map(grant).collect();
             format!("needs {needed}; held: {}", or_none(held.join(", ")))
         }
@@ -84,6 +95,29 @@ fn met(condition: &Condition, facts: &Facts<'_>) -> String {
             format!("needs {needed}; sub: {}", or_none(subject.unwrap_or_default()))
         }
         Condition::Issuer(_) | Condition::SignIn(_) => format!("known by {:?}", &*who.source),
+    }
+}
+
+/// Whom the event's own list permits the action.
+fn list_of_event(action: &str, event: &Template, facts: &Facts<'_>) -> String {
+    let id = filled(&event.parts, facts.params);
+    let Some(acl) = facts.events.acl(&id) else {
+        return format!("the list of event {id:?} was not asked for");
+    };
+    let (permitted, denied) = acl.roles(action);
+    let mut text = format!("event {id:?} permits {action} to {}", or_none(permitted.join(", ")));
+    if !denied.is_empty() {
+        // Writing into a String cannot fail.
+        write!(text, ", denies it to {}", denied.join(", ")).ok();
+    }
+    text
+}
+
+fn series_in_words(event: &Template, facts: &Facts<'_>) -> String {
+    match facts.events.series(&filled(&event.parts, facts.params)) {
+        Some(Some(series)) => format!(", which is series {series:?}"),
+        Some(None) => ", which is in no series".to_owned(),
+        None => ", which was not asked for".to_owned(),
     }
 }
 
@@ -109,6 +143,7 @@ fn item_parts(item: &GrantItem) -> (&'static str, &[Part]) {
         GrantItem::Event(id) => ("event", &id.parts),
         GrantItem::Series(id) => ("series", &id.parts),
         GrantItem::Playlist(id) => ("playlist", &id.parts),
+        GrantItem::SeriesOf(event) => ("series_of", &event.parts),
     }
 }
 

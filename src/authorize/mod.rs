@@ -14,7 +14,8 @@ use std::net::IpAddr;
 use http::Method;
 
 use crate::config::pattern::Params;
-use crate::config::{Condition, Rule};
+use crate::config::{Condition, GrantItem, Rule};
+use crate::event::{Events, Question};
 use crate::identity::Identity;
 use crate::rejection::Reason;
 
@@ -24,6 +25,8 @@ pub struct Facts<'a> {
     pub params: &'a dyn Params,
     pub method: &'a Method,
     pub client: IpAddr,
+    /// What was asked about events so far: see [`open_questions`].
+    pub events: &'a Events,
 }
 
 /// Allowed, or the reason why not. Without an identity the reason is never one that only an identity could change:
@@ -38,6 +41,35 @@ pub fn decide(allow: &[Rule], deny: &[Rule], facts: &Facts<'_>) -> Result<(), Re
     Err(why_not(allow, facts))
 }
 
+/// What must be known of which event before the rules of `allow` are judged for good: what is not known yet of rules
+/// that hold in all else. A rule whose event is unknown does not hold, so that nothing is ever allowed too early; and
+/// where something is allowed already, nothing is open.
+pub fn open_questions(allow: &[Rule], facts: &Facts<'_>) -> Vec<(Question, String)> {
+    let mut open = Vec::new();
+    for rule in allow {
+        let asked: Vec<_> = rule.conditions.iter().filter_map(|one| question(one, facts)).collect();
+        let others = rule.conditions.iter().filter(|one| question(one, facts).is_none());
+        if !asked.is_empty() && others.into_iter().all(|condition| meets(condition, facts)) {
+            open.extend(asked);
+        }
+    }
+    open
+}
+
+/// What a condition asks that is not known yet, if the answer could make it hold.
+fn question(condition: &Condition, facts: &Facts<'_>) -> Option<(Question, String)> {
+    let (question, event) = match condition {
+        Condition::EventAcl { event, .. } => (Question::Acl, event),
+        Condition::Grant {
+            action,
+            item: GrantItem::SeriesOf(event),
+        } if grant::held_on_any_series(facts.identity?, action) => (Question::Series, event),
+        _ => return None,
+    };
+    let event = event.filled(facts.params)?;
+    (!facts.events.knows(question, &event)).then_some((question, event))
+}
+
 /// Can any rule come out differently for different people? If not, nobody needs to be asked who they are.
 pub fn needs_identity<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> bool {
     let mut conditions = rules.into_iter().flat_map(|rule| &rule.conditions);
@@ -45,6 +77,7 @@ pub fn needs_identity<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> bool {
         Condition::SignedIn(_)
         | Condition::Role(_)
         | Condition::Grant { .. }
+        | Condition::EventAcl { .. }
         | Condition::Subject(_)
         | Condition::Issuer(_)
         | Condition::SignIn(_) => true,
@@ -63,9 +96,13 @@ fn meets(condition: &Condition, facts: &Facts<'_>) -> bool {
         Condition::Role(patterns) => facts
             .identity
             .is_some_and(|who| role::held(who, patterns, facts.params)),
-        Condition::Grant { action, item } => facts
-            .identity
-            .is_some_and(|who| grant::held(who, action, item, facts.params)),
+        Condition::Grant { action, item } => facts.identity.is_some_and(|who| grant::held(who, action, item, facts)),
+        Condition::EventAcl { action, event } => {
+            let roles = facts.identity.map_or(&[][..], |who| &who.roles);
+            let event = event.filled(facts.params);
+            let acl = event.and_then(|event| facts.events.acl(&event));
+            acl.is_some_and(|acl| acl.permits(action, roles.iter().map(String::as_str)))
+        }
         Condition::Subject(names) => {
             let subject = facts.identity.and_then(|who| who.subject.as_deref());
             subject.is_some_and(|subject| names.iter().any(|name| name.matches(subject, facts.params)))
@@ -92,7 +129,7 @@ fn why_not(allow: &[Rule], facts: &Facts<'_>) -> Reason {
     let reachable = || allow.iter().filter(within_reach).flat_map(|rule| &rule.conditions);
     if reachable().any(|condition| matches!(condition, Condition::Grant { .. })) {
         Reason::EventNotGranted
-    } else if reachable().any(|condition| matches!(condition, Condition::Role(_))) {
+    } else if reachable().any(|condition| matches!(condition, Condition::Role(_) | Condition::EventAcl { .. })) {
         Reason::MissingRole
     } else {
         Reason::NotAllowed
@@ -159,6 +196,7 @@ mod tests {
             params: &PATH,
             method: &Method::GET,
             client: IpAddr::from([192, 0, 2, 7]),
+            events: Events::NONE,
         };
         decide(allow, deny, &facts)
     }

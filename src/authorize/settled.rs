@@ -85,7 +85,7 @@ fn is_circumstance(condition: &Condition) -> bool {
 /// Does it ask what a pass cannot answer?
 fn is_settled(rule: &Rule) -> bool {
     rule.conditions.iter().any(|condition| match condition {
-        Condition::Role(_) | Condition::Grant { .. } | Condition::SignIn(_) => true,
+        Condition::Role(_) | Condition::Grant { .. } | Condition::EventAcl { .. } | Condition::SignIn(_) => true,
         Condition::Anyone
         | Condition::SignedIn(_)
         | Condition::Subject(_)
@@ -146,6 +146,7 @@ mod tests {
             params: &NoParams,
             method: &Method::GET,
             client: IpAddr::from(client),
+            events: crate::event::Events::NONE,
         };
         let settled = Fingerprinted::new(first[0], first[1]).settle(&facts(&with_roles))?;
         Some(Fingerprinted::new(then[0], then[1]).decide(&settled, &facts(&without)))

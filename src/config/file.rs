@@ -21,12 +21,13 @@ use super::{
 };
 
 mod moodle;
+mod opencast;
 mod sign_in;
 
 pub(super) use self::moodle::{Facade, FunctionEntry, Moodle};
+pub(super) use self::opencast::Opencast;
 pub(super) use self::sign_in::{Cas, RoleRule, SessionLimits, SignIn};
 
-const REMOVE_SECTION: &str = "remove this section";
 const REMOVE_KEY: &str = "remove this key";
 
 section! {
@@ -44,13 +45,12 @@ section! {
         sign_in: Named<SignIn>,
         /// Moodles whose web services are called with tokens, by name: `[moodle.main]`.
         moodle: Named<Moodle>,
+        /// Opencasts that the gateway itself asks about events, by name: `[opencast.main]`.
+        opencast: Named<Opencast>,
         /// The servers behind the gateway, by name: `[upstreams.opencast]`.
         upstreams: Named<Upstream>,
         /// What is published, to whom: `[[routes]]`. Their order means nothing; the most specific one is taken.
         routes: Vec<At<Route>>,
-    }
-    later {
-        "opencast" => REMOVE_SECTION,
     }
 }
 
@@ -309,7 +309,8 @@ section! {
         limits: Limits,
         /// What the upstream sees of the client's credentials: "pass" (what the gateway neither owns nor judged), or
         /// "none" (no Cookie, no Authorization), or "headers" (as "pass", and who it is in headers), or "moodle-token" (a
-        /// web service token of the person's). Default: pass.
+        /// web service token of the person's), or "opencast-jwt" (a token of the gateway's own that tells Opencast who it
+        /// is: `[opencast.<name>]`). Default: pass.
         present: Present,
         /// In which headers `present = "headers"` names the person.
         headers: IdentityHeaders,
@@ -344,6 +345,7 @@ section! {
         /// A file that is sent as it is.
         file: String,
         /// A key set (JWKS) that is published: its public members, for every web site. Read again when it changes.
+        /// `true`: the keys with which the gateway signs for `present = "opencast-jwt"`.
         jwks: KeySetFile,
         /// Says what the other routes decide about the request that a trusted proxy names.
         decide: Decide,
@@ -378,14 +380,19 @@ section! {
     struct Rule {
         /// A role held, one or several patterns: `"ROLE_ADMIN"`, `"*_Instructor"`, `"{course}_Learner"`.
         role: OneOrMany<RolePattern>,
-        /// A granted action; with one of event, series, playlist.
+        /// A granted action; with one of event, series, playlist, series_of.
         grant: String,
-        /// The event that `grant` is about: `"{event}"`.
+        /// An action that the event's own access control list must permit, for the roles held; with event. Opencast is
+        /// asked: see `[opencast.<name>]`. Not in `deny`.
+        event_acl: String,
+        /// The event that `grant` or `event_acl` is about: `"{event}"`.
         event: Template,
         /// The series that `grant` is about.
         series: Template,
         /// The playlist that `grant` is about.
         playlist: Template,
+        /// The event in whose series `grant` must be held: `"{event}"`. Opencast is asked. Not in `deny`.
+        series_of: Template,
         /// The token's `sub`, one or several.
         subject: OneOrMany<Template>,
         /// Does a valid token stand behind the request?
@@ -400,10 +407,6 @@ section! {
         issuer: OneOrMany<String>,
         /// Where the person signed in, one or several sign-ins.
         sign_in: OneOrMany<String>,
-    }
-    later {
-        "event_acl" => "use `grant`: the token says what it is good for",
-        "series_of" => "use `grant` with `event` or `series`",
     }
 }
 

@@ -12,10 +12,12 @@ mod file;
 mod identity_headers;
 mod moodle;
 mod net;
+mod opencast;
 mod path_pattern;
 pub mod pattern;
 pub mod public_keys;
 mod read;
+mod rule;
 mod schema;
 mod section;
 mod show;
@@ -37,7 +39,9 @@ pub use self::compile::{Loaded, load, load_with};
 pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use self::identity_headers::IdentityHeaders;
 pub use self::moodle::{Facade, FunctionPattern, FunctionRule, Moodle, MoodleSource, MoodleUsername};
-use self::pattern::{RolePattern, Template};
+pub use self::opencast::Opencast;
+use self::pattern::RolePattern;
+pub use self::rule::{Condition, GrantItem, Rule};
 pub use self::schema::schema;
 pub use self::show::show;
 pub use self::sign_in::{Cas, Provider, SessionLimits, SignIn};
@@ -53,6 +57,7 @@ pub struct Config {
     pub jwt: Jwt,
     pub sign_ins: Vec<SignIn>,
     pub moodles: Vec<Moodle>,
+    pub opencasts: Vec<Opencast>,
     pub upstreams: Vec<Upstream>,
     pub routes: Vec<Route>,
 }
@@ -275,6 +280,10 @@ pub struct Route {
     /// Any of these refuses, and wins.
     pub deny: Vec<Rule>,
     pub else_ask: Option<ElseAsk>,
+    /// Index into [`Config::opencasts`]: whom the rules ask about events; `None` where they ask nothing.
+    pub opencast: Option<usize>,
+    /// The same, with [`Present::OpencastJwt`]: whose key signs.
+    pub opencast_jwt: Option<usize>,
     pub watch: Option<Watch>,
     pub cors: Option<Cors>,
     pub limits: Limits,
@@ -295,6 +304,8 @@ pub enum Action {
     Respond(Respond),
     /// A key set to publish.
     KeySet(PathBuf),
+    /// The gateway's own public keys.
+    OwnKeys,
     Decide(Decide),
 }
 
@@ -339,41 +350,6 @@ pub enum Credential {
     Watch,
 }
 
-/// One table of `allow` or `deny`: all conditions must hold. Never empty.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Rule {
-    pub conditions: Vec<Condition>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum Condition {
-    /// `anyone = true`: opens the route on purpose.
-    Anyone,
-    /// `signed_in`: does a person or token stand behind the request?
-    SignedIn(bool),
-    /// Any of these patterns matches any of the roles.
-    Role(Vec<RolePattern>),
-    Grant {
-        action: String,
-        item: GrantItem,
-    },
-    Subject(Vec<Template>),
-    /// Names of issuers.
-    Issuer(Vec<Arc<str>>),
-    /// Names of sign-ins.
-    SignIn(Vec<Arc<str>>),
-    Methods(Vec<Method>),
-    From(Vec<IpNet>),
-}
-
-/// What an `oc` grant is about: `e:`, `s:` or `p:` and an id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum GrantItem {
-    Event(Template),
-    Series(Template),
-    Playlist(Template),
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cors {
     /// Serialised origins, lower case; or `*` alone (then `credentials` is false).
@@ -404,6 +380,8 @@ pub enum Present {
     None,
     /// The same, and the person's web service token where Moodle looks for it.
     MoodleToken,
+    /// The same, and a token of the gateway's own that tells Opencast who it is.
+    OpencastJwt,
     /// As [`Present::Pass`], and who it is in [`Route::identity_headers`].
     Headers,
 }

@@ -65,6 +65,11 @@ impl Template {
         strip_start(value, &self.parts, params) == Some("")
     }
 
+    /// The text, with the parameters put in; `None` without all of them.
+    pub fn filled(&self, params: &dyn Params) -> Option<String> {
+        self.parts.iter().map(|part| text(part, params)).collect()
+    }
+
     /// The names of the parameters it needs, in order, repeated ones too.
     pub fn params(&self) -> impl Iterator<Item = &str> {
         params(&self.parts)

@@ -40,6 +40,16 @@ pub fn show(source: &str, config: &Config) -> Result<String, TomlError> {
             table.default("never", Array::new());
         }
     }
+    for opencast in &config.opencasts {
+        let written = root.get_mut("opencast").and_then(Item::as_table_like_mut);
+        if let Some(item) = written.and_then(|all| all.get_mut(&opencast.name)) {
+            let mut table = Section::of(item);
+            table.default("acl_ttl", duration_text(opencast.acl_ttl));
+            table.default("acl_stale", duration_text(opencast.acl_stale));
+            table.default("sign_key_file", super::compile::DEFAULT_SIGN_KEY);
+            table.default("never", list(super::compile::NEVER));
+        }
+    }
     for upstream in &config.upstreams {
         let written = root.get_mut("upstreams").and_then(Item::as_table_like_mut);
         if let Some(item) = written.and_then(|all| all.get_mut(&upstream.name)) {
@@ -189,6 +199,7 @@ fn route(item: &mut Item, route: &Route, issuers: &[Issuer], source: &str) {
             Present::Pass => "pass",
             Present::None => "none",
             Present::MoodleToken => "moodle-token",
+            Present::OpencastJwt => "opencast-jwt",
             Present::Headers => "headers",
         };
         table.default("present", present);

@@ -8,7 +8,6 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::diagnostics::Diagnostic;
 use super::pattern::{PatternError, RolePattern, Template};
 use super::read::{FromText, Read, Reader, Refusal};
 use super::section::words;
@@ -30,23 +29,23 @@ pub(super) enum Store {
     Valkey,
 }
 
-/// `respond.jwks`: a path.
+/// `respond.jwks`: a path, or `true` for the gateway's own keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct KeySetFile(pub(super) String);
+pub(super) enum KeySetFile {
+    Own,
+    File(String),
+}
 
 impl Read for KeySetFile {
     fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self> {
         if value.get_ref().as_bool() == Some(true) {
-            let message = "`jwks = true` is not available in this version yet";
-            let problem = Diagnostic::error(value.span().into(), message);
-            reader.report(problem.help("use { jwks = \"…\" } for a key set on disk"));
-            return None;
+            return Some(Self::Own);
         }
-        String::read(value, reader).map(Self)
+        String::read(value, reader).map(Self::File)
     }
 
     fn schema() -> Value {
-        String::schema()
+        serde_json::json!({ "oneOf": [{ "const": true }, String::schema()] })
     }
 }
 
@@ -226,8 +225,7 @@ words!(Present {
     "none" => Self::None,
     "moodle-token" => Self::MoodleToken,
     "headers" => Self::Headers,
-} later {
-    "opencast-jwt" => "use \"pass\" (the client's own headers and cookies) or \"none\"",
+    "opencast-jwt" => Self::OpencastJwt,
 });
 
 impl FromText for Algorithm {

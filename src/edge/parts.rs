@@ -20,7 +20,7 @@ use crate::snapshot::{Action, Route, Snapshot};
 /// What was found out about the credentials that did not let a request pass, and which of it is told.
 #[derive(Default)]
 pub struct Refusals {
-    person: Option<(Arc<Identity>, Reason)>,
+    person: Option<(Arc<Identity>, Rejection)>,
     credential: Option<Rejection>,
 }
 
@@ -37,31 +37,33 @@ impl Refusals {
 
     /// A valid one, of somebody whom the rules refuse. Is that the last word? After a `deny` no other credential is
     /// looked at.
-    pub fn refused(&mut self, who: Arc<Identity>, reason: Reason) -> ControlFlow<()> {
-        if reason == Reason::DeniedByRule {
-            self.person = Some((who, reason));
+    pub fn refused(&mut self, who: Arc<Identity>, refusal: Rejection) -> ControlFlow<()> {
+        if refusal.reason == Reason::DeniedByRule {
+            self.person = Some((who, refusal));
             return ControlFlow::Break(());
         }
-        self.person.get_or_insert((who, reason));
+        self.person.get_or_insert((who, refusal));
         ControlFlow::Continue(())
+    }
+
+    /// Was any credential valid?
+    pub fn somebody(&self) -> bool {
+        self.person.is_some()
     }
 
     /// The refusal of the first valid credential, and whose it is. Without one, what the rules decide about `nobody`;
     /// where they refuse, what was wrong with the credentials says more than which rule did not hold.
-    pub fn told(
-        self,
-        nobody: impl FnOnce() -> Result<(), Reason>,
-        route: &Route,
-    ) -> Result<(), (Option<Arc<Identity>>, Rejection)> {
-        if let Some((who, reason)) = self.person {
-            return Err((Some(who), reason.into()));
+    pub fn told(self, nobody: Result<(), Rejection>, route: &Route) -> Result<(), (Option<Arc<Identity>>, Rejection)> {
+        if let Some((who, refusal)) = self.person {
+            return Err((Some(who), refusal));
         }
-        let refusal = match (nobody(), self.credential) {
-            (Ok(()), _) => return Ok(()),
-            (Err(Reason::DeniedByRule), _) => Reason::DeniedByRule.into(),
-            (Err(_), Some(refusal)) => refusal,
-            (Err(_), None) if !route.anonymous => Reason::NoCredentials.into(),
-            (Err(reason), None) => reason.into(),
+        let Err(of_rules) = nobody else { return Ok(()) };
+        let refusal = match (of_rules.reason, self.credential) {
+            (Reason::DeniedByRule, _) => of_rules,
+            (_, Some(refusal)) => refusal,
+            (Reason::AclUnavailable, None) => of_rules,
+            (_, None) if !route.anonymous => Reason::NoCredentials.into(),
+            (_, None) => of_rules,
         };
         Err((None, refusal))
     }

@@ -14,6 +14,7 @@ use crate::authenticate::watch::{self, Invalid, Pass, Purpose};
 use crate::authorize::Facts;
 use crate::config::{Carry, Credential, PublicUrl, Watch};
 use crate::context::{Context, HeldPass};
+use crate::event::Events;
 use crate::identity::Identity;
 use crate::rejection::Reason;
 use crate::request::{Client, Request};
@@ -33,6 +34,8 @@ pub struct Asked<'a> {
     pub params: &'a Params,
     pub headers: &'a HeaderMap,
     pub client: &'a Client,
+    /// What is known of events that the rules ask about.
+    pub events: &'a Events,
 }
 
 impl<'a> Asked<'a> {
@@ -45,6 +48,7 @@ impl<'a> Asked<'a> {
             params: &ctx.params,
             headers: &session.req_header().headers,
             client: ctx.client.as_ref()?,
+            events: &ctx.events,
         })
     }
 
@@ -64,6 +68,7 @@ impl<'a> Asked<'a> {
             params: self.params,
             method: &self.request.method,
             client: self.client.address,
+            events: self.events,
         }
     }
 

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, header};
 
 use self::people::Sent;
 use super::lay_out::{self, fate, key_set, rule, seen, told, upstream_headers};
@@ -18,13 +18,15 @@ use crate::act::playlist;
 use crate::ask;
 use crate::authenticate::token::carrier::{self, Carried};
 use crate::authenticate::token::{self, KeySource};
+use crate::authorize::Facts;
 use crate::authorize::explain as rules;
-use crate::authorize::{self, Facts};
 use crate::config::{Credential, Rate};
 use crate::context::HeldPass;
 use crate::edge;
 use crate::edge::parts::{self, Refusals};
+use crate::edge::rules::Case;
 use crate::edge::watch::Asked;
+use crate::event::Events;
 use crate::identity::Identity;
 use crate::listen::{client, intake};
 use crate::own;
@@ -188,6 +190,7 @@ impl Walk<'_> {
             params: &found.params,
             headers,
             client,
+            events: Events::NONE,
         };
         let refusal = self.admit(&asked, &carried).await.err();
         let is_open = |refusal: &&Rejection| edge::ask::is_open_for(request, route, refusal);
@@ -267,15 +270,14 @@ impl Walk<'_> {
             client,
             ..
         } = *asked;
-        let nobody = Facts {
-            identity: None,
+        let case = Case {
+            snapshot: self.snapshot,
+            route,
+            request,
+            client,
             params,
-            method: &request.method,
-            client: match route.action {
-                snapshot::Action::Decide(_) => client.peer,
-                _ => client.address,
-            },
         };
+        let mut events = Events::default();
         self.report.anonymous = route.anonymous;
         self.who = None;
         self.report.credentials.clear();
@@ -290,30 +292,33 @@ impl Walk<'_> {
                 token::Outcome::Nobody => {}
                 token::Outcome::Refused(refusal) => refusals.invalid(refusal),
                 token::Outcome::Person(who) => {
-                    let facts = Facts {
-                        identity: Some(&who),
-                        ..nobody
-                    };
-                    self.rules(route, &facts);
                     let decided = match (&held, &route.watch) {
-                        (Some(held), Some(watch)) => watch.rules.decide(&held.pass.settled, &facts),
-                        _ => authorize::decide(&route.allow, &route.deny, &facts),
+                        (Some(held), Some(watch)) => {
+                            let facts = case.facts(Some(&who), &events);
+                            watch.rules.decide(&held.pass.settled, &facts).map_err(Into::into)
+                        }
+                        _ => case.decide(Some(&who), &mut events).await,
                     };
-                    let Err(reason) = decided else {
+                    self.rules(route, &case.facts(Some(&who), &events));
+                    let Err(refusal) = decided else {
                         self.who = Some(who);
                         return Ok(());
                     };
-                    if refusals.refused(Arc::clone(&who), reason).is_break() {
+                    if refusals.refused(Arc::clone(&who), refusal).is_break() {
                         break;
                     }
                 }
             }
         }
-        let decided = || {
-            self.rules(route, &nobody);
-            authorize::decide(&route.allow, &route.deny, &nobody)
+        let nobody = match refusals.somebody() {
+            true => Err(Reason::NotAllowed.into()),
+            false => {
+                let decided = case.decide(None, &mut events).await;
+                self.rules(route, &case.facts(None, &events));
+                decided
+            }
         };
-        refusals.told(decided, route).map_err(|(who, refusal)| {
+        refusals.told(nobody, route).map_err(|(who, refusal)| {
             self.who = who;
             refusal
         })
@@ -394,17 +399,27 @@ impl Walk<'_> {
                 self.report.action = Some(Action::Reply);
                 Ok(Some(fixed.status))
             }
+            snapshot::Action::OwnKeys => {
+                self.report.action = Some(Action::Reply);
+                Ok(Some(edge::opencast::own_keys(self.snapshot, headers)?.status))
+            }
             snapshot::Action::KeySet(set) => {
                 self.report.action = Some(Action::Reply);
                 Ok(Some(set.answer(headers).status))
             }
             snapshot::Action::Upstream(upstream) => {
                 let sources = &self.snapshot.token_sources;
-                let shown = parts::shown_on(self.snapshot, route, self.who.as_deref(), request, headers, client);
+                let who = self.who.as_deref();
+                let authorization = edge::opencast::authorization(self.snapshot, route, who, self.now)?;
+                let shown = parts::shown_on(self.snapshot, route, who, request, headers, client);
+                let mut changes = present::changes(&shown);
+                changes
+                    .set
+                    .extend(authorization.map(|value| (header::AUTHORIZATION, value)));
                 self.report.action = Some(Action::Upstream {
                     name: upstream.name.to_string(),
                     target: parts::target_on(route, request, path, sources),
-                    headers: upstream_headers(headers, present::changes(&shown)),
+                    headers: upstream_headers(headers, changes),
                 });
                 Ok(None)
             }

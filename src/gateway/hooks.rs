@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::FutureExt;
+use http::header::AUTHORIZATION;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::prelude::{Error, HttpPeer, Result};
@@ -61,7 +62,10 @@ impl ProxyHttp for Gateway {
         ctx: &mut Self::CTX,
     ) -> Result<()> {
         let shown = edge::shown(session, ctx)?;
-        edge::apply(upstream, present::changes(&shown))?;
+        let mut changes = present::changes(&shown);
+        let authorization = ctx.upstream.authorization.iter().cloned();
+        changes.set.extend(authorization.map(|value| (AUTHORIZATION, value)));
+        edge::apply(upstream, changes)?;
         edge::playlists::ask(upstream, ctx)?;
         upstream.set_raw_path(edge::upstream_target(ctx, &ctx.snapshot.token_sources)?.as_bytes())
     }

@@ -4,6 +4,7 @@
 //! from fixed lists, reasons from [`Reason`]. Handles are looked up once per route, so that a request touches
 //! atomics only.
 
+mod opencast;
 mod sessions;
 mod store;
 
@@ -16,6 +17,7 @@ use prometheus::{
     TextEncoder,
 };
 
+pub use self::opencast::OpencastMetrics;
 pub use self::sessions::SessionMetrics;
 pub use self::store::{StoreMetrics, StoreOperation};
 use crate::rejection::Reason;
@@ -56,6 +58,7 @@ pub struct Metrics {
     config_loaded: IntGauge,
     config_last_reload_ok: IntGauge,
     store: StoreMetrics,
+    opencast: IntCounterVec,
     sessions: SessionMetrics,
 }
 
@@ -177,6 +180,7 @@ impl Metrics {
                 "0 while gateway.toml on disk is refused and an earlier one serves on.",
             ),
             store: StoreMetrics::new(&registry),
+            opencast: opencast::asks(&registry),
             sessions: SessionMetrics::new(&registry),
             registry,
         }
@@ -268,6 +272,11 @@ impl Metrics {
     /// Handles for the state store.
     pub fn store(&self) -> StoreMetrics {
         self.store.clone()
+    }
+
+    /// Handles for the questions to one `[opencast.<name>]`.
+    pub fn opencast(&self, name: &str) -> OpencastMetrics {
+        opencast::of(&self.opencast, name)
     }
 
     /// Handles for sign-ins and sessions.

@@ -124,7 +124,9 @@ pub fn changes(shown: &Shown<'_>) -> Changes {
             }
             own_cookies_removed(shown.headers, &mut changes);
         }
-        Present::None | Present::MoodleToken => changes.remove.extend([header::AUTHORIZATION, header::COOKIE]),
+        Present::None | Present::MoodleToken | Present::OpencastJwt => {
+            changes.remove.extend([header::AUTHORIZATION, header::COOKIE]);
+        }
     }
     if let Some(person) = &shown.person {
         named(person, &mut changes);

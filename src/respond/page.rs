@@ -137,7 +137,11 @@ fn in_plain_words(reason: Reason) -> (&'static str, &'static str) {
         Reason::CrossSite => ("This was not done", "Go to the page itself and do it there."),
         Reason::RateLimited | Reason::Overloaded => ("Too busy at the moment", LATER),
         Reason::StoreUnavailable | Reason::SignInUnavailable => ("Signing in is not possible at the moment", LATER),
-        Reason::KeysUnavailable | Reason::UpstreamUnavailable | Reason::UpstreamFailed | Reason::UpstreamTimeout => (
+        Reason::KeysUnavailable
+        | Reason::AclUnavailable
+        | Reason::UpstreamUnavailable
+        | Reason::UpstreamFailed
+        | Reason::UpstreamTimeout => (
             "Not available at the moment",
             "Wait a few minutes, then load the page again.",
         ),

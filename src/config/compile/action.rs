@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::PathBuf;
 
 use http::StatusCode;
 
@@ -77,7 +76,7 @@ impl Checker<'_> {
                 .map(Action::Upstream),
             (_, Key::Given(files), ..) => self.existing_folder(&files, "files").map(Action::Files),
             (_, _, Key::Given(accel), _) => self.accel_prefix(&accel, "accel").map(Action::Accel),
-            (.., Key::Given(respond)) => self.answer(respond.value),
+            (.., Key::Given(respond)) => self.answer(respond.value, known),
             (Key::Absent, Key::Absent, Key::Absent, Key::Absent) => {
                 let problem = Diagnostic::error(place, "this route does nothing").label("in this table");
                 self.report(problem.help("add one of upstream = \"…\", files = \"…\", accel = \"…\", respond = { … }"));
@@ -88,7 +87,7 @@ impl Checker<'_> {
     }
 
     /// What `respond` says: a key set and a decision stand alone, everything else is a fixed reply.
-    fn answer(&mut self, mut respond: file::Respond) -> Option<Action> {
+    fn answer(&mut self, mut respond: file::Respond, known: &Known) -> Option<Action> {
         let decide = std::mem::take(&mut respond.decide);
         let jwks = std::mem::take(&mut respond.jwks);
         let alone = respond.status.is_absent() && respond.location.is_absent() && respond.file.is_absent();
@@ -100,27 +99,36 @@ impl Checker<'_> {
                 None
             }
             (Key::Given(decide), _) => self.decide(decide.value).map(Action::Decide),
-            (Key::Absent, Key::Given(jwks)) => self.key_set(&jwks, &respond).map(Action::KeySet),
+            (Key::Absent, Key::Given(jwks)) => self.key_set(&jwks, &respond, known),
             (Key::Bad, _) | (_, Key::Bad) => None,
         }
     }
 
     /// A key set to publish. What must not be published is refused here, before anyone can fetch it.
-    fn key_set(&mut self, jwks: &At<KeySetFile>, respond: &file::Respond) -> Option<PathBuf> {
+    fn key_set(&mut self, jwks: &At<KeySetFile>, respond: &file::Respond, known: &Known) -> Option<Action> {
         if !(respond.status.is_absent() && respond.location.is_absent() && respond.file.is_absent()) {
             let problem = Diagnostic::error(respond.place, "`jwks` stands alone: the key set is the answer");
             self.report(problem.help("remove `status`, `location` and `file`"));
             return None;
         }
+        let path = match &jwks.value {
+            KeySetFile::File(path) => path.clone(),
+            KeySetFile::Own if known.opencasts.is_empty() => {
+                let problem = Diagnostic::error(jwks.at, "there are no keys of the gateway's own");
+                self.report(problem.help("they sign for [opencast.…]: add it, or name a key set on disk"));
+                return None;
+            }
+            KeySetFile::Own => return Some(Action::OwnKeys),
+        };
         let path = At {
             at: jwks.at,
-            value: jwks.value.0.clone(),
+            value: path,
         };
         let path = self.existing_file(&path, "jwks")?;
         let mut text = Vec::new();
         let read = File::open(&path).and_then(|file| file.take(MAX_KEY_SET as u64 + 1).read_to_end(&mut text));
         let problem = match (read, publishable(&text)) {
-            (Ok(_), Ok(_)) => return Some(path),
+            (Ok(_), Ok(_)) => return Some(Action::KeySet(path)),
             (Err(why), _) => Diagnostic::error(jwks.at, format!("`jwks`: this file cannot be read: {why}")),
             (_, Err(why)) => Diagnostic::error(jwks.at, format!("`jwks`: this is not published: {why}"))
                 .help("`janua keys jwks FILE…` makes a key set of public keys out of PEM files, JWKs and key sets"),

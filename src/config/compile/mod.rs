@@ -8,6 +8,7 @@ mod asking;
 mod conflicts;
 mod jwt;
 mod moodle;
+mod opencast;
 mod routes;
 mod rules;
 mod server;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::moodle::KnownMoodle;
+pub(super) use self::opencast::{DEFAULT_SIGN_KEY, NEVER};
 pub(super) use self::server::DEFAULT_CONTROL;
 pub(super) use self::state::{DEFAULT_MASTER_KEY, DEFAULT_STATE};
 use super::diagnostics::{Diagnostic, Diagnostics, Span, did_you_mean};
@@ -94,6 +96,8 @@ struct Known {
     moodles: Vec<KnownMoodle>,
     /// Is every Moodle among them?
     moodles_complete: bool,
+    /// Upstreams of the Opencasts; `None` where one has a mistake.
+    opencasts: Vec<Option<usize>>,
 }
 
 /// Names and where they were given, in the order of their indices.
@@ -124,10 +128,13 @@ impl Checker<'_> {
             sign_ins: sign_in_names,
             moodles: Vec::new(),
             moodles_complete: false,
+            opencasts: Vec::new(),
         };
         let (moodles, known_moodles) = self.moodles(file.moodle, &known);
         known.moodles = known_moodles;
         known.moodles_complete = moodles.is_some();
+        let (opencasts, their_upstreams) = self.opencasts(file.opencast, &known);
+        known.opencasts = their_upstreams;
         let routes = self.routes(file.routes, &known);
         if let Some(routes) = &routes {
             self.unused(routes, &known);
@@ -140,6 +147,7 @@ impl Checker<'_> {
             jwt: jwt?,
             sign_ins: sign_ins?,
             moodles: moodles?,
+            opencasts: opencasts?,
             upstreams: upstreams?,
             routes: routes?,
         })
@@ -288,6 +296,7 @@ impl Checker<'_> {
             let uses = |route: &Route| {
                 route.action == Action::Upstream(index)
                     || route.else_ask.as_ref().is_some_and(|ask| ask.upstream == index)
+                    || route.opencast.and_then(|asked| *known.opencasts.get(asked)?) == Some(index)
             };
             if !routes.iter().any(uses) {
                 let message = format!("no route uses the upstream `{}`", name.value);

@@ -114,11 +114,20 @@ impl Checker<'_> {
         };
         let functions = self.moodle_route(of_moodle, known);
         let allow = self.allow(route.allow, place, path.as_ref(), known);
+        self.denies_without_asking(route.deny.value().map_or(&[], Vec::as_slice));
         let deny = self.rules(route.deny.or_default(), path.as_ref(), known);
         let else_ask = match route.else_ask {
             Key::Given(ask) => Some(self.else_ask(ask.value, path.as_ref(), known)),
             Key::Absent | Key::Bad => None,
         };
+        let opencast = self.asked_opencast(
+            allow.as_deref().unwrap_or_default(),
+            action.as_ref(),
+            else_ask.as_ref().and_then(Option::as_ref),
+            place,
+            known,
+        );
+        let opencast_jwt = self.presenting_opencast(route.present.given(), action.as_ref(), known);
         let watch = match route.watch {
             Key::Given(watch) => Some(self.watch(watch.value, (&accept, accept_at), path.as_ref(), action.as_ref())),
             Key::Absent => {
@@ -130,7 +139,7 @@ impl Checker<'_> {
         let cors = match route.cors {
             Key::Given(cors) => Some(self.cors(cors.value)),
             // Public keys are for everyone: any web page may verify a token itself.
-            Key::Absent if matches!(action, Some(Action::KeySet(_))) => Some(Some(Cors {
+            Key::Absent if matches!(action, Some(Action::KeySet(_) | Action::OwnKeys)) => Some(Some(Cors {
                 origins: vec!["*".to_owned()],
                 credentials: false,
             })),
@@ -154,6 +163,8 @@ impl Checker<'_> {
                 Some(ask) => Some(ask?),
                 None => None,
             },
+            opencast: opencast?,
+            opencast_jwt: opencast_jwt?,
             watch: match watch {
                 Some(watch) => Some(watch?),
                 None => None,

@@ -60,6 +60,7 @@ impl Checker<'_> {
         if let Some(signed_in) = rule.signed_in.value() {
             conditions.push(Condition::SignedIn(*signed_in));
         }
+        self.event_acl(&rule, &mut conditions);
         self.grant(&rule, path, &mut conditions);
         if let Some(roles) = self.some(rule.role, "role") {
             for role in &roles {
@@ -134,10 +135,11 @@ impl Checker<'_> {
 
     fn grant(&mut self, rule: &file::Rule, path: Option<&At<PathPattern>>, conditions: &mut Vec<Condition>) {
         type Item = fn(Template) -> GrantItem;
-        let kinds: [(&Key<Template>, Item); 3] = [
+        let kinds: [(&Key<Template>, Item); 4] = [
             (&rule.event, GrantItem::Event),
             (&rule.series, GrantItem::Series),
             (&rule.playlist, GrantItem::Playlist),
+            (&rule.series_of, GrantItem::SeriesOf),
         ];
         let items: Vec<(&At<Template>, Item)> = kinds
             .into_iter()
@@ -148,9 +150,13 @@ impl Checker<'_> {
         }
         match (&rule.grant, items.as_slice()) {
             (Key::Absent, []) => {}
+            // That it is the event is seen to beside `event_acl`.
+            (Key::Absent, [_]) if !rule.event_acl.is_absent() => {}
             (Key::Absent, [(item, _), ..]) => {
-                let problem =
-                    Diagnostic::error(item.at, "`event`, `series` and `playlist` mean nothing without `grant`");
+                let problem = Diagnostic::error(
+                    item.at,
+                    "`event`, `series`, `series_of` and `playlist` mean nothing without `grant`",
+                );
                 self.report(problem.help("add grant = \"read\""));
             }
             (Key::Given(grant), [(item, kind)]) => {
@@ -164,7 +170,7 @@ impl Checker<'_> {
                 });
             }
             (Key::Given(grant), []) => {
-                let is_bad = [&rule.event, &rule.series, &rule.playlist]
+                let is_bad = [&rule.event, &rule.series, &rule.playlist, &rule.series_of]
                     .iter()
                     .any(|key| !key.is_absent());
                 if !is_bad {
@@ -178,6 +184,25 @@ impl Checker<'_> {
                 self.report(problem.help("write two tables: any of them is enough"));
             }
             (Key::Bad, _) => {}
+        }
+    }
+
+    fn event_acl(&mut self, rule: &file::Rule, conditions: &mut Vec<Condition>) {
+        let Some(action) = rule.event_acl.given() else { return };
+        if !is_word(&action.value) {
+            let problem = Diagnostic::error(action.at, "`event_acl`: this is no action");
+            self.report(problem.help("write one action, such as \"read\""));
+        }
+        match &rule.event {
+            Key::Given(event) => conditions.push(Condition::EventAcl {
+                action: action.value.clone(),
+                event: event.value.clone(),
+            }),
+            Key::Absent => {
+                let problem = Diagnostic::error(action.at, "`event_acl` of no event");
+                self.report(problem.help("add event = \"{event}\""));
+            }
+            Key::Bad => {}
         }
     }
 
@@ -228,9 +253,10 @@ impl file::Rule {
     fn has_more_than_anyone(&self) -> bool {
         self.needs_somebody()
             || !self.signed_in.is_absent()
-            || ![&self.event, &self.series, &self.playlist]
+            || ![&self.event, &self.series, &self.playlist, &self.series_of]
                 .iter()
                 .all(|key| key.is_absent())
+            || !self.event_acl.is_absent()
             || !self.methods.is_absent()
             || !self.from.is_absent()
     }

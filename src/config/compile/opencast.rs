@@ -1,0 +1,169 @@
+//! `[opencast.<name>]`, and which of them a route asks.
+
+use std::time::Duration;
+
+use super::{Checker, Known};
+use crate::config::diagnostics::{Diagnostic, Span};
+use crate::config::read::{At, Key, Named};
+use crate::config::{Action, ElseAsk, GrantItem, Opencast, Present, Rule, file};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub(in crate::config) const DEFAULT_SIGN_KEY: &str = "state/opencast-es256.pem";
+pub(in crate::config) const NEVER: [&str; 2] = ["admin", "opencast_system_account"];
+
+impl Checker<'_> {
+    /// The second: their upstreams, as far as they are known, in the order of their indices.
+    pub(super) fn opencasts(
+        &mut self,
+        opencasts: Key<Named<file::Opencast>>,
+        known: &Known,
+    ) -> (Option<Vec<Opencast>>, Vec<Option<usize>>) {
+        let Named(opencasts) = opencasts.into_value().unwrap_or(Named(Vec::new()));
+        let upstreams = opencasts.iter().filter_map(|(_, opencast)| opencast.upstream.given());
+        let upstreams: Vec<_> = upstreams.map(|name| (name.at, name.value.clone())).collect();
+        self.unique("upstream of an Opencast", upstreams);
+        let compiled: Vec<_> = opencasts
+            .into_iter()
+            .map(|(name, opencast)| self.opencast(&name, opencast, known))
+            .collect();
+        let upstreams = compiled
+            .iter()
+            .map(|opencast| Some(opencast.as_ref()?.upstream))
+            .collect();
+        (compiled.into_iter().collect(), upstreams)
+    }
+
+    fn opencast(&mut self, name: &At<String>, opencast: file::Opencast, known: &Known) -> Option<Opencast> {
+        let named = self.name(name);
+        let place = opencast.place;
+        let upstream = self.required(opencast.upstream, "upstream", place, "upstream = \"opencast\"");
+        let upstream = upstream.and_then(|upstream| self.reference(&upstream, "upstream", &known.upstreams));
+        let username = self.required(opencast.username, "username", place, "username = \"gateway\"");
+        let username = username.and_then(|username| self.basic_user(&username));
+        let example = "password_file = \"secrets/opencast\", a file that holds the password alone";
+        let password = self.required(opencast.password_file, "password_file", place, example);
+        let password_file = password.and_then(|path| self.existing_file(&path, "password_file"));
+        let bounds = (Duration::from_secs(1), DAY);
+        let acl_ttl = self.duration(opencast.acl_ttl, "acl_ttl", MINUTE, bounds);
+        let acl_stale = self.duration(opencast.acl_stale, "acl_stale", DAY, (Duration::ZERO, DAY * 30));
+        let sign_key_file = match opencast.sign_key_file {
+            Key::Given(path) => self.absolute(&path, "sign_key_file"),
+            Key::Absent => Some(self.folder.join(DEFAULT_SIGN_KEY)),
+            Key::Bad => None,
+        };
+        let never = match opencast.never {
+            Key::Given(names) => names.value.into_iter().map(|name| name.value).collect(),
+            Key::Absent | Key::Bad => NEVER.map(str::to_owned).to_vec(),
+        };
+        let never = never.iter().chain(&username).map(|name| name.to_lowercase()).collect();
+        named?;
+        Some(Opencast {
+            name: name.value.clone(),
+            upstream: upstream?,
+            username: username?,
+            password_file: password_file?,
+            acl_ttl,
+            acl_stale,
+            sign_key_file: sign_key_file?,
+            never,
+        })
+    }
+
+    /// RFC 7617 section 2: a colon ends the name.
+    fn basic_user(&mut self, name: &At<String>) -> Option<String> {
+        let good =
+            !name.value.is_empty() && !name.value.contains([':', '\0']) && !name.value.contains(char::is_control);
+        if !good {
+            let problem = Diagnostic::error(name.at, "`username`: this cannot be a user's name");
+            self.report(problem.help("a name without colon and control characters"));
+        }
+        good.then(|| name.value.clone())
+    }
+
+    /// Whom the rules of a route ask about events: the Opencast of its upstream, or of the one it asks otherwise, or the
+    /// only one there is. `Some(None)`: they ask nobody.
+    pub(super) fn asked_opencast(
+        &mut self,
+        allow: &[Rule],
+        action: Option<&Action>,
+        else_ask: Option<&ElseAsk>,
+        place: Span,
+        known: &Known,
+    ) -> Option<Option<usize>> {
+        if !allow.iter().any(Rule::asks_about_events) {
+            return Some(None);
+        }
+        let of = |upstream: usize| known.opencasts.iter().position(|behind| *behind == Some(upstream));
+        let upstream = match action {
+            Some(Action::Upstream(upstream)) => of(*upstream),
+            _ => None,
+        };
+        let asked = upstream.or_else(|| of(else_ask?.upstream));
+        let only = || (known.opencasts.len() == 1).then_some(0);
+        let found = asked.or_else(only);
+        if found.is_none() {
+            let problem = Diagnostic::error(
+                place,
+                "the rules of this route ask about events, but nobody is there to ask",
+            );
+            self.report(problem.help(match known.opencasts.is_empty() {
+                true => "add [opencast.main] with upstream, username and password_file",
+                false => "there are several [opencast.…]: one of them must have this route's upstream",
+            }));
+        }
+        found.map(Some)
+    }
+
+    /// Whose key signs what a route presents: that of the Opencast which its upstream is. `Some(None)`: no token is shown.
+    pub(super) fn presenting_opencast(
+        &mut self,
+        present: Option<&At<Present>>,
+        action: Option<&Action>,
+        known: &Known,
+    ) -> Option<Option<usize>> {
+        let Some(present) = present.filter(|present| present.value == Present::OpencastJwt) else {
+            return Some(None);
+        };
+        let Some(Action::Upstream(upstream)) = action else {
+            return None;
+        };
+        let found = known.opencasts.iter().position(|behind| *behind == Some(*upstream));
+        if found.is_none() && !known.opencasts.contains(&None) {
+            let problem = Diagnostic::error(present.at, "no Opencast has this route's upstream");
+            self.report(problem.help("add [opencast.main] with upstream, username and password_file"));
+        }
+        found.map(Some)
+    }
+
+    /// A `deny` that cannot be judged would have to refuse everybody.
+    pub(super) fn denies_without_asking(&mut self, deny: &[At<file::Rule>]) {
+        for rule in deny {
+            let asked = [
+                rule.value.event_acl.given().map(|given| given.at),
+                rule.value.series_of.given().map(|given| given.at),
+            ];
+            if let Some(at) = asked.into_iter().flatten().next() {
+                let problem = Diagnostic::error(at, "`deny` asks nobody about events");
+                self.report(problem.help("an entry of the event's own list that denies wins over its others already"));
+            }
+        }
+    }
+}
+
+impl Rule {
+    fn asks_about_events(&self) -> bool {
+        use crate::config::Condition as C;
+        self.conditions.iter().any(|condition| {
+            matches!(
+                condition,
+                C::EventAcl { .. }
+                    | C::Grant {
+                        item: GrantItem::SeriesOf(_),
+                        ..
+                    }
+            )
+        })
+    }
+}

@@ -1,0 +1,65 @@
+//! The rules of a route, with what they ask of Opencast: the one place where judging may have to wait.
+//!
+//! The rules themselves are judged in `authorize`, which touches nothing; here is fetched what they need to know.
+
+use crate::authorize::{self, Facts};
+use crate::event::Events;
+use crate::identity::Identity;
+use crate::rejection::{Reason, Rejection};
+use crate::request::Client;
+use crate::request::Request;
+use crate::route::table::Params;
+use crate::snapshot::{Action, Route, Snapshot};
+
+/// One request before a route's rules.
+pub struct Case<'a> {
+    pub snapshot: &'a Snapshot,
+    pub route: &'a Route,
+    pub request: &'a Request,
+    pub client: &'a Client,
+    pub params: &'a Params,
+}
+
+impl Case<'_> {
+    /// What the rules look at.
+    pub fn facts<'a>(&'a self, identity: Option<&'a Identity>, events: &'a Events) -> Facts<'a> {
+        Facts {
+            identity,
+            params: self.params,
+            method: &self.request.method,
+            // Who asks for decisions is the proxy itself, on whoever's behalf.
+            client: match self.route.action {
+                Action::Decide(_) => self.client.peer,
+                _ => self.client.address,
+            },
+            events,
+        }
+    }
+
+    /// The decision about somebody, or nobody. What had to be asked about events is left in `events`; what cannot be
+    /// found out allows nothing.
+    pub async fn decide(&self, identity: Option<&Identity>, events: &mut Events) -> Result<(), Rejection> {
+        let (allow, deny) = (&self.route.allow, &self.route.deny);
+        let refusal = match authorize::decide(allow, deny, &self.facts(identity, events)) {
+            Ok(()) => return Ok(()),
+            Err(refusal) => refusal,
+        };
+        let Some(opencast) = self.route.opencast.as_ref().filter(|_| refusal != Reason::DeniedByRule) else {
+            return Err(refusal.into());
+        };
+        let open = authorize::open_questions(allow, &self.facts(identity, events));
+        if open.is_empty() {
+            return Err(refusal.into());
+        }
+        let server = &self.snapshot.config.server;
+        let public = server.public_url(&self.request.host).ok_or(Reason::UnknownHost)?;
+        let mut failed = None;
+        for (question, event) in open {
+            if let Err(failure) = opencast.ask(question, &event, public, events).await {
+                failed.get_or_insert(failure);
+            }
+        }
+        let decided = authorize::decide(allow, deny, &self.facts(identity, events));
+        decided.map_err(|refusal| failed.unwrap_or_else(|| refusal.into()))
+    }
+}

@@ -1,0 +1,170 @@
+//! What Opencast says about an event: who may do what with it (its access control list), and which series it is in.
+//!
+//! Values only: they are fetched by `opencast` and judged by `authorize`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Held by everyone, signed in or not (facts 4.1).
+pub const EVERYONE: &str = "ROLE_ANONYMOUS";
+
+/// An access control list. Roles and actions are compared byte for byte, `write` does not include `read`, and without
+/// an entry nobody may (facts 4.1). Opencast's own parts disagree about entries that deny; here such an entry wins
+/// wherever it stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Acl {
+    /// Action, then role: may it? At most one word for each.
+    actions: HashMap<String, HashMap<String, bool>>,
+}
+
+impl Acl {
+    /// Of entries `(role, action, allow)` in any order.
+    pub fn new(entries: impl IntoIterator<Item = (String, String, bool)>) -> Self {
+        let mut actions: HashMap<String, HashMap<String, bool>> = HashMap::new();
+        for (role, action, allow) in entries {
+            let may = actions.entry(action).or_default().entry(role).or_insert(true);
+            *may &= allow;
+        }
+        Self { actions }
+    }
+
+    /// May somebody who holds these roles, and [`EVERYONE`]'s?
+    pub fn permits<'a>(&self, action: &str, roles: impl IntoIterator<Item = &'a str>) -> bool {
+        let Some(known) = self.actions.get(action) else {
+            return false;
+        };
+        let mut permitted = false;
+        for role in roles.into_iter().chain([EVERYONE]) {
+            match known.get(role) {
+                Some(true) => permitted = true,
+                Some(false) => return false,
+                None => {}
+            }
+        }
+        permitted
+    }
+
+    /// The roles that may, and those that are denied, sorted.
+    pub fn roles(&self, action: &str) -> (Vec<&str>, Vec<&str>) {
+        let known = || self.actions.get(action).into_iter().flatten();
+        let of = |wanted: bool| {
+            let roles = known().filter(|(_, may)| **may == wanted);
+            let mut roles: Vec<&str> = roles.map(|(role, _)| role.as_str()).collect();
+            roles.sort_unstable();
+            roles
+        };
+        (of(true), of(false))
+    }
+
+    /// About how many bytes it takes in memory.
+    pub fn weight(&self) -> usize {
+        let roles = self.actions.values().flatten();
+        roles.map(|(role, _)| role.len() + 64).sum::<usize>() + self.actions.len() * 128
+    }
+}
+
+/// What must be known of an event to judge a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Question {
+    Acl,
+    Series,
+}
+
+/// What is known of the events that the rules of one request are about. An event that is unknown to Opencast is known
+/// here: it has an empty list and no series.
+#[derive(Debug, Default)]
+pub struct Events {
+    acls: Vec<(String, Arc<Acl>)>,
+    series: Vec<(String, Option<Arc<str>>)>,
+}
+
+impl Events {
+    /// Of requests whose rules ask about no event.
+    pub const NONE: &'static Self = &Self {
+        acls: Vec::new(),
+        series: Vec::new(),
+    };
+
+    pub fn add_acl(&mut self, event: String, acl: Arc<Acl>) {
+        self.acls.push((event, acl));
+    }
+
+    pub fn add_series(&mut self, event: String, series: Option<Arc<str>>) {
+        self.series.push((event, series));
+    }
+
+    pub fn acl(&self, event: &str) -> Option<&Acl> {
+        let (_, acl) = self.acls.iter().find(|(known, _)| known == event)?;
+        Some(acl)
+    }
+
+    /// `Some(None)`: in no series.
+    pub fn series(&self, event: &str) -> Option<Option<&str>> {
+        let (_, series) = self.series.iter().find(|(known, _)| known == event)?;
+        Some(series.as_deref())
+    }
+
+    pub fn knows(&self, question: Question, event: &str) -> bool {
+        match question {
+            Question::Acl => self.acl(event).is_some(),
+            Question::Series => self.series(event).is_some(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn acl(entries: &[(&str, &str, bool)]) -> Acl {
+        Acl::new(
+            entries
+                .iter()
+                .map(|(role, action, allow)| ((*role).to_owned(), (*action).to_owned(), *allow)),
+        )
+    }
+
+    #[test]
+    fn roles_and_actions_are_compared_exactly() {
+        let acl = acl(&[("4_Learner", "read", true), ("4_Instructor", "write", true)]);
+        assert!(acl.permits("read", ["x", "4_Learner"]));
+        for (action, role) in [
+            ("read", "4_learner"),
+            ("read", "4_Instructor"),
+            ("READ", "4_Learner"),
+            ("read", "*"),
+            ("read", "ROLE_ADMIN"),
+        ] {
+            assert!(!acl.permits(action, [role]), "{action} {role}");
+        }
+        assert!(!Acl::default().permits("read", ["4_Learner"]));
+    }
+
+    #[test]
+    fn an_entry_that_denies_wins_wherever_it_stands() {
+        for entries in [
+            [("A", "read", true), ("B", "read", false)],
+            [("B", "read", false), ("A", "read", true)],
+        ] {
+            assert!(acl(&entries).permits("read", ["A"]));
+            assert!(!acl(&entries).permits("read", ["A", "B"]));
+            assert!(!acl(&entries).permits("read", ["B", "A"]));
+        }
+        for entries in [
+            [("A", "read", true), ("A", "read", false)],
+            [("A", "read", false), ("A", "read", true)],
+        ] {
+            assert!(!acl(&entries).permits("read", ["A"]));
+        }
+        assert!(acl(&[("A", "read", true), ("A", "write", false)]).permits("read", ["A"]));
+    }
+
+    #[test]
+    fn what_everyone_holds_needs_no_role() {
+        let public = acl(&[(EVERYONE, "read", true)]);
+        assert!(public.permits("read", []));
+        assert!(!public.permits("write", []));
+        let closed = acl(&[(EVERYONE, "read", false), ("A", "read", true)]);
+        assert!(!closed.permits("read", ["A"]));
+    }
+}

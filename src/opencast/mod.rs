@@ -1,0 +1,414 @@
+//! What the gateway asks Opencast itself: an event's access control list and its series, remembered for a while.
+//!
+//! An answer holds for `acl_ttl`; where a new one cannot be had, it holds on for `acl_stale`, so that lectures play on
+//! while Opencast is away. What was never known stays unknown then, and the request fails at once instead of waiting.
+//! One question about an event is on its way at a time. What an answer means for a rule is decided in `authorize`.
+
+mod answer;
+mod key;
+mod speaker;
+mod token;
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use moka::sync::Cache;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use thiserror::Error;
+use tokio::sync::{Mutex, Semaphore};
+
+use self::speaker::Speaker;
+use crate::act::proxy::{Attempts, Upstream};
+use crate::backchannel::{Backchannel, BackchannelError};
+use crate::config::{self, PublicUrl};
+use crate::event::{Acl, Events, Question};
+use crate::identity::Identity;
+use crate::observe::metrics::OpencastMetrics;
+use crate::rejection::{Reason, Rejection};
+
+/// For a place among the questions and all servers that are tried, together.
+const TIME_LIMIT: Duration = Duration::from_millis(900);
+/// How long it holds that Opencast does not know an event: a new lecture is there soon.
+const UNKNOWN_FOR: Duration = Duration::from_secs(10);
+/// How long nobody asks again after a failure.
+const FAILED_FOR: Duration = Duration::from_secs(2);
+/// Questions on their way at once.
+const AT_ONCE: usize = 64;
+/// What is remembered, in bytes.
+const MEMORY: u64 = 64 << 20;
+const MAX_FLIGHTS: u64 = 10_000;
+const MAX_BODY: usize = 1 << 20;
+/// Longer ones are no identifiers of events.
+const MAX_ID: usize = 256;
+/// RFC 3986 section 2.3: what needs no encoding.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// An `[opencast.<name>]`, ready to be asked.
+pub struct Opencast {
+    name: String,
+    upstream: Arc<Upstream>,
+    backchannel: Backchannel,
+    credentials: HeaderValue,
+    ttl: Duration,
+    stale: Duration,
+    known: Cache<Key, Known>,
+    flights: Cache<Key, Arc<Mutex<()>>>,
+    places: Semaphore,
+    /// By [`now_ms`]: until then no server is tried.
+    down_until: AtomicU64,
+    metrics: OpencastMetrics,
+    /// What it was made of, for [`Opencast::is_same`].
+    config: config::Opencast,
+    speaker: Speaker,
+}
+
+/// The tenant is chosen by the host that Opencast is called by (facts 2.2).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    host: Box<str>,
+    question: Question,
+    event: Box<str>,
+}
+
+/// The last good answer, if it may still be used, and when to ask for another.
+#[derive(Clone)]
+struct Known {
+    answer: Option<(Answer, Instant)>,
+    ask_again: Instant,
+}
+
+#[derive(Clone)]
+enum Answer {
+    Acl(Arc<Acl>),
+    Series(Option<Arc<str>>),
+}
+
+/// Why Opencast could not be asked by what is configured.
+#[derive(Debug, Error)]
+pub enum SetupError {
+    #[error("password_file: {0}")]
+    Password(io::Error),
+    #[error("password_file holds no password")]
+    NoPassword,
+    #[error(transparent)]
+    Backchannel(#[from] BackchannelError),
+}
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+enum Failure {
+    /// Nothing was answered: the next question would fare no better.
+    #[error("{0}")]
+    Away(String),
+    #[error("{0}")]
+    Odd(String),
+}
+
+impl Opencast {
+    /// Reads the password. `ca_file` is the upstream's; a missing key for its tokens is made when it is needed if
+    /// `make_key` says so.
+    pub fn new(
+        config: &config::Opencast,
+        upstream: Arc<Upstream>,
+        ca_file: Option<&Path>,
+        metrics: OpencastMetrics,
+        make_key: bool,
+    ) -> Result<Self, SetupError> {
+        let weight = |key: &Key, known: &Known| {
+            let answer = match &known.answer {
+                Some((Answer::Acl(acl), _)) => acl.weight(),
+                Some((Answer::Series(series), _)) => series.as_deref().map_or(0, str::len),
+                None => 0,
+            };
+            u32::try_from(256 + key.host.len() + key.event.len() + answer).unwrap_or(u32::MAX)
+        };
+        Ok(Self {
+            name: config.name.clone(),
+            upstream,
+            backchannel: Backchannel::for_questions(ca_file)?,
+            credentials: credentials(config)?,
+            ttl: config.acl_ttl,
+            stale: config.acl_stale,
+            known: Cache::builder().max_capacity(MEMORY).weigher(weight).build(),
+            flights: Cache::builder()
+                .max_capacity(MAX_FLIGHTS)
+                .time_to_idle(Duration::from_secs(10))
+                .build(),
+            places: Semaphore::new(AT_ONCE),
+            down_until: AtomicU64::new(0),
+            metrics,
+            speaker: Speaker::new(config.sign_key_file.clone(), make_key, config.never.clone()),
+            config: config.clone(),
+        })
+    }
+
+    /// Does `config` ask the same Opencast as the same user? Then what this one knows may be used on.
+    pub fn is_same(&self, config: &config::Opencast, upstream: &Arc<Upstream>) -> bool {
+        let user = credentials(config).is_ok_and(|credentials| credentials == self.credentials);
+        user && self.config == *config && Arc::ptr_eq(&self.upstream, upstream)
+    }
+
+    /// Puts what Opencast says about the event into `events`. Error: nobody knows it, and Opencast does not say.
+    pub async fn ask(
+        &self,
+        question: Question,
+        event: &str,
+        public: &PublicUrl,
+        events: &mut Events,
+    ) -> Result<(), Rejection> {
+        let answer = match sound(event) {
+            true => self.answer(question, event, public).await?,
+            false => nothing(question),
+        };
+        match answer {
+            Answer::Acl(acl) => events.add_acl(event.to_owned(), acl),
+            Answer::Series(series) => events.add_series(event.to_owned(), series),
+        }
+        Ok(())
+    }
+
+    /// The key with which its tokens are signed: read, or made, now instead of when it is needed.
+    pub fn prepare(&self) -> io::Result<()> {
+        self.speaker.prepare().map(|_| ())
+    }
+
+    /// The public part of that key (RFC 7517).
+    pub fn jwk(&self) -> io::Result<Value> {
+        self.speaker.jwk()
+    }
+
+    /// `Authorization` of a request to Opencast on behalf of somebody. `named`: may their name be told? Error: it is one
+    /// that never is.
+    pub fn authorization(&self, who: &Identity, named: bool, now: SystemTime) -> Result<HeaderValue, Rejection> {
+        self.speaker.authorization(who, named, now)
+    }
+
+    async fn answer(&self, question: Question, event: &str, public: &PublicUrl) -> Result<Answer, Rejection> {
+        let host = self.host(public);
+        let key = Key {
+            host: host.to_str().unwrap_or_default().into(),
+            question,
+            event: event.into(),
+        };
+        if let Some(known) = self.fresh(&key) {
+            self.metrics.hit.inc();
+            return known;
+        }
+        let flight = self.flights.get_with(key.clone(), Arc::default);
+        let asking = async {
+            let _only = flight.lock().await;
+            if let Some(known) = self.fresh(&key) {
+                self.metrics.hit.inc();
+                return known;
+            }
+            if self.is_away() {
+                return self.failed(key.clone(), &Failure::Away("it was away a moment ago".to_owned()));
+            }
+            match self.fetch(question, event, public, &host).await {
+                Ok(answer) => Ok(self.learned(key.clone(), answer)),
+                Err(failure) => self.failed(key.clone(), &failure),
+            }
+        };
+        // Who waits in line does not wait longer than who asks.
+        match tokio::time::timeout(TIME_LIMIT, asking).await {
+            Ok(answer) => answer,
+            Err(_) => self.failed(key.clone(), &Failure::Away(format!("no answer within {TIME_LIMIT:?}"))),
+        }
+    }
+
+    /// What needs no question now.
+    fn fresh(&self, key: &Key) -> Option<Result<Answer, Rejection>> {
+        let known = self.known.get(key).filter(|known| Instant::now() < known.ask_again)?;
+        Some(match known.answer {
+            Some((answer, since)) if since.elapsed() < self.stale.max(self.ttl) => Ok(answer),
+            _ => Err(self.unavailable("it failed a moment ago")),
+        })
+    }
+
+    fn learned(&self, key: Key, answer: Option<Answer>) -> Answer {
+        self.metrics.miss.inc();
+        let holds = match answer {
+            Some(_) => self.ttl,
+            None => UNKNOWN_FOR.min(self.ttl),
+        };
+        let answer = answer.unwrap_or_else(|| nothing(key.question));
+        let now = Instant::now();
+        let known = Known {
+            answer: Some((answer.clone(), now)),
+            ask_again: now + holds,
+        };
+        self.known.insert(key, known);
+        answer
+    }
+
+    /// The last good answer serves on, if there is one.
+    fn failed(&self, key: Key, failure: &Failure) -> Result<Answer, Rejection> {
+        let now = Instant::now();
+        if let Failure::Away(_) = failure
+            && !self.is_away()
+        {
+            tracing::warn!(opencast = self.name, %failure, "Opencast does not answer");
+            let until = now_ms() + FAILED_FOR.as_millis() as u64;
+            self.down_until.store(until, Ordering::Relaxed);
+        } else if let Failure::Odd(_) = failure {
+            tracing::warn!(opencast = self.name, %failure, "Opencast's answer cannot be used");
+        }
+        let before = self.known.get(&key).and_then(|known| known.answer);
+        let answer = before.filter(|(_, since)| since.elapsed() < self.stale);
+        let known = Known {
+            answer: answer.clone(),
+            ask_again: now + FAILED_FOR,
+        };
+        self.known.insert(key, known);
+        match answer {
+            Some((answer, _)) => {
+                self.metrics.stale.inc();
+                Ok(answer)
+            }
+            None => {
+                self.metrics.failed.inc();
+                Err(self.unavailable(&failure.to_string()))
+            }
+        }
+    }
+
+    fn unavailable(&self, why: &str) -> Rejection {
+        Rejection::because(Reason::AclUnavailable, format!("opencast.{}: {why}", self.name))
+    }
+
+    fn is_away(&self) -> bool {
+        now_ms() < self.down_until.load(Ordering::Relaxed)
+    }
+
+    /// `None`: it knows no such event, or none that its user may see (facts 4.2).
+    async fn fetch(
+        &self,
+        question: Question,
+        event: &str,
+        public: &PublicUrl,
+        host: &HeaderValue,
+    ) -> Result<Option<Answer>, Failure> {
+        let _place = self.places.acquire().await;
+        let id = utf8_percent_encode(event, SEGMENT);
+        let path = match question {
+            Question::Acl => format!("/api/events/{id}/acl"),
+            Question::Series => format!("/api/events/{id}"),
+        };
+        let (status, body) = self.ask_servers(&path, public, host).await?;
+        let unreadable = |why: String| Failure::Odd(format!("{path}: {why}"));
+        match (status, question) {
+            (StatusCode::NOT_FOUND, _) => Ok(None),
+            (StatusCode::OK, Question::Acl) => {
+                let acl = answer::acl(&body).map_err(unreadable)?;
+                Ok(Some(Answer::Acl(Arc::new(acl))))
+            }
+            (StatusCode::OK, Question::Series) => {
+                let series = answer::series(&body, event).map_err(unreadable)?;
+                Ok(Some(Answer::Series(series.map(Into::into))))
+            }
+            (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => Err(Failure::Odd(format!(
+                "{path}: {status}; the user needs ROLE_API, ROLE_API_EVENTS_VIEW and ROLE_API_EVENTS_ACL_VIEW"
+            ))),
+            (status, _) => Err(Failure::Odd(format!("{path}: {status}"))),
+        }
+    }
+
+    /// Asks one server; another one if it gives no answer.
+    async fn ask_servers(
+        &self,
+        path: &str,
+        public: &PublicUrl,
+        host: &HeaderValue,
+    ) -> Result<(StatusCode, Bytes), Failure> {
+        let headers: HeaderMap = [
+            (header::HOST, host.clone()),
+            (header::AUTHORIZATION, self.credentials.clone()),
+            (header::ACCEPT, HeaderValue::from_static("*/*")),
+            // A 401 instead of the way to a login page.
+            (
+                HeaderName::from_static("x-requested-auth"),
+                HeaderValue::from_static("Basic"),
+            ),
+            (
+                HeaderName::from_static("x-forwarded-proto"),
+                HeaderValue::from_static(if public.https { "https" } else { "http" }),
+            ),
+        ]
+        .into_iter()
+        .collect();
+        let mut attempts = Attempts::default();
+        let mut last = "no server to ask".to_owned();
+        while let Ok(chosen) = self.upstream.choose(path, &mut attempts) {
+            let Some(url) = chosen.server.url(path) else { break };
+            let asked = self
+                .backchannel
+                .exchange(Method::GET, &url, headers.clone(), Bytes::new(), MAX_BODY);
+            match asked.await {
+                Ok(reply) => return Ok((reply.status, reply.body)),
+                Err(error @ BackchannelError::TooLarge { .. }) => return Err(Failure::Odd(error.to_string())),
+                Err(error) => last = error.to_string(),
+            }
+        }
+        Err(Failure::Away(last))
+    }
+
+    /// The upstream's `host`, or what clients call this gateway.
+    fn host(&self, public: &PublicUrl) -> HeaderValue {
+        let own = || {
+            let origin = public.origin();
+            let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
+            HeaderValue::from_str(authority).unwrap_or(HeaderValue::from_static("localhost"))
+        };
+        self.upstream.host.clone().unwrap_or_else(own)
+    }
+}
+
+impl fmt::Debug for Opencast {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Opencast")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What there is to say of an event that does not exist.
+fn nothing(question: Question) -> Answer {
+    match question {
+        Question::Acl => Answer::Acl(Arc::default()),
+        Question::Series => Answer::Series(None),
+    }
+}
+
+/// Could this be the identifier of an event, and one segment of a path?
+fn sound(event: &str) -> bool {
+    !matches!(event, "" | "." | "..") && event.len() <= MAX_ID && !event.contains(char::is_control)
+}
+
+/// RFC 7617 section 2, never shown by `Debug`.
+fn credentials(config: &config::Opencast) -> Result<HeaderValue, SetupError> {
+    let password = std::fs::read_to_string(&config.password_file).map_err(SetupError::Password)?;
+    let password = password.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        return Err(SetupError::NoPassword);
+    }
+    let pair = STANDARD.encode(format!("{}:{password}", config.username));
+    let mut value = HeaderValue::from_str(&format!("Basic {pair}")).map_err(|_| SetupError::NoPassword)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn now_ms() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    // Not 0 at the start, so that "until 0" is always over.
+    START.get_or_init(Instant::now).elapsed().as_millis() as u64 + 1
+}
