@@ -46,6 +46,9 @@ impl Gateway {
     async fn walk(&self, session: &mut Session, ctx: &mut Context) -> Result<Next, Stop> {
         let now = SystemTime::now();
         self.take(session, ctx)?;
+        if let Some(reply) = edge::moodle::aside(session, ctx, now).await? {
+            return self.reply(session, &reply).await;
+        }
         if edge::own::is_asked(ctx) {
             let reply = edge::own::answer(session, ctx, now).await?;
             return self.reply(session, &reply).await;
@@ -242,8 +245,15 @@ impl Gateway {
     }
 
     /// act: what needs no upstream is answered here.
-    async fn act(&self, session: &mut Session, ctx: &Context, route: &Route, now: SystemTime) -> Result<Next, Stop> {
+    async fn act(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        route: &Route,
+        now: SystemTime,
+    ) -> Result<Next, Stop> {
         match &route.action {
+            Action::Upstream(_) if route.injects().is_some() => edge::moodle::serve(session, ctx, route, now).await?,
             Action::Upstream(_) => return Ok(Next::Upstream),
             Action::Files(root) => edge::serve_file(session, ctx, route, root, now).await?,
             Action::Accel(prefix) => edge::accel::tell(session, ctx, route, prefix).await?,

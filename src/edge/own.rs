@@ -81,7 +81,8 @@ async fn find(
     if route.sign_ins.as_ref().is_some_and(|taken| !taken.contains(&place)) {
         return Ok(None);
     }
-    if found.is_by_cookie() && changes_something(ctx, session) && !here.is_from_here(headers, &sign_in.app_origins) {
+    let acts = route.injects().is_some() || changes_something(ctx, session);
+    if found.is_by_cookie() && acts && !here.is_from_here(headers, &sign_in.app_origins) {
         return Err(Reason::CrossSite.into());
     }
     let identity = std::sync::Arc::clone(&found.identity);
@@ -119,7 +120,13 @@ pub fn instead(session: &Session, ctx: &Context, refusal: Rejection, now: System
     };
     match (sent, &refusal.hint) {
         (Some(reply), _) => Ok(reply),
-        (None, Hint::None) => Err(refusal.with_hint(Hint::SignIn(own::where_to(&here, sign_ins)))),
+        (None, Hint::None) => {
+            let mut sign_in = own::where_to(&here, sign_ins);
+            if let Some(moodle) = ctx.route.as_ref().and_then(|route| route.injects()) {
+                sign_in.extend(["&moodle=", &moodle.config.name]);
+            }
+            Err(refusal.with_hint(Hint::SignIn(sign_in)))
+        }
         (None, _) => Err(refusal),
     }
 }
@@ -136,7 +143,7 @@ pub fn silently(session: &Session, ctx: &Context, route: &Route, now: SystemTime
     own::begin(&here, headers, asked, &target(ctx, &here).ok()?, true).ok()
 }
 
-fn here(ctx: &Context, now: SystemTime) -> Result<Here<'_>, Rejection> {
+pub(super) fn here(ctx: &Context, now: SystemTime) -> Result<Here<'_>, Rejection> {
     let request = ctx.request.as_ref().ok_or(Reason::Internal)?;
     let public = ctx.snapshot.config.server.public_url(&request.host);
     Ok(Here {
@@ -147,7 +154,7 @@ fn here(ctx: &Context, now: SystemTime) -> Result<Here<'_>, Rejection> {
 }
 
 /// The very address that was asked for, the query byte for byte, at the origin that clients know.
-fn target(ctx: &Context, here: &Here<'_>) -> Result<String, Rejection> {
+pub(super) fn target(ctx: &Context, here: &Here<'_>) -> Result<String, Rejection> {
     let (request, path) = taken(ctx)?;
     let path = Path::encoded(path);
     Ok(match &request.query {

@@ -4,6 +4,7 @@
 //! from fixed lists, reasons from [`Reason`]. Handles are looked up once per route, so that a request touches
 //! atomics only.
 
+mod moodle;
 mod sessions;
 mod store;
 
@@ -16,6 +17,7 @@ use prometheus::{
     TextEncoder,
 };
 
+pub use self::moodle::MoodleMetrics;
 pub use self::sessions::SessionMetrics;
 pub use self::store::{StoreMetrics, StoreOperation};
 use crate::rejection::Reason;
@@ -57,6 +59,7 @@ pub struct Metrics {
     config_last_reload_ok: IntGauge,
     store: StoreMetrics,
     sessions: SessionMetrics,
+    moodle: MoodleMetrics,
 }
 
 impl Metrics {
@@ -178,6 +181,7 @@ impl Metrics {
             ),
             store: StoreMetrics::new(&registry),
             sessions: SessionMetrics::new(&registry),
+            moodle: MoodleMetrics::new(&registry),
             registry,
         }
     }
@@ -268,6 +272,11 @@ impl Metrics {
     /// Handles for the state store.
     pub fn store(&self) -> StoreMetrics {
         self.store.clone()
+    }
+
+    /// Handles for tokens of Moodle's and calls with them.
+    pub fn moodle(&self) -> MoodleMetrics {
+        self.moodle.clone()
     }
 
     /// Handles for sign-ins and sessions.
