@@ -35,6 +35,29 @@ pub struct Reply {
     pub body: Bytes,
 }
 
+/// The head of an answer whose body is still to come.
+pub struct Opened {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub incoming: Incoming,
+}
+
+/// A body on its way.
+pub struct Incoming {
+    response: reqwest::Response,
+    host: String,
+}
+
+impl Incoming {
+    /// The next piece; `None` after the last. The time limit is the caller's.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, BackchannelError> {
+        self.response
+            .chunk()
+            .await
+            .map_err(|error| explain(self.host.clone(), &error))
+    }
+}
+
 /// What went wrong, and on whose side.
 #[derive(Debug, thiserror::Error)]
 pub enum BackchannelError {
@@ -152,6 +175,34 @@ impl Backchannel {
                 host: host.clone(),
                 limit,
             })
+        })
+    }
+
+    /// Sends a body, which may still be coming, and waits for the head of the answer for at most `limit`. Redirects are not
+    /// followed; neither body has a bound here.
+    pub async fn open(
+        &self,
+        method: Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: reqwest::Body,
+        limit: Duration,
+    ) -> Result<Opened, BackchannelError> {
+        let host = authority(url);
+        let request = self.client.request(method, url.clone()).headers(headers).body(body);
+        let response = tokio::time::timeout(limit, request.send()).await;
+        let timeout = |_| BackchannelError::Timeout {
+            host: host.clone(),
+            limit,
+        };
+        let response = response
+            .map_err(timeout)?
+            .map_err(|error| explain(host.clone(), &error));
+        let mut response = response?;
+        Ok(Opened {
+            status: response.status(),
+            headers: std::mem::take(response.headers_mut()),
+            incoming: Incoming { response, host },
         })
     }
 

@@ -47,6 +47,9 @@ impl Gateway {
     async fn walk(&self, session: &mut Session, ctx: &mut Context) -> Result<Next, Stop> {
         let now = SystemTime::now();
         self.take(session, ctx)?;
+        if let Some(reply) = edge::moodle::aside(session, ctx, now).await? {
+            return self.reply(session, &reply).await;
+        }
         if edge::own::is_asked(ctx) {
             let reply = edge::own::answer(session, ctx, now).await?;
             return self.reply(session, &reply).await;
@@ -263,6 +266,7 @@ impl Gateway {
         now: SystemTime,
     ) -> Result<Next, Stop> {
         match &route.action {
+            Action::Upstream(_) if route.injects().is_some() => edge::moodle::serve(session, ctx, route, now).await?,
             Action::Upstream(_) => {
                 let who = ctx.who.as_deref();
                 ctx.upstream.authorization = edge::opencast::authorization(&ctx.snapshot, route, who, now)?;

@@ -18,7 +18,7 @@
 //! [`admin`] (the second listener), [`store`] (what outlives a restart), [`backchannel`] (requests the gateway makes
 //! itself), [`opencast`] (what it asks Opencast about events), [`cli`], [`watch_file`], [`demo`] (what stands around the gateway of `janua demo`), [`control`] (the socket
 //! by which commands ask the running gateway), [`explain`] (a request's way without the request: why it is allowed or
-//! refused); [`own`] (the gateway's own addresses: signing in and out), [`ask`] (an upstream's word where no rule speaks), [`edge`] (between pingora's session and the steps),
+//! refused); [`moodle`] (people's tokens for Moodle: obtained, kept, dropped); [`own`] (the gateway's own addresses: signing in and out), [`ask`] (an upstream's word where no rule speaks), [`edge`] (between pingora's session and the steps),
 //! [`context`] (what is known of one request so far), [`overview`]
 //! (what the admin listener tells); [`sealing`] (the master key and what is derived from it).
 //! Vocabulary that all rooms share: [`request`], [`identity`], [`event`], [`rejection`], [`rate`].
@@ -47,6 +47,7 @@ pub mod explain;
 pub mod gateway;
 pub mod identity;
 pub mod listen;
+pub mod moodle;
 pub mod observe;
 pub mod opencast;
 pub mod overview;

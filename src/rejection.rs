@@ -49,6 +49,11 @@ pub enum Reason {
     // present
     MoodleEndpoint,
     TokenOverride,
+    MoodleSignInRequired,
+    NoMoodleToken,
+    MoodleVisitRequired,
+    MoodleMaintenance,
+    MoodleTokenRenewed,
     FunctionNotAllowed,
     // act
     FileNotFound,
@@ -99,6 +104,11 @@ impl Reason {
         Self::RateLimited,
         Self::MoodleEndpoint,
         Self::TokenOverride,
+        Self::MoodleSignInRequired,
+        Self::NoMoodleToken,
+        Self::MoodleVisitRequired,
+        Self::MoodleMaintenance,
+        Self::MoodleTokenRenewed,
         Self::FunctionNotAllowed,
         Self::FileNotFound,
         Self::PreconditionFailed,
@@ -270,6 +280,31 @@ impl Reason {
                 "moodle_endpoint",
                 S::FORBIDDEN,
                 "This address takes calls of Moodle's REST, upload and file scripts only.",
+            ),
+            Self::MoodleSignInRequired => (
+                "moodle_sign_in_required",
+                S::UNAUTHORIZED,
+                "Open the address under `sign_in` in the browser once, to be known in Moodle.",
+            ),
+            Self::NoMoodleToken => (
+                "no_moodle_token",
+                S::FORBIDDEN,
+                "Moodle's web services cannot be called in your name.",
+            ),
+            Self::MoodleVisitRequired => (
+                "moodle_visit_required",
+                S::FORBIDDEN,
+                "Moodle wants something of you first: open it in the browser once.",
+            ),
+            Self::MoodleMaintenance => (
+                "moodle_maintenance",
+                S::SERVICE_UNAVAILABLE,
+                "Moodle is under maintenance; try again later.",
+            ),
+            Self::MoodleTokenRenewed => (
+                "moodle_token_renewed",
+                S::SERVICE_UNAVAILABLE,
+                "The call was not carried out; send it once more.",
             ),
             Self::TokenOverride => (
                 "token_override",

@@ -25,6 +25,7 @@ use crate::control::{Control, ControlError};
 use crate::gateway::Gateway;
 use crate::listen::accept::{Bounds, Door, Listener};
 use crate::listen::tls::{self, CertificateError};
+use crate::moodle::Bridge;
 use crate::observe::Observer;
 use crate::observe::access_log::AccessLog;
 use crate::observe::logging::{self, LogError};
@@ -140,8 +141,18 @@ async fn serve(
     let people = People::new(&store, keys, &metrics.sessions());
     people.sessions.follow();
     let tokens = Arc::new(Tokens::new(&config.jwt, &store, &metrics, None)?);
+    let bridge = Bridge::new(&store, keys, metrics.moodle());
+    bridge.follow();
     let passes = Passes::new(keys, &store);
-    let snapshot = Arc::new(Snapshot::new(&config, tokens, people, passes.clone(), None, &metrics)?);
+    let snapshot = Arc::new(Snapshot::new(
+        &config,
+        tokens,
+        people,
+        passes.clone(),
+        bridge,
+        None,
+        &metrics,
+    )?);
     snapshot.prepare_keys()?;
     // So that no pass that was ended before a restart is taken after it.
     passes.revocations.load(SystemTime::now()).await?;

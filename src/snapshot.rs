@@ -22,9 +22,10 @@ use crate::authorize;
 use crate::authorize::settled::Fingerprinted;
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config::{
-    self, ClientTimeouts, Config, Cors, Credential, Decide, IdentityHeaders, Present, Provider, Rule, State,
-    TokenSource,
+    self, ClientTimeouts, Config, Cors, Credential, Decide, FunctionRule, IdentityHeaders, Present, Provider, Rule,
+    State, TokenSource,
 };
+use crate::moodle::{Bridge, Moodle};
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::opencast::{Opencast, SetupError};
 use crate::rate::Keyed;
@@ -48,6 +49,9 @@ pub struct Snapshot {
     pub cas: Vec<cas::Client>,
     pub token_sources: Vec<TokenSource>,
     pub passes: Passes,
+    pub bridge: Bridge,
+    /// In the order of the configuration.
+    pub moodles: Vec<Arc<Moodle>>,
     pub trusted_proxies: Vec<IpNet>,
     /// Of all routes: no client may send them.
     pub identity_headers: Vec<HeaderName>,
@@ -113,6 +117,10 @@ pub struct Route {
     pub rate: Option<Arc<Keyed<String>>>,
     pub present: Present,
     pub identity_headers: Option<IdentityHeaders>,
+    /// Behind the upstream there is this Moodle.
+    pub moodle: Option<Arc<Moodle>>,
+    /// The web service functions that may be called; `None`: all.
+    pub functions: Option<Arc<[FunctionRule]>>,
     pub metrics: RouteMetrics,
 }
 
@@ -151,6 +159,8 @@ pub enum SnapshotError {
     SignKey(io::Error),
     #[error("sign_in.{name}: {source}")]
     SignIn { name: Arc<str>, source: BackchannelError },
+    #[error("moodle.{name}: {source}")]
+    Moodle { name: String, source: BackchannelError },
     #[error(transparent)]
     Table(#[from] TableError),
 }
@@ -174,6 +184,7 @@ impl Snapshot {
         tokens: Arc<Tokens>,
         people: People,
         passes: Passes,
+        bridge: Bridge,
         before: Option<&Self>,
         metrics: &Metrics,
     ) -> Result<Self, SnapshotError> {
@@ -191,7 +202,12 @@ impl Snapshot {
         let opencast = |opencast| asked_opencast(opencast, config, &upstreams, before, metrics);
         let opencasts = config.opencasts.iter().map(opencast).collect::<Result<Vec<_>, _>>()?;
         let behind = (upstreams.as_slice(), opencasts.as_slice());
-        let route = |route: &config::Route| Route::new(route, config, behind, before, metrics).map(Arc::new);
+        let moodle = |moodle: &config::Moodle| moodle_of(moodle, config, &upstreams, bridge.clone());
+        let moodles = config.moodles.iter().map(moodle).collect::<Result<Vec<_>, _>>()?;
+        let route = |route: &config::Route| {
+            let made = Route::new(route, config, behind, before, metrics)?;
+            Ok::<_, SnapshotError>(Arc::new(made.with_moodle(route, &moodles)))
+        };
         let routes = config.routes.iter().map(route).collect::<Result<Vec<_>, _>>()?;
         let hosts: Vec<&str> = config.server.public_urls.iter().map(|url| url.host.as_str()).collect();
         let entries = config.routes.iter().map(|route| Entry {
@@ -210,6 +226,8 @@ impl Snapshot {
             cas: config.sign_ins.iter().map(cas_client).collect::<Result<_, _>>()?,
             token_sources: config.jwt.sources.clone(),
             passes,
+            bridge,
+            moodles,
             trusted_proxies: config.server.trusted_proxies.clone(),
             identity_headers: identity_headers(config),
             timeouts: config.server.timeouts,
@@ -245,6 +263,19 @@ impl Route {
     pub fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Option<Reply>> {
         let policy = self.cors.as_ref()?;
         Some(cors::preflight(policy, method, headers, self.methods.as_deref()))
+    }
+
+    fn with_moodle(mut self, route: &config::Route, moodles: &[Arc<Moodle>]) -> Self {
+        if let config::Action::Upstream(index) = route.action {
+            let mut moodles = moodles.iter();
+            self.moodle = moodles.find(|moodle| moodle.config.upstream == index).map(Arc::clone);
+        }
+        self
+    }
+
+    /// The Moodle whose calls get a token on this route.
+    pub fn injects(&self) -> Option<&Arc<Moodle>> {
+        self.moodle.as_ref().filter(|_| self.present == Present::MoodleToken)
     }
 
     /// May the path hold `;parameters` here?
@@ -353,6 +384,8 @@ impl Route {
             }),
             present: route.present,
             identity_headers: route.identity_headers.clone(),
+            moodle: None,
+            functions: route.functions.as_deref().map(Arc::from),
             metrics: metrics.route(&route.name),
         })
     }
@@ -383,6 +416,27 @@ fn asked_opencast(
         name: wanted.name.clone(),
         source,
     })
+}
+
+fn moodle_of(
+    moodle: &config::Moodle,
+    config: &Config,
+    upstreams: &[Arc<Upstream>],
+    bridge: Bridge,
+) -> Result<Arc<Moodle>, SnapshotError> {
+    let failed = |source| SnapshotError::Moodle {
+        name: moodle.name.clone(),
+        source,
+    };
+    let parts = config
+        .upstreams
+        .get(moodle.upstream)
+        .zip(upstreams.get(moodle.upstream));
+    let missing = || BackchannelError::Setup("its upstream is not among the upstreams".to_owned());
+    let (of, upstream) = parts.ok_or_else(missing).map_err(failed)?;
+    Moodle::new(moodle, of, Arc::clone(upstream), bridge)
+        .map(Arc::new)
+        .map_err(failed)
 }
 
 /// Asks the CAS server of a sign-in.

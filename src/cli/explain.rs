@@ -13,6 +13,7 @@ use crate::authenticate::sign_in::People;
 use crate::authenticate::token::Tokens;
 use crate::config::{self, Config, PublicUrl, TokenSource};
 use crate::explain::{self, Outcome, Question, Report, render};
+use crate::moodle::Bridge;
 use crate::observe::metrics::Metrics;
 use crate::sealing::MasterKeys;
 use crate::snapshot::{Passes, Snapshot};
@@ -110,9 +111,11 @@ async fn offline(config: &Arc<Config>, question: &Question) -> anyhow::Result<Re
     let metrics = Metrics::new();
     let store = Store::in_memory();
     let tokens = Tokens::start(&config.jwt, &store, &metrics).await?;
-    let people = People::new(&store, &MasterKeys::random(), &metrics.sessions());
+    let master_keys = MasterKeys::random();
+    let people = People::new(&store, &master_keys, &metrics.sessions());
+    let bridge = Bridge::new(&store, &master_keys, metrics.moodle());
     let keys = tokens.fetch_once().await;
-    let snapshot = Snapshot::new(config, tokens, people, Passes::of_nobody(), None, &metrics)?;
+    let snapshot = Snapshot::new(config, tokens, people, Passes::of_nobody(), bridge, None, &metrics)?;
     for upstream in &snapshot.upstreams {
         upstream.resolve().await; // `else_ask` may ask one of them
     }

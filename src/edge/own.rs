@@ -91,7 +91,7 @@ pub fn silently(session: &Session, ctx: &Context, route: &Route, now: SystemTime
     visit(session, ctx, now).ok()?.silently(route)
 }
 
-fn visit<'a>(session: &'a Session, ctx: &'a Context, now: SystemTime) -> Result<Visit<'a>, Rejection> {
+pub(super) fn visit<'a>(session: &'a Session, ctx: &'a Context, now: SystemTime) -> Result<Visit<'a>, Rejection> {
     let (request, path) = taken(ctx)?;
     Ok(Visit {
         here: Here::of(&ctx.snapshot, &request.host, now)?,

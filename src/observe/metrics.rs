@@ -4,6 +4,7 @@
 //! from fixed lists, reasons from [`Reason`]. Handles are looked up once per route, so that a request touches
 //! atomics only.
 
+mod moodle;
 mod opencast;
 mod sessions;
 mod store;
@@ -17,6 +18,7 @@ use prometheus::{
     TextEncoder,
 };
 
+pub use self::moodle::MoodleMetrics;
 pub use self::opencast::OpencastMetrics;
 pub use self::sessions::SessionMetrics;
 pub use self::store::{StoreMetrics, StoreOperation};
@@ -60,6 +62,7 @@ pub struct Metrics {
     store: StoreMetrics,
     opencast: IntCounterVec,
     sessions: SessionMetrics,
+    moodle: MoodleMetrics,
 }
 
 impl Metrics {
@@ -182,6 +185,7 @@ impl Metrics {
             store: StoreMetrics::new(&registry),
             opencast: opencast::asks(&registry),
             sessions: SessionMetrics::new(&registry),
+            moodle: MoodleMetrics::new(&registry),
             registry,
         }
     }
@@ -277,6 +281,11 @@ impl Metrics {
     /// Handles for the questions to one `[opencast.<name>]`.
     pub fn opencast(&self, name: &str) -> OpencastMetrics {
         opencast::of(&self.opencast, name)
+    }
+
+    /// Handles for tokens of Moodle's and calls with them.
+    pub fn moodle(&self) -> MoodleMetrics {
+        self.moodle.clone()
     }
 
     /// Handles for sign-ins and sessions.

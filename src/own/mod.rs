@@ -6,6 +6,7 @@
 //! | `/_janua/sign-in?return=…` | goes to the sign-in server and comes back to `return` |
 //! | `/_janua/sign-out` | a page with a button; POST ends the session |
 //! | `/_janua/cas/<sign-in>/callback` | the browser on its way back; the CAS server's single logout |
+//! | `/_janua/moodle/<moodle>/start?state=…` | the browser on its way to Moodle for a ticket |
 //! | `/_janua/cas/<sign-in>/session` | a back end with a proxy ticket: gets a bearer for its user |
 //!
 //! Decides what each of them answers. Tickets are judged by `authenticate`, and nothing here touches a socket of a client.
@@ -13,6 +14,7 @@
 mod back_end;
 mod callback;
 mod me;
+pub mod moodle;
 mod sign_in;
 mod sign_out;
 pub mod visit;
@@ -103,6 +105,10 @@ pub async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
         (Some("cas"), Some(name), Some("callback"), None) => {
             reads(BOTH)(asked.method)?;
             callback::answer(asked, index_of(asked.here.snapshot, name)?).await
+        }
+        (Some("moodle"), Some(name), Some("start"), None) => {
+            reads(GET)(asked.method)?;
+            moodle::start(asked, name)
         }
         (Some("cas"), Some(name), Some("session"), None) => {
             reads(POST)(asked.method)?;

@@ -38,9 +38,24 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
         .ok_or_else(|| Rejection::because(Reason::BadRequest, "`return` is neither here nor at one of app_origins"))?;
     let Provider::Cas(cas) = &sign_in.provider;
     let session = asked.here.session(asked.headers).await?;
-    if session.is_some_and(|session| session.identity.source == sign_in.name) && !cas.renew {
-        return redirect(&target);
+    let known = session.filter(|session| session.identity.source == sign_in.name);
+    // Who was sent on to Moodle has just typed the password.
+    let is_enough = !cas.renew || super::moodle::wanted(asked, only).is_some();
+    if let Some(session) = known.filter(|_| is_enough) {
+        return match super::moodle::wanted(asked, only) {
+            Some(moodle) => super::moodle::go_on(&asked.here, moodle, &session, &target).await,
+            None => redirect(&target),
+        };
     }
+    let target = match super::moodle::wanted(asked, only) {
+        // Back here once more, as somebody who is known.
+        Some(_) => format!(
+            "{}/_janua/sign-in?{}",
+            asked.here.public.origin(),
+            asked.query.unwrap_or_default()
+        ),
+        None => target,
+    };
     begin(&asked.here, asked.headers, only, &target, false)
 }
 

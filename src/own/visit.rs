@@ -39,7 +39,8 @@ impl Visit<'_> {
         if route.sign_ins.as_ref().is_some_and(|taken| !taken.contains(&place)) {
             return Ok(None);
         }
-        let is_unsafe = found.is_by_cookie() && self.changes_something();
+        // A web service changes things by GET too.
+        let is_unsafe = found.is_by_cookie() && (route.injects().is_some() || self.changes_something());
         if is_unsafe && !self.here.is_from_here(self.headers, &sign_in.app_origins) {
             return Err(Reason::CrossSite.into());
         }
@@ -69,7 +70,13 @@ impl Visit<'_> {
         };
         match (sent, &refusal.hint) {
             (Some(reply), _) => Ok(reply),
-            (None, Hint::None) => Err(refusal.with_hint(Hint::SignIn(where_to(&self.here, sign_ins)))),
+            (None, Hint::None) => {
+                let mut sign_in = where_to(&self.here, sign_ins);
+                if let Some(moodle) = route.injects() {
+                    sign_in.extend(["&moodle=", &moodle.config.name]);
+                }
+                Err(refusal.with_hint(Hint::SignIn(sign_in)))
+            }
             (None, _) => Err(refusal),
         }
     }
@@ -85,7 +92,7 @@ impl Visit<'_> {
     }
 
     /// The very address that was asked for, the query byte for byte, at the origin that clients know.
-    fn target(&self) -> String {
+    pub fn target(&self) -> String {
         let (origin, path) = (self.here.public.origin(), self.path.encoded());
         match &self.request.query {
             Some(query) => format!("{origin}{path}?{query}"),

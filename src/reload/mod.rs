@@ -186,6 +186,7 @@ impl Made {
                 tokens,
                 before.people.clone(),
                 before.passes.clone(),
+                before.bridge.clone(),
                 Some(before),
                 metrics,
             )?,

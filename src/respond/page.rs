@@ -124,6 +124,7 @@ fn in_plain_words(reason: Reason) -> (&'static str, &'static str) {
         | Reason::NotAllowed
         | Reason::MoodleEndpoint
         | Reason::FunctionNotAllowed
+        | Reason::NoMoodleToken
         | Reason::WatchPassRevoked => (
             "You have no access to this",
             "If you should have access, ask the people who run your course.",
@@ -132,10 +133,15 @@ fn in_plain_words(reason: Reason) -> (&'static str, &'static str) {
             "There is nothing here",
             "Check the address, or open it from your course.",
         ),
+        Reason::MoodleSignInRequired | Reason::MoodleVisitRequired => (
+            "Moodle wants to see you first",
+            "Open Moodle once and do what it asks, then open this page again.",
+        ),
+        Reason::MoodleMaintenance => ("Moodle is under maintenance", LATER),
         Reason::SignInStale => ("Please sign in again", "Open the page that you wanted once more."),
         Reason::SignInRefused => ("Signing in did not work", TELL),
         Reason::CrossSite => ("This was not done", "Go to the page itself and do it there."),
-        Reason::RateLimited | Reason::Overloaded => ("Too busy at the moment", LATER),
+        Reason::RateLimited | Reason::Overloaded | Reason::MoodleTokenRenewed => ("Too busy at the moment", LATER),
         Reason::StoreUnavailable | Reason::SignInUnavailable => ("Signing in is not possible at the moment", LATER),
         Reason::KeysUnavailable
         | Reason::AclUnavailable

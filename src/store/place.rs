@@ -19,8 +19,10 @@ pub enum Table {
     Revocations,
     /// Moodle's web-service tokens, by user and service.
     MoodleTokens,
-    /// Moodle's own sessions, by user, from which tokens are made again.
+    /// Moodle's own sessions, by session of ours, from which tokens are made again.
     MoodleSessions,
+    /// Tokens that the operator has provided, by user and service.
+    MoodleVault,
 }
 
 /// What small ordered sets are kept for.
@@ -41,13 +43,15 @@ impl Table {
             Self::Revocations => "revocation",
             Self::MoodleTokens => "moodle-token",
             Self::MoodleSessions => "moodle-session",
+            Self::MoodleVault => "moodle-vault",
         }
     }
 
     /// Must a write be on disk when it returns? Everything else may lose the last moments before a crash: people sign
     /// in again, and tokens are obtained again.
     pub(super) fn is_durable(self) -> bool {
-        self == Self::KeySets
+        // What the operator has provided, nobody can obtain again.
+        matches!(self, Self::KeySets | Self::MoodleVault)
     }
 }
 

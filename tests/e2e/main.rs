@@ -36,6 +36,7 @@ mod keysets;
 mod limits;
 mod memory;
 mod methods;
+mod moodle;
 mod moodle_double;
 mod moodle_php;
 mod moodle_tokens;

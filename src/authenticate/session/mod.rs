@@ -33,7 +33,7 @@ pub const REMEMBERED: Duration = Duration::from_secs(5);
 /// is asked more often.
 const MOST_REMEMBERED: u64 = 10_000;
 /// What a notice about an ended session begins with; its key follows.
-const ENDED: &str = "session-ended ";
+pub const ENDED: &str = "session-ended ";
 
 /// A person's session, alive when it was looked up.
 #[derive(Debug, Clone)]
@@ -168,6 +168,17 @@ impl Sessions {
             }
         };
         alive(found, carried, now)
+    }
+
+    /// The living session of this name, without its secret: for what the gateway has sealed itself.
+    pub async fn named(
+        &self,
+        key: SessionKey,
+        sign_ins: &[SignIn],
+        now: SystemTime,
+    ) -> Result<Option<Arc<Session>>, Arc<StoreError>> {
+        let found = self.remembered.try_get_with(key, self.load(key, sign_ins)).await?;
+        Ok(found.filter(|session| session.expires > now))
     }
 
     async fn load(&self, key: SessionKey, sign_ins: &[SignIn]) -> Result<Option<Arc<Session>>, StoreError> {

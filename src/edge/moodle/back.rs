@@ -1,0 +1,78 @@
+//! Moodle's answer on its way to the client: what was held back and the rest as it comes, without Moodle's keys and
+//! cookies.
+
+use std::io;
+
+use bytes::Bytes;
+use http::header;
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+
+use super::super::{Stop, dress_answer};
+use crate::context::Context;
+use crate::moodle::Moodle;
+use crate::moodle::call::Answer;
+use crate::present::moodle::redact::{self, Redactor};
+use crate::respond::write::{Pieces, write_stream};
+
+/// The answer as the client gets it: what was held back, and the rest as it comes.
+pub(super) async fn go_back(
+    session: &mut Session,
+    ctx: &mut Context,
+    answer: Answer,
+    moodle: &Moodle,
+    redacts: bool,
+) -> Result<(), Stop> {
+    let mut head = ResponseHeader::build(answer.status, None)?;
+    for (name, value) in &answer.headers {
+        head.append_header(name.clone(), value.clone())?;
+    }
+    for name in redact::removals(&answer.headers) {
+        head.remove_header(&name);
+    }
+    head.remove_header(&header::TRANSFER_ENCODING);
+    if redacts {
+        head.remove_header(&header::CONTENT_LENGTH);
+    }
+    dress_answer(session, &mut head, ctx)?;
+    let headers = head.headers.iter().map(|(name, value)| (name.clone(), value.clone()));
+    let headers = headers.collect();
+    let status = answer.status;
+    let mut body = Going {
+        seen: answer.seen.clone().into_iter(),
+        answer,
+        moodle,
+        redactor: redacts.then(Redactor::default),
+        ended: false,
+    };
+    Ok(write_stream(session, status, headers, &mut body).await?)
+}
+
+struct Going<'a> {
+    seen: std::vec::IntoIter<Bytes>,
+    answer: Answer,
+    moodle: &'a Moodle,
+    redactor: Option<Redactor>,
+    ended: bool,
+}
+
+impl Pieces for Going<'_> {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        while !self.ended {
+            let piece = match self.seen.next() {
+                Some(piece) => Some(piece),
+                None => self.answer.read(self.moodle).await.map_err(io::Error::other)?,
+            };
+            self.ended = piece.is_none();
+            let piece = match (&mut self.redactor, piece) {
+                (None, piece) => piece,
+                (Some(redactor), Some(piece)) => Some(redactor.push(&piece)),
+                (Some(redactor), None) => Some(redactor.finish()),
+            };
+            if let Some(piece) = piece.filter(|piece| !piece.is_empty()) {
+                return Ok(Some(piece));
+            }
+        }
+        Ok(None)
+    }
+}

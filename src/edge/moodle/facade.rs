@@ -1,0 +1,84 @@
+//! `cas-facade`: where Moodle asks the gateway as its CAS server.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use url::Url;
+
+use super::super::{Stop, taken};
+use crate::backchannel::Backchannel;
+use crate::config::{self, Provider};
+use crate::context::Context;
+use crate::present::moodle::tokens::cas_facade::Facade;
+use crate::rejection::{Reason, Rejection};
+use crate::respond::{Reply, security};
+
+/// Bytes of a CAS server's answer.
+const LONGEST: usize = 256 << 10;
+
+/// The answer at a facade's path; `None`: the request is at none.
+pub(super) async fn answer(ctx: &Context, now: SystemTime) -> Result<Option<Reply>, Stop> {
+    let (request, path) = taken(ctx)?;
+    let client = ctx.client.as_ref().ok_or(Reason::Internal)?;
+    let found = ctx.snapshot.moodles.iter().find_map(|moodle| {
+        let facade = moodle.config.facade.as_ref()?;
+        let below = path.decoded().strip_prefix(facade.path.as_str())?;
+        below.starts_with('/').then_some((moodle, facade, below))
+    });
+    let Some((moodle, facade, below)) = found else {
+        return Ok(None);
+    };
+    if !matches!(request.method, Method::GET | Method::HEAD) {
+        return Err(Reason::MethodNotAllowed.into());
+    }
+    let query = request.query.as_deref().unwrap_or_default();
+    let tickets = moodle.bridge().tickets();
+    let real = || -> Result<(Url, &config::Cas), Rejection> {
+        let sign_in = ctx
+            .snapshot
+            .config
+            .sign_ins
+            .get(moodle.config.sign_in)
+            .ok_or(Reason::Internal)?;
+        let Provider::Cas(cas) = &sign_in.provider;
+        let mut url = cas.server.clone();
+        url.set_path(&format!("{}{below}", cas.server.path().trim_end_matches('/')));
+        url.set_query(request.query.as_deref());
+        Ok((url, cas))
+    };
+    let reply = match tickets.answer(below, query, client.address, &facade.from, now) {
+        Facade::Answer { content_type, body } => reply(
+            StatusCode::OK,
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(content_type),
+            body.into(),
+        ),
+        Facade::Redirect => {
+            let location = HeaderValue::try_from(real()?.0.as_str()).map_err(|_| Reason::BadRequest)?;
+            reply(StatusCode::FOUND, header::LOCATION, location, Bytes::new())
+        }
+        Facade::PassOn => {
+            let (url, cas) = real()?;
+            let failed = |error| Rejection::because(Reason::SignInUnavailable, format!("{error}"));
+            let backchannel = Backchannel::new(cas.ca_file.as_deref()).map_err(failed)?;
+            let exchange = backchannel.exchange(Method::GET, &url, HeaderMap::new(), Bytes::new(), LONGEST);
+            let said = exchange.await.map_err(failed)?;
+            let kind = said.headers.get(header::CONTENT_TYPE).cloned();
+            let kind = kind.unwrap_or_else(|| HeaderValue::from_static("text/plain"));
+            reply(said.status, header::CONTENT_TYPE, kind, said.body)
+        }
+        Facade::Forbidden => {
+            let detail = "the facade answers only the addresses in moodle.facade.from";
+            return Err(Rejection::because(Reason::NotAllowed, detail).into());
+        }
+        Facade::Unknown => return Err(Reason::NoRoute.into()),
+    };
+    Ok(Some(reply))
+}
+
+fn reply(status: StatusCode, name: header::HeaderName, value: HeaderValue, body: Bytes) -> Reply {
+    let mut headers: Vec<_> = security::own().into_iter().collect();
+    headers.push((name, value));
+    Reply { status, headers, body }
+}

@@ -1,0 +1,79 @@
+//! A browser on its way to Moodle's login address for a ticket: what the gateway must know again when it lands there.
+//!
+//! A short-lived cookie on Moodle's host, sealed, tells such a landing from an ordinary login at Moodle, which is none of
+//! the gateway's business. Strict CAS servers take no further parameters in a service's address.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use super::{Bridge, Moodle};
+use crate::authenticate::session::{Session, SessionKey};
+
+/// What the cookie is called; the name of the Moodle follows.
+pub const COOKIE: &str = "janua-moodle-";
+/// From the redirect to the landing nobody types anything: the CAS server knows the browser.
+pub const LIFE: Duration = Duration::from_secs(120);
+/// Longer addresses would not fit into a cookie.
+const LONGEST_TARGET: usize = 1024;
+const CONTEXT: &[u8] = b"moodle visit";
+
+/// A visit as it was begun.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Visit {
+    pub moodle: String,
+    /// Which of `moodle.tokens` the ticket is for.
+    pub source: usize,
+    /// Where the browser goes on: a whole URL that was judged.
+    pub target: String,
+    session: String,
+    started: u64,
+}
+
+impl Visit {
+    /// `None`: this Moodle needs no ticket, from this source on.
+    pub fn new(moodle: &Moodle, from: usize, session: &Session, target: &str, now: SystemTime) -> Option<Self> {
+        let (source, _) = moodle.by_ticket(from)?;
+        let target = match target.len() > LONGEST_TARGET {
+            true => format!("{}/", moodle.origin()),
+            false => target.to_owned(),
+        };
+        Some(Self {
+            moodle: moodle.config.name.clone(),
+            source,
+            target,
+            session: session.key.text(),
+            started: seconds(now),
+        })
+    }
+
+    pub fn session(&self) -> Option<SessionKey> {
+        SessionKey::parse(&self.session)
+    }
+
+    /// Was it begun a moment ago?
+    pub fn is_fresh(&self, now: SystemTime) -> bool {
+        let age = seconds(now).checked_sub(self.started);
+        age.is_some_and(|age| age <= LIFE.as_secs())
+    }
+}
+
+impl Bridge {
+    /// As it stands in an address and in a cookie.
+    pub fn seal(&self, visit: &Visit) -> String {
+        // Strings and numbers always can be written.
+        let plain = serde_json::to_vec(visit).unwrap_or_default();
+        BASE64_URL_SAFE_NO_PAD.encode(self.0.sealer.seal(CONTEXT, &plain))
+    }
+
+    pub fn open(&self, sealed: &str) -> Option<Visit> {
+        let sealed = BASE64_URL_SAFE_NO_PAD.decode(sealed).ok()?;
+        serde_json::from_slice(&self.0.sealer.open(CONTEXT, &sealed)?).ok()
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

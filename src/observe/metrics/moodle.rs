@@ -1,0 +1,63 @@
+//! What tokens for Moodle and calls with them count.
+
+use std::time::Duration;
+
+use prometheus::{HistogramVec, IntCounterVec, Registry};
+
+use super::{counters, histograms};
+
+/// Handles for tokens and calls.
+#[derive(Clone)]
+pub struct MoodleMetrics {
+    tokens: IntCounterVec,
+    seconds: HistogramVec,
+    calls: IntCounterVec,
+    dead: IntCounterVec,
+}
+
+impl MoodleMetrics {
+    pub(super) fn new(registry: &Registry) -> Self {
+        Self {
+            tokens: counters(
+                registry,
+                "janua_moodle_tokens_total",
+                "Attempts to obtain a web service token, by source and what came of them: ok, or why not.",
+                &["moodle", "source", "outcome"],
+            ),
+            seconds: histograms(
+                registry,
+                "janua_moodle_token_seconds",
+                "Seconds that an attempt to obtain a token took.",
+                &["source"],
+            ),
+            calls: counters(
+                registry,
+                "janua_moodle_calls_total",
+                "Calls of Moodle with a token, by script and outcome: ok, refused, or what Moodle's answer meant.",
+                &["moodle", "script", "outcome"],
+            ),
+            dead: counters(
+                registry,
+                "janua_moodle_tokens_dead_total",
+                "Tokens that Moodle took no more and that were dropped.",
+                &["moodle"],
+            ),
+        }
+    }
+
+    /// A source was asked. `outcome` is from a closed list.
+    pub fn asked(&self, moodle: &str, source: &str, outcome: &'static str, took: Duration) {
+        self.tokens.with_label_values(&[moodle, source, outcome]).inc();
+        self.seconds.with_label_values(&[source]).observe(took.as_secs_f64());
+    }
+
+    /// A call has an answer, or a refusal. `script` and `outcome` are from closed lists.
+    pub fn called(&self, moodle: &str, script: &'static str, outcome: &'static str) {
+        self.calls.with_label_values(&[moodle, script, outcome]).inc();
+    }
+
+    /// A kept token was dead.
+    pub fn dead(&self, moodle: &str) {
+        self.dead.with_label_values(&[moodle]).inc();
+    }
+}

@@ -1,0 +1,157 @@
+//! A browser brings the gateway a ticket for Moodle: sent to the CAS server with Moodle's own login address, it lands
+//! there, which is here, and goes on to where it was going.
+//!
+//! An ordinary login at Moodle has no cookie of a visit and is none of this. Whose token comes of a ticket is held against
+//! the session that the visit was begun for, so a foreign ticket or a foreign cookie brings nothing (login CSRF).
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use super::callback::unavailable;
+use super::sign_in::set;
+use super::{Asked, Here, redirect};
+use crate::authenticate::session::Session;
+use crate::authenticate::sign_in::cas::logout::logout_request;
+use crate::authenticate::sign_in::cas::{Login, Ticket};
+use crate::moodle::visit::{self, Visit};
+use crate::moodle::{Moodle, rejection};
+use crate::present::moodle::tokens::TokenError;
+use crate::rejection::{Reason, Rejection};
+use crate::respond::{Reply, security};
+
+/// The Moodle that `/_janua/sign-in?…&moodle=` names, if it belongs to this sign-in.
+pub(super) fn wanted<'a>(asked: &Asked<'a>, sign_in: usize) -> Option<&'a Arc<Moodle>> {
+    let name = super::parameter(asked.query.unwrap_or_default().as_bytes(), "moodle")?;
+    let mut moodles = asked.here.snapshot.moodles.iter();
+    moodles.find(|moodle| moodle.config.name == name && moodle.config.sign_in == sign_in)
+}
+
+/// To `target`, by way of Moodle if only the browser can bring the session's token.
+pub(super) async fn go_on(
+    here: &Here<'_>,
+    moodle: &Moodle,
+    session: &Session,
+    target: &str,
+) -> Result<Reply, Rejection> {
+    match moodle.token(session, here.now).await {
+        Err(refusal) if refusal.reason == Reason::MoodleSignInRequired => begin(here, moodle, session, target),
+        // What else is wrong, the app's calls are told.
+        _ => redirect(target),
+    }
+}
+
+/// To the beginning of a visit, on Moodle's own host: only there its cookie can be set. `target` was judged.
+pub fn begin(here: &Here<'_>, moodle: &Moodle, session: &Session, target: &str) -> Result<Reply, Rejection> {
+    begin_from(here, moodle, session, target, 0)
+}
+
+fn begin_from(
+    here: &Here<'_>,
+    moodle: &Moodle,
+    session: &Session,
+    target: &str,
+    source: usize,
+) -> Result<Reply, Rejection> {
+    let visit = Visit::new(moodle, source, session, target, here.now);
+    let visit = visit.ok_or(Reason::NoMoodleToken)?;
+    let (origin, name, state) = (moodle.origin(), &moodle.config.name, moodle.bridge().seal(&visit));
+    redirect(&format!("{origin}/_janua/moodle/{name}/start?state={state}"))
+}
+
+/// `/_janua/moodle/<name>/start?state=…`: to the CAS server, which knows the browser, with Moodle's login address.
+pub(super) fn start(asked: &Asked<'_>, name: &str) -> Result<Reply, Rejection> {
+    let snapshot = asked.here.snapshot;
+    let mut moodles = snapshot.moodles.iter();
+    let moodle = moodles
+        .find(|moodle| moodle.config.name == name)
+        .ok_or(Reason::NoRoute)?;
+    let state = super::parameter(asked.query.unwrap_or_default().as_bytes(), "state").unwrap_or_default();
+    let visit = moodle.bridge().open(&state);
+    let visit = visit.filter(|visit| visit.moodle == name && visit.is_fresh(asked.here.now));
+    let visit = visit.ok_or(Reason::SignInStale)?;
+    if asked.here.public.origin() != moodle.origin() {
+        return Err(Rejection::because(Reason::NoRoute, "not at Moodle's own address"));
+    }
+    let (_, service) = moodle.by_ticket(visit.source).ok_or(Reason::SignInStale)?;
+    let client = snapshot.cas.get(moodle.config.sign_in).ok_or(Reason::Internal)?;
+    let service = format!("{}{service}", moodle.config.wwwroot);
+    let mut reply = redirect(client.login_url(&service, Login::Usual).as_str())?;
+    let life = u32::try_from(visit::LIFE.as_secs()).ok();
+    set(&mut reply, asked.here.jar().set(&cookie(name), &state, life));
+    Ok(reply)
+}
+
+/// A browser at Moodle's login address with a ticket for a visit that it has the cookie of. `None`: it is Moodle's.
+pub async fn landing(
+    here: &Here<'_>,
+    moodle: &Moodle,
+    below: &str,
+    query: &str,
+    headers: &HeaderMap,
+) -> Option<Result<Reply, Rejection>> {
+    let ticket = super::parameter(query.as_bytes(), "ticket")?;
+    let ticket = Ticket::service(&ticket).ok()?;
+    let name = cookie(&moodle.config.name);
+    let cookies = here.jar().all(headers, &name);
+    let mut visits = cookies.iter().filter_map(|cookie| moodle.bridge().open(cookie));
+    let visit = visits.find(|visit| visit.moodle == moodle.config.name && visit.is_fresh(here.now))?;
+    let (place, service) = moodle.by_ticket(visit.source)?;
+    let path = service.split_once('?').map_or(service, |(path, _)| path);
+    if place != visit.source || path != below {
+        return None;
+    }
+    let arrived = arrive(here, moodle, &visit, &ticket).await;
+    // An error leaves the cookie to its own end: it is good for two minutes, and the visit for one ticket at a time.
+    Some(arrived.map(|mut reply| {
+        set(&mut reply, here.jar().remove(&name));
+        reply
+    }))
+}
+
+async fn arrive(here: &Here<'_>, moodle: &Moodle, visit: &Visit, ticket: &Ticket) -> Result<Reply, Rejection> {
+    let sign_ins = &here.snapshot.config.sign_ins;
+    let session = visit.session().ok_or(Reason::SignInStale)?;
+    let session = here.snapshot.people.sessions.named(session, sign_ins, here.now).await;
+    let session = session
+        .map_err(|error| unavailable(&error))?
+        .ok_or(Reason::SignInStale)?;
+    let sign_in = sign_ins.get(moodle.config.sign_in).ok_or(Reason::Internal)?;
+    if session.identity.source != sign_in.name {
+        return Err(Reason::SignInStale.into());
+    }
+    let life = sign_in.session.absolute;
+    match moodle.arrived(&session, visit, ticket.as_str(), life).await {
+        Ok(()) => redirect(&visit.target),
+        Err(error) => {
+            tracing::warn!(moodle = moodle.config.name, %error, "no token by a ticket");
+            let is_final = matches!(error, TokenError::OtherAccount | TokenError::Never);
+            match moodle.by_ticket(visit.source + 1) {
+                Some((next, _)) if !is_final => begin_from(here, moodle, &session, &visit.target, next),
+                _ => Err(rejection(&error)),
+            }
+        }
+    }
+}
+
+/// A CAS server's logout, posted to the address that a ticket for Moodle was made for. `None`: it is no logout.
+pub async fn logout(
+    here: &Here<'_>,
+    moodle: &Moodle,
+    content_type: Option<&str>,
+    body: &[u8],
+) -> Option<Result<Reply, Rejection>> {
+    let ticket = logout_request(content_type, body)?;
+    let ended = here.snapshot.people.sessions.end_by_ticket(ticket.as_str()).await;
+    let reply = Reply {
+        status: http::StatusCode::OK,
+        headers: security::own().into_iter().collect(),
+        body: bytes::Bytes::new(),
+    };
+    tracing::debug!(moodle = moodle.config.name, "single logout at Moodle's login address");
+    Some(ended.map(|_| reply).map_err(|error| unavailable(&error)))
+}
+
+fn cookie(moodle: &str) -> String {
+    format!("{}{moodle}", visit::COOKIE)
+}

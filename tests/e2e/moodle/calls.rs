@@ -1,0 +1,111 @@
+//! What is put into a call, and which calls are refused before Moodle hears of them.
+
+use super::school::{SITE_INFO, School, script};
+use crate::support::Request;
+
+#[test]
+fn calls_that_are_not_to_be_made_never_reach_moodle() {
+    let Some(school) = School::start("[\"cas-launch\"]") else {
+        return;
+    };
+    let (alice, browser) = (school.cas.person("alice"), school.browser());
+    browser.sign_in(&alice).expect(200);
+    browser.call(SITE_INFO).expect(200);
+    let before = school.moodle.site().requests.len();
+    let form = |body: &str| {
+        script(Request::new("POST", "/webservice/rest/server.php"))
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(body.to_owned())
+    };
+    for (request, status, reason) in [
+        (
+            script(Request::get("/webservice/soap/server.php")),
+            403,
+            "moodle_endpoint",
+        ),
+        (
+            script(Request::get(&format!("{SITE_INFO}&wstoken=x"))),
+            400,
+            "token_override",
+        ),
+        (
+            script(Request::get(&format!("{SITE_INFO}&+ws%74oken[]=x"))),
+            400,
+            "token_override",
+        ),
+        (
+            script(Request::get(
+                "/webservice/rest/server.php?wsfunction=tool_mobile_get_config",
+            )),
+            403,
+            "function_not_allowed",
+        ),
+        (form("wsfunction=tool_mobile_get_config"), 403, "function_not_allowed"),
+        (form("wsfunction=core_x&wstoken=y"), 400, "token_override"),
+        (Request::get(SITE_INFO), 403, "cross_site"),
+        (
+            Request::get(SITE_INFO).header("Sec-Fetch-Site", "cross-site"),
+            403,
+            "cross_site",
+        ),
+        (
+            Request::get(SITE_INFO).header("Sec-Fetch-Site", "same-site"),
+            403,
+            "cross_site",
+        ),
+        (Request::get(SITE_INFO).header("Origin", "null"), 403, "cross_site"),
+        (
+            Request::get(SITE_INFO).header("Origin", "https://app.test"),
+            403,
+            "cross_site",
+        ),
+    ] {
+        let told = browser.send(request).expect(status).json();
+        assert_eq!(told["reason"], reason);
+    }
+    assert_eq!(school.moodle.site().requests.len(), before);
+}
+
+#[test]
+fn a_form_gets_the_token_and_no_client_sees_it() {
+    let Some(school) = School::start("[\"cas-launch\"]") else {
+        return;
+    };
+    let (alice, browser) = (school.cas.person("alice"), school.browser());
+    browser.sign_in(&alice).expect(200);
+    let answer = browser.send(
+        script(Request::new("POST", "/webservice/rest/server.php"))
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body("wsfunction=core_webservice_get_site_info&moodlewsrestformat=json".to_owned()),
+    );
+    assert_eq!(answer.expect(200).json()["username"], "alice");
+    let preflight = browser.send(
+        Request::new("OPTIONS", SITE_INFO)
+            .header("Origin", "https://evil.test")
+            .header("Access-Control-Request-Method", "GET"),
+    );
+    assert_eq!(preflight.expect(204).header("access-control-allow-origin"), None);
+    school.keeps_its_secrets();
+}
+
+#[test]
+fn a_large_upload_passes_in_pieces() {
+    let Some(school) = School::start("[\"cas-launch\"]") else {
+        return;
+    };
+    school.moodle.site().settings.post_max_size = 64 << 20;
+    let (alice, browser) = (school.cas.person("alice"), school.browser());
+    browser.sign_in(&alice).expect(200);
+    let mut body = b"--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.bin\"\r\n\
+        Content-Type: application/octet-stream\r\n\r\n"
+        .to_vec();
+    body.resize(body.len() + (8 << 20), b'x');
+    body.extend_from_slice(b"\r\n--edge--\r\n");
+    let answer = browser.send(
+        script(Request::new("POST", "/webservice/upload.php?itemid=0"))
+            .header("Content-Type", "multipart/form-data; boundary=edge")
+            .body(body),
+    );
+    assert_eq!(answer.expect(200).json()[0]["filename"], "a.bin");
+    school.keeps_its_secrets();
+}
