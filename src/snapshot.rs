@@ -2,38 +2,32 @@
 //! configuration and never changed. A reload makes another and puts it in its place; what the new configuration leaves
 //! as it was is taken over from the one before, with all it has learned.
 
+mod route;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, Method};
+use http::HeaderName;
 use ipnet::IpNet;
 use thiserror::Error;
 
-use crate::act::file::Root;
-use crate::act::key_set::KeySet;
 use crate::act::proxy::Upstream;
-use crate::act::reply::Fixed;
 use crate::ask::ElseAsk;
 use crate::authenticate::sign_in::{People, cas};
 use crate::authenticate::token::Tokens;
 use crate::authenticate::watch::Revocations;
-use crate::authorize;
-use crate::authorize::settled::Fingerprinted;
 use crate::backchannel::{Backchannel, BackchannelError};
-use crate::config::{
-    self, ClientTimeouts, Config, Cors, Credential, Decide, FunctionRule, IdentityHeaders, Present, Provider, Rule,
-    State, TokenSource,
-};
+use crate::config::{self, ClientTimeouts, Config, Provider, State, TokenSource};
 use crate::moodle::{Bridge, Moodle};
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::opencast::{Opencast, SetupError};
 use crate::rate::Keyed;
-use crate::rejection::{Reason, Rejection};
-use crate::respond::{Reply, cors};
 use crate::route::table::{Entry, Table, TableError};
 use crate::sealing::{Mac, MasterKeys, Purpose};
 use crate::store::Store;
+
+pub use self::route::{Action, Route, RouteWatch};
 
 /// Everything a request is judged by.
 pub struct Snapshot {
@@ -80,62 +74,6 @@ impl Passes {
     pub fn of_nobody() -> Self {
         Self::new(&MasterKeys::random(), &Store::in_memory())
     }
-}
-
-/// The watch passes of a route.
-pub struct RouteWatch {
-    pub config: config::Watch,
-    pub rules: Fingerprinted,
-}
-
-/// A route, ready to serve.
-pub struct Route {
-    pub name: Arc<str>,
-    /// The pattern as written.
-    pub path: String,
-    pub path_params: bool,
-    pub methods: Option<Vec<Method>>,
-    pub action: Action,
-    pub strip: String,
-    /// Kinds of credential that are looked at, in order; none where nobody's identity could change the answer.
-    pub accept: Vec<Credential>,
-    pub issuers: Option<Vec<usize>>,
-    pub sign_ins: Option<Vec<usize>>,
-    pub allow: Vec<Rule>,
-    pub deny: Vec<Rule>,
-    pub else_ask: Option<Arc<ElseAsk>>,
-    /// Whom the rules ask about events.
-    pub opencast: Option<Arc<Opencast>>,
-    /// Whose key signs what is presented: `present = "opencast-jwt"`.
-    pub opencast_jwt: Option<Arc<Opencast>>,
-    pub watch: Option<RouteWatch>,
-    /// Nobody's identity could change this route's answer: tokens are not looked at.
-    pub anonymous: bool,
-    pub cors: Option<Cors>,
-    /// Bytes of a request's body.
-    pub max_body: Option<u64>,
-    pub rate: Option<Arc<Keyed<String>>>,
-    pub present: Present,
-    pub identity_headers: Option<IdentityHeaders>,
-    /// Behind the upstream there is this Moodle.
-    pub moodle: Option<Arc<Moodle>>,
-    /// The web service functions that may be called; `None`: all.
-    pub functions: Option<Arc<[FunctionRule]>>,
-    pub metrics: RouteMetrics,
-}
-
-/// What a route does.
-pub enum Action {
-    Upstream(Arc<Upstream>),
-    Files(Arc<Root>),
-    /// The proxy in front sends the file: what its name begins with there.
-    Accel(String),
-    Reply(Fixed),
-    KeySet(KeySet),
-    /// The gateway's own public keys.
-    OwnKeys,
-    /// What would become of another request?
-    Decide(Decide),
 }
 
 /// Why a checked configuration cannot be served after all: something changed on disk since.
@@ -255,139 +193,6 @@ impl Snapshot {
     fn same_rate(&self, route: &str, wanted: config::Rate) -> Option<Arc<Keyed<String>>> {
         let known = self.routes.iter().find(|known| *known.name == *route)?;
         known.rate.clone().filter(|rate| rate.rate() == wanted)
-    }
-}
-
-impl Route {
-    /// The answer to a preflight of this route's CORS policy: `None` without one, `Some(None)` if it refuses.
-    pub fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Option<Reply>> {
-        let policy = self.cors.as_ref()?;
-        Some(cors::preflight(policy, method, headers, self.methods.as_deref()))
-    }
-
-    fn with_moodle(mut self, route: &config::Route, moodles: &[Arc<Moodle>]) -> Self {
-        if let config::Action::Upstream(index) = route.action {
-            let mut moodles = moodles.iter();
-            self.moodle = moodles.find(|moodle| moodle.config.upstream == index).map(Arc::clone);
-        }
-        self
-    }
-
-    /// The Moodle whose calls get a token on this route.
-    pub fn injects(&self) -> Option<&Arc<Moodle>> {
-        self.moodle.as_ref().filter(|_| self.present == Present::MoodleToken)
-    }
-
-    /// May the path hold `;parameters` here?
-    pub fn take_params(&self, has_params: bool) -> Result<(), Rejection> {
-        if has_params && !self.path_params {
-            let detail = "`;` in the path of a route without path_params";
-            return Err(Rejection::because(Reason::BadPath, detail));
-        }
-        Ok(())
-    }
-
-    fn new(
-        route: &config::Route,
-        config: &Config,
-        (upstreams, opencasts): (&[Arc<Upstream>], &[Arc<Opencast>]),
-        before: Option<&Snapshot>,
-        metrics: &Metrics,
-    ) -> Result<Self, SnapshotError> {
-        let upstream = |index: usize| {
-            upstreams
-                .get(index)
-                .map(Arc::clone)
-                .ok_or_else(|| SnapshotError::Upstream {
-                    name: Arc::clone(&route.name),
-                    source: io::Error::other("not among the upstreams"),
-                })
-        };
-        let else_ask = route.else_ask.as_ref().map(|ask| {
-            let ca_file = config
-                .upstreams
-                .get(ask.upstream)
-                .and_then(|one| one.ca_file.as_deref());
-            let upstream = upstream(ask.upstream)?;
-            if let Some(same) = before.and_then(|before| before.same_ask(route, &upstream)) {
-                return Ok(same);
-            }
-            let made = ElseAsk::new(ask, upstream, ca_file, metrics.else_ask(&route.name)).map_err(|source| {
-                SnapshotError::ElseAsk {
-                    route: Arc::clone(&route.name),
-                    source,
-                }
-            });
-            made.map(Arc::new)
-        });
-        let action = match &route.action {
-            config::Action::Upstream(index) => Action::Upstream(upstream(*index)?),
-            config::Action::Accel(prefix) => Action::Accel(prefix.clone()),
-            config::Action::Decide(decide) => Action::Decide(decide.clone()),
-            config::Action::OwnKeys => Action::OwnKeys,
-            config::Action::Files(path) => {
-                let root = Root::open(path).map_err(|source| SnapshotError::Files {
-                    route: Arc::clone(&route.name),
-                    path: path.clone(),
-                    source,
-                })?;
-                Action::Files(Arc::new(root))
-            }
-            config::Action::KeySet(path) => {
-                let set = KeySet::open(path).map_err(|source| SnapshotError::Files {
-                    route: Arc::clone(&route.name),
-                    path: path.clone(),
-                    source,
-                })?;
-                Action::KeySet(set)
-            }
-            config::Action::Respond(respond) => {
-                let reply = Fixed::new(respond).map_err(|source| SnapshotError::Reply {
-                    route: Arc::clone(&route.name),
-                    source,
-                })?;
-                Action::Reply(reply)
-            }
-        };
-        // Whoever is known is also named to the upstream, and sent to a passive sign-in, where everyone may pass.
-        let tells = route.present == Present::Headers || route.sign_ins.is_some();
-        let depends = tells || authorize::needs_identity(route.allow.iter().chain(&route.deny));
-        let anonymous = else_ask.is_none() && !depends;
-        Ok(Self {
-            name: Arc::clone(&route.name),
-            path: route.path.clone(),
-            path_params: route.path_params,
-            methods: route.methods.clone(),
-            action,
-            strip: route.strip.clone(),
-            accept: if anonymous { Vec::new() } else { route.accept.clone() },
-            issuers: route.issuers.clone(),
-            sign_ins: route.sign_ins.clone(),
-            allow: route.allow.clone(),
-            deny: route.deny.clone(),
-            anonymous,
-            else_ask: else_ask.transpose()?,
-            opencast: route.opencast.and_then(|index| opencasts.get(index)).map(Arc::clone),
-            opencast_jwt: route
-                .opencast_jwt
-                .and_then(|index| opencasts.get(index))
-                .map(Arc::clone),
-            watch: route.watch.as_ref().map(|watch| RouteWatch {
-                config: watch.clone(),
-                rules: Fingerprinted::new(&route.allow, &route.deny),
-            }),
-            cors: route.cors.clone(),
-            max_body: route.limits.body,
-            rate: route.limits.rate.map(|rate| {
-                let same = before.and_then(|before| before.same_rate(&route.name, rate));
-                same.unwrap_or_else(|| Arc::new(Keyed::new(rate)))
-            }),
-            present: route.present,
-            identity_headers: route.identity_headers.clone(),
-            moodle: None,
-            functions: route.functions.as_deref().map(Arc::from),
-            metrics: metrics.route(&route.name),
-        })
     }
 }
 
