@@ -1,6 +1,7 @@
 //! `janua check`: is the configuration sound, and do those it names answer?
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -141,7 +142,9 @@ async fn check_sign_in(sign_in: &SignIn, config: &Config, report: &mut Report) {
 fn is_same_site(origin: &str, public: &PublicUrl) -> bool {
     let Ok(url) = Url::parse(origin) else { return false };
     let Some(host) = url.host_str() else { return false };
-    let site = |host: &str| psl::domain_str(host).map(str::to_owned);
+    // The list knows names only: of an address it would take the last two numbers for a domain.
+    let is_name = |host: &str| host.parse::<IpAddr>().is_err() && !host.starts_with('[');
+    let site = |host: &str| psl::domain_str(host).filter(|_| is_name(host)).map(str::to_owned);
     let same_domain = host == public.host || (site(host).is_some() && site(host) == site(&public.host));
     same_domain && (url.scheme() == "https") == public.https
 }
@@ -208,6 +211,41 @@ impl Report {
         match self.failures {
             0 => writeln!(out, "all is well"),
             count => writeln!(out, "{count} of the above must be mended"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_is_a_scheme_and_what_somebody_registered() {
+        let public = |host: &str, https| PublicUrl {
+            https,
+            host: host.to_owned(),
+            port: None,
+        };
+        for (origin, host) in [
+            ("https://app.example.edu", "video.example.edu"),
+            ("https://app.example.edu:8443", "example.edu"),
+            ("https://app.uni.ac.uk", "video.uni.ac.uk"),
+            ("https://192.0.2.7:8443", "192.0.2.7"),
+            ("https://[::1]:8443", "[::1]"),
+            ("https://localhost:8443", "localhost"),
+        ] {
+            assert!(is_same_site(origin, &public(host, true)), "{origin} {host}");
+            let over_http = origin.replace("https:", "http:");
+            assert!(!is_same_site(&over_http, &public(host, true)), "{over_http} {host}");
+            assert!(is_same_site(&over_http, &public(host, false)), "{over_http} {host}");
+        }
+        for (origin, host) in [
+            ("https://app.example.org", "video.example.edu"),
+            ("https://one.ac.uk", "two.ac.uk"),
+            ("https://192.0.2.7", "198.51.2.7"),
+            ("https://[2001:db8::1]", "[2001:db8::2]"),
+        ] {
+            assert!(!is_same_site(origin, &public(host, true)), "{origin} {host}");
         }
     }
 }

@@ -12,6 +12,7 @@ use super::{Stop, common_headers, is_interim, send_file, taken, wants_download};
 use crate::act::file;
 use crate::act::proxy::{self, Upstream};
 use crate::context::{Context, Redirect};
+use crate::present;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::{self, Reply};
 use crate::route::path::Path;
@@ -56,7 +57,9 @@ pub fn redirected(answer: &ResponseHeader, ctx: &mut Context) -> Result<()> {
     match below(name, &accel.prefix).filter(|_| only_one && answer.status.is_success()) {
         Some(path) => {
             let kept = [header::SET_COOKIE, header::CONTENT_DISPOSITION];
-            let headers = answer.headers.iter().filter(|(name, _)| kept.contains(name));
+            let is_own = |name: &HeaderName, value| *name == header::SET_COOKIE && present::sets_own_cookie(value);
+            let headers = answer.headers.iter();
+            let headers = headers.filter(|(name, value)| kept.contains(name) && !is_own(name, value));
             ctx.upstream.redirect = Some(Redirect {
                 path,
                 headers: headers.map(|(name, value)| (name.clone(), value.clone())).collect(),

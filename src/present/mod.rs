@@ -50,6 +50,9 @@ const OWN_PARAMETERS: [&str; 2] = ["jwt", "watch"];
 /// What a session begins with that a back end sends as `Authorization: Bearer`.
 const SESSION_BEARER: &[u8] = b"jns_";
 
+/// Bytes of the header with the name.
+const MAX_SUBJECT: usize = 1 << 10;
+
 /// Bytes of the header with all roles: servers refuse longer ones.
 const MAX_ROLES: usize = 8 << 10;
 
@@ -172,15 +175,21 @@ pub fn answer_removals(headers: &HeaderMap, upgrade: bool) -> Vec<HeaderName> {
 }
 
 /// The person in headers. A name or role that could become two, or another one, on its way is left out: a control
-/// character, a comma in a role; so is what is beyond [`MAX_ROLES`].
+/// character, space at an end (which who reads a header takes off, RFC 9110 section 5.5), a comma in a role; so is what
+/// is beyond [`MAX_SUBJECT`] and [`MAX_ROLES`].
 fn named(person: &Person<'_>, changes: &mut Changes) {
     let value = |text: &str| HeaderValue::from_bytes(text.as_bytes()).ok();
-    let subject = person.subject.and_then(value);
+    let is_short = |subject: &&str| subject.len() <= MAX_SUBJECT && stays_itself(subject);
+    let subject = person.subject.filter(is_short).and_then(value);
     changes
         .set
         .extend(subject.map(|subject| (person.headers.subject.clone(), subject)));
     let mut roles = String::new();
-    for role in person.roles.iter().filter(|role| is_one_role(role)) {
+    for role in person
+        .roles
+        .iter()
+        .filter(|role| stays_itself(role) && !role.contains(','))
+    {
         if roles.len() + role.len() >= MAX_ROLES {
             break;
         }
@@ -195,8 +204,8 @@ fn named(person: &Person<'_>, changes: &mut Changes) {
         .extend(roles.map(|roles| (person.headers.roles.clone(), roles)));
 }
 
-fn is_one_role(role: &str) -> bool {
-    !role.is_empty() && role.trim() == role && !role.contains(|letter: char| letter.is_control() || letter == ',')
+fn stays_itself(text: &str) -> bool {
+    !text.is_empty() && text.trim() == text && !text.contains(char::is_control)
 }
 
 /// A session of a back end's: whoever holds it is that person here.
@@ -299,20 +308,32 @@ fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 /// The `Set-Cookie` lines of an upstream's answer that may go on, if one of them may not: no upstream sets the gateway's
 /// cookies.
 pub fn foreign_set_cookies(headers: &HeaderMap) -> Option<Vec<HeaderValue>> {
-    let is_own = |line: &&HeaderValue| {
-        OWN_COOKIES
-            .iter()
-            .any(|own| begins_with(line.as_bytes(), own.as_bytes()))
-    };
     let all = headers.get_all(header::SET_COOKIE);
     all.iter()
-        .any(|line| is_own(&line))
-        .then(|| all.iter().filter(|line| !is_own(line)).cloned().collect())
+        .any(sets_own_cookie)
+        .then(|| all.iter().filter(|line| !sets_own_cookie(line)).cloned().collect())
+}
+
+/// Would a browser send this `Set-Cookie` line back as a cookie of the gateway's? A cookie without a name, `=janua=x`,
+/// comes back as `janua=x`.
+pub fn sets_own_cookie(line: &HeaderValue) -> bool {
+    let mut line = line.as_bytes().trim_ascii_start();
+    while let Some(value) = line.strip_prefix(b"=") {
+        line = value.trim_ascii_start();
+    }
+    OWN_COOKIES
+        .iter()
+        .any(|own| begins_with(line, own.as_bytes()) || is_spaced(line, own.as_bytes()))
+}
+
+/// `janua = x`: browsers take off the space around a name.
+fn is_spaced(line: &[u8], own: &[u8]) -> bool {
+    let name = line.split(|byte| *byte == b'=').next().unwrap_or_default();
+    own.strip_suffix(b"=") == Some(name.trim_ascii_end())
 }
 
 /// Browsers look at the prefixes of cookies without regard to case.
 fn begins_with(line: &[u8], name: &[u8]) -> bool {
-    let line = line.trim_ascii_start();
     line.get(..name.len())
         .is_some_and(|beginning| beginning.eq_ignore_ascii_case(name))
 }
@@ -400,6 +421,69 @@ mod tests {
         assert_eq!(seen["x-forwarded-proto"], "https");
         assert_eq!(seen["x-request-id"], "id");
         assert_eq!(seen["host"], "Video.example.edu:8443");
+    }
+
+    #[test]
+    fn a_name_is_told_as_it_is_or_not_at_all() {
+        let headers = IdentityHeaders::default();
+        let roles = [" ROLE_A", "ROLE_B ", "ROLE_\tC", "ROLE_D,ROLE_ADMIN", "", "ROLE_E"].map(str::to_owned);
+        let told = |subject: &str| {
+            let mut changes = Changes::default();
+            let person = Person {
+                headers: &headers,
+                subject: Some(subject),
+                roles: &roles,
+            };
+            named(&person, &mut changes);
+            let told: HeaderMap = changes.set.into_iter().collect();
+            assert_eq!(told[&headers.roles], "ROLE_E");
+            told.get(&headers.subject).cloned()
+        };
+        let longest = "a".repeat(MAX_SUBJECT);
+        for good in ["anna", "Änna", "anna b", &longest] {
+            assert_eq!(told(good).unwrap().as_bytes(), good.as_bytes());
+        }
+        let longer = format!("{longest}a");
+        for bad in [
+            "",
+            " ",
+            " admin",
+            "admin ",
+            "\tadmin",
+            "ad\tmin",
+            "admin\r\nX-A: b",
+            "\u{a0}admin",
+            &longer,
+        ] {
+            assert_eq!(told(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn cookies_that_come_back_as_the_gateways_are_known() {
+        for own in [
+            "janua=x",
+            " janua =x",
+            "janua\t=x",
+            "=janua=x",
+            "= janua=x",
+            "==janua=x",
+            "__HOST-janua=x",
+            "=__Secure-janua-watch=x",
+            "janua-login-1=x",
+        ] {
+            assert!(sets_own_cookie(&own.parse().unwrap()), "{own}");
+        }
+        for theirs in [
+            "januar=x",
+            "a=janua=x",
+            "JSESSIONID=1",
+            "not-janua=x",
+            "=x",
+            "janus=janua",
+        ] {
+            assert!(!sets_own_cookie(&theirs.parse().unwrap()), "{theirs}");
+        }
     }
 
     #[test]

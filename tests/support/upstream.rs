@@ -253,7 +253,8 @@ fn serve(wire: &mut Wire, name: &str, (state, changed): &(Mutex<State>, Condvar)
         "protected" => {
             let (_, file) = seen.target.split_once("/zoo/protected").unwrap_or_default();
             let file = file.split('?').next().unwrap_or_default();
-            let headers = format!("X-Accel-Redirect: /protected{file}\r\nSet-Cookie: JSESSIONID=1\r\nETag: 1\r\n");
+            let cookies = "Set-Cookie: janua=1\r\nSet-Cookie: JSESSIONID=1\r\nSet-Cookie: =janua=1\r\n";
+            let headers = format!("X-Accel-Redirect: /protected{file}\r\n{cookies}ETag: 1\r\n");
             answer(wire, name, 200, &headers, "from the upstream")?;
         }
         // 401 with a challenge.
