@@ -393,6 +393,8 @@ fn registered<C: prometheus::core::Collector + Clone + 'static>(
 mod tests {
     use std::time::Duration;
 
+    use http::Method;
+
     use super::*;
 
     #[test]
