@@ -1,11 +1,12 @@
 //! The request's way: take it, find its route, learn who it is, decide, act; every refusal leaves by one door.
 //!
 //! One call a step and no logic of its own: what a step means stands in the room it calls. [`Gateway::walk`] leads up to
-//! the decision and serves what needs no upstream; `hooks` calls it, carries the rest to an upstream and back (present),
-//! and tells of the end (observe).
+//! the decision (`admit` finds out whose it is) and serves what needs no upstream; `hooks` calls it, carries the rest to
+//! an upstream and back (present), and tells of the end (observe).
 //!
 //! `explain::walk` asks the same steps for their reasons: what changes here changes there.
 
+mod admit;
 mod hooks;
 
 use std::sync::Arc;
@@ -15,14 +16,8 @@ use arc_swap::ArcSwap;
 use pingora::prelude::Result;
 use pingora::proxy::Session;
 
-use crate::authenticate::token::{Outcome, carrier};
-use crate::config::Credential;
 use crate::context::Context;
-use crate::edge::parts::Refusals;
-use crate::edge::rules::Case;
 use crate::edge::{self, Stop};
-use crate::event::Events;
-use crate::identity::Identity;
 use crate::listen::{client, intake};
 use crate::observe::Observer;
 use crate::rejection::{Reason, Rejection};
@@ -152,103 +147,6 @@ impl Gateway {
         route.take_params(has_params)?;
         ctx.params = found.params;
         Ok(route)
-    }
-
-    /// The first of the route's credentials that is valid and that its rules let pass.
-    async fn admit(
-        &self,
-        session: &Session,
-        ctx: &mut Context,
-        route: &Route,
-        now: SystemTime,
-    ) -> Result<(), Rejection> {
-        let mut refusals = Refusals::default();
-        let mut events = Events::default();
-        for credential in &route.accept {
-            match self.authenticate(session, ctx, route, *credential, now).await {
-                Outcome::Nobody => {}
-                Outcome::Refused(refusal) => refusals.invalid(refusal),
-                Outcome::Person(who) => {
-                    let decided = self.authorize(ctx, route, Some(&who), &mut events).await;
-                    let Err(refusal) = decided else {
-                        ctx.who = Some(who);
-                        ctx.events = events;
-                        ctx.allowed = true;
-                        edge::watch::admitted(session, ctx, route, *credential, now);
-                        return Ok(());
-                    };
-                    if refusals.refused(who, refusal).is_break() {
-                        break;
-                    }
-                }
-            }
-        }
-        let nobody = match refusals.somebody() {
-            true => Err(Reason::NotAllowed.into()),
-            false => self.authorize(ctx, route, None, &mut events).await,
-        };
-        match refusals.told(nobody, route) {
-            Ok(()) => {
-                ctx.allowed = true;
-                Ok(())
-            }
-            Err((who, refusal)) => {
-                ctx.who = who;
-                Err(refusal)
-            }
-        }
-    }
-
-    /// authenticate: whose is the credential of this kind?
-    async fn authenticate(
-        &self,
-        session: &Session,
-        ctx: &mut Context,
-        route: &Route,
-        credential: Credential,
-        now: SystemTime,
-    ) -> Outcome {
-        ctx.watch.pass = None;
-        let (Some(client), Some(request)) = (&ctx.client, &ctx.request) else {
-            return Outcome::Nobody;
-        };
-        let headers = &session.req_header().headers;
-        match credential {
-            Credential::Jwt => {
-                let carried = carrier::find(&ctx.snapshot.token_sources, headers, request.query.as_deref());
-                let (tokens, issuers) = (&ctx.snapshot.tokens, route.issuers.as_deref());
-                tokens.authenticate(&carried, issuers, client.address, now).await
-            }
-            Credential::Session => edge::own::session(session, ctx, route, now).await,
-            Credential::Watch => edge::watch::authenticate(session, ctx, route, now),
-        }
-    }
-
-    /// authorize: the route's rules, with what they ask about events.
-    async fn authorize(
-        &self,
-        ctx: &Context,
-        route: &Route,
-        who: Option<&Identity>,
-        events: &mut Events,
-    ) -> Result<(), Rejection> {
-        let (Some(request), Some(client)) = (&ctx.request, &ctx.client) else {
-            return Err(Reason::Internal.into());
-        };
-        let case = Case {
-            snapshot: &ctx.snapshot,
-            route,
-            request,
-            client,
-            params: &ctx.params,
-        };
-        match (&ctx.watch.pass, &route.watch) {
-            (Some(held), Some(watch)) if who.is_some() => {
-                let decided = watch.rules.decide(&held.pass.settled, &case.facts(who, events));
-                decided.map_err(Into::into)
-            }
-            _ => case.decide(who, events).await,
-        }
     }
 
     /// How often and how much.

@@ -12,9 +12,10 @@ use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::path_pattern::PathPattern;
 use crate::config::read::{At, Key};
 use crate::config::{Action, Cors, Credential, IdentityHeaders, Limits, Present, Route, file};
+use crate::request::REQUEST_ID;
 
 /// Headers that say something else already.
-const FRAMING: [HeaderName; 9] = [
+const FRAMING: [HeaderName; 13] = [
     header::HOST,
     header::COOKIE,
     header::AUTHORIZATION,
@@ -24,6 +25,10 @@ const FRAMING: [HeaderName; 9] = [
     header::TRANSFER_ENCODING,
     header::TE,
     header::UPGRADE,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    REQUEST_ID,
 ];
 
 impl Checker<'_> {
