@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::{Method, header};
+use pingora::http::ResponseHeader;
+use pingora::prelude::Result as PingoraResult;
 use pingora::proxy::Session;
 
 pub use self::call::serve;
@@ -16,7 +18,9 @@ use super::{Stop, taken};
 use crate::context::Context;
 use crate::moodle::Moodle;
 use crate::own::{self, Here};
+use crate::present::moodle::redact;
 use crate::respond::Reply;
+use crate::snapshot::Route;
 
 /// A logout request of a CAS server is not longer. pingora keeps so much for the upstream, should it be none.
 const LONGEST_LOGOUT: u64 = 16 << 10;
@@ -64,6 +68,26 @@ async fn at_login(session: &mut Session, ctx: &Context, now: SystemTime) -> Resu
     }
     let ended = own::moodle::logout(&here, &moodle, content_type, &body).await;
     Ok(ended.transpose()?)
+}
+
+/// Takes out of an ordinary page of Moodle's what would hand a browser a token, or hijack its next sign-in there.
+pub fn cleared(answer: &mut ResponseHeader, route: &Route) -> PingoraResult<()> {
+    let Some(moodle) = &route.moodle else { return Ok(()) };
+    if let Some(kept) = redact::cookies_without_launch(&answer.headers) {
+        answer.remove_header(&header::SET_COOKIE);
+        for cookie in kept {
+            answer.append_header(header::SET_COOKIE, cookie)?;
+        }
+    }
+    let location = answer.headers.get(header::LOCATION);
+    if location.is_some_and(|location| find(location.as_bytes(), b"://token=")) {
+        answer.insert_header(header::LOCATION, moodle.config.wwwroot.as_str())?;
+    }
+    Ok(())
+}
+
+fn find(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
 }
 
 /// The Moodle at whose login address this request is, and which of them.

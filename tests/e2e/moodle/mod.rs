@@ -1,6 +1,8 @@
 //! A CAS session calls Moodle's web services, and no token of Moodle's is ever seen.
 
+mod browsing;
 mod calls;
+mod crowd;
 mod reactions;
 mod school;
 mod sources;
