@@ -286,7 +286,9 @@ pub(crate) fn rejection(error: &TokenError) -> Rejection {
         }
         TokenError::VisitMoodle(_) => Reason::MoodleVisitRequired,
         TokenError::Maintenance => Reason::MoodleMaintenance,
-        TokenError::TicketRefused | TokenError::SessionEnded | TokenError::Misconfigured(_) => Reason::UpstreamFailed,
+        TokenError::TicketRefused | TokenError::SessionEnded | TokenError::Died | TokenError::Misconfigured(_) => {
+            Reason::UpstreamFailed
+        }
     };
     Rejection::because(reason, error.to_string())
 }

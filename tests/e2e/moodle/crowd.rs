@@ -1,4 +1,4 @@
-//! Many people at once: everybody gets exactly one token, and is served by no other.
+//! Many people at once: nobody is ever served by another one's token, and everybody gets exactly one.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
@@ -104,6 +104,11 @@ impl Crowd {
         let answer = self.gateway.send(request.header("Cookie", cookie));
         (answer.status, answer.text())
     }
+
+    fn sign_out(&self, cookie: &str) {
+        let request = script(Request::new("POST", "/_janua/sign-out")).host(&self.address.to_string());
+        self.gateway.send(request.header("Cookie", cookie).body(""));
+    }
 }
 
 fn pair(set: &str) -> String {
@@ -124,6 +129,49 @@ fn at_once(count: usize, what: impl Fn(usize) + Sync) {
             });
         }
     });
+}
+
+#[test]
+fn nobody_is_served_by_anothers_token_while_sessions_end_and_tokens_die() {
+    const PEOPLE: usize = 200;
+    const CALLS: usize = 20;
+    const ATTEMPTS: usize = 5;
+    let crowd = Crowd::start();
+    let (served, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    at_once(PEOPLE, |number| {
+        let name = format!("u{number}x");
+        let mut cookie = crowd.sign_in(&name);
+        for call in 0..CALLS {
+            // A call is made once more with another token; when that one dies on its way too, the app is told so.
+            let mut answers = (0..ATTEMPTS).map(|_| crowd.call(&cookie));
+            let (_, text) = answers.find(|(status, _)| *status == 200).expect("served in the end");
+            assert!(text.contains(&format!("\"username\":\"{name}\"")), "{name} got {text}");
+            served.fetch_add(1, Ordering::Relaxed);
+            match (number + call) % 7 {
+                // Somebody's token dies, whoever's it is.
+                0 => {
+                    let mut site = crowd.moodle.site();
+                    let some = call * 31 % site.tokens.len().max(1);
+                    if some < site.tokens.len() {
+                        site.tokens.swap_remove(some);
+                    }
+                }
+                3 => {
+                    crowd.sign_out(&cookie);
+                    assert_eq!(crowd.call(&cookie).0, 401);
+                    ended.fetch_add(1, Ordering::Relaxed);
+                    cookie = crowd.sign_in(&name);
+                }
+                _ => {}
+            }
+        }
+    });
+    assert_eq!(served.into_inner(), PEOPLE * CALLS);
+    assert!(ended.into_inner() > PEOPLE);
+    let said = crowd.gateway.said();
+    for secret in &crowd.moodle.site().secrets {
+        assert!(!said.contains(secret), "a secret in the log");
+    }
 }
 
 #[test]

@@ -32,6 +32,9 @@ pub enum TokenError {
     /// The kept MoodleSession is over: a ticket is needed.
     #[error("the session in Moodle has ended")]
     SessionEnded,
+    /// Somebody has ended it meanwhile; another one may be had.
+    #[error("the new token died before it was kept")]
+    Died,
     #[error(
         "Moodle signed nobody in: the account is missing, suspended or of another authentication method (authpreventaccountcreation)"
     )]
@@ -58,6 +61,7 @@ impl TokenError {
             Self::NotReached(_) => "not_reached",
             Self::TicketRefused => "ticket_refused",
             Self::SessionEnded => "session_ended",
+            Self::Died => "died",
             Self::NoAccount => "no_account",
             Self::OtherAccount => "other_account",
             Self::Never => "never",
@@ -135,7 +139,8 @@ fn refused(code: &str) -> TokenError {
             Reaction::VisitMoodle => TokenError::VisitMoodle(verdict.hint),
             Reaction::Maintenance => TokenError::Maintenance,
             Reaction::Misconfigured => TokenError::Misconfigured(verdict.hint),
-            Reaction::ObtainAgain | Reaction::Verify | Reaction::Probe => TokenError::Denied(verdict.hint),
+            Reaction::ObtainAgain => TokenError::Died,
+            Reaction::Verify | Reaction::Probe => TokenError::Denied(verdict.hint),
         },
         _ => TokenError::Misconfigured("an error that no web service of Moodle's is known to give"),
     }
