@@ -21,7 +21,7 @@ section! {
         jwks: KeySetFile,
         /// `true`: takes the form with which a learning platform opens a page here, a token and the page's address
         /// (`target`), and sends the browser there with a launch session. The rules at the target decide who may; those
-        /// of this route, whether the form is read at all. Default: false.
+        /// of this route, whether the form is read at all.
         launch: bool,
         /// Says what the other routes decide about the request that a trusted proxy names.
         decide: Decide,
