@@ -106,9 +106,9 @@ impl Stage {
         format!("http://{site}.localhost:{}/{name}", self.nginx.address.port())
     }
 
-    fn token(&self, seconds: u64) -> String {
+    fn token(&self, until: u64) -> String {
         let mut said = claims("anna", &["ROLE_STUDIO"]);
-        said["exp"] = json!(in_seconds(seconds));
+        said["exp"] = json!(until);
         self.lms.token(&said)
     }
 
@@ -146,13 +146,16 @@ const COMMON: &str = r#"
 #[test]
 fn the_studio_works_in_a_frame_of_another_site() {
     let Some(stage) = Stage::start() else { return };
-    let course = stage.course(&stage.token(4));
+    // As long as Moodle's, and a browser has to start meanwhile.
+    let until = in_seconds(15);
+    let token = stage.token(until);
+    let course = stage.course(&token);
     let script = r#"
         const tab = await mine.newPage();
         await tab.goto(args.course);
         const first = await studio(tab);
         // The token is over by now; the page is not.
-        await tab.waitForTimeout(args.life);
+        await tab.waitForTimeout(Math.max(0, args.until * 1000 - Date.now()));
         await tab.frame({ name: "studio" }).goto(first.url);
         const again = await studio(tab);
         // In a frame of a third site it is nobody's.
@@ -163,7 +166,7 @@ fn the_studio_works_in_a_frame_of_another_site() {
     "#;
     let evil = format!("<iframe src='{}/studio/index.html'></iframe>", stage.origin);
     let evil = stage.page("evil", "frame.html", &evil);
-    let args = json!({ "course": course, "evil": evil, "life": 5000 });
+    let args = json!({ "course": course, "evil": evil, "until": until });
     let Some(told) = stage.browse(script, &args) else {
         return;
     };
@@ -176,6 +179,8 @@ fn the_studio_works_in_a_frame_of_another_site() {
             "{told}"
         );
     }
+    let late = super::page(&format!("/studio/?jwt={token}"));
+    assert_eq!(stage.gateway.send(late).status, 401);
     assert_eq!(told["other"], 401, "{told}");
     let cookies = told["cookies"].as_array().unwrap();
     assert_eq!(cookies.len(), 1, "{told}");
@@ -197,7 +202,11 @@ fn the_studio_works_in_a_frame_of_another_site() {
 #[test]
 fn a_page_opened_with_a_token_forgets_it() {
     let Some(stage) = Stage::start() else { return };
-    let page = format!("{}/studio/index.html?a=1&jwt={}&b=%20", stage.origin, stage.token(60));
+    let page = format!(
+        "{}/studio/index.html?a=1&jwt={}&b=%20",
+        stage.origin,
+        stage.token(in_seconds(60))
+    );
     let course = stage.page(
         "lms",
         "link.html",
