@@ -101,7 +101,7 @@ async fn posted(session: &mut Session, ctx: &mut Context, route: &Route, now: Sy
     let sources = &ctx.snapshot.token_sources;
     let form = launch::read(&body, sources)?;
     let here = Here::of(&ctx.snapshot, &request.host, now)?;
-    let target = launch::target(&form.target, &here, request, sources)?;
+    let target = launch::target(&form.target, &here.public.origin(), request, sources)?;
     let table = &ctx.snapshot.table;
     let found = table.find(&target.request.host, target.path.decoded(), &Method::GET);
     let found = found.map_err(Rejection::from)?;
