@@ -22,6 +22,7 @@ use crate::authenticate::session::cookie::LAUNCH;
 use crate::authenticate::sign_in::target;
 use crate::authenticate::token::carrier;
 use crate::config::{Config, TokenSource};
+use crate::identity::GrantKind;
 use crate::rejection::{Reason, Rejection};
 use crate::request::Request;
 use crate::respond::{Reply, security};
@@ -226,9 +227,10 @@ impl Here<'_> {
 
     fn is_revoked(&self, session: &LaunchSession) -> bool {
         let who = &session.identity;
-        let items = who.grants.iter().map(|grant| grant.id.as_str());
+        let on_events = who.grants.iter().filter(|grant| grant.kind == GrantKind::Event);
+        let events = on_events.map(|grant| grant.id.as_str());
         let revocations = &self.snapshot.passes.revocations;
-        revocations.ended_since(session.created, who.subject.as_deref(), items)
+        revocations.ended_since(session.created, who.subject.as_deref(), events)
     }
 
     /// Begins a launch session in place of the one that the browser has, and sends it on.

@@ -74,7 +74,7 @@ fn a_sign_in_is_neither_replaced_nor_lent() {
 
 #[test]
 fn two_gateways_on_one_store_are_one() {
-    let Some(valkey) = Valkey::start() else { return };
+    let Some(mut valkey) = Valkey::start() else { return };
     let keys = Site::new();
     let key = keys.write("master.key", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n");
     std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
@@ -100,6 +100,11 @@ fn two_gateways_on_one_store_are_one() {
     eventually("the other one hears of it", || {
         (asked(&stage.gateway) == 401).then_some(())
     });
+    valkey.kill();
+    let answer = stage.gateway.send(form(&stage.token(), "/studio/"));
+    assert_eq!((answer.status, answer.header("set-cookie")), (503, None));
+    let by_token = Request::get("/studio/").bearer(&stage.token());
+    stage.gateway.send(by_token).expect(200);
 }
 
 #[test]
