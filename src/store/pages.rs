@@ -13,7 +13,7 @@ use crate::observe::metrics::StoreOperation;
 use crate::sealing::{MasterKeys, Purpose};
 
 /// Records that one step looks at: a file is searched through for those of one table.
-const LOOKED_AT: usize = 10_000;
+const LOOKED_AT: usize = 5_000;
 /// Records that one step of a rotation seals at most.
 const SEALED: usize = 500;
 

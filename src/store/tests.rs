@@ -357,7 +357,7 @@ pub(super) async fn a_rotation(old: Store, both: impl FnOnce() -> Store, new: im
     const VALUES: u32 = 1200;
     let put = |number: u32| {
         let old = old.clone();
-        let ttl = (number % 2 == 0).then_some(Duration::from_secs(3600));
+        let ttl = number.is_multiple_of(2).then_some(Duration::from_secs(3600));
         tokio::spawn(async move {
             old.put(Table::Sessions, &number.to_string(), &number.to_be_bytes(), ttl)
                 .await

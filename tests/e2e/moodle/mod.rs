@@ -6,3 +6,4 @@ mod crowd;
 mod reactions;
 mod school;
 mod sources;
+mod vault;
