@@ -278,7 +278,7 @@ impl Moodle {
 }
 
 const NO_STORE: TokenError = TokenError::Misconfigured("the state store does not answer");
-const NOT_CHOSEN: TokenError = TokenError::Misconfigured("no server of moodle.upstream can be reached");
+pub(super) const NOT_CHOSEN: TokenError = TokenError::Misconfigured("no server of moodle.upstream can be reached");
 
 /// What a ticket for this source is made for, below `wwwroot`.
 fn service(source: MoodleSource) -> Option<&'static str> {

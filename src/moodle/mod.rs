@@ -26,8 +26,9 @@ use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config;
 use crate::observe::metrics::MoodleMetrics;
 use crate::present::moodle::token::Token;
-use crate::present::moodle::tokens::Conversation;
 use crate::present::moodle::tokens::cas_facade::Tickets;
+use crate::present::moodle::tokens::site::{self, SiteConfig};
+use crate::present::moodle::tokens::{Conversation, TokenError};
 use crate::rejection::{Reason, Rejection};
 use crate::sealing::{MasterKeys, Purpose, Sealer};
 use crate::store::{Notice, Store, Table};
@@ -174,6 +175,16 @@ impl Moodle {
     /// What of a path lies below `wwwroot`.
     pub fn below<'a>(&self, path: &'a str) -> Option<&'a str> {
         path.strip_prefix(self.config.public_url.path().trim_end_matches('/'))
+    }
+
+    /// What it says of itself.
+    pub async fn public_config(&self) -> Result<SiteConfig, TokenError> {
+        site::public_config(&self.conversation().map_err(|_| keeper::NOT_CHOSEN)?).await
+    }
+
+    /// Would it take calls? Asks without a token.
+    pub async fn takes_calls(&self) -> Result<(), TokenError> {
+        site::takes_calls(&self.conversation().map_err(|_| keeper::NOT_CHOSEN)?).await
     }
 
     /// To one of its servers.
