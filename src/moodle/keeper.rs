@@ -165,12 +165,12 @@ impl Moodle {
     }
 
     /// Under what a person's token is kept.
-    fn key(&self, username: &str) -> String {
+    pub(super) fn key(&self, username: &str) -> String {
         vault::key(&self.config.name, &self.config.service, username)
     }
 
     /// What the session's person is called in Moodle; nobody who may not get a token is called anything.
-    fn username(&self, session: &Session) -> Result<String, Rejection> {
+    pub(super) fn username(&self, session: &Session) -> Result<String, Rejection> {
         let no = |detail: &str| Rejection::because(Reason::NoMoodleToken, detail);
         if SURROGATE.iter().any(|name| !session.attributes.get(name).is_empty()) {
             return Err(no("the person acts as somebody else (CAS surrogate)"));
@@ -281,7 +281,7 @@ const NO_STORE: TokenError = TokenError::Misconfigured("the state store does not
 pub(super) const NOT_CHOSEN: TokenError = TokenError::Misconfigured("no server of moodle.upstream can be reached");
 
 /// What a ticket for this source is made for, below `wwwroot`.
-fn service(source: MoodleSource) -> Option<&'static str> {
+pub(super) fn service(source: MoodleSource) -> Option<&'static str> {
     match source {
         MoodleSource::CasLaunch => Some(cas_launch::SERVICE),
         MoodleSource::CasToken => Some(cas_token::SERVICE),
@@ -289,7 +289,7 @@ fn service(source: MoodleSource) -> Option<&'static str> {
     }
 }
 
-fn unavailable(error: StoreError) -> Rejection {
+pub(super) fn unavailable(error: StoreError) -> Rejection {
     Rejection::because(Reason::StoreUnavailable, error.to_string())
 }
 

@@ -1,10 +1,11 @@
 //! Web service tokens of the people who are signed in: obtained from Moodle, kept, and dropped when they are dead.
 //!
-//! `keeper` decides whose token serves whom and where it comes from, `visit` remembers a browser that is on its way to
+//! `keeper` decides whose token serves whom and where it comes from, `forecast` tells what it would do, `visit` remembers a browser that is on its way to
 //! Moodle for a ticket, `vault` has the tokens that the operator provides, `call` sends requests whose answers must be looked at before anybody gets them. What is put
 //! where in a request, and what Moodle's answers mean, is decided in `present::moodle`.
 
 pub mod call;
+pub mod forecast;
 mod keeper;
 pub mod vault;
 pub mod visit;

@@ -3,6 +3,7 @@
 mod browsing;
 mod calls;
 mod crowd;
+mod explained;
 mod reactions;
 mod school;
 mod sources;

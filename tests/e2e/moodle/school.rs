@@ -112,6 +112,13 @@ impl School {
 }
 
 impl Browser<'_> {
+    /// What it sends as `Cookie`.
+    pub fn cookies(&self) -> String {
+        let cookies = self.cookies.lock().unwrap();
+        let all: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        all.join("; ")
+    }
+
     pub fn send(&self, request: Request) -> Response {
         let mut cookies = self.cookies.lock().unwrap();
         let all: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
