@@ -58,6 +58,7 @@ impl Gateway {
             }
             Err((who, refusal)) => {
                 ctx.who = who;
+                ctx.events = events;
                 Err(refusal)
             }
         }

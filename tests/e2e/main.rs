@@ -18,6 +18,7 @@ mod check;
 mod cli;
 mod decide;
 mod demo;
+mod denials;
 mod doubles;
 mod else_ask;
 mod event_acl;
