@@ -44,6 +44,7 @@ mod moodle_tokens;
 mod octoka;
 mod opencast_double;
 mod opencast_jwt;
+mod opencast_rules;
 mod paths;
 mod players;
 mod proxy;

@@ -243,6 +243,7 @@ impl Site {
                 "userRole": person.map_or("ROLE_USER_ANONYMOUS".to_owned(), |person| user_role(&person.name)),
                 "user": { "username": person.map_or("anonymous", |person| person.name.as_str()) },
             })),
+            ["info", "health"] => Answer::json(&json!({ "status": "pass" })),
             ["redirect", "get"] if seen.method != "POST" => Answer::new(404, ""),
             ["redirect", "get"] => {
                 let proto = seen.header("x-forwarded-proto").unwrap_or("http");
