@@ -99,6 +99,12 @@ impl Events {
         self.series.push((event, series));
     }
 
+    /// Takes over all that another one knows.
+    pub fn learn(&mut self, other: Self) {
+        self.acls.extend(other.acls);
+        self.series.extend(other.series);
+    }
+
     pub fn acl(&self, event: &str) -> Option<&Acl> {
         let (_, acl) = self.acls.iter().find(|(known, _)| known == event)?;
         Some(acl)

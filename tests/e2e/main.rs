@@ -22,6 +22,7 @@ mod denials;
 mod doubles;
 mod else_ask;
 mod event_acl;
+mod event_acl_faults;
 mod explain;
 mod faults;
 mod files;
