@@ -64,3 +64,5 @@ mod upstream_faults;
 mod watch;
 mod watch_browser;
 mod watch_players;
+mod watch_replicas;
+mod watch_tabs;
