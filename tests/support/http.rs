@@ -176,7 +176,7 @@ impl Connection {
     }
 
     /// For a client with a patience of its own instead of the tests' deadline.
-    pub fn waits_at_most(&mut self, patience: Duration) {
+    pub fn waits_at_most(&self, patience: Duration) {
         self.wire.stream.set_read_timeout(Some(patience)).unwrap();
     }
 
