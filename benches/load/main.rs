@@ -18,6 +18,7 @@ mod peers;
 mod report;
 mod session;
 mod tokens;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -43,8 +44,10 @@ fn main() -> Result<()> {
     let files = Files::new(folder.path())?;
     let tokens = tokens::Tokens::new(folder.path())?;
     let session = peers::Load::Header(session::cookie(folder.path())?);
+    let mut all = cases(&files, &tokens, &session);
+    all.push(watch_pass(&files, &tokens, folder.path())?);
     let mut measured = Vec::new();
-    for case in cases(&files, &tokens, &session) {
+    for case in all {
         if case.name.contains(&wanted) {
             eprintln!("{}", case.name);
             measured.push(measure(&case, folder.path(), rounds, seconds)?);
@@ -148,6 +151,25 @@ fn cases(files: &Files, tokens: &tokens::Tokens, session: &peers::Load) -> Vec<C
         );
     }
     cases
+}
+
+/// A pass costs a MAC instead of a look at the tokens that are known.
+fn watch_pass(files: &Files, tokens: &tokens::Tokens, folder: &Path) -> Result<Case> {
+    let known = peers::Load::Header(tokens.header(0));
+    let pass = peers::Load::Header(watch::cookie(files, folder, &tokens.header(0))?);
+    let plain = files.janua_with_store("/static/org/engage-player/lecture-1/1k.bin", &known);
+    let contenders = [
+        ("a known token", plain),
+        ("Janua, a watch pass", files.janua_with_store(watch::PATH, &pass)),
+    ];
+    let named = contenders
+        .into_iter()
+        .filter_map(|(name, peer)| Some((name.to_owned(), peer?)));
+    Ok(Case {
+        name: "watch pass, 1 KiB file".to_owned(),
+        warm_up: 1,
+        contenders: named.collect(),
+    })
 }
 
 /// Runs the contenders in turn, round by round; a fresh process for each run, so that nothing is remembered.

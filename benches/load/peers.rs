@@ -203,6 +203,15 @@ strip = "/static"
 allow = [{{ grant = "read", event = "{{event}}" }}]
 
 [[routes]]
+name   = "watched"
+path   = "/watched/{{org}}/{{channel}}/{{event}}/{{*file}}"
+files  = "downloads"
+strip  = "/watched"
+accept = ["jwt", "watch"]
+watch  = {{ ttl = "4h" }}
+allow  = [{{ grant = "read", event = "{{event}}" }}]
+
+[[routes]]
 name     = "proxied"
 path     = "/proxied/{{org}}/{{channel}}/{{event}}/{{*file}}"
 upstream = "nginx"
