@@ -423,3 +423,17 @@ fn a_student_signs_in_once_and_sees_courses_and_the_browser_never_a_token() {
         );
     }
 }
+
+#[test]
+fn readme_shows_the_code_that_runs_here() {
+    let (readme, script) = (
+        include_str!("../../README.md"),
+        include_str!("../../assets/demo/courses.js"),
+    );
+    let (_, example) = readme.split_once("\n```js\n").unwrap();
+    let (example, _) = example.split_once("```\n").unwrap();
+    assert!(
+        example.contains("await moodle(") && script.contains(example),
+        "{example}"
+    );
+}
