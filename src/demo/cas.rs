@@ -147,3 +147,91 @@ fn set_cookie(answer: &mut Response<String>, value: &str, life: &str) {
         answer.headers_mut().append(SET_COOKIE, set);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::header::{COOKIE, LOCATION};
+
+    use super::*;
+
+    const HERE: &str = "http://127.0.0.1:8080/login";
+
+    fn cas() -> Cas {
+        Cas::new(([127, 0, 0, 1], 8080).into())
+    }
+
+    /// The form's answer, or what a known browser gets.
+    fn login(cas: &Cas, service: &str, session: &str, form: &'static str) -> Response<String> {
+        let method = if form.is_empty() { "GET" } else { "POST" };
+        let asked = Request::builder()
+            .method(method)
+            .uri(format!("/cas/login?service={service}"));
+        cas.login(
+            &asked
+                .header(COOKIE, session)
+                .body(Bytes::from_static(form.as_bytes()))
+                .unwrap(),
+        )
+    }
+
+    fn header(answer: &Response<String>, name: http::HeaderName) -> String {
+        answer.headers()[name].to_str().unwrap().to_owned()
+    }
+
+    fn ticket(answer: &Response<String>) -> String {
+        header(answer, LOCATION).split_once("?ticket=").unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn a_ticket_is_good_once_and_for_its_own_address() {
+        let cas = cas();
+        let first = ticket(&login(&cas, HERE, "", "username=anna"));
+        assert_eq!(cas.validate(HERE, &first).map(|person| person.username), Some("anna"));
+        assert!(cas.validate(HERE, &first).is_none(), "spent");
+        let second = ticket(&login(&cas, HERE, "", "username=anna"));
+        assert!(cas.validate("http://127.0.0.1:8080/", &second).is_none());
+        assert!(cas.validate(HERE, &second).is_none(), "burnt");
+    }
+
+    #[test]
+    fn a_session_answers_without_the_form_until_it_ends() {
+        let cas = cas();
+        assert_eq!(login(&cas, HERE, "", "").status(), StatusCode::OK, "the form");
+        assert_eq!(login(&cas, HERE, "", "username=nobody").status(), StatusCode::OK);
+        let cookie = header(&login(&cas, HERE, "", "username=bertha"), SET_COOKIE);
+        let (cookie, _) = cookie.split_once(';').unwrap();
+        let silent = ticket(&login(&cas, HERE, cookie, ""));
+        assert_eq!(
+            cas.validate(HERE, &silent).map(|person| person.username),
+            Some("bertha")
+        );
+        cas.logout(
+            &Request::get("/cas/logout")
+                .header(COOKIE, cookie)
+                .body(Bytes::new())
+                .unwrap(),
+        );
+        assert_eq!(login(&cas, HERE, cookie, "").status(), StatusCode::OK, "the form again");
+    }
+
+    #[test]
+    fn nobody_is_sent_elsewhere() {
+        let cas = cas();
+        for elsewhere in [
+            "",
+            "http://evil.test/",
+            "http://127.0.0.1:80801/",
+            "http://127.0.0.1:8080.evil.test/",
+        ] {
+            assert_eq!(
+                login(&cas, elsewhere, "", "username=anna").status(),
+                StatusCode::FORBIDDEN,
+                "{elsewhere}"
+            );
+            let out = Request::get(format!("/cas/logout?service={elsewhere}"))
+                .body(Bytes::new())
+                .unwrap();
+            assert!(!cas.logout(&out).headers().contains_key(LOCATION), "{elsewhere}");
+        }
+    }
+}
