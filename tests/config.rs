@@ -69,6 +69,30 @@ fn the_repositorys_own_file_runs_as_it_is() {
     assert_eq!(config.routes[0].strip, "/static");
 }
 
+/// The folder of the configuration is a ConfigMap, where nothing can be made.
+#[test]
+fn what_the_gateway_makes_in_kubernetes_lies_on_its_volume() {
+    let manifest = fs::read_to_string("deploy/kubernetes.yaml").unwrap();
+    let (_, block) = manifest.split_once("  gateway.toml: |\n").unwrap();
+    let (block, _) = block.split_once("\n---").unwrap();
+    // A folder that exists, and an address that is not worth a warning outside of a pod.
+    let (_folder, config) = load(
+        &block
+            .replace("/lectures", ".")
+            .replace("0.0.0.0:9090", "127.0.0.1:9090"),
+    );
+    assert!(
+        config.server.control.starts_with("/state"),
+        "{:?}",
+        config.server.control
+    );
+    let State::Embedded { path, key_file } = config.state else {
+        panic!("one store for each replica: {:?}", config.state);
+    };
+    assert!(path.starts_with("/state"), "{path:?}");
+    assert!(key_file.starts_with("/state"), "{key_file:?}");
+}
+
 #[test]
 fn without_its_sample_the_repositorys_own_file_says_how_to_make_it() {
     let folder = tempfile::tempdir().unwrap();
