@@ -42,7 +42,7 @@ fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let files = Files::new(folder.path())?;
     let tokens = tokens::Tokens::new(folder.path())?;
-    let session = session::cookie(folder.path())?;
+    let session = peers::Load::Header(session::cookie(folder.path())?);
     let mut measured = Vec::new();
     for case in cases(&files, &tokens, &session) {
         if case.name.contains(&wanted) {
@@ -66,8 +66,7 @@ fn number(name: &str, default: u32) -> u32 {
 }
 
 /// What is measured: for each case the contenders, the first one being the measure of the others.
-fn cases(files: &Files, tokens: &tokens::Tokens, cookie: &str) -> Vec<Case> {
-    let session = &peers::Load::Header(cookie.to_owned());
+fn cases(files: &Files, tokens: &tokens::Tokens, session: &peers::Load) -> Vec<Case> {
     let known = tokens.header(0);
     let many = tokens.script("many", 0..20_000);
     let fresh = tokens.script("fresh", 20_000..tokens.count());
@@ -149,7 +148,12 @@ fn cases(files: &Files, tokens: &tokens::Tokens, cookie: &str) -> Vec<Case> {
         );
     }
     // As a script of the page's own origin sends it: by GET, with the session's cookie.
-    let call = peers::Load::Headers(vec![cookie.to_owned(), "Sec-Fetch-Site: same-origin".to_owned()]);
+    let call = match session {
+        peers::Load::Header(cookie) => {
+            peers::Load::Headers(vec![cookie.clone(), "Sec-Fetch-Site: same-origin".to_owned()])
+        }
+        other => other.clone(),
+    };
     let path = |prefix: &str| {
         format!(
             "{prefix}{}?wsfunction=core_webservice_get_site_info&moodlewsrestformat=json",
