@@ -359,8 +359,11 @@ fn a_student_signs_in_once_and_sees_courses_and_the_browser_never_a_token() {
         const after = await shown();
         await page.click("#sign-in");
         const again = await page.innerText("main");
+        await page.click("text=Bertha Benz");
+        await page.waitForSelector("#courses li");
+        const other = await page.innerText("main");
         const heardAll = await Promise.allSettled(heard);
-        return { asked, during, after, again, heard: heardAll.map(({ value, reason }) => value ?? String(reason)) };
+        return { asked, during, after, again, other, heard: heardAll.map(({ value, reason }) => value ?? String(reason)) };
     "##;
     let demo = Demo::start();
     let page = format!("{}courses/", demo.link());
@@ -399,24 +402,25 @@ fn a_student_signs_in_once_and_sees_courses_and_the_browser_never_a_token() {
     );
     // Signed out at the CAS server too: it asks once more.
     assert_eq!(text("/again"), text("/asked"));
+    let other = text("/other");
+    assert!(other.contains("Bertha Benz") && other.contains("Engines"), "{other}");
+    assert!(!other.contains("Anna") && !other.contains("Algae"), "{other}");
 
     let heard = told["heard"].as_array().unwrap();
     let forms = heard
         .iter()
         .filter(|one| one["method"] == "POST" && one["url"].as_str().unwrap().contains("/cas/login"));
-    assert_eq!(forms.count(), 1, "signed in once");
+    assert_eq!(forms.count(), 2, "each has signed in once");
     let info = heard.iter().filter(|one| {
         one["of"]
             .as_str()
             .is_some_and(|of| of.contains("core_webservice_get_site_info"))
     });
     let info: Vec<&str> = info.map(|one| one["body"].as_str().unwrap()).collect();
-    assert!(
-        info.iter().any(|body| body.contains("Anna Atkins")),
-        "the answers were heard: {info:?}"
-    );
+    let blank = |body: &&str| body.contains("Anna Atkins") && body.contains("\"userprivateaccesskey\":\"\"");
+    assert!(info.iter().any(blank), "the answers were heard: {info:?}");
     let everything = told.to_string();
-    for secret in secrets(&demo, "anna") {
+    for secret in ["anna", "bertha"].iter().flat_map(|who| secrets(&demo, who)) {
         assert!(
             !everything.contains(&secret),
             "a secret of Moodle's came to the browser: {everything}"
