@@ -45,6 +45,8 @@ pub struct School {
 pub struct Browser<'a> {
     school: &'a School,
     cookies: Mutex<Vec<(String, String)>>,
+    /// Every address of the gateway that was opened as a page, in order.
+    pub visited: Mutex<Vec<Url>>,
 }
 
 impl School {
@@ -85,6 +87,7 @@ impl School {
         Browser {
             school: self,
             cookies: Mutex::default(),
+            visited: Mutex::default(),
         }
     }
 
@@ -130,29 +133,54 @@ impl Browser<'_> {
         answer
     }
 
-    /// Opens an address of the gateway as a page, and goes wherever it leads, through the CAS server too. The last answer.
+    /// Opens an address as a page, and goes wherever it leads, through the CAS server too. The last answer.
     pub fn open(&self, person: &Person<'_>, address: &str) -> Response {
         let base: Url = self.school.origin().parse().unwrap();
         let mut at = base.join(address).unwrap();
         for _ in 0..12 {
-            let query = at.query().map_or(String::new(), |query| format!("?{query}"));
-            let answer = self.send(
-                Request::get(&format!("{}{query}", at.path()))
-                    .header("Sec-Fetch-Mode", "navigate")
-                    .header("Sec-Fetch-Dest", "document")
-                    .header("Sec-Fetch-Site", "same-origin")
-                    .header("Accept", "text/html"),
-            );
-            let Some(to) = answer.header("location").filter(|_| answer.status < 400) else {
-                return answer;
-            };
-            at = at.join(to).unwrap();
             if at.as_str().starts_with(&self.school.cas.url()) {
                 at = person.sign_in(at.as_str());
             }
             assert_eq!(at.origin(), base.origin(), "led away");
+            let answer = self.step(&at);
+            let Some(to) = answer.header("location").filter(|_| answer.status < 400) else {
+                return answer;
+            };
+            at = at.join(to).unwrap();
         }
         panic!("led in circles to {at}")
+    }
+
+    /// Opens an address of the gateway as a page, and goes on to where that leads within the gateway. The address at the
+    /// CAS server to which it leads in the end, and where nobody goes.
+    pub fn depart(&self, address: &str) -> Url {
+        let base: Url = self.school.origin().parse().unwrap();
+        let mut at = base.join(address).unwrap();
+        while at.origin() == base.origin() {
+            let answer = self.step(&at);
+            let to = answer
+                .header("location")
+                .unwrap_or_else(|| panic!("{at} leads nowhere: {}", answer.text()));
+            at = at.join(to).unwrap();
+        }
+        at
+    }
+
+    /// One page load.
+    pub fn step(&self, at: &Url) -> Response {
+        self.visited.lock().unwrap().push(at.clone());
+        self.send(
+            Request::get(&at[url::Position::BeforePath..url::Position::AfterQuery])
+                .header("Sec-Fetch-Mode", "navigate")
+                .header("Sec-Fetch-Dest", "document")
+                .header("Sec-Fetch-Site", "same-origin")
+                .header("Accept", "text/html"),
+        )
+    }
+
+    /// Has this browser a cookie of that name?
+    pub fn has_cookie(&self, name: &str) -> bool {
+        self.cookies.lock().unwrap().iter().any(|(known, _)| known == name)
     }
 
     /// Calls as a script of the same origin does.
