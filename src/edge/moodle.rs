@@ -35,7 +35,7 @@ pub async fn aside(session: &mut Session, ctx: &mut Context, now: SystemTime) ->
     if ctx.snapshot.moodles.is_empty() {
         return Ok(None);
     }
-    let reply = match facade::answer(ctx, now).await? {
+    let reply = match facade::answer(ctx).await? {
         Some(reply) => Some(reply),
         None => at_login(session, ctx, now).await?,
     };

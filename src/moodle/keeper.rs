@@ -1,7 +1,7 @@
 //! Whose token serves a session, and where it comes from: the sources in their order, each person's tokens asked for
 //! once at a time, none kept before it has said whose it is.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::Moodle;
 use super::visit::Visit;
@@ -10,7 +10,7 @@ use crate::config::{MoodleSource, MoodleUsername};
 use crate::present::moodle::answer::Probed;
 use crate::present::moodle::token::Token;
 use crate::present::moodle::tokens::{
-    Conversation, Cookie, TokenError, cas_facade, cas_launch, cas_token, check_identity, check_never, probe, vault,
+    Conversation, Cookie, TokenError, cas_launch, cas_token, check_identity, check_never, probe, vault,
 };
 use crate::rejection::{Reason, Rejection};
 use crate::store::{StoreError, Table};
@@ -30,7 +30,7 @@ impl Moodle {
     ///
     /// # Errors
     /// `moodle_sign_in_required`: only the browser can bring one. `no_moodle_token`: nobody can. Others: not now.
-    pub async fn token(&self, session: &Session, now: SystemTime) -> Result<Token, Rejection> {
+    pub async fn token(&self, session: &Session) -> Result<Token, Rejection> {
         let username = self.username(session)?;
         let key = self.key(&username);
         if let Some(token) = self.bridge.0.tokens.get(&key).await {
@@ -39,7 +39,7 @@ impl Moodle {
         if let Some(refused) = self.bridge.0.refused.get(&key).await {
             return Err(refused);
         }
-        let found = self.find(session, &username, &key, now);
+        let found = self.find(session, &username, &key);
         let found = self.bridge.0.tokens.try_get_with(key.clone(), found).await;
         match found {
             Ok(token) => Ok(token),
@@ -180,7 +180,7 @@ impl Moodle {
         Ok(name.to_lowercase())
     }
 
-    async fn find(&self, session: &Session, username: &str, key: &str, now: SystemTime) -> Result<Token, Rejection> {
+    async fn find(&self, session: &Session, username: &str, key: &str) -> Result<Token, Rejection> {
         let store = &self.bridge.0.store;
         let kept = store.get(Table::MoodleTokens, key).await.map_err(unavailable)?;
         if let Some(token) = kept.as_deref().and_then(vault::decode) {
@@ -190,7 +190,7 @@ impl Moodle {
         let (mut by_browser, mut last) = (false, None);
         for source in &self.config.tokens {
             let started = Instant::now();
-            let asked = self.ask(*source, &moodle, session, username, now).await;
+            let asked = self.ask(*source, &moodle, session, username).await;
             let outcome = match &asked {
                 Ok(None) => {
                     by_browser |= service(*source).is_some() && session.carrier == Carrier::Cookie;
@@ -229,7 +229,6 @@ impl Moodle {
         moodle: &Conversation,
         session: &Session,
         username: &str,
-        now: SystemTime,
     ) -> Result<Option<Token>, TokenError> {
         let store = &self.bridge.0.store;
         let token = match source {
@@ -254,14 +253,14 @@ impl Moodle {
                 }
             }
             MoodleSource::CasToken => return Ok(None),
-            MoodleSource::CasFacade => cas_facade::obtain(moodle, &self.bridge.0.tickets, username, now).await?,
+            MoodleSource::CasFacade => self.bridge.vouch(moodle, username).await?,
         };
         check_identity(moodle, &token, username).await?;
         Ok(Some(token))
     }
 }
 
-const NO_STORE: TokenError = TokenError::Misconfigured("the state store does not answer");
+pub(super) const NO_STORE: TokenError = TokenError::Misconfigured("the state store does not answer");
 const NOT_CHOSEN: TokenError = TokenError::Misconfigured("no server of moodle.upstream can be reached");
 
 /// What a ticket for this source is made for, below `wwwroot`.

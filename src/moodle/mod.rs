@@ -1,10 +1,11 @@
 //! Web service tokens of the people who are signed in: obtained from Moodle, kept, and dropped when they are dead.
 //!
 //! `keeper` decides whose token serves whom and where it comes from, `visit` remembers a browser that is on its way to
-//! Moodle for a ticket, `call` sends requests whose answers must be looked at before anybody gets them. What is put
+//! Moodle for a ticket, `facade` keeps the tickets that the gateway itself makes, `call` sends requests whose answers must be looked at before anybody gets them. What is put
 //! where in a request, and what Moodle's answers mean, is decided in `present::moodle`.
 
 pub mod call;
+mod facade;
 mod keeper;
 pub mod visit;
 
@@ -25,7 +26,6 @@ use crate::config;
 use crate::observe::metrics::MoodleMetrics;
 use crate::present::moodle::token::Token;
 use crate::present::moodle::tokens::Conversation;
-use crate::present::moodle::tokens::cas_facade::Tickets;
 use crate::rejection::{Reason, Rejection};
 use crate::sealing::{MasterKeys, Purpose, Sealer};
 use crate::store::{Notice, Store, Table};
@@ -43,7 +43,6 @@ pub struct Bridge(Arc<Inner>);
 struct Inner {
     store: Store,
     sealer: Sealer,
-    tickets: Tickets,
     tokens: Cache<String, Token>,
     /// Of those who get none, why.
     refused: Cache<String, Rejection>,
@@ -69,16 +68,11 @@ impl Bridge {
         Self(Arc::new(Inner {
             store: store.clone(),
             sealer: keys.sealer(Purpose::LoginState),
-            tickets: Tickets::default(),
             tokens: remembered(REMEMBERED).build(),
             refused: Cache::builder().max_capacity(MOST).time_to_live(REFUSED).build(),
             metrics,
             names: Mutex::default(),
         }))
-    }
-
-    pub fn tickets(&self) -> &Tickets {
-        &self.0.tickets
     }
 
     pub fn metrics(&self) -> &MoodleMetrics {

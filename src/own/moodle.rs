@@ -38,7 +38,7 @@ pub(super) async fn go_on(
     session: &Session,
     target: &str,
 ) -> Result<Reply, Rejection> {
-    match moodle.token(session, here.now).await {
+    match moodle.token(session).await {
         Err(refusal) if refusal.reason == Reason::MoodleSignInRequired => begin(here, moodle, session, target),
         // What else is wrong, the app's calls are told.
         _ => redirect(target),

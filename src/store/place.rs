@@ -23,6 +23,8 @@ pub enum Table {
     MoodleSessions,
     /// Tokens that the operator has provided, by user and service.
     MoodleVault,
+    /// Whom the gateway vouches for towards Moodle, by the ticket that it has made.
+    FacadeTickets,
 }
 
 /// What small ordered sets are kept for.
@@ -44,6 +46,7 @@ impl Table {
             Self::MoodleTokens => "moodle-token",
             Self::MoodleSessions => "moodle-session",
             Self::MoodleVault => "moodle-vault",
+            Self::FacadeTickets => "facade-ticket",
         }
     }
 

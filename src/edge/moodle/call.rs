@@ -80,7 +80,7 @@ pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, now:
         sent: 0,
     };
     let metrics = moodle.bridge().metrics();
-    let outcome = call.carry_out(session, ctx, now).await;
+    let outcome = call.carry_out(session, ctx).await;
     match outcome {
         Ok(answer) => {
             metrics.called(&moodle.config.name, script, "ok");
@@ -144,8 +144,8 @@ fn headers(session: &Session, ctx: &Context) -> Result<HeaderMap, Stop> {
 
 impl Call<'_> {
     /// The answer that the client shall get.
-    async fn carry_out(&mut self, session: &mut Session, ctx: &mut Context, now: SystemTime) -> Result<Answer, Stop> {
-        let mut token = self.moodle.token(self.person, now).await?;
+    async fn carry_out(&mut self, session: &mut Session, ctx: &mut Context) -> Result<Answer, Stop> {
+        let mut token = self.moodle.token(self.person).await?;
         self.read_beginning(session, ctx).await?;
         let (mut obtained_again, mut probed) = (false, false);
         loop {
@@ -181,7 +181,7 @@ impl Call<'_> {
                 return Err(Rejection::because(Reason::UpstreamFailed, detail).into());
             }
             obtained_again = true;
-            token = self.moodle.token(self.person, now).await?;
+            token = self.moodle.token(self.person).await?;
             if !self.whole {
                 let refusal = Rejection::because(Reason::MoodleTokenRenewed, verdict.hint);
                 return Err(refusal.with_hint(Hint::RetryAfter(1)).into());

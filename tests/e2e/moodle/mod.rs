@@ -4,5 +4,6 @@ mod browsing;
 mod calls;
 mod crowd;
 mod reactions;
+mod replicas;
 mod school;
 mod sources;

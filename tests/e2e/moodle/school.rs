@@ -37,6 +37,7 @@ pub struct School {
     pub cas: CasServer,
     pub moodle: Moodle,
     pub gateway: Gateway,
+    config: Config,
     /// Everything that came back to anybody.
     pub answered: Mutex<String>,
 }
@@ -52,6 +53,11 @@ pub struct Browser<'a> {
 impl School {
     /// `tokens` and what else stands in `[moodle.campus]`. `None`: there is no CAS server here, and the test returns too.
     pub fn start(tokens: &str) -> Option<Self> {
+        Self::at(&Site::new(), Config::new(), tokens)
+    }
+
+    /// The same in a folder of the test's own, with more in its configuration.
+    pub fn at(site: &Site, config: Config, tokens: &str) -> Option<Self> {
         let (cas, moodle) = (CasServer::start()?, Moodle::start());
         // The gateway has to know its own address before it starts: the port is free now, and nobody else asks for it.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -65,7 +71,7 @@ impl School {
                 false => cas.url(),
             });
         }
-        let config = Config::new()
+        let config = config
             .server("listen", &format!("[\"{address}\"]"))
             .server("public_urls", &format!("[\"{origin}\"]"))
             .upstream("moodle", &[moodle.url()], "")
@@ -74,11 +80,12 @@ impl School {
                 "[moodle.campus]\nupstream = \"moodle\"\npublic_url = \"{origin}\"\nsign_in = \"campus\"\ntokens = {tokens}\n"
             ))
             .section(ROUTES);
-        let gateway = Site::new().start(&config);
+        let gateway = site.start(&config);
         Some(Self {
             cas,
             moodle,
             gateway,
+            config,
             answered: Mutex::default(),
         })
     }
@@ -89,6 +96,12 @@ impl School {
             cookies: Mutex::default(),
             visited: Mutex::default(),
         }
+    }
+
+    /// Another gateway with the same configuration, at an address of its own.
+    pub fn replica(&self) -> Gateway {
+        let config = self.config.clone().server("listen", "[\"127.0.0.1:0\"]");
+        Site::new().start(&config)
     }
 
     pub fn origin(&self) -> String {
