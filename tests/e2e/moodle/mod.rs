@@ -2,6 +2,7 @@
 
 mod browsing;
 mod calls;
+mod cross_site;
 mod crowd;
 mod reactions;
 mod replicas;

@@ -38,6 +38,7 @@ pub struct School {
     pub moodle: Moodle,
     pub gateway: Gateway,
     config: Config,
+    origin: String,
     /// Everything that came back to anybody.
     pub answered: Mutex<String>,
 }
@@ -58,10 +59,21 @@ impl School {
 
     /// The same in a folder of the test's own, with more in its configuration.
     pub fn at(site: &Site, config: Config, tokens: &str) -> Option<Self> {
+        Self::called("127.0.0.1", site, config, tokens)
+    }
+
+    /// The same under another name, which only browsers know.
+    pub fn called(host: &str, site: &Site, config: Config, tokens: &str) -> Option<Self> {
         let (cas, moodle) = (CasServer::start()?, Moodle::start());
+        // An app that may use the session may read the answers.
+        let apps = config.text();
+        let apps = apps
+            .split_once("app_origins = [")
+            .map(|(_, apps)| apps.split(']').next().unwrap());
+        let apps = apps.unwrap_or("\"https://app.test\"").to_owned();
         // The gateway has to know its own address before it starts: the port is free now, and nobody else asks for it.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let origin = format!("http://{address}");
+        let origin = format!("http://{host}:{}", address.port());
         {
             let settings = &mut moodle.site().settings;
             settings.wwwroot.clone_from(&origin);
@@ -79,13 +91,14 @@ impl School {
             .section(&format!(
                 "[moodle.campus]\nupstream = \"moodle\"\npublic_url = \"{origin}\"\nsign_in = \"campus\"\ntokens = {tokens}\n"
             ))
-            .section(ROUTES);
+            .section(&ROUTES.replace("\"https://app.test\"", &apps));
         let gateway = site.start(&config);
         Some(Self {
             cas,
             moodle,
             gateway,
             config,
+            origin,
             answered: Mutex::default(),
         })
     }
@@ -105,7 +118,7 @@ impl School {
     }
 
     pub fn origin(&self) -> String {
-        format!("http://{}", self.gateway.http())
+        self.origin.clone()
     }
 
     /// Nothing that Moodle has handed out stands in anything that the gateway wrote or answered.
