@@ -1,12 +1,15 @@
 //! Web service tokens of the people who are signed in: obtained from Moodle, kept, and dropped when they are dead.
 //!
-//! `keeper` decides whose token serves whom and where it comes from, `visit` remembers a browser that is on its way to
+//! `keeper` decides whose token serves whom and where it comes from, `dead` which of them are good no more and `refusals`
+//! what happens where there is none; `visit` remembers a browser that is on its way to
 //! Moodle for a ticket, `facade` keeps the tickets that the gateway itself makes, `call` sends requests whose answers must be looked at before anybody gets them. What is put
 //! where in a request, and what Moodle's answers mean, is decided in `present::moodle`.
 
 pub mod call;
+mod dead;
 mod facade;
 mod keeper;
+mod refusals;
 pub mod visit;
 
 use std::collections::BTreeSet;
@@ -18,7 +21,8 @@ use moka::future::Cache;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
-pub(crate) use self::keeper::rejection;
+use self::refusals::{LONG, Refused};
+pub(crate) use self::refusals::{maintenance, rejection};
 use crate::act::proxy::{Attempts, Upstream};
 use crate::authenticate::session::ENDED;
 use crate::backchannel::{Backchannel, BackchannelError};
@@ -32,8 +36,6 @@ use crate::store::{Notice, Store, Table};
 
 /// How long a token is believed without asking the store.
 const REMEMBERED: Duration = Duration::from_secs(60);
-/// How long nobody asks Moodle again for a token that it does not give.
-const REFUSED: Duration = Duration::from_secs(20);
 const MOST: u64 = 100_000;
 
 /// What all Moodles share, and a reload leaves as it is. Cheap to clone.
@@ -44,8 +46,8 @@ struct Inner {
     store: Store,
     sealer: Sealer,
     tokens: Cache<String, Token>,
-    /// Of those who get none, why.
-    refused: Cache<String, Rejection>,
+    /// Of those who get none, why, and until when.
+    refused: Cache<String, Refused>,
     metrics: MoodleMetrics,
     /// Every Moodle that there has been: what is kept for a session stands under each.
     names: Mutex<BTreeSet<String>>,
@@ -69,7 +71,7 @@ impl Bridge {
             store: store.clone(),
             sealer: keys.sealer(Purpose::LoginState),
             tokens: remembered(REMEMBERED).build(),
-            refused: Cache::builder().max_capacity(MOST).time_to_live(REFUSED).build(),
+            refused: Cache::builder().max_capacity(MOST).time_to_live(LONG).build(),
             metrics,
             names: Mutex::default(),
         }))
@@ -99,7 +101,8 @@ impl Bridge {
         })
     }
 
-    async fn forget_session(&self, session: &str) {
+    /// Drops what is kept of Moodle's for a session of ours.
+    pub async fn forget_session(&self, session: &str) {
         let names = self.0.names.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for name in names {
             let key = keeper::session_key(&name, session);

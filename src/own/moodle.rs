@@ -38,6 +38,7 @@ pub(super) async fn go_on(
     session: &Session,
     target: &str,
 ) -> Result<Reply, Rejection> {
+    moodle.ask_anew(session).await;
     match moodle.token(session).await {
         Err(refusal) if refusal.reason == Reason::MoodleSignInRequired => begin(here, moodle, session, target),
         // What else is wrong, the app's calls are told.
@@ -124,7 +125,15 @@ async fn arrive(here: &Here<'_>, moodle: &Moodle, visit: &Visit, ticket: &Ticket
         return Err(Reason::SignInStale.into());
     }
     let life = sign_in.session.absolute;
-    match moodle.arrived(&session, visit, ticket.as_str(), life).await {
+    let arrived = moodle.arrived(&session, visit, ticket.as_str(), life).await;
+    let sessions = &here.snapshot.people.sessions;
+    let still = sessions.named(session.key, sign_ins, here.now).await;
+    if still.map_err(|error| unavailable(&error))?.is_none() {
+        // It has ended meanwhile, and whoever told of it found nothing to forget.
+        moodle.bridge().forget_session(&session.key.text()).await;
+        return Err(Reason::SignInStale.into());
+    }
+    match arrived {
         Ok(()) => redirect(&visit.target),
         Err(error) => {
             tracing::warn!(moodle = moodle.config.name, %error, "no token by a ticket");

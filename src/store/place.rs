@@ -23,6 +23,8 @@ pub enum Table {
     MoodleSessions,
     /// Tokens that the operator has provided, by user and service.
     MoodleVault,
+    /// Tokens of Moodle's that it takes no more.
+    DeadTokens,
     /// Whom the gateway vouches for towards Moodle, by the ticket that it has made.
     FacadeTickets,
 }
@@ -46,6 +48,7 @@ impl Table {
             Self::MoodleTokens => "moodle-token",
             Self::MoodleSessions => "moodle-session",
             Self::MoodleVault => "moodle-vault",
+            Self::DeadTokens => "dead-token",
             Self::FacadeTickets => "facade-ticket",
         }
     }

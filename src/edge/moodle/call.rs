@@ -19,7 +19,7 @@ use crate::act::proxy::Attempts;
 use crate::authenticate::session::Session as Person;
 use crate::context::Context;
 use crate::moodle::call::{self, Answer};
-use crate::moodle::{Moodle, call::Pieces as Coming};
+use crate::moodle::{Moodle, call::Pieces as Coming, maintenance};
 use crate::own;
 use crate::present::moodle::answer::{self, Reaction, SAFE_BODY, Verdict};
 use crate::present::moodle::endpoint::Endpoint;
@@ -158,6 +158,10 @@ impl Call<'_> {
                 Reaction::Probe | Reaction::Verify => {
                     probed = true;
                     match self.moodle.is_alive(&token).await? {
+                        // PHP has read nothing of the body, with the token in it.
+                        true if verdict.reaction == Reaction::Verify => {
+                            return Err(Rejection::because(Reason::BodyTooLarge, verdict.hint).into());
+                        }
                         true => {
                             tracing::info!(
                                 moodle = self.moodle.config.name,
@@ -172,7 +176,7 @@ impl Call<'_> {
                 reaction => reaction,
             };
             if reaction != Reaction::ObtainAgain {
-                return Err(self.give_up(reaction, &verdict, &token, ctx).await.into());
+                return Err(self.give_up(reaction, &verdict, ctx).await.into());
             }
             answer.seen.clear();
             self.moodle.drop_token(self.person, &token).await?;
@@ -181,7 +185,7 @@ impl Call<'_> {
                 return Err(Rejection::because(Reason::UpstreamFailed, detail).into());
             }
             obtained_again = true;
-            token = self.moodle.token(self.person).await?;
+            token = self.moodle.another_token(self.person, &token).await?;
             if !self.whole {
                 let refusal = Rejection::because(Reason::MoodleTokenRenewed, verdict.hint);
                 return Err(refusal.with_hint(Hint::RetryAfter(1)).into());
@@ -190,14 +194,16 @@ impl Call<'_> {
     }
 
     /// Moodle's answer is not for the client: what it is told instead.
-    async fn give_up(&self, reaction: Reaction, verdict: &Verdict, token: &Token, ctx: &Context) -> Rejection {
+    async fn give_up(&self, reaction: Reaction, verdict: &Verdict, ctx: &Context) -> Rejection {
         let reason = match reaction {
             Reaction::EndMoodle => Reason::NoMoodleToken,
-            Reaction::Maintenance => Reason::MoodleMaintenance,
             Reaction::VisitMoodle => Reason::MoodleVisitRequired,
             _ => Reason::UpstreamFailed,
         };
-        let refusal = Rejection::because(reason, verdict.hint);
+        let refusal = match reaction {
+            Reaction::Maintenance => maintenance(verdict.hint),
+            _ => Rejection::because(reason, verdict.hint),
+        };
         let (moodle, request_id) = (&self.moodle.config.name, ctx.id.as_str());
         tracing::warn!(
             moodle,
@@ -206,7 +212,7 @@ impl Call<'_> {
             "Moodle's answer is not for the client"
         );
         if reaction == Reaction::EndMoodle
-            && let Err(error) = self.moodle.end_account(self.person, token, &refusal).await
+            && let Err(error) = self.moodle.end_account(self.person, &refusal).await
         {
             return error;
         }

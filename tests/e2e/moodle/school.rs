@@ -137,11 +137,12 @@ impl School {
 
 impl Browser<'_> {
     pub fn send(&self, request: Request) -> Response {
-        let mut cookies = self.cookies.lock().unwrap();
+        let cookies = self.cookies.lock().unwrap().clone();
         let all: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let host = self.school.gateway.http().to_string();
         let request = request.host(&host).header("Cookie", &all.join("; "));
         let answer = self.school.gateway.send(request);
+        let mut cookies = self.cookies.lock().unwrap();
         for set in answer.all("set-cookie") {
             let (pair, attributes) = set.split_once(';').unwrap_or((set, ""));
             let (name, value) = pair.split_once('=').unwrap();
