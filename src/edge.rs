@@ -389,7 +389,7 @@ pub fn dress_answer(session: &Session, answer: &mut ResponseHeader, ctx: &mut Co
             answer.append_header(header::SET_COOKIE, cookie)?;
         }
     }
-    moodle::cleared(answer, &route)?;
+    moodle::cleared(session, answer, ctx, &route)?;
     if route.watch.is_some() {
         answer.insert_header(header::REFERRER_POLICY, "no-referrer")?;
         playlists::answered(session, answer, ctx)?;

@@ -75,14 +75,9 @@ impl Moodle {
     pub async fn forecast(&self, session: &Session, now: SystemTime) -> Result<Forecast, Rejection> {
         let username = self.username(session)?;
         let key = self.key(&username);
-        let store = &self.bridge.0.store;
         let remembered = self.bridge.0.tokens.get(&key).await.is_some();
-        let refused = self.bridge.0.refused.get(&key).await.filter(|_| !remembered);
-        let stored = store
-            .get(Table::MoodleTokens, &key)
-            .await
-            .map_err(unavailable)?
-            .is_some();
+        let refused = self.refused(&key).await.filter(|_| !remembered);
+        let stored = self.bridge.kept(&key).await.map_err(unavailable)?.is_some();
         let mut forecast = Forecast {
             username,
             kept: remembered || (refused.is_none() && stored),

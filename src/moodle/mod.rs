@@ -1,12 +1,17 @@
 //! Web service tokens of the people who are signed in: obtained from Moodle, kept, and dropped when they are dead.
 //!
-//! `keeper` decides whose token serves whom and where it comes from, `forecast` tells what it would do, `visit` remembers a browser that is on its way to
-//! Moodle for a ticket, `vault` has the tokens that the operator provides, `call` sends requests whose answers must be looked at before anybody gets them. What is put
-//! where in a request, and what Moodle's answers mean, is decided in `present::moodle`.
+//! `keeper` decides whose token serves whom and where it comes from, `dead` which of them are good no more, `refusals`
+//! what happens where there is none, and `forecast` tells what would be done; `vault` has the tokens that the operator
+//! provides, `facade` keeps the tickets that the gateway itself makes, `visit` remembers a browser that is on its way to
+//! Moodle for a ticket, `call` sends requests whose answers must be looked at before anybody gets them. What is put where
+//! in a request, and what Moodle's answers mean, is decided in `present::moodle`.
 
 pub mod call;
+mod dead;
+mod facade;
 pub mod forecast;
 mod keeper;
+mod refusals;
 pub mod vault;
 pub mod visit;
 
@@ -20,14 +25,14 @@ use moka::future::Cache;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
-pub(crate) use self::keeper::rejection;
+use self::refusals::{LONG, Refused};
+pub(crate) use self::refusals::{maintenance, rejection};
 use crate::act::proxy::{Attempts, Upstream};
 use crate::authenticate::session::ENDED;
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config;
 use crate::observe::metrics::MoodleMetrics;
 use crate::present::moodle::token::Token;
-use crate::present::moodle::tokens::cas_facade::Tickets;
 use crate::present::moodle::tokens::site::{self, SiteConfig};
 use crate::present::moodle::tokens::{Conversation, TokenError};
 use crate::rejection::{Reason, Rejection};
@@ -36,8 +41,6 @@ use crate::store::{Notice, Store, Table};
 
 /// How long a token is believed without asking the store.
 const REMEMBERED: Duration = Duration::from_secs(60);
-/// How long nobody asks Moodle again for a token that it does not give.
-const REFUSED: Duration = Duration::from_secs(20);
 const MOST: u64 = 100_000;
 
 /// What all Moodles share, and a reload leaves as it is. Cheap to clone.
@@ -47,10 +50,9 @@ pub struct Bridge(Arc<Inner>);
 struct Inner {
     store: Store,
     sealer: Sealer,
-    tickets: Tickets,
     tokens: Cache<String, Token>,
-    /// Of those who get none, why.
-    refused: Cache<String, Rejection>,
+    /// Of those who get none, why, and until when.
+    refused: Cache<String, Refused>,
     metrics: MoodleMetrics,
     /// Every Moodle that there has been: what is kept for a session stands under each.
     names: Mutex<BTreeSet<String>>,
@@ -75,17 +77,12 @@ impl Bridge {
         Self(Arc::new(Inner {
             store: store.clone(),
             sealer: keys.sealer(Purpose::LoginState),
-            tickets: Tickets::default(),
             tokens: remembered(REMEMBERED).build(),
-            refused: Cache::builder().max_capacity(MOST).time_to_live(REFUSED).build(),
+            refused: Cache::builder().max_capacity(MOST).time_to_live(LONG).build(),
             metrics,
             names: Mutex::default(),
             changes: AtomicU64::new(0),
         }))
-    }
-
-    pub fn tickets(&self) -> &Tickets {
-        &self.0.tickets
     }
 
     pub fn metrics(&self) -> &MoodleMetrics {
@@ -127,7 +124,8 @@ impl Bridge {
         self.0.refused.invalidate(key).await;
     }
 
-    async fn forget_session(&self, session: &str) {
+    /// Drops what is kept of Moodle's for a session of ours.
+    pub async fn forget_session(&self, session: &str) {
         let names = self.0.names.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for name in names {
             let key = keeper::session_key(&name, session);

@@ -25,6 +25,10 @@ pub enum Table {
     MoodleSessions,
     /// Tokens that the operator has provided, by user and service.
     MoodleVault,
+    /// Tokens of Moodle's that it takes no more.
+    DeadTokens,
+    /// Whom the gateway vouches for towards Moodle, by the ticket that it has made.
+    FacadeTickets,
 }
 
 /// What small ordered sets are kept for.
@@ -49,6 +53,8 @@ impl Table {
             Self::MoodleTokens => "moodle-token",
             Self::MoodleSessions => "moodle-session",
             Self::MoodleVault => "moodle-vault",
+            Self::DeadTokens => "dead-token",
+            Self::FacadeTickets => "facade-ticket",
         }
     }
 
@@ -62,6 +68,9 @@ impl Table {
             Self::MoodleTokens => 5,
             Self::MoodleSessions => 6,
             Self::MoodleVault => 7,
+            Self::Launches => 8,
+            Self::DeadTokens => 9,
+            Self::FacadeTickets => 10,
         }
     }
 
@@ -74,6 +83,9 @@ impl Table {
             Self::MoodleTokens,
             Self::MoodleSessions,
             Self::MoodleVault,
+            Self::Launches,
+            Self::DeadTokens,
+            Self::FacadeTickets,
         ];
         all.into_iter().find(|table| table.tag() == tag)
     }

@@ -4,7 +4,8 @@
 //! Accounts: `alice` (two affiliations, odd letters), `bob`, `carol` (no attributes); everybody's password is
 //! [`PASSWORD`]. Registered services: everything on loopback; `http://renamed.test/`, whose user is the attribute `uid`;
 //! `http://noattr.test/`, which is told no attributes and takes no proxy tickets; `http://bobs.test/`, which only bob may
-//! use; and any site with TLS. Single logout is for those on loopback, since nobody listens elsewhere.
+//! use; and any site with TLS. Single logout is for those on loopback, since nobody listens elsewhere, and names below
+//! `localhost` are known to browsers only.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -264,6 +265,7 @@ fn world(ticket_seconds: u32) -> Value {
         "services": [
             { "pattern": r"^http://127\.0\.0\.1(:[0-9]+)?/" },
             { "pattern": r"^http://localhost(:[0-9]+)?/" },
+            { "pattern": r"^http://([a-z]+\.)+localhost(:[0-9]+)?/", "single_logout": false },
             { "pattern": r"^http://renamed\.test/", "user_field": "uid", "single_logout": false },
             { "pattern": r"^http://noattr\.test/", "attributes": [], "proxy": false, "single_logout": false },
             { "pattern": r"^http://bobs\.test/", "only": ["bob"], "single_logout": false },

@@ -6,6 +6,7 @@
 mod answer;
 mod files;
 mod login;
+mod pages;
 mod php;
 mod service;
 
@@ -33,6 +34,8 @@ pub struct Settings {
     pub maintenance: bool,
     /// The only `Host` that it is called by; `None`: whichever.
     pub host: Option<String>,
+    /// `auth_cas|multiauth`: there are other ways to log in, and a page on which one chooses.
+    pub multiauth: bool,
     /// 1: app, 2: browser, 3: embedded browser.
     pub type_of_login: u8,
     pub forced_url_scheme: String,
@@ -87,9 +90,15 @@ pub struct Row {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Session {
     user: Option<String>,
-    /// The ticket was good for this name; the next request signs it in.
+    /// The ticket was good for this name; the next request to the login page signs it in.
     ticket_of: Option<String>,
     just_logged_in: bool,
+    /// CAS was asked whether it knows the browser (`gateway=true`).
+    asked: bool,
+    /// Where the person wanted to go (`$SESSION->wantsurl`).
+    wants: Option<String>,
+    /// What forms and scripts of the session's pages send.
+    sesskey: String,
 }
 
 /// Everything behind the double.
@@ -151,6 +160,7 @@ impl Site {
                 mobile_service: true,
                 maintenance: false,
                 host: None,
+                multiauth: false,
                 type_of_login: 1,
                 forced_url_scheme: "moodlemobile".to_owned(),
                 prevent_account_creation: false,
@@ -235,7 +245,7 @@ fn answer_to(request: &php::Request, site: &Mutex<Site>) -> Answer {
     match script {
         "/login/index.php" => login::index(request, site),
         "/login/token.php" => login::token(request, site),
-        "/login/logout.php" => login::logout(request, &mut site.lock().unwrap()),
+        "/login/logout.php" => pages::logout(request, &mut site.lock().unwrap()),
         "/admin/tool/mobile/launch.php" => login::launch(request, &mut site.lock().unwrap()),
         "/webservice/rest/server.php" => service::rest(request, &mut site.lock().unwrap()),
         "/webservice/rest/simpleserver.php" => service::simple(request),
@@ -247,8 +257,9 @@ fn answer_to(request: &php::Request, site: &Mutex<Site>) -> Answer {
         "/tokenpluginfile.php" => files::by_key(request, info, &site.lock().unwrap()),
         "/lib/ajax/service.php" => service::ajax(&mut site.lock().unwrap()),
         "/lib/ajax/service-nologin.php" => service::public_config(&site.lock().unwrap()),
-        "/course/view.php" => login::course(request, &mut site.lock().unwrap()),
-        "/pluginfile.php" => login::to_login(&mut site.lock().unwrap()),
+        "/" | "/course/view.php" => pages::page(request, &mut site.lock().unwrap()),
+        "/repository/repository_ajax.php" => pages::upload(request, &mut site.lock().unwrap()),
+        "/pluginfile.php" => pages::file(request, info, &mut site.lock().unwrap()),
         // The web server's own.
         _ => Answer::new(404, "text/html", "<html>404 Not Found</html>"),
     }

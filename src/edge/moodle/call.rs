@@ -21,7 +21,7 @@ use crate::config::pattern::Params;
 use crate::context::Context;
 use crate::identity::Identity;
 use crate::moodle::call::{self, Answer};
-use crate::moodle::{Moodle, call::Pieces as Coming};
+use crate::moodle::{Moodle, call::Pieces as Coming, maintenance};
 use crate::own;
 use crate::present::moodle::answer::{self, Reaction, SAFE_BODY, Verdict};
 use crate::present::moodle::endpoint::Endpoint;
@@ -84,7 +84,7 @@ pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, now:
         sent: 0,
     };
     let metrics = moodle.bridge().metrics();
-    let outcome = call.carry_out(session, ctx, now).await;
+    let outcome = call.carry_out(session, ctx).await;
     match outcome {
         Ok(answer) => {
             metrics.called(&moodle.config.name, script, "ok");
@@ -158,8 +158,8 @@ fn headers(session: &Session, ctx: &Context) -> Result<HeaderMap, Stop> {
 
 impl Call<'_> {
     /// The answer that the client shall get.
-    async fn carry_out(&mut self, session: &mut Session, ctx: &mut Context, now: SystemTime) -> Result<Answer, Stop> {
-        let mut token = self.moodle.token(self.person, now).await?;
+    async fn carry_out(&mut self, session: &mut Session, ctx: &mut Context) -> Result<Answer, Stop> {
+        let mut token = self.moodle.token(self.person).await?;
         self.read_beginning(session, ctx).await?;
         let (mut obtained_again, mut probed) = (false, false);
         loop {
@@ -172,6 +172,10 @@ impl Call<'_> {
                 Reaction::Probe | Reaction::Verify => {
                     probed = true;
                     match self.moodle.is_alive(&token).await? {
+                        // PHP has read nothing of the body, with the token in it.
+                        true if verdict.reaction == Reaction::Verify => {
+                            return Err(Rejection::because(Reason::BodyTooLarge, verdict.hint).into());
+                        }
                         true => {
                             tracing::info!(
                                 moodle = self.moodle.config.name,
@@ -186,7 +190,7 @@ impl Call<'_> {
                 reaction => reaction,
             };
             if reaction != Reaction::ObtainAgain {
-                return Err(self.give_up(reaction, &verdict, &token, ctx).await.into());
+                return Err(self.give_up(reaction, &verdict, ctx).await.into());
             }
             answer.seen.clear();
             self.moodle.drop_token(self.person, &token).await?;
@@ -195,7 +199,7 @@ impl Call<'_> {
                 return Err(Rejection::because(Reason::UpstreamFailed, detail).into());
             }
             obtained_again = true;
-            token = self.moodle.token(self.person, now).await?;
+            token = self.moodle.another_token(self.person, &token).await?;
             if !self.whole {
                 let refusal = Rejection::because(Reason::MoodleTokenRenewed, verdict.hint);
                 return Err(refusal.with_hint(Hint::RetryAfter(1)).into());
@@ -204,14 +208,16 @@ impl Call<'_> {
     }
 
     /// Moodle's answer is not for the client: what it is told instead.
-    async fn give_up(&self, reaction: Reaction, verdict: &Verdict, token: &Token, ctx: &Context) -> Rejection {
+    async fn give_up(&self, reaction: Reaction, verdict: &Verdict, ctx: &Context) -> Rejection {
         let reason = match reaction {
             Reaction::EndMoodle => Reason::NoMoodleToken,
-            Reaction::Maintenance => Reason::MoodleMaintenance,
             Reaction::VisitMoodle => Reason::MoodleVisitRequired,
             _ => Reason::UpstreamFailed,
         };
-        let refusal = Rejection::because(reason, verdict.hint);
+        let refusal = match reaction {
+            Reaction::Maintenance => maintenance(verdict.hint),
+            _ => Rejection::because(reason, verdict.hint),
+        };
         let (moodle, request_id) = (&self.moodle.config.name, ctx.id.as_str());
         tracing::warn!(
             moodle,
@@ -220,7 +226,7 @@ impl Call<'_> {
             "Moodle's answer is not for the client"
         );
         if reaction == Reaction::EndMoodle
-            && let Err(error) = self.moodle.end_account(self.person, token, &refusal).await
+            && let Err(error) = self.moodle.end_account(self.person, &refusal).await
         {
             return error;
         }
