@@ -10,12 +10,12 @@ use std::time::Duration;
 use http::{HeaderName, Method};
 use ipnet::IpNet;
 
-use super::net::{HostHeader, Location, Origin};
+use super::net::{FrameAncestor, HostHeader, Location, Origin};
 use super::path_pattern::PathPattern;
 use super::pattern::{RolePattern, Template};
 use super::read::{At, Named, OneOrMany};
 use super::section::section;
-use super::value::{KeySetFile, PerSecond, Size, Store};
+use super::value::{KeySetFile, PerSecond, Permission, Size, Store};
 use super::{
     Algorithm, Balance, Carry, Credential, LogFormat, LogLevel, Present, PublicUrl, UpstreamServer, ValkeyAddress,
 };
@@ -317,10 +317,14 @@ section! {
         /// The web service functions that may be called, with `present = "moodle-token"`: names, `*` for any
         /// characters, or `{ names = ["mod_assign_*"], role = "…" }`. Default: unlimited.
         functions: Vec<At<FunctionEntry>>,
+        /// Which pages may show this route's in a frame: `["https://moodle.example.edu"]`, `"'self'"`, `"'none'"`. Where
+        /// those of other sites may, cookies of Opencast's are sent on so that they work in the frame. Default: none.
+        frame_ancestors: Vec<At<FrameAncestor>>,
+        /// Of "camera", "microphone" and "display-capture" those that pages may use; the others are off. Default: none.
+        permissions: Vec<At<Permission>>,
     }
     later {
         "launch" => REMOVE_KEY,
-        "frame_ancestors" => REMOVE_KEY,
     }
 }
 

@@ -9,6 +9,7 @@ pub mod cas;
 mod compile;
 mod diagnostics;
 mod file;
+mod frames;
 mod identity_headers;
 mod moodle;
 mod net;
@@ -37,6 +38,7 @@ use ipnet::IpNet;
 
 pub use self::compile::{Loaded, load, load_with};
 pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use self::frames::{FrameAncestors, Frames};
 pub use self::identity_headers::IdentityHeaders;
 pub use self::moodle::{Facade, FunctionPattern, FunctionRule, Moodle, MoodleSource, MoodleUsername};
 pub use self::opencast::Opencast;
@@ -286,6 +288,7 @@ pub struct Route {
     pub opencast_jwt: Option<usize>,
     pub watch: Option<Watch>,
     pub cors: Option<Cors>,
+    pub frames: Frames,
     pub limits: Limits,
     pub present: Present,
     /// With [`Present::Headers`].

@@ -13,7 +13,7 @@ use crate::act::reply::Fixed;
 use crate::ask::ElseAsk;
 use crate::authorize;
 use crate::authorize::settled::Fingerprinted;
-use crate::config::{self, Config, Cors, Credential, Decide, FunctionRule, IdentityHeaders, Present, Rule};
+use crate::config::{self, Config, Cors, Credential, Decide, Frames, FunctionRule, IdentityHeaders, Present, Rule};
 use crate::moodle::Moodle;
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::opencast::Opencast;
@@ -51,6 +51,7 @@ pub struct Route {
     /// Nobody's identity could change this route's answer: tokens are not looked at.
     pub anonymous: bool,
     pub cors: Option<Cors>,
+    pub frames: Frames,
     /// Bytes of a request's body.
     pub max_body: Option<u64>,
     pub rate: Option<Arc<Keyed<String>>>,
@@ -196,6 +197,7 @@ impl Route {
                 rules: Fingerprinted::new(&route.allow, &route.deny),
             }),
             cors: route.cors.clone(),
+            frames: route.frames.clone(),
             max_body: route.limits.body,
             rate: route.limits.rate.map(|rate| {
                 let same = before.and_then(|before| before.same_rate(&route.name, rate));

@@ -1,0 +1,31 @@
+//! Frames at the edge: what a route says of who may frame its pages, put onto every answer of it.
+
+use http::header::CONTENT_SECURITY_POLICY;
+use http::{HeaderName, HeaderValue};
+use pingora::http::ResponseHeader;
+
+use crate::config::{FrameAncestors, Present};
+use crate::context::Context;
+use crate::respond::frames::{self, PERMISSIONS_POLICY};
+use crate::snapshot::Route;
+
+/// For every answer of the route, the gateway's own too.
+pub fn headers(route: &Route) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let ancestors = route.frames.ancestors.as_ref().map(|known| known.policy.clone());
+    let permissions = route.frames.permissions.clone();
+    let ancestors = ancestors.map(|policy| (CONTENT_SECURITY_POLICY, policy));
+    ancestors.into_iter().chain(permissions.map(|policy| (PERMISSIONS_POLICY, policy)))
+}
+
+/// The upstream's own word about framing goes, and its sign-in's cookies are made for frames of other sites where such
+/// may be: over https alone, since a browser throws an insecure one away.
+pub fn dressed(answer: &mut ResponseHeader, ctx: &Context, route: &Route) {
+    let Some(FrameAncestors { elsewhere, .. }) = route.frames.ancestors else {
+        return;
+    };
+    frames::without_ancestors(&mut answer.headers);
+    let passes = matches!(route.present, Present::Pass | Present::Headers);
+    if elsewhere && passes && ctx.client.as_ref().is_some_and(|client| client.https) {
+        frames::cookies_for_frames(&mut answer.headers);
+    }
+}
