@@ -6,6 +6,7 @@ pub mod accel;
 pub mod ask;
 pub mod decide;
 pub mod frames;
+pub mod launch;
 pub mod moodle;
 pub mod opencast;
 pub mod own;
@@ -401,7 +402,7 @@ pub fn dress_answer(session: &Session, answer: &mut ResponseHeader, ctx: &mut Co
         }
     }
     moodle::cleared(answer, &route)?;
-    frames::dressed(answer, ctx, &route);
+    frames::dressed(answer, ctx, &route)?;
     if route.watch.is_some() {
         answer.insert_header(header::REFERRER_POLICY, "no-referrer")?;
         playlists::answered(session, answer, ctx)?;

@@ -109,7 +109,8 @@ impl FromText for Origin {
 }
 
 impl FromText for FrameAncestor {
-    const EXPECTED: &'static str = "an origin such as \"https://moodle.example.edu\" or \"https://*.example.edu\", or \"'self'\", or \"'none'\"";
+    const EXPECTED: &'static str =
+        "an origin such as \"https://moodle.example.edu\" or \"https://*.example.edu\", or \"'self'\", or \"'none'\"";
 
     fn from_text(text: &str) -> Result<Self, Refusal> {
         match text {

@@ -3,7 +3,7 @@
 //!
 //! Whether a route's pages may be framed is not decided here: see [`crate::config::Frames`].
 
-use http::header::{CONTENT_SECURITY_POLICY, Entry, SET_COOKIE, X_FRAME_OPTIONS};
+use http::header::{CONTENT_SECURITY_POLICY, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// `Permissions-Policy`.
@@ -17,19 +17,14 @@ const SIGN_IN_COOKIES: [&str; 2] = ["JSESSIONID", "oc-remember-me"];
 const IN_A_FRAME: &str = "; Secure; SameSite=None; Partitioned";
 const CHANGED: [&str; 3] = ["secure", "samesite", "partitioned"];
 
-/// Takes out of an answer what it says itself about who may frame it: of several policies a browser obeys all. The
-/// other directives of its policies stay as they are.
-pub fn without_ancestors(headers: &mut HeaderMap) {
-    headers.remove(X_FRAME_OPTIONS);
+/// The policies of an answer without what they say themselves about who may frame it, if they say so: of several
+/// policies a browser obeys all. Their other directives stay as they are.
+pub fn without_ancestors(headers: &HeaderMap) -> Option<Vec<HeaderValue>> {
+    let all = headers.get_all(CONTENT_SECURITY_POLICY);
     let says = |value: &HeaderValue| directives(value).any(is_ancestors);
-    if !headers.get_all(CONTENT_SECURITY_POLICY).iter().any(says) {
-        return;
-    }
-    let policies: Vec<HeaderValue> = headers.get_all(CONTENT_SECURITY_POLICY).iter().cloned().collect();
-    headers.remove(CONTENT_SECURITY_POLICY);
-    for policy in policies.iter().filter_map(policies_without_ancestors) {
-        headers.append(CONTENT_SECURITY_POLICY, policy);
-    }
+    all.iter()
+        .any(says)
+        .then(|| all.iter().filter_map(policies_without_ancestors).collect())
 }
 
 /// One header may hold several policies, with commas between.
@@ -53,18 +48,22 @@ fn directives(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 
 fn is_ancestors(directive: &[u8]) -> bool {
     let mut words = directive.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    words.next().is_some_and(|name| name.eq_ignore_ascii_case(b"frame-ancestors"))
+    words
+        .next()
+        .is_some_and(|name| name.eq_ignore_ascii_case(b"frame-ancestors"))
 }
 
-/// Makes the cookies of Opencast's sign-in such as a frame of another site keeps; other cookies, and their order, stay.
-pub fn cookies_for_frames(headers: &mut HeaderMap) {
-    if let Entry::Occupied(mut cookies) = headers.entry(SET_COOKIE) {
-        for line in cookies.iter_mut() {
-            if let Some(changed) = cookie_for_frames(line) {
-                *line = changed;
-            }
-        }
-    }
+/// The `Set-Cookie` lines of an answer with the cookies of Opencast's sign-in made such as a frame of another site keeps,
+/// if they are among them; other cookies, and the order, stay.
+pub fn cookies_for_frames(headers: &HeaderMap) -> Option<Vec<HeaderValue>> {
+    let all = headers.get_all(SET_COOKIE);
+    let changed: Vec<_> = all.iter().map(cookie_for_frames).collect();
+    changed.iter().any(Option::is_some).then(|| {
+        let lines = changed.into_iter().zip(all);
+        lines
+            .map(|(changed, line)| changed.unwrap_or_else(|| line.clone()))
+            .collect()
+    })
 }
 
 /// One `Set-Cookie` line, if it is to be changed: its other attributes stay byte for byte.
@@ -85,7 +84,11 @@ fn cookie_for_frames(line: &HeaderValue) -> Option<HeaderValue> {
 }
 
 fn is_changed(attribute: &[u8]) -> bool {
-    let name = attribute.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+    let name = attribute
+        .split(|byte| *byte == b'=')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii();
     name.is_empty() || CHANGED.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
@@ -111,16 +114,19 @@ mod tests {
 
     fn policies(fields: &[&str]) -> Vec<String> {
         let fields: Vec<_> = fields.iter().map(|value| (CONTENT_SECURITY_POLICY, *value)).collect();
-        let mut headers = answer(&fields);
-        without_ancestors(&mut headers);
-        let all = headers.get_all(CONTENT_SECURITY_POLICY).iter();
-        all.map(|value| value.to_str().unwrap().to_owned()).collect()
+        let headers = answer(&fields);
+        let left = without_ancestors(&headers);
+        let left = left.unwrap_or_else(|| headers.get_all(CONTENT_SECURITY_POLICY).iter().cloned().collect());
+        left.iter().map(|value| value.to_str().unwrap().to_owned()).collect()
     }
 
     #[test]
     fn the_cookies_of_opencasts_sign_in_work_in_a_frame() {
         let all = "; Secure; SameSite=None; Partitioned";
-        assert_eq!(framed("JSESSIONID=node0abc;Path=/"), format!("JSESSIONID=node0abc;Path=/{all}"));
+        assert_eq!(
+            framed("JSESSIONID=node0abc;Path=/"),
+            format!("JSESSIONID=node0abc;Path=/{all}")
+        );
         assert_eq!(
             framed("JSESSIONID=a; Path=/; HttpOnly; SameSite=Lax; secure"),
             format!("JSESSIONID=a; Path=/; HttpOnly{all}")
@@ -130,39 +136,53 @@ mod tests {
             format!("oc-remember-me=x; Expires=Wed, 09 Jun 2027 10:18:14 GMT; Max-Age=1209600{all}")
         );
         // What takes a cookie away must name the same jar.
-        assert_eq!(framed("JSESSIONID=; Max-Age=0;"), format!("JSESSIONID=; Max-Age=0{all}"));
-        for other in ["MoodleSession=1; Path=/", "jsessionid=1", "JSESSIONIDX=1", "a=JSESSIONID=1"] {
+        assert_eq!(
+            framed("JSESSIONID=; Max-Age=0;"),
+            format!("JSESSIONID=; Max-Age=0{all}")
+        );
+        for other in [
+            "MoodleSession=1; Path=/",
+            "jsessionid=1",
+            "JSESSIONIDX=1",
+            "a=JSESSIONID=1",
+        ] {
             assert_eq!(framed(other), other);
         }
     }
 
     #[test]
     fn each_line_stays_in_its_place() {
-        let mut headers = answer(&[
+        let headers = answer(&[
             (SET_COOKIE, "a=1"),
             (SET_COOKIE, "JSESSIONID=2"),
             (SET_COOKIE, "b=3; SameSite=Lax"),
         ]);
-        cookies_for_frames(&mut headers);
-        let lines: Vec<_> = headers.get_all(SET_COOKIE).iter().map(|line| line.to_str().unwrap()).collect();
         assert_eq!(
-            lines,
-            ["a=1", "JSESSIONID=2; Secure; SameSite=None; Partitioned", "b=3; SameSite=Lax"]
+            cookies_for_frames(&headers).unwrap(),
+            [
+                "a=1",
+                "JSESSIONID=2; Secure; SameSite=None; Partitioned",
+                "b=3; SameSite=Lax"
+            ]
         );
+        assert_eq!(cookies_for_frames(&answer(&[(SET_COOKIE, "a=1")])), None);
     }
 
     #[test]
     fn an_upstream_has_no_say_in_framing_and_keeps_its_other_directives() {
-        assert_eq!(policies(&["default-src 'self'; frame-ancestors 'none'"]), ["default-src 'self'"]);
+        assert_eq!(
+            policies(&["default-src 'self'; frame-ancestors 'none'"]),
+            ["default-src 'self'"]
+        );
         assert_eq!(policies(&["frame-ancestors 'none'"]), [""; 0]);
         assert_eq!(
-            policies(&["FRAME-ANCESTORS a b ;img-src *, frame-ancestors x,object-src 'none'", "base-uri 'none'"]),
+            policies(&[
+                "FRAME-ANCESTORS a b ;img-src *, frame-ancestors x,object-src 'none'",
+                "base-uri 'none'"
+            ]),
             ["img-src *,object-src 'none'", "base-uri 'none'"]
         );
         assert_eq!(policies(&["default-src 'self';;"]), ["default-src 'self';;"]);
-        let mut headers = answer(&[(X_FRAME_OPTIONS, "DENY")]);
-        without_ancestors(&mut headers);
-        assert!(headers.is_empty());
     }
 
     proptest! {

@@ -33,6 +33,7 @@ mod identity_headers;
 mod import;
 mod keys;
 mod keysets;
+mod launch;
 mod limits;
 mod memory;
 mod methods;

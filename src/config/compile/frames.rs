@@ -58,7 +58,10 @@ impl Checker<'_> {
     }
 
     fn permissions(&mut self, permissions: &[At<Permission>]) -> Option<HeaderValue> {
-        self.unique("permission", permissions.iter().map(|one| (one.at, one.value.as_str().to_owned())));
+        self.unique(
+            "permission",
+            permissions.iter().map(|one| (one.at, one.value.as_str().to_owned())),
+        );
         let policy = Permission::ALL.map(|known| {
             let is_given = permissions.iter().any(|one| one.value == known);
             format!("{}={}", known.as_str(), if is_given { "(self)" } else { "()" })
