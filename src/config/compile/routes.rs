@@ -172,6 +172,7 @@ impl Checker<'_> {
             })),
             Key::Absent | Key::Bad => None,
         };
+        let frames = self.frames(route.frame_ancestors, route.permissions);
         let limits = self.limits(route.limits.or_default());
         Some(Route {
             name: name?.value.into(),
@@ -201,6 +202,7 @@ impl Checker<'_> {
                 Some(cors) => Some(cors?),
                 None => None,
             },
+            frames: frames?,
             limits: limits?,
             present: route.present.or(Present::Pass),
             identity_headers: identity_headers?,
