@@ -31,6 +31,7 @@ mod hosts;
 mod http2_upstream;
 mod identity_headers;
 mod import;
+mod issuers;
 mod keys;
 mod keysets;
 mod limits;
