@@ -34,6 +34,7 @@ mod import;
 mod issuers;
 mod keys;
 mod keysets;
+mod launch;
 mod limits;
 mod memory;
 mod methods;
