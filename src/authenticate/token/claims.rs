@@ -51,7 +51,7 @@ impl Claims {
         let members = json::parse_object(text).map_err(|error| malformed(format!("claims: {error}")))?;
         let subject = match members.get("sub") {
             None => None,
-            Some(Value::String(subject)) if subject.is_empty() || subject == NO_NAME => None,
+            Some(Value::String(subject)) if subject.trim().is_empty() || subject == NO_NAME => None,
             Some(Value::String(subject)) => Some(subject.clone()),
             Some(_) => return Err(malformed("sub is no string")),
         };
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn a_placeholder_is_no_name() {
         let subject = |sub: &str| read(&format!(r#"{{"exp":1,"sub":"{sub}"}}"#)).unwrap().subject;
-        for nobody in ["", "unknown-jwt-user"] {
+        for nobody in ["", "  ", "unknown-jwt-user"] {
             assert_eq!(subject(nobody), None, "{nobody}");
         }
         for somebody in ["anna", "unknown", "Unknown-JWT-User", "unknown-jwt-user2"] {
