@@ -204,7 +204,7 @@ impl Gateway {
             true => respond::decision(rejection, ctx.id.as_str()),
             false => respond::rejection(rejection, &edge::answering(headers, &ctx.id)),
         };
-        reply.headers.extend(edge::cors_headers(ctx, headers));
+        reply.headers.extend(edge::route_headers(ctx, headers));
         respond::write::write(session, &reply).await
     }
 }

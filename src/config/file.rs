@@ -10,12 +10,12 @@ use std::time::Duration;
 use http::{HeaderName, Method};
 use ipnet::IpNet;
 
-use super::net::{HostHeader, Origin};
+use super::net::{FrameAncestor, HostHeader, Origin};
 use super::path_pattern::PathPattern;
 use super::pattern::{RolePattern, Template};
 use super::read::{At, Named, OneOrMany};
 use super::section::section;
-use super::value::{PerSecond, Size, Store};
+use super::value::{PerSecond, Permission, Size, Store};
 use super::{
     Algorithm, Balance, Carry, Credential, LogFormat, LogLevel, Present, PublicUrl, UpstreamServer, ValkeyAddress,
 };
@@ -31,8 +31,6 @@ pub(super) use self::moodle::{Facade, FunctionEntry, Moodle};
 pub(super) use self::opencast::Opencast;
 pub(super) use self::respond::{Decide, Respond};
 pub(super) use self::sign_in::{Cas, RoleRule, SessionLimits, SignIn};
-
-const REMOVE_KEY: &str = "remove this key";
 
 section! {
     /// The whole file.
@@ -325,9 +323,11 @@ section! {
         /// The web service functions that may be called, with `present = "moodle-token"`: names, `*` for any
         /// characters, or `{ names = ["mod_assign_*"], role = "…" }`. Default: unlimited.
         functions: Vec<At<FunctionEntry>>,
-    }
-    later {
-        "frame_ancestors" => REMOVE_KEY,
+        /// Which pages may show this route's in a frame: `["https://moodle.example.edu"]`, `"'self'"`, `"'none'"`. Where
+        /// those of other sites may, cookies of Opencast's are sent on so that they work in the frame. Default: none.
+        frame_ancestors: Vec<At<FrameAncestor>>,
+        /// Of "camera", "microphone" and "display-capture" those that pages may use; the others are off. Default: none.
+        permissions: Vec<At<Permission>>,
     }
 }
 

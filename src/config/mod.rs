@@ -9,6 +9,7 @@ pub mod cas;
 mod compile;
 mod diagnostics;
 mod file;
+mod frames;
 mod identity_headers;
 mod launch;
 mod moodle;
@@ -38,6 +39,7 @@ use ipnet::IpNet;
 
 pub use self::compile::{Loaded, load, load_with};
 pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use self::frames::{FrameAncestors, Frames};
 pub use self::identity_headers::IdentityHeaders;
 pub use self::launch::Launch;
 pub use self::moodle::{Facade, FunctionPattern, FunctionRule, Moodle, MoodleSource, MoodleUsername};
@@ -292,6 +294,7 @@ pub struct Route {
     /// Launch sessions begin here.
     pub launch: Option<Launch>,
     pub cors: Option<Cors>,
+    pub frames: Frames,
     pub limits: Limits,
     pub present: Present,
     /// With [`Present::Headers`].

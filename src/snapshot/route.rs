@@ -13,7 +13,9 @@ use crate::act::reply::Fixed;
 use crate::ask::ElseAsk;
 use crate::authorize;
 use crate::authorize::settled::Fingerprinted;
-use crate::config::{self, Config, Cors, Credential, Decide, FunctionRule, IdentityHeaders, Launch, Present, Rule};
+use crate::config::{
+    self, Config, Cors, Credential, Decide, Frames, FunctionRule, IdentityHeaders, Launch, Present, Rule,
+};
 use crate::moodle::Moodle;
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::opencast::Opencast;
@@ -55,6 +57,7 @@ pub struct Route {
     /// Nobody's identity could change this route's answer: tokens are not looked at.
     pub anonymous: bool,
     pub cors: Option<Cors>,
+    pub frames: Frames,
     /// Bytes of a request's body.
     pub max_body: Option<u64>,
     pub rate: Option<Arc<Keyed<String>>>,
@@ -207,6 +210,7 @@ impl Route {
             launch: route.launch,
             takes_launches: route.accept.contains(&Credential::Launch),
             cors: route.cors.clone(),
+            frames: route.frames.clone(),
             max_body: route.limits.body,
             rate: route.limits.rate.map(|rate| {
                 let same = before.and_then(|before| before.same_rate(&route.name, rate));

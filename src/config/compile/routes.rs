@@ -172,6 +172,7 @@ impl Checker<'_> {
             })),
             Key::Absent | Key::Bad => None,
         };
+        let frames = self.frames(route.frame_ancestors, route.permissions);
         let limits = self.limits(route.limits.or_default());
         Some(Route {
             name: name?.value.into(),
@@ -201,6 +202,7 @@ impl Checker<'_> {
                 Some(cors) => Some(cors?),
                 None => None,
             },
+            frames: frames?,
             limits: limits?,
             present: route.present.or(Present::Pass),
             identity_headers: identity_headers?,
@@ -318,7 +320,7 @@ impl Checker<'_> {
             roles: written.roles.or(defaults.roles),
         };
         // What a CGI upstream sees of either is the same variable: HTTP_X_NAME.
-        let as_variable = |name: &http::HeaderName| name.as_str().replace('-', "_");
+        let as_variable = |name: &HeaderName| name.as_str().replace('-', "_");
         if let Some(at) = at.filter(|_| as_variable(&headers.subject) == as_variable(&headers.roles)) {
             let problem = Diagnostic::error(at, "one header for both the name and the roles");
             self.report(problem.help("give them two names that differ in more than `-` and `_`"));
