@@ -56,6 +56,7 @@ mod seeing;
 mod shutdown;
 mod sign_in;
 mod smuggling;
+mod studio;
 mod tls;
 mod tokens;
 mod tracing;
