@@ -215,6 +215,11 @@ impl Site {
     fn answer(&mut self, seen: &Seen, body: &[u8]) -> Answer {
         let (path, query) = seen.target.split_once('?').unwrap_or((&seen.target, ""));
         let cookie = session_cookie(seen);
+        if path == "/j_spring_security_logout" {
+            self.sessions.retain(|id, _| Some(id) != cookie.as_ref());
+            let gone = "JSESSIONID=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0";
+            return Answer::new(302, "").with("Location", "/").with("Set-Cookie", gone);
+        }
         let form = if seen.method == "POST" { body } else { query.as_bytes() };
         let field = |name: &str| {
             let mut pairs = form_urlencoded::parse(form);

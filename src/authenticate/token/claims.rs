@@ -23,6 +23,10 @@ const MAX_GRANTS: usize = 256;
 /// The last second of the year 9999. A later time is as good as this one and would not fit everywhere.
 const LAST_SECOND: f64 = 253_402_300_799.0;
 
+/// What issuers write, and Opencast assumes, where there is no name (facts 1.3 and 1.7). Taken for one, it would make all
+/// of them the same person, who shares rights in Opencast and the limits here.
+const NO_NAME: &str = "unknown-jwt-user";
+
 /// The claims as the token has them.
 #[derive(Debug)]
 pub(super) struct Claims {
@@ -47,7 +51,8 @@ impl Claims {
         let members = json::parse_object(text).map_err(|error| malformed(format!("claims: {error}")))?;
         let subject = match members.get("sub") {
             None => None,
-            Some(Value::String(subject)) => Some(subject.clone()).filter(|subject| !subject.is_empty()),
+            Some(Value::String(subject)) if subject.trim().is_empty() || subject == NO_NAME => None,
+            Some(Value::String(subject)) => Some(subject.clone()),
             Some(_) => return Err(malformed("sub is no string")),
         };
         Ok(Self {
@@ -236,6 +241,17 @@ mod tests {
             grant(GrantKind::Series, "x", "read"),
         ];
         assert_eq!(claims.grants, expected);
+    }
+
+    #[test]
+    fn a_placeholder_is_no_name() {
+        let subject = |sub: &str| read(&format!(r#"{{"exp":1,"sub":"{sub}"}}"#)).unwrap().subject;
+        for nobody in ["", "  ", "unknown-jwt-user"] {
+            assert_eq!(subject(nobody), None, "{nobody}");
+        }
+        for somebody in ["anna", "unknown", "Unknown-JWT-User", "unknown-jwt-user2"] {
+            assert_eq!(subject(somebody).as_deref(), Some(somebody));
+        }
     }
 
     #[test]
