@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::secrets;
 use super::wait::DEADLINE;
 use super::witness::Witness;
 
@@ -159,6 +160,7 @@ pub struct Connection {
     wire: Wire,
     /// Of the gateway that is talked to.
     witness: Option<Arc<Witness>>,
+    address: SocketAddr,
 }
 
 impl Connection {
@@ -171,6 +173,7 @@ impl Connection {
         Ok(Self {
             wire,
             witness: Witness::at(address),
+            address,
         })
     }
 
@@ -185,7 +188,9 @@ impl Connection {
         let from = self.wire.stream.local_addr().unwrap().ip();
         let say = || witness.as_ref().and_then(|witness| witness.ask(&request, from));
         let before = say();
+        secrets::sending(&format!("{} {:?}", request.target, request.headers));
         let response = self.exchange_alone(&request);
+        secrets::answered(self.address, &request.method, &request.target, &response);
         if let (Some(witness), Some(before), Some(after)) = (&witness, before, say()) {
             witness.answered(&request, from, [before, after], &response);
         }
