@@ -55,6 +55,7 @@ mod reload;
 mod reload_load;
 mod rules;
 mod schema;
+mod secrets;
 mod seeing;
 mod shutdown;
 mod sign_in;

@@ -19,6 +19,7 @@ use url::Url;
 
 use super::double::Double;
 use super::http::{Connection, Request, Response};
+use super::secrets::{self, Kind};
 use super::tools::brought;
 
 pub const PASSWORD: &str = "wonderland";
@@ -110,7 +111,18 @@ impl CasServer {
 
     fn send(&self, request: Request) -> Response {
         let host = self.address.to_string();
-        Connection::open(self.address).exchange(request.host(&host).header("Connection", "close"))
+        let answer = Connection::open(self.address).exchange(request.host(&host).header("Connection", "close"));
+        for location in answer.all("location") {
+            secrets::register_tickets(location);
+        }
+        secrets::register_tickets(&answer.text());
+        for set in answer.all("set-cookie") {
+            let pair = set.split(';').next().unwrap_or_default();
+            if let Some((_, id)) = pair.split_once('=').filter(|(name, _)| *name == "sessionid") {
+                secrets::register(Kind::Session, id);
+            }
+        }
+        answer
     }
 }
 
@@ -217,6 +229,8 @@ impl ProxyingBackEnd {
                     .map(|(_, value)| value.into_owned())
             };
             if let (Some(iou), Some(ticket)) = (value("pgtIou"), value("pgtId")) {
+                secrets::register(Kind::Ticket, &iou);
+                secrets::register(Kind::Ticket, &ticket);
                 keep.lock().unwrap().push((iou, ticket));
             }
             let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";

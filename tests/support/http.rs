@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::secrets;
 use super::wait::DEADLINE;
 use super::witness::Witness;
 
@@ -160,6 +161,7 @@ pub struct Connection {
     wire: Wire,
     /// Of the gateway that is talked to.
     witness: Option<Arc<Witness>>,
+    address: SocketAddr,
 }
 
 impl Connection {
@@ -172,6 +174,7 @@ impl Connection {
         Ok(Self {
             wire,
             witness: Witness::at(address),
+            address,
         })
     }
 
@@ -191,7 +194,9 @@ impl Connection {
         let from = self.wire.stream.local_addr().unwrap().ip();
         let say = || witness.as_ref().and_then(|witness| witness.ask(&request, from));
         let before = say();
+        secrets::sending(&format!("{} {:?}", request.target, request.headers));
         let response = self.exchange_alone(&request);
+        secrets::answered(self.address, &request.method, &request.target, &response);
         if let (Some(witness), Some(before), Some(after)) = (&witness, before, say()) {
             witness.answered(&request, from, [before, after], &response);
         }

@@ -17,6 +17,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 pub use self::answer::Answer;
 use super::double::Double;
 use super::http::{Wire, values};
+use super::secrets::{self, Kind};
+
+/// Digits of a session's id.
+const SESSION: usize = 26;
 
 /// Switches of the site, as an administrator has them.
 #[derive(Debug, Clone)]
@@ -187,6 +191,7 @@ impl Site {
     /// A token that is there already.
     pub fn give(&mut self, token: &str, user: &str, service: &str) {
         self.secrets.push(token.to_owned());
+        secrets::register(Kind::Moodle, token);
         self.tokens.push(Row {
             token: token.to_owned(),
             user: user.to_owned(),
@@ -203,6 +208,8 @@ impl Site {
             text += &format!("{:032x}", rand::random::<u128>());
         }
         text.truncate(digits);
+        let kind = if digits == SESSION { Kind::Session } else { Kind::Moodle };
+        secrets::register(kind, &text);
         self.secrets.push(text.clone());
         text
     }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::double::Double;
 use super::http::{Wire, values};
+use super::secrets::{self, Kind};
 use super::tokens::now;
 use super::upstream::Seen;
 
@@ -226,6 +227,9 @@ impl Site {
             pairs.find_map(|(known, value)| (known == name).then(|| value.into_owned()))
         };
         let authorization = seen.header("authorization").map(str::to_owned);
+        if let Some(token) = authorization.as_ref().and_then(|line| line.strip_prefix("Bearer ")) {
+            secrets::register_signature(token);
+        }
         let by_session = cookie.as_ref().and_then(|cookie| self.sessions.get(cookie)).cloned();
         // Who is signed in already stays so, whatever token comes along.
         let by_now = match &authorization {
@@ -241,6 +245,7 @@ impl Site {
         let mut answer = self.page(seen, path, person.as_ref(), field("target"));
         if let Some(person) = person.filter(|_| is_new) {
             let id = format!("node0{:x}", rand::random::<u64>());
+            secrets::register(Kind::Session, &id);
             answer = answer.with("Set-Cookie", format!("JSESSIONID={id}; Path=/; HttpOnly"));
             self.sessions.insert(id, person);
         }

@@ -8,13 +8,15 @@ use serde_json::json;
 
 use super::answer::Answer;
 use super::php::Request;
-use super::{Account, Row, Session, Site};
+use super::{Account, Row, SESSION, Session, Site};
 use crate::support::http::Connection;
+use crate::support::secrets::{self, Kind};
 
 const JSON: &str = "application/json; charset=utf-8";
 
 /// Who is behind a ticket: phpCAS asks about the address that it was called by.
 fn validate(request: &Request, site: &Mutex<Site>, ticket: &str) -> Option<String> {
+    secrets::register(Kind::Ticket, ticket);
     let (cas, root) = {
         let site = site.lock().unwrap();
         (site.settings.cas.clone()?, site.settings.wwwroot.clone())
@@ -103,7 +105,7 @@ impl Site {
     }
 
     fn new_session(&mut self, session: Session) -> String {
-        let (id, sesskey) = (self.secret(26), format!("{:016x}", rand::random::<u64>()));
+        let (id, sesskey) = (self.secret(SESSION), format!("{:016x}", rand::random::<u64>()));
         self.sessions.insert(id.clone(), Session { sesskey, ..session });
         id
     }
@@ -204,7 +206,7 @@ pub fn token(request: &Request, site: &Mutex<Site>) -> Answer {
         }
         let user = validate(request, site, ticket);
         let mut site = site.lock().unwrap();
-        let id = site.secret(26);
+        let id = site.secret(SESSION);
         let cookie = format!("PHPSESSID={id}; path=/");
         let Some(user) = user else {
             let text = format!(
@@ -291,10 +293,9 @@ pub fn launch(request: &Request, site: &mut Site) -> Answer {
         "" => request.text("urlscheme").unwrap_or("moodlemobile"),
         forced => forced,
     };
-    let location = format!(
-        "{scheme}://token={}",
-        STANDARD.encode(format!("{signature}:::{token}:::{private}"))
-    );
+    let encoded = STANDARD.encode(format!("{signature}:::{token}:::{private}"));
+    secrets::register(Kind::Moodle, &encoded);
+    let location = format!("{scheme}://token={encoded}");
     if request
         .header("user-agent")
         .is_some_and(|agent| agent.contains("iPhone"))

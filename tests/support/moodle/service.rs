@@ -239,7 +239,7 @@ pub fn ajax(site: &mut Site) -> Answer {
         "link": format!("{}/", site.settings.wwwroot),
         "moreinfourl": "https://docs.moodle.org/404/en/error/webservice/servicenotavailable",
     } }]);
-    let id = site.secret(26);
+    let id = site.secret(super::SESSION);
     Answer::new(200, "application/json; charset=utf-8", Answer::json(&body))
         .moodle_session(&id)
         .with("Expires", "Thu, 19 Nov 1981 08:52:00 GMT")
