@@ -295,7 +295,7 @@ impl Checker<'_> {
             roles: written.roles.or(defaults.roles),
         };
         // What a CGI upstream sees of either is the same variable: HTTP_X_NAME.
-        let as_variable = |name: &http::HeaderName| name.as_str().replace('-', "_");
+        let as_variable = |name: &HeaderName| name.as_str().replace('-', "_");
         if let Some(at) = at.filter(|_| as_variable(&headers.subject) == as_variable(&headers.roles)) {
             let problem = Diagnostic::error(at, "one header for both the name and the roles");
             self.report(problem.help("give them two names that differ in more than `-` and `_`"));
