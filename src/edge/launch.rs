@@ -13,7 +13,8 @@ use crate::authenticate::token::Outcome;
 use crate::authenticate::token::carrier::Carried;
 use crate::context::Context;
 use crate::event::Events;
-use crate::own::{Here, launch};
+use crate::own::Here;
+use crate::own::launch::{self, form};
 use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
 use crate::snapshot::{Action, Route};
@@ -93,15 +94,15 @@ pub async fn by_form(session: &mut Session, ctx: &mut Context, route: &Route, no
 }
 
 async fn posted(session: &mut Session, ctx: &mut Context, route: &Route, now: SystemTime) -> Result<Reply, Stop> {
-    launch::is_form(&session.req_header().headers)?;
+    form::is_form(&session.req_header().headers)?;
     let body = own_pages::body(session).await?;
     let headers = &session.req_header().headers;
     let (request, _) = taken(ctx)?;
     let client = ctx.client.as_ref().ok_or(Reason::Internal)?;
     let sources = &ctx.snapshot.token_sources;
-    let form = launch::read(&body, sources)?;
+    let posted = form::read(&body, sources)?;
     let here = Here::of(&ctx.snapshot, &request.host, now)?;
-    let target = launch::target(&form.target, &here.public.origin(), request, sources)?;
+    let target = form::target(&posted.target, &here.public.origin(), request, sources)?;
     let table = &ctx.snapshot.table;
     let found = table.find(&target.request.host, target.path.decoded(), &Method::GET);
     let found = found.map_err(Rejection::from)?;
@@ -111,7 +112,7 @@ async fn posted(session: &mut Session, ctx: &mut Context, route: &Route, now: Sy
         let detail = format!("the route of the target, `{}`, takes no launch sessions", leads_to.name);
         return Err(Rejection::because(Reason::NotAllowed, detail).into());
     }
-    let carried = Carried::of_form(form.tokens);
+    let carried = Carried::of_form(posted.tokens);
     let tokens = &ctx.snapshot.tokens;
     let judged = tokens.authenticate(&carried, leads_to.issuers.as_deref(), client.address, now);
     let who = match judged.await {

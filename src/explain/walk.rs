@@ -407,7 +407,7 @@ impl Walk<'_> {
             snapshot::Action::Decide(_) => Err(Reason::Internal.into()),
             snapshot::Action::Launch => {
                 self.report.outcome = Outcome::Deny;
-                own::launch::is_form(headers)?;
+                own::launch::form::is_form(headers)?;
                 self.report.outcome = Outcome::Allow;
                 self.report.action = Some(Action::Launch);
                 Ok(None)
