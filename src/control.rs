@@ -155,7 +155,7 @@ pub async fn explain(path: &Path, question: Question) -> Result<Report, ControlE
     }
 }
 
-/// Has the gateway behind `path` end watch passes.
+/// Has the gateway behind `path` end watch passes and launch sessions.
 pub async fn revoke(path: &Path, revoked: Revoked) -> Result<(), ControlError> {
     match ask(path, &Verb::Revoke(revoked)).await? {
         Answer::Revoked => Ok(()),
@@ -230,8 +230,17 @@ async fn answer(request: &[u8], snapshot: &Snapshot) -> Answer {
             Answer::Explain(Box::new(report))
         }
         Ok(Verb::Revoke(revoked)) => {
-            tracing::info!(?revoked, "watch passes are revoked");
-            match snapshot.passes.revocations.revoke(revoked, SystemTime::now()).await {
+            tracing::info!(?revoked, "watch passes and launch sessions are revoked");
+            let subject = match &revoked {
+                Revoked::Subject(subject) => Some(subject.clone()),
+                Revoked::Event(_) => None,
+            };
+            let mut done = snapshot.passes.revocations.revoke(revoked, SystemTime::now()).await;
+            if let (Ok(()), Some(subject)) = (&done, subject) {
+                // None of them counts any more; what is left of them goes.
+                done = snapshot.launches_ended(&subject).await.map_err(Into::into);
+            }
+            match done {
                 Ok(()) => Answer::Revoked,
                 Err(error @ RevocationError::Name) => Answer::Error(error.to_string()),
                 Err(RevocationError::Store(error)) => {

@@ -6,6 +6,7 @@ pub mod accel;
 pub mod ask;
 pub mod decide;
 pub mod denials;
+pub mod launch;
 pub mod moodle;
 pub mod opencast;
 pub mod own;

@@ -40,6 +40,8 @@ pub enum Purpose {
     SessionCookie,
     /// Sessions that a back end carries in `Authorization`.
     SessionBearer,
+    /// Launch sessions that a browser carries in a cookie.
+    LaunchCookie,
 }
 
 impl Purpose {
@@ -50,6 +52,7 @@ impl Purpose {
             Self::WatchPass => b"janua watch pass 1",
             Self::SessionCookie => b"janua session cookie 1",
             Self::SessionBearer => b"janua session bearer 1",
+            Self::LaunchCookie => b"janua launch cookie 1",
         }
     }
 }

@@ -141,6 +141,7 @@ async fn serve(
 
     let people = People::new(&store, keys, &metrics.sessions());
     people.sessions.follow();
+    people.launches.follow();
     let tokens = Arc::new(Tokens::new(&config.jwt, &store, &metrics, None)?);
     let bridge = Bridge::new(&store, keys, metrics.moodle());
     bridge.follow();

@@ -159,7 +159,7 @@ fn question(args: &Args, config: &Config) -> anyhow::Result<Question> {
 fn token_header(token: &str, sources: &[TokenSource]) -> (String, String) {
     let header = sources.iter().find_map(|source| match source {
         TokenSource::Header { name, scheme } => Some((name.to_string(), scheme.as_str())),
-        TokenSource::Query { .. } => None,
+        TokenSource::Query { .. } | TokenSource::Form { .. } => None,
     });
     let (name, scheme) = header.unwrap_or_else(|| ("authorization".to_owned(), "Bearer"));
     (name, format!("{scheme} {token}").trim_start().to_owned())

@@ -10,6 +10,7 @@ mod compile;
 mod diagnostics;
 mod file;
 mod identity_headers;
+mod launch;
 mod moodle;
 mod net;
 mod opencast;
@@ -38,6 +39,7 @@ use ipnet::IpNet;
 pub use self::compile::{Loaded, load, load_with};
 pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use self::identity_headers::IdentityHeaders;
+pub use self::launch::Launch;
 pub use self::moodle::{Facade, FunctionPattern, FunctionRule, Moodle, MoodleSource, MoodleUsername};
 pub use self::opencast::Opencast;
 use self::pattern::RolePattern;
@@ -235,6 +237,8 @@ pub enum TokenSource {
     Header { name: HeaderName, scheme: String },
     /// A parameter of the query.
     Query { parameter: String },
+    /// A field of the form that [`Action::Launch`] reads.
+    Form { parameter: String },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -287,6 +291,8 @@ pub struct Route {
     /// The same, with [`Present::OpencastJwt`]: whose key signs.
     pub opencast_jwt: Option<usize>,
     pub watch: Option<Watch>,
+    /// Launch sessions begin here.
+    pub launch: Option<Launch>,
     pub cors: Option<Cors>,
     pub limits: Limits,
     pub present: Present,
@@ -309,6 +315,8 @@ pub enum Action {
     /// The gateway's own public keys.
     OwnKeys,
     Decide(Decide),
+    /// Takes the form of a launch.
+    Launch,
 }
 
 /// The headers in which a trusted proxy names the request to be judged.
@@ -350,6 +358,8 @@ pub enum Credential {
     Session,
     /// A watch pass that an earlier request with a token has earned.
     Watch,
+    /// The cookie of a launch session, begun by an earlier request with a token.
+    Launch,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

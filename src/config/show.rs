@@ -142,6 +142,9 @@ fn source(source: &TokenSource) -> Value {
         TokenSource::Query { parameter } => {
             table.insert("query", parameter.into());
         }
+        TokenSource::Form { parameter } => {
+            table.insert("form", parameter.into());
+        }
     }
     table.into()
 }
@@ -224,6 +227,9 @@ fn route(item: &mut Item, route: &Route, issuers: &[Issuer], source: &str) {
         table.default("carry", list(carry));
         table.default("ttl", duration_text(watch.ttl));
     }
+    if let Some(launch) = &route.launch {
+        table.durations("launch", &[("idle", launch.idle), ("absolute", launch.absolute)]);
+    }
     if let Some(ask) = &route.else_ask {
         table.inner("else_ask").default("method", ask.method.as_str());
     }
@@ -245,6 +251,7 @@ fn credential(credential: &Credential) -> &'static str {
         Credential::Jwt => "jwt",
         Credential::Session => "session",
         Credential::Watch => "watch",
+        Credential::Launch => "launch",
     }
 }
 

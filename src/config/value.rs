@@ -192,9 +192,8 @@ words!(Balance {
 words!(Credential {
     "jwt" => Self::Jwt,
     "session" => Self::Session,
+    "launch" => Self::Launch,
     "watch" => Self::Watch,
-} later {
-    "launch" => "use accept = [\"jwt\"]",
 });
 
 words!(MoodleSource {

@@ -288,6 +288,16 @@ impl Page {
                     &format!("{status}: a browser is sent to sign in, and comes back to this address"),
                 )
             }
+            Action::Launch => {
+                self.heading("answer")?;
+                let told = match status.is_empty() {
+                    true => {
+                        "the form tells who is launched, and the rules at its target whether that one may".to_owned()
+                    }
+                    false => format!("{status}: a launch session begins, and the browser goes on without the token"),
+                };
+                self.line(1, &told)
+            }
             Action::Own => {
                 self.heading("answer")?;
                 let known = if status.is_empty() {

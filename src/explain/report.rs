@@ -179,6 +179,9 @@ pub enum Action {
     /// The browser is sent to the sign-in, and comes back.
     #[serde(rename = "sign_in")]
     SignIn,
+    /// The browser gets a launch session and goes on, to the address without the token or to the target of the form,
+    /// where only the form would tell.
+    Launch,
     /// An address of the gateway's own, below `/_janua/`.
     Own,
     /// The proxy in front sends the file of this name.

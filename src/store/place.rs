@@ -15,6 +15,8 @@ pub enum Table {
     Sessions,
     /// Sessions' keys, by the CAS ticket that began them.
     Tickets,
+    /// Launch sessions, by a hash of their id.
+    Launches,
     /// What ended early, by its own name, for as long as it would have lived on.
     Revocations,
     /// Moodle's web-service tokens, by user and service.
@@ -30,6 +32,8 @@ pub enum Table {
 pub enum Index {
     /// The keys of a subject's sessions; the group is sign-in and subject.
     SessionsBySubject,
+    /// The keys of launch sessions; the group is the person, or the token, that began them.
+    LaunchesByOrigin,
     /// Watch passes that were ended, by subject and by event, with the second up to which; one group.
     Revocations,
 }
@@ -40,6 +44,7 @@ impl Table {
             Self::KeySets => "key-set",
             Self::Sessions => "session",
             Self::Tickets => "ticket",
+            Self::Launches => "launch",
             Self::Revocations => "revocation",
             Self::MoodleTokens => "moodle-token",
             Self::MoodleSessions => "moodle-session",
@@ -59,6 +64,7 @@ impl Index {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::SessionsBySubject => "sessions-by-subject",
+            Self::LaunchesByOrigin => "launches-by-origin",
             Self::Revocations => "watch-revocations",
         }
     }

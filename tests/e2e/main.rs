@@ -35,6 +35,7 @@ mod identity_headers;
 mod import;
 mod keys;
 mod keysets;
+mod launch;
 mod limits;
 mod memory;
 mod methods;

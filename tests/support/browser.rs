@@ -16,6 +16,11 @@ use super::wait::DEADLINE;
 /// The script sees `browser`, `context` (one person's cookies), `page` (a first tab; `context.newPage()` makes more),
 /// `args`, and `signIn(page, user, password)` for the CAS server's form. What takes longer than the tests' deadline throws.
 pub fn browse(script: &str, args: &Value) -> Option<Value> {
+    browse_with(&[], script, args)
+}
+
+/// The same in a browser that was started with these switches, too.
+pub fn browse_with(switches: &[&str], script: &str, args: &Value) -> Option<Value> {
     let folder = brought("browser")?;
     let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/browser/run.mjs");
     // Longer than all that a script waits for; a browser that hangs fails the test instead of holding it.
@@ -28,7 +33,7 @@ pub fn browse(script: &str, args: &Value) -> Option<Value> {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let flow = json!({ "script": script, "args": args, "deadline": u64::try_from(DEADLINE.as_millis()).unwrap() });
+    let flow = json!({ "script": script, "args": args, "switches": switches, "deadline": u64::try_from(DEADLINE.as_millis()).unwrap() });
     child
         .stdin
         .take()
