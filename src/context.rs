@@ -35,6 +35,8 @@ pub struct Context {
     pub session: Option<Arc<Session>>,
     /// A browser opens a page with a token in the query, which alone counts: it will be launched.
     pub launching: bool,
+    /// The page behind a form, where that is what the rules have refused.
+    pub target: Option<Box<Target>>,
     /// The rules let the request pass. What is refused afterwards was allowed and failed.
     pub allowed: bool,
     pub rejection: Option<Rejection>,
@@ -73,6 +75,15 @@ pub struct WatchPart {
     pub collecting: Option<Collecting>,
 }
 
+/// A request that was judged in place of the one that came.
+pub struct Target {
+    pub route: Arc<Route>,
+    pub request: Request,
+    pub path: Path,
+    pub params: Params,
+    pub events: Events,
+}
+
 /// A pass that a request brought, and that is good.
 pub struct HeldPass {
     pub pass: Pass,
@@ -106,6 +117,7 @@ impl Context {
             events: Events::default(),
             session: None,
             launching: false,
+            target: None,
             allowed: false,
             rejection: None,
             only_decide: false,

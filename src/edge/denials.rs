@@ -1,28 +1,45 @@
 //! Tells of a refusal by the rules: who held what, and what would have let them pass. Nothing is done for a request
 //! that was allowed, or refused for anything else.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::rules::Case;
 use crate::authorize::explain;
 use crate::context::Context;
+use crate::event::Events;
 use crate::observe::denials::{Denials, Denied, MOST};
+use crate::request::Request;
+use crate::route::path::Path;
+use crate::route::table::Params;
+use crate::snapshot::Route;
 
 /// At the end of a request.
 pub fn tell(denials: &Denials, ctx: &Context) {
     if ctx.allowed || !denials.is_enabled() {
         return;
     }
-    // What has a detail was refused for it, beside the rules.
-    let refusal = ctx.rejection.as_ref().filter(|refusal| refusal.detail.is_none());
+    // What has a detail was refused for it, beside the rules; unless they are those of a page behind a form.
+    let target = ctx.target.as_deref();
+    let refusal = ctx.rejection.as_ref();
+    let refusal = refusal.filter(|refusal| refusal.detail.is_none() || target.is_some());
     let Some(reason) = refusal
         .map(|refusal| refusal.reason)
         .filter(|reason| reason.is_by_rules())
     else {
         return;
     };
-    let parts = ctx.request.as_ref().zip(ctx.path.as_ref()).zip(ctx.client.as_ref());
-    let (Some(route), Some(((request, path), client))) = (&ctx.route, parts) else {
+    let judged = match target {
+        Some(target) => Some((
+            &target.route,
+            &target.request,
+            &target.path,
+            &target.params,
+            &target.events,
+        )),
+        None => parts(ctx),
+    };
+    let (Some((route, request, path, params, events)), Some(client)) = (judged, &ctx.client) else {
         return;
     };
     let who = ctx.who.as_deref();
@@ -31,9 +48,9 @@ pub fn tell(denials: &Denials, ctx: &Context) {
         route,
         request,
         client,
-        params: &ctx.params,
+        params,
     };
-    let facts = case.facts(who, &ctx.events);
+    let facts = case.facts(who, events);
     let denied_by = explain::holding(&route.deny, &facts, MOST);
     let denied = Denied {
         time: SystemTime::now(),
@@ -56,4 +73,11 @@ pub fn tell(denials: &Denials, ctx: &Context) {
         denied_by,
     };
     denials.add(&denied, ctx.started);
+}
+
+type Judged<'a> = (&'a Arc<Route>, &'a Request, &'a Path, &'a Params, &'a Events);
+
+fn parts(ctx: &Context) -> Option<Judged<'_>> {
+    let (route, request, path) = (ctx.route.as_ref()?, ctx.request.as_ref()?, ctx.path.as_ref()?);
+    Some((route, request, path, &ctx.params, &ctx.events))
 }

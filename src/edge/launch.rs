@@ -1,6 +1,7 @@
 //! Launches between pingora's session and [`crate::own::launch`]: the token in a page's address, which the steps of the
 //! gateway judge like any other, and the form, whose token is judged by the rules at its target.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::Method;
@@ -11,7 +12,7 @@ use super::{Stop, common_headers, own as own_pages, taken};
 use crate::authenticate::launch::NewLaunch;
 use crate::authenticate::token::Outcome;
 use crate::authenticate::token::carrier::Carried;
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::event::Events;
 use crate::own::Here;
 use crate::own::launch::{self, form};
@@ -137,7 +138,17 @@ async fn posted(session: &mut Session, ctx: &mut Context, route: &Route, now: Sy
     };
     let launched = match decided {
         Ok(()) => here.launched(new, &target.location, headers).await,
-        Err(refusal) => Err(at_target(refusal, &leads_to.name)),
+        Err(refusal) => {
+            let refusal = at_target(refusal, &leads_to.name);
+            ctx.target = Some(Box::new(context::Target {
+                route: Arc::clone(leads_to),
+                request: target.request,
+                path: target.path,
+                params: found.params,
+                events,
+            }));
+            Err(refusal)
+        }
     };
     ctx.who = Some(who);
     let mut reply = launched?;

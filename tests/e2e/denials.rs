@@ -212,6 +212,38 @@ fn decisions_for_a_proxy_and_passes_are_told_too() {
     assert!(!gateway.said().contains(&pass["janua-watch=".len()..]));
 }
 
+/// A form is posted to one address, and what refuses it are the rules of the page that it leads to.
+#[test]
+fn a_refused_form_tells_of_the_page_behind_it() {
+    let (site, signer) = (Site::with_lecture(), Signer::new());
+    let config = Config::media(&site, &signer)
+        .jwt("sources", r#"[{ header = "Authorization", scheme = "Bearer" }, { form = "jwt" }]"#)
+        .section(
+            "[[routes]]\nname = \"forms\"\npath = \"/redirect/get\"\nrespond = { launch = true }\nallow = [{ anyone = true }]\n\
+             [[routes]]\nname = \"studio\"\npath = \"/studio/{page}\"\nrespond = { status = 204 }\naccept = [\"launch\"]\n\
+             allow = [{ role = \"ROLE_STUDIO\" }]\n",
+        );
+    let gateway = site.start(&config);
+    let body = format!(
+        "target=/studio/index.html&jwt={}",
+        named(&signer, "anna", &["ROLE_USER"])
+    );
+    let form = Request::new("POST", "/redirect/get").header("Content-Type", "application/x-www-form-urlencoded");
+    gateway.send(form.body(body)).refused(403, "missing_role");
+    let denial = &told(&gateway, 1)[0];
+    let expected = [
+        ("route", json!("studio")),
+        ("method", json!("GET")),
+        ("path", json!("/studio/index.html")),
+        ("subject", json!("anna")),
+        ("roles", json!(["ROLE_USER"])),
+        ("would_allow", json!(["role = \"ROLE_STUDIO\""])),
+    ];
+    for (name, value) in expected {
+        assert_eq!(denial[name], value, "{name}");
+    }
+}
+
 #[test]
 fn repeats_are_counted_and_one_person_does_not_flush_out_another() {
     let (opencast, signer) = (Opencast::start(), Signer::new());

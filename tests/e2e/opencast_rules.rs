@@ -239,6 +239,33 @@ fn opencast_hears_who_it_is() {
     assert!(me["roles"].as_array().unwrap().contains(&json!("ROLE_STUDIO")), "{me}");
     let nobody = stage.gateway.get("/info/me.json").expect(200).json();
     assert_eq!(nobody["user"]["username"], "anonymous");
+    // A page that a learning platform opens with a token goes on with a session of the gateway's own.
+    let page = format!("/studio/index.html?jwt={}", token(&["ROLE_STUDIO"]));
+    let launched = stage
+        .gateway
+        .send(Request::get(&page).header("Sec-Fetch-Mode", "navigate"));
+    let launched = launched.expect(303);
+    assert_eq!(launched.header("location"), Some("/studio/index.html"));
+    let cookies = launched.all("set-cookie");
+    let cookie = cookies
+        .iter()
+        .find(|cookie| cookie.starts_with("janua-launch="))
+        .unwrap();
+    let (cookie, _) = cookie.split_once(';').unwrap();
+    for path in [
+        "/studio/index.html",
+        "/studio-api/series.json",
+        "/ingest/createMediaPackage",
+    ] {
+        stage
+            .gateway
+            .send(Request::get(path).header("Cookie", cookie))
+            .expect(200);
+    }
+    stage
+        .gateway
+        .send(Request::get("/api/events/one").header("Cookie", cookie))
+        .refused(401, "no_credentials");
     // A token for the event alone, and one for another.
     let file = "/static/mh_default_org/engage-player/one/a/b.mp4";
     stage.gateway.get_with(file, &stage.signer.read("one")).expect(200);
