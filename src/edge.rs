@@ -368,6 +368,9 @@ fn is_interim(answer: &ResponseHeader) -> bool {
 /// The upstream's answer as the client gets it.
 pub fn dress_answer(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
     if is_interim(answer) {
+        for name in present::interim_removals(&answer.headers) {
+            answer.remove_header(&name);
+        }
         return Ok(());
     }
     let Some(route) = ctx.route.clone() else {
