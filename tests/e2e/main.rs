@@ -57,6 +57,7 @@ mod smuggling;
 mod tls;
 mod tokens;
 mod tracing;
+mod uploads;
 mod upstream_faults;
 mod watch;
 mod watch_browser;
