@@ -29,10 +29,12 @@ pub struct Context {
     pub route: Option<Arc<Route>>,
     pub params: Params,
     pub who: Option<Arc<Identity>>,
-    /// What was asked about events to let the request pass.
+    /// What was asked about events to decide.
     pub events: Events,
     /// Whose credential counts, if it was a session's.
     pub session: Option<Arc<Session>>,
+    /// A browser opens a page with a token in the query, which alone counts: it will be launched.
+    pub launching: bool,
     /// The rules let the request pass. What is refused afterwards was allowed and failed.
     pub allowed: bool,
     pub rejection: Option<Rejection>,
@@ -103,6 +105,7 @@ impl Context {
             who: None,
             events: Events::default(),
             session: None,
+            launching: false,
             allowed: false,
             rejection: None,
             only_decide: false,

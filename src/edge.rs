@@ -5,6 +5,9 @@
 pub mod accel;
 pub mod ask;
 pub mod decide;
+pub mod denials;
+pub mod frames;
+pub mod launch;
 pub mod moodle;
 pub mod opencast;
 pub mod own;
@@ -40,6 +43,14 @@ use crate::respond::write::Pieces;
 use crate::respond::{self, Answering, Reply};
 use crate::route::path::Path;
 use crate::snapshot::{Action, Route};
+
+/// Headers that may stand several times, beside those of the upstream; ours are the last, which count.
+const SEVERAL: [HeaderName; 4] = [
+    header::VARY,
+    header::SET_COOKIE,
+    header::CONTENT_SECURITY_POLICY,
+    respond::frames::PERMISSIONS_POLICY,
+];
 
 /// Why the walk ends early.
 pub enum Stop {
@@ -102,18 +113,22 @@ pub fn answering<'a>(headers: &'a HeaderMap, id: &'a RequestId) -> Answering<'a>
     }
 }
 
-/// What a script of another origin must be told with every answer of a route, errors too.
-pub fn cors_headers(ctx: &Context, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+/// What a script of another origin, and a page that frames this one, must be told with every answer of a route, errors
+/// too.
+pub fn route_headers(ctx: &Context, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
     let beside = || parts::route_for_other_methods(ctx);
-    let route = ctx.route.as_deref().or_else(beside);
-    let policy = route.and_then(|route| route.cors.as_ref());
-    policy.map_or_else(Vec::new, |policy| {
+    let Some(route) = ctx.route.as_deref().or_else(beside) else {
+        return Vec::new();
+    };
+    let mut told = route.cors.as_ref().map_or_else(Vec::new, |policy| {
         respond::cors::headers(policy, headers.get(header::ORIGIN))
-    })
+    });
+    told.extend(frames::headers(route));
+    told
 }
 
 fn common_headers(ctx: &Context, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-    let mut common = cors_headers(ctx, headers);
+    let mut common = route_headers(ctx, headers);
     common.extend(watch::headers(ctx));
     common.extend(HeaderValue::from_str(ctx.id.as_str()).ok().map(|id| (REQUEST_ID, id)));
     common
@@ -393,7 +408,8 @@ pub fn dress_answer(session: &Session, answer: &mut ResponseHeader, ctx: &mut Co
             answer.append_header(header::SET_COOKIE, cookie)?;
         }
     }
-    moodle::cleared(answer, &route)?;
+    moodle::cleared(session, answer, ctx, &route)?;
+    frames::dressed(answer, ctx, &route)?;
     if route.watch.is_some() {
         answer.insert_header(header::REFERRER_POLICY, "no-referrer")?;
         playlists::answered(session, answer, ctx)?;
@@ -415,7 +431,7 @@ pub fn dress_answer(session: &Session, answer: &mut ResponseHeader, ctx: &mut Co
         answer.insert_header(header::CACHE_CONTROL, private)?;
     }
     for (name, value) in common_headers(ctx, &session.req_header().headers) {
-        if name == header::VARY || name == header::SET_COOKIE {
+        if SEVERAL.contains(&name) {
             answer.append_header(name, value)?;
         } else {
             answer.insert_header(name, value)?;

@@ -54,8 +54,14 @@ impl Gateway {
         }
         let route = match self.judge(session, ctx, now).await {
             Ok(route) => route,
-            Err(refusal) => return self.sign_in(session, ctx, refusal, now).await,
+            Err(refusal) => {
+                edge::launch::failed(ctx, &refusal);
+                return self.sign_in(session, ctx, refusal, now).await;
+            }
         };
+        if let Some(reply) = edge::launch::begin(session, ctx, &route, now).await? {
+            return self.reply(session, &reply).await;
+        }
         if let Some(reply) = edge::own::silently(session, ctx, &route, now) {
             return self.reply(session, &reply).await;
         }
@@ -181,6 +187,10 @@ impl Gateway {
                 edge::serve_reply(session, ctx, route, &fixed).await?;
             }
             Action::Reply(fixed) => edge::serve_reply(session, ctx, route, fixed).await?,
+            Action::Launch => {
+                let reply = edge::launch::by_form(session, ctx, route, now).await?;
+                return self.reply(session, &reply).await;
+            }
             Action::Decide(_) => return Err(Reason::Internal.into()),
         }
         Ok(Next::Answered)
@@ -194,7 +204,7 @@ impl Gateway {
             true => respond::decision(rejection, ctx.id.as_str()),
             false => respond::rejection(rejection, &edge::answering(headers, &ctx.id)),
         };
-        reply.headers.extend(edge::cors_headers(ctx, headers));
+        reply.headers.extend(edge::route_headers(ctx, headers));
         respond::write::write(session, &reply).await
     }
 }

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 
 use crate::admin::status::{IssuerStatus, RouteStatus, ServerStatus, Status};
 use crate::admin::{Readiness, Source};
+use crate::observe::denials::{Denial, Denials};
 use crate::observe::metrics::Metrics;
 use crate::reload::Told;
 use crate::snapshot::{Action, Snapshot};
@@ -16,16 +17,23 @@ pub struct Overview {
     metrics: Arc<Metrics>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     reloads: Arc<Told>,
+    denials: Arc<Denials>,
     started: Instant,
     draining: AtomicBool,
 }
 
 impl Overview {
-    pub fn new(metrics: Arc<Metrics>, snapshot: Arc<ArcSwap<Snapshot>>, reloads: Arc<Told>) -> Self {
+    pub fn new(
+        metrics: Arc<Metrics>,
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        reloads: Arc<Told>,
+        denials: Arc<Denials>,
+    ) -> Self {
         Self {
             metrics,
             snapshot,
             reloads,
+            denials,
             started: Instant::now(),
             draining: AtomicBool::new(false),
         }
@@ -61,6 +69,10 @@ impl Source for Overview {
         }
     }
 
+    fn denials(&self) -> Vec<Denial> {
+        self.denials.latest()
+    }
+
     fn status(&self) -> Status {
         let now = SystemTime::now();
         let snapshot = self.snapshot.load();
@@ -75,6 +87,7 @@ impl Source for Overview {
                 Action::KeySet(_) | Action::OwnKeys => "key set".to_owned(),
                 Action::Accel(_) => "accel".to_owned(),
                 Action::Decide(_) => "decide".to_owned(),
+                Action::Launch => "launch".to_owned(),
                 Action::Reply(fixed) => fixed.status.as_u16().to_string(),
             },
         });

@@ -25,7 +25,7 @@ use crate::opencast::{Opencast, SetupError};
 use crate::rate::Keyed;
 use crate::route::table::{Entry, Table, TableError};
 use crate::sealing::{Mac, MasterKeys, Purpose};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 pub use self::route::{Action, Route, RouteWatch};
 
@@ -113,6 +113,14 @@ impl Snapshot {
         };
         let mut used = self.opencasts.iter().filter(|opencast| signs(opencast));
         used.try_for_each(|opencast| opencast.prepare().map_err(SnapshotError::SignKey))
+    }
+
+    /// Ends the launch sessions of everyone of this name.
+    pub async fn launches_ended(&self, subject: &str) -> Result<(), StoreError> {
+        for issuer in &self.config.jwt.issuers {
+            self.people.launches.end_all(&issuer.name, subject).await?;
+        }
+        Ok(())
     }
 
     /// Opens folders, reads CA and reply files, builds the table. Of the snapshot `before`, upstreams that are the same

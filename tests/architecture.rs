@@ -54,7 +54,7 @@ const EXCEPTIONS: [(&str, &str, &str); 8] = [
 const EDGE: [&str; 6] = ["server", "gateway", "edge", "listen", "act/proxy", "respond/write"];
 
 /// What computes values from values: no clock, no files, no network. `now` comes as an argument.
-const MIDDLE: [&str; 23] = [
+const MIDDLE: [&str; 24] = [
     "act/file/conditional.rs",
     "act/file/mime.rs",
     "act/file/range.rs",
@@ -74,6 +74,7 @@ const MIDDLE: [&str; 23] = [
     "present/",
     "rejection.rs",
     "respond/cors.rs",
+    "respond/frames.rs",
     "respond/page.rs",
     "respond/problem.rs",
     "respond/security.rs",

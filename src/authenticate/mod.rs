@@ -2,6 +2,7 @@
 //!
 //! What the identity may do is decided elsewhere.
 
+pub mod launch;
 pub mod session;
 pub mod sign_in;
 pub mod token;

@@ -1,4 +1,4 @@
-//! `janua revoke`: has the running gateway end watch passes.
+//! `janua revoke`: has the running gateway end watch passes and launch sessions.
 
 use std::process::ExitCode;
 
@@ -6,14 +6,15 @@ use super::{ConfigArgs, load};
 use crate::authenticate::watch::Revoked;
 use crate::control;
 
-/// Passes that were issued until now are no longer taken; a token that is still valid earns a new one.
+/// Watch passes and launch sessions that were made until now are no longer taken; a token that is still valid earns a new
+/// one.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("whose").required(true))]
 pub struct Args {
-    /// The passes of this subject, whoever issued its tokens
+    /// Those of this subject, whoever issued its tokens
     #[arg(long, value_name = "S", group = "whose")]
     subject: Option<String>,
-    /// The passes for this event
+    /// The passes for this event, and the launch sessions with a grant on it
     #[arg(long, value_name = "ID", group = "whose")]
     event: Option<String>,
     #[command(flatten)]
@@ -31,6 +32,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(control::revoke(&loaded.config.server.control, revoked))?;
-    println!("revoked: passes issued until now are no longer taken");
+    println!("revoked: passes and launch sessions made until now are no longer taken");
     Ok(ExitCode::SUCCESS)
 }

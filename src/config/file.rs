@@ -10,25 +10,27 @@ use std::time::Duration;
 use http::{HeaderName, Method};
 use ipnet::IpNet;
 
-use super::net::{HostHeader, Location, Origin};
+use super::net::{FrameAncestor, HostHeader, Origin};
 use super::path_pattern::PathPattern;
 use super::pattern::{RolePattern, Template};
 use super::read::{At, Named, OneOrMany};
 use super::section::section;
-use super::value::{KeySetFile, PerSecond, Size, Store};
+use super::value::{PerSecond, Permission, Size, Store};
 use super::{
     Algorithm, Balance, Carry, Credential, LogFormat, LogLevel, Present, PublicUrl, UpstreamServer, ValkeyAddress,
 };
 
+mod launch;
 mod moodle;
 mod opencast;
+mod respond;
 mod sign_in;
 
+pub(super) use self::launch::Launch;
 pub(super) use self::moodle::{Facade, FunctionEntry, Moodle};
 pub(super) use self::opencast::Opencast;
+pub(super) use self::respond::{Decide, Respond};
 pub(super) use self::sign_in::{Cas, RoleRule, SessionLimits, SignIn};
-
-const REMOVE_KEY: &str = "remove this key";
 
 section! {
     /// The whole file.
@@ -66,8 +68,11 @@ section! {
         public_urls: Vec<At<PublicUrl>>,
         /// The short form for one.
         public_url: PublicUrl,
-        /// Address for /metrics, /healthz and /readyz. Default: `127.0.0.1:9090`.
+        /// Address for /metrics, /healthz, /readyz and /denials. Default: `127.0.0.1:9090`.
         admin: SocketAddr,
+        /// How many of the requests that rules refused the admin listener tells of: who, with which roles, and what would
+        /// have let them pass. In memory only, at most 1000. 0: none, and no line in the log about them. Default: 100.
+        denials: u64,
         /// The socket file through which commands ask the running gateway. Default: `state/control.sock`.
         control: String,
         /// Networks of proxies whose `X-Forwarded-*` and `Forwarded` are believed. Default: nobody.
@@ -179,7 +184,7 @@ section! {
 }
 
 section! {
-    /// An element of `jwt.sources`: either `header` with `scheme`, or `query`.
+    /// An element of `jwt.sources`: either `header` with `scheme`, or `query`, or `form`.
     struct Source {
         /// The name of a header.
         header: HeaderName,
@@ -187,8 +192,9 @@ section! {
         scheme: String,
         /// The name of a parameter of the query.
         query: String,
+        /// The name of a field of the form that `respond = { launch = true }` reads; nothing else reads a form.
+        form: String,
     }
-    later { "form" => "use { query = \"…\" } or { header = \"…\", scheme = \"…\" }", }
 }
 
 section! {
@@ -288,7 +294,7 @@ section! {
         strip: String,
         /// Are `;parameters` in a request's path passed on to the upstream, instead of refused? Default: false.
         path_params: bool,
-        /// Kinds of credential that are looked at, in order: "jwt", "session", "watch". Default: jwt.
+        /// Kinds of credential that are looked at, in order: "jwt", "session", "launch", "watch". Default: jwt.
         accept: Vec<At<Credential>>,
         /// Issuers whose tokens are looked at. Default: all.
         issuers: Vec<At<String>>,
@@ -303,6 +309,9 @@ section! {
         else_ask: ElseAsk,
         /// Lets players that came with a token go on without it. Default: none.
         watch: Watch,
+        /// A browser that opens a page here with a token in the query gets a launch session and goes on without it.
+        /// `accept` must name "launch". Default: none; what `respond = { launch = true }` begins has the table's defaults.
+        launch: Launch,
         /// Which other web sites may call. Default: none.
         cors: Cors,
         /// How much, how often.
@@ -317,10 +326,11 @@ section! {
         /// The web service functions that may be called, with `present = "moodle-token"`: names, `*` for any
         /// characters, or `{ names = ["mod_assign_*"], role = "…" }`. Default: unlimited.
         functions: Vec<At<FunctionEntry>>,
-    }
-    later {
-        "launch" => REMOVE_KEY,
-        "frame_ancestors" => REMOVE_KEY,
+        /// Which pages may show this route's in a frame: `["https://moodle.example.edu"]`, `"'self'"`, `"'none'"`. Where
+        /// those of other sites may, cookies of Opencast's are sent on so that they work in the frame. Default: none.
+        frame_ancestors: Vec<At<FrameAncestor>>,
+        /// Of "camera", "microphone" and "display-capture" those that pages may use; the others are off. Default: none.
+        permissions: Vec<At<Permission>>,
     }
 }
 
@@ -331,36 +341,6 @@ section! {
         subject: HeaderName,
         /// Roles, with commas between. Default: X-Forwarded-Groups.
         roles: HeaderName,
-    }
-}
-
-section! {
-    /// `routes.respond`: `{ status = 204 }`, `{ status = 302, location = "…" }`, `{ file = "…" }`, `{ jwks = "…" }` or
-    /// `{ decide = … }`.
-    struct Respond {
-        /// 200 to 599, not 304.
-        status: u64,
-        /// Where a 301, 302, 303, 307 or 308 leads.
-        location: Location,
-        /// A file that is sent as it is.
-        file: String,
-        /// A key set (JWKS) that is published: its public members, for every web site. Read again when it changes.
-        /// `true`: the keys with which the gateway signs for `present = "opencast-jwt"`.
-        jwks: KeySetFile,
-        /// Says what the other routes decide about the request that a trusted proxy names.
-        decide: Decide,
-    }
-}
-
-section! {
-    /// `routes.respond.decide`: in which headers the proxy names the request. It must set each of them itself.
-    struct Decide {
-        /// Path and query as the client sent them: nginx's `$request_uri`. Required.
-        uri: HeaderName,
-        /// The method: nginx's `$request_method`. Required.
-        method: HeaderName,
-        /// The host. Default: `Host`.
-        host: HeaderName,
     }
 }
 

@@ -9,7 +9,9 @@ pub mod cas;
 mod compile;
 mod diagnostics;
 mod file;
+mod frames;
 mod identity_headers;
+mod launch;
 mod moodle;
 mod net;
 mod opencast;
@@ -37,7 +39,9 @@ use ipnet::IpNet;
 
 pub use self::compile::{Loaded, load, load_with};
 pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use self::frames::{FrameAncestors, Frames};
 pub use self::identity_headers::IdentityHeaders;
+pub use self::launch::Launch;
 pub use self::moodle::{Facade, FunctionPattern, FunctionRule, Moodle, MoodleSource, MoodleUsername};
 pub use self::opencast::Opencast;
 use self::pattern::RolePattern;
@@ -69,6 +73,8 @@ pub struct Server {
     /// Never empty; the first one is the default host of routes.
     pub public_urls: Vec<PublicUrl>,
     pub admin: SocketAddr,
+    /// Refusals by rules that are kept; 0: none, and none is told.
+    pub denials: usize,
     /// The control socket.
     pub control: PathBuf,
     pub trusted_proxies: Vec<IpNet>,
@@ -233,6 +239,8 @@ pub enum TokenSource {
     Header { name: HeaderName, scheme: String },
     /// A parameter of the query.
     Query { parameter: String },
+    /// A field of the form that [`Action::Launch`] reads.
+    Form { parameter: String },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -285,7 +293,10 @@ pub struct Route {
     /// The same, with [`Present::OpencastJwt`]: whose key signs.
     pub opencast_jwt: Option<usize>,
     pub watch: Option<Watch>,
+    /// Launch sessions begin here.
+    pub launch: Option<Launch>,
     pub cors: Option<Cors>,
+    pub frames: Frames,
     pub limits: Limits,
     pub present: Present,
     /// With [`Present::Headers`].
@@ -307,6 +318,8 @@ pub enum Action {
     /// The gateway's own public keys.
     OwnKeys,
     Decide(Decide),
+    /// Takes the form of a launch.
+    Launch,
 }
 
 /// The headers in which a trusted proxy names the request to be judged.
@@ -348,6 +361,8 @@ pub enum Credential {
     Session,
     /// A watch pass that an earlier request with a token has earned.
     Watch,
+    /// The cookie of a launch session, begun by an earlier request with a token.
+    Launch,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,6 +14,21 @@ use super::{PublicUrl, UpstreamServer};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Origin(pub(super) String);
 
+/// One entry of `frame_ancestors`, as `Content-Security-Policy` has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FrameAncestor(pub(super) String);
+
+impl FrameAncestor {
+    pub(super) fn is_none(&self) -> bool {
+        self.0 == "'none'"
+    }
+
+    /// Is it a page of another origin than the framed one?
+    pub(super) fn is_elsewhere(&self) -> bool {
+        !self.0.starts_with('\'')
+    }
+}
+
 /// `upstreams.<name>.host`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum HostHeader {
@@ -89,6 +104,35 @@ impl FromText for Origin {
             "*" => Ok(Self(text.to_owned())),
             "null" => Err(Refusal::new("`null` is the origin of every sandboxed page").help("name real origins")),
             _ => base_url(text).map(|(url, _)| Self(url.origin().ascii_serialization())),
+        }
+    }
+}
+
+impl FromText for FrameAncestor {
+    const EXPECTED: &'static str =
+        "an origin such as \"https://moodle.example.edu\" or \"https://*.example.edu\", or \"'self'\", or \"'none'\"";
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        match text {
+            "'self'" | "'none'" => return Ok(Self(text.to_owned())),
+            "self" | "none" => {
+                return Err(Refusal::new("this would be the name of a host")
+                    .help(format!("the word is written \"'{text}'\", with its own quotes")));
+            }
+            "*" => return Err(Refusal::new("every web site could frame the page").help("remove the key for that")),
+            _ => {}
+        }
+        let any_below = text.replacen("://*.", "://", 1);
+        let (url, host) = base_url(&any_below)?;
+        // What a URL may hold and a policy would read as its end.
+        if matches!(&host, Host::Domain(name) if name.contains(|c: char| !c.is_ascii_alphanumeric() && !"-._".contains(c)))
+        {
+            return Err(Refusal::new("this is no host"));
+        }
+        let origin = url.origin().ascii_serialization();
+        match any_below == text {
+            true => Ok(Self(origin)),
+            false => Ok(Self(origin.replacen("://", "://*.", 1))),
         }
     }
 }

@@ -65,6 +65,7 @@ pub fn show(source: &str, config: &Config) -> Result<String, TomlError> {
 fn server(mut table: Section<'_>, server: &Server) {
     table.default("tls", Array::new());
     table.default("admin", server.admin.to_string());
+    table.default("denials", number(server.denials));
     table.default("control", super::compile::DEFAULT_CONTROL);
     table.default("trusted_proxies", Array::new());
     table.default("threads", number(server.threads));
@@ -140,6 +141,9 @@ fn source(source: &TokenSource) -> Value {
         }
         TokenSource::Query { parameter } => {
             table.insert("query", parameter.into());
+        }
+        TokenSource::Form { parameter } => {
+            table.insert("form", parameter.into());
         }
     }
     table.into()
@@ -223,6 +227,9 @@ fn route(item: &mut Item, route: &Route, issuers: &[Issuer], source: &str) {
         table.default("carry", list(carry));
         table.default("ttl", duration_text(watch.ttl));
     }
+    if let Some(launch) = &route.launch {
+        table.durations("launch", &[("idle", launch.idle), ("absolute", launch.absolute)]);
+    }
     if let Some(ask) = &route.else_ask {
         table.inner("else_ask").default("method", ask.method.as_str());
     }
@@ -244,6 +251,7 @@ fn credential(credential: &Credential) -> &'static str {
         Credential::Jwt => "jwt",
         Credential::Session => "session",
         Credential::Watch => "watch",
+        Credential::Launch => "launch",
     }
 }
 

@@ -29,6 +29,26 @@ pub(super) enum Store {
     Valkey,
 }
 
+/// One entry of `routes.permissions`: a device, by its name in a `Permissions-Policy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Permission {
+    Camera,
+    Microphone,
+    DisplayCapture,
+}
+
+impl Permission {
+    pub(super) const ALL: [Self; 3] = [Self::Camera, Self::Microphone, Self::DisplayCapture];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Camera => "camera",
+            Self::Microphone => "microphone",
+            Self::DisplayCapture => "display-capture",
+        }
+    }
+}
+
 /// `respond.jwks`: a path, or `true` for the gateway's own keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum KeySetFile {
@@ -184,6 +204,12 @@ words!(Carry {
     "rewrite" => Self::Rewrite,
 });
 
+words!(Permission {
+    "camera" => Self::Camera,
+    "microphone" => Self::Microphone,
+    "display-capture" => Self::DisplayCapture,
+});
+
 words!(Balance {
     "round_robin" => Self::RoundRobin,
     "consistent" => Self::Consistent,
@@ -192,9 +218,8 @@ words!(Balance {
 words!(Credential {
     "jwt" => Self::Jwt,
     "session" => Self::Session,
+    "launch" => Self::Launch,
     "watch" => Self::Watch,
-} later {
-    "launch" => "use accept = [\"jwt\"]",
 });
 
 words!(MoodleSource {

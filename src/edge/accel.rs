@@ -11,6 +11,7 @@ use pingora::proxy::Session;
 use super::{Stop, common_headers, is_interim, send_file, taken, wants_download};
 use crate::act::file;
 use crate::act::proxy::{self, Upstream};
+use crate::config::Present;
 use crate::context::{Context, Redirect};
 use crate::present;
 use crate::rejection::{Reason, Rejection};
@@ -56,10 +57,15 @@ pub fn redirected(answer: &ResponseHeader, ctx: &mut Context) -> Result<()> {
     let only_one = names.next().is_none();
     match below(name, &accel.prefix).filter(|_| only_one && answer.status.is_success()) {
         Some(path) => {
-            let kept = [header::SET_COOKIE, header::CONTENT_DISPOSITION];
-            let is_own = |name: &HeaderName, value| *name == header::SET_COOKIE && present::sets_own_cookie(value);
-            let headers = answer.headers.iter();
-            let headers = headers.filter(|(name, value)| kept.contains(name) && !is_own(name, value));
+            // As with any other answer: no session of Opencast's where the gateway says who it is.
+            let sets_any = route
+                .as_ref()
+                .is_some_and(|route| route.present != Present::OpencastJwt);
+            let is_kept = |name: &HeaderName, value| match *name {
+                header::SET_COOKIE => sets_any && !present::sets_own_cookie(value),
+                _ => *name == header::CONTENT_DISPOSITION,
+            };
+            let headers = answer.headers.iter().filter(|(name, value)| is_kept(name, value));
             ctx.upstream.redirect = Some(Redirect {
                 path,
                 headers: headers.map(|(name, value)| (name.clone(), value.clone())).collect(),

@@ -13,7 +13,7 @@ use crate::snapshot::Route;
 /// thing may be read says nothing about writing it.
 pub fn is_open(ctx: &Context, route: &Route, refusal: &Rejection) -> bool {
     let request = ctx.request.as_ref();
-    request.is_some_and(|request| is_open_for(request, route, refusal))
+    request.is_some_and(|request| !ctx.launching && is_open_for(request, route, refusal))
 }
 
 /// The same for any request.

@@ -12,13 +12,15 @@ use http::{Method, header};
 use pingora::http::ResponseHeader;
 use pingora::prelude::Result as PingoraResult;
 use pingora::proxy::Session;
+use tokio::time::timeout;
 
-pub use self::call::serve;
+pub use self::call::{plan, serve};
 use super::{Stop, taken};
 use crate::context::Context;
 use crate::moodle::Moodle;
 use crate::own::{self, Here};
 use crate::present::moodle::redact;
+use crate::rejection::Reason;
 use crate::respond::Reply;
 use crate::snapshot::Route;
 
@@ -33,7 +35,7 @@ pub async fn aside(session: &mut Session, ctx: &mut Context, now: SystemTime) ->
     if ctx.snapshot.moodles.is_empty() {
         return Ok(None);
     }
-    let reply = match facade::answer(ctx, now).await? {
+    let reply = match facade::answer(ctx).await? {
         Some(reply) => Some(reply),
         None => at_login(session, ctx, now).await?,
     };
@@ -48,8 +50,11 @@ async fn at_login(session: &mut Session, ctx: &Context, now: SystemTime) -> Resu
     let (request, _) = taken(ctx)?;
     let here = Here::of(&ctx.snapshot, &request.host, now)?;
     let headers = session.req_header().headers.clone();
+    let query = request.query.as_deref().unwrap_or_default();
     if request.method == Method::GET {
-        let query = request.query.as_deref().unwrap_or_default();
+        if let Some(ticket) = own::moodle::logged_out(query, None, &[]) {
+            return Ok(Some(own::moodle::log_out(&here, &moodle, &ticket).await?));
+        }
         let landed = own::moodle::landing(&here, &moodle, &below, query, &headers).await;
         return Ok(landed.transpose()?);
     }
@@ -63,15 +68,23 @@ async fn at_login(session: &mut Session, ctx: &Context, now: SystemTime) -> Resu
     // What is read here, pingora sends to the upstream if it was no logout.
     session.as_mut().enable_retry_buffering();
     let mut body = Vec::new();
-    while let Some(piece) = session.read_request_body().await? {
-        body.extend_from_slice(&piece);
+    let read = async {
+        while let Some(piece) = session.read_request_body().await? {
+            body.extend_from_slice(&piece);
+        }
+        Ok::<_, Stop>(())
+    };
+    let late = |_| Stop::from(Reason::RequestTimeout);
+    timeout(own::LONGEST_WAIT, read).await.map_err(late)??;
+    match own::moodle::logged_out(query, content_type, &body) {
+        Some(ticket) => Ok(Some(own::moodle::log_out(&here, &moodle, &ticket).await?)),
+        None => Ok(None),
     }
-    let ended = own::moodle::logout(&here, &moodle, content_type, &body).await;
-    Ok(ended.transpose()?)
 }
 
-/// Takes out of an ordinary page of Moodle's what would hand a browser a token, or hijack its next sign-in there.
-pub fn cleared(answer: &mut ResponseHeader, route: &Route) -> PingoraResult<()> {
+/// Takes out of an ordinary page of Moodle's what would hand a browser a token, or hijack its next sign-in there; an
+/// ordinary login that begins ends a visit that was under way.
+pub fn cleared(session: &Session, answer: &mut ResponseHeader, ctx: &Context, route: &Route) -> PingoraResult<()> {
     let Some(moodle) = &route.moodle else { return Ok(()) };
     if let Some(kept) = redact::cookies_without_launch(&answer.headers) {
         answer.remove_header(&header::SET_COOKIE);
@@ -79,9 +92,18 @@ pub fn cleared(answer: &mut ResponseHeader, route: &Route) -> PingoraResult<()> 
             answer.append_header(header::SET_COOKIE, cookie)?;
         }
     }
-    let location = answer.headers.get(header::LOCATION);
-    if location.is_some_and(|location| find(location.as_bytes(), b"://token=")) {
+    let location = answer.headers.get(header::LOCATION).cloned();
+    let Some(location) = location else { return Ok(()) };
+    if find(location.as_bytes(), b"://token=") {
         answer.insert_header(header::LOCATION, moodle.config.wwwroot.as_str())?;
+    }
+    let begins = |(moodle, _): (Arc<Moodle>, String)| {
+        let (request, _) = taken(ctx).ok()?;
+        let here = Here::of(&ctx.snapshot, &request.host, SystemTime::now()).ok()?;
+        own::moodle::departed(&here, &moodle, &session.req_header().headers, location.to_str().ok()?)
+    };
+    if let Some(over) = login(ctx).and_then(begins) {
+        answer.append_header(header::SET_COOKIE, over)?;
     }
     Ok(())
 }

@@ -40,7 +40,7 @@ pub async fn answer(session: &mut Session, ctx: &mut Context, now: SystemTime) -
 }
 
 /// Whole, in good time, and not longer than anything that is for the gateway itself.
-async fn body(session: &mut Session) -> Result<Bytes, Stop> {
+pub(super) async fn body(session: &mut Session) -> Result<Bytes, Stop> {
     let read = async {
         let mut body = BytesMut::new();
         while let Some(piece) = session.read_request_body().await? {
@@ -67,6 +67,19 @@ pub async fn session(session: &Session, ctx: &mut Context, route: &Route, now: S
             ctx.session = Some(found);
             Outcome::Person(identity)
         }
+        Ok(None) => Outcome::Nobody,
+        Err(refusal) => Outcome::Refused(refusal),
+    }
+}
+
+/// Whose is the launch session that the request carries, if this route takes it?
+pub async fn launch(session: &Session, ctx: &Context, route: &Route, now: SystemTime) -> Outcome {
+    let found = match visit(session, ctx, now) {
+        Ok(visit) => visit.launch(route).await,
+        Err(refusal) => Err(refusal),
+    };
+    match found {
+        Ok(Some(found)) => Outcome::Person(Arc::clone(&found.identity)),
         Ok(None) => Outcome::Nobody,
         Err(refusal) => Outcome::Refused(refusal),
     }

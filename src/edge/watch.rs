@@ -183,7 +183,7 @@ pub fn admitted(session: &Session, ctx: &mut Context, route: &Route, by: Credent
         return;
     }
     ctx.watch.pass = None;
-    let earned = Asked::of(session, ctx, route).filter(|_| by == Credential::Jwt);
+    let earned = Asked::of(session, ctx, route).filter(|_| by == Credential::Jwt && !ctx.launching);
     if let Some((cookie, rewrite)) = earned.and_then(|asked| earn(&asked, ctx.who.as_deref()?, now)) {
         ctx.watch.cookie = cookie;
         ctx.watch.rewrite = rewrite;

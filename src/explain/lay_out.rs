@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::times::moment;
 use super::{Budget, Capped, Credential, KeySet, Moment, RouteFate, Rule, RuleCondition, Seen, SignedIn};
+use crate::authenticate::launch::LaunchSession;
 use crate::authenticate::session::Session;
 use crate::authenticate::token::{Examined, KeySource};
 use crate::authorize::explain::{self as rules, Verdict};
@@ -80,6 +81,7 @@ pub(super) fn credential(examined: Examined, place: Option<&TokenSource>, counts
         place: match place {
             Some(TokenSource::Header { name, .. }) => format!("header {name}"),
             Some(TokenSource::Query { parameter }) => format!("query {parameter}"),
+            Some(TokenSource::Form { parameter }) => format!("form {parameter}"),
             None => String::new(),
         },
         valid: refusal.is_none(),
@@ -134,6 +136,43 @@ pub(super) fn session(place: String, found: Result<&Session, &Rejection>, now: S
         },
         grants: Capped::default(),
         session: signed_in,
+    }
+}
+
+/// A launch session, or why the one that is carried is none.
+pub(super) fn launch(place: String, found: Result<&LaunchSession, &Rejection>, now: SystemTime) -> Credential {
+    let (found, refusal) = (found.ok(), found.err());
+    let times = |session: &LaunchSession| {
+        let times = [("iat", session.created), ("exp", session.identity.expires)];
+        times.map(|(name, time)| (name.to_owned(), moment(time, now))).to_vec()
+    };
+    let who = found.map(|session| &session.identity);
+    let mut claims = Map::new();
+    if let Some(subject) = who.and_then(|who| who.subject.clone()) {
+        claims.insert("sub".to_owned(), Value::String(subject));
+    }
+    Credential {
+        place,
+        valid: found.is_some(),
+        counts: found.is_some(),
+        reason: refusal.map(|refusal| refusal.reason.label().to_owned()),
+        detail: refusal.and_then(|refusal| refusal.detail.clone()),
+        header: None,
+        claims: found.map(|_| claims),
+        times: found.map(times).unwrap_or_default(),
+        key: found.map(|_| "the gateway, after a launch".to_owned()),
+        issuers: who.map(|who| who.source.to_string()).into_iter().collect(),
+        roles: Capped {
+            kept: who.map(|who| who.roles.clone()).unwrap_or_default(),
+            dropped: Vec::new(),
+        },
+        grants: Capped {
+            kept: who
+                .map(|who| who.grants.iter().map(rules::grant).collect())
+                .unwrap_or_default(),
+            dropped: Vec::new(),
+        },
+        session: None,
     }
 }
 

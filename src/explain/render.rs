@@ -1,5 +1,7 @@
 //! A report in words: ✓ for what holds, ✗ for what does not, colour for terminals.
 
+mod moodle;
+
 use std::fmt::{self, Write as _};
 
 use serde_json::{Map, Value};
@@ -57,6 +59,9 @@ impl Page {
             self.heading("else_ask")?;
             let word = "no rule spoke, so the upstream was asked with the client's cookie or Basic";
             self.ticked(1, report.outcome == Outcome::Allow, word)?;
+        }
+        if let Some(told) = &report.moodle {
+            self.moodle(told)?;
         }
         match &report.action {
             Some(action) => self.action(action, report),
@@ -287,6 +292,16 @@ impl Page {
                     1,
                     &format!("{status}: a browser is sent to sign in, and comes back to this address"),
                 )
+            }
+            Action::Launch => {
+                self.heading("answer")?;
+                let told = match status.is_empty() {
+                    true => {
+                        "the form tells who is launched, and the rules at its target whether that one may".to_owned()
+                    }
+                    false => format!("{status}: a launch session begins, and the browser goes on without the token"),
+                };
+                self.line(1, &told)
             }
             Action::Own => {
                 self.heading("answer")?;

@@ -1,6 +1,7 @@
 //! The gateway's steps in the gateway's order, asked for their reasons. Each step is the room's own; what is found out
 //! goes into the report as far as the request gets.
 
+mod moodle;
 mod people;
 
 use std::net::SocketAddr;
@@ -16,12 +17,12 @@ use super::{Action, Keys, Outcome, Question, Report};
 use crate::act::file::{self, FileRequest};
 use crate::act::playlist;
 use crate::ask;
+use crate::authenticate::session::Session;
 use crate::authenticate::token::carrier::{self, Carried};
 use crate::authenticate::token::{self, KeySource};
 use crate::authorize::Facts;
 use crate::authorize::explain as rules;
 use crate::config::{Credential, Rate};
-use crate::context::HeldPass;
 use crate::edge;
 use crate::edge::parts::{self, Refusals};
 use crate::edge::rules::Case;
@@ -59,8 +60,10 @@ pub async fn explain(
         instant: asked.is_none().then_some(instant),
         route: None,
         who: None,
+        session: None,
         tokens: Vec::new(),
         only_decides: false,
+        launching: false,
         report: Report {
             outcome: Outcome::Deny,
             reason: None,
@@ -83,6 +86,7 @@ pub async fn explain(
             allow: Vec::new(),
             budgets: Vec::new(),
             action: None,
+            moodle: None,
         },
     };
     match walk.request(question).await {
@@ -111,10 +115,14 @@ struct Walk<'a> {
     route: Option<Arc<Route>>,
     /// Whose credential decided.
     who: Option<Arc<Identity>>,
+    /// That the request carries.
+    session: Option<Arc<Session>>,
     /// Whose signatures must not be seen.
     tokens: Vec<String>,
     /// A proxy is told a decision, not an answer.
     only_decides: bool,
+    /// A page is opened with a token, which alone counts.
+    launching: bool,
 }
 
 impl Walk<'_> {
@@ -141,6 +149,10 @@ impl Walk<'_> {
             Sent::ToSignIn(status) => return Ok(Some(status)),
             Sent::Nowhere(route) => route,
         };
+        if self.launching {
+            self.report.action = Some(Action::Launch);
+            return Ok(Some(StatusCode::SEE_OTHER));
+        }
         let snapshot::Action::Decide(names) = &route.action else {
             return self.act(&route, &request, headers, &path, &client).await;
         };
@@ -175,6 +187,7 @@ impl Walk<'_> {
         let route = self.snapshot.routes.get(found.route).ok_or(Reason::NoRoute)?;
         self.route = Some(Arc::clone(route));
         self.only_decides |= matches!(route.action, snapshot::Action::Decide(_));
+        self.tokens_for_anybody(route);
         route.take_params(path.has_params())?;
         let params = found.params.iter();
         self.report.params = params
@@ -193,7 +206,8 @@ impl Walk<'_> {
             events: Events::NONE,
         };
         let refusal = self.admit(&asked, &carried).await.err();
-        let is_open = |refusal: &&Rejection| edge::ask::is_open_for(request, route, refusal);
+        let launching = self.launching;
+        let is_open = |refusal: &&Rejection| !launching && edge::ask::is_open_for(request, route, refusal);
         self.report.outcome = if refusal.is_none() {
             Outcome::Allow
         } else {
@@ -282,10 +296,18 @@ impl Walk<'_> {
         self.who = None;
         self.report.credentials.clear();
         let mut refusals = Refusals::default();
-        for credential in &route.accept {
+        let sources = &self.snapshot.token_sources;
+        self.launching = !self.only_decides && own::launch::is_asked(route, request, asked.headers, sources);
+        let in_query = carrier::in_query(sources, request.query.as_deref());
+        let (accept, carried): (&[Credential], _) = match self.launching {
+            true => (&[Credential::Jwt], &in_query),
+            false => (&route.accept, carried),
+        };
+        for credential in accept {
             let (outcome, held) = match credential {
                 Credential::Watch => self.passes(asked),
                 Credential::Session => (self.session(asked).await, None),
+                Credential::Launch => (self.launch(asked).await, None),
                 Credential::Jwt => (self.jwt(route, carried, client).await, None),
             };
             match outcome {
@@ -310,7 +332,7 @@ impl Walk<'_> {
                 }
             }
         }
-        let nobody = match refusals.somebody() {
+        let nobody = match refusals.somebody() || self.launching {
             true => Err(Reason::NotAllowed.into()),
             false => {
                 let decided = case.decide(None, &mut events).await;
@@ -322,18 +344,6 @@ impl Walk<'_> {
             self.who = who;
             refusal
         })
-    }
-
-    /// A pass is told by where it stands: what it says is the gateway's own business.
-    fn passes(&mut self, asked: &Asked<'_>) -> (token::Outcome, Option<HeldPass>) {
-        let (outcome, held) = edge::watch::presented(asked, self.now);
-        let told = match (&outcome, &held) {
-            (_, Some(held)) => Some(lay_out::pass(Ok(held), self.now)),
-            (token::Outcome::Refused(refusal), None) => Some(lay_out::pass(Err(refusal), self.now)),
-            _ => None,
-        };
-        self.report.credentials.extend(told);
-        (outcome, held)
     }
 
     async fn jwt(&mut self, route: &Route, carried: &Carried<'_>, client: &Client) -> token::Outcome {
@@ -395,6 +405,13 @@ impl Walk<'_> {
                 Ok(Some(StatusCode::OK))
             }
             snapshot::Action::Decide(_) => Err(Reason::Internal.into()),
+            snapshot::Action::Launch => {
+                self.report.outcome = Outcome::Deny;
+                own::launch::form::is_form(headers)?;
+                self.report.outcome = Outcome::Allow;
+                self.report.action = Some(Action::Launch);
+                Ok(None)
+            }
             snapshot::Action::Reply(fixed) => {
                 self.report.action = Some(Action::Reply);
                 Ok(Some(fixed.status))
@@ -408,6 +425,9 @@ impl Walk<'_> {
                 Ok(Some(set.answer(headers).status))
             }
             snapshot::Action::Upstream(upstream) => {
+                if let Some(status) = self.call(route, request, headers, path).await? {
+                    return Ok(Some(status));
+                }
                 let sources = &self.snapshot.token_sources;
                 let who = self.who.as_deref();
                 let authorization = edge::opencast::authorization(self.snapshot, route, who, self.now)?;

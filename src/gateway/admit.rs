@@ -28,7 +28,12 @@ impl Gateway {
     ) -> Result<(), Rejection> {
         let mut refusals = Refusals::default();
         let mut events = Events::default();
-        for credential in &route.accept {
+        ctx.launching = edge::launch::is_asked(session, ctx, route);
+        let accept: &[Credential] = match ctx.launching {
+            true => &[Credential::Jwt],
+            false => &route.accept,
+        };
+        for credential in accept {
             match self.authenticate(session, ctx, route, *credential, now).await {
                 Outcome::Nobody => {}
                 Outcome::Refused(refusal) => refusals.invalid(refusal),
@@ -47,7 +52,7 @@ impl Gateway {
                 }
             }
         }
-        let nobody = match refusals.somebody() {
+        let nobody = match refusals.somebody() || ctx.launching {
             true => Err(Reason::NotAllowed.into()),
             false => self.authorize(ctx, route, None, &mut events).await,
         };
@@ -58,6 +63,7 @@ impl Gateway {
             }
             Err((who, refusal)) => {
                 ctx.who = who;
+                ctx.events = events;
                 Err(refusal)
             }
         }
@@ -81,11 +87,16 @@ impl Gateway {
         let headers = &session.req_header().headers;
         match credential {
             Credential::Jwt => {
-                let carried = carrier::find(&ctx.snapshot.token_sources, headers, request.query.as_deref());
+                let (sources, query) = (&ctx.snapshot.token_sources, request.query.as_deref());
+                let carried = match ctx.launching {
+                    true => carrier::in_query(sources, query),
+                    false => carrier::find(sources, headers, query),
+                };
                 let (tokens, issuers) = (&ctx.snapshot.tokens, route.issuers.as_deref());
                 tokens.authenticate(&carried, issuers, client.address, now).await
             }
             Credential::Session => edge::own::session(session, ctx, route, now).await,
+            Credential::Launch => edge::own::launch(session, ctx, route, now).await,
             Credential::Watch => edge::watch::authenticate(session, ctx, route, now),
         }
     }

@@ -1,22 +1,24 @@
 //! Whose token serves a session, and where it comes from: the sources in their order, each person's tokens asked for
 //! once at a time, none kept before it has said whose it is.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::Moodle;
+use super::refusals::{LONG, NoToken, believed, rejection};
 use super::visit::Visit;
-use crate::authenticate::session::{Carrier, Session};
+use super::{Moodle, vault as provided};
+use crate::authenticate::session::Session;
 use crate::config::{MoodleSource, MoodleUsername};
 use crate::present::moodle::answer::Probed;
 use crate::present::moodle::token::Token;
 use crate::present::moodle::tokens::{
-    Conversation, Cookie, TokenError, cas_facade, cas_launch, cas_token, check_identity, check_never, probe, vault,
+    Conversation, Cookie, TokenError, cas_launch, cas_token, check_identity, check_never, probe, vault,
 };
 use crate::rejection::{Reason, Rejection};
 use crate::store::{StoreError, Table};
 
 /// Moodle gives tokens for twelve weeks; asking again after one costs little, and a token near its end is found out.
-const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(super) const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Attributes by which Apereo's CAS says that somebody acts as another person.
 const SURROGATE: [&str; 2] = ["surrogateEnabled", "surrogatePrincipal"];
 
@@ -30,52 +32,94 @@ impl Moodle {
     ///
     /// # Errors
     /// `moodle_sign_in_required`: only the browser can bring one. `no_moodle_token`: nobody can. Others: not now.
-    pub async fn token(&self, session: &Session, now: SystemTime) -> Result<Token, Rejection> {
+    pub async fn token(&self, session: &Session) -> Result<Token, Rejection> {
         let username = self.username(session)?;
         let key = self.key(&username);
         if let Some(token) = self.bridge.0.tokens.get(&key).await {
             return Ok(token);
         }
-        if let Some(refused) = self.bridge.0.refused.get(&key).await {
+        if let Some(refused) = self.refused(&key).await {
             return Err(refused);
         }
-        let found = self.find(session, &username, &key, now);
-        let found = self.bridge.0.tokens.try_get_with(key.clone(), found).await;
-        match found {
-            Ok(token) => Ok(token),
-            Err(refusal) => {
-                if refusal.reason == Reason::NoMoodleToken {
-                    self.bridge.0.refused.insert(key, (*refusal).clone()).await;
-                }
-                Err((*refusal).clone())
+        let changes = || self.bridge.0.changes.load(Ordering::SeqCst);
+        loop {
+            let is_mine = AtomicBool::new(false);
+            let before = changes();
+            let found = async {
+                is_mine.store(true, Ordering::Relaxed);
+                self.find(session, &username, &key).await
+            };
+            let found = self.bridge.0.tokens.try_get_with(key.clone(), found).await;
+            if changes() != before {
+                self.bridge.0.tokens.invalidate(&key).await;
             }
+            let none = match found {
+                Ok(token) => return Ok(token),
+                Err(none) => (*none).clone(),
+            };
+            // Another session of the same person was asked about, and this one may have what that one lacks.
+            if none.needs_ticket && !is_mine.into_inner() {
+                continue;
+            }
+            let (refusal, believed) = none.for_session(session);
+            self.refuse(key, refusal.clone(), believed).await;
+            return Err(refusal);
         }
+    }
+
+    /// A token in place of one that was [dropped](Self::drop_token).
+    pub async fn another_token(&self, session: &Session, dead: &Token) -> Result<Token, Rejection> {
+        const ROUNDS: usize = 3;
+        for _ in 0..ROUNDS {
+            let token = self.token(session).await?;
+            if token != *dead {
+                return Ok(token);
+            }
+            // Somebody had looked it up a moment before it was known to be dead.
+            self.forget(&self.key(&self.username(session)?), dead).await;
+        }
+        Err(Rejection::because(
+            Reason::UpstreamFailed,
+            "a token that is dead comes back",
+        ))
     }
 
     /// This token is taken no more; the next call gets another. One that has taken its place meanwhile stays.
     pub async fn drop_token(&self, session: &Session, dead: &Token) -> Result<(), Rejection> {
-        let key = self.key(&self.username(session)?);
-        self.bridge.0.metrics.dead(&self.config.name);
-        let store = &self.bridge.0.store;
-        let kept = store.get(Table::MoodleTokens, &key).await.map_err(unavailable)?;
-        if kept.as_deref().and_then(vault::decode).is_none_or(|kept| kept == *dead) {
-            store.delete(Table::MoodleTokens, &key).await.map_err(unavailable)?;
+        if self.bridge.bury(dead).await.map_err(unavailable)? {
+            self.bridge.0.metrics.dead(&self.config.name);
         }
-        if self.bridge.0.tokens.get(&key).await.is_none_or(|kept| kept == *dead) {
-            self.bridge.0.tokens.invalidate(&key).await;
-        }
+        self.forget(&self.key(&self.username(session)?), dead).await;
         Ok(())
     }
 
+    async fn forget(&self, key: &str, token: &Token) {
+        if self.bridge.0.tokens.get(key).await.is_some_and(|known| known == *token) {
+            self.bridge.0.tokens.invalidate(key).await;
+        }
+    }
+
     /// Moodle serves this account no more: what was kept for it goes, and Moodle is left alone for a while.
-    pub async fn end_account(&self, session: &Session, token: &Token, refusal: &Rejection) -> Result<(), Rejection> {
-        self.drop_token(session, token).await?;
-        let key = session_key(&self.config.name, &session.key.text());
-        let store = &self.bridge.0.store;
-        store.delete(Table::MoodleSessions, &key).await.map_err(unavailable)?;
+    pub async fn end_account(&self, session: &Session, refusal: &Rejection) -> Result<(), Rejection> {
         let key = self.key(&self.username(session)?);
-        self.bridge.0.refused.insert(key, refusal.clone()).await;
+        let store = &self.bridge.0.store;
+        store.delete(Table::MoodleTokens, &key).await.map_err(unavailable)?;
+        self.forget_session(session).await.map_err(unavailable)?;
+        self.refuse(key.clone(), refusal.clone(), LONG).await;
+        self.bridge.0.tokens.invalidate(&key).await;
         Ok(())
+    }
+
+    /// Somebody signs in: whatever Moodle has said of this person until now, it is asked again.
+    pub async fn ask_anew(&self, session: &Session) {
+        if let Ok(username) = self.username(session) {
+            self.bridge.0.refused.invalidate(&self.key(&username)).await;
+        }
+    }
+
+    async fn forget_session(&self, session: &Session) -> Result<(), StoreError> {
+        let key = session_key(&self.config.name, &session.key.text());
+        self.bridge.0.store.delete(Table::MoodleSessions, &key).await.map(drop)
     }
 
     /// Is the token alive? Asks Moodle.
@@ -105,66 +149,78 @@ impl Moodle {
         let moodle = self.conversation().map_err(|_| NOT_CHOSEN)?;
         let started = Instant::now();
         let (name, store) = (&self.config.name, &self.bridge.0.store);
-        let obtained = match source {
-            Some(MoodleSource::CasLaunch) => {
-                let landed = async {
-                    let signed = cas_launch::sign_in(&moodle, cas_launch::SERVICE, ticket).await?;
-                    let token = cas_launch::launch(&moodle, &signed.session).await?;
-                    check_identity(&moodle, &token, &username).await?;
-                    Ok((token, Some(signed.session)))
-                };
-                landed.await
-            }
+        let (obtained, signed) = match source {
+            Some(MoodleSource::CasLaunch) => match cas_launch::sign_in(&moodle, cas_launch::SERVICE, ticket).await {
+                Ok(signed) => {
+                    let launched = async {
+                        let token = cas_launch::launch(&moodle, &signed.session).await?;
+                        check_identity(&moodle, &token, &username).await?;
+                        Ok(token)
+                    };
+                    (launched.await, Some(signed.session))
+                }
+                Err(error) => (Err(error), None),
+            },
             Some(MoodleSource::CasToken) => {
                 let landed = async {
                     let token = cas_token::obtain(&moodle, cas_token::SERVICE, ticket, &username).await?;
                     check_identity(&moodle, &token, &username).await?;
-                    Ok((token, None))
+                    Ok(token)
                 };
-                landed.await
+                (landed.await, None)
             }
-            _ => Err(TokenError::Misconfigured("moodle.tokens has changed meanwhile")),
+            _ => (
+                Err(TokenError::Misconfigured("moodle.tokens has changed meanwhile")),
+                None,
+            ),
         };
         let label = source.map_or("-", |source| source.label());
         let outcome = obtained.as_ref().map_or_else(TokenError::outcome, |_| "ok");
         self.bridge.0.metrics.asked(name, label, outcome, started.elapsed());
-        let (token, signed) = obtained?;
+        // Once the person has done what Moodle wants, or the maintenance is over, it makes a token without the browser.
+        let soon = matches!(
+            obtained,
+            Ok(_) | Err(TokenError::VisitMoodle(_) | TokenError::Maintenance)
+        );
+        let key = self.key(&username);
         let kept = async {
-            if let Some(signed) = signed {
+            if let Some(signed) = signed.filter(|_| soon) {
                 let key = session_key(name, &session.key.text());
+                let pair = signed.reveal();
                 store
-                    .put(Table::MoodleSessions, &key, signed.reveal().as_bytes(), Some(life))
+                    .put(Table::MoodleSessions, &key, pair.as_bytes(), Some(life))
                     .await?;
             }
             // Single logout names this ticket too.
-            store
-                .put(Table::Tickets, ticket, session.key.text().as_bytes(), Some(life))
-                .await?;
-            store
-                .put(
-                    Table::MoodleTokens,
-                    &self.key(&username),
-                    &vault::encode(&token),
-                    Some(KEPT),
-                )
-                .await
+            let of = session.key.text();
+            store.put(Table::Tickets, ticket, of.as_bytes(), Some(life)).await?;
+            match &obtained {
+                Ok(token) => self.bridge.keep(&key, token).await,
+                Err(_) => Ok(()),
+            }
         };
         if let Err(error) = kept.await {
-            tracing::warn!(%error, "a token of Moodle's could not be kept");
+            tracing::warn!(%error, "what a ticket has brought from Moodle could not be kept");
         }
-        let key = self.key(&username);
+        let token = match obtained {
+            Ok(token) => token,
+            Err(error) => {
+                self.refuse(key, rejection(&error), believed(&error)).await;
+                return Err(error);
+            }
+        };
         self.bridge.0.refused.invalidate(&key).await;
         self.bridge.0.tokens.insert(key, token).await;
         Ok(())
     }
 
     /// Under what a person's token is kept.
-    fn key(&self, username: &str) -> String {
+    pub(super) fn key(&self, username: &str) -> String {
         vault::key(&self.config.name, &self.config.service, username)
     }
 
     /// What the session's person is called in Moodle; nobody who may not get a token is called anything.
-    fn username(&self, session: &Session) -> Result<String, Rejection> {
+    pub(super) fn username(&self, session: &Session) -> Result<String, Rejection> {
         let no = |detail: &str| Rejection::because(Reason::NoMoodleToken, detail);
         if SURROGATE.iter().any(|name| !session.attributes.get(name).is_empty()) {
             return Err(no("the person acts as somebody else (CAS surrogate)"));
@@ -180,20 +236,22 @@ impl Moodle {
         Ok(name.to_lowercase())
     }
 
-    async fn find(&self, session: &Session, username: &str, key: &str, now: SystemTime) -> Result<Token, Rejection> {
-        let store = &self.bridge.0.store;
-        let kept = store.get(Table::MoodleTokens, key).await.map_err(unavailable)?;
-        if let Some(token) = kept.as_deref().and_then(vault::decode) {
+    async fn find(&self, session: &Session, username: &str, key: &str) -> Result<Token, NoToken> {
+        let away = |error| NoToken::because(unavailable(error));
+        if let Some(token) = self.bridge.kept(key).await.map_err(away)? {
             return Ok(token);
         }
-        let moodle = self.conversation()?;
-        let (mut by_browser, mut last) = (false, None);
+        let moodle = self.conversation().map_err(NoToken::because)?;
+        let mut none = NoToken {
+            needs_ticket: false,
+            told: None,
+        };
         for source in &self.config.tokens {
             let started = Instant::now();
-            let asked = self.ask(*source, &moodle, session, username, now).await;
+            let asked = self.ask(*source, &moodle, session, username).await;
             let outcome = match &asked {
                 Ok(None) => {
-                    by_browser |= service(*source).is_some() && session.carrier == Carrier::Cookie;
+                    none.needs_ticket |= service(*source).is_some();
                     continue;
                 }
                 Ok(Some(_)) => "ok",
@@ -203,23 +261,26 @@ impl Moodle {
             metrics.asked(name, source.label(), outcome, started.elapsed());
             match asked {
                 Ok(Some(token)) => {
-                    let entry = vault::encode(&token);
-                    let put = store.put(Table::MoodleTokens, key, &entry, Some(KEPT));
-                    put.await.map_err(unavailable)?;
-                    return Ok(token);
+                    if self.keep(*source, key, &token).await.map_err(away)? {
+                        return Ok(token);
+                    }
                 }
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(moodle = name, source = source.label(), %error, "no token");
-                    last = Some(error);
+                    none.told = Some((rejection(&error), believed(&error)));
                 }
             }
         }
-        Err(match last {
-            _ if by_browser => Reason::MoodleSignInRequired.into(),
-            Some(error) => rejection(&error),
-            None => Rejection::because(Reason::NoMoodleToken, "no source has a token for this person"),
-        })
+        Err(none)
+    }
+
+    /// False: it has left the vault while it was looked at.
+    async fn keep(&self, source: MoodleSource, key: &str, token: &Token) -> Result<bool, StoreError> {
+        match source {
+            MoodleSource::Vault => self.bridge.keep_provided(key, token, SystemTime::now()).await,
+            _ => self.bridge.keep(key, token).await.map(|()| true),
+        }
     }
 
     /// `Ok(None)`: this source has nothing to ask with.
@@ -229,16 +290,15 @@ impl Moodle {
         moodle: &Conversation,
         session: &Session,
         username: &str,
-        now: SystemTime,
     ) -> Result<Option<Token>, TokenError> {
         let store = &self.bridge.0.store;
         let token = match source {
             MoodleSource::Vault => {
-                let entry = store.get(Table::MoodleVault, &self.key(username)).await;
-                let Some(entry) = entry.map_err(|_| NO_STORE)? else {
+                let entry = provided::entry(store, &self.key(username), SystemTime::now()).await;
+                let Some((entry, _)) = entry.map_err(|_| NO_STORE)? else {
                     return Ok(None);
                 };
-                return vault::obtain(moodle, &entry, username).await.map(Some);
+                entry.token
             }
             MoodleSource::CasLaunch => {
                 let key = session_key(&self.config.name, &session.key.text());
@@ -254,18 +314,22 @@ impl Moodle {
                 }
             }
             MoodleSource::CasToken => return Ok(None),
-            MoodleSource::CasFacade => cas_facade::obtain(moodle, &self.bridge.0.tickets, username, now).await?,
+            MoodleSource::CasFacade => self.bridge.vouch(moodle, username).await?,
         };
-        check_identity(moodle, &token, username).await?;
-        Ok(Some(token))
+        let checked = check_identity(moodle, &token, username).await;
+        if matches!(checked, Err(TokenError::OtherAccount)) {
+            // What made it goes as well.
+            self.forget_session(session).await.map_err(|_| NO_STORE)?;
+        }
+        checked.map(|_| Some(token))
     }
 }
 
-const NO_STORE: TokenError = TokenError::Misconfigured("the state store does not answer");
-const NOT_CHOSEN: TokenError = TokenError::Misconfigured("no server of moodle.upstream can be reached");
+pub(super) const NO_STORE: TokenError = TokenError::Misconfigured("the state store does not answer");
+pub(super) const NOT_CHOSEN: TokenError = TokenError::Misconfigured("no server of moodle.upstream can be reached");
 
 /// What a ticket for this source is made for, below `wwwroot`.
-fn service(source: MoodleSource) -> Option<&'static str> {
+pub(super) fn service(source: MoodleSource) -> Option<&'static str> {
     match source {
         MoodleSource::CasLaunch => Some(cas_launch::SERVICE),
         MoodleSource::CasToken => Some(cas_token::SERVICE),
@@ -273,22 +337,6 @@ fn service(source: MoodleSource) -> Option<&'static str> {
     }
 }
 
-fn unavailable(error: StoreError) -> Rejection {
+pub(super) fn unavailable(error: StoreError) -> Rejection {
     Rejection::because(Reason::StoreUnavailable, error.to_string())
-}
-
-/// What a client is told of a token that was not to be had.
-pub(crate) fn rejection(error: &TokenError) -> Rejection {
-    let reason = match error {
-        TokenError::NotReached(_) => Reason::UpstreamUnavailable,
-        TokenError::NoAccount | TokenError::OtherAccount | TokenError::Never | TokenError::Denied(_) => {
-            Reason::NoMoodleToken
-        }
-        TokenError::VisitMoodle(_) => Reason::MoodleVisitRequired,
-        TokenError::Maintenance => Reason::MoodleMaintenance,
-        TokenError::TicketRefused | TokenError::SessionEnded | TokenError::Died | TokenError::Misconfigured(_) => {
-            Reason::UpstreamFailed
-        }
-    };
-    Rejection::because(reason, error.to_string())
 }

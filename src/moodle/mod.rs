@@ -1,14 +1,22 @@
 //! Web service tokens of the people who are signed in: obtained from Moodle, kept, and dropped when they are dead.
 //!
-//! `keeper` decides whose token serves whom and where it comes from, `visit` remembers a browser that is on its way to
-//! Moodle for a ticket, `call` sends requests whose answers must be looked at before anybody gets them. What is put
-//! where in a request, and what Moodle's answers mean, is decided in `present::moodle`.
+//! `keeper` decides whose token serves whom and where it comes from, `dead` which of them are good no more, `refusals`
+//! what happens where there is none, and `forecast` tells what would be done; `vault` has the tokens that the operator
+//! provides, `facade` keeps the tickets that the gateway itself makes, `visit` remembers a browser that is on its way to
+//! Moodle for a ticket, `call` sends requests whose answers must be looked at before anybody gets them. What is put where
+//! in a request, and what Moodle's answers mean, is decided in `present::moodle`.
 
 pub mod call;
+mod dead;
+mod facade;
+pub mod forecast;
 mod keeper;
+mod refusals;
+pub mod vault;
 pub mod visit;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,23 +25,22 @@ use moka::future::Cache;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
-pub(crate) use self::keeper::rejection;
+use self::refusals::{LONG, Refused};
+pub(crate) use self::refusals::{maintenance, rejection};
 use crate::act::proxy::{Attempts, Upstream};
 use crate::authenticate::session::ENDED;
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config;
 use crate::observe::metrics::MoodleMetrics;
 use crate::present::moodle::token::Token;
-use crate::present::moodle::tokens::Conversation;
-use crate::present::moodle::tokens::cas_facade::Tickets;
+use crate::present::moodle::tokens::site::{self, SiteConfig};
+use crate::present::moodle::tokens::{Conversation, TokenError};
 use crate::rejection::{Reason, Rejection};
 use crate::sealing::{MasterKeys, Purpose, Sealer};
 use crate::store::{Notice, Store, Table};
 
 /// How long a token is believed without asking the store.
 const REMEMBERED: Duration = Duration::from_secs(60);
-/// How long nobody asks Moodle again for a token that it does not give.
-const REFUSED: Duration = Duration::from_secs(20);
 const MOST: u64 = 100_000;
 
 /// What all Moodles share, and a reload leaves as it is. Cheap to clone.
@@ -43,13 +50,14 @@ pub struct Bridge(Arc<Inner>);
 struct Inner {
     store: Store,
     sealer: Sealer,
-    tickets: Tickets,
     tokens: Cache<String, Token>,
-    /// Of those who get none, why.
-    refused: Cache<String, Rejection>,
+    /// Of those who get none, why, and until when.
+    refused: Cache<String, Refused>,
     metrics: MoodleMetrics,
     /// Every Moodle that there has been: what is kept for a session stands under each.
     names: Mutex<BTreeSet<String>>,
+    /// Counts changes of the vault: what was found out before one may not be remembered after it.
+    changes: AtomicU64,
 }
 
 /// A Moodle, ready to be called.
@@ -69,23 +77,24 @@ impl Bridge {
         Self(Arc::new(Inner {
             store: store.clone(),
             sealer: keys.sealer(Purpose::LoginState),
-            tickets: Tickets::default(),
             tokens: remembered(REMEMBERED).build(),
-            refused: Cache::builder().max_capacity(MOST).time_to_live(REFUSED).build(),
+            refused: Cache::builder().max_capacity(MOST).time_to_live(LONG).build(),
             metrics,
             names: Mutex::default(),
+            changes: AtomicU64::new(0),
         }))
-    }
-
-    pub fn tickets(&self) -> &Tickets {
-        &self.0.tickets
     }
 
     pub fn metrics(&self) -> &MoodleMetrics {
         &self.0.metrics
     }
 
-    /// Drops what was kept of Moodle's for sessions that end, anywhere, until aborted.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Drops what was kept of Moodle's for sessions that end and for entries of the vault that change, anywhere, until
+    /// aborted.
     pub fn follow(&self) -> JoinHandle<()> {
         let bridge = self.clone();
         let mut notices = self.0.store.subscribe();
@@ -96,6 +105,9 @@ impl Bridge {
                         if let Some(session) = text.strip_prefix(ENDED) {
                             bridge.forget_session(session).await;
                         }
+                        for key in vault::changed(&text).unwrap_or_default() {
+                            bridge.forget_person(&key).await;
+                        }
                     }
                     // What was missed ends with its own time.
                     Ok(Notice::Missed) | Err(broadcast::error::RecvError::Lagged(_)) => {}
@@ -105,7 +117,15 @@ impl Bridge {
         })
     }
 
-    async fn forget_session(&self, session: &str) {
+    async fn forget_person(&self, key: &str) {
+        // First: a look-up that is under way sees it when it has ended.
+        self.0.changes.fetch_add(1, Ordering::SeqCst);
+        self.0.tokens.invalidate(key).await;
+        self.0.refused.invalidate(key).await;
+    }
+
+    /// Drops what is kept of Moodle's for a session of ours.
+    pub async fn forget_session(&self, session: &str) {
         let names = self.0.names.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for name in names {
             let key = keeper::session_key(&name, session);
@@ -154,6 +174,16 @@ impl Moodle {
     /// What of a path lies below `wwwroot`.
     pub fn below<'a>(&self, path: &'a str) -> Option<&'a str> {
         path.strip_prefix(self.config.public_url.path().trim_end_matches('/'))
+    }
+
+    /// What it says of itself.
+    pub async fn public_config(&self) -> Result<SiteConfig, TokenError> {
+        site::public_config(&self.conversation().map_err(|_| keeper::NOT_CHOSEN)?).await
+    }
+
+    /// Would it take calls? Asks without a token.
+    pub async fn takes_calls(&self) -> Result<(), TokenError> {
+        site::takes_calls(&self.conversation().map_err(|_| keeper::NOT_CHOSEN)?).await
     }
 
     /// To one of its servers.

@@ -13,6 +13,7 @@
 
 mod back_end;
 mod callback;
+pub mod launch;
 mod me;
 pub mod moodle;
 mod sign_in;
@@ -81,7 +82,9 @@ pub async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
     const GET: &[Method] = &[Method::GET, Method::HEAD];
     const POST: &[Method] = &[Method::POST];
     const BOTH: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
-    if asked.here.snapshot.config.sign_ins.is_empty() {
+    let config = &asked.here.snapshot.config;
+    let is_about_launches = || segments == (Some("sign-out"), None, None, None) && launch::are_begun(config);
+    if config.sign_ins.is_empty() && !is_about_launches() {
         return Err(Reason::NoRoute.into());
     }
     let reply = match segments {

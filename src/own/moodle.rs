@@ -1,19 +1,23 @@
 //! A browser brings the gateway a ticket for Moodle: sent to the CAS server with Moodle's own login address, it lands
 //! there, which is here, and goes on to where it was going.
 //!
-//! An ordinary login at Moodle has no cookie of a visit and is none of this. Whose token comes of a ticket is held against
-//! the session that the visit was begun for, so a foreign ticket or a foreign cookie brings nothing (login CSRF).
+//! An ordinary login at Moodle has no cookie of a visit and is none of this; where both are under way in one browser, the
+//! one that was begun last counts. Whose token comes of a ticket is held against the session that the visit was begun
+//! for, so a foreign ticket or a foreign cookie brings nothing (login CSRF).
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use url::Url;
 
 use super::callback::unavailable;
 use super::sign_in::set;
 use super::{Asked, Here, redirect};
 use crate::authenticate::session::Session;
-use crate::authenticate::sign_in::cas::logout::logout_request;
-use crate::authenticate::sign_in::cas::{Login, Ticket};
+use crate::authenticate::sign_in::cas::logout::{logout_query, logout_request};
+use crate::authenticate::sign_in::cas::{Login, SessionIndex, Ticket};
+use crate::config::Provider;
 use crate::moodle::visit::{self, Visit};
 use crate::moodle::{Moodle, rejection};
 use crate::present::moodle::tokens::TokenError;
@@ -34,7 +38,8 @@ pub(super) async fn go_on(
     session: &Session,
     target: &str,
 ) -> Result<Reply, Rejection> {
-    match moodle.token(session, here.now).await {
+    moodle.ask_anew(session).await;
+    match moodle.token(session).await {
         Err(refusal) if refusal.reason == Reason::MoodleSignInRequired => begin(here, moodle, session, target),
         // What else is wrong, the app's calls are told.
         _ => redirect(target),
@@ -97,8 +102,7 @@ pub async fn landing(
     let mut visits = cookies.iter().filter_map(|cookie| moodle.bridge().open(cookie));
     let visit = visits.find(|visit| visit.moodle == moodle.config.name && visit.is_fresh(here.now))?;
     let (place, service) = moodle.by_ticket(visit.source)?;
-    let path = service.split_once('?').map_or(service, |(path, _)| path);
-    if place != visit.source || path != below {
+    if place != visit.source || !is_for(service, below, query) {
         return None;
     }
     let arrived = arrive(here, moodle, &visit, &ticket).await;
@@ -121,7 +125,15 @@ async fn arrive(here: &Here<'_>, moodle: &Moodle, visit: &Visit, ticket: &Ticket
         return Err(Reason::SignInStale.into());
     }
     let life = sign_in.session.absolute;
-    match moodle.arrived(&session, visit, ticket.as_str(), life).await {
+    let arrived = moodle.arrived(&session, visit, ticket.as_str(), life).await;
+    let sessions = &here.snapshot.people.sessions;
+    let still = sessions.named(session.key, sign_ins, here.now).await;
+    if still.map_err(|error| unavailable(&error))?.is_none() {
+        // It has ended meanwhile, and whoever told of it found nothing to forget.
+        moodle.bridge().forget_session(&session.key.text()).await;
+        return Err(Reason::SignInStale.into());
+    }
+    match arrived {
         Ok(()) => redirect(&visit.target),
         Err(error) => {
             tracing::warn!(moodle = moodle.config.name, %error, "no token by a ticket");
@@ -134,24 +146,76 @@ async fn arrive(here: &Here<'_>, moodle: &Moodle, visit: &Visit, ticket: &Ticket
     }
 }
 
-/// A CAS server's logout, posted to the address that a ticket for Moodle was made for. `None`: it is no logout.
-pub async fn logout(
-    here: &Here<'_>,
-    moodle: &Moodle,
-    content_type: Option<&str>,
-    body: &[u8],
-) -> Option<Result<Reply, Rejection>> {
-    let ticket = logout_request(content_type, body)?;
-    let ended = here.snapshot.people.sessions.end_by_ticket(ticket.as_str()).await;
-    let reply = Reply {
-        status: http::StatusCode::OK,
-        headers: security::own().into_iter().collect(),
-        body: bytes::Bytes::new(),
+/// Would a ticket at this address have been made for `service`? Some CAS servers put the parameters into an order of their
+/// own.
+fn is_for(service: &str, below: &str, query: &str) -> bool {
+    let (path, wanted) = service.split_once('?').unwrap_or((service, ""));
+    let pairs = |query: &str| {
+        let pairs = form_urlencoded::parse(query.as_bytes()).into_owned();
+        let mut pairs: Vec<_> = pairs.filter(|(name, _)| name != "ticket").collect();
+        pairs.sort();
+        pairs
     };
-    tracing::debug!(moodle = moodle.config.name, "single logout at Moodle's login address");
-    Some(ended.map(|_| reply).map_err(|error| unavailable(&error)))
+    path == below && pairs(query) == pairs(wanted)
+}
+
+/// Moodle's login address sends the browser to `location`. If that is a CAS server, an ordinary login has begun, and the
+/// ticket that comes of it is Moodle's: a visit that was under way is over, and here is what removes its cookie.
+pub fn departed(here: &Here<'_>, moodle: &Moodle, headers: &HeaderMap, location: &str) -> Option<HeaderValue> {
+    let name = cookie(&moodle.config.name);
+    if here.jar().all(headers, &name).is_empty() {
+        return None;
+    }
+    let to = Url::parse(location).ok()?;
+    let mut parameters = to.query_pairs();
+    parameters.find(|(name, _)| name == "service")?;
+    here.jar().remove(&name)
+}
+
+/// The CAS server's logout at the address that tickets for Moodle were made for: posted, or by way of the browser in the
+/// query. `None`: it is no logout.
+pub fn logged_out(query: &str, content_type: Option<&str>, body: &[u8]) -> Option<SessionIndex> {
+    logout_query(query).or_else(|| logout_request(content_type, body))
+}
+
+/// Ends the session that the ticket is of, if there is one. The server is told nothing of that, and Moodle, which would
+/// take no notice, is told nothing at all.
+pub async fn log_out(here: &Here<'_>, moodle: &Moodle, ticket: &SessionIndex) -> Result<Reply, Rejection> {
+    let sign_in = here.snapshot.config.sign_ins.get(moodle.config.sign_in);
+    let Provider::Cas(cas) = &sign_in.ok_or(Reason::Internal)?.provider;
+    if cas.single_logout {
+        let ended = here.snapshot.people.sessions.end_by_ticket(ticket.as_str()).await;
+        ended.map_err(|error| unavailable(&error))?;
+    }
+    Ok(Reply {
+        status: StatusCode::OK,
+        headers: security::own().into_iter().collect(),
+        body: Bytes::new(),
+    })
 }
 
 fn cookie(moodle: &str) -> String {
     format!("{}{moodle}", visit::COOKIE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_is_for_the_very_address_that_the_server_was_told() {
+        let (launch, token) = ("/login/index.php?authCAS=CAS", "/login/token.php");
+        for (service, below, query, expected) in [
+            (launch, "/login/index.php", "authCAS=CAS&ticket=ST-1", true),
+            (launch, "/login/index.php", "ticket=ST-1&authCAS=CAS", true),
+            // Moodle's own, where CAS is the only way to log in.
+            (launch, "/login/index.php", "ticket=ST-1", false),
+            (launch, "/login/index.php", "authCAS=CAS&courseid=2&ticket=ST-1", false),
+            (launch, "/login/token.php", "authCAS=CAS&ticket=ST-1", false),
+            (token, "/login/token.php", "ticket=ST-1", true),
+            (token, "/login/token.php", "ticket=ST-1&service=x", false),
+        ] {
+            assert_eq!(is_for(service, below, query), expected, "{service} {below} {query}");
+        }
+    }
 }

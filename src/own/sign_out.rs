@@ -1,4 +1,5 @@
 //! `/_janua/sign-out`: a page with a button, and the POST that it sends. What is posted elsewhere ends nothing.
+//! Both sessions that a browser may have end, the one of a sign-in and that of a launch.
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -6,7 +7,7 @@ use http::{Method, StatusCode};
 use super::callback::unavailable;
 use super::sign_in::set;
 use super::{Asked, html, redirect};
-use crate::authenticate::session::cookie::SESSION;
+use crate::authenticate::session::cookie::{LAUNCH, SESSION};
 use crate::authenticate::session::{Carrier, Session};
 use crate::authenticate::sign_in::target;
 use crate::rejection::{Reason, Rejection};
@@ -15,8 +16,19 @@ use crate::respond::{Reply, security};
 
 pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
     let session = asked.here.session(asked.headers).await?;
+    let launch = asked.here.launch(asked.headers).await?;
     if *asked.method != Method::POST {
-        return Ok(session.map_or_else(nobody, |session| ask(asked, &session)));
+        return Ok(match (session, launch) {
+            (Some(session), _) => {
+                let user = session.identity.subject.as_deref().unwrap_or_default();
+                ask(asked, &format!("signed in as <strong>{}</strong>", Escaped(user)), true)
+            }
+            (None, Some(launch)) => {
+                let from = Escaped(&launch.identity.source);
+                ask(asked, &format!("here by a link from <strong>{from}</strong>"), false)
+            }
+            (None, None) => nobody(),
+        });
     }
     let origins = app_origins(asked);
     let is_bearer = session
@@ -31,6 +43,13 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
         ended.map_err(|error| unavailable(&error))?;
     }
     set(&mut reply, asked.here.jar().remove(SESSION));
+    if !asked.here.launches(asked.headers).is_empty() {
+        set(&mut reply, asked.here.jar().set_framed(LAUNCH, "", Some(0)));
+    }
+    if let Some(launch) = launch {
+        let ended = asked.here.snapshot.people.launches.end(launch.key).await;
+        ended.map_err(|error| unavailable(&error))?;
+    }
     Ok(reply)
 }
 
@@ -65,16 +84,18 @@ fn gone(asked: &Asked<'_>, session: Option<&Session>, origins: &[String]) -> Res
     }
 }
 
-fn ask(asked: &Asked<'_>, session: &Session) -> Reply {
-    let user = session.identity.subject.as_deref().unwrap_or_default();
+/// `who` is HTML. `elsewhere`: is there a sign-in server to sign out of, too?
+fn ask(asked: &Asked<'_>, who: &str, elsewhere: bool) -> Reply {
     let back = super::parameter(asked.query.unwrap_or_default().as_bytes(), "return");
     let back = back.map(|back| format!("<input type=\"hidden\" name=\"return\" value=\"{}\">\n", Escaped(&back)));
+    let everywhere = match elsewhere {
+        true => "\n<button class=\"button quiet\" name=\"everywhere\" value=\"1\">Sign out everywhere</button>",
+        false => "",
+    };
     let body = format!(
-        "<p>You are signed in as <strong>{}</strong>.</p>\n\
+        "<p>You are {who}.</p>\n\
          <form method=\"post\" action=\"/_janua/sign-out\">\n{}\
-         <p><button class=\"button\">Sign out here</button>\n\
-         <button class=\"button quiet\" name=\"everywhere\" value=\"1\">Sign out everywhere</button></p>\n</form>",
-        Escaped(user),
+         <p><button class=\"button\">Sign out here</button>{everywhere}</p>\n</form>",
         back.unwrap_or_default(),
     );
     html("Sign out?", &body)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Method, header};
 
 use super::{Here, asks_silently, begin, choose, page_load, where_to};
+use crate::authenticate::launch::LaunchSession;
 use crate::authenticate::session::Session;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::request::Request;
@@ -42,6 +43,22 @@ impl Visit<'_> {
         // A web service changes things by GET too.
         let is_unsafe = found.is_by_cookie() && (route.injects().is_some() || self.changes_something());
         if is_unsafe && !self.here.is_from_here(self.headers, &sign_in.app_origins) {
+            return Err(Reason::CrossSite.into());
+        }
+        Ok(Some(found))
+    }
+
+    /// The same of a launch session. Its cookie comes with whatever other sites' pages send, so that nothing is changed
+    /// by it but by pages from here.
+    pub async fn launch(&self, route: &Route) -> Result<Option<Arc<LaunchSession>>, Rejection> {
+        let Some(found) = self.here.launch(self.headers).await? else {
+            return Ok(None);
+        };
+        let is_of = |issuers: &Vec<usize>| issuers.iter().any(|issuer| found.identity.issuers.contains(issuer));
+        if !route.issuers.as_ref().is_none_or(is_of) {
+            return Err(Reason::IssuerNotAccepted.into());
+        }
+        if self.changes_something() && !self.here.is_from_here(self.headers, &[]) {
             return Err(Reason::CrossSite.into());
         }
         Ok(Some(found))

@@ -263,7 +263,7 @@ fn judged_headers(shown: &Shown<'_>) -> Vec<HeaderName> {
     };
     let judged = shown.judged.iter().filter_map(|source| match source {
         TokenSource::Header { name, scheme } if holds(name, scheme) => Some(name.clone()),
-        TokenSource::Header { .. } | TokenSource::Query { .. } => None,
+        TokenSource::Header { .. } | TokenSource::Query { .. } | TokenSource::Form { .. } => None,
     });
     judged.collect()
 }
@@ -274,7 +274,7 @@ fn referer_without_tokens(shown: &Shown<'_>) -> Option<HeaderValue> {
     let (page, query) = referer.split_once('?')?;
     let judged = shown.judged.iter().filter_map(|source| match source {
         TokenSource::Query { parameter } => Some(parameter.as_str()),
-        TokenSource::Header { .. } => None,
+        TokenSource::Header { .. } | TokenSource::Form { .. } => None,
     });
     let hidden: Vec<&str> = OWN_PARAMETERS.into_iter().chain(judged).collect();
     let is_hidden = |pair: &str| {

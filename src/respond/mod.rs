@@ -4,6 +4,7 @@
 //! answer; only [`mod@write`] touches the socket. Why a request is refused is decided elsewhere.
 
 pub mod cors;
+pub mod frames;
 pub mod page;
 pub mod problem;
 pub mod security;

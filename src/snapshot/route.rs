@@ -13,7 +13,9 @@ use crate::act::reply::Fixed;
 use crate::ask::ElseAsk;
 use crate::authorize;
 use crate::authorize::settled::Fingerprinted;
-use crate::config::{self, Config, Cors, Credential, Decide, FunctionRule, IdentityHeaders, Present, Rule};
+use crate::config::{
+    self, Config, Cors, Credential, Decide, Frames, FunctionRule, IdentityHeaders, Launch, Present, Rule,
+};
 use crate::moodle::Moodle;
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::opencast::Opencast;
@@ -48,9 +50,14 @@ pub struct Route {
     /// Whose key signs what is presented: `present = "opencast-jwt"`.
     pub opencast_jwt: Option<Arc<Opencast>>,
     pub watch: Option<RouteWatch>,
+    /// Launch sessions begin here.
+    pub launch: Option<Launch>,
+    /// Those that begin elsewhere count here too.
+    pub takes_launches: bool,
     /// Nobody's identity could change this route's answer: tokens are not looked at.
     pub anonymous: bool,
     pub cors: Option<Cors>,
+    pub frames: Frames,
     /// Bytes of a request's body.
     pub max_body: Option<u64>,
     pub rate: Option<Arc<Keyed<String>>>,
@@ -75,6 +82,8 @@ pub enum Action {
     OwnKeys,
     /// What would become of another request?
     Decide(Decide),
+    /// A launch session for the token in a form, and on to the page that it names.
+    Launch,
 }
 
 impl Route {
@@ -144,6 +153,7 @@ impl Route {
             config::Action::Accel(prefix) => Action::Accel(prefix.clone()),
             config::Action::Decide(decide) => Action::Decide(decide.clone()),
             config::Action::OwnKeys => Action::OwnKeys,
+            config::Action::Launch => Action::Launch,
             config::Action::Files(path) => {
                 let root = Root::open(path).map_err(|source| SnapshotError::Files {
                     route: Arc::clone(&route.name),
@@ -168,9 +178,11 @@ impl Route {
                 Action::Reply(reply)
             }
         };
-        // Whoever is known is also named to the upstream, and sent to a passive sign-in, where everyone may pass.
-        let tells = route.present == Present::Headers || route.sign_ins.is_some();
-        let depends = tells || authorize::needs_identity(route.allow.iter().chain(&route.deny));
+        // Whoever is known is also named to the upstream, and sent to a passive sign-in, where everyone may pass; and a
+        // token in the query of a page begins something.
+        let tells = route.present == Present::Headers || route.opencast_jwt.is_some() || route.sign_ins.is_some();
+        let begins = route.launch.is_some() && route.action != config::Action::Launch;
+        let depends = tells || begins || authorize::needs_identity(route.allow.iter().chain(&route.deny));
         let anonymous = else_ask.is_none() && !depends;
         Ok(Self {
             name: Arc::clone(&route.name),
@@ -195,7 +207,10 @@ impl Route {
                 config: watch.clone(),
                 rules: Fingerprinted::new(&route.allow, &route.deny),
             }),
+            launch: route.launch,
+            takes_launches: route.accept.contains(&Credential::Launch),
             cors: route.cors.clone(),
+            frames: route.frames.clone(),
             max_body: route.limits.body,
             rate: route.limits.rate.map(|rate| {
                 let same = before.and_then(|before| before.same_rate(&route.name, rate));

@@ -15,6 +15,8 @@ pub enum Table {
     Sessions,
     /// Sessions' keys, by the CAS ticket that began them.
     Tickets,
+    /// Launch sessions, by a hash of their id.
+    Launches,
     /// What ended early, by its own name, for as long as it would have lived on.
     Revocations,
     /// Moodle's web-service tokens, by user and service.
@@ -23,6 +25,10 @@ pub enum Table {
     MoodleSessions,
     /// Tokens that the operator has provided, by user and service.
     MoodleVault,
+    /// Tokens of Moodle's that it takes no more.
+    DeadTokens,
+    /// Whom the gateway vouches for towards Moodle, by the ticket that it has made.
+    FacadeTickets,
 }
 
 /// What small ordered sets are kept for.
@@ -30,6 +36,8 @@ pub enum Table {
 pub enum Index {
     /// The keys of a subject's sessions; the group is sign-in and subject.
     SessionsBySubject,
+    /// The keys of launch sessions; the group is the person, or the token, that began them.
+    LaunchesByOrigin,
     /// Watch passes that were ended, by subject and by event, with the second up to which; one group.
     Revocations,
 }
@@ -40,11 +48,46 @@ impl Table {
             Self::KeySets => "key-set",
             Self::Sessions => "session",
             Self::Tickets => "ticket",
+            Self::Launches => "launch",
             Self::Revocations => "revocation",
             Self::MoodleTokens => "moodle-token",
             Self::MoodleSessions => "moodle-session",
             Self::MoodleVault => "moodle-vault",
+            Self::DeadTokens => "dead-token",
+            Self::FacadeTickets => "facade-ticket",
         }
+    }
+
+    /// By what a value says of which table it is. For ever, as the name.
+    pub(super) fn tag(self) -> u8 {
+        match self {
+            Self::KeySets => 1,
+            Self::Sessions => 2,
+            Self::Tickets => 3,
+            Self::Revocations => 4,
+            Self::MoodleTokens => 5,
+            Self::MoodleSessions => 6,
+            Self::MoodleVault => 7,
+            Self::Launches => 8,
+            Self::DeadTokens => 9,
+            Self::FacadeTickets => 10,
+        }
+    }
+
+    pub(super) fn tagged(tag: u8) -> Option<Self> {
+        let all = [
+            Self::KeySets,
+            Self::Sessions,
+            Self::Tickets,
+            Self::Revocations,
+            Self::MoodleTokens,
+            Self::MoodleSessions,
+            Self::MoodleVault,
+            Self::Launches,
+            Self::DeadTokens,
+            Self::FacadeTickets,
+        ];
+        all.into_iter().find(|table| table.tag() == tag)
     }
 
     /// Must a write be on disk when it returns? Everything else may lose the last moments before a crash: people sign
@@ -59,6 +102,7 @@ impl Index {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::SessionsBySubject => "sessions-by-subject",
+            Self::LaunchesByOrigin => "launches-by-origin",
             Self::Revocations => "watch-revocations",
         }
     }
@@ -66,19 +110,21 @@ impl Index {
 
 /// Bytes of a [`Place`].
 pub(super) const PLACE: usize = 16;
+/// Bytes of a [`Name`] that its place leaves out.
+pub(super) const REST: usize = 16;
 
 /// The key of one thing among everything in the store: half of a SHA-256 over where it belongs and what it is called.
-/// Two keys of the same place are not found by chance; were they forced, the seal would tell them apart.
+/// Two keys of the same place are not found by chance; were they forced, the other half would tell them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Place(pub(super) [u8; PLACE]);
 
 impl Place {
     /// `name` is a table's or an index's.
     pub(super) fn new(name: &str, key: &str) -> Self {
-        let digest = digest::digest(&digest::SHA256, &context(name, key));
+        let digest = digest(name, key);
         let mut place = [0; PLACE];
-        for (to, from) in place.iter_mut().zip(digest.as_ref()) {
-            *to = *from;
+        for (to, from) in place.iter_mut().zip(digest) {
+            *to = from;
         }
         Self(place)
     }
@@ -87,11 +133,59 @@ impl Place {
     pub(super) fn text(self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
+
+    /// The way back.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        bytes.try_into().ok().map(Self)
+    }
 }
 
-/// The full name of a place, which a value is sealed for. Names hold no zero byte, so that two differ in every case.
-pub(super) fn context(name: &str, key: &str) -> Vec<u8> {
-    [name.as_bytes(), b"\0", key.as_bytes()].concat()
+/// Table and key of a value, hashed: what it is sealed for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name {
+    table: Table,
+    whole: [u8; PLACE + REST],
+}
+
+impl Name {
+    pub(super) fn new(table: Table, key: &str) -> Self {
+        Self {
+            table,
+            whole: digest(table.name(), key),
+        }
+    }
+
+    pub(super) fn place(&self) -> Place {
+        let mut place = [0; PLACE];
+        for (to, from) in place.iter_mut().zip(self.whole) {
+            *to = from;
+        }
+        Place(place)
+    }
+
+    pub(super) fn tag(&self) -> u8 {
+        self.table.tag()
+    }
+
+    pub(super) fn rest(&self) -> &[u8] {
+        self.whole.get(PLACE..).unwrap_or_default()
+    }
+
+    pub(super) fn whole(&self) -> &[u8] {
+        &self.whole
+    }
+}
+
+/// Names hold no zero byte, so that two differ in every case.
+fn digest(name: &str, key: &str) -> [u8; PLACE + REST] {
+    let text = [name.as_bytes(), b"\0", key.as_bytes()].concat();
+    let digest = digest::digest(&digest::SHA256, &text);
+    let mut whole = [0; PLACE + REST];
+    for (to, from) in whole.iter_mut().zip(digest.as_ref()) {
+        *to = *from;
+    }
+    whole
 }
 
 #[cfg(test)]
@@ -104,5 +198,10 @@ mod tests {
         assert_eq!(place(Table::Sessions, "a"), place(Table::Sessions, "a"));
         assert_ne!(place(Table::Sessions, "a"), place(Table::Sessions, "b"));
         assert_ne!(place(Table::Sessions, "a"), place(Table::Tickets, "a"));
+        let name = Name::new(Table::Sessions, "a");
+        assert_eq!(name.place(), place(Table::Sessions, "a"));
+        assert_eq!([&name.place().0, name.rest()].concat(), name.whole());
+        assert_eq!(Place::parse(&name.place().text()), Some(name.place()));
+        assert_eq!(Place::parse("short"), None);
     }
 }

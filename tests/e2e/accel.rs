@@ -146,6 +146,21 @@ fn an_upstreams_answer_is_served_from_the_folder() {
 }
 
 #[test]
+fn where_the_gateway_says_who_it_is_no_session_comes_with_the_file() {
+    let (site, zoo) = (Site::with_lecture(), Upstream::start());
+    site.write("secrets/opencast", "letmein");
+    let accel = r#"accel = { prefix = "/protected", files = "downloads" }"#;
+    let config = Config::new().upstream("zoo", &[zoo.url()], accel);
+    let config = config
+        .open_upstream_route("present = \"opencast-jwt\"")
+        .section("[opencast.main]\nupstream = \"zoo\"\nusername = \"gateway\"\npassword_file = \"secrets/opencast\"\n");
+    let gateway = site.start(&config);
+    let video = gateway.get("/zoo/protected/org/player/lecture-1/video.mp4").expect(200);
+    assert_eq!(video.body, bytes(1000));
+    assert_eq!(video.header("set-cookie"), None);
+}
+
+#[test]
 fn nothing_outside_of_the_folder_is_served() {
     let (site, zoo) = (Site::with_lecture(), Upstream::start());
     site.write("secret.txt", "secret");

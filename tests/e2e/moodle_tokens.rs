@@ -5,15 +5,14 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
 
 use http::HeaderValue;
 use janua::backchannel::Backchannel;
 use janua::present::moodle::answer::Probed;
 use janua::present::moodle::token::Token;
-use janua::present::moodle::tokens::cas_facade::{Facade, Tickets};
+use janua::present::moodle::tokens::cas_facade::{Facade, Vouched};
 use janua::present::moodle::tokens::{
-    Conversation, TokenError, cas_facade, cas_launch, cas_token, check_identity, check_never, probe, vault,
+    Conversation, TokenError, cas_facade, cas_launch, cas_token, check_identity, check_never, probe,
 };
 
 use crate::support::Moodle;
@@ -145,39 +144,37 @@ async fn token_php_takes_a_ticket() {
 #[tokio::test]
 async fn the_gateway_vouches_where_moodle_asks_it() {
     let (moodle, _cas, talk) = stand(|_| {});
-    let tickets = Arc::new(Tickets::default());
-    let asked = Arc::clone(&tickets);
+    let waiting: Arc<Mutex<HashMap<String, Vec<u8>>>> = Arc::default();
+    let kept = Arc::clone(&waiting);
     let facade = served(move |query, _, _| {
         let networks = ["127.0.0.0/8".parse().unwrap()];
-        let from = IpAddr::from([127, 0, 0, 1]);
-        match asked.answer("/serviceValidate", query, from, &networks, SystemTime::now()) {
-            Facade::Answer { body, .. } => body,
-            other => panic!("{other:?}"),
-        }
+        let Facade::Asked(question) =
+            cas_facade::judge("/serviceValidate", query, IpAddr::from([127, 0, 0, 1]), &networks)
+        else {
+            panic!("{query}");
+        };
+        let taken = kept.lock().unwrap().remove(question.ticket());
+        question.answer(taken.and_then(|taken| Vouched::decode(&taken))).body
     });
     moodle.site().settings.cas = Some(format!("http://{}/cas", facade.address));
-    for user in ["alice", "bob", "alice"] {
-        let token = cas_facade::obtain(&talk, &tickets, user, SystemTime::now())
-            .await
-            .unwrap();
+    for user in ["alice", "bob", "Alice"] {
+        let (ticket, vouched) = (cas_facade::new_ticket(), cas_facade::vouch(&talk, user));
+        waiting.lock().unwrap().insert(ticket.clone(), vouched.encode());
+        let token = cas_facade::obtain(&talk, &ticket, &vouched).await.unwrap();
         check_identity(&talk, &token, user).await.unwrap();
+        let again = cas_facade::obtain(&talk, &ticket, &vouched).await;
+        assert!(matches!(again, Err(TokenError::TicketRefused)), "{again:?}");
     }
     assert_eq!(moodle.site().made, 2);
 }
 
 #[tokio::test]
 async fn a_token_of_another_account_is_never_taken() {
-    let (moodle, cas, talk) = stand(|_| {});
+    let (_moodle, cas, talk) = stand(|_| {});
     let token = launched(&cas, &talk, "bob").await.unwrap();
     let taken = check_identity(&talk, &token, "alice").await;
     assert!(matches!(taken, Err(TokenError::OtherAccount)), "{taken:?}");
-    moodle.site().give("bobs0000token", "bob", APP);
-    let entry = vault::encode(&Token::parse("bobs0000token").unwrap());
-    assert!(matches!(
-        vault::obtain(&talk, &entry, "alice").await,
-        Err(TokenError::OtherAccount)
-    ));
-    assert!(vault::obtain(&talk, &entry, "Bob").await.is_ok());
+    assert!(check_identity(&talk, &token, "Bob").await.is_ok());
     assert!(matches!(
         check_never(&["admin".to_owned()], "Admin"),
         Err(TokenError::Never)

@@ -4,7 +4,8 @@
 //! Accounts: `alice` (two affiliations, odd letters), `bob`, `carol` (no attributes); everybody's password is
 //! [`PASSWORD`]. Registered services: everything on loopback; `http://renamed.test/`, whose user is the attribute `uid`;
 //! `http://noattr.test/`, which is told no attributes and takes no proxy tickets; `http://bobs.test/`, which only bob may
-//! use; and any site with TLS. Single logout is for those on loopback, since nobody listens elsewhere.
+//! use; and any site with TLS. Single logout is for those on loopback, since nobody listens elsewhere, and names below
+//! `localhost` are known to browsers only.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use url::Url;
 
 use super::double::Double;
 use super::http::{Connection, Request, Response};
+use super::secrets::{self, Kind};
 use super::tools::brought;
 
 pub const PASSWORD: &str = "wonderland";
@@ -109,7 +111,18 @@ impl CasServer {
 
     fn send(&self, request: Request) -> Response {
         let host = self.address.to_string();
-        Connection::open(self.address).exchange(request.host(&host).header("Connection", "close"))
+        let answer = Connection::open(self.address).exchange(request.host(&host).header("Connection", "close"));
+        for location in answer.all("location") {
+            secrets::register_tickets(location);
+        }
+        secrets::register_tickets(&answer.text());
+        for set in answer.all("set-cookie") {
+            let pair = set.split(';').next().unwrap_or_default();
+            if let Some((_, id)) = pair.split_once('=').filter(|(name, _)| *name == "sessionid") {
+                secrets::register(Kind::Session, id);
+            }
+        }
+        answer
     }
 }
 
@@ -216,6 +229,8 @@ impl ProxyingBackEnd {
                     .map(|(_, value)| value.into_owned())
             };
             if let (Some(iou), Some(ticket)) = (value("pgtIou"), value("pgtId")) {
+                secrets::register(Kind::Ticket, &iou);
+                secrets::register(Kind::Ticket, &ticket);
                 keep.lock().unwrap().push((iou, ticket));
             }
             let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -264,6 +279,7 @@ fn world(ticket_seconds: u32) -> Value {
         "services": [
             { "pattern": r"^http://127\.0\.0\.1(:[0-9]+)?/" },
             { "pattern": r"^http://localhost(:[0-9]+)?/" },
+            { "pattern": r"^http://([a-z]+\.)+localhost(:[0-9]+)?/", "single_logout": false },
             { "pattern": r"^http://renamed\.test/", "user_field": "uid", "single_logout": false },
             { "pattern": r"^http://noattr\.test/", "attributes": [], "proxy": false, "single_logout": false },
             { "pattern": r"^http://bobs\.test/", "only": ["bob"], "single_logout": false },

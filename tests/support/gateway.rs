@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use super::config::Site;
 use super::http::{Connection, Request, Response};
+use super::secrets;
 use super::tools;
 use super::wait::eventually;
 use super::witness::Witness;
@@ -25,6 +26,8 @@ pub struct Gateway {
     https: Option<SocketAddr>,
     pub admin: SocketAddr,
     witness: Option<Arc<Witness>>,
+    /// The last metrics of one that was stopped.
+    metrics: Option<String>,
     /// Kept so that the folder outlives the process.
     pub site: Site,
 }
@@ -49,10 +52,14 @@ impl Gateway {
             https: address(&lines, "listening on https://"),
             admin: address(&lines, "admin on http://").expect("the admin listener is told"),
             witness: Witness::of(site.root(), config),
+            metrics: None,
             site: site.clone(),
         };
         if let (Some(witness), Some(http)) = (&gateway.witness, gateway.http) {
             witness.listens_at(http);
+        }
+        for address in gateway.http.iter().chain(&gateway.https) {
+            secrets::listens_at(*address, config.contains("[moodle."));
         }
         assert_eq!(gateway.process(), process);
         gateway
@@ -73,6 +80,8 @@ impl Gateway {
         let said = eventually("the last line", || {
             (Arc::strong_count(&said) == 1).then(|| said.lock().unwrap().clone())
         });
+        secrets::register_keys(site.root());
+        secrets::hold("what a gateway said that did not start", &said);
         (status, said)
     }
 
@@ -108,7 +117,10 @@ impl Gateway {
     /// What the admin listener answers. Its Host is checked, so it is asked by its own name.
     pub fn admin(&self, path: &str) -> Response {
         let host = self.admin.to_string();
-        Connection::open(self.admin).exchange(Request::get(path).host(&host).header("Connection", "close"))
+        let answer =
+            Connection::open(self.admin).exchange(Request::get(path).host(&host).header("Connection", "close"));
+        secrets::hold(&format!("the admin listener's {path}"), &answer.text());
+        answer
     }
 
     /// The value of one metric, by its whole name with labels in alphabetical order.
@@ -155,6 +167,7 @@ impl Gateway {
 
     /// Ends it the way an operator does.
     pub fn stop(mut self) {
+        self.metrics = metrics(self.admin);
         self.signal("TERM");
         self.ended();
     }
@@ -174,15 +187,22 @@ impl Drop for Gateway {
         if let Some(witness) = &self.witness {
             witness.leave();
         }
+        secrets::leaves(self.http.into_iter().chain(self.https));
         if std::thread::panicking() {
             eprintln!("--- the gateway said:\n{}---", self.said());
-        } else if let Some(witness) = &self.witness {
+            return;
+        }
+        if let Some(witness) = &self.witness {
             let log = || all_said(&self.site, &self.said);
             witness.hold(log, || match self.child.0.try_wait() {
                 Ok(None) => lost_lines(self.admin) > 0.0,
                 Ok(Some(_)) | Err(_) => true,
             });
         }
+        secrets::register_keys(self.site.root());
+        secrets::hold("the log", &self.said());
+        let metrics = self.metrics.take().or_else(|| metrics(self.admin));
+        secrets::hold("the metrics", &metrics.unwrap_or_default());
     }
 }
 
@@ -197,18 +217,20 @@ impl Drop for Process {
     }
 }
 
-/// Lines that the log of the gateway behind this admin listener could not take; all, if it does not say.
-fn lost_lines(admin: SocketAddr) -> f64 {
-    let Ok(mut connection) = Connection::try_open(admin) else {
-        return f64::INFINITY;
-    };
+/// `None`: nobody answers there.
+fn metrics(admin: SocketAddr) -> Option<String> {
+    let mut connection = Connection::try_open(admin).ok()?;
     let request = Request::get("/metrics")
         .host(&admin.to_string())
         .header("Connection", "close");
-    let metrics = connection
-        .exchange_raw(request.bytes())
-        .map(|told| told.text())
-        .unwrap_or_default();
+    Some(connection.exchange_raw(request.bytes()).ok()?.text())
+}
+
+/// Lines that the log of the gateway behind this admin listener could not take; all, if it does not say.
+fn lost_lines(admin: SocketAddr) -> f64 {
+    let Some(metrics) = metrics(admin) else {
+        return f64::INFINITY;
+    };
     let mut lost = metrics
         .lines()
         .filter_map(|line| line.strip_prefix("janua_log_lines_dropped_total "));

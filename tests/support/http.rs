@@ -4,9 +4,11 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
+use super::secrets;
 use super::wait::DEADLINE;
 use super::witness::Witness;
 
@@ -159,6 +161,7 @@ pub struct Connection {
     wire: Wire,
     /// Of the gateway that is talked to.
     witness: Option<Arc<Witness>>,
+    address: SocketAddr,
 }
 
 impl Connection {
@@ -171,7 +174,13 @@ impl Connection {
         Ok(Self {
             wire,
             witness: Witness::at(address),
+            address,
         })
+    }
+
+    /// For a client with a patience of its own instead of the tests' deadline.
+    pub fn waits_at_most(&self, patience: Duration) {
+        self.wire.stream.set_read_timeout(Some(patience)).unwrap();
     }
 
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
@@ -185,7 +194,9 @@ impl Connection {
         let from = self.wire.stream.local_addr().unwrap().ip();
         let say = || witness.as_ref().and_then(|witness| witness.ask(&request, from));
         let before = say();
+        secrets::sending(&format!("{} {:?}", request.target, request.headers));
         let response = self.exchange_alone(&request);
+        secrets::answered(self.address, &request.method, &request.target, &response);
         if let (Some(witness), Some(before), Some(after)) = (&witness, before, say()) {
             witness.answered(&request, from, [before, after], &response);
         }

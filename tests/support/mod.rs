@@ -14,6 +14,7 @@ pub mod jwks;
 pub mod moodle;
 pub mod nginx;
 pub mod opencast;
+pub mod secrets;
 pub mod tokens;
 pub mod tools;
 pub mod upstream;

@@ -6,6 +6,7 @@
 mod answer;
 mod files;
 mod login;
+mod pages;
 mod php;
 mod service;
 
@@ -16,6 +17,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 pub use self::answer::Answer;
 use super::double::Double;
 use super::http::{Wire, values};
+use super::secrets::{self, Kind};
+
+/// Digits of a session's id.
+const SESSION: usize = 26;
 
 /// Switches of the site, as an administrator has them.
 #[derive(Debug, Clone)]
@@ -28,7 +33,13 @@ pub struct Settings {
     pub cas_public: String,
     pub web_services: bool,
     pub rest: bool,
+    /// `enablemobilewebservice`.
+    pub mobile_service: bool,
     pub maintenance: bool,
+    /// The only `Host` that it is called by; `None`: whichever.
+    pub host: Option<String>,
+    /// `auth_cas|multiauth`: there are other ways to log in, and a page on which one chooses.
+    pub multiauth: bool,
     /// 1: app, 2: browser, 3: embedded browser.
     pub type_of_login: u8,
     pub forced_url_scheme: String,
@@ -83,9 +94,15 @@ pub struct Row {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Session {
     user: Option<String>,
-    /// The ticket was good for this name; the next request signs it in.
+    /// The ticket was good for this name; the next request to the login page signs it in.
     ticket_of: Option<String>,
     just_logged_in: bool,
+    /// CAS was asked whether it knows the browser (`gateway=true`).
+    asked: bool,
+    /// Where the person wanted to go (`$SESSION->wantsurl`).
+    wants: Option<String>,
+    /// What forms and scripts of the session's pages send.
+    sesskey: String,
 }
 
 /// Everything behind the double.
@@ -144,7 +161,10 @@ impl Site {
                 cas_public: "https://cas.test:8444/cas".to_owned(),
                 web_services: true,
                 rest: true,
+                mobile_service: true,
                 maintenance: false,
+                host: None,
+                multiauth: false,
                 type_of_login: 1,
                 forced_url_scheme: "moodlemobile".to_owned(),
                 prevent_account_creation: false,
@@ -171,6 +191,7 @@ impl Site {
     /// A token that is there already.
     pub fn give(&mut self, token: &str, user: &str, service: &str) {
         self.secrets.push(token.to_owned());
+        secrets::register(Kind::Moodle, token);
         self.tokens.push(Row {
             token: token.to_owned(),
             user: user.to_owned(),
@@ -187,6 +208,8 @@ impl Site {
             text += &format!("{:032x}", rand::random::<u128>());
         }
         text.truncate(digits);
+        let kind = if digits == SESSION { Kind::Session } else { Kind::Moodle };
+        secrets::register(kind, &text);
         self.secrets.push(text.clone());
         text
     }
@@ -215,10 +238,21 @@ fn serve(wire: &mut Wire, site: &Mutex<Site>) -> io::Result<bool> {
 
 fn answer_to(request: &php::Request, site: &Mutex<Site>) -> Answer {
     let (script, info) = request.script();
+    let settings = site.lock().unwrap().settings.clone();
+    if settings
+        .host
+        .as_deref()
+        .is_some_and(|host| request.header("host") != Some(host))
+    {
+        return match script {
+            "/login/token.php" => login::incorrect_access(),
+            _ => Answer::redirect(303, &settings.wwwroot),
+        };
+    }
     match script {
         "/login/index.php" => login::index(request, site),
         "/login/token.php" => login::token(request, site),
-        "/login/logout.php" => login::logout(request, &mut site.lock().unwrap()),
+        "/login/logout.php" => pages::logout(request, &mut site.lock().unwrap()),
         "/admin/tool/mobile/launch.php" => login::launch(request, &mut site.lock().unwrap()),
         "/webservice/rest/server.php" => service::rest(request, &mut site.lock().unwrap()),
         "/webservice/rest/simpleserver.php" => service::simple(request),
@@ -230,8 +264,9 @@ fn answer_to(request: &php::Request, site: &Mutex<Site>) -> Answer {
         "/tokenpluginfile.php" => files::by_key(request, info, &site.lock().unwrap()),
         "/lib/ajax/service.php" => service::ajax(&mut site.lock().unwrap()),
         "/lib/ajax/service-nologin.php" => service::public_config(&site.lock().unwrap()),
-        "/course/view.php" => login::course(request, &mut site.lock().unwrap()),
-        "/pluginfile.php" => login::to_login(&mut site.lock().unwrap()),
+        "/" | "/course/view.php" => pages::page(request, &mut site.lock().unwrap()),
+        "/repository/repository_ajax.php" => pages::upload(request, &mut site.lock().unwrap()),
+        "/pluginfile.php" => pages::file(request, info, &mut site.lock().unwrap()),
         // The web server's own.
         _ => Answer::new(404, "text/html", "<html>404 Not Found</html>"),
     }

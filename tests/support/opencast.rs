@@ -8,6 +8,7 @@ mod ingest;
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use self::ingest::{Body, Tap, Upload};
 use super::double::Double;
 use super::http::{Wire, values};
+use super::secrets::{self, Kind};
 use super::tokens::now;
 use super::upstream::Seen;
 
@@ -74,8 +76,14 @@ type Shared = Arc<Mutex<Site>>;
 
 /// The running double. Ends on drop.
 pub struct Opencast {
-    double: Double,
+    address: SocketAddr,
+    double: Option<Double>,
     shared: Shared,
+}
+
+fn serving(shared: &Shared) -> impl Fn(Wire) + Send + Sync + 'static {
+    let served = Arc::clone(shared);
+    move |mut wire| while let Ok(true) = serve(&mut wire, &served) {}
 }
 
 impl Opencast {
@@ -84,13 +92,26 @@ impl Opencast {
         let shared = Shared::default();
         let admin = ("letmein".to_owned(), vec![ADMIN.to_owned()]);
         shared.lock().unwrap().users.insert("gateway".to_owned(), admin);
-        let served = Arc::clone(&shared);
-        let double = Double::start(move |mut wire| while let Ok(true) = serve(&mut wire, &served) {});
-        Self { double, shared }
+        let double = Double::start(serving(&shared));
+        Self {
+            address: double.address,
+            double: Some(double),
+            shared,
+        }
+    }
+
+    /// From now on nobody listens there, and open connections are cut.
+    pub fn switch_off(&mut self) {
+        self.double = None;
+    }
+
+    /// The same Opencast at the same address again.
+    pub fn switch_on(&mut self) {
+        self.double = Some(Double::start_again(self.address, serving(&self.shared)));
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.double.address)
+        format!("http://{}", self.address)
     }
 
     pub fn site(&self) -> MutexGuard<'_, Site> {
@@ -214,12 +235,20 @@ impl Site {
     fn answer(&mut self, seen: &Seen, body: &[u8]) -> Answer {
         let (path, query) = seen.target.split_once('?').unwrap_or((&seen.target, ""));
         let cookie = session_cookie(seen);
+        if path == "/j_spring_security_logout" {
+            self.sessions.retain(|id, _| Some(id) != cookie.as_ref());
+            let gone = "JSESSIONID=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0";
+            return Answer::new(302, "").with("Location", "/").with("Set-Cookie", gone);
+        }
         let form = if seen.method == "POST" { body } else { query.as_bytes() };
         let field = |name: &str| {
             let mut pairs = form_urlencoded::parse(form);
             pairs.find_map(|(known, value)| (known == name).then(|| value.into_owned()))
         };
         let authorization = seen.header("authorization").map(str::to_owned);
+        if let Some(token) = authorization.as_ref().and_then(|line| line.strip_prefix("Bearer ")) {
+            secrets::register_signature(token);
+        }
         let by_session = cookie.as_ref().and_then(|cookie| self.sessions.get(cookie)).cloned();
         // Who is signed in already stays so, whatever token comes along.
         let by_now = match &authorization {
@@ -235,6 +264,7 @@ impl Site {
         let mut answer = self.page(seen, path, person.as_ref(), field("target"));
         if let Some(person) = person.filter(|_| is_new) {
             let id = format!("node0{:x}", rand::random::<u64>());
+            secrets::register(Kind::Session, &id);
             answer = answer.with("Set-Cookie", format!("JSESSIONID={id}; Path=/; HttpOnly"));
             self.sessions.insert(id, person);
         }
@@ -262,6 +292,7 @@ impl Site {
                 "userRole": person.map_or("ROLE_USER_ANONYMOUS".to_owned(), |person| user_role(&person.name)),
                 "user": { "username": person.map_or("anonymous", |person| person.name.as_str()) },
             })),
+            ["info", "health"] => Answer::json(&json!({ "status": "pass" })),
             ["redirect", "get"] if seen.method != "POST" => Answer::new(404, ""),
             ["redirect", "get"] => {
                 let proto = seen.header("x-forwarded-proto").unwrap_or("http");

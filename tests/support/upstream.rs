@@ -246,6 +246,13 @@ fn serve(wire: &mut Wire, name: &str, (state, changed): &(Mutex<State>, Condvar)
             }
             return Ok(false);
         }
+        // Answers with the headers that the query names.
+        "says" => {
+            let query = seen.target.split_once('?').unwrap_or_default().1;
+            let pairs = form_urlencoded::parse(query.as_bytes());
+            let lines: String = pairs.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            answer(wire, name, 200, &lines, "said")?;
+        }
         // Never answers.
         "stall" => {
             io::copy(wire, &mut io::sink())?;

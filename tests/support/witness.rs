@@ -11,10 +11,11 @@
 //! - faults of the message itself, which `explain` is never given: a header that only bytes can spell, a body;
 //! - addresses of the gateway's own where only doing it would tell: a ticket is good for once, who signs out is gone, and
 //!   a logout request ends sessions;
+//! - what becomes of a launch's form, which is a body;
 //! - requests without a typed form: raw bytes, HTTP/2 frames, and those of curl, browsers, players and nginx; and
 //!   those larger than the control socket takes;
-//! - gateways that put Moodle's tokens into calls: an explanation would have to obtain them, and people sign in and
-//!   tokens die between the two;
+//! - gateways that put Moodle's tokens into calls: an explanation obtains none, so it cannot know what Moodle says, and
+//!   people sign in and tokens die between the two; `moodle/explained.rs` holds these;
 //! - gateways in which `else_ask` asks: an explanation would be one more question to the upstream, whose questions
 //!   those tests count. `explain/cases.rs` holds these.
 
@@ -153,7 +154,7 @@ pub struct Said {
     reason: String,
     /// `None`: an upstream's, or known by doing it only.
     status: Option<u64>,
-    /// A CAS server's ticket, or a sign-out.
+    /// A CAS server's ticket, or a sign-out, or the form of a launch.
     by_doing: bool,
 }
 
@@ -168,7 +169,8 @@ impl Said {
             route: won.map(|route| word(&route["name"])).unwrap_or_default(),
             reason: word(&report["reason"]),
             status: report["status"].as_u64(),
-            by_doing: report["action"] == "own" && report["status"].is_null(),
+            by_doing: ["own", "launch"].contains(&report["action"].as_str().unwrap_or_default())
+                && report["status"].is_null(),
         }
     }
 }

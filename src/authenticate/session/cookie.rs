@@ -12,6 +12,9 @@ const MOST: usize = 300;
 /// The cookie of a session.
 pub const SESSION: &str = "janua";
 
+/// The cookie of a launch session.
+pub const LAUNCH: &str = "janua-launch";
+
 /// How a cookie is called and set for clients of one public URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Jar {
@@ -61,6 +64,17 @@ impl Jar {
         HeaderValue::try_from(cookie.build().to_string()).ok()
     }
 
+    /// `Set-Cookie` for this host inside other sites' frames: each site that frames it has a cookie of its own (CHIPS).
+    /// Browsers do that over https only; over http it is like any other.
+    pub fn set_framed(self, name: &str, value: &str, seconds: Option<u32>) -> Option<HeaderValue> {
+        let cookie = self.set(name, value, seconds)?;
+        if !self.https {
+            return Some(cookie);
+        }
+        let framed = cookie.to_str().ok()?.replacen("SameSite=Lax", "SameSite=None", 1);
+        HeaderValue::try_from(format!("{framed}; Partitioned")).ok()
+    }
+
     /// `Set-Cookie` that takes it away.
     pub fn remove(self, name: &str) -> Option<HeaderValue> {
         self.set(name, "", Some(0))
@@ -92,6 +106,14 @@ mod tests {
         assert_eq!(
             HTTP.set(SESSION, "abc", Some(60)).unwrap(),
             "janua=abc; HttpOnly; SameSite=Lax; Path=/; Max-Age=60"
+        );
+        assert_eq!(
+            HTTPS.set_framed(LAUNCH, "abc", None).unwrap(),
+            "__Host-janua-launch=abc; HttpOnly; SameSite=None; Secure; Path=/; Partitioned"
+        );
+        assert_eq!(
+            HTTP.set_framed(LAUNCH, "abc", None).unwrap(),
+            "janua-launch=abc; HttpOnly; SameSite=Lax; Path=/"
         );
         assert!(HTTPS.remove(SESSION).unwrap().to_str().unwrap().contains("Max-Age=0"));
     }

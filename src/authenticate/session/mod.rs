@@ -6,7 +6,7 @@
 
 pub mod cookie;
 mod record;
-mod secret;
+pub(in crate::authenticate) mod secret;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -53,9 +53,12 @@ impl SessionKey {
 
 /// Makes and checks secrets.
 pub(super) struct Secrets {
-    cookie: Mac,
-    bearer: Mac,
+    cookie: Stamp,
+    bearer: Stamp,
 }
+
+/// Makes and checks ids of one kind, each with the tag of its key.
+pub(in crate::authenticate) struct Stamp(Mac);
 
 /// A secret that a client sent, not checked yet. Never printed.
 #[derive(Clone, Copy)]
@@ -95,21 +98,16 @@ impl<'a> Carried<'a> {
 impl Secrets {
     pub(super) fn new(keys: &MasterKeys) -> Self {
         Self {
-            cookie: keys.mac(Purpose::SessionCookie),
-            bearer: keys.mac(Purpose::SessionBearer),
+            cookie: Stamp::new(keys, Purpose::SessionCookie),
+            bearer: Stamp::new(keys, Purpose::SessionBearer),
         }
     }
 
     /// A new secret and the name of its session.
     pub(super) fn make(&self, carrier: Carrier) -> (String, SessionKey) {
-        let id: [u8; ID] = random();
-        let tag = self.mac(carrier).sign(&id);
-        let mut bytes = id.to_vec();
-        bytes.extend(tag.iter().take(TAG));
-        let text = BASE64_URL_SAFE_NO_PAD.encode(bytes);
         let text = match carrier {
-            Carrier::Cookie => text,
-            Carrier::Bearer => format!("{BEARER}{text}"),
+            Carrier::Cookie => self.cookie.make(),
+            Carrier::Bearer => format!("{BEARER}{}", self.bearer.make()),
         };
         let key = key_of(&text);
         (text, key)
@@ -117,26 +115,43 @@ impl Secrets {
 
     /// Was this made here, to be carried this way?
     pub(super) fn made(&self, carried: &Carried<'_>) -> bool {
-        let text = match carried.carrier {
-            Carrier::Cookie => Some(carried.text),
-            Carrier::Bearer => carried.text.strip_prefix(BEARER),
-        };
-        let mut bytes = [0; ID + TAG];
-        let decoded = text.map(|text| BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut bytes));
-        let Some(Ok(length)) = decoded else { return false };
-        let (id, tag) = bytes.split_at(ID);
-        length == ID + TAG && self.mac(carried.carrier).verify_cut(id, tag)
-    }
-
-    fn mac(&self, carrier: Carrier) -> &Mac {
-        match carrier {
-            Carrier::Cookie => &self.cookie,
-            Carrier::Bearer => &self.bearer,
+        match carried.carrier {
+            Carrier::Cookie => self.cookie.made(carried.text),
+            Carrier::Bearer => carried
+                .text
+                .strip_prefix(BEARER)
+                .is_some_and(|text| self.bearer.made(text)),
         }
     }
 }
 
-fn key_of(text: &str) -> SessionKey {
+impl Stamp {
+    pub(in crate::authenticate) fn new(keys: &MasterKeys, purpose: Purpose) -> Self {
+        Self(keys.mac(purpose))
+    }
+
+    /// A new id with its tag.
+    pub(in crate::authenticate) fn make(&self) -> String {
+        let id: [u8; ID] = random();
+        let tag = self.0.sign(&id);
+        let mut bytes = id.to_vec();
+        bytes.extend(tag.iter().take(TAG));
+        BASE64_URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Was this made here, for this?
+    pub(in crate::authenticate) fn made(&self, text: &str) -> bool {
+        let mut bytes = [0; ID + TAG];
+        let Ok(length) = BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) else {
+            return false;
+        };
+        let (id, tag) = bytes.split_at(ID);
+        length == ID + TAG && self.0.verify_cut(id, tag)
+    }
+}
+
+/// The name of what a client carries as `text`.
+pub(in crate::authenticate) fn key_of(text: &str) -> SessionKey {
     let mut key = [0; 32];
     for (to, from) in key
         .iter_mut()

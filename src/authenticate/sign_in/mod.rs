@@ -11,6 +11,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use self::attempt::Attempts;
+use super::launch::Launches;
 use super::session::Sessions;
 use crate::observe::metrics::SessionMetrics;
 use crate::sealing::MasterKeys;
@@ -20,6 +21,7 @@ use crate::store::Store;
 #[derive(Clone)]
 pub struct People {
     pub sessions: Arc<Sessions>,
+    pub launches: Arc<Launches>,
     pub attempts: Attempts,
     pub metrics: SessionMetrics,
     /// Tickets that may be judged at once: whoever floods a callback shall not flood the CAS server.
@@ -34,6 +36,7 @@ impl People {
     pub fn new(store: &Store, keys: &MasterKeys, metrics: &SessionMetrics) -> Self {
         Self {
             sessions: Sessions::new(store, keys, metrics.clone()),
+            launches: Launches::new(store, keys),
             attempts: Attempts::new(keys),
             metrics: metrics.clone(),
             judging: Arc::new(Semaphore::new(JUDGED_AT_ONCE)),

@@ -3,6 +3,7 @@
 //! Nothing here looks into a token; which candidate counts is decided by the verification.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
@@ -29,6 +30,15 @@ impl<'a> Carried<'a> {
     pub fn with_sources(&self) -> impl Iterator<Item = (usize, &str)> {
         let filled = self.tokens.iter().map_while(Option::as_ref);
         filled.map(|(source, token)| (*source, token.as_ref()))
+    }
+
+    /// Those that a form has brought, which names the sources they stood in.
+    pub fn of_form(tokens: impl IntoIterator<Item = (usize, String)>) -> Self {
+        let mut carried = Self::default();
+        for (source, token) in tokens {
+            carried.add(source, Cow::Owned(token));
+        }
+        carried
     }
 
     pub fn is_empty(&self) -> bool {
@@ -65,9 +75,17 @@ pub fn find<'a>(sources: &[TokenSource], headers: &'a HeaderMap, query: Option<&
                     let token = percent_decode_str(value).decode_utf8().unwrap_or(Cow::Borrowed(value));
                     carried.add(index, token);
                 }),
+            // A body is not read here.
+            TokenSource::Form { .. } => {}
         }
     }
     carried
+}
+
+/// The same of the query alone.
+pub fn in_query<'a>(sources: &[TokenSource], query: Option<&'a str>) -> Carried<'a> {
+    static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+    find(sources, &NO_HEADERS, query)
 }
 
 /// The query without the parameters that are token sources, and without watch passes, spelled in whatever encoding (`jwt`, `%6awt`); all other
@@ -77,7 +95,7 @@ pub fn strip_query<'a>(sources: &[TokenSource], query: &'a str) -> Option<Cow<'a
         is_named(pair, watch::PARAMETER)
             || sources.iter().any(|source| match source {
                 TokenSource::Query { parameter } => is_named(pair, parameter),
-                TokenSource::Header { .. } => false,
+                TokenSource::Header { .. } | TokenSource::Form { .. } => false,
             })
     };
     if !query.split('&').any(|pair| is_token(&pair)) {

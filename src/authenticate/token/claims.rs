@@ -23,6 +23,10 @@ const MAX_GRANTS: usize = 256;
 /// The last second of the year 9999. A later time is as good as this one and would not fit everywhere.
 const LAST_SECOND: f64 = 253_402_300_799.0;
 
+/// What issuers write, and Opencast assumes, where there is no name (facts 1.3 and 1.7). Taken for one, it would make all
+/// of them the same person, who shares rights in Opencast and the limits here.
+const NO_NAME: &str = "unknown-jwt-user";
+
 /// The claims as the token has them.
 #[derive(Debug)]
 pub(super) struct Claims {
@@ -47,7 +51,8 @@ impl Claims {
         let members = json::parse_object(text).map_err(|error| malformed(format!("claims: {error}")))?;
         let subject = match members.get("sub") {
             None => None,
-            Some(Value::String(subject)) => Some(subject.clone()).filter(|subject| !subject.is_empty()),
+            Some(Value::String(subject)) if subject.trim().is_empty() || subject == NO_NAME => None,
+            Some(Value::String(subject)) => Some(subject.clone()),
             Some(_) => return Err(malformed("sub is no string")),
         };
         Ok(Self {
@@ -71,41 +76,39 @@ impl Claims {
     /// The person behind the claims, as far as all of these issuers may say it. `issuers` are indices into `all`;
     /// several of them (one key, published by each) allow only what each of them allows.
     pub(super) fn capped(self, issuers: &[usize], all: &[Issuer]) -> Identity {
-        let issuing: Vec<&Issuer> = issuers.iter().filter_map(|&index| all.get(index)).collect();
-        let may_act = |action: &str| {
-            let listed = |issuer: &&Issuer| issuer.allow_actions.iter().any(|allowed| allowed == action);
-            !issuing.is_empty() && issuing.iter().all(listed)
-        };
-        let may_hold = |role: &str| {
-            let matched = |issuer: &&Issuer| {
-                issuer
-                    .allow_roles
-                    .iter()
-                    .any(|pattern| pattern.matches(role, &NoParams))
-            };
-            !issuing.is_empty() && issuing.iter().all(matched)
-        };
         let mut grants = self.grants;
-        let mut roles = Vec::with_capacity(self.roles.len());
-        for role in self.roles {
-            let magic = magic_grant(&role);
-            if may_hold(&role) && magic.as_ref().is_none_or(|grant| may_act(&grant.action)) {
-                roles.push(role);
-            }
-            grants.extend(magic);
-        }
-        grants.retain(|grant| may_act(&grant.action));
-        Identity {
+        grants.extend(self.roles.iter().filter_map(|role| magic_grant(role)));
+        let first = issuers.iter().find_map(|&index| all.get(index));
+        let mut who = Identity {
             issuers: issuers.to_vec(),
-            source: issuing
-                .first()
-                .map_or_else(|| Arc::from(""), |issuer| Arc::clone(&issuer.name)),
+            source: first.map_or_else(|| Arc::from(""), |issuer| Arc::clone(&issuer.name)),
             subject: self.subject,
-            roles,
+            roles: self.roles,
             grants,
             expires: self.expires,
-        }
+        };
+        cap(&mut who, all);
+        who
     }
+}
+
+/// Cuts down what somebody holds to what all of their issuers, of which there must be one, allow.
+pub(in crate::authenticate) fn cap(who: &mut Identity, all: &[Issuer]) {
+    let issuing: Vec<&Issuer> = who.issuers.iter().filter_map(|&index| all.get(index)).collect();
+    let may_act = |action: &str| {
+        let listed = |issuer: &&Issuer| issuer.allow_actions.iter().any(|allowed| allowed == action);
+        !issuing.is_empty() && issuing.iter().all(listed)
+    };
+    let may_hold = |role: &str| {
+        let matched = |issuer: &&Issuer| {
+            let mut patterns = issuer.allow_roles.iter();
+            patterns.any(|pattern| pattern.matches(role, &NoParams))
+        };
+        !issuing.is_empty() && issuing.iter().all(matched)
+    };
+    who.roles
+        .retain(|role| may_hold(role) && magic_grant(role).is_none_or(|grant| may_act(&grant.action)));
+    who.grants.retain(|grant| may_act(&grant.action));
 }
 
 /// `allow_roles` are patterns without parameters: there is no path yet.
@@ -238,6 +241,17 @@ mod tests {
             grant(GrantKind::Series, "x", "read"),
         ];
         assert_eq!(claims.grants, expected);
+    }
+
+    #[test]
+    fn a_placeholder_is_no_name() {
+        let subject = |sub: &str| read(&format!(r#"{{"exp":1,"sub":"{sub}"}}"#)).unwrap().subject;
+        for nobody in ["", "  ", "unknown-jwt-user"] {
+            assert_eq!(subject(nobody), None, "{nobody}");
+        }
+        for somebody in ["anna", "unknown", "Unknown-JWT-User", "unknown-jwt-user2"] {
+            assert_eq!(subject(somebody).as_deref(), Some(somebody));
+        }
     }
 
     #[test]

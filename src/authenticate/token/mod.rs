@@ -37,6 +37,7 @@ use tokio::time::sleep_until;
 
 use self::cache::{TokenCache, digest_of};
 use self::carrier::Carried;
+pub(in crate::authenticate) use self::claims::cap;
 pub use self::examine::{Capped, Examined, KeySource};
 use self::header::{MAX_TOKEN, malformed};
 use self::refresh::{Keys, Pace, Refresher};

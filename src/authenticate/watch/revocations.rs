@@ -1,4 +1,4 @@
-//! Which watch passes an operator has ended, by subject or by event. In memory for every request; in the store, as long
+//! Which watch passes and launch sessions an operator has ended, by subject or by event. In memory for every request; in the store, as long
 //! as a pass could live, for restarts and other replicas.
 //!
 //! A revocation ends the passes issued up to its moment; who brings a valid token afterwards is let in again.
@@ -84,15 +84,25 @@ impl Revocations {
 
     /// Was this pass, for these path parameters, ended?
     pub fn ended<'a>(&self, pass: &Pass, params: impl IntoIterator<Item = &'a str>) -> bool {
+        self.ended_since(pass.issued, pass.subject.as_deref(), params)
+    }
+
+    /// The same of anything that was given to this subject, for these events, at this moment.
+    pub fn ended_since<'a>(
+        &self,
+        issued: SystemTime,
+        subject: Option<&str>,
+        events: impl IntoIterator<Item = &'a str>,
+    ) -> bool {
         let known = self.known.load();
         if known.is_empty() {
             return false;
         }
-        let issued = pass.issued.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let issued = issued.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let ends = |revoked: &Revoked| known.get(revoked).is_some_and(|at| issued <= *at);
-        let subject = pass.subject.clone().map(Revoked::Subject);
+        let subject = subject.map(|subject| Revoked::Subject(subject.to_owned()));
         subject.is_some_and(|subject| ends(&subject))
-            || params.into_iter().any(|value| ends(&Revoked::Event(value.to_owned())))
+            || events.into_iter().any(|value| ends(&Revoked::Event(value.to_owned())))
     }
 
     /// Reads what the store has. What this process knows besides stays.

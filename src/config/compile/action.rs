@@ -86,11 +86,20 @@ impl Checker<'_> {
         }
     }
 
-    /// What `respond` says: a key set and a decision stand alone, everything else is a fixed reply.
+    /// What `respond` says: a launch, a key set and a decision stand alone, everything else is a fixed reply.
     fn answer(&mut self, mut respond: file::Respond, known: &Known) -> Option<Action> {
         let decide = std::mem::take(&mut respond.decide);
         let jwks = std::mem::take(&mut respond.jwks);
+        let launch = std::mem::take(&mut respond.launch);
         let alone = respond.status.is_absent() && respond.location.is_absent() && respond.file.is_absent();
+        if let Some(launch) = launch.given().filter(|launch| launch.value) {
+            if alone && decide.is_absent() && jwks.is_absent() {
+                return Some(Action::Launch);
+            }
+            let problem = Diagnostic::error(launch.at, "`launch` stands alone: the way to the target is the answer");
+            self.report(problem.help("remove what else stands in `respond`"));
+            return None;
+        }
         match (decide, jwks) {
             (Key::Absent, Key::Absent) => self.respond(respond).map(Action::Respond),
             (Key::Given(_), jwks) if !(alone && jwks.is_absent()) => {
@@ -182,7 +191,8 @@ impl Checker<'_> {
             _ => {
                 let problem = Diagnostic::error(place, "`respond` is either a status, a file or a key set");
                 self.report(problem.help(
-                    "write { status = 204 }, { status = 302, location = \"…\" }, { file = \"…\" } or { jwks = \"…\" }",
+                    "write { status = 204 }, { status = 302, location = \"…\" }, { file = \"…\" }, { jwks = \"…\" } or \
+                     { launch = true }",
                 ));
                 None
             }

@@ -102,8 +102,8 @@ impl Checker<'_> {
 
     fn source(&mut self, source: file::Source) -> Option<TokenSource> {
         let at = source.place;
-        match (source.header, source.scheme, source.query) {
-            (Key::Given(name), scheme, Key::Absent) => {
+        match (source.header, source.scheme, source.query, source.form) {
+            (Key::Given(name), scheme, Key::Absent, Key::Absent) => {
                 let scheme = self.required(scheme, "scheme", at, "scheme = \"Bearer\"")?;
                 let is_token = !scheme.value.is_empty() && scheme.value.bytes().all(is_token_byte);
                 if !is_token {
@@ -118,25 +118,34 @@ impl Checker<'_> {
                     scheme: scheme.value,
                 })
             }
-            (Key::Absent, Key::Absent, Key::Given(query)) => {
-                let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-                if query.value.is_empty() || !query.value.bytes().all(is_plain) {
-                    let problem = Diagnostic::error(query.at, "`query`: this is no name of a parameter");
-                    self.report(problem.help("use letters, digits, `-`, `.`, `_` and `~`"));
-                    return None;
-                }
-                Some(TokenSource::Query { parameter: query.value })
+            (Key::Absent, Key::Absent, Key::Given(query), Key::Absent) => {
+                let parameter = self.parameter(query, "query")?;
+                Some(TokenSource::Query { parameter })
             }
-            (Key::Bad, ..) | (_, Key::Bad, _) | (.., Key::Bad) => None,
+            (Key::Absent, Key::Absent, Key::Absent, Key::Given(form)) => {
+                let parameter = self.parameter(form, "form")?;
+                Some(TokenSource::Form { parameter })
+            }
+            (Key::Bad, ..) | (_, Key::Bad, ..) | (_, _, Key::Bad, _) | (.., Key::Bad) => None,
             _ if source.has_strange_keys => None,
             _ => {
-                let problem = Diagnostic::error(at, "a source is either a header with its scheme, or a query");
-                self.report(
-                    problem.help("write { header = \"Authorization\", scheme = \"Bearer\" } or { query = \"jwt\" }"),
-                );
+                let problem = Diagnostic::error(at, "a source is either a header with its scheme, a query, or a form");
+                self.report(problem.help(
+                    "write { header = \"Authorization\", scheme = \"Bearer\" }, { query = \"jwt\" } or { form = \"jwt\" }",
+                ));
                 None
             }
         }
+    }
+
+    fn parameter(&mut self, name: At<String>, key: &str) -> Option<String> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        if name.value.is_empty() || !name.value.bytes().all(is_plain) {
+            let problem = Diagnostic::error(name.at, format!("`{key}`: this is no name of a parameter"));
+            self.report(problem.help("use letters, digits, `-`, `.`, `_` and `~`"));
+            return None;
+        }
+        Some(name.value)
     }
 
     fn cache(&mut self, cache: Key<Size>) -> u64 {

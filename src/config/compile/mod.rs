@@ -6,7 +6,9 @@
 mod action;
 mod asking;
 mod conflicts;
+mod frames;
 mod jwt;
+mod launch;
 mod moodle;
 mod opencast;
 mod routes;
@@ -31,7 +33,7 @@ use super::diagnostics::{Diagnostic, Diagnostics, Span, did_you_mean};
 use super::file::File;
 use super::read::{At, Env, Key, read};
 use super::value::duration_text;
-use super::{Action, Config, Credential, Route, Server};
+use super::{Action, Config, Credential, Route, Server, TokenSource};
 
 /// A configuration that may be run, and what is odd about it.
 #[derive(Debug)]
@@ -92,6 +94,8 @@ struct Known {
     hosts: Option<Names>,
     upstreams: Names,
     issuers: Names,
+    /// Where tokens are looked for; `None` when that could not be read.
+    sources: Option<Vec<TokenSource>>,
     sign_ins: Names,
     moodles: Vec<KnownMoodle>,
     /// Is every Moodle among them?
@@ -118,13 +122,16 @@ impl Checker<'_> {
         };
         let log = self.log(file.log.or_default());
         let state = self.state(file.state.or_default());
-        let (jwt, issuers) = self.jwt(file.jwt.or_default());
+        let jwt = file.jwt.or_default();
+        let form = launch::form_source(&jwt.sources);
+        let (jwt, issuers) = self.jwt(jwt);
         let (sign_ins, sign_in_names) = self.sign_ins(file.sign_in, &issuers);
         let (upstreams, upstream_names) = self.upstreams(file.upstreams);
         let mut known = Known {
             hosts,
             upstreams: upstream_names,
             issuers,
+            sources: jwt.as_ref().map(|jwt| jwt.sources.clone()),
             sign_ins: sign_in_names,
             moodles: Vec::new(),
             moodles_complete: false,
@@ -138,6 +145,7 @@ impl Checker<'_> {
         let routes = self.routes(file.routes, &known);
         if let Some(routes) = &routes {
             self.unused(routes, &known);
+            self.unread_form(form, routes);
             self.decisions_for_nobody(routes, server.as_ref());
         }
         Some(Config {
@@ -318,7 +326,9 @@ impl Checker<'_> {
         }
         let accepts = |route: &Route, index: usize| {
             let issuers = route.issuers.as_ref();
-            route.accept.contains(&Credential::Jwt) && issuers.is_none_or(|issuers| issuers.contains(&index))
+            let by_token = [Credential::Jwt, Credential::Launch];
+            by_token.iter().any(|kind| route.accept.contains(kind))
+                && issuers.is_none_or(|issuers| issuers.contains(&index))
         };
         for (index, name) in known.issuers.iter().enumerate() {
             if !routes.iter().any(|route| accepts(route, index)) {

@@ -92,7 +92,9 @@ impl Checker<'_> {
     fn wwwroot(&mut self, root: &At<String>) -> Option<Url> {
         let url = Url::parse(&root.value).ok();
         let good = url.filter(|url| {
-            let local = url.scheme() == "http" && url.host_str().is_some_and(is_loopback);
+            // Browsers look up no name below `localhost` either (RFC 6761 section 6.3), and only they use this URL.
+            let is_here = |host: &str| is_loopback(host) || host.ends_with(".localhost");
+            let local = url.scheme() == "http" && url.host_str().is_some_and(is_here);
             let bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
             (url.scheme() == "https" || local) && url.has_host() && bare && !root.value.ends_with('/')
         });

@@ -5,6 +5,7 @@ use http::{HeaderName, Method, header};
 use super::action::{Actions, Kind, kind};
 use super::conflicts::Claim;
 use super::jwt::rate;
+use super::launch::{self, Launched};
 use super::moodle::OfRoute;
 use super::server::values;
 use super::{Checker, Known};
@@ -48,16 +49,25 @@ impl Checker<'_> {
         self.unique("route name", names);
         self.rules_for_nobody(&routes, known);
         let mut claims = Vec::new();
+        let mut launched = Vec::new();
         let compiled: Vec<_> = routes
             .into_iter()
-            .map(|route| self.route(route.value, known, &mut claims))
+            .map(|route| self.route(route.value, known, &mut claims, &mut launched))
             .collect();
         self.conflicts(&claims);
+        self.launches(&launched);
         compiled.into_iter().collect()
     }
 
-    fn route(&mut self, route: file::Route, known: &Known, claims: &mut Vec<Claim>) -> Option<Route> {
+    fn route(
+        &mut self,
+        route: file::Route,
+        known: &Known,
+        claims: &mut Vec<Claim>,
+        launched: &mut Vec<Launched>,
+    ) -> Option<Route> {
         let place = route.place;
+        let personal = launch::personal(&route);
         let name = self.required(route.name, "name", place, "name = \"media\"");
         let name = name.filter(|name| self.name(name).is_some());
         let host = self.host(route.host, known);
@@ -79,7 +89,10 @@ impl Checker<'_> {
             _ => self.action(actions, place, known),
         };
         let methods_at = route.methods.given().map(|methods| methods.at);
-        let methods = self.route_methods(route.methods, kind);
+        let methods = match self.route_methods(route.methods, kind) {
+            Some(None) if action == Some(Action::Launch) => Some(Some(vec![Method::POST])),
+            methods => methods,
+        };
         if let (Some(path), Some(host), Some(methods)) = (&path, &host, &methods) {
             claims.push(Claim {
                 at: methods_at.unwrap_or(path.at),
@@ -141,6 +154,15 @@ impl Checker<'_> {
             }
             Key::Bad => None,
         };
+        let of_launch = launch::OfRoute {
+            place,
+            host: host.as_deref(),
+            action: action.as_ref(),
+            accept: (&accept, accept_at),
+            methods: methods.as_ref().and_then(Option::as_deref).zip(methods_at),
+            personal,
+        };
+        let launch = self.launch(route.launch, &of_launch, known, launched);
         let cors = match route.cors {
             Key::Given(cors) => Some(self.cors(cors.value)),
             // Public keys are for everyone: any web page may verify a token itself.
@@ -150,6 +172,7 @@ impl Checker<'_> {
             })),
             Key::Absent | Key::Bad => None,
         };
+        let frames = self.frames(route.frame_ancestors, route.permissions);
         let limits = self.limits(route.limits.or_default());
         Some(Route {
             name: name?.value.into(),
@@ -174,10 +197,12 @@ impl Checker<'_> {
                 Some(watch) => Some(watch?),
                 None => None,
             },
+            launch: launch?,
             cors: match cors {
                 Some(cors) => Some(cors?),
                 None => None,
             },
+            frames: frames?,
             limits: limits?,
             present: route.present.or(Present::Pass),
             identity_headers: identity_headers?,
@@ -295,7 +320,7 @@ impl Checker<'_> {
             roles: written.roles.or(defaults.roles),
         };
         // What a CGI upstream sees of either is the same variable: HTTP_X_NAME.
-        let as_variable = |name: &http::HeaderName| name.as_str().replace('-', "_");
+        let as_variable = |name: &HeaderName| name.as_str().replace('-', "_");
         if let Some(at) = at.filter(|_| as_variable(&headers.subject) == as_variable(&headers.roles)) {
             let problem = Diagnostic::error(at, "one header for both the name and the roles");
             self.report(problem.help("give them two names that differ in more than `-` and `_`"));

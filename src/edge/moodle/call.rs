@@ -17,9 +17,11 @@ use super::super::{Stop, count_body, shown, taken, upstream_target};
 use super::back::go_back;
 use crate::act::proxy::Attempts;
 use crate::authenticate::session::Session as Person;
+use crate::config::pattern::Params;
 use crate::context::Context;
+use crate::identity::Identity;
 use crate::moodle::call::{self, Answer};
-use crate::moodle::{Moodle, call::Pieces as Coming};
+use crate::moodle::{Moodle, call::Pieces as Coming, maintenance};
 use crate::own;
 use crate::present::moodle::answer::{self, Reaction, SAFE_BODY, Verdict};
 use crate::present::moodle::endpoint::Endpoint;
@@ -28,7 +30,9 @@ use crate::present::moodle::inject::{self, Body, Head, Plan};
 use crate::present::moodle::token::Token;
 use crate::present::{self, moodle as judging};
 use crate::rejection::{Hint, Reason, Rejection};
+use crate::request::Request;
 use crate::respond::write::write;
+use crate::route::path::Path;
 use crate::snapshot::Route;
 
 /// So much of a body is held, judged, and sent once more if the token was dead.
@@ -80,7 +84,7 @@ pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, now:
         sent: 0,
     };
     let metrics = moodle.bridge().metrics();
-    let outcome = call.carry_out(session, ctx, now).await;
+    let outcome = call.carry_out(session, ctx).await;
     match outcome {
         Ok(answer) => {
             metrics.called(&moodle.config.name, script, "ok");
@@ -101,29 +105,39 @@ pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, now:
 /// What is to be done with the request, by its head; and its path at the server.
 fn judge(session: &Session, ctx: &Context, route: &Route, moodle: &Moodle) -> Result<(Plan, String), Rejection> {
     let (request, path) = taken(ctx)?;
-    let (_, decoded) = path.stripped(&route.strip);
     let target = upstream_target(ctx, &ctx.snapshot.token_sources).map_err(|_| Reason::Internal)?;
-    let (encoded, query) = match target.split_once('?') {
-        Some((encoded, query)) => (encoded, Some(query)),
-        None => (target.as_str(), None),
-    };
     let who = ctx.who.as_ref().ok_or(Reason::Internal)?;
-    let permit = Permit::new(route.functions.as_deref(), &who.roles, &ctx.params);
+    let headers = &session.req_header().headers;
+    let plan = plan(moodle, route, request, path, &target, who, &ctx.params, headers);
+    if let Err(refusal) = &plan {
+        let (metrics, name) = (moodle.bridge().metrics(), &moodle.config.name);
+        metrics.called(name, "-", refusal.reason.label());
+    }
+    let encoded = target.split('?').next().unwrap_or_default();
+    Ok((plan?, encoded.to_owned()))
+}
+
+/// What is to be done with a request to `target`, path and query as the upstream gets them, by its head alone.
+#[allow(clippy::too_many_arguments, reason = "a request, whose it is, and where it goes")]
+pub fn plan(
+    moodle: &Moodle,
+    route: &Route,
+    request: &Request,
+    path: &Path,
+    target: &str,
+    who: &Identity,
+    params: &dyn Params,
+    headers: &HeaderMap,
+) -> Result<Plan, Rejection> {
+    let (_, decoded) = path.stripped(&route.strip);
+    let permit = Permit::new(route.functions.as_deref(), &who.roles, params);
     let head = Head {
         path: moodle.below(&decoded).ok_or(judging::Refusal::Endpoint)?,
         method: &request.method,
-        query,
-        headers: &session.req_header().headers,
+        query: target.split_once('?').map(|(_, query)| query),
+        headers,
     };
-    let plan = inject::plan(&head, permit).map_err(|refusal| {
-        let rejection = Rejection::from(refusal);
-        moodle
-            .bridge()
-            .metrics()
-            .called(&moodle.config.name, "-", rejection.reason.label());
-        rejection
-    })?;
-    Ok((plan, encoded.to_owned()))
+    Ok(inject::plan(&head, permit)?)
 }
 
 /// The client's headers as an upstream gets them; what frames the body is set when it is sent.
@@ -144,8 +158,8 @@ fn headers(session: &Session, ctx: &Context) -> Result<HeaderMap, Stop> {
 
 impl Call<'_> {
     /// The answer that the client shall get.
-    async fn carry_out(&mut self, session: &mut Session, ctx: &mut Context, now: SystemTime) -> Result<Answer, Stop> {
-        let mut token = self.moodle.token(self.person, now).await?;
+    async fn carry_out(&mut self, session: &mut Session, ctx: &mut Context) -> Result<Answer, Stop> {
+        let mut token = self.moodle.token(self.person).await?;
         self.read_beginning(session, ctx).await?;
         let (mut obtained_again, mut probed) = (false, false);
         loop {
@@ -158,6 +172,10 @@ impl Call<'_> {
                 Reaction::Probe | Reaction::Verify => {
                     probed = true;
                     match self.moodle.is_alive(&token).await? {
+                        // PHP has read nothing of the body, with the token in it.
+                        true if verdict.reaction == Reaction::Verify => {
+                            return Err(Rejection::because(Reason::BodyTooLarge, verdict.hint).into());
+                        }
                         true => {
                             tracing::info!(
                                 moodle = self.moodle.config.name,
@@ -172,7 +190,7 @@ impl Call<'_> {
                 reaction => reaction,
             };
             if reaction != Reaction::ObtainAgain {
-                return Err(self.give_up(reaction, &verdict, &token, ctx).await.into());
+                return Err(self.give_up(reaction, &verdict, ctx).await.into());
             }
             answer.seen.clear();
             self.moodle.drop_token(self.person, &token).await?;
@@ -181,7 +199,7 @@ impl Call<'_> {
                 return Err(Rejection::because(Reason::UpstreamFailed, detail).into());
             }
             obtained_again = true;
-            token = self.moodle.token(self.person, now).await?;
+            token = self.moodle.another_token(self.person, &token).await?;
             if !self.whole {
                 let refusal = Rejection::because(Reason::MoodleTokenRenewed, verdict.hint);
                 return Err(refusal.with_hint(Hint::RetryAfter(1)).into());
@@ -190,14 +208,16 @@ impl Call<'_> {
     }
 
     /// Moodle's answer is not for the client: what it is told instead.
-    async fn give_up(&self, reaction: Reaction, verdict: &Verdict, token: &Token, ctx: &Context) -> Rejection {
+    async fn give_up(&self, reaction: Reaction, verdict: &Verdict, ctx: &Context) -> Rejection {
         let reason = match reaction {
             Reaction::EndMoodle => Reason::NoMoodleToken,
-            Reaction::Maintenance => Reason::MoodleMaintenance,
             Reaction::VisitMoodle => Reason::MoodleVisitRequired,
             _ => Reason::UpstreamFailed,
         };
-        let refusal = Rejection::because(reason, verdict.hint);
+        let refusal = match reaction {
+            Reaction::Maintenance => maintenance(verdict.hint),
+            _ => Rejection::because(reason, verdict.hint),
+        };
         let (moodle, request_id) = (&self.moodle.config.name, ctx.id.as_str());
         tracing::warn!(
             moodle,
@@ -206,7 +226,7 @@ impl Call<'_> {
             "Moodle's answer is not for the client"
         );
         if reaction == Reaction::EndMoodle
-            && let Err(error) = self.moodle.end_account(self.person, token, &refusal).await
+            && let Err(error) = self.moodle.end_account(self.person, &refusal).await
         {
             return error;
         }

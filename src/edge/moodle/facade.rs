@@ -1,7 +1,5 @@
 //! `cas-facade`: where Moodle asks the gateway as its CAS server.
 
-use std::time::SystemTime;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use url::Url;
@@ -10,15 +8,16 @@ use super::super::{Stop, taken};
 use crate::backchannel::Backchannel;
 use crate::config::{self, Provider};
 use crate::context::Context;
-use crate::present::moodle::tokens::cas_facade::Facade;
+use crate::present::moodle::tokens::cas_facade::{self, Facade};
 use crate::rejection::{Reason, Rejection};
 use crate::respond::{Reply, security};
+use crate::store::StoreError;
 
 /// Bytes of a CAS server's answer.
 const LONGEST: usize = 256 << 10;
 
 /// The answer at a facade's path; `None`: the request is at none.
-pub(super) async fn answer(ctx: &Context, now: SystemTime) -> Result<Option<Reply>, Stop> {
+pub(super) async fn answer(ctx: &Context) -> Result<Option<Reply>, Stop> {
     let (request, path) = taken(ctx)?;
     let client = ctx.client.as_ref().ok_or(Reason::Internal)?;
     let found = ctx.snapshot.moodles.iter().find_map(|moodle| {
@@ -33,7 +32,6 @@ pub(super) async fn answer(ctx: &Context, now: SystemTime) -> Result<Option<Repl
         return Err(Reason::MethodNotAllowed.into());
     }
     let query = request.query.as_deref().unwrap_or_default();
-    let tickets = moodle.bridge().tickets();
     let real = || -> Result<(Url, &config::Cas), Rejection> {
         let sign_in = ctx
             .snapshot
@@ -47,13 +45,14 @@ pub(super) async fn answer(ctx: &Context, now: SystemTime) -> Result<Option<Repl
         url.set_query(request.query.as_deref());
         Ok((url, cas))
     };
-    let reply = match tickets.answer(below, query, client.address, &facade.from, now) {
-        Facade::Answer { content_type, body } => reply(
-            StatusCode::OK,
-            header::CONTENT_TYPE,
-            HeaderValue::from_static(content_type),
-            body.into(),
-        ),
+    let reply = match cas_facade::judge(below, query, client.address, &facade.from) {
+        Facade::Asked(question) => {
+            let taken = moodle.bridge().take(question.ticket()).await;
+            let failed = |error: StoreError| Rejection::because(Reason::StoreUnavailable, error.to_string());
+            let told = question.answer(taken.map_err(failed)?);
+            let kind = HeaderValue::from_static(told.content_type);
+            reply(StatusCode::OK, header::CONTENT_TYPE, kind, told.body.into())
+        }
         Facade::Redirect => {
             let location = HeaderValue::try_from(real()?.0.as_str()).map_err(|_| Reason::BadRequest)?;
             reply(StatusCode::FOUND, header::LOCATION, location, Bytes::new())

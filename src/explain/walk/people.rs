@@ -1,4 +1,4 @@
-//! Sessions, the way to sign in and the gateway's own addresses, as `gateway` and `edge::own` walk them. Nothing is used
+//! Sessions, launch sessions and passes, the way to sign in and the gateway's own addresses, as `gateway` and `edge::own` walk them. Nothing is used
 //! up: no session lives on for it, no ticket is judged, nobody is signed out.
 
 use std::sync::Arc;
@@ -10,8 +10,10 @@ use super::super::lay_out;
 use super::super::{Action, Outcome};
 use super::Walk;
 use crate::authenticate::session::Carrier;
-use crate::authenticate::session::cookie::SESSION;
+use crate::authenticate::session::cookie::{LAUNCH, SESSION};
 use crate::authenticate::token;
+use crate::context::HeldPass;
+use crate::edge;
 use crate::own::visit::Visit;
 use crate::own::{self, Asked, Here};
 use crate::rejection::{Reason, Rejection};
@@ -101,11 +103,73 @@ impl<'a> Walk<'a> {
             Err(refusal) => lay_out::session(place, Err(refusal), self.now),
         };
         self.report.credentials.push(told);
+        self.session = found.as_ref().ok().cloned().flatten();
         match found {
             Ok(Some(session)) => token::Outcome::Person(Arc::clone(&session.identity)),
             Ok(None) => token::Outcome::Nobody,
             Err(refusal) => token::Outcome::Refused(refusal),
         }
+    }
+
+    /// The launch session that the request carries, told as a credential.
+    pub(super) async fn launch(&mut self, asked: &super::Asked<'_>) -> token::Outcome {
+        let super::Asked {
+            route,
+            request,
+            path,
+            headers,
+            ..
+        } = *asked;
+        let here = match self.here(request) {
+            Ok(here) => here,
+            Err(refusal) => return token::Outcome::Refused(refusal),
+        };
+        if here.launches(headers).is_empty() {
+            return token::Outcome::Nobody;
+        }
+        self.hide_secrets(&here, headers);
+        let place = format!("launch session: cookie {}", here.jar().name(LAUNCH));
+        let visit = Visit {
+            here,
+            request,
+            path,
+            headers,
+        };
+        let found = match self.report.keys.live {
+            true => visit.launch(route).await,
+            false => Ok(None),
+        };
+        let detail = match self.report.keys.live {
+            true => "it has ended, was revoked, or never was one",
+            false => "a launch session is known to the running gateway only: ask it with --live",
+        };
+        let unknown = Rejection::because(Reason::NoCredentials, detail);
+        let told = match &found {
+            Ok(found) => found.as_deref().ok_or(&unknown),
+            Err(refusal) => Err(refusal),
+        };
+        if told.is_ok() {
+            // What was looked at before did not let the request pass.
+            self.report.credentials.iter_mut().for_each(|one| one.counts = false);
+        }
+        self.report.credentials.push(lay_out::launch(place, told, self.now));
+        match found {
+            Ok(Some(session)) => token::Outcome::Person(Arc::clone(&session.identity)),
+            Ok(None) => token::Outcome::Nobody,
+            Err(refusal) => token::Outcome::Refused(refusal),
+        }
+    }
+
+    /// A pass is told by where it stands: what it says is the gateway's own business.
+    pub(super) fn passes(&mut self, asked: &super::Asked<'_>) -> (token::Outcome, Option<HeldPass>) {
+        let (outcome, held) = edge::watch::presented(asked, self.now);
+        let told = match (&outcome, &held) {
+            (_, Some(held)) => Some(lay_out::pass(Ok(held), self.now)),
+            (token::Outcome::Refused(refusal), None) => Some(lay_out::pass(Err(refusal), self.now)),
+            _ => None,
+        };
+        self.report.credentials.extend(told);
+        (outcome, held)
     }
 
     /// Is a browser sent to sign in instead of the answer, or to be asked silently whether it is known? `Err`: the
@@ -146,7 +210,7 @@ impl<'a> Walk<'a> {
         Ok(Sent::ToSignIn(reply.status))
     }
 
-    fn here(&self, request: &Request) -> Result<Here<'a>, Rejection> {
+    pub(super) fn here(&self, request: &Request) -> Result<Here<'a>, Rejection> {
         let here = Here::of(self.snapshot, &request.host, self.now)?;
         Ok(Here {
             looks_only: true,
@@ -157,6 +221,8 @@ impl<'a> Walk<'a> {
     /// Where the secret of a session stands in the request, if there is one; none is seen in the report.
     fn hide_secrets(&mut self, here: &Here<'_>, headers: &HeaderMap) -> Option<String> {
         let carried = here.carried(headers);
+        let launches = here.launches(headers);
+        self.tokens.extend(launches.iter().map(|&secret| secret.to_owned()));
         self.tokens.extend(carried.iter().map(|one| one.secret().to_owned()));
         let place = match carried.first()?.carrier {
             Carrier::Cookie => format!("cookie {}", here.jar().name(SESSION)),

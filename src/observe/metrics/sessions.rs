@@ -14,6 +14,7 @@ pub struct SessionMetrics {
     begun: IntCounterVec,
     ended: IntCounterVec,
     recent: IntGauge,
+    launches: IntCounterVec,
 }
 
 impl SessionMetrics {
@@ -43,6 +44,12 @@ impl SessionMetrics {
                 "janua_sessions_recent",
                 "Sessions that were used within some seconds, in this process.",
             ),
+            launches: counters(
+                registry,
+                "janua_launches_total",
+                "Browsers that brought a token to begin a launch session, by what came of it: ok, or why not.",
+                &["route", "outcome"],
+            ),
         }
     }
 
@@ -56,6 +63,11 @@ impl SessionMetrics {
         self.cas_seconds
             .with_label_values(&[sign_in])
             .observe(took.as_secs_f64());
+    }
+
+    /// A browser has brought a token to a route. `outcome` is "ok" or a reason's label.
+    pub fn launched(&self, route: &str, outcome: &'static str) {
+        self.launches.with_label_values(&[route, outcome]).inc();
     }
 
     pub fn begun(&self, sign_in: &str) {

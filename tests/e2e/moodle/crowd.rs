@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::double::Double;
+use crate::support::secrets::{Kind, register};
 use crate::support::{Config, Gateway, Moodle, Request, Site};
 
 use super::school::{SITE_INFO, script};
@@ -83,9 +84,9 @@ impl Crowd {
             .unwrap()
             .1
             .into_owned();
-        let callback: url::Url = format!("{service}&ticket=ST-{name}-{:016x}", rand::random::<u64>())
-            .parse()
-            .unwrap();
+        let ticket = format!("ST-{name}-{:016x}", rand::random::<u64>());
+        register(Kind::Ticket, &ticket);
+        let callback: url::Url = format!("{service}&ticket={ticket}").parse().unwrap();
         let cookie = pair(begun.all("set-cookie")[0]);
         let target = format!("{}?{}", callback.path(), callback.query().unwrap());
         let landed = self

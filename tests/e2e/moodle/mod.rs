@@ -2,7 +2,11 @@
 
 mod browsing;
 mod calls;
+mod cross_site;
 mod crowd;
+mod explained;
 mod reactions;
+mod replicas;
 mod school;
 mod sources;
+mod vault;

@@ -1,7 +1,34 @@
 //! What becomes of Moodle's errors, which come with status 200.
 
-use super::school::{SITE_INFO, School};
+use super::school::{Browser, SITE_INFO, School, script};
+use super::sources::FACADE;
+use crate::support::http::Response;
 use crate::support::moodle::Site;
+use crate::support::{Request, eventually};
+
+/// What an app opens for a token, and where it comes back to.
+const SIGN_IN: &str = "/_janua/sign-in?with=campus&moodle=campus&return=/_janua/me";
+
+fn start() -> Option<School> {
+    School::start("[\"cas-launch\"]")
+}
+
+/// How many requests Moodle gets while this is done.
+fn asked(school: &School, what: impl FnOnce()) -> usize {
+    let before = school.moodle.site().requests.len();
+    what();
+    school.moodle.site().requests.len() - before
+}
+
+/// A file of so many bytes, into the drafts.
+fn upload(browser: &Browser<'_>, size: usize) -> Response {
+    let mut body = b"--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.bin\"\r\n\r\n".to_vec();
+    body.resize(body.len() + size, b'x');
+    body.extend_from_slice(b"\r\n--edge--\r\n");
+    let post = Request::new("POST", "/webservice/upload.php?itemid=0");
+    let post = post.header("Content-Type", "multipart/form-data; boundary=edge");
+    browser.send(script(post).body(body))
+}
 
 type Case = (&'static str, fn(&mut Site), u16, &'static str);
 
@@ -74,5 +101,144 @@ fn an_expired_token_is_replaced_and_a_denial_is_passed_on() {
     let courses = "/webservice/rest/server.php?wsfunction=core_course_get_courses&moodlewsrestformat=json";
     assert_eq!(browser.call(courses).expect(200).json()["errorcode"], "accessexception");
     assert_eq!(school.moodle.site().made, 2);
+    school.keeps_its_secrets();
+}
+
+#[test]
+fn a_dead_token_that_many_calls_meet_is_replaced_once_and_serves_them_all() {
+    let Some(school) = start() else { return };
+    let (alice, browser) = (school.cas.person("alice"), school.browser());
+    browser.sign_in(&alice).expect(200);
+    for round in 2..5 {
+        school.moodle.site().tokens.clear();
+        std::thread::scope(|scope| {
+            for _ in 0..24 {
+                scope.spawn(|| assert_eq!(browser.call(SITE_INFO).expect(200).json()["username"], "alice"));
+            }
+        });
+        assert_eq!(school.moodle.site().made, round);
+    }
+    assert_eq!(school.gateway.metric_sum("janua_moodle_tokens_dead_total"), 3.0);
+    school.keeps_its_secrets();
+}
+
+#[test]
+fn a_small_body_is_sent_again_and_a_large_one_by_the_app() {
+    let Some(school) = start() else { return };
+    let (alice, browser) = (school.cas.person("alice"), school.browser());
+    browser.sign_in(&alice).expect(200);
+    school.moodle.site().tokens.clear();
+    let told = upload(&browser, 10_000).expect(200).json();
+    assert_eq!(told[0]["filesize"], 10_000);
+    school.moodle.site().tokens.clear();
+    let told = upload(&browser, 1_000_000).refused(503, "moodle_token_renewed");
+    assert!(told.header("retry-after").is_some());
+    assert_eq!(upload(&browser, 1_000_000).expect(200).json()[0]["filesize"], 1_000_000);
+    assert_eq!(school.moodle.site().made, 3);
+    school.keeps_its_secrets();
+}
+
+#[test]
+fn a_call_that_is_too_large_for_php_is_no_matter_of_its_token() {
+    let Some(school) = start() else { return };
+    school.moodle.site().settings.post_max_size = 2 << 20;
+    let (alice, browser) = (school.cas.person("alice"), school.browser());
+    browser.sign_in(&alice).expect(200);
+    let call = |size: usize| {
+        let body = format!(
+            "wsfunction=core_webservice_get_site_info&moodlewsrestformat=json&x={}",
+            "x".repeat(size)
+        );
+        let post = Request::new("POST", "/webservice/rest/server.php");
+        browser.send(script(
+            post.header("Content-Type", "application/x-www-form-urlencoded")
+                .body(body),
+        ))
+    };
+    call(3 << 20).refused(413, "body_too_large");
+    call(1 << 20).expect(200);
+    assert_eq!(school.moodle.site().made, 1);
+    assert_eq!(school.gateway.metric_sum("janua_moodle_tokens_dead_total"), 0.0);
+    school.gateway.logged(&["body_too_large", "post_max_size"]);
+    school.keeps_its_secrets();
+}
+
+#[test]
+fn a_suspended_account_is_left_alone_until_somebody_signs_in_again() {
+    let Some(school) = start() else { return };
+    let (alice, browser) = (school.cas.person("alice"), school.browser());
+    browser.sign_in(&alice).expect(200);
+    let suspend = |on: bool| school.moodle.site().accounts.get_mut("alice").unwrap().suspended = on;
+    suspend(true);
+    browser.call(SITE_INFO).refused(403, "no_moodle_token");
+    // Signing in leads to a page that says so, and in no circle.
+    let page = browser.open(&alice, SIGN_IN).expect(403);
+    assert!(page.text().contains("no_moodle_token"), "{}", page.text());
+    let calls = || {
+        for _ in 0..10 {
+            browser.call(SITE_INFO).refused(403, "no_moodle_token");
+        }
+    };
+    assert!(asked(&school, calls) < 10);
+    suspend(false);
+    browser.open(&alice, SIGN_IN).expect(200);
+    assert_eq!(browser.call(SITE_INFO).expect(200).json()["username"], "alice");
+    // It was never deleted, and Moodle gives it again.
+    assert_eq!(school.moodle.site().made, 1);
+    school.keeps_its_secrets();
+}
+
+#[test]
+fn who_has_agreed_to_the_policy_needs_no_further_sign_in() {
+    let Some(school) = start() else { return };
+    let (alice, browser) = (school.cas.person("alice"), school.browser());
+    let open = |on: bool| school.moodle.site().accounts.get_mut("alice").unwrap().policy_open = on;
+    open(true);
+    let page = browser.open(&alice, SIGN_IN).expect(403);
+    assert!(page.text().contains("moodle_visit_required"), "{}", page.text());
+    let calls = || {
+        for _ in 0..10 {
+            browser.call(SITE_INFO).refused(403, "moodle_visit_required");
+        }
+    };
+    assert!(asked(&school, calls) < 10);
+    open(false);
+    let served = eventually("Moodle is asked again", || {
+        Some(browser.call(SITE_INFO)).filter(|answer| answer.status == 200)
+    });
+    assert_eq!(served.json()["username"], "alice");
+    assert_eq!(school.moodle.site().made, 1);
+    school.keeps_its_secrets();
+}
+
+#[test]
+fn maintenance_costs_nobody_the_token() {
+    let Some(school) = start() else { return };
+    let (alice, browser) = (school.cas.person("alice"), school.browser());
+    browser.sign_in(&alice).expect(200);
+    school.moodle.site().settings.maintenance = true;
+    let told = browser.call(SITE_INFO).refused(503, "moodle_maintenance");
+    assert!(told.header("retry-after").is_some());
+    school.moodle.site().settings.maintenance = false;
+    browser.call(SITE_INFO).expect(200);
+    assert_eq!(school.moodle.site().made, 1);
+}
+
+#[test]
+fn a_moodle_that_is_set_up_wrongly_is_not_asked_for_a_token_at_every_call() {
+    let Some(school) = School::start(FACADE) else { return };
+    let (alice, browser) = (school.cas.person("alice"), school.browser());
+    school.moodle.site().settings.rest = false;
+    browser.open(&alice, SIGN_IN).expect(200);
+    let calls = || {
+        for _ in 0..20 {
+            browser.call(SITE_INFO).refused(502, "upstream_failed");
+        }
+    };
+    assert!(asked(&school, calls) < 20);
+    school.moodle.site().settings.rest = true;
+    eventually("Moodle is asked again", || {
+        (browser.call(SITE_INFO).status == 200).then_some(())
+    });
     school.keeps_its_secrets();
 }

@@ -37,6 +37,8 @@ pub struct School {
     pub cas: CasServer,
     pub moodle: Moodle,
     pub gateway: Gateway,
+    config: Config,
+    origin: String,
     /// Everything that came back to anybody.
     pub answered: Mutex<String>,
 }
@@ -45,15 +47,33 @@ pub struct School {
 pub struct Browser<'a> {
     school: &'a School,
     cookies: Mutex<Vec<(String, String)>>,
+    /// Every address of the gateway that was opened as a page, in order.
+    pub visited: Mutex<Vec<Url>>,
 }
 
 impl School {
     /// `tokens` and what else stands in `[moodle.campus]`. `None`: there is no CAS server here, and the test returns too.
     pub fn start(tokens: &str) -> Option<Self> {
+        Self::at(&Site::new(), Config::new(), tokens)
+    }
+
+    /// The same in a folder of the test's own.
+    pub fn at(site: &Site, config: Config, tokens: &str) -> Option<Self> {
+        Self::called("127.0.0.1", site, config, tokens)
+    }
+
+    /// The same under another name, which only browsers know.
+    pub fn called(host: &str, site: &Site, config: Config, tokens: &str) -> Option<Self> {
         let (cas, moodle) = (CasServer::start()?, Moodle::start());
+        // An app that may use the session may read the answers.
+        let apps = config.text();
+        let apps = apps
+            .split_once("app_origins = [")
+            .map(|(_, apps)| apps.split(']').next().unwrap());
+        let apps = apps.unwrap_or("\"https://app.test\"").to_owned();
         // The gateway has to know its own address before it starts: the port is free now, and nobody else asks for it.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let origin = format!("http://{address}");
+        let origin = format!("http://{host}:{}", address.port());
         {
             let settings = &mut moodle.site().settings;
             settings.wwwroot.clone_from(&origin);
@@ -63,7 +83,7 @@ impl School {
                 false => cas.url(),
             });
         }
-        let config = Config::new()
+        let config = config
             .server("listen", &format!("[\"{address}\"]"))
             .server("public_urls", &format!("[\"{origin}\"]"))
             .upstream("moodle", &[moodle.url()], "")
@@ -71,12 +91,14 @@ impl School {
             .section(&format!(
                 "[moodle.campus]\nupstream = \"moodle\"\npublic_url = \"{origin}\"\nsign_in = \"campus\"\ntokens = {tokens}\n"
             ))
-            .section(ROUTES);
-        let gateway = Site::new().start(&config);
+            .section(&ROUTES.replace("\"https://app.test\"", &apps));
+        let gateway = site.start(&config);
         Some(Self {
             cas,
             moodle,
             gateway,
+            config,
+            origin,
             answered: Mutex::default(),
         })
     }
@@ -85,11 +107,18 @@ impl School {
         Browser {
             school: self,
             cookies: Mutex::default(),
+            visited: Mutex::default(),
         }
     }
 
+    /// Another gateway with the same configuration, at an address of its own.
+    pub fn replica(&self) -> Gateway {
+        let config = self.config.clone().server("listen", "[\"127.0.0.1:0\"]");
+        Site::new().start(&config)
+    }
+
     pub fn origin(&self) -> String {
-        format!("http://{}", self.gateway.http())
+        self.origin.clone()
     }
 
     /// Nothing that Moodle has handed out stands in anything that the gateway wrote or answered.
@@ -107,12 +136,20 @@ impl School {
 }
 
 impl Browser<'_> {
+    /// What it sends as `Cookie`.
+    pub fn cookies(&self) -> String {
+        let cookies = self.cookies.lock().unwrap();
+        let all: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        all.join("; ")
+    }
+
     pub fn send(&self, request: Request) -> Response {
-        let mut cookies = self.cookies.lock().unwrap();
+        let cookies = self.cookies.lock().unwrap().clone();
         let all: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let host = self.school.gateway.http().to_string();
         let request = request.host(&host).header("Cookie", &all.join("; "));
         let answer = self.school.gateway.send(request);
+        let mut cookies = self.cookies.lock().unwrap();
         for set in answer.all("set-cookie") {
             let (pair, attributes) = set.split_once(';').unwrap_or((set, ""));
             let (name, value) = pair.split_once('=').unwrap();
@@ -130,29 +167,54 @@ impl Browser<'_> {
         answer
     }
 
-    /// Opens an address of the gateway as a page, and goes wherever it leads, through the CAS server too. The last answer.
+    /// Opens an address as a page, and goes wherever it leads, through the CAS server too. The last answer.
     pub fn open(&self, person: &Person<'_>, address: &str) -> Response {
         let base: Url = self.school.origin().parse().unwrap();
         let mut at = base.join(address).unwrap();
         for _ in 0..12 {
-            let query = at.query().map_or(String::new(), |query| format!("?{query}"));
-            let answer = self.send(
-                Request::get(&format!("{}{query}", at.path()))
-                    .header("Sec-Fetch-Mode", "navigate")
-                    .header("Sec-Fetch-Dest", "document")
-                    .header("Sec-Fetch-Site", "same-origin")
-                    .header("Accept", "text/html"),
-            );
-            let Some(to) = answer.header("location").filter(|_| answer.status < 400) else {
-                return answer;
-            };
-            at = at.join(to).unwrap();
             if at.as_str().starts_with(&self.school.cas.url()) {
                 at = person.sign_in(at.as_str());
             }
             assert_eq!(at.origin(), base.origin(), "led away");
+            let answer = self.step(&at);
+            let Some(to) = answer.header("location").filter(|_| answer.status < 400) else {
+                return answer;
+            };
+            at = at.join(to).unwrap();
         }
         panic!("led in circles to {at}")
+    }
+
+    /// Opens an address of the gateway as a page, and goes on to where that leads within the gateway. The address at the
+    /// CAS server to which it leads in the end, and where nobody goes.
+    pub fn depart(&self, address: &str) -> Url {
+        let base: Url = self.school.origin().parse().unwrap();
+        let mut at = base.join(address).unwrap();
+        while at.origin() == base.origin() {
+            let answer = self.step(&at);
+            let to = answer
+                .header("location")
+                .unwrap_or_else(|| panic!("{at} leads nowhere: {}", answer.text()));
+            at = at.join(to).unwrap();
+        }
+        at
+    }
+
+    /// One page load.
+    pub fn step(&self, at: &Url) -> Response {
+        self.visited.lock().unwrap().push(at.clone());
+        self.send(
+            Request::get(&at[url::Position::BeforePath..url::Position::AfterQuery])
+                .header("Sec-Fetch-Mode", "navigate")
+                .header("Sec-Fetch-Dest", "document")
+                .header("Sec-Fetch-Site", "same-origin")
+                .header("Accept", "text/html"),
+        )
+    }
+
+    /// Has this browser a cookie of that name?
+    pub fn has_cookie(&self, name: &str) -> bool {
+        self.cookies.lock().unwrap().iter().any(|(known, _)| known == name)
     }
 
     /// Calls as a script of the same origin does.

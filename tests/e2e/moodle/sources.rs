@@ -3,7 +3,7 @@
 use super::school::{SITE_INFO, School};
 use crate::support::eventually;
 
-const FACADE: &str = "[\"cas-facade\"]\nfacade = { path = \"/_janua/cas-facade\", from = [\"127.0.0.0/8\"] }";
+pub const FACADE: &str = "[\"cas-facade\"]\nfacade = { path = \"/_janua/cas-facade\", from = [\"127.0.0.0/8\"] }";
 
 #[test]
 fn one_sign_in_and_only_redirects_until_the_calls_work() {

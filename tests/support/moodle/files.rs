@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use super::answer::Answer;
-use super::php::Request;
+use super::php::{File, Request};
 use super::{Row, Site};
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -66,14 +66,7 @@ pub fn upload(request: &Request, site: &mut Site) -> Answer {
     let (item, context) = (site.drafts, account.id + 8);
     let mut told = Vec::new();
     for file in &request.files {
-        let path = format!("/{context}/user/draft/{item}/{}", file.name);
-        let content_type = if file.name.ends_with(".mp4") { "video/mp4" } else { TEXT };
-        let stored = Stored {
-            owner: user.clone(),
-            content_type,
-            content: file.content.clone(),
-        };
-        site.files.insert(path, stored);
+        keep(site, &user, item, file);
         let source = format!(
             "O:8:\"stdClass\":1:{{s:6:\"source\";s:{}:\"{}\";}}",
             file.name.len(),
@@ -101,15 +94,30 @@ pub fn file(request: &Request, script: &str, info: &str, site: &mut Site) -> Ans
         Ok(user) => user,
         Err((code, text)) => return policy(Answer::error(200, JSON, &code, &text)),
     };
-    match site.files.get(info).filter(|file| file.owner == user) {
-        Some(file) => policy(send(request, info, file)),
-        None => policy(Answer::error(
-            404,
-            JSON,
-            "filenotfound",
-            "Sorry, the requested file could not be found",
-        )),
+    policy(of(request, info, &user, site))
+}
+
+/// A person's file at a path, if it is there.
+pub fn of(request: &Request, path: &str, user: &str, site: &Site) -> Answer {
+    match site.files.get(path).filter(|file| file.owner == user) {
+        Some(file) => send(request, path, file),
+        None => {
+            let text = "Sorry, the requested file could not be found";
+            Answer::error(404, JSON, "filenotfound", text)
+        }
     }
+}
+
+/// Keeps a file as somebody's draft; its path.
+pub fn keep(site: &mut Site, user: &str, item: u64, file: &File) -> String {
+    let path = format!("/{}/user/draft/{item}/{}", site.accounts[user].id + 8, file.name);
+    let stored = Stored {
+        owner: user.to_owned(),
+        content_type: if file.name.ends_with(".mp4") { "video/mp4" } else { TEXT },
+        content: file.content.clone(),
+    };
+    site.files.insert(path.clone(), stored);
+    path
 }
 
 /// `tokenpluginfile.php/<key>/…`: any key that was told is `alice`'s here.

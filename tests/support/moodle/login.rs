@@ -8,13 +8,15 @@ use serde_json::json;
 
 use super::answer::Answer;
 use super::php::Request;
-use super::{Account, Row, Session, Site};
+use super::{Account, Row, SESSION, Session, Site};
 use crate::support::http::Connection;
+use crate::support::secrets::{self, Kind};
 
 const JSON: &str = "application/json; charset=utf-8";
 
 /// Who is behind a ticket: phpCAS asks about the address that it was called by.
 fn validate(request: &Request, site: &Mutex<Site>, ticket: &str) -> Option<String> {
+    secrets::register(Kind::Ticket, ticket);
     let (cas, root) = {
         let site = site.lock().unwrap();
         (site.settings.cas.clone()?, site.settings.wwwroot.clone())
@@ -91,45 +93,67 @@ impl Site {
         Ok(token)
     }
 
+    /// The session of a request, and whether it was there already.
+    fn session(&mut self, request: &Request) -> (String, bool) {
+        let known = request
+            .cookie("MoodleSession")
+            .filter(|id| self.sessions.contains_key(*id));
+        match known {
+            Some(id) => (id.to_owned(), true),
+            None => (self.new_session(Session::default()), false),
+        }
+    }
+
     fn new_session(&mut self, session: Session) -> String {
-        let id = self.secret(26);
-        self.sessions.insert(id.clone(), session);
+        let (id, sesskey) = (self.secret(SESSION), format!("{:016x}", rand::random::<u64>()));
+        self.sessions.insert(id.clone(), Session { sesskey, ..session });
         id
     }
 }
 
-/// `login/index.php`.
+/// `login/index.php`, with what auth_cas does there.
 pub fn index(request: &Request, site: &Mutex<Site>) -> Answer {
     let ticket = request.text("ticket").map(str::to_owned);
     let here = request.target_without("ticket");
-    if let Some(ticket) = ticket {
+    let asks_cas = !site.lock().unwrap().settings.multiauth || request.text("authCAS") == Some("CAS");
+    if let Some(ticket) = ticket.filter(|_| asks_cas) {
         let user = validate(request, site, &ticket);
         let mut site = site.lock().unwrap();
         if user.is_none() {
             return Answer::html(404, "CAS Authentication failed!");
         }
-        let session = Session {
-            ticket_of: user,
-            ..Session::default()
-        };
-        let id = site.new_session(session);
-        let location = format!("{}{here}", site.settings.wwwroot);
-        return Answer::redirect(302, &location).moodle_session(&id);
+        let (id, was_there) = site.session(request);
+        site.sessions.get_mut(&id).unwrap().ticket_of = user;
+        let answer = Answer::redirect(302, &format!("{}{here}", site.settings.wwwroot));
+        return if was_there { answer } else { answer.moodle_session(&id) };
     }
     let mut site = site.lock().unwrap();
     let root = site.settings.wwwroot.clone();
-    let known = request
-        .cookie("MoodleSession")
-        .and_then(|id| site.sessions.get(id))
-        .cloned();
-    if let Some(user) = known.and_then(|session| session.ticket_of) {
+    let (id, was_there) = site.session(request);
+    let dressed = |answer: Answer| if was_there { answer } else { answer.moodle_session(&id) };
+    let session = site.sessions[&id].clone();
+    if let Some(tested) = request.text("testsession") {
+        // Does the browser keep cookies? Then it goes where the person wanted to go.
+        let account = session.user.as_ref().map(|user| site.accounts[user].id.to_string());
+        if account.as_deref() != Some(tested) {
+            return dressed(Answer::html(200, "Cookies are not enabled in your browser"));
+        }
+        let wanted = site.sessions.get_mut(&id).unwrap().wants.take();
+        return Answer::redirect(303, &wanted.unwrap_or_else(|| format!("{root}/")));
+    }
+    if !asks_cas {
+        return dressed(Answer::html(200, "<a href=\"/login/index.php?authCAS=CAS\">CAS</a>"));
+    }
+    if let Some(user) = session.ticket_of.clone() {
         let Some(account) = site.signed_in(&user) else {
             return Answer::redirect(303, &format!("{root}/login/index.php?loginredirect=1"));
         };
+        // A new name for the same session.
+        site.sessions.remove(&id);
         let session = Session {
             user: Some(user),
             just_logged_in: true,
-            ..Session::default()
+            ..session
         };
         let id = site.new_session(session);
         return Answer::redirect(303, &format!("{root}/login/index.php?testsession={}", account.id))
@@ -143,11 +167,17 @@ pub fn index(request: &Request, site: &Mutex<Site>) -> Answer {
                 "MOODLEID1_=%25CD; expires=Tue, 19 Jan 2027 22:12:05 GMT; Max-Age=5184000; path=/; secure; HttpOnly",
             );
     }
-    // Also for a logoutRequest: Moodle takes no notice of it.
-    let id = site.new_session(Session::default());
+    // Also for a logoutRequest: Moodle takes no notice of it. First quietly, then with the form.
+    site.sessions.get_mut(&id).unwrap().asked = true;
     let service: String = form_urlencoded::byte_serialize(format!("{root}{here}").as_bytes()).collect();
-    let location = format!("{}/login?service={service}&gateway=true", site.settings.cas_public);
-    Answer::redirect(302, &location).moodle_session(&id)
+    let quietly = if session.asked { "" } else { "&gateway=true" };
+    let location = format!("{}/login?service={service}{quietly}", site.settings.cas_public);
+    dressed(Answer::redirect(302, &location))
+}
+
+/// `login/token.php` under another name than its own.
+pub fn incorrect_access() -> Answer {
+    Answer::error(200, JSON, "requirecorrectaccess", "Invalid url or port.")
 }
 
 /// `login/token.php`.
@@ -176,7 +206,7 @@ pub fn token(request: &Request, site: &Mutex<Site>) -> Answer {
         }
         let user = validate(request, site, ticket);
         let mut site = site.lock().unwrap();
-        let id = site.secret(26);
+        let id = site.secret(SESSION);
         let cookie = format!("PHPSESSID={id}; path=/");
         let Some(user) = user else {
             let text = format!(
@@ -241,7 +271,7 @@ pub fn launch(request: &Request, site: &mut Site) -> Answer {
         if !by_browser {
             return Answer::html(404, "Plugin not enabled or configured");
         }
-        return to_login(site).with("Set-Cookie", &launch);
+        return to_login(request, site).with("Set-Cookie", &launch);
     };
     if !session.just_logged_in && !by_browser {
         return Answer::html(404, "Plugin not enabled or configured");
@@ -263,10 +293,9 @@ pub fn launch(request: &Request, site: &mut Site) -> Answer {
         "" => request.text("urlscheme").unwrap_or("moodlemobile"),
         forced => forced,
     };
-    let location = format!(
-        "{scheme}://token={}",
-        STANDARD.encode(format!("{signature}:::{token}:::{private}"))
-    );
+    let encoded = STANDARD.encode(format!("{signature}:::{token}:::{private}"));
+    secrets::register(Kind::Moodle, &encoded);
+    let location = format!("{scheme}://token={encoded}");
     if request
         .header("user-agent")
         .is_some_and(|agent| agent.contains("iPhone"))
@@ -297,26 +326,11 @@ fn md5(text: &str) -> String {
     String::from_utf8(output.stdout).unwrap()[..32].to_owned()
 }
 
-/// An ordinary page: whoever has seen one is no longer just logged in.
-pub fn course(request: &Request, site: &mut Site) -> Answer {
-    let id = request.cookie("MoodleSession").unwrap_or_default().to_owned();
-    match site.sessions.get_mut(&id).filter(|session| session.user.is_some()) {
-        Some(session) => {
-            session.just_logged_in = false;
-            Answer::html(200, "Course")
-        }
-        None => to_login(site),
-    }
-}
-
-pub fn logout(request: &Request, site: &mut Site) -> Answer {
-    site.sessions
-        .remove(request.cookie("MoodleSession").unwrap_or_default());
-    let service: String = form_urlencoded::byte_serialize(site.settings.wwwroot.as_bytes()).collect();
-    Answer::redirect(302, &format!("{}/logout?service={service}", site.settings.cas_public))
-}
-
-pub fn to_login(site: &mut Site) -> Answer {
-    let id = site.new_session(Session::default());
-    Answer::redirect(303, &format!("{}/login/index.php", site.settings.wwwroot)).moodle_session(&id)
+/// To the login page, and from there back here.
+pub fn to_login(request: &Request, site: &mut Site) -> Answer {
+    let (id, was_there) = site.session(request);
+    let root = site.settings.wwwroot.clone();
+    site.sessions.get_mut(&id).unwrap().wants = Some(format!("{root}{}", request.target_without("")));
+    let answer = Answer::redirect(303, &format!("{root}/login/index.php"));
+    if was_there { answer } else { answer.moodle_session(&id) }
 }

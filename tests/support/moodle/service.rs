@@ -239,7 +239,7 @@ pub fn ajax(site: &mut Site) -> Answer {
         "link": format!("{}/", site.settings.wwwroot),
         "moreinfourl": "https://docs.moodle.org/404/en/error/webservice/servicenotavailable",
     } }]);
-    let id = site.secret(26);
+    let id = site.secret(super::SESSION);
     Answer::new(200, "application/json; charset=utf-8", Answer::json(&body))
         .moodle_session(&id)
         .with("Expires", "Thu, 19 Nov 1981 08:52:00 GMT")
@@ -253,7 +253,7 @@ pub fn public_config(site: &Site) -> Answer {
         "wwwroot": settings.wwwroot, "httpswwwroot": settings.wwwroot, "sitename": "Stand Moodle", "guestlogin": 1,
         "rememberusername": 2, "authloginviaemail": 0, "registerauth": "", "forgottenpasswordurl": "",
         "authinstructions": "", "authnoneenabled": 0, "enablewebservices": number(settings.web_services),
-        "enablemobilewebservice": 1, "maintenanceenabled": number(settings.maintenance), "maintenancemessage": "",
+        "enablemobilewebservice": number(settings.mobile_service), "maintenanceenabled": number(settings.maintenance), "maintenancemessage": "",
         "typeoflogin": settings.type_of_login, "launchurl": format!("{}/admin/tool/mobile/launch.php", settings.wwwroot),
         "mobilecssurl": "", "tool_mobile_disabledfeatures": "", "identityproviders": [{ "name": "CAS", "iconurl": "",
         "url": format!("{}/login/index.php?authCAS=CAS", settings.wwwroot) }], "country": "0",

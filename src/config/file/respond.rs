@@ -1,0 +1,41 @@
+//! `routes.respond`, as it is written: what the gateway answers by itself.
+
+use http::HeaderName;
+
+use crate::config::net::Location;
+use crate::config::section::section;
+use crate::config::value::KeySetFile;
+
+section! {
+    /// `routes.respond`: `{ status = 204 }`, `{ status = 302, location = "…" }`, `{ file = "…" }`, `{ jwks = "…" }`,
+    /// `{ launch = true }` or `{ decide = … }`.
+    struct Respond {
+        /// 200 to 599, not 304.
+        status: u64,
+        /// Where a 301, 302, 303, 307 or 308 leads.
+        location: Location,
+        /// A file that is sent as it is.
+        file: String,
+        /// A key set (JWKS) that is published: its public members, for every web site. Read again when it changes.
+        /// `true`: the keys with which the gateway signs for `present = "opencast-jwt"`.
+        jwks: KeySetFile,
+        /// `true`: takes the form with which a learning platform opens a page here, a token and the page's address
+        /// (`target`), and sends the browser there with a launch session. The rules at the target decide who may; those
+        /// of this route, whether the form is read at all.
+        launch: bool,
+        /// Says what the other routes decide about the request that a trusted proxy names.
+        decide: Decide,
+    }
+}
+
+section! {
+    /// `routes.respond.decide`: in which headers the proxy names the request. It must set each of them itself.
+    struct Decide {
+        /// Path and query as the client sent them: nginx's `$request_uri`. Required.
+        uri: HeaderName,
+        /// The method: nginx's `$request_method`. Required.
+        method: HeaderName,
+        /// The host. Default: `Host`.
+        host: HeaderName,
+    }
+}

@@ -1,0 +1,158 @@
+//! Launches between pingora's session and [`crate::own::launch`]: the token in a page's address, which the steps of the
+//! gateway judge like any other, and the form, whose token is judged by the rules at its target.
+
+use std::time::SystemTime;
+
+use http::Method;
+use pingora::proxy::Session;
+
+use super::rules::Case;
+use super::{Stop, common_headers, own as own_pages, taken};
+use crate::authenticate::launch::NewLaunch;
+use crate::authenticate::token::Outcome;
+use crate::authenticate::token::carrier::Carried;
+use crate::context::Context;
+use crate::event::Events;
+use crate::own::Here;
+use crate::own::launch::{self, form};
+use crate::rejection::{Reason, Rejection};
+use crate::respond::Reply;
+use crate::snapshot::{Action, Route};
+
+/// Does a browser open this page with a token in the query? Then that token alone counts. A proxy that asks for a decision
+/// can begin nothing.
+pub fn is_asked(session: &Session, ctx: &Context, route: &Route) -> bool {
+    let headers = &session.req_header().headers;
+    let sources = &ctx.snapshot.token_sources;
+    let request = ctx.request.as_ref().filter(|_| !ctx.only_decide);
+    request.is_some_and(|request| launch::is_asked(route, request, headers, sources))
+}
+
+/// The rules have let a browser with a token in the query pass: it gets a launch session and goes on without the token.
+/// `None`: that is not what was asked.
+pub async fn begin(
+    session: &Session,
+    ctx: &mut Context,
+    route: &Route,
+    now: SystemTime,
+) -> Result<Option<Reply>, Rejection> {
+    let begun = begun(session, ctx, route, now).await;
+    match begun {
+        Ok(None) => Ok(None),
+        Ok(Some(reply)) => {
+            ctx.snapshot.people.metrics.launched(&route.name, "ok");
+            Ok(Some(reply))
+        }
+        Err(refusal) => {
+            failed(ctx, &refusal);
+            Err(refusal)
+        }
+    }
+}
+
+async fn begun(session: &Session, ctx: &Context, route: &Route, now: SystemTime) -> Result<Option<Reply>, Rejection> {
+    let (Some(who), Some(launch)) = (ctx.who.as_deref().filter(|_| ctx.launching), route.launch) else {
+        return Ok(None);
+    };
+    let (request, path) = taken(ctx)?;
+    let sources = &ctx.snapshot.token_sources;
+    let new = NewLaunch {
+        who,
+        route: &route.name,
+        launch,
+        config: &ctx.snapshot.config,
+    };
+    let here = Here::of(&ctx.snapshot, &request.host, now)?;
+    let location = launch::without_token(request, path, sources);
+    let headers = &session.req_header().headers;
+    let mut reply = here.launched(new, &location, headers).await?;
+    reply.headers.extend(common_headers(ctx, headers));
+    Ok(Some(reply))
+}
+
+/// A launch that was refused is counted.
+pub fn failed(ctx: &Context, refusal: &Rejection) {
+    if let Some(route) = ctx.route.as_ref().filter(|_| ctx.launching) {
+        let metrics = &ctx.snapshot.people.metrics;
+        metrics.launched(&route.name, refusal.reason.label());
+    }
+}
+
+/// The answer to a form that a learning platform has posted.
+pub async fn by_form(session: &mut Session, ctx: &mut Context, route: &Route, now: SystemTime) -> Result<Reply, Stop> {
+    let answered = posted(session, ctx, route, now).await;
+    match &answered {
+        Ok(_) => ctx.snapshot.people.metrics.launched(&route.name, "ok"),
+        Err(Stop::Refused(refusal)) => {
+            ctx.allowed = false;
+            let metrics = &ctx.snapshot.people.metrics;
+            metrics.launched(&route.name, refusal.reason.label());
+        }
+        Err(Stop::Lost(_)) => {}
+    }
+    answered
+}
+
+async fn posted(session: &mut Session, ctx: &mut Context, route: &Route, now: SystemTime) -> Result<Reply, Stop> {
+    form::is_form(&session.req_header().headers)?;
+    let body = own_pages::body(session).await?;
+    let headers = &session.req_header().headers;
+    let (request, _) = taken(ctx)?;
+    let client = ctx.client.as_ref().ok_or(Reason::Internal)?;
+    let sources = &ctx.snapshot.token_sources;
+    let posted = form::read(&body, sources)?;
+    let here = Here::of(&ctx.snapshot, &request.host, now)?;
+    let target = form::target(&posted.target, &here.public.origin(), request, sources)?;
+    let table = &ctx.snapshot.table;
+    let found = table.find(&target.request.host, target.path.decoded(), &Method::GET);
+    let found = found.map_err(Rejection::from)?;
+    let leads_to = ctx.snapshot.routes.get(found.route).ok_or(Reason::NoRoute)?;
+    leads_to.take_params(target.path.has_params())?;
+    if !leads_to.takes_launches || matches!(leads_to.action, Action::Launch | Action::Decide(_)) {
+        let detail = format!("the route of the target, `{}`, takes no launch sessions", leads_to.name);
+        return Err(Rejection::because(Reason::NotAllowed, detail).into());
+    }
+    let carried = Carried::of_form(posted.tokens);
+    let tokens = &ctx.snapshot.tokens;
+    let judged = tokens.authenticate(&carried, leads_to.issuers.as_deref(), client.address, now);
+    let who = match judged.await {
+        Outcome::Person(who) => who,
+        Outcome::Refused(refusal) => return Err(at_target(refusal, &leads_to.name).into()),
+        Outcome::Nobody => return Err(Reason::NoCredentials.into()),
+    };
+    let case = Case {
+        snapshot: &ctx.snapshot,
+        route: leads_to,
+        request: &target.request,
+        client,
+        params: &found.params,
+    };
+    let mut events = Events::default();
+    let decided = case.decide(Some(&who), &mut events).await;
+    let new = NewLaunch {
+        who: &who,
+        route: &route.name,
+        launch: route.launch.ok_or(Reason::Internal)?,
+        config: &ctx.snapshot.config,
+    };
+    let launched = match decided {
+        Ok(()) => here.launched(new, &target.location, headers).await,
+        Err(refusal) => Err(at_target(refusal, &leads_to.name)),
+    };
+    ctx.who = Some(who);
+    let mut reply = launched?;
+    reply.headers.extend(common_headers(ctx, &session.req_header().headers));
+    Ok(reply)
+}
+
+/// The log tells whose rules have refused: the address in it is the form's.
+fn at_target(refusal: Rejection, route: &str) -> Rejection {
+    let mut detail = format!("by the target's route `{route}`");
+    if let Some(more) = &refusal.detail {
+        detail.extend([": ", more]);
+    }
+    Rejection {
+        detail: Some(detail),
+        ..refusal
+    }
+}

@@ -1,0 +1,75 @@
+//! Tokens that are kept and tokens that Moodle takes no more.
+//!
+//! A dead token is marked and not removed: whoever finds it dead a moment too late would remove the one that has taken its
+//! place, here or at another replica. A mark is of one token alone, and outlives what is kept of it.
+
+use std::time::SystemTime;
+
+use super::keeper::KEPT;
+use super::{Bridge, vault as provided};
+use crate::present::moodle::token::Token;
+use crate::present::moodle::tokens::vault;
+use crate::store::{StoreError, Table};
+
+impl Bridge {
+    /// The token that is kept under `key`, unless it is known to be dead.
+    pub(super) async fn kept(&self, key: &str) -> Result<Option<Token>, StoreError> {
+        let kept = self.0.store.get(Table::MoodleTokens, key).await?;
+        let Some(token) = kept.as_deref().and_then(vault::decode) else {
+            return Ok(None);
+        };
+        let mark = self.0.store.get(Table::DeadTokens, token.reveal()).await?;
+        Ok(mark.is_none().then_some(token))
+    }
+
+    /// Keeps a token that has just said whose it is, so that it is alive whatever was known of it.
+    pub(super) async fn keep(&self, key: &str, token: &Token) -> Result<(), StoreError> {
+        let (store, entry) = (&self.0.store, vault::encode(token));
+        store.delete(Table::DeadTokens, token.reveal()).await?;
+        store.put(Table::MoodleTokens, key, &entry, Some(KEPT)).await
+    }
+
+    /// The same for a token of the vault's. False: it has left the vault while it was looked at.
+    pub(super) async fn keep_provided(&self, key: &str, token: &Token, now: SystemTime) -> Result<bool, StoreError> {
+        let store = &self.0.store;
+        store.delete(Table::DeadTokens, token.reveal()).await?;
+        provided::keep(store, key, token, KEPT, now).await
+    }
+
+    /// Marks a token as dead. True: nobody had found that out before.
+    pub(super) async fn bury(&self, token: &Token) -> Result<bool, StoreError> {
+        let store = &self.0.store;
+        store.put_new(Table::DeadTokens, token.reveal(), b"", Some(KEPT)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Bridge;
+    use super::*;
+    use crate::observe::metrics::Metrics;
+    use crate::sealing::MasterKeys;
+    use crate::store::Store;
+
+    fn token(text: &str) -> Token {
+        Token::parse(text).unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_is_late_removes_no_other_token() {
+        let bridge = Bridge::new(&Store::in_memory(), &MasterKeys::random(), Metrics::new().moodle());
+        let (old, new) = (
+            token("11111111111111111111111111111111"),
+            token("22222222222222222222222222222222"),
+        );
+        bridge.keep("alice", &old).await.unwrap();
+        assert!(bridge.bury(&old).await.unwrap());
+        assert_eq!(bridge.kept("alice").await.unwrap(), None);
+        bridge.keep("alice", &new).await.unwrap();
+        assert!(!bridge.bury(&old).await.unwrap(), "known already");
+        assert_eq!(bridge.kept("alice").await.unwrap(), Some(new));
+        // Moodle gives it again, and it works.
+        bridge.keep("alice", &old).await.unwrap();
+        assert_eq!(bridge.kept("alice").await.unwrap(), Some(old));
+    }
+}

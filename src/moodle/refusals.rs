@@ -1,0 +1,104 @@
+//! Why somebody has no token, and for how long Moodle is left alone about it.
+//!
+//! Who has put the trouble right shall not wait long, and a Moodle that is broken, or says no, shall not be asked at every
+//! call. What only the moment is to blame for is asked again at once; and signing in asks anew in every case.
+
+use std::time::{Duration, Instant};
+
+use super::Moodle;
+use crate::authenticate::session::{Carrier, Session};
+use crate::present::moodle::tokens::TokenError;
+use crate::rejection::{Hint, Reason, Rejection};
+
+/// What an administrator has to change. Also what the longest refusal is believed for.
+pub(super) const LONG: Duration = Duration::from_secs(20);
+/// What the person can do in Moodle, and what ends by itself.
+const SHORT: Duration = Duration::from_secs(3);
+/// Seconds after which a Moodle in maintenance may be asked again.
+const MAINTENANCE: u64 = 30;
+
+/// All sources were asked, and none has brought a token.
+#[derive(Clone)]
+pub(super) struct NoToken {
+    /// A source had nothing to ask with, and a ticket would help it.
+    pub(super) needs_ticket: bool,
+    /// What the last source said that was asked, and for how long that is believed.
+    pub(super) told: Option<(Rejection, Duration)>,
+}
+
+/// Of one person.
+#[derive(Clone)]
+pub(super) struct Refused {
+    rejection: Rejection,
+    until: Instant,
+}
+
+impl NoToken {
+    /// Before any source was asked.
+    pub(super) fn because(rejection: Rejection) -> Self {
+        Self {
+            needs_ticket: false,
+            told: Some((rejection, Duration::ZERO)),
+        }
+    }
+
+    /// What this means for a session, and for how long it is so for whoever is the same person.
+    pub(super) fn for_session(self, session: &Session) -> (Rejection, Duration) {
+        let nobody = "no source has a token for this person";
+        match self.told {
+            _ if self.needs_ticket && session.carrier == Carrier::Cookie => {
+                (Reason::MoodleSignInRequired.into(), Duration::ZERO)
+            }
+            // Another session of the same person may bring a ticket.
+            Some((rejection, _)) if self.needs_ticket => (rejection, Duration::ZERO),
+            Some(told) => told,
+            None => (Rejection::because(Reason::NoMoodleToken, nobody), Duration::ZERO),
+        }
+    }
+}
+
+impl Moodle {
+    /// Is Moodle to be left alone about whoever is kept under `key`?
+    pub(super) async fn refused(&self, key: &str) -> Option<Rejection> {
+        let refused = self.bridge.0.refused.get(key).await?;
+        (refused.until > Instant::now()).then_some(refused.rejection)
+    }
+
+    pub(super) async fn refuse(&self, key: String, rejection: Rejection, believed: Duration) {
+        if !believed.is_zero() {
+            let until = Instant::now() + believed;
+            self.bridge.0.refused.insert(key, Refused { rejection, until }).await;
+        }
+    }
+}
+
+/// For how long Moodle is not asked again.
+pub(super) fn believed(error: &TokenError) -> Duration {
+    match error {
+        TokenError::NoAccount | TokenError::OtherAccount | TokenError::Never | TokenError::Denied(_) => LONG,
+        TokenError::VisitMoodle(_) | TokenError::Maintenance | TokenError::Misconfigured(_) => SHORT,
+        TokenError::NotReached(_) | TokenError::TicketRefused | TokenError::SessionEnded | TokenError::Died => {
+            Duration::ZERO
+        }
+    }
+}
+
+/// What a client is told of a token that was not to be had.
+pub(crate) fn rejection(error: &TokenError) -> Rejection {
+    let reason = match error {
+        TokenError::NotReached(_) => Reason::UpstreamUnavailable,
+        TokenError::NoAccount | TokenError::OtherAccount | TokenError::Never | TokenError::Denied(_) => {
+            Reason::NoMoodleToken
+        }
+        TokenError::VisitMoodle(_) => Reason::MoodleVisitRequired,
+        TokenError::Maintenance => return maintenance(error.to_string()),
+        TokenError::TicketRefused | TokenError::SessionEnded | TokenError::Died | TokenError::Misconfigured(_) => {
+            Reason::UpstreamFailed
+        }
+    };
+    Rejection::because(reason, error.to_string())
+}
+
+pub(crate) fn maintenance(detail: impl Into<String>) -> Rejection {
+    Rejection::because(Reason::MoodleMaintenance, detail).with_hint(Hint::RetryAfter(MAINTENANCE))
+}

@@ -1,0 +1,158 @@
+//! Launches: a learning platform opens a page here with a token, in the page's own address or in a form that names the
+//! page (`form`; facts 1.4, 7). Decides what counts as a launch and what the browser gets; whose token it is, and whether
+//! the rules let that person pass, is decided by who asks.
+//!
+//! Any site can make a launch, with a token of its own: login CSRF, which cannot be told from the real thing. So a launch
+//! session is worth exactly its token, is no sign-in, has an id that nobody knew, and ends the one that the browser had.
+
+pub mod form;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+
+use super::{Here, page_load};
+use crate::authenticate::launch::{LaunchSession, NewLaunch};
+use crate::authenticate::session::NoSession;
+use crate::authenticate::session::cookie::LAUNCH;
+use crate::authenticate::token::carrier;
+use crate::config::{Config, TokenSource};
+use crate::identity::GrantKind;
+use crate::rejection::{Reason, Rejection};
+use crate::request::Request;
+use crate::respond::{Reply, security};
+use crate::route::path::Path;
+use crate::snapshot::{Action, Route};
+
+/// Cookies of an Opencast that has signed somebody in. Whom it knows it goes on knowing, whatever token comes along
+/// (facts 1.4); the second one signs in again by itself.
+const STALE: [&str; 2] = ["JSESSIONID", "oc-remember-me"];
+/// Cookies of one request that are tried: over plain HTTP a sibling host can add one to ours.
+const MOST: usize = 4;
+
+/// Do launch sessions begin anywhere?
+pub fn are_begun(config: &Config) -> bool {
+    config.routes.iter().any(|route| route.launch.is_some())
+}
+
+/// Does a browser open a page of this route with a token in its address? Scripts, players and guesses (HEAD, prefetch) only
+/// use the token they bring, and begin nothing.
+pub fn is_asked(route: &Route, request: &Request, headers: &HeaderMap, sources: &[TokenSource]) -> bool {
+    route.launch.is_some()
+        && !matches!(route.action, Action::Launch)
+        && request.method == Method::GET
+        && page_load(&request.method, headers)
+        && !carrier::in_query(sources, request.query.as_deref()).is_empty()
+}
+
+/// The same page without the token: the path in its one form, all else of the query byte for byte.
+pub fn without_token(request: &Request, path: &Path, sources: &[TokenSource]) -> String {
+    let query = request.query.as_deref();
+    match query.and_then(|query| carrier::strip_query(sources, query)) {
+        Some(query) => format!("{}?{query}", path.encoded()),
+        None => path.encoded().to_owned(),
+    }
+}
+
+impl Here<'_> {
+    /// What the cookies of a request hold as the secrets of launch sessions.
+    pub fn launches<'h>(&self, headers: &'h HeaderMap) -> Vec<&'h str> {
+        let mut cookies = self.jar().all(headers, LAUNCH);
+        cookies.truncate(MOST);
+        cookies
+    }
+
+    /// The launch session that a request carries. `Ok(None)`: there is none, or it was revoked.
+    pub async fn launch(&self, headers: &HeaderMap) -> Result<Option<Arc<LaunchSession>>, Rejection> {
+        let (launches, config) = (&self.snapshot.people.launches, &self.snapshot.config);
+        for secret in self.launches(headers) {
+            let found = match self.looks_only {
+                true => launches.peek(secret, config, self.now).await,
+                false => launches.find(secret, config, self.now).await,
+            };
+            match found {
+                Ok(session) if self.is_revoked(&session) => {}
+                Ok(session) => return Ok(Some(session)),
+                Err(NoSession::Unknown) => {}
+                Err(NoSession::Store(error)) => {
+                    return Err(Rejection::because(Reason::StoreUnavailable, error.to_string()));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_revoked(&self, session: &LaunchSession) -> bool {
+        let who = &session.identity;
+        let on_events = who.grants.iter().filter(|grant| grant.kind == GrantKind::Event);
+        let events = on_events.map(|grant| grant.id.as_str());
+        let revocations = &self.snapshot.passes.revocations;
+        revocations.ended_since(session.created, who.subject.as_deref(), events)
+    }
+
+    /// Begins a launch session in place of the one that the browser has, and sends it on.
+    pub async fn launched(&self, new: NewLaunch<'_>, location: &str, headers: &HeaderMap) -> Result<Reply, Rejection> {
+        let unavailable =
+            |error: crate::store::StoreError| Rejection::because(Reason::StoreUnavailable, error.to_string());
+        let before = self.launch(headers).await?;
+        let launches = &self.snapshot.people.launches;
+        let secret = launches.begin(new, self.now).await.map_err(unavailable)?;
+        if let Some(before) = before {
+            // Its cookie is about to be written over; who has kept a copy has nothing.
+            launches.end(before.key).await.map_err(unavailable)?;
+        }
+        let location = HeaderValue::from_str(location)
+            .map_err(|_| Rejection::because(Reason::Internal, "a launch to what is no URL"))?;
+        let mut all: Vec<(HeaderName, HeaderValue)> = security::own().into_iter().collect();
+        all.push((header::LOCATION, location));
+        let cookie = self.jar().set_framed(LAUNCH, &secret, None);
+        let cookies = cookie.into_iter().chain(forgotten(headers, self.public.https));
+        all.extend(cookies.map(|cookie| (header::SET_COOKIE, cookie)));
+        Ok(Reply {
+            status: StatusCode::SEE_OTHER,
+            headers: all,
+            body: Bytes::new(),
+        })
+    }
+}
+
+/// Takes away what an Opencast has left of somebody else, in this frame's own cookies and in the ones outside of frames.
+fn forgotten(headers: &HeaderMap, https: bool) -> Vec<HeaderValue> {
+    let lines = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok());
+    let names = lines
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split('=').next());
+    let names: Vec<&str> = names.collect();
+    let attributes: &[&str] = match https {
+        true => &["; Secure; SameSite=None", "; Secure; SameSite=None; Partitioned"],
+        false => &["; SameSite=Lax"],
+    };
+    let stale = STALE.iter().filter(|stale| names.contains(*stale));
+    let lines = stale.flat_map(|name| {
+        let line = move |more: &&str| format!("{name}=; Path=/; Max-Age=0; HttpOnly{more}");
+        attributes.iter().map(line)
+    });
+    lines.filter_map(|line| HeaderValue::try_from(line).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_stale_is_taken_away() {
+        let headers = |cookies: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::COOKIE, HeaderValue::from_str(cookies).unwrap());
+            headers
+        };
+        assert!(forgotten(&HeaderMap::new(), true).is_empty());
+        assert!(forgotten(&headers("xJSESSIONID=a; JSESSIONIDx=b; c=JSESSIONID"), true).is_empty());
+        assert_eq!(forgotten(&headers("a=b;JSESSIONID=c; JSESSIONID=d"), true).len(), 2);
+        assert_eq!(forgotten(&headers("JSESSIONID"), false).len(), 1);
+    }
+}
