@@ -272,7 +272,7 @@ pub async fn serve_reply(
 // ---- the upstream's side ----
 
 /// A server for this attempt. pingora calls again after a failure that may be retried.
-pub fn choose_server(session: &Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+pub fn choose_server(session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
     let route = ctx.route.clone();
     let path = ctx.path.as_ref().map_or("/", Path::encoded);
     let Some(Action::Upstream(upstream)) = route.as_ref().map(|route| &route.action) else {
@@ -280,7 +280,10 @@ pub fn choose_server(session: &Session, ctx: &mut Context) -> Result<Box<HttpPee
     };
     match upstream.choose(path, &mut ctx.upstream.attempts) {
         Ok(chosen) => {
-            let peer = upstream.peer(&chosen, session.is_upgrade_req());
+            let has_body = !session.is_body_empty();
+            let headers = &session.req_header().headers;
+            let h1_only = proxy::needs_h1(headers, session.is_upgrade_req(), has_body);
+            let peer = upstream.peer(&chosen, h1_only);
             ctx.upstream.since = Some(Instant::now());
             ctx.upstream.chosen = Some(chosen);
             Ok(Box::new(peer))
@@ -383,6 +386,9 @@ fn is_interim(answer: &ResponseHeader) -> bool {
 /// The upstream's answer as the client gets it.
 pub fn dress_answer(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
     if is_interim(answer) {
+        for name in present::interim_removals(&answer.headers) {
+            answer.remove_header(&name);
+        }
         return Ok(());
     }
     let Some(route) = ctx.route.clone() else {

@@ -266,7 +266,7 @@ section! {
     struct UpstreamTimeouts {
         /// Until the connection stands. Default: 2s.
         connect: Duration,
-        /// Without a byte of the answer. Default: 60s.
+        /// Without a byte of the answer; begins anew with each piece of a body that is sent there. Default: 60s.
         read: Duration,
     }
 }

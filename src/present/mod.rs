@@ -174,6 +174,12 @@ pub fn answer_removals(headers: &HeaderMap, upgrade: bool) -> Vec<HeaderName> {
     remove
 }
 
+/// Headers of an interim answer (1xx) that must not reach a client: all but the links that a browser may load early (RFC
+/// 8297). Whatever the final answer is cleared of must not come before it.
+pub fn interim_removals(headers: &HeaderMap) -> Vec<HeaderName> {
+    headers.keys().filter(|name| *name != header::LINK).cloned().collect()
+}
+
 /// The person in headers. A name or role that could become two, or another one, on its way is left out: a control
 /// character, space at an end (which who reads a header takes off, RFC 9110 section 5.5), a comma in a role; so is what
 /// is beyond [`MAX_SUBJECT`] and [`MAX_ROLES`].

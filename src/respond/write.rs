@@ -12,13 +12,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, OrErr, Result};
+use tokio::time::timeout;
 
 use super::Reply;
 
-/// How long, and over how many bytes, a refused upload is read on, so that the client meets the answer and not a
-/// reset connection (RFC 9112 section 9.6).
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 16 * 1024 * 1024;
+/// How long a refused upload is read on after its answer, so that the client meets the answer and not a reset connection
+/// (RFC 9112 section 9.6): some send all of a recording before they look. The connection ends sooner when nothing comes.
+const LINGER: Duration = Duration::from_secs(30);
+const LINGER_IDLE: Duration = Duration::from_secs(2);
 
 /// A body that comes in pieces. (A trait rather than a closure: pingora wants futures that may move between threads,
 /// and the future of a borrowing closure cannot be said to.)
@@ -153,16 +154,8 @@ async fn linger(session: &mut Session) {
     if session.req_header().headers.contains_key(EXPECT) {
         return;
     }
-    let reading = async {
-        let mut read = 0;
-        while let Ok(Some(piece)) = session.read_request_body().await {
-            read += piece.len();
-            if read > LINGER_BYTES {
-                break;
-            }
-        }
-    };
-    if tokio::time::timeout(LINGER, reading).await.is_err() {
+    let reading = async { while let Ok(Ok(Some(_piece))) = timeout(LINGER_IDLE, session.read_request_body()).await {} };
+    if timeout(LINGER, reading).await.is_err() {
         tracing::debug!("a refused upload did not end in time; its connection is closed");
     }
 }

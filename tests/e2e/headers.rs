@@ -1,6 +1,6 @@
 //! What an upstream is shown: nothing hop-by-hop, no identity that a client made up, and the truth about the client.
 
-use crate::support::{Config, Gateway, Request, Signer, Site, Upstream};
+use crate::support::{Config, Connection, Gateway, Request, Signer, Site, Upstream};
 
 fn gateway(zoo: &Upstream, change: impl FnOnce(Config) -> Config) -> Gateway {
     let config = Config::new().upstream("zoo", &[zoo.url()], "").open_upstream_route("");
@@ -226,4 +226,23 @@ fn an_upstream_cannot_make_the_gateway_serve_files() {
         (answer.header("x-accel-redirect"), answer.header("x-sendfile")),
         (None, None)
     );
+}
+
+#[test]
+fn an_interim_answer_has_links_and_nothing_else() {
+    let zoo = Upstream::start();
+    let gateway = gateway(&zoo, |config| config);
+    let mut connection = Connection::open(gateway.http());
+    connection.write(Request::get("/zoo/hints").bytes()).unwrap();
+    let interim = connection.read_until("\r\n\r\n").unwrap();
+    let interim = String::from_utf8(interim).unwrap().to_ascii_lowercase();
+    let mut lines: Vec<_> = interim.trim_end().split("\r\n").collect();
+    lines.sort_unstable();
+    let expected = [
+        "http/1.1 103 early hints",
+        "link: </a.css>; rel=preload",
+        "link: </b.js>; rel=preload",
+    ];
+    assert_eq!(lines, expected);
+    assert_eq!(connection.response(false).unwrap().expect(200).text(), "final");
 }

@@ -97,14 +97,14 @@ fn an_upload_reaches_an_http_2_upstream() {
     }
     let site = Site::new();
     site.write("files/echo", "");
-    let upload = site.write("upload.bin", bytes(3_000_000));
+    let upload = site.write("upload.bin", bytes(1_000_000));
     let upstream = Nghttpd::start(&site);
     let gateway = gateway(&site, &upstream, "upstream/certificate.pem");
     let url = gateway.url("/echo");
     let data = format!("@{}", upload.display());
     curl(&["--data-binary", &data, "-o", "/dev/null", &url]).ok();
     let line = gateway.logged(&["path=\"/echo\"", "status=200"]);
-    assert!(line.contains("bytes_in=3000000"), "{line}");
+    assert!(line.contains("bytes_in=1000000"), "{line}");
 }
 
 #[test]

@@ -64,6 +64,7 @@ mod studio;
 mod tls;
 mod tokens;
 mod tracing;
+mod uploads;
 mod upstream_faults;
 mod watch;
 mod watch_browser;

@@ -24,11 +24,16 @@ impl Nginx {
 
     /// Does what these lines of a `server` block say.
     pub fn with(server: &str) -> Self {
+        Self::listening("", server)
+    }
+
+    /// The same, with parameters of `listen` (`ssl http2`).
+    pub fn listening(how: &str, server: &str) -> Self {
         loop {
             // The port is free now; should another take it before nginx does, nginx ends and the next one is tried.
             let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
             let folder = tempfile::tempdir().unwrap();
-            let mut child = spawn(&folder, address, server);
+            let mut child = spawn(&folder, &format!("{address} {how}"), server);
             let serves = eventually("nginx listens or ends", || match child.try_wait().unwrap() {
                 Some(_) => Some(false),
                 None => TcpStream::connect(address).is_ok().then_some(true),
@@ -62,7 +67,7 @@ impl Drop for Nginx {
     }
 }
 
-fn spawn(folder: &TempDir, address: SocketAddr, server: &str) -> Child {
+fn spawn(folder: &TempDir, listen: &str, server: &str) -> Child {
     let prefix = folder.path().display();
     // One process: it may read the test's folder, and ends when it is killed.
     let config = format!(
@@ -75,7 +80,7 @@ fn spawn(folder: &TempDir, address: SocketAddr, server: &str) -> Child {
             client_body_temp_path {prefix}/b; proxy_temp_path {prefix}/p; fastcgi_temp_path {prefix}/f;
             uwsgi_temp_path {prefix}/u; scgi_temp_path {prefix}/s;
             types {{ video/mp4 mp4 m4s; application/x-mpegURL m3u8; text/vtt vtt; image/jpeg jpg; }}
-            server {{ listen {address}; keepalive_timeout 60s; {server} }}
+            server {{ listen {listen}; keepalive_timeout 60s; {server} }}
         }}"#
     );
     let file = folder.path().join("nginx.conf");

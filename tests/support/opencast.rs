@@ -4,6 +4,8 @@
 //! It trusts one key set only, a request with `Authorization` ends its session, and an event that a user may not read
 //! does not exist for that user.
 
+mod ingest;
+
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -14,6 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
+use self::ingest::{Body, Tap, Upload};
 use super::double::Double;
 use super::http::{Wire, values};
 use super::secrets::{self, Kind};
@@ -55,6 +58,9 @@ pub struct Site {
     pub jwks: Option<Value>,
     pub fault: Fault,
     pub requests: Vec<Seen>,
+    /// Multipart forms that came to `/ingest`.
+    pub uploads: Vec<Upload>,
+    tap: Arc<Tap>,
     /// `JSESSIONID` to who that is.
     sessions: HashMap<String, Person>,
 }
@@ -122,6 +128,11 @@ impl Opencast {
         self.site().events.insert(id.to_owned(), event);
     }
 
+    /// The way of all bodies into it.
+    pub fn tap(&self) -> Arc<Tap> {
+        Arc::clone(&self.site().tap)
+    }
+
     pub fn fault(&self, fault: Fault) {
         self.site().fault = fault;
     }
@@ -182,7 +193,11 @@ fn serve(wire: &mut Wire, site: &Mutex<Site>) -> io::Result<bool> {
         target: words.next().unwrap_or_default(),
         headers,
     };
-    let (body, _) = wire.body(&seen.headers, false)?;
+    let tap = Arc::clone(&site.lock().unwrap().tap);
+    if !values(&seen.headers, "expect").is_empty() {
+        wire.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+    }
+    let body = Body::read(wire, &seen.headers, &tap)?;
     let (answer, fault) = {
         let mut site = site.lock().unwrap();
         site.requests.push(seen.clone());
@@ -190,7 +205,11 @@ fn serve(wire: &mut Wire, site: &Mutex<Site>) -> io::Result<bool> {
             true => site.fault.clone(),
             false => Fault::None,
         };
-        (site.answer(&seen, &body), fault)
+        let answer = site.answer(&seen, &body.begins);
+        if answer.status == 200 && seen.target.starts_with("/ingest/") {
+            site.uploads.extend(Upload::of(&seen, &body));
+        }
+        (answer, fault)
     };
     let to_head = seen.method == "HEAD";
     match fault {

@@ -197,11 +197,31 @@ fn serve(wire: &mut Wire, name: &str, (state, changed): &(Mutex<State>, Condvar)
             }
             wire.stream.write_all(b"second")?;
         }
+        // Takes the whole body and answers when it is let.
+        "late" => {
+            wire.body_into(&seen.headers, false, |_| {})?;
+            let now = state.lock().unwrap();
+            let (now, waited) = changed.wait_timeout_while(now, DEADLINE, |state| !state.released).unwrap();
+            drop(now);
+            if waited.timed_out() {
+                return Ok(false);
+            }
+            answer(wire, name, 200, "", "late")?;
+        }
         // Sets cookies with names of the gateway's, and one of its own.
         "cookies" => {
             let names = ["janua", "__Host-janua", "__HOST-janua-login-1", "__Secure-janua-watch", "janua-nobody-x", "theirs"];
             let lines: String = names.map(|name| format!("Set-Cookie: {name}=1; Path=/\r\n")).concat();
             answer(wire, name, 200, &lines, "")?;
+        }
+        // An interim answer that says what a final one may not.
+        "hints" => {
+            wire.stream.write_all(
+                b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nSet-Cookie: JSESSIONID=1\r\n\
+                  Set-Cookie: janua=1\r\nX-Accel-Redirect: /protected/a\r\nConnection: x-a\r\nX-A: 1\r\n\
+                  Access-Control-Allow-Origin: *\r\nlink: </b.js>; rel=preload\r\n\r\n",
+            )?;
+            answer(wire, name, 200, "", "final")?;
         }
         // Trailers after chunks.
         "trailers" => wire.stream.write_all(

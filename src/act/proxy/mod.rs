@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderMap, header};
 use pingora::protocols::ALPN;
 use pingora::protocols::tls::CaType;
 use pingora::upstreams::peer::HttpPeer;
@@ -38,6 +39,19 @@ const IDLE: Duration = Duration::from_secs(25);
 
 /// Requests side by side on one HTTP/2 connection to a server; RFC 9113 section 6.5.2 advises servers to allow no fewer.
 const H2_STREAMS: usize = 100;
+
+/// Bytes of a request body that may go over HTTP/2.
+const H2_BODY: u64 = 1 << 20;
+
+/// Must a request with these headers go over HTTP/1.1, where a server could choose HTTP/2? An upgrade exists there only.
+/// And pingora counts the patience with an HTTP/2 answer from the request's first byte and hears no `100 Continue` on
+/// the way: a recording that is sent for longer would be given up while it is still coming in.
+pub fn needs_h1(headers: &HeaderMap, is_upgrade: bool, has_body: bool) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let is_long = || has_body && length.is_none_or(|length| length > H2_BODY);
+    is_upgrade || headers.contains_key(header::EXPECT) || is_long()
+}
 
 /// One upstream, its servers balanced and watched.
 pub struct Upstream {
@@ -188,9 +202,9 @@ impl Upstream {
             .any(|address| !attempts.tried.contains(address))
     }
 
-    /// Where and how pingora connects. Over TLS a server may choose HTTP/2, which alone carries trailers through;
-    /// an `upgrade` (WebSocket) exists in HTTP/1.1 only.
-    pub fn peer(&self, chosen: &Chosen, upgrade: bool) -> HttpPeer {
+    /// Where and how pingora connects. Over TLS a server may choose HTTP/2, which alone carries trailers through, unless
+    /// `h1_only`: see [`needs_h1`].
+    pub fn peer(&self, chosen: &Chosen, h1_only: bool) -> HttpPeer {
         let server = &chosen.server;
         let mut peer = HttpPeer::new(chosen.address, server.https, server.host.clone());
         peer.options.connection_timeout = Some(self.connect_timeout);
@@ -199,7 +213,7 @@ impl Upstream {
         peer.options.read_timeout = Some(self.read_timeout);
         peer.options.write_timeout = Some(self.read_timeout);
         peer.options.idle_timeout = Some(IDLE);
-        peer.options.alpn = if upgrade { ALPN::H1 } else { ALPN::H2H1 };
+        peer.options.alpn = if h1_only { ALPN::H1 } else { ALPN::H2H1 };
         peer.options.max_h2_streams = H2_STREAMS;
         peer.options.ca = self.ca.as_ref().map(|ca| Arc::clone(&ca.roots));
         peer
@@ -234,5 +248,27 @@ impl Ca {
             pem,
             roots: certificates.into(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_and_uncertain_bodies_go_over_http_1() {
+        let sent = |fields: &[(&'static str, &'static str)], has_body| {
+            let fields = fields
+                .iter()
+                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            needs_h1(&fields.collect(), false, has_body)
+        };
+        assert!(!sent(&[], false));
+        assert!(!sent(&[("content-length", "1048576")], true));
+        assert!(sent(&[("content-length", "1048577")], true));
+        assert!(sent(&[("transfer-encoding", "chunked")], true));
+        assert!(sent(&[], true), "HTTP/2 bodies need not name a length");
+        assert!(sent(&[("content-length", "5"), ("expect", "100-continue")], true));
+        assert!(needs_h1(&HeaderMap::new(), true, false));
     }
 }
