@@ -33,7 +33,7 @@ deny-advisories: ## needs the advisory database, which cargo-deny fetches
 	$(CARGO) deny --locked check advisories
 
 bench: tools-build ## criterion for tokens, then wrk against the whole beside its peers; writes benches/RESULTS.md
-	scripts/need.sh wrk=wrk nginx=nginx-light haproxy=haproxy taskset=util-linux
+	scripts/need.sh wrk=wrk nginx=nginx-light haproxy=haproxy taskset=util-linux h2load=nghttp2-client
 	$(CARGO) bench --locked --bench token
 	PATH="$$PATH:/usr/sbin" $(CARGO) bench --locked --bench load -- --write
 

@@ -12,13 +12,35 @@ pub(super) struct Case {
     pub(super) contenders: Vec<(String, Peer)>,
 }
 
+/// What the numbers of a case count.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Unit {
+    RequestsPerSecond,
+    /// The fewer, the better.
+    KibPerConnection,
+}
+
+impl Unit {
+    fn heading(self) -> &'static str {
+        match self {
+            Self::RequestsPerSecond => "requests/s",
+            Self::KibPerConnection => "KiB each",
+        }
+    }
+
+    fn digits(self) -> usize {
+        usize::from(self == Self::KibPerConnection)
+    }
+}
+
 pub(super) struct Measured {
     pub(super) name: String,
-    /// Requests per second, a value a round.
+    pub(super) unit: Unit,
+    /// A value a round.
     pub(super) contenders: Vec<(String, Vec<f64>)>,
 }
 
-fn median(rates: &[f64]) -> f64 {
+pub(super) fn median(rates: &[f64]) -> f64 {
     let mut sorted = rates.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
@@ -37,9 +59,11 @@ pub(super) fn render(cases: &[Measured], rounds: u32, seconds: u32) -> String {
     );
     for case in cases {
         text.push_str(&format!(
-            "\n## {}\n\n| | requests/s | Janua is | without log |\n| --- | ---: | ---: | ---: |\n",
-            case.name
+            "\n## {}\n\n| | {} | Janua is | without log |\n| --- | ---: | ---: | ---: |\n",
+            case.name,
+            case.unit.heading()
         ));
+        let digits = case.unit.digits();
         let of = |wanted: &str| {
             let found = case.contenders.iter().find(|(name, _)| name == wanted);
             found.map(|(_, rates)| median(rates))
@@ -54,7 +78,7 @@ pub(super) fn render(cases: &[Measured], rounds: u32, seconds: u32) -> String {
                 _ => String::new(),
             };
             text.push_str(&format!(
-                "| {name} | {:.0} ({low:.0} to {high:.0}) | {} | {} |\n",
+                "| {name} | {:.digits$} ({low:.digits$} to {high:.digits$}) | {} | {} |\n",
                 median(rates),
                 ratio(Some(janua)),
                 ratio(quiet)
