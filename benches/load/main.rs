@@ -14,6 +14,11 @@
     reason = "a measurement that cannot go on stops; nothing here is reachable by input"
 )]
 
+mod bare;
+mod chart;
+mod generate;
+mod idle;
+mod nginx;
 mod peers;
 mod report;
 mod session;
@@ -21,7 +26,6 @@ mod tokens;
 mod watch;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use peers::{Files, Peer};
 use report::{Case, Measured, Round};
@@ -32,7 +36,12 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 const SERVER_CORE: &str = "0";
 const LOAD_CORE: &str = "1";
 
+/// As the gateway has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> Result<()> {
+    bare::run_if_asked();
     // `cargo test --benches` runs this too: there is nothing to test.
     if !std::env::args().any(|argument| argument == "--bench") {
         return Ok(());
@@ -53,10 +62,16 @@ fn main() -> Result<()> {
             measured.push(measure(&case, folder.path(), rounds, seconds)?);
         }
     }
+    if idle::NAME.contains(&wanted) {
+        eprintln!("{}", idle::NAME);
+        measured.push(idle::measure(&files, folder.path(), rounds)?);
+    }
     let text = report::render(&measured, rounds, seconds);
     println!("{text}");
     if std::env::args().any(|argument| argument == "--write") {
-        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/RESULTS.md"), text)?;
+        let benches = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches");
+        std::fs::write(benches.join("results.svg"), chart::draw(&measured))?;
+        std::fs::write(benches.join("RESULTS.md"), text)?;
     }
     Ok(())
 }
@@ -120,6 +135,41 @@ fn cases(files: &Files, tokens: &tokens::Tokens, session: &peers::Load) -> Vec<C
             ],
         );
     }
+    let bad = peers::Load::Beside {
+        flood: tokens.header_with_bad_signature(1),
+        header: known.clone(),
+    };
+    case(
+        "decision, known token, beside a flood of bad signatures",
+        1,
+        vec![
+            label(
+                "Janua, no flood",
+                files.janua_quiet("/decide/lecture-1", &peers::Load::Header(known.clone())),
+            ),
+            label("Janua", files.janua_quiet("/decide/lecture-1", &bad)),
+        ],
+    );
+    let big = "/static/org/engage-player/lecture-1/256m.bin";
+    let readers = peers::Load::Readers(tokens.readers(256 << 20, 1 << 20));
+    case(
+        "256 MiB file, 64 readers of 1 MiB ranges",
+        1,
+        vec![
+            label("nginx, no check", files.nginx_under(big, &readers)),
+            label("Janua", files.janua(big, &readers)),
+        ],
+    );
+    let http2 = peers::Load::Http2(known.clone());
+    let file = "/static/org/engage-player/lecture-1/64k.bin";
+    case(
+        "64 KiB file, HTTP/2 over TLS",
+        1,
+        vec![
+            label("nginx, no check", files.nginx_tls(file, &http2)),
+            label("Janua", files.janua_tls(file, &http2)),
+        ],
+    );
     for (name, file) in [("proxied 1 KiB", "1k.bin"), ("proxied 1 MiB", "1m.bin")] {
         let path = |prefix: &str| format!("{prefix}/org/engage-player/lecture-1/{file}");
         let load = peers::Load::Header(known.clone());
@@ -128,6 +178,7 @@ fn cases(files: &Files, tokens: &tokens::Tokens, session: &peers::Load) -> Vec<C
             1,
             vec![
                 label("nginx proxy_pass, no check", files.nginx_proxy(&path("/proxied"))),
+                label("a bare pingora program", files.bare(&path(""))),
                 label("Janua, open route", files.janua(&path("/open"), &peers::Load::Plain)),
                 label("Janua, token", files.janua(&path("/proxied"), &load)),
             ],
@@ -200,78 +251,28 @@ fn measure(case: &Case, folder: &Path, rounds: u32, seconds: u32) -> Result<Meas
         for ((name, peer), rounds) in case.contenders.iter().zip(&mut measured) {
             let running = peer.start(folder)?;
             if case.warm_up > 0 {
-                wrk(&running.url(&peer.path), &peer.load, case.warm_up)?;
+                generate::load(&running.url(&peer.path), &peer.load, case.warm_up)?;
             }
             let before = running.processor_time()?;
-            let loaded = wrk(&running.url(&peer.path), &peer.load, seconds)?;
+            let loaded = generate::load(&running.url(&peer.path), &peer.load, seconds)?;
             let spent = running.processor_time()?.saturating_sub(before);
             let done = Round {
-                rate: loaded.rate,
-                microseconds: spent.as_secs_f64() * 1e6 / loaded.requests,
+                value: loaded.rate,
+                microseconds: Some(spent.as_secs_f64() * 1e6 / loaded.requests),
             };
-            eprintln!(
-                "  round {} {name}: {:.0}/s, {:.1} µs",
-                round + 1,
-                done.rate,
-                done.microseconds
-            );
+            eprintln!("  round {} {name}: {}", round + 1, done.told());
             rounds.push(done);
         }
     }
     Ok(Measured {
         name: case.name.clone(),
+        unit: report::Unit::RequestsPerSecond,
         contenders: case
             .contenders
             .iter()
             .map(|(name, _)| name.clone())
             .zip(measured)
             .collect(),
-    })
-}
-
-/// What wrk has done.
-struct Loaded {
-    /// A second.
-    rate: f64,
-    requests: f64,
-}
-
-/// With 32 connections; every answer must be a success.
-fn wrk(url: &str, load: &peers::Load, seconds: u32) -> Result<Loaded> {
-    let mut command = Command::new("taskset");
-    command.args([
-        "-c",
-        LOAD_CORE,
-        "wrk",
-        "-t",
-        "1",
-        "-c",
-        "32",
-        "-d",
-        &format!("{seconds}s"),
-    ]);
-    match load {
-        peers::Load::Plain => {}
-        peers::Load::Header(header) => {
-            command.args(["-H", header]);
-        }
-        peers::Load::Headers(headers) => {
-            command.args(headers.iter().flat_map(|header| ["-H", header]));
-        }
-        peers::Load::Script(script) => {
-            command.arg("-s").arg(script);
-        }
-    }
-    let output = command.arg(url).stderr(Stdio::inherit()).output()?;
-    let text = String::from_utf8(output.stdout)?;
-    if text.contains("Non-2xx") || text.contains("Socket errors") {
-        return Err(format!("{url}: {text}").into());
-    }
-    let rate = text.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
-    let requests = text.lines().find_map(|line| line.split_once(" requests in "));
-    Ok(Loaded {
-        rate: rate.ok_or("wrk printed no rate")?.trim().parse()?,
-        requests: requests.ok_or("wrk printed no requests")?.0.trim().parse()?,
     })
 }
 

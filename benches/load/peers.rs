@@ -1,11 +1,12 @@
 //! Those that are measured: how each is configured and started.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::nginx::{nginx, nginx_tls};
 use super::{LOAD_CORE, Result, SERVER_CORE, on_path};
 
 /// What wrk sends.
@@ -15,6 +16,15 @@ pub(super) enum Load {
     Header(String),
     Headers(Vec<String>),
     Script(PathBuf),
+    /// The same with twice the connections.
+    Readers(PathBuf),
+    /// HTTP/2, over TLS, with this header.
+    Http2(String),
+    /// One header, while somebody else floods the server with another.
+    Beside {
+        flood: String,
+        header: String,
+    },
 }
 
 /// Where Moodle's web services are. The upstream answers there as Moodle does, with 1 KiB of JSON.
@@ -33,7 +43,14 @@ enum Kind {
     Janua(&'static str),
     /// The same with the store in which sessions are.
     JanuaWithStore,
+    /// The same with TLS.
+    JanuaTls,
+    /// The same with room for all from one address.
+    JanuaCrowded,
+    /// A proxy of the same frame that does nothing else.
+    Bare,
     Nginx,
+    NginxTls,
     NginxProxy,
     Haproxy,
     Octoka(&'static str),
@@ -46,9 +63,17 @@ impl Files {
     pub(super) fn new(folder: &Path) -> Result<Self> {
         let lecture = folder.join("downloads/org/engage-player/lecture-1");
         fs::create_dir_all(&lecture)?;
-        for (name, size) in [("1k.bin", 1 << 10), ("64k.bin", 1 << 16), ("1m.bin", 1 << 20)] {
+        for (name, size) in [
+            ("1k.bin", 1 << 10),
+            ("64k.bin", 1 << 16),
+            ("1m.bin", 1 << 20),
+            ("256m.bin", 1 << 28),
+        ] {
             fs::write(lecture.join(name), vec![b'x'; size])?;
         }
+        let certified = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()])?;
+        fs::write(folder.join("certificate.pem"), certified.cert.pem())?;
+        fs::write(folder.join("key.pem"), certified.signing_key.serialize_pem())?;
         Ok(Self)
     }
 
@@ -67,8 +92,32 @@ impl Files {
         peer(Kind::JanuaWithStore, path, load)
     }
 
+    pub(super) fn janua_tls(&self, path: &str, load: &Load) -> Option<Peer> {
+        on_path("h2load").and_then(|_| peer(Kind::JanuaTls, path, load))
+    }
+
+    pub(super) fn janua_crowded(&self, path: &str) -> Option<Peer> {
+        peer(Kind::JanuaCrowded, path, &Load::Plain)
+    }
+
+    /// Below the upstream's own path: it strips nothing.
+    pub(super) fn bare(&self, path: &str) -> Option<Peer> {
+        on_path("nginx").and_then(|_| peer(Kind::Bare, path, &Load::Plain))
+    }
+
     pub(super) fn nginx(&self, path: &str) -> Option<Peer> {
         on_path("nginx").and_then(|_| peer(Kind::Nginx, path, &Load::Plain))
+    }
+
+    /// With another load than one request again and again.
+    pub(super) fn nginx_under(&self, path: &str, load: &Load) -> Option<Peer> {
+        on_path("nginx").and_then(|_| peer(Kind::Nginx, path, load))
+    }
+
+    pub(super) fn nginx_tls(&self, path: &str, load: &Load) -> Option<Peer> {
+        on_path("h2load")
+            .and_then(|_| on_path("nginx"))
+            .and_then(|_| peer(Kind::NginxTls, path, load))
     }
 
     pub(super) fn nginx_proxy(&self, path: &str) -> Option<Peer> {
@@ -94,13 +143,28 @@ fn peer(kind: Kind, path: &str, load: &Load) -> Option<Peer> {
 
 /// Processes of one run; ended when dropped.
 pub(super) struct Running {
+    scheme: &'static str,
     port: u16,
+    /// The server is the last.
     processes: Vec<Child>,
 }
 
 impl Running {
     pub(super) fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        format!("{}://127.0.0.1:{}{path}", self.scheme, self.port)
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// The server's memory now.
+    pub(super) fn resident_kib(&self) -> Result<f64> {
+        let server = self.processes.last().ok_or("there is a server")?;
+        let status = fs::read_to_string(format!("/proc/{}/status", server.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        Ok(kib.ok_or("the kernel tells no VmRSS")?.parse()?)
     }
 
     /// That the server has used until now, all its threads, in user and system (proc(5), `/proc/PID/stat`).
@@ -134,7 +198,13 @@ impl Peer {
         let mut processes = Vec::new();
         if matches!(
             self.kind,
-            Kind::NginxProxy | Kind::Janua(_) | Kind::JanuaWithStore | Kind::Haproxy
+            Kind::NginxProxy
+                | Kind::Janua(_)
+                | Kind::JanuaWithStore
+                | Kind::JanuaTls
+                | Kind::JanuaCrowded
+                | Kind::Bare
+                | Kind::Haproxy
         ) {
             processes.push(nginx(folder, "upstream", upstream, None, LOAD_CORE)?);
             wait_for(upstream)?;
@@ -142,17 +212,28 @@ impl Peer {
         processes.push(match self.kind {
             Kind::Janua(level) => janua(folder, port, upstream, level, "memory")?,
             Kind::JanuaWithStore => janua(folder, port, upstream, "warn", "embedded")?,
+            Kind::JanuaTls => janua_beside(folder, port, upstream, &tls_section(folder, port))?,
+            Kind::JanuaCrowded => janua_beside(folder, port, upstream, CROWDED)?,
+            Kind::Bare => spawn_pinned(SERVER_CORE, super::bare::command(port, upstream)?)?,
             Kind::Nginx => nginx(folder, "server", port, None, SERVER_CORE)?,
+            Kind::NginxTls => nginx_tls(folder, port)?,
             Kind::NginxProxy => nginx(folder, "server", port, Some(upstream), SERVER_CORE)?,
             Kind::Haproxy => haproxy(folder, port)?,
             Kind::Octoka(on_allow) => octoka(folder, port, on_allow)?,
         });
         wait_for(port)?;
-        Ok(Running { port, processes })
+        Ok(Running {
+            scheme: match self.kind {
+                Kind::JanuaTls | Kind::NginxTls => "https",
+                _ => "http",
+            },
+            port,
+            processes,
+        })
     }
 }
 
-fn pinned(core: &str, program: &Path) -> Command {
+pub(super) fn pinned(core: &str, program: &Path) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", core]).arg(program);
     command.stdin(Stdio::null()).stdout(Stdio::null());
@@ -178,6 +259,36 @@ fn janua(folder: &Path, port: u16, upstream: u16, level: &str, store: &str) -> R
     let file = configure(folder, [port, free_port()?, upstream], level, store)?;
     let mut command = pinned(SERVER_CORE, Path::new(env!("CARGO_BIN_EXE_janua")));
     Ok(command.arg("run").arg("--config").arg(file).spawn()?)
+}
+
+/// For a case that needs more of the configuration: `more` is added at its end. Where that has the port, the plain
+/// listener gets another.
+fn janua_beside(folder: &Path, port: u16, upstream: u16, more: &str) -> Result<Child> {
+    let plain = if more.contains(&port.to_string()) {
+        free_port()?
+    } else {
+        port
+    };
+    let file = configure(folder, [plain, free_port()?, upstream], "warn", "memory")?;
+    fs::write(&file, fs::read_to_string(&file)? + more)?;
+    let mut command = pinned(SERVER_CORE, Path::new(env!("CARGO_BIN_EXE_janua")));
+    Ok(command.arg("run").arg("--config").arg(file).spawn()?)
+}
+
+const CROWDED: &str = "\n[server.connections]\nper_address = 20_000\n";
+
+fn tls_section(folder: &Path, port: u16) -> String {
+    let folder = folder.display();
+    format!(
+        "\n[[server.tls]]\nlisten = \"127.0.0.1:{port}\"\n\
+         certificate = \"{folder}/certificate.pem\"\nkey = \"{folder}/key.pem\"\n"
+    )
+}
+
+/// A command of ours, whatever it is, on one core.
+fn spawn_pinned(core: &str, command: Command) -> Result<Child> {
+    let mut outer = pinned(core, Path::new(command.get_program()));
+    Ok(outer.args(command.get_args()).spawn()?)
 }
 
 /// Writes gateway.toml: the ports of the gateway, of its admin listener, and of the upstream.
@@ -299,47 +410,8 @@ allow    = [{{ signed_in = true }}]
     Ok(file)
 }
 
-fn nginx(folder: &Path, name: &str, port: u16, proxy: Option<u16>, core: &str) -> Result<Child> {
-    let prefix = folder.join(name);
-    fs::create_dir_all(&prefix)?;
-    let downloads = folder.join("downloads");
-    let root = downloads.display();
-    let serve = match proxy {
-        None => format!(
-            "location /static/ {{ alias {root}/; }} location / {{ root {root}; }}\n\
-             location = {CALL} {{ default_type application/json; return 200 '{}'; }}",
-            site_info()
-        ),
-        Some(upstream) => format!("upstream back {{ server 127.0.0.1:{upstream}; keepalive 64; }} "),
-    };
-    let (before, inside) = match proxy {
-        None => (String::new(), serve),
-        Some(_) => (
-            serve,
-            "location /proxied/ { proxy_pass http://back/; proxy_http_version 1.1; proxy_set_header Connection ''; }"
-                .into(),
-        ),
-    };
-    let config = format!(
-        "daemon off; master_process off; worker_processes 1; pid nginx.pid; error_log stderr crit;\n\
-         events {{ worker_connections 1024; }}\n\
-         http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000; open_file_cache max=100;\n\
-         client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n\
-         {before} server {{ listen 127.0.0.1:{port}; {inside} }} }}\n"
-    );
-    let file = prefix.join("nginx.conf");
-    fs::write(&file, config)?;
-    let program = on_path("nginx").ok_or("nginx is not on PATH")?;
-    Ok(pinned(core, &program)
-        .arg("-p")
-        .arg(&prefix)
-        .arg("-c")
-        .arg(file)
-        .spawn()?)
-}
-
 /// As `core_webservice_get_site_info` answers: an object in which Moodle's keys are looked for.
-fn site_info() -> String {
+pub(super) fn site_info() -> String {
     let functions: Vec<String> = (0..16)
         .map(|number| format!("{{\"name\":\"core_function_{number:02}\",\"version\":\"2024042212.01\"}}"))
         .collect();

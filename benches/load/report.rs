@@ -12,28 +12,58 @@ pub(super) struct Case {
     pub(super) contenders: Vec<(String, Peer)>,
 }
 
+/// What the numbers of a case count.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Unit {
+    RequestsPerSecond,
+    /// The fewer, the better.
+    KibPerConnection,
+}
+
+impl Unit {
+    fn heading(self) -> &'static str {
+        match self {
+            Self::RequestsPerSecond => "requests/s",
+            Self::KibPerConnection => "KiB each",
+        }
+    }
+
+    fn digits(self) -> usize {
+        usize::from(self == Self::KibPerConnection)
+    }
+}
+
 pub(super) struct Measured {
     pub(super) name: String,
+    pub(super) unit: Unit,
     pub(super) contenders: Vec<(String, Vec<Round>)>,
 }
 
 /// What one contender did in one round.
 #[derive(Clone, Copy)]
 pub(super) struct Round {
-    /// Requests per second.
-    pub(super) rate: f64,
-    /// Of processor time that a request cost the server.
-    pub(super) microseconds: f64,
+    /// In the case's unit.
+    pub(super) value: f64,
+    /// Of processor time that a request cost the server, where there are requests.
+    pub(super) microseconds: Option<f64>,
 }
 
-fn median(rounds: &[Round], of: impl Fn(&Round) -> f64) -> f64 {
-    let mut sorted: Vec<f64> = rounds.iter().map(of).collect();
+impl Round {
+    pub(super) fn told(&self) -> String {
+        let time = self.microseconds.map(|time| format!(", {time:.1} µs"));
+        format!("{:.1}{}", self.value, time.unwrap_or_default())
+    }
+}
+
+/// Of the case's unit.
+pub(super) fn median(rounds: &[Round]) -> f64 {
+    median_of(rounds.iter().map(|round| round.value))
+}
+
+fn median_of(values: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = values.collect();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn rate(rounds: &[Round]) -> f64 {
-    median(rounds, |round| round.rate)
 }
 
 /// Markdown. Ratios are of medians of the same run; the last contender of a case is Janua.
@@ -50,29 +80,33 @@ pub(super) fn render(cases: &[Measured], rounds: u32, seconds: u32) -> String {
     );
     for case in cases {
         text.push_str(&format!(
-            "\n## {}\n\n| | requests/s | Janua is | without log | µs |\n| --- | ---: | ---: | ---: | ---: |\n",
-            case.name
+            "\n## {}\n\n| | {} | Janua is | without log | µs |\n| --- | ---: | ---: | ---: | ---: |\n",
+            case.name,
+            case.unit.heading()
         ));
+        let digits = case.unit.digits();
         let of = |wanted: &str| {
             let found = case.contenders.iter().find(|(name, _)| name == wanted);
-            found.map(|(_, rounds)| rate(rounds))
+            found.map(|(_, rounds)| median(rounds))
         };
-        let janua = case.contenders.last().map_or(f64::NAN, |(_, rounds)| rate(rounds));
+        let janua = case.contenders.last().map_or(f64::NAN, |(_, rounds)| median(rounds));
         let quiet = of(QUIET);
         for (name, rounds) in &case.contenders {
-            let rates = rounds.iter().map(|round| round.rate);
+            let rates = rounds.iter().map(|round| round.value);
             let low = rates.clone().fold(f64::INFINITY, f64::min);
             let high = rates.fold(0.0, f64::max);
             let ratio = |janua: Option<f64>| match janua {
-                Some(janua) if !name.starts_with("Janua") => format!("{:.2} ×", janua / rate(rounds)),
+                Some(janua) if !name.starts_with("Janua") => format!("{:.2} ×", janua / median(rounds)),
                 _ => String::new(),
             };
+            let times: Option<Vec<f64>> = rounds.iter().map(|round| round.microseconds).collect();
+            let time = times.map_or_else(String::new, |times| format!("{:.1}", median_of(times.into_iter())));
             text.push_str(&format!(
-                "| {name} | {:.0} ({low:.0} to {high:.0}) | {} | {} | {:.1} |\n",
-                rate(rounds),
+                "| {name} | {:.digits$} ({low:.digits$} to {high:.digits$}) | {} | {} | {} |\n",
+                median(rounds),
                 ratio(Some(janua)),
                 ratio(quiet),
-                median(rounds, |round| round.microseconds)
+                time
             ));
         }
     }

@@ -62,6 +62,12 @@ impl Tokens {
         format!("Authorization: Bearer {}", self.tokens[number])
     }
 
+    /// The last six bytes of the signature are zero.
+    pub(super) fn header_with_bad_signature(&self, number: usize) -> String {
+        let header = self.header(number);
+        format!("{}AAAAAAAA", &header[..header.len() - 8])
+    }
+
     /// A wrk script that sends these tokens in turn.
     pub(super) fn script(&self, name: &str, range: Range<usize>) -> PathBuf {
         let list = self.folder.join(format!("{name}.txt"));
@@ -77,6 +83,23 @@ impl Tokens {
                return wrk.format()\n\
              end\n",
             list.display()
+        );
+        fs::write(&script, lua).expect("the script can be written");
+        script
+    }
+
+    /// A wrk script of readers who jump about in a file of `size` bytes and read `length` bytes each time.
+    pub(super) fn readers(&self, size: u64, length: u64) -> PathBuf {
+        let script = self.folder.join("readers.lua");
+        let lua = format!(
+            "wrk.headers['Authorization'] = '{}'\n\
+             request = function()\n\
+               local first = math.random(0, {})\n\
+               wrk.headers['Range'] = string.format('bytes=%d-%d', first, first + {length} - 1)\n\
+               return wrk.format()\n\
+             end\n",
+            self.header(0).trim_start_matches("Authorization: "),
+            size - length,
         );
         fs::write(&script, lua).expect("the script can be written");
         script

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, Method, Version};
 
-use super::fields::Fields;
+use super::fields::{Fields, name};
 use super::redact;
 use super::sink::Sink;
 use crate::config::LogFormat;
@@ -113,36 +113,44 @@ impl Entry<'_> {
 
     fn line(&self, fields: &mut Fields<'_>) {
         fields.begin(self.time);
-        fields.address("client", self.client);
-        fields.text("method", Some(self.method.as_str()), 32);
-        fields.text("host", Some(self.host), 256);
-        fields.text("path", Some(&redact::path(self.path)), 2048);
-        fields.list("query", self.query.map(redact::query_names));
-        fields.word("protocol", Some(protocol(self.protocol)));
-        fields.number("status", Some(self.status));
-        fields.number("bytes_in", Some(self.bytes_in));
-        fields.number("bytes_out", Some(self.bytes_out));
-        fields.milliseconds("ms", Some(self.took));
-        fields.text("route", self.route, 256);
+        fields.address(name!("client"), self.client);
+        fields.text(name!("method"), Some(self.method.as_str()), 32);
+        fields.text(name!("host"), Some(self.host), 256);
+        fields.text(name!("path"), Some(&redact::path(self.path)), 2048);
+        fields.list(name!("query"), self.query.map(redact::query_names));
+        fields.word(name!("protocol"), Some(protocol(self.protocol)));
+        fields.number(name!("status"), Some(self.status));
+        fields.number(name!("bytes_in"), Some(self.bytes_in));
+        fields.number(name!("bytes_out"), Some(self.bytes_out));
+        fields.milliseconds(name!("ms"), Some(self.took));
+        fields.text(name!("route"), self.route, 256);
         fields.word(
-            "outcome",
+            name!("outcome"),
             Some(if self.outcome == Outcome::Allow {
                 "allow"
             } else {
                 "deny"
             }),
         );
-        fields.word("reason", self.reason.map(Reason::label));
-        fields.text("detail", self.detail.map(redact::tokens).as_deref(), 512);
-        fields.subject("subject", self.subject);
-        fields.text("upstream", self.upstream, 256);
-        fields.milliseconds("upstream_ms", self.upstream_took);
+        fields.word(name!("reason"), self.reason.map(Reason::label));
+        fields.text(name!("detail"), self.detail.map(redact::tokens).as_deref(), 512);
+        fields.subject(name!("subject"), self.subject);
+        fields.text(name!("upstream"), self.upstream, 256);
+        fields.milliseconds(name!("upstream_ms"), self.upstream_took);
         let agent = self.user_agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()));
-        fields.text("user_agent", agent.as_deref().map(redact::tokens).as_deref(), 256);
+        fields.text(
+            name!("user_agent"),
+            agent.as_deref().map(redact::tokens).as_deref(),
+            256,
+        );
         let referer = self.referer.map(|referer| String::from_utf8_lossy(referer.as_bytes()));
-        fields.text("referer", referer.as_deref().map(redact::referer).as_deref(), 512);
-        fields.text("request_id", Some(self.request_id), 64);
-        fields.text("trace_id", self.trace_id, 32);
+        fields.text(
+            name!("referer"),
+            referer.as_deref().map(redact::referer).as_deref(),
+            512,
+        );
+        fields.text(name!("request_id"), Some(self.request_id), 64);
+        fields.text(name!("trace_id"), self.trace_id, 32);
         fields.end();
     }
 }

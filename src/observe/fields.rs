@@ -9,6 +9,26 @@ use std::time::{Duration, SystemTime};
 use super::redact;
 use super::timestamp::write_rfc3339;
 
+/// A field's name as it stands before a value: one piece of text each, since a line has two dozen of them. Made by
+/// [`name!`].
+pub(super) struct Name {
+    pub(super) text: &'static str,
+    /// With the `-` for what is not known.
+    pub(super) unknown: &'static str,
+    pub(super) json: &'static str,
+}
+
+macro_rules! name {
+    ($name:literal) => {
+        &$crate::observe::fields::Name {
+            text: concat!(" ", $name, "="),
+            unknown: concat!(" ", $name, "=-"),
+            json: concat!(",\"", $name, "\":"),
+        }
+    };
+}
+pub(super) use name;
+
 /// Writes names and values in either format. Both quote text alike: as a JSON string.
 pub(super) struct Fields<'a> {
     pub(super) out: &'a mut String,
@@ -33,41 +53,33 @@ impl Fields<'_> {
     }
 
     /// Writes the name, and in text `-` for what is not known. Returns what is left to write.
-    fn name<T>(&mut self, name: &str, value: Option<T>) -> Option<T> {
-        match (self.json, value.is_some()) {
-            (true, true) => {
-                self.out.push_str(",\"");
-                self.out.push_str(name);
-                self.out.push_str("\":");
-            }
-            (true, false) => {}
-            (false, known) => {
-                self.out.push(' ');
-                self.out.push_str(name);
-                self.out.push_str(if known { "=" } else { "=-" });
-            }
-        }
+    fn name<T>(&mut self, name: &Name, value: Option<T>) -> Option<T> {
+        self.out.push_str(match (self.json, value.is_some()) {
+            (true, true) => name.json,
+            (true, false) => "",
+            (false, true) => name.text,
+            (false, false) => name.unknown,
+        });
         value
     }
 
-    pub(super) fn number(&mut self, name: &str, value: Option<impl Into<u64>>) {
+    pub(super) fn number(&mut self, name: &Name, value: Option<impl Into<u64>>) {
         if let Some(value) = self.name(name, value) {
             decimal(self.out, value.into());
         }
     }
 
-    pub(super) fn milliseconds(&mut self, name: &str, value: Option<Duration>) {
+    pub(super) fn milliseconds(&mut self, name: &Name, value: Option<Duration>) {
         if let Some(value) = self.name(name, value) {
             let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
             decimal(self.out, micros / 1000);
-            self.out.push('.');
-            for (place, below) in [(100, 1000), (10, 100), (1, 10)] {
-                decimal(self.out, micros % below / place);
-            }
+            let digit = |place: u64| b'0' + (micros / place % 10) as u8;
+            let places = [b'.', digit(100), digit(10), digit(1)];
+            self.out.push_str(std::str::from_utf8(&places).unwrap_or_default());
         }
     }
 
-    pub(super) fn address(&mut self, name: &str, value: IpAddr) {
+    pub(super) fn address(&mut self, name: &Name, value: IpAddr) {
         self.name(name, Some(()));
         self.quote();
         match value {
@@ -83,7 +95,7 @@ impl Fields<'_> {
     }
 
     /// A word of the gateway's own, that needs no escaping.
-    pub(super) fn word(&mut self, name: &str, value: Option<&str>) {
+    pub(super) fn word(&mut self, name: &Name, value: Option<&str>) {
         if let Some(value) = self.name(name, value) {
             self.quote();
             self.out.push_str(value);
@@ -97,7 +109,7 @@ impl Fields<'_> {
     }
 
     /// A value from outside, in quotes, cut to about `longest` bytes.
-    pub(super) fn text(&mut self, name: &str, value: Option<&str>, longest: usize) {
+    pub(super) fn text(&mut self, name: &Name, value: Option<&str>, longest: usize) {
         if let Some(value) = self.name(name, value) {
             self.out.push('"');
             escape(self.out, value, longest);
@@ -106,7 +118,7 @@ impl Fields<'_> {
     }
 
     /// `"source/name"`. A slash in the name stays as it is: sources have none.
-    pub(super) fn subject(&mut self, name: &str, value: Option<(&str, &str)>) {
+    pub(super) fn subject(&mut self, name: &Name, value: Option<(&str, &str)>) {
         if let Some((source, subject)) = self.name(name, value) {
             self.out.push('"');
             escape(self.out, source, 64);
@@ -117,7 +129,7 @@ impl Fields<'_> {
     }
 
     /// Words with commas, in quotes.
-    pub(super) fn list<'a>(&mut self, name: &str, words: Option<impl Iterator<Item = &'a str>>) {
+    pub(super) fn list<'a>(&mut self, name: &Name, words: Option<impl Iterator<Item = &'a str>>) {
         if let Some(words) = self.name(name, words) {
             self.out.push('"');
             for (place, word) in words.enumerate() {
@@ -205,7 +217,7 @@ mod tests {
     fn milliseconds_have_three_places() {
         for (micros, text) in [(1_002_003, " ms=1002.003"), (999, " ms=0.999"), (10, " ms=0.010")] {
             let took = Duration::from_micros(micros);
-            assert_eq!(written(|fields| fields.milliseconds("ms", Some(took))), text);
+            assert_eq!(written(|fields| fields.milliseconds(name!("ms"), Some(took))), text);
         }
     }
 
@@ -213,9 +225,9 @@ mod tests {
         #[test]
         fn numbers_and_addresses_read_as_they_were(number in any::<u64>(), small in 0_u64..200, address in any::<IpAddr>()) {
             for number in [number, small] {
-                prop_assert_eq!(written(|fields| fields.number("n", Some(number))), format!(" n={number}"));
+                prop_assert_eq!(written(|fields| fields.number(name!("n"), Some(number))), format!(" n={number}"));
             }
-            prop_assert_eq!(written(|fields| fields.address("a", address)), format!(" a={address}"));
+            prop_assert_eq!(written(|fields| fields.address(name!("a"), address)), format!(" a={address}"));
         }
     }
 }

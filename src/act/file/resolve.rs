@@ -15,6 +15,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::blocking::{Places, Stalled};
+use super::kept::Kept;
 use crate::rejection::{Hint, Reason, Rejection};
 
 /// A folder whose files are served; opened once, cheap to clone.
@@ -30,13 +31,15 @@ struct Inner {
     /// May a worker thread open files itself, as long as the kernel has all that it needs in memory?
     inline: bool,
     places: Places,
+    /// What was opened on the spot a moment ago.
+    kept: Kept,
     /// Held once by each body under way: the number of holders says how many there are.
     downloads: Arc<()>,
 }
 
 /// A regular file, open for reading.
 pub(super) struct Opened {
-    pub(super) file: File,
+    pub(super) file: Arc<File>,
     pub(super) metadata: Metadata,
 }
 
@@ -70,6 +73,7 @@ impl Root {
             kernel_confines,
             inline,
             places: Places::new(),
+            kept: Kept::default(),
             downloads: Arc::new(()),
         })))
     }
@@ -80,8 +84,15 @@ impl Root {
             return Err(Rejection::because(Reason::FileNotFound, "not a name that is served"));
         };
         if self.0.inline {
+            if let Some(opened) = self.0.kept.get(name) {
+                return Ok(opened);
+            }
             match self.0.open_beneath(name, CONFINED_INLINE) {
-                Ok(file) => return regular(file).map_err(rejection),
+                Ok(file) => {
+                    let opened = regular(file).map_err(rejection)?;
+                    self.0.kept.keep(name, &opened);
+                    return Ok(opened);
+                }
                 Err(Errno::NOENT) => return Err(rejection(Errno::NOENT)),
                 Err(_) => {} // not in memory, or on another mount: decided where waiting is allowed
             }
@@ -163,7 +174,10 @@ fn regular(file: OwnedFd) -> Result<Opened, Errno> {
     if !metadata.is_file() {
         return Err(Errno::ISDIR);
     }
-    Ok(Opened { file, metadata })
+    Ok(Opened {
+        file: Arc::new(file),
+        metadata,
+    })
 }
 
 /// File systems whose `open` and `fstat` of a known file do not leave this machine. Of all others (NFS, SMB, FUSE,
@@ -411,6 +425,70 @@ mod tests {
             (rejection.reason, rejection.hint),
             (Reason::Overloaded, Hint::RetryAfter(5))
         );
+    }
+
+    /// The root as this kernel can, if it opens files on the spot: not every file system lets it.
+    fn inline(dir: &tempfile::TempDir) -> Option<Root> {
+        let root = Root::open(&dir.path().join("root")).unwrap();
+        root.0.inline.then_some(root)
+    }
+
+    #[tokio::test]
+    async fn a_file_just_opened_is_given_again_until_anything_happens_to_it() {
+        let dir = tree();
+        let Some(root) = inline(&dir) else { return };
+        let path = dir.path().join("root/plain");
+        let other = dir.path().join("root/a/100%.txt");
+        let open = async || root.open_file("/plain").await.unwrap().file;
+        let given_again = async || Arc::ptr_eq(&open().await, &open().await);
+        // The time may just be over between the two; not twice.
+        assert!(given_again().await || given_again().await);
+
+        type Change<'a> = (&'static str, &'a dyn Fn());
+        let changes: [Change<'_>; 4] = [
+            ("written to", &|| fs::write(&path, "longer than before").unwrap()),
+            ("other permissions", &|| {
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+            }),
+            ("replaced", &|| fs::rename(&other, &path).unwrap()),
+            ("written anew", &|| {
+                fs::remove_file(&path).unwrap();
+                fs::write(&path, "new").unwrap();
+            }),
+        ];
+        for (what, change) in changes {
+            let before = open().await;
+            change();
+            assert!(!Arc::ptr_eq(&before, &open().await), "{what}");
+        }
+    }
+
+    #[tokio::test]
+    async fn another_way_to_the_same_name_is_noticed_and_nothing_stays_open() {
+        let dir = tree();
+        let Some(root) = inline(&dir) else { return };
+        let folder = dir.path().join("root/a/b");
+        let before = root.open_file("/a/b/file").await.unwrap();
+        fs::rename(&folder, dir.path().join("root/a/c")).unwrap();
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("file"), "other").unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while Arc::ptr_eq(&root.open_file("/a/b/file").await.unwrap().file, &before.file) {
+            assert!(
+                std::time::Instant::now() < deadline,
+                "the folder's move is never noticed"
+            );
+            tokio::task::yield_now().await;
+        }
+        fs::rename(folder.join("file"), dir.path().join("root/elsewhere")).unwrap();
+        while root.open_file("/a/b/file").await.is_ok() {
+            assert!(std::time::Instant::now() < deadline, "the file's move is never noticed");
+            tokio::task::yield_now().await;
+        }
+        while root.0.kept.count() > 0 {
+            assert!(std::time::Instant::now() < deadline, "files are never closed");
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]

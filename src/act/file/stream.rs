@@ -3,6 +3,7 @@
 //! What the kernel holds in memory is read on the spot (`RWF_NOWAIT`); everything else where waiting is allowed, so
 //! that a slow disk never stalls a worker. Decides nothing about which bytes.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -23,6 +24,9 @@ const SMALLEST_CHUNK: usize = 16 << 10;
 /// Bytes that all downloads from a root should hold together.
 const BUDGET: usize = 64 << 20;
 
+/// Smaller buffers are not worth passing on from one download to the next.
+const WORTH_KEEPING: usize = 32 << 10;
+
 /// A part of a body.
 pub(super) enum Piece {
     Text(Bytes),
@@ -34,7 +38,10 @@ pub struct FileBody(State);
 
 enum State {
     Empty,
-    Whole(Bytes),
+    Whole(
+        Bytes,
+        #[expect(dead_code, reason = "its end is what it is for: the memory goes on")] Spent,
+    ),
     Streaming(Box<Streaming>),
 }
 
@@ -44,12 +51,12 @@ impl FileBody {
     }
 
     pub(super) fn whole(bytes: Bytes) -> Self {
-        Self(State::Whole(bytes))
+        Self(State::Whole(bytes, Spent::default()))
     }
 
     /// Reads the first chunk at once: most bodies consist of it, and a file that cannot be read is found out while the
     /// answer can still say so.
-    pub(super) async fn start(root: &Root, file: File, pieces: impl Into<VecDeque<Piece>>) -> io::Result<Self> {
+    pub(super) async fn start(root: &Root, file: Arc<File>, pieces: impl Into<VecDeque<Piece>>) -> io::Result<Self> {
         let mut streaming = Streaming {
             ahead: None,
             pieces: pieces.into(),
@@ -59,7 +66,7 @@ impl FileBody {
             return Ok(Self::empty());
         };
         if streaming.pieces.is_empty() {
-            return Ok(Self(State::Whole(first)));
+            return Ok(Self(State::Whole(first, streaming.reader.spent)));
         }
         streaming.ahead = Some(first);
         Ok(Self(State::Streaming(Box::new(streaming))))
@@ -69,7 +76,7 @@ impl FileBody {
     pub fn is_empty(&self) -> bool {
         match &self.0 {
             State::Empty => true,
-            State::Whole(bytes) => bytes.is_empty(),
+            State::Whole(bytes, _) => bytes.is_empty(),
             State::Streaming(streaming) => streaming.ahead.is_none() && streaming.pieces.is_empty(),
         }
     }
@@ -80,7 +87,7 @@ impl FileBody {
     pub async fn next(&mut self) -> io::Result<Option<Bytes>> {
         match &mut self.0 {
             State::Empty => Ok(None),
-            State::Whole(bytes) => Ok(Some(take(bytes)).filter(|bytes| !bytes.is_empty())),
+            State::Whole(bytes, _) => Ok(Some(take(bytes)).filter(|bytes| !bytes.is_empty())),
             State::Streaming(streaming) => streaming.next().await,
         }
     }
@@ -110,8 +117,9 @@ impl Streaming {
         if range.len() == 0 {
             self.pieces.pop_front();
         }
-        if !self.pieces.is_empty() {
-            self.reader.spent = chunk.clone();
+        // A small body alone is not worth the counting of its holders.
+        if chunk.len() >= WORTH_KEEPING || !self.pieces.is_empty() {
+            self.reader.spent = Spent(chunk.clone());
         }
         Ok(Some(chunk))
     }
@@ -122,19 +130,18 @@ struct Reader {
     file: Arc<File>,
     /// Does the file system know `RWF_NOWAIT`? Until it says no.
     inline: bool,
-    /// The chunk handed out last: its memory is used again when nobody else holds it any more.
-    spent: Bytes,
+    spent: Spent,
     /// Counts this download.
     downloads: Arc<()>,
 }
 
 impl Reader {
-    fn new(root: &Root, file: File) -> Self {
+    fn new(root: &Root, file: Arc<File>) -> Self {
         Self {
             root: root.clone(),
-            file: Arc::new(file),
+            file,
             inline: true,
-            spent: Bytes::new(),
+            spent: Spent::default(),
             downloads: root.downloads().clone(),
         }
     }
@@ -143,7 +150,7 @@ impl Reader {
     async fn read(&mut self, range: ByteRange) -> io::Result<Bytes> {
         let chunk = chunk_size(Arc::strong_count(&self.downloads));
         let wanted = usize::try_from(range.len()).unwrap_or(chunk).min(chunk);
-        let mut buffer = recycle(take(&mut self.spent), wanted, chunk);
+        let mut buffer = recycle(self.spent.take(wanted), wanted, chunk);
         if self.inline {
             match preadv2(
                 &*self.file,
@@ -170,6 +177,33 @@ impl Reader {
     }
 }
 
+/// The chunk handed out last: its memory is used again when nobody else holds it any more, by this download, and at its
+/// end by the next one of the same thread. A buffer that goes round stays in the processor's cache and is never zeroed.
+#[derive(Default)]
+struct Spent(Bytes);
+
+thread_local! {
+    static SPARE: Cell<Option<BytesMut>> = const { Cell::new(None) };
+}
+
+impl Spent {
+    /// This download's own, else the thread's if a buffer so large is worth it.
+    fn take(&mut self, wanted: usize) -> Option<BytesMut> {
+        let own = take(&mut self.0).try_into_mut().ok().filter(|own| own.capacity() > 0);
+        own.or_else(|| (wanted >= WORTH_KEEPING).then(|| SPARE.take()).flatten())
+    }
+}
+
+impl Drop for Spent {
+    fn drop(&mut self) {
+        if let Ok(buffer) = take(&mut self.0).try_into_mut()
+            && (WORTH_KEEPING..=CHUNK).contains(&buffer.capacity())
+        {
+            SPARE.set(Some(buffer));
+        }
+    }
+}
+
 fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     loop {
         match file.read_at(buffer, offset) {
@@ -184,11 +218,11 @@ fn first(mut buffer: BytesMut, count: usize) -> Bytes {
     buffer.freeze()
 }
 
-/// A buffer of `wanted` bytes: the `spent` one if nobody holds it and its size fits, so that its pages are still warm
-/// and need no zeroing; else a new one.
-fn recycle(spent: Bytes, wanted: usize, chunk: usize) -> BytesMut {
-    match spent.try_into_mut() {
-        Ok(mut buffer) if (wanted..=chunk).contains(&buffer.capacity()) => {
+/// A buffer of `wanted` bytes: the `spent` one if its size fits, so that its pages are still warm and need no zeroing;
+/// else a new one.
+fn recycle(spent: Option<BytesMut>, wanted: usize, chunk: usize) -> BytesMut {
+    match spent {
+        Some(mut buffer) if (wanted..=chunk).contains(&buffer.capacity()) => {
             buffer.resize(wanted, 0);
             buffer
         }
@@ -221,8 +255,8 @@ mod tests {
             Self { dir, content }
         }
 
-        fn file(&self) -> File {
-            File::open(self.dir.path().join("file")).unwrap()
+        fn file(&self) -> Arc<File> {
+            Arc::new(File::open(self.dir.path().join("file")).unwrap())
         }
 
         /// Inline as far as the kernel can, and always by way of the blocking threads.
@@ -288,7 +322,7 @@ mod tests {
     async fn a_small_body_is_read_whole_and_its_file_closed() {
         let fixture = Fixture::new(1000);
         let [body, _] = fixture.bodies(|| vec![range(0, 1000)]).await;
-        assert!(matches!(body.0, State::Whole(bytes) if bytes == fixture.content));
+        assert!(matches!(&body.0, State::Whole(bytes, _) if *bytes == fixture.content));
     }
 
     #[tokio::test]
@@ -336,6 +370,23 @@ mod tests {
             assert_ne!(third.as_ptr(), place);
             assert!(second == fixture.content[CHUNK..CHUNK * 2]);
         }
+    }
+
+    #[tokio::test]
+    async fn the_memory_of_a_download_goes_to_the_next_one() {
+        let fixture = Fixture::new(CHUNK * 2);
+        let root = Root::open(fixture.dir.path()).unwrap();
+        let mut places = Vec::new();
+        for length in [CHUNK * 2, CHUNK, WORTH_KEEPING, CHUNK + 1] {
+            let piece = range(0, length as u64);
+            let mut body = FileBody::start(&root, fixture.file(), vec![piece]).await.unwrap();
+            let first = body.next().await.unwrap().unwrap();
+            assert!(first == fixture.content[..length.min(CHUNK)], "{length}");
+            places.push(first.as_ptr());
+            drop(first);
+            assert!(collect(&mut body).await.unwrap() == fixture.content[length.min(CHUNK)..length]);
+        }
+        assert_eq!(places[..3], [places[0]; 3], "and what it held before is never sent");
     }
 
     #[tokio::test(start_paused = true)]
