@@ -73,7 +73,9 @@ fn h2load(url: &str, header: &str, seconds: u32) -> Result<Loaded> {
     let is_clean = text.contains(" 0 failed, 0 errored, 0 timeout") && text.contains(" 0 3xx, 0 4xx, 0 5xx");
     let finished = text.lines().find_map(|line| line.strip_prefix("finished in "));
     let rate = finished.and_then(|line| line.split(", ").find_map(|part| part.strip_suffix(" req/s")));
-    let done = text.split_once(" total, ").and_then(|(before, _)| before.rsplit(' ').next());
+    let done = text
+        .split_once(" total, ")
+        .and_then(|(before, _)| before.rsplit(' ').next());
     match rate.zip(done).filter(|_| is_clean) {
         Some((rate, done)) => Ok(Loaded {
             rate: rate.parse()?,
