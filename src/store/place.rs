@@ -62,6 +62,7 @@ impl Table {
             Self::MoodleTokens => 5,
             Self::MoodleSessions => 6,
             Self::MoodleVault => 7,
+            Self::Launches => 8,
         }
     }
 
@@ -74,6 +75,7 @@ impl Table {
             Self::MoodleTokens,
             Self::MoodleSessions,
             Self::MoodleVault,
+            Self::Launches,
         ];
         all.into_iter().find(|table| table.tag() == tag)
     }
