@@ -32,9 +32,9 @@ deny-advisories: ## needs the advisory database, which cargo-deny fetches
 	scripts/need.sh cargo-deny
 	$(CARGO) deny --locked check advisories
 
-bench: tools-build ## criterion for tokens, then wrk against the whole beside its peers; writes benches/RESULTS.md
+bench: tools-build ## criterion for tokens and rules, then wrk against the whole beside its peers; writes benches/RESULTS.md
 	scripts/need.sh wrk=wrk nginx=nginx-light haproxy=haproxy taskset=util-linux
-	$(CARGO) bench --locked --bench token
+	$(CARGO) bench --locked --bench token --bench authorize
 	PATH="$$PATH:/usr/sbin" $(CARGO) bench --locked --bench load -- --write
 
 tools-build:

@@ -29,7 +29,7 @@ pub struct Context {
     pub route: Option<Arc<Route>>,
     pub params: Params,
     pub who: Option<Arc<Identity>>,
-    /// What was asked about events to let the request pass.
+    /// What was asked about events to decide.
     pub events: Events,
     /// Whose credential counts, if it was a session's.
     pub session: Option<Arc<Session>>,

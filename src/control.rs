@@ -3,6 +3,8 @@
 //! One JSON object a line, each way. Everything is bounded: a line, the time of a connection, connections at once.
 //! A lock beside the socket tells the file of a dead process from that of a living one.
 
+pub mod vault;
+
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -22,7 +24,7 @@ use crate::explain::{self, Question, Report};
 use crate::snapshot::Snapshot;
 
 /// Bytes of one request.
-const MAX_REQUEST: u64 = 64 * 1024;
+pub const MAX_REQUEST: u64 = 64 * 1024;
 /// Bytes of one answer that a command reads.
 const MAX_ANSWER: u64 = 4 << 20;
 /// Connections at once; more wait to be accepted.
@@ -58,6 +60,7 @@ pub enum ControlError {
 enum Verb {
     Explain(Question),
     Revoke(Revoked),
+    Vault(vault::Asked),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -66,6 +69,7 @@ enum Answer {
     Explain(Box<Report>),
     /// It holds here already; on other replicas within a second.
     Revoked,
+    Vault(vault::Told),
     Error(String),
 }
 
@@ -163,11 +167,31 @@ pub async fn revoke(path: &Path, revoked: Revoked) -> Result<(), ControlError> {
     }
 }
 
+/// Asks the gateway behind `path` about its vault or its master key.
+pub async fn vault(path: &Path, asked: vault::Asked) -> Result<vault::Told, ControlError> {
+    match ask(path, &Verb::Vault(asked)).await? {
+        Answer::Vault(told) => Ok(told),
+        other => Err(other.unexpected(path)),
+    }
+}
+
+/// Does a gateway answer behind `path`? Errors: that cannot be found out, as without the right to ask.
+pub async fn is_answered(path: &Path) -> Result<bool, ControlError> {
+    match UnixStream::connect(path).await {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => Ok(false),
+        Err(source) => Err(ControlError::NobodyThere {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
 impl Answer {
     fn unexpected(self, path: &Path) -> ControlError {
         match self {
             Self::Error(error) => ControlError::Refused(error),
-            Self::Explain(_) | Self::Revoked => ControlError::Answer {
+            Self::Explain(_) | Self::Revoked | Self::Vault(_) => ControlError::Answer {
                 path: path.to_owned(),
                 detail: "an answer to another question".to_owned(),
             },
@@ -249,6 +273,10 @@ async fn answer(request: &[u8], snapshot: &Snapshot) -> Answer {
                     Answer::Error(format!("{error}; {remedy}"))
                 }
             }
+        }
+        Ok(Verb::Vault(asked)) => {
+            let told = vault::answer(asked, snapshot.bridge.store(), &snapshot.config).await;
+            told.map_or_else(Answer::Error, Answer::Vault)
         }
         // Its text may quote what was sent, a token too.
         Err(error) => Answer::Error(format!("no request that is known here (column {})", error.column())),

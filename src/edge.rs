@@ -5,6 +5,7 @@
 pub mod accel;
 pub mod ask;
 pub mod decide;
+pub mod denials;
 pub mod frames;
 pub mod launch;
 pub mod moodle;

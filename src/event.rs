@@ -44,16 +44,22 @@ impl Acl {
         permitted
     }
 
-    /// The roles that may, and those that are denied, sorted.
-    pub fn roles(&self, action: &str) -> (Vec<&str>, Vec<&str>) {
-        let known = || self.actions.get(action).into_iter().flatten();
-        let of = |wanted: bool| {
-            let roles = known().filter(|(_, may)| **may == wanted);
-            let mut roles: Vec<&str> = roles.map(|(role, _)| role.as_str()).collect();
-            roles.sort_unstable();
-            roles
-        };
-        (of(true), of(false))
+    /// The first roles, in order, that may (or that are denied): at most so many, and a word about the others.
+    pub fn roles(&self, action: &str, may: bool, most: usize) -> Vec<String> {
+        let known = self.actions.get(action).into_iter().flatten();
+        let mut roles: Vec<&str> = known
+            .filter(|(_, known)| **known == may)
+            .map(|(role, _)| role.as_str())
+            .collect();
+        let others = roles.len().saturating_sub(most);
+        if others > 0 {
+            // Lists can be long: only what is told is put in order.
+            roles.select_nth_unstable(most);
+            roles.truncate(most);
+        }
+        roles.sort_unstable();
+        let more = (others > 0).then(|| format!("{others} more"));
+        roles.into_iter().map(str::to_owned).chain(more).collect()
     }
 
     /// About how many bytes it takes in memory.
@@ -91,6 +97,12 @@ impl Events {
 
     pub fn add_series(&mut self, event: String, series: Option<Arc<str>>) {
         self.series.push((event, series));
+    }
+
+    /// Takes over all that another one knows.
+    pub fn learn(&mut self, other: Self) {
+        self.acls.extend(other.acls);
+        self.series.extend(other.series);
     }
 
     pub fn acl(&self, event: &str) -> Option<&Acl> {
@@ -157,6 +169,21 @@ mod tests {
             assert!(!acl(&entries).permits("read", ["A"]));
         }
         assert!(acl(&[("A", "read", true), ("A", "write", false)]).permits("read", ["A"]));
+    }
+
+    #[test]
+    fn the_first_roles_are_told_in_order_and_the_others_counted() {
+        let acl = acl(&[
+            ("C", "read", true),
+            ("A", "read", true),
+            ("B", "read", true),
+            ("X", "read", false),
+        ]);
+        assert_eq!(acl.roles("read", true, 9), ["A", "B", "C"]);
+        assert_eq!(acl.roles("read", true, 3), ["A", "B", "C"]);
+        assert_eq!(acl.roles("read", true, 2), ["A", "B", "1 more"]);
+        assert_eq!(acl.roles("read", false, 2), ["X"]);
+        assert!(acl.roles("write", true, 2).is_empty());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 
 use crate::admin::status::{IssuerStatus, RouteStatus, ServerStatus, Status};
 use crate::admin::{Readiness, Source};
+use crate::observe::denials::{Denial, Denials};
 use crate::observe::metrics::Metrics;
 use crate::reload::Told;
 use crate::snapshot::{Action, Snapshot};
@@ -16,16 +17,23 @@ pub struct Overview {
     metrics: Arc<Metrics>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     reloads: Arc<Told>,
+    denials: Arc<Denials>,
     started: Instant,
     draining: AtomicBool,
 }
 
 impl Overview {
-    pub fn new(metrics: Arc<Metrics>, snapshot: Arc<ArcSwap<Snapshot>>, reloads: Arc<Told>) -> Self {
+    pub fn new(
+        metrics: Arc<Metrics>,
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        reloads: Arc<Told>,
+        denials: Arc<Denials>,
+    ) -> Self {
         Self {
             metrics,
             snapshot,
             reloads,
+            denials,
             started: Instant::now(),
             draining: AtomicBool::new(false),
         }
@@ -59,6 +67,10 @@ impl Source for Overview {
             ready: !draining && (issuers.is_empty() || tokens.ready()),
             problems,
         }
+    }
+
+    fn denials(&self) -> Vec<Denial> {
+        self.denials.latest()
     }
 
     fn status(&self) -> Status {

@@ -140,6 +140,14 @@ impl Reason {
         self.status() == StatusCode::UNAUTHORIZED
     }
 
+    /// Did the rules of a route refuse somebody, or nobody, whom they were asked about?
+    pub fn is_by_rules(self) -> bool {
+        matches!(
+            self,
+            Self::DeniedByRule | Self::MissingRole | Self::EventNotGranted | Self::NotAllowed
+        )
+    }
+
     fn describe(self) -> (&'static str, StatusCode, &'static str) {
         use StatusCode as S;
         match self {

@@ -206,14 +206,25 @@ impl Sealer {
 
     /// What was sealed by any of the keys with this very `context`; `None` for everything else.
     pub fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        self.open_by(context, sealed).map(|(_, plain)| plain)
+    }
+
+    /// The same, with the place of the key that opened it: 0 is the newest.
+    pub fn open_by(&self, context: &[u8], sealed: &[u8]) -> Option<(usize, Vec<u8>)> {
         let (nonce, body) = sealed.split_at_checked(NONCE_LEN)?;
-        self.keys.iter().find_map(|key| {
+        self.keys.iter().enumerate().find_map(|(place, key)| {
             let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
             let mut plain = body.to_vec();
             let length = key.open_in_place(nonce, Aad::from(context), &mut plain).ok()?.len();
             plain.truncate(length);
-            Some(plain)
+            Some((place, plain))
         })
+    }
+
+    /// Do both seal with the same key?
+    pub fn seals_like(&self, other: &Self) -> bool {
+        let probe = other.seal(b"probe", b"");
+        matches!(self.open_by(b"probe", &probe), Some((0, _)))
     }
 }
 

@@ -28,6 +28,7 @@ use crate::listen::tls::{self, CertificateError};
 use crate::moodle::Bridge;
 use crate::observe::Observer;
 use crate::observe::access_log::AccessLog;
+use crate::observe::denials::Denials;
 use crate::observe::logging::{self, LogError};
 use crate::observe::metrics::Metrics;
 use crate::overview::Overview;
@@ -165,7 +166,8 @@ async fn serve(
     let snapshot = Arc::new(ArcSwap::from(snapshot));
     let asked_about = Arc::clone(&snapshot);
     let control = control.map(|control| tokio::spawn(control.serve(move || asked_about.load_full())));
-    let observer = Observer::new(&metrics, log);
+    let denials = Arc::new(Denials::new(server.denials));
+    let observer = Observer::new(&metrics, log, Arc::clone(&denials));
     let app = Arc::new(proxy(&config, Arc::clone(&snapshot), observer));
     let bounds = Bounds::new(server.connections, &metrics);
     let header_time = watch::Sender::new(server.timeouts.header);
@@ -180,6 +182,7 @@ async fn serve(
         Arc::clone(&metrics),
         Arc::clone(&snapshot),
         Arc::clone(&told),
+        denials,
     ));
     let running = Running {
         started: Arc::clone(&config),

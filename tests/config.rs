@@ -137,6 +137,114 @@ fn the_defaults_that_the_repositorys_own_file_tells_are_true() {
     assert_eq!(load(&told), load(&text));
 }
 
+/// The lines of a commented example, from one text to another; what is no TOML stays a comment.
+fn uncommented(text: &str, from: &str, to: &str) -> String {
+    let (_, rest) = text.split_once(from).unwrap();
+    let (example, _) = rest.split_once(to).unwrap();
+    let lines = example.lines().map(|line| {
+        let code = line.strip_prefix("# ").filter(|code| {
+            let key = code.split_once('=').map(|(key, _)| key.trim_end());
+            let is_key = key.is_some_and(|key| {
+                !key.is_empty() && key.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase())
+            });
+            code.starts_with('[') || is_key
+        });
+        code.unwrap_or(line)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The example for a Moodle runs with what it says that it needs: the example for a sign-in, and a second public URL.
+#[test]
+fn the_example_for_a_moodle_in_the_repositorys_own_file_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("sample/keys")).unwrap();
+    fs::create_dir_all(folder.path().join("sample/downloads")).unwrap();
+    fs::write(folder.path().join("sample/keys/jwks.json"), "{}").unwrap();
+    let text = fs::read_to_string("gateway.toml").unwrap();
+    let one = "\npublic_url = \"http://localhost:8080\"";
+    assert_eq!(text.matches(one).count(), 1);
+    let two = "\npublic_urls = [\"http://localhost:8080\", \"https://moodle.example.edu\"]";
+    let sign_in = uncommented(
+        &text,
+        "\n# What to register at the CAS server is told by `janua check`.\n",
+        "\n\n",
+    );
+    let moodle_example = uncommented(&text, "\n# Moodle, where people sign in by CAS", "\n\n");
+    let path = folder.path().join("gateway.toml");
+    let load = |moodle: &str| {
+        fs::write(&path, format!("{}\n{sign_in}\n#{moodle}\n", text.replacen(one, two, 1))).unwrap();
+        load_with(&path, &|_| None).unwrap().config
+    };
+
+    let Config {
+        moodles,
+        routes,
+        sign_ins,
+        upstreams,
+        ..
+    } = load(&moodle_example);
+    let moodle = &moodles[0];
+    assert_eq!(
+        (&*sign_ins[moodle.sign_in].name, &*upstreams[moodle.upstream].name),
+        ("campus", "moodle")
+    );
+    assert_eq!(
+        (moodle.tokens.as_slice(), moodle.never.as_slice()),
+        ([MoodleSource::CasLaunch].as_slice(), ["admin".to_owned()].as_slice())
+    );
+    let there: Vec<_> = routes
+        .iter()
+        .filter(|route| route.host == "moodle.example.edu")
+        .collect();
+    let told: Vec<_> = there
+        .iter()
+        .map(|route| (route.path.as_str(), route.present == Present::MoodleToken))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("/webservice/rest/server.php", true),
+            ("/webservice/upload.php", true),
+            ("/webservice/pluginfile.php/{*file}", true),
+            ("/{*rest}", false),
+        ]
+    );
+    assert_eq!(there[0].functions.as_ref().map(Vec::len), Some(3));
+    assert_eq!(there[1].limits.body, Some(150_000_000));
+
+    // Some of it is told to be the default: without those lines, nothing changes.
+    let defaults = ["username ", "service ", "tokens "];
+    let rest = moodle_example
+        .lines()
+        .filter(|line| !defaults.iter().any(|key| line.starts_with(key)));
+    let rest: Vec<&str> = rest.collect();
+    assert_eq!(rest.len() + defaults.len(), moodle_example.lines().count());
+    assert_eq!(load(&rest.join("\n")).moodles, moodles);
+}
+
+/// README's example for a Moodle, with a sign-in of the name that it says.
+#[test]
+fn the_example_for_a_moodle_in_the_readme_runs() {
+    let readme = fs::read_to_string("README.md").unwrap();
+    let (_, section) = readme.split_once("\n## Web apps call Moodle").unwrap();
+    let example = section.split("```").nth(1).unwrap().strip_prefix("toml\n").unwrap();
+    let before = r#"
+        [server]
+        listen = ["127.0.0.1:8080"]
+        public_url = "https://moodle.example.edu"
+
+        [sign_in.campus.cas]
+        server = "https://cas.example.edu/cas"
+    "#;
+    let (_folder, config) = load(&format!("{before}\n{example}"));
+    let injects = config
+        .routes
+        .iter()
+        .filter(|route| route.present == Present::MoodleToken);
+    assert_eq!((config.moodles.len(), injects.count()), (1, 1));
+}
+
 #[test]
 fn what_is_not_said_has_the_contracts_defaults() {
     let (folder, config) = load(SMALLEST);

@@ -1,8 +1,8 @@
 //! Load on a release build, side by side with its peers: `make bench`.
 //!
 //! One core serves, the other loads (wrk, and nginx where it is the upstream). Every pair of a case runs alternately,
-//! round by round, so that a machine whose speed drifts drifts for both; what counts is the ratio of the medians. Peers
-//! are those found on PATH (nginx, haproxy) and, if `OCTOKA` names its binary, Octoka.
+//! round by round, so that a machine whose speed drifts drifts for both; what counts is the ratio of the medians, and the
+//! processor time that a request costs the server. Peers are those found on PATH (nginx, haproxy) and, if `OCTOKA` names its binary, Octoka.
 //!
 //! `ROUNDS` (5) and `ROUND_SECONDS` (4) bound the time; `CASES` (substring) picks some. Output: a table, and RESULTS.md
 //! with `--write`.
@@ -18,12 +18,13 @@ mod peers;
 mod report;
 mod session;
 mod tokens;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use peers::{Files, Peer};
-use report::{Case, Measured};
+use report::{Case, Measured, Round};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -43,8 +44,10 @@ fn main() -> Result<()> {
     let files = Files::new(folder.path())?;
     let tokens = tokens::Tokens::new(folder.path())?;
     let session = peers::Load::Header(session::cookie(folder.path())?);
+    let mut all = cases(&files, &tokens, &session);
+    all.push(watch_pass(&files, &tokens, folder.path())?);
     let mut measured = Vec::new();
-    for case in cases(&files, &tokens, &session) {
+    for case in all {
         if case.name.contains(&wanted) {
             eprintln!("{}", case.name);
             measured.push(measure(&case, folder.path(), rounds, seconds)?);
@@ -147,21 +150,72 @@ fn cases(files: &Files, tokens: &tokens::Tokens, session: &peers::Load) -> Vec<C
             ],
         );
     }
+    // As a script of the page's own origin sends it: by GET, with the session's cookie.
+    let call = match session {
+        peers::Load::Header(cookie) => {
+            peers::Load::Headers(vec![cookie.clone(), "Sec-Fetch-Site: same-origin".to_owned()])
+        }
+        other => other.clone(),
+    };
+    let path = |prefix: &str| {
+        format!(
+            "{prefix}{}?wsfunction=core_webservice_get_site_info&moodlewsrestformat=json",
+            peers::CALL
+        )
+    };
+    case(
+        "moodle, a call of 1 KiB with a known session",
+        1,
+        vec![
+            label("ordinary route", files.janua_with_store(&path("/as-it-is"), &call)),
+            label("Janua, a known token put in", files.janua_with_store(&path(""), &call)),
+        ],
+    );
     cases
+}
+
+/// A pass costs a MAC instead of a look at the tokens that are known.
+fn watch_pass(files: &Files, tokens: &tokens::Tokens, folder: &Path) -> Result<Case> {
+    let known = peers::Load::Header(tokens.header(0));
+    let pass = peers::Load::Header(watch::cookie(files, folder, &tokens.header(0))?);
+    let plain = files.janua_with_store("/static/org/engage-player/lecture-1/1k.bin", &known);
+    let contenders = [
+        ("a known token", plain),
+        ("Janua, a watch pass", files.janua_with_store(watch::PATH, &pass)),
+    ];
+    let named = contenders
+        .into_iter()
+        .filter_map(|(name, peer)| Some((name.to_owned(), peer?)));
+    Ok(Case {
+        name: "watch pass, 1 KiB file".to_owned(),
+        warm_up: 1,
+        contenders: named.collect(),
+    })
 }
 
 /// Runs the contenders in turn, round by round; a fresh process for each run, so that nothing is remembered.
 fn measure(case: &Case, folder: &Path, rounds: u32, seconds: u32) -> Result<Measured> {
-    let mut rates = vec![Vec::new(); case.contenders.len()];
+    let mut measured = vec![Vec::new(); case.contenders.len()];
     for round in 0..rounds {
-        for ((name, peer), rates) in case.contenders.iter().zip(&mut rates) {
+        for ((name, peer), rounds) in case.contenders.iter().zip(&mut measured) {
             let running = peer.start(folder)?;
             if case.warm_up > 0 {
                 wrk(&running.url(&peer.path), &peer.load, case.warm_up)?;
             }
-            let rate = wrk(&running.url(&peer.path), &peer.load, seconds)?;
-            eprintln!("  round {} {name}: {rate:.0}/s", round + 1);
-            rates.push(rate);
+            let before = running.processor_time()?;
+            let loaded = wrk(&running.url(&peer.path), &peer.load, seconds)?;
+            let spent = running.processor_time()?.saturating_sub(before);
+            let done = Round {
+                rate: loaded.rate,
+                microseconds: spent.as_secs_f64() * 1e6 / loaded.requests,
+            };
+            eprintln!(
+                "  round {} {name}: {:.0}/s, {:.1} µs",
+                round + 1,
+                done.rate,
+                done.microseconds
+            );
+            rounds.push(done);
         }
     }
     Ok(Measured {
@@ -170,13 +224,20 @@ fn measure(case: &Case, folder: &Path, rounds: u32, seconds: u32) -> Result<Meas
             .contenders
             .iter()
             .map(|(name, _)| name.clone())
-            .zip(rates)
+            .zip(measured)
             .collect(),
     })
 }
 
-/// Requests per second with 32 connections; every answer must be a success.
-fn wrk(url: &str, load: &peers::Load, seconds: u32) -> Result<f64> {
+/// What wrk has done.
+struct Loaded {
+    /// A second.
+    rate: f64,
+    requests: f64,
+}
+
+/// With 32 connections; every answer must be a success.
+fn wrk(url: &str, load: &peers::Load, seconds: u32) -> Result<Loaded> {
     let mut command = Command::new("taskset");
     command.args([
         "-c",
@@ -194,6 +255,9 @@ fn wrk(url: &str, load: &peers::Load, seconds: u32) -> Result<f64> {
         peers::Load::Header(header) => {
             command.args(["-H", header]);
         }
+        peers::Load::Headers(headers) => {
+            command.args(headers.iter().flat_map(|header| ["-H", header]));
+        }
         peers::Load::Script(script) => {
             command.arg("-s").arg(script);
         }
@@ -203,11 +267,12 @@ fn wrk(url: &str, load: &peers::Load, seconds: u32) -> Result<f64> {
     if text.contains("Non-2xx") || text.contains("Socket errors") {
         return Err(format!("{url}: {text}").into());
     }
-    let rate = text
-        .lines()
-        .find_map(|line| line.strip_prefix("Requests/sec:"))
-        .ok_or("wrk printed no rate")?;
-    Ok(rate.trim().parse()?)
+    let rate = text.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
+    let requests = text.lines().find_map(|line| line.split_once(" requests in "));
+    Ok(Loaded {
+        rate: rate.ok_or("wrk printed no rate")?.trim().parse()?,
+        requests: requests.ok_or("wrk printed no requests")?.0.trim().parse()?,
+    })
 }
 
 /// A program on PATH, if it is there.

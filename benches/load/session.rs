@@ -1,4 +1,5 @@
-//! Somebody who is signed in, without a CAS server: a session is begun in the store that the gateway opens afterwards.
+//! Somebody who is signed in, without a CAS server: a session is begun in the store that the gateway opens afterwards,
+//! and the person's token for Moodle lies there, too.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -6,8 +7,10 @@ use std::time::SystemTime;
 use janua::authenticate::session::{Carrier, NewSession, Sessions};
 use janua::authenticate::sign_in::cas::{Principal, Ticket};
 use janua::observe::metrics::Metrics;
+use janua::present::moodle::token::Token;
+use janua::present::moodle::tokens::vault;
 use janua::sealing::MasterKeys;
-use janua::store::Store;
+use janua::store::{Store, Table};
 
 use super::{Result, peers};
 
@@ -36,5 +39,9 @@ pub(super) fn cookie(folder: &Path) -> Result<String> {
     let sessions = Sessions::new(&store, &keys, metrics.sessions());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (secret, _) = runtime.block_on(sessions.begin(sign_in, new, Carrier::Cookie, SystemTime::now()))?;
+    let token = Token::parse(&"0".repeat(32)).ok_or("32 digits are a token")?;
+    let moodle = config.moodles.first().ok_or("there is a Moodle")?;
+    let key = vault::key(&moodle.name, &moodle.service, "alice");
+    runtime.block_on(store.put(Table::MoodleTokens, &key, &vault::encode(&token), None))?;
     Ok(format!("Cookie: janua={secret}"))
 }

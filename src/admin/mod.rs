@@ -1,9 +1,11 @@
-//! The admin listener: `/metrics`, `/healthz`, `/readyz` and a status page at `/`. Read only, nothing secret.
+//! The admin listener: `/metrics`, `/healthz`, `/readyz`, a status page at `/`, and at `/denials` what the rules refused
+//! lately. Read only, nothing secret.
 //!
 //! What it tells comes from a [`Source`]; it decides only who is answered. It asks for no credentials, so that probes
 //! and scrapers need none: it belongs on loopback or a private network, and a page in somebody's browser cannot reach
 //! it by a name of its own (`host`).
 
+mod denials;
 mod host;
 pub mod status;
 
@@ -22,6 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use self::status::Status;
+use crate::observe::denials::Denial;
 
 /// Connections answered at once; more wait to be accepted.
 const CONNECTIONS: usize = 64;
@@ -40,6 +43,8 @@ pub trait Source: Send + Sync + 'static {
     fn metrics(&self) -> Vec<u8>;
     fn readiness(&self) -> Readiness;
     fn status(&self) -> Status;
+    /// What the rules refused lately, the latest first.
+    fn denials(&self) -> Vec<Denial>;
 }
 
 /// Should requests be sent here?
@@ -116,21 +121,14 @@ fn answer<B>(request: &Request<B>, source: &dyn Source) -> Response<String> {
             let metrics = String::from_utf8_lossy(&source.metrics()).into_owned();
             response(StatusCode::OK, format, metrics)
         }
-        "/" => {
-            let html = HeaderValue::from_static("text/html; charset=utf-8");
-            let mut page = response(
-                StatusCode::OK,
-                html,
-                status::render(&source.status(), &source.readiness()),
-            );
-            let policy = HeaderValue::from_static(status::POLICY);
-            page.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
-            page
-        }
+        "/" => page(status::render(&source.status(), &source.readiness())),
+        "/denials.json" => denials_json(source),
+        "/denials" if denials::wants_json(request.headers()) => denials_json(source),
+        "/denials" => page(denials::render(&source.denials())),
         _ => response(
             StatusCode::NOT_FOUND,
             TEXT,
-            "Here are /metrics /healthz /readyz and /.\n".to_owned(),
+            "Here are /metrics /healthz /readyz /denials and /.\n".to_owned(),
         ),
     }
 }
@@ -145,6 +143,22 @@ fn readyz(readiness: &Readiness, format: HeaderValue) -> Response<String> {
         .chain(readiness.problems.iter().map(String::as_str))
         .collect();
     response(status, format, lines.join("\n") + "\n")
+}
+
+fn page(html: String) -> Response<String> {
+    let mut page = response(
+        StatusCode::OK,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+        html,
+    );
+    let policy = HeaderValue::from_static(status::POLICY);
+    page.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    page
+}
+
+fn denials_json(source: &dyn Source) -> Response<String> {
+    let format = HeaderValue::from_static("application/json");
+    response(StatusCode::OK, format, denials::json(&source.denials()))
 }
 
 /// hyper leaves the body out for HEAD and keeps its length.
@@ -187,6 +201,9 @@ mod tests {
         }
         fn status(&self) -> Status {
             Status::default()
+        }
+        fn denials(&self) -> Vec<Denial> {
+            Vec::new()
         }
     }
 

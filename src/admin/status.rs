@@ -65,12 +65,8 @@ th,td{padding:.25rem .75rem .25rem 0;border-bottom:1px solid #8884;text-align:le
 
 /// The page. Every text of the status is escaped.
 pub(super) fn render(status: &Status, readiness: &Readiness) -> String {
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>Janua</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
-         <h1>Janua {version}</h1>\n<p>Up for {uptime}. {ready}</p>\n",
-        version = env!("CARGO_PKG_VERSION"),
+    let mut body = format!(
+        "<p>Up for {uptime}. {ready}</p>\n",
         uptime = span(status.uptime),
         ready = if readiness.ready {
             "Ready."
@@ -79,15 +75,15 @@ pub(super) fn render(status: &Status, readiness: &Readiness) -> String {
         },
     );
     // Writing to a String does not fail, here and below.
-    writeln!(page, "<p>{}</p>", configuration(&status.config)).unwrap_or_default();
+    writeln!(body, "<p>{}</p>", configuration(&status.config)).unwrap_or_default();
     for problem in &readiness.problems {
-        writeln!(page, "<p class=\"bad\">{}</p>", Escaped(problem)).unwrap_or_default();
+        writeln!(body, "<p class=\"bad\">{}</p>", Escaped(problem)).unwrap_or_default();
     }
     let routes = status.routes.iter().map(|route| {
         let texts = [&route.name, &route.host, &route.path, &route.action];
         texts.map(|text| Escaped(text).to_string())
     });
-    table(&mut page, "Routes", ["name", "host", "path", "action"], routes);
+    table(&mut body, "Routes", ["name", "host", "path", "action"], routes);
     let issuers = status.issuers.iter().map(|issuer| {
         let keys = verdict(issuer.keys > 0, &issuer.keys.to_string());
         let age = issuer
@@ -95,7 +91,7 @@ pub(super) fn render(status: &Status, readiness: &Readiness) -> String {
             .map_or_else(|| verdict(false, "never"), |age| format!("{} ago", span(age)));
         [Escaped(&issuer.name).to_string(), keys, age]
     });
-    table(&mut page, "Issuers", ["name", "usable keys", "fetched"], issuers);
+    table(&mut body, "Issuers", ["name", "usable keys", "fetched"], issuers);
     let servers = status.servers.iter().map(|server| {
         let health = verdict(server.healthy, if server.healthy { "healthy" } else { "left out" });
         [
@@ -104,9 +100,20 @@ pub(super) fn render(status: &Status, readiness: &Readiness) -> String {
             health,
         ]
     });
-    table(&mut page, "Upstreams", ["upstream", "server", "health"], servers);
-    page.push_str("<p>Metrics: /metrics</p>\n</body>\n</html>\n");
-    page
+    table(&mut body, "Upstreams", ["upstream", "server", "health"], servers);
+    body.push_str("<p>Metrics: /metrics. Refused by the rules lately: <a href=\"/denials\">/denials</a>.</p>\n");
+    page(&body)
+}
+
+/// A page of the admin listener. `body` is HTML already.
+pub(super) fn page(body: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>Janua</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
+         <h1>Janua {version}</h1>\n{body}</body>\n</html>\n",
+        version = env!("CARGO_PKG_VERSION"),
+    )
 }
 
 fn configuration(config: &ConfigStatus) -> String {
@@ -121,7 +128,12 @@ fn configuration(config: &ConfigStatus) -> String {
 }
 
 /// Appends a heading and a table; the cells are HTML. Nothing for no rows.
-fn table<const N: usize>(page: &mut String, title: &str, names: [&str; N], rows: impl Iterator<Item = [String; N]>) {
+pub(super) fn table<const N: usize>(
+    page: &mut String,
+    title: &str,
+    names: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) {
     let rows: Vec<String> = rows
         .map(|cells| format!("<tr><td>{}</td></tr>\n", cells.join("</td><td>")))
         .collect();

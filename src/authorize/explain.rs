@@ -38,19 +38,54 @@ pub fn explain(rules: &[Rule], facts: &Facts<'_>) -> Vec<Verdict> {
     rules.iter().map(verdict).collect()
 }
 
+/// Every rule of the list as it would hold for this request: its parameters filled in, what Opencast says about the event
+/// added, and marked what was met already. At most `most` rules, and of a list in Opencast so many roles.
+pub fn in_question(rules: &[Rule], facts: &Facts<'_>, most: usize) -> Vec<String> {
+    let one = |rule: &Rule| {
+        let marks = rule.conditions.len() > 1;
+        let conditions = rule.conditions.iter().map(|condition| {
+            let text = wording(condition, &|parts| filled(parts, facts.params));
+            let more = match condition {
+                Condition::EventAcl { action, event } => format!(" ({})", list_of_event(action, event, facts, most)),
+                Condition::Grant {
+                    item: GrantItem::SeriesOf(event),
+                    ..
+                } => series_in_words(event, facts),
+                _ => String::new(),
+            };
+            let met = if marks && meets(condition, facts) { " (met)" } else { "" };
+            format!("{text}{more}{met}")
+        });
+        conditions.collect::<Vec<_>>().join(", ")
+    };
+    rules.iter().take(most).map(one).collect()
+}
+
+/// The rules of the list that hold, in the same words.
+pub fn holding(rules: &[Rule], facts: &Facts<'_>, most: usize) -> Vec<String> {
+    let held = rules.iter().filter(|rule| holds(rule, facts));
+    let told = held.flat_map(|rule| in_question(std::slice::from_ref(rule), facts, most));
+    told.take(most).collect()
+}
+
 fn written(condition: &Condition) -> String {
+    wording(condition, &plain)
+}
+
+/// As it could stand in the file, with patterns as `shown` shows them.
+fn wording(condition: &Condition, shown: &dyn Fn(&[Part]) -> String) -> String {
     match condition {
         Condition::Anyone => "anyone = true".to_owned(),
         Condition::SignedIn(expected) => format!("signed_in = {expected}"),
-        Condition::Role(patterns) => format!("role = {}", list(patterns.iter().map(|one| plain(&one.parts)))),
+        Condition::Role(patterns) => format!("role = {}", list(patterns.iter().map(|one| shown(&one.parts)))),
         Condition::Grant { action, item } => {
             let (kind, parts) = item_parts(item);
-            format!("grant = {action:?}, {kind} = {:?}", plain(parts))
+            format!("grant = {action:?}, {kind} = {:?}", shown(parts))
         }
         Condition::EventAcl { action, event } => {
-            format!("event_acl = {action:?}, event = {:?}", plain(&event.parts))
+            format!("event_acl = {action:?}, event = {:?}", shown(&event.parts))
         }
-        Condition::Subject(names) => format!("subject = {}", list(names.iter().map(|one| plain(&one.parts)))),
+        Condition::Subject(names) => format!("subject = {}", list(names.iter().map(|one| shown(&one.parts)))),
         Condition::Issuer(names) => format!("issuer = {}", list(names.iter().map(ToString::to_string))),
         Condition::SignIn(names) => format!("sign_in = {}", list(names.iter().map(ToString::to_string))),
         Condition::Methods(methods) => format!("methods = {}", list(methods.iter().map(ToString::to_string))),
@@ -63,7 +98,7 @@ fn met(condition: &Condition, facts: &Facts<'_>) -> String {
     let Some(who) = facts.identity else {
         return match condition {
             Condition::Anyone => String::new(),
-            Condition::EventAcl { action, event } => list_of_event(action, event, facts),
+            Condition::EventAcl { action, event } => list_of_event(action, event, facts, usize::MAX),
             Condition::Methods(_) | Condition::From(_) => circumstance(condition, facts),
             _ => nobody(),
         };
@@ -71,7 +106,7 @@ fn met(condition: &Condition, facts: &Facts<'_>) -> String {
     match condition {
         Condition::Anyone => String::new(),
         Condition::EventAcl { action, event } => {
-            let listed = list_of_event(action, event, facts);
+            let listed = list_of_event(action, event, facts, usize::MAX);
             format!("{listed}; held: {}", or_none(who.roles.join(", ")))
         }
         Condition::Methods(_) | Condition::From(_) => circumstance(condition, facts),
@@ -98,13 +133,13 @@ fn met(condition: &Condition, facts: &Facts<'_>) -> String {
     }
 }
 
-/// Whom the event's own list permits the action.
-fn list_of_event(action: &str, event: &Template, facts: &Facts<'_>) -> String {
+/// Whom the event's own list permits the action: `most` of them, and of those whom it denies it.
+fn list_of_event(action: &str, event: &Template, facts: &Facts<'_>, most: usize) -> String {
     let id = filled(&event.parts, facts.params);
     let Some(acl) = facts.events.acl(&id) else {
         return format!("the list of event {id:?} was not asked for");
     };
-    let (permitted, denied) = acl.roles(action);
+    let (permitted, denied) = (acl.roles(action, true, most), acl.roles(action, false, most));
     let mut text = format!("event {id:?} permits {action} to {}", or_none(permitted.join(", ")));
     if !denied.is_empty() {
         // Writing into a String cannot fail.

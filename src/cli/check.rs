@@ -1,5 +1,7 @@
 //! `janua check`: is the configuration sound, and do those it names answer?
 
+mod moodle;
+
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::process::ExitCode;
@@ -65,7 +67,7 @@ fn check_certificates(config: &Config, report: &mut Report) {
     }
 }
 
-/// The store, every key set and every upstream's servers.
+/// The store, every key set, every upstream's servers, every CAS server and every Moodle.
 async fn check_others(config: &Config, report: &mut Report) -> anyhow::Result<()> {
     let metrics = Metrics::new();
     check_store(&config.state, &metrics, report).await;
@@ -103,6 +105,9 @@ async fn check_others(config: &Config, report: &mut Report) -> anyhow::Result<()
     }
     for sign_in in &config.sign_ins {
         check_sign_in(sign_in, config, report).await;
+    }
+    for asked in &config.moodles {
+        moodle::check(asked, config, &metrics, report).await;
     }
     Ok(())
 }

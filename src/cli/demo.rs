@@ -14,7 +14,8 @@ Examples:
   janua demo                          a page in your browser, at an address that is free
   janua demo --port 8080 --no-open    at http://127.0.0.1:8080/, for a browser you open yourself
 
-Everything stays on this machine: the gateway, a key endpoint, a server like Opencast and a lecture of twelve seconds.")]
+Everything stays on this machine: the gateway, a key endpoint, servers like Opencast, CAS and Moodle, and a lecture of
+twelve seconds.")]
 pub struct Args {
     /// The gateway's port on 127.0.0.1; 0 lets the system choose
     #[arg(long, value_name = "PORT", default_value_t = 0)]
@@ -55,12 +56,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn invitation(demo: &Demo) -> String {
     let folder = demo.folder().display();
     format!(
-        "\n  A lecture behind a gate:  {}\n\n  \
+        "\n  A lecture behind a gate:           {link}\n  \
+         Courses of Moodle, signed in once: {link}courses/\n\n  \
          its gateway.toml  {folder}/gateway.toml\n  \
          its log           {folder}/janua.log\n  \
          the issuer's key  {folder}/keys/private.pem   (for `janua token mint --key`)\n\n  \
          Ctrl-C ends it and removes the folder.\n",
-        demo.link()
+        link = demo.link()
     )
 }
 

@@ -31,7 +31,8 @@ const REFUSED: u8 = 3;
 /// counts or not, which condition of which rule holds, and what the upstream would get. Nothing is served or passed on,
 /// and nothing is taken from a rate limit, but told what applies (with --live, whether it is exhausted now); but the
 /// upstream of an `else_ask` is asked as the gateway would ask it. Without --live no gateway has to run: key sets are
-/// read or fetched for this answer.
+/// read or fetched for this answer. Of a call of Moodle's web services it is told which source would bring the token;
+/// none is obtained, and which one serves a person is known with --live only.
 ///
 /// The exit code is 0 if the rules allow the request and 3 if they refuse it.
 #[derive(Debug, clap::Args)]

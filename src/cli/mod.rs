@@ -12,6 +12,7 @@ pub mod revoke;
 pub mod run;
 pub mod token;
 pub mod token_show;
+pub mod vault;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,7 @@ Examples:
   janua keys new --out keys                    make a key pair for a token issuer
   janua token mint --key keys/private.pem --event lecture-1=read --expires 4h
   janua token show --jwks keys/jwks.json -     what does the token on stdin say, and is it good?
+  janua vault import tokens.csv                give people the Moodle tokens in this file
   janua config example > gateway.toml          a commented file to start from
   janua completions bash > /etc/bash_completion.d/janua";
 
@@ -52,11 +54,14 @@ Examples:
 enum Command {
     /// Serve until SIGTERM or SIGINT; SIGHUP, or a change of gateway.toml, reloads it
     Run(run::Args),
-    /// Read gateway.toml, then ask every key set and upstream, and say what was found
+    /// Read gateway.toml, then ask every key set, upstream, CAS server and Moodle, and say what was found
     Check(check::Args),
     Explain(explain::Args),
     /// End the watch passes of a person or an event, on every replica, within a second
     Revoke(revoke::Args),
+    /// Tokens for Moodle that you provide, and the master key that seals the state store
+    #[command(subcommand)]
+    Vault(vault::Command),
     /// Show a gateway at work, with everything around it, on a page to click through
     Demo(demo::Args),
     /// Make key pairs and key sets
@@ -88,6 +93,7 @@ impl Cli {
             Command::Demo(args) => demo::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Revoke(args) => revoke::run(&args),
+            Command::Vault(command) => vault::run(&command),
             Command::Keys(command) => keys::run(&command),
             Command::Token(command) => token::run(&command),
             Command::Config(command) => config::run(&command),

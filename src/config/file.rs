@@ -68,8 +68,11 @@ section! {
         public_urls: Vec<At<PublicUrl>>,
         /// The short form for one.
         public_url: PublicUrl,
-        /// Address for /metrics, /healthz and /readyz. Default: `127.0.0.1:9090`.
+        /// Address for /metrics, /healthz, /readyz and /denials. Default: `127.0.0.1:9090`.
         admin: SocketAddr,
+        /// How many of the requests that rules refused the admin listener tells of: who, with which roles, and what would
+        /// have let them pass. In memory only, at most 1000. 0: none, and no line in the log about them. Default: 100.
+        denials: u64,
         /// The socket file through which commands ask the running gateway. Default: `state/control.sock`.
         control: String,
         /// Networks of proxies whose `X-Forwarded-*` and `Forwarded` are believed. Default: nobody.

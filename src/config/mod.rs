@@ -73,6 +73,8 @@ pub struct Server {
     /// Never empty; the first one is the default host of routes.
     pub public_urls: Vec<PublicUrl>,
     pub admin: SocketAddr,
+    /// Refusals by rules that are kept; 0: none, and none is told.
+    pub denials: usize,
     /// The control socket.
     pub control: PathBuf,
     pub trusted_proxies: Vec<IpNet>,

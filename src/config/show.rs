@@ -65,6 +65,7 @@ pub fn show(source: &str, config: &Config) -> Result<String, TomlError> {
 fn server(mut table: Section<'_>, server: &Server) {
     table.default("tls", Array::new());
     table.default("admin", server.admin.to_string());
+    table.default("denials", number(server.denials));
     table.default("control", super::compile::DEFAULT_CONTROL);
     table.default("trusted_proxies", Array::new());
     table.default("threads", number(server.threads));

@@ -1,14 +1,17 @@
-//! A small HTTP server for one client, the gateway (and whoever looks at the key set on this machine).
+//! A small HTTP server for the gateway, for a browser that signs in, and for whoever looks at the key set on this machine.
 //!
 //! What is answered is the site's to say. Text only: the lecture itself is the gateway's to serve.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use bytes::{Bytes, BytesMut};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,14 +20,18 @@ use tokio::task::JoinSet;
 
 /// Connections at once, idle ones too; more wait to be accepted.
 const CONNECTIONS: usize = 256;
+/// For people and programs alike.
+pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
 /// A header must have come within this time; idle connections are closed after it too.
 const HEADER: Duration = Duration::from_secs(30);
+/// Bytes of a request's body: forms of a few fields.
+const BODY: usize = 16 * 1024;
 /// Pause after a failed `accept`: without free file descriptors it fails again at once.
 const BREATHER: Duration = Duration::from_millis(100);
 
 /// What a server answers.
 pub(super) trait Site: Send + Sync + 'static {
-    fn answer(&self, request: &Request<Incoming>) -> impl Future<Output = Response<String>> + Send;
+    fn answer(&self, request: &Request<Bytes>) -> impl Future<Output = Response<String>> + Send;
 }
 
 /// Answers until the runtime ends.
@@ -49,7 +56,13 @@ pub(super) async fn serve<S: Site>(listener: TcpListener, site: Arc<S>) {
 async fn connection<S: Site>(stream: TcpStream, site: Arc<S>) {
     let service = service_fn(|request: Request<Incoming>| {
         let site = Arc::clone(&site);
-        async move { Ok::<_, Infallible>(site.answer(&request).await) }
+        async move {
+            let (head, mut body) = request.into_parts();
+            Ok::<_, Infallible>(match tokio::time::timeout(HEADER, whole(&mut body)).await {
+                Ok(Some(body)) => site.answer(&Request::from_parts(head, body)).await,
+                _ => text(StatusCode::BAD_REQUEST, PLAIN, "A small body within seconds, please.\n"),
+            })
+        }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -61,6 +74,19 @@ async fn connection<S: Site>(stream: TcpStream, site: Arc<S>) {
     }
 }
 
+/// The body, unless it is large or breaks off.
+async fn whole(body: &mut Incoming) -> Option<Bytes> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
+        let Ok(piece) = frame.ok()?.into_data() else { continue };
+        if whole.len() + piece.len() > BODY {
+            return None;
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Some(whole.freeze())
+}
+
 /// An answer that no cache keeps: the demo's addresses and keys are new each time.
 pub(super) fn text(status: StatusCode, kind: &'static str, body: impl Into<String>) -> Response<String> {
     let mut response = Response::new(body.into());
@@ -69,14 +95,38 @@ pub(super) fn text(status: StatusCode, kind: &'static str, body: impl Into<Strin
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // Addresses may hold a ticket.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+/// 303 See Other.
+pub(super) fn redirect(to: &str) -> Response<String> {
+    let Ok(to) = HeaderValue::from_str(to) else {
+        return nothing();
+    };
+    let mut response = text(StatusCode::SEE_OTHER, PLAIN, "");
+    response.headers_mut().insert(LOCATION, to);
     response
 }
 
 /// What is not there.
 pub(super) fn nothing() -> Response<String> {
-    text(
-        StatusCode::NOT_FOUND,
-        "text/plain; charset=utf-8",
-        "There is no such page.\n",
-    )
+    text(StatusCode::NOT_FOUND, PLAIN, "There is no such page.\n")
+}
+
+/// A parameter, of the body's form rather than of the query, as PHP merges them (facts 1.2).
+pub(super) fn parameter(request: &Request<Bytes>, name: &str) -> Option<String> {
+    let query = request.uri().query().unwrap_or_default();
+    [request.body(), query.as_bytes()].into_iter().find_map(|form| {
+        let found = form_urlencoded::parse(form).filter(|(known, _)| known == name).last();
+        found.map(|(_, value)| value.into_owned())
+    })
+}
+
+/// The value of a cookie.
+pub(super) fn cookie<'a>(request: &'a Request<Bytes>, name: &str) -> Option<&'a str> {
+    let jars = request.headers().get_all(COOKIE).into_iter();
+    let mut pairs = jars.filter_map(|jar| jar.to_str().ok()).flat_map(|jar| jar.split(';'));
+    pairs.find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }

@@ -1,13 +1,17 @@
 //! `janua demo`: everything a gateway stands between, in one process on loopback, and a page to click through.
 //!
 //! The gateway itself is the real one, started from a real gateway.toml by [`crate::server`]; here is what it meets: a
-//! learning platform that publishes keys and grants tokens, and a server with Opencast's manners that also shows the
-//! page. Nothing here is reachable by a gateway that was started otherwise.
+//! learning platform that publishes keys and grants tokens, a server with Opencast's manners that also shows the page, a
+//! CAS server, and a Moodle with an app beside it. Nothing here is reachable by a gateway that was started otherwise.
 
+mod cas;
 mod cases;
 mod folder;
+mod kept;
 mod loopback;
+mod moodle;
 mod opencast;
+mod people;
 mod platform;
 
 use std::io;
@@ -20,7 +24,9 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use url::Url;
 
+use self::cas::Cas;
 use self::folder::Folder;
+use self::moodle::Moodle;
 use self::opencast::Opencast;
 use self::platform::Platform;
 use crate::backchannel::{Backchannel, BackchannelError};
@@ -57,7 +63,7 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Makes keys, folder and gateway.toml, and starts the two servers on the current runtime.
+    /// Makes keys, folder and gateway.toml, and starts what stands around on the current runtime.
     /// `port` is the gateway's; 0 lets the system choose.
     pub async fn start(port: u16) -> Result<Self, DemoError> {
         let (gateway, admin) = addresses(port).await?;
@@ -70,14 +76,22 @@ impl Demo {
         let keys = listener(0).await?;
         let jwks = format!("http://{}/.well-known/jwks.json", address(&keys)?);
         let upstream = listener(0).await?;
+        let (signs_in, learns) = (listener(0).await?, listener(0).await?);
+        let campus = format!("http://localhost:{}", address(&signs_in)?.port());
+        let cas = Arc::new(Cas::new(gateway));
+        let moodle = Moodle::new(format!("http://{gateway}"), Arc::clone(&cas), &campus);
         folder.write_config(&[
             ("@LISTEN@", &gateway.to_string()),
             ("@ADMIN@", &admin.to_string()),
             ("@JWKS@", &jwks),
             ("@OPENCAST@", &format!("http://{}", address(&upstream)?)),
+            ("@CAS@", &format!("{campus}/cas")),
+            ("@MOODLE@", &format!("http://{}", address(&learns)?)),
         ])?;
         tokio::spawn(loopback::serve(keys, platform));
         tokio::spawn(loopback::serve(upstream, Arc::new(opencast)));
+        tokio::spawn(loopback::serve(signs_in, cas));
+        tokio::spawn(loopback::serve(learns, Arc::new(moodle)));
         Ok(Self {
             folder,
             gateway,

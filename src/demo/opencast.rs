@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderValue, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -70,7 +70,7 @@ impl Opencast {
 }
 
 impl Site for Opencast {
-    async fn answer(&self, request: &Request<Incoming>) -> Response<String> {
+    async fn answer(&self, request: &Request<Bytes>) -> Response<String> {
         match request.uri().path() {
             "/" => {
                 let mut page = text(StatusCode::OK, "text/html; charset=utf-8", PAGE);
@@ -90,7 +90,7 @@ impl Site for Opencast {
 
 /// Who Opencast believes is asking, in its own form, and, which it would not say, what reached it: the whole request
 /// line and the names of all headers with their values. There is no token among them.
-fn me(request: &Request<Incoming>) -> Response<String> {
+fn me(request: &Request<Bytes>) -> Response<String> {
     let headers = request.headers().iter();
     let received: serde_json::Map<String, Value> = headers
         .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()))

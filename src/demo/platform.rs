@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use p256::SecretKey;
 use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey};
@@ -92,7 +92,7 @@ fn encode(value: &Value) -> String {
 }
 
 impl Site for Platform {
-    async fn answer(&self, request: &Request<Incoming>) -> Response<String> {
+    async fn answer(&self, request: &Request<Bytes>) -> Response<String> {
         match request.uri().path() {
             "/.well-known/jwks.json" => text(StatusCode::OK, "application/json", self.jwks.as_str()),
             _ => nothing(),

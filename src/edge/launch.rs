@@ -101,7 +101,7 @@ async fn posted(session: &mut Session, ctx: &mut Context, route: &Route, now: Sy
     let sources = &ctx.snapshot.token_sources;
     let form = launch::read(&body, sources)?;
     let here = Here::of(&ctx.snapshot, &request.host, now)?;
-    let target = launch::target(&form.target, &here, request, sources)?;
+    let target = launch::target(&form.target, &here.public.origin(), request, sources)?;
     let table = &ctx.snapshot.table;
     let found = table.find(&target.request.host, target.path.decoded(), &Method::GET);
     let found = found.map_err(Rejection::from)?;
@@ -116,7 +116,7 @@ async fn posted(session: &mut Session, ctx: &mut Context, route: &Route, now: Sy
     let judged = tokens.authenticate(&carried, leads_to.issuers.as_deref(), client.address, now);
     let who = match judged.await {
         Outcome::Person(who) => who,
-        Outcome::Refused(refusal) => return Err(refusal.into()),
+        Outcome::Refused(refusal) => return Err(at_target(refusal, &leads_to.name).into()),
         Outcome::Nobody => return Err(Reason::NoCredentials.into()),
     };
     let case = Case {
@@ -136,10 +136,22 @@ async fn posted(session: &mut Session, ctx: &mut Context, route: &Route, now: Sy
     };
     let launched = match decided {
         Ok(()) => here.launched(new, &target.location, headers).await,
-        Err(refusal) => Err(refusal),
+        Err(refusal) => Err(at_target(refusal, &leads_to.name)),
     };
     ctx.who = Some(who);
     let mut reply = launched?;
     reply.headers.extend(common_headers(ctx, &session.req_header().headers));
     Ok(reply)
+}
+
+/// The log tells whose rules have refused: the address in it is the form's.
+fn at_target(refusal: Rejection, route: &str) -> Rejection {
+    let mut detail = format!("by the target's route `{route}`");
+    if let Some(more) = &refusal.detail {
+        detail.extend([": ", more]);
+    }
+    Rejection {
+        detail: Some(detail),
+        ..refusal
+    }
 }

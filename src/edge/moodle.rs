@@ -13,7 +13,7 @@ use pingora::http::ResponseHeader;
 use pingora::prelude::Result as PingoraResult;
 use pingora::proxy::Session;
 
-pub use self::call::serve;
+pub use self::call::{plan, serve};
 use super::{Stop, taken};
 use crate::context::Context;
 use crate::moodle::Moodle;

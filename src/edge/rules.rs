@@ -2,6 +2,8 @@
 //!
 //! The rules themselves are judged in `authorize`, which touches nothing; here is fetched what they need to know.
 
+use futures_util::future::join_all;
+
 use crate::authorize::{self, Facts};
 use crate::event::Events;
 use crate::identity::Identity;
@@ -53,10 +55,19 @@ impl Case<'_> {
         }
         let server = &self.snapshot.config.server;
         let public = server.public_url(&self.request.host).ok_or(Reason::UnknownHost)?;
+        // All at once: a request waits no longer than for one answer.
+        let asked = open.iter().map(|(question, event)| async move {
+            let mut learned = Events::default();
+            let answer = opencast.ask(*question, event, public, &mut learned).await;
+            answer.map(|()| learned)
+        });
         let mut failed = None;
-        for (question, event) in open {
-            if let Err(failure) = opencast.ask(question, &event, public, events).await {
-                failed.get_or_insert(failure);
+        for answer in join_all(asked).await {
+            match answer {
+                Ok(learned) => events.learn(learned),
+                Err(failure) => {
+                    failed.get_or_insert(failure);
+                }
             }
         }
         let decided = authorize::decide(allow, deny, &self.facts(identity, events));

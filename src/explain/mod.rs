@@ -15,8 +15,8 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 pub use self::report::{
-    Action, Budget, Capped, Credential, KeySet, Keys, Moment, Outcome, Report, RouteFate, Rule, RuleCondition, Seen,
-    SignedIn,
+    Action, Budget, Capped, Credential, KeySet, Keys, Moment, MoodleTokens, Outcome, Report, RouteFate, Rule,
+    RuleCondition, Seen, SignedIn, TokenSource,
 };
 pub use self::times::parse as parse_time;
 pub use self::walk::explain;

@@ -1,5 +1,7 @@
 //! A report in words: ✓ for what holds, ✗ for what does not, colour for terminals.
 
+mod moodle;
+
 use std::fmt::{self, Write as _};
 
 use serde_json::{Map, Value};
@@ -57,6 +59,9 @@ impl Page {
             self.heading("else_ask")?;
             let word = "no rule spoke, so the upstream was asked with the client's cookie or Basic";
             self.ticked(1, report.outcome == Outcome::Allow, word)?;
+        }
+        if let Some(told) = &report.moodle {
+            self.moodle(told)?;
         }
         match &report.action {
             Some(action) => self.action(action, report),

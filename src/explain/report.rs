@@ -39,6 +39,33 @@ pub struct Report {
     /// What counts how often; the request was taken from none of them.
     pub budgets: Vec<Budget>,
     pub action: Option<Action>,
+    /// Of a route that puts Moodle's tokens into calls.
+    #[serde(default)]
+    pub moodle: Option<MoodleTokens>,
+}
+
+/// Where the token for a call would come from. No token is told, nor obtained.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MoodleTokens {
+    pub moodle: String,
+    pub service: String,
+    /// The person's name in Moodle; absent if nobody is known who gets tokens.
+    pub username: Option<String>,
+    /// A token is kept, and no source is asked. Absent if the person is not known.
+    pub kept: Option<bool>,
+    /// In their order.
+    pub sources: Vec<TokenSource>,
+    /// Who never gets one.
+    pub never: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenSource {
+    /// As in gateway.toml.
+    pub source: String,
+    pub prospect: String,
+    /// It would bring the token, if Moodle agrees.
+    pub used: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! The gateway's steps in the gateway's order, asked for their reasons. Each step is the room's own; what is found out
 //! goes into the report as far as the request gets.
 
+mod moodle;
 mod people;
 
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use super::{Action, Keys, Outcome, Question, Report};
 use crate::act::file::{self, FileRequest};
 use crate::act::playlist;
 use crate::ask;
+use crate::authenticate::session::Session;
 use crate::authenticate::token::carrier::{self, Carried};
 use crate::authenticate::token::{self, KeySource};
 use crate::authorize::Facts;
@@ -58,6 +60,7 @@ pub async fn explain(
         instant: asked.is_none().then_some(instant),
         route: None,
         who: None,
+        session: None,
         tokens: Vec::new(),
         only_decides: false,
         launching: false,
@@ -83,6 +86,7 @@ pub async fn explain(
             allow: Vec::new(),
             budgets: Vec::new(),
             action: None,
+            moodle: None,
         },
     };
     match walk.request(question).await {
@@ -111,6 +115,8 @@ struct Walk<'a> {
     route: Option<Arc<Route>>,
     /// Whose credential decided.
     who: Option<Arc<Identity>>,
+    /// That the request carries.
+    session: Option<Arc<Session>>,
     /// Whose signatures must not be seen.
     tokens: Vec<String>,
     /// A proxy is told a decision, not an answer.
@@ -181,6 +187,7 @@ impl Walk<'_> {
         let route = self.snapshot.routes.get(found.route).ok_or(Reason::NoRoute)?;
         self.route = Some(Arc::clone(route));
         self.only_decides |= matches!(route.action, snapshot::Action::Decide(_));
+        self.tokens_for_anybody(route);
         route.take_params(path.has_params())?;
         let params = found.params.iter();
         self.report.params = params
@@ -418,6 +425,9 @@ impl Walk<'_> {
                 Ok(Some(set.answer(headers).status))
             }
             snapshot::Action::Upstream(upstream) => {
+                if let Some(status) = self.call(route, request, headers, path).await? {
+                    return Ok(Some(status));
+                }
                 let sources = &self.snapshot.token_sources;
                 let who = self.who.as_deref();
                 let authorization = edge::opencast::authorization(self.snapshot, route, who, self.now)?;

@@ -63,6 +63,7 @@ impl Gateway {
             }
             Err((who, refusal)) => {
                 ctx.who = who;
+                ctx.events = events;
                 Err(refusal)
             }
         }

@@ -171,6 +171,7 @@ impl ProxyHttp for Gateway {
         };
         self.observer
             .finished(route, &edge::entry(session, ctx, error.as_deref()));
+        edge::denials::tell(&self.observer.denials, ctx);
     }
 
     /// pingora would log the whole request line, token and all.

@@ -1,10 +1,11 @@
 //! Whose token serves a session, and where it comes from: the sources in their order, each person's tokens asked for
 //! once at a time, none kept before it has said whose it is.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::Moodle;
 use super::visit::Visit;
+use super::{Moodle, vault as provided};
 use crate::authenticate::session::{Carrier, Session};
 use crate::config::{MoodleSource, MoodleUsername};
 use crate::present::moodle::answer::Probed;
@@ -39,8 +40,13 @@ impl Moodle {
         if let Some(refused) = self.bridge.0.refused.get(&key).await {
             return Err(refused);
         }
+        let changes = || self.bridge.0.changes.load(Ordering::SeqCst);
+        let before = changes();
         let found = self.find(session, &username, &key, now);
         let found = self.bridge.0.tokens.try_get_with(key.clone(), found).await;
+        if changes() != before {
+            self.bridge.0.tokens.invalidate(&key).await;
+        }
         match found {
             Ok(token) => Ok(token),
             Err(refusal) => {
@@ -159,12 +165,12 @@ impl Moodle {
     }
 
     /// Under what a person's token is kept.
-    fn key(&self, username: &str) -> String {
+    pub(super) fn key(&self, username: &str) -> String {
         vault::key(&self.config.name, &self.config.service, username)
     }
 
     /// What the session's person is called in Moodle; nobody who may not get a token is called anything.
-    fn username(&self, session: &Session) -> Result<String, Rejection> {
+    pub(super) fn username(&self, session: &Session) -> Result<String, Rejection> {
         let no = |detail: &str| Rejection::because(Reason::NoMoodleToken, detail);
         if SURROGATE.iter().any(|name| !session.attributes.get(name).is_empty()) {
             return Err(no("the person acts as somebody else (CAS surrogate)"));
@@ -203,10 +209,9 @@ impl Moodle {
             metrics.asked(name, source.label(), outcome, started.elapsed());
             match asked {
                 Ok(Some(token)) => {
-                    let entry = vault::encode(&token);
-                    let put = store.put(Table::MoodleTokens, key, &entry, Some(KEPT));
-                    put.await.map_err(unavailable)?;
-                    return Ok(token);
+                    if self.keep(*source, key, &token, now).await.map_err(unavailable)? {
+                        return Ok(token);
+                    }
                 }
                 Ok(None) => {}
                 Err(error) => {
@@ -222,6 +227,17 @@ impl Moodle {
         })
     }
 
+    /// False: it has left the vault while it was looked at.
+    async fn keep(&self, source: MoodleSource, key: &str, token: &Token, now: SystemTime) -> Result<bool, StoreError> {
+        let store = &self.bridge.0.store;
+        if source == MoodleSource::Vault {
+            return provided::keep(store, key, token, KEPT, now).await;
+        }
+        let value = vault::encode(token);
+        store.put(Table::MoodleTokens, key, &value, Some(KEPT)).await?;
+        Ok(true)
+    }
+
     /// `Ok(None)`: this source has nothing to ask with.
     async fn ask(
         &self,
@@ -234,11 +250,11 @@ impl Moodle {
         let store = &self.bridge.0.store;
         let token = match source {
             MoodleSource::Vault => {
-                let entry = store.get(Table::MoodleVault, &self.key(username)).await;
-                let Some(entry) = entry.map_err(|_| NO_STORE)? else {
+                let entry = provided::entry(store, &self.key(username), now).await;
+                let Some((entry, _)) = entry.map_err(|_| NO_STORE)? else {
                     return Ok(None);
                 };
-                return vault::obtain(moodle, &entry, username).await.map(Some);
+                entry.token
             }
             MoodleSource::CasLaunch => {
                 let key = session_key(&self.config.name, &session.key.text());
@@ -262,10 +278,10 @@ impl Moodle {
 }
 
 const NO_STORE: TokenError = TokenError::Misconfigured("the state store does not answer");
-const NOT_CHOSEN: TokenError = TokenError::Misconfigured("no server of moodle.upstream can be reached");
+pub(super) const NOT_CHOSEN: TokenError = TokenError::Misconfigured("no server of moodle.upstream can be reached");
 
 /// What a ticket for this source is made for, below `wwwroot`.
-fn service(source: MoodleSource) -> Option<&'static str> {
+pub(super) fn service(source: MoodleSource) -> Option<&'static str> {
     match source {
         MoodleSource::CasLaunch => Some(cas_launch::SERVICE),
         MoodleSource::CasToken => Some(cas_token::SERVICE),
@@ -273,7 +289,7 @@ fn service(source: MoodleSource) -> Option<&'static str> {
     }
 }
 
-fn unavailable(error: StoreError) -> Rejection {
+pub(super) fn unavailable(error: StoreError) -> Rejection {
     Rejection::because(Reason::StoreUnavailable, error.to_string())
 }
 

@@ -1,14 +1,17 @@
 //! Web service tokens of the people who are signed in: obtained from Moodle, kept, and dropped when they are dead.
 //!
-//! `keeper` decides whose token serves whom and where it comes from, `visit` remembers a browser that is on its way to
-//! Moodle for a ticket, `call` sends requests whose answers must be looked at before anybody gets them. What is put
+//! `keeper` decides whose token serves whom and where it comes from, `forecast` tells what it would do, `visit` remembers a browser that is on its way to
+//! Moodle for a ticket, `vault` has the tokens that the operator provides, `call` sends requests whose answers must be looked at before anybody gets them. What is put
 //! where in a request, and what Moodle's answers mean, is decided in `present::moodle`.
 
 pub mod call;
+pub mod forecast;
 mod keeper;
+pub mod vault;
 pub mod visit;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,8 +27,9 @@ use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config;
 use crate::observe::metrics::MoodleMetrics;
 use crate::present::moodle::token::Token;
-use crate::present::moodle::tokens::Conversation;
 use crate::present::moodle::tokens::cas_facade::Tickets;
+use crate::present::moodle::tokens::site::{self, SiteConfig};
+use crate::present::moodle::tokens::{Conversation, TokenError};
 use crate::rejection::{Reason, Rejection};
 use crate::sealing::{MasterKeys, Purpose, Sealer};
 use crate::store::{Notice, Store, Table};
@@ -50,6 +54,8 @@ struct Inner {
     metrics: MoodleMetrics,
     /// Every Moodle that there has been: what is kept for a session stands under each.
     names: Mutex<BTreeSet<String>>,
+    /// Counts changes of the vault: what was found out before one may not be remembered after it.
+    changes: AtomicU64,
 }
 
 /// A Moodle, ready to be called.
@@ -74,6 +80,7 @@ impl Bridge {
             refused: Cache::builder().max_capacity(MOST).time_to_live(REFUSED).build(),
             metrics,
             names: Mutex::default(),
+            changes: AtomicU64::new(0),
         }))
     }
 
@@ -85,7 +92,12 @@ impl Bridge {
         &self.0.metrics
     }
 
-    /// Drops what was kept of Moodle's for sessions that end, anywhere, until aborted.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Drops what was kept of Moodle's for sessions that end and for entries of the vault that change, anywhere, until
+    /// aborted.
     pub fn follow(&self) -> JoinHandle<()> {
         let bridge = self.clone();
         let mut notices = self.0.store.subscribe();
@@ -96,6 +108,9 @@ impl Bridge {
                         if let Some(session) = text.strip_prefix(ENDED) {
                             bridge.forget_session(session).await;
                         }
+                        for key in vault::changed(&text).unwrap_or_default() {
+                            bridge.forget_person(&key).await;
+                        }
                     }
                     // What was missed ends with its own time.
                     Ok(Notice::Missed) | Err(broadcast::error::RecvError::Lagged(_)) => {}
@@ -103,6 +118,13 @@ impl Bridge {
                 }
             }
         })
+    }
+
+    async fn forget_person(&self, key: &str) {
+        // First: a look-up that is under way sees it when it has ended.
+        self.0.changes.fetch_add(1, Ordering::SeqCst);
+        self.0.tokens.invalidate(key).await;
+        self.0.refused.invalidate(key).await;
     }
 
     async fn forget_session(&self, session: &str) {
@@ -154,6 +176,16 @@ impl Moodle {
     /// What of a path lies below `wwwroot`.
     pub fn below<'a>(&self, path: &'a str) -> Option<&'a str> {
         path.strip_prefix(self.config.public_url.path().trim_end_matches('/'))
+    }
+
+    /// What it says of itself.
+    pub async fn public_config(&self) -> Result<SiteConfig, TokenError> {
+        site::public_config(&self.conversation().map_err(|_| keeper::NOT_CHOSEN)?).await
+    }
+
+    /// Would it take calls? Asks without a token.
+    pub async fn takes_calls(&self) -> Result<(), TokenError> {
+        site::takes_calls(&self.conversation().map_err(|_| keeper::NOT_CHOSEN)?).await
     }
 
     /// To one of its servers.

@@ -1,6 +1,7 @@
 //! Tell: metrics, access log, diagnostics, request ids. Counts and writes what happened; decides nothing.
 
 pub mod access_log;
+pub mod denials;
 mod fields;
 pub mod logging;
 pub mod metrics;
@@ -9,9 +10,12 @@ pub mod request_id;
 mod sink;
 pub mod timestamp;
 
+use std::sync::Arc;
+
 use prometheus::IntCounter;
 
 use self::access_log::{AccessLog, Entry, Outcome};
+use self::denials::Denials;
 use self::metrics::{Metrics, RouteMetrics};
 use self::request_id::RequestId;
 use crate::rejection::{Reason, Rejection};
@@ -19,13 +23,16 @@ use crate::rejection::{Reason, Rejection};
 /// Counts and logs what became of requests.
 pub struct Observer {
     access: AccessLog,
+    /// What the rules refuse.
+    pub denials: Arc<Denials>,
     panics: IntCounter,
 }
 
 impl Observer {
-    pub fn new(metrics: &Metrics, access: AccessLog) -> Self {
+    pub fn new(metrics: &Metrics, access: AccessLog, denials: Arc<Denials>) -> Self {
         Self {
             access,
+            denials,
             panics: metrics.panics(),
         }
     }

@@ -22,6 +22,7 @@ use crate::authenticate::session::cookie::LAUNCH;
 use crate::authenticate::sign_in::target;
 use crate::authenticate::token::carrier;
 use crate::config::{Config, TokenSource};
+use crate::identity::GrantKind;
 use crate::rejection::{Reason, Rejection};
 use crate::request::Request;
 use crate::respond::{Reply, security};
@@ -157,9 +158,9 @@ pub struct Target {
     pub location: String,
 }
 
-/// The target as browsers and this gateway read it: a page of this very origin, written as a path or a whole URL, and none
+/// The target as browsers and this gateway read it: a page of this very `origin`, written as a path or a whole URL, and none
 /// of the gateway's own or of Opencast's redirects.
-pub fn target(text: &str, here: &Here<'_>, asking: &Request, sources: &[TokenSource]) -> Result<Target, Rejection> {
+pub fn target(text: &str, origin: &str, asking: &Request, sources: &[TokenSource]) -> Result<Target, Rejection> {
     let refused = || Rejection::because(Reason::BadRequest, "`target` is no page of this host");
     let is_path = text.starts_with('/') && !text.starts_with("//");
     let is_url = ["https://", "http://"].iter().any(|scheme| {
@@ -169,7 +170,7 @@ pub fn target(text: &str, here: &Here<'_>, asking: &Request, sources: &[TokenSou
     if !(is_path || is_url) || text.contains('\\') || text.trim() != text {
         return Err(refused());
     }
-    let url = target::judged(text, &here.public.origin(), &[]).ok_or_else(refused)?;
+    let url = target::judged(text, origin, &[]).ok_or_else(refused)?;
     let url = Url::parse(&url).map_err(|_| refused())?;
     let path = Path::parse(url.path()).map_err(|_| refused())?;
     let mut with_slash = path.decoded().trim_end_matches('/').to_owned();
@@ -226,9 +227,10 @@ impl Here<'_> {
 
     fn is_revoked(&self, session: &LaunchSession) -> bool {
         let who = &session.identity;
-        let items = who.grants.iter().map(|grant| grant.id.as_str());
+        let on_events = who.grants.iter().filter(|grant| grant.kind == GrantKind::Event);
+        let events = on_events.map(|grant| grant.id.as_str());
         let revocations = &self.snapshot.passes.revocations;
-        revocations.ended_since(session.created, who.subject.as_deref(), items)
+        revocations.ended_since(session.created, who.subject.as_deref(), events)
     }
 
     /// Begins a launch session in place of the one that the browser has, and sends it on.
@@ -277,4 +279,95 @@ fn forgotten(headers: &HeaderMap, https: bool) -> Vec<HeaderValue> {
         attributes.iter().map(line)
     });
     lines.filter_map(|line| HeaderValue::try_from(line).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ORIGIN: &str = "https://video.test";
+
+    fn sources() -> [TokenSource; 3] {
+        let named = |parameter: &str| parameter.to_owned();
+        [
+            TokenSource::Query {
+                parameter: named("jwt"),
+            },
+            TokenSource::Form {
+                parameter: named("jwt"),
+            },
+            TokenSource::Form {
+                parameter: named("other"),
+            },
+        ]
+    }
+
+    fn asking() -> Request {
+        Request {
+            method: Method::POST,
+            authority: "video.test".to_owned(),
+            host: "video.test".to_owned(),
+            raw_path: "/redirect/get".to_owned(),
+            query: None,
+        }
+    }
+
+    #[test]
+    fn tokens_are_told_by_the_source_they_stand_in() {
+        let form = read(b"other=b&target=/x&jwt=a%2Bb+c&query=d", &sources()).unwrap();
+        assert_eq!(form.tokens, [(2, "b".to_owned()), (1, "a+b c".to_owned())]);
+        assert_eq!(form.target, "/x");
+    }
+
+    #[test]
+    fn only_what_is_stale_is_taken_away() {
+        let headers = |cookies: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::COOKIE, HeaderValue::from_str(cookies).unwrap());
+            headers
+        };
+        assert!(forgotten(&HeaderMap::new(), true).is_empty());
+        assert!(forgotten(&headers("xJSESSIONID=a; JSESSIONIDx=b; c=JSESSIONID"), true).is_empty());
+        assert_eq!(forgotten(&headers("a=b;JSESSIONID=c; JSESSIONID=d"), true).len(), 2);
+        assert_eq!(forgotten(&headers("JSESSIONID"), false).len(), 1);
+    }
+
+    proptest! {
+        /// Whatever comes along, the browser stays here, and no loop begins.
+        #[test]
+        fn a_target_leads_to_a_page_of_this_origin(
+            text in "(https?:|//|/|\\\\|@|\\.|%2f|%5c|evil|video.test|:443|studio|_janua|redirect|\\?|#|jwt=x|&|\t| |é){0,12}",
+        ) {
+            if let Ok(target) = target(&text, ORIGIN, &asking(), &sources()) {
+                prop_assert!(target.location.starts_with('/') && !target.location.starts_with("//"));
+                let url = Url::parse(ORIGIN).unwrap().join(&target.location).unwrap();
+                prop_assert_eq!(url.origin().ascii_serialization(), ORIGIN);
+                let path = Path::parse(url.path()).unwrap();
+                prop_assert_eq!(path.decoded(), target.path.decoded());
+                prop_assert!(!is_own(path.decoded()) && !path.decoded().starts_with(REDIRECTS));
+                prop_assert!(carrier::in_query(&sources(), url.query()).is_empty());
+                prop_assert!(HeaderValue::from_str(&target.location).is_ok());
+            }
+        }
+
+        /// What is read is what browsers mean by it (WHATWG URL, urlencoded parsing).
+        #[test]
+        fn a_form_is_read_as_it_was_written(
+            body in "(jwt|target|other|=|&|%41|%2b|\\+|%|%4|a|é|%ff){0,12}",
+        ) {
+            if let Ok(form) = read(body.as_bytes(), &sources()) {
+                let pairs: Vec<_> = form_urlencoded::parse(body.as_bytes()).collect();
+                let all = |wanted: &str| pairs.iter().filter(|(name, _)| name == wanted).count();
+                prop_assert_eq!(all("target"), 1);
+                prop_assert!(pairs.iter().any(|(name, value)| name == "target" && *value == form.target));
+                prop_assert_eq!(all("jwt") + all("other"), form.tokens.len());
+                for (source, token) in &form.tokens {
+                    let name = if *source == 1 { "jwt" } else { "other" };
+                    prop_assert!(pairs.iter().any(|(known, value)| known == name && value == token));
+                }
+            }
+        }
+    }
 }

@@ -19,6 +19,7 @@ pub(super) fn differing(started: &Config, wanted: &Config) -> Vec<&'static str> 
         ("server.listen", listen(old) != listen(new)),
         ("server.tls.listen", tls(old) != tls(new)),
         ("server.admin", old.admin != new.admin),
+        ("server.denials", old.denials != new.denials),
         ("server.control", old.control != new.control),
         ("server.threads", old.threads != new.threads),
         (

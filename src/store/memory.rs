@@ -38,6 +38,28 @@ impl Memory {
         changed
     }
 
+    /// Up to `limit` records behind `after` that `wanted` takes, in the order of their places, and the place to go on
+    /// behind.
+    pub(super) fn page(
+        &self,
+        after: Option<Place>,
+        wanted: impl Fn(&[u8]) -> bool,
+        limit: usize,
+    ) -> (Vec<(Place, Record)>, Option<Place>) {
+        let (map, now) = (self.lock(), record::now());
+        let behind = map.records.iter().filter(|(place, record)| {
+            after.is_none_or(|after| **place > after) && record.expires > now && wanted(&record.bytes)
+        });
+        let mut places: Vec<Place> = behind.map(|(place, _)| *place).collect();
+        places.sort_unstable();
+        let next = places.get(limit).and(places.get(limit.saturating_sub(1))).copied();
+        places.truncate(limit);
+        let found = places
+            .into_iter()
+            .filter_map(|place| Some((place, map.records.get(&place)?.clone())));
+        (found.collect(), next)
+    }
+
     /// A panic while it was held left the map whole: each change is one or two calls of std's own.
     fn lock(&self) -> MutexGuard<'_, Map> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)

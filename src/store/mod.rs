@@ -5,8 +5,10 @@
 //! mean is decided by who wrote them.
 
 mod embedded;
+mod envelope;
 mod error;
 mod memory;
+mod pages;
 mod place;
 mod record;
 mod valkey;
@@ -21,8 +23,9 @@ use tokio::sync::broadcast;
 use self::embedded::Embedded;
 pub use self::error::StoreError;
 use self::memory::Memory;
-use self::place::Place;
+pub use self::pages::{Page, Rotated};
 pub use self::place::{Index, Table};
+use self::place::{Name, Place};
 use self::record::{Change, members};
 use self::valkey::{Heard, Valkey};
 use crate::config::State;
@@ -120,7 +123,8 @@ impl Store {
 
     /// The value under `key`. One that no master key opens counts as absent.
     pub async fn get(&self, table: Table, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let place = Place::new(table.name(), key);
+        let name = Name::new(table, key);
+        let place = name.place();
         let found = self.timed(StoreOperation::Get, async {
             match &self.inner.backend {
                 Backend::Memory(memory) => Ok(memory.get(place).map(|record| record.bytes.into_vec())),
@@ -128,7 +132,7 @@ impl Store {
                 Backend::Valkey(valkey) => valkey.get(table.name(), place).await,
             }
         });
-        Ok(found.await?.and_then(|bytes| self.opened(table, key, bytes)))
+        Ok(found.await?.and_then(|bytes| self.opened(table, &name, &bytes)))
     }
 
     /// Puts `value` under `key`, over what stood there, for `ttl` from now or until it is deleted.
@@ -152,7 +156,8 @@ impl Store {
 
     /// The value under `key`, which from now on lives for another `ttl`. What was deleted meanwhile stays so.
     pub async fn touch(&self, table: Table, key: &str, ttl: Duration) -> Result<Option<Vec<u8>>, StoreError> {
-        let place = Place::new(table.name(), key);
+        let name = Name::new(table, key);
+        let place = name.place();
         let change = Change::Extend {
             expires: record::expiry(Some(ttl), record::now()),
         };
@@ -170,7 +175,7 @@ impl Store {
             };
             Ok(record.map(|record| record.bytes.into_vec()))
         });
-        Ok(found.await?.and_then(|bytes| self.opened(table, key, bytes)))
+        Ok(found.await?.and_then(|bytes| self.opened(table, &name, &bytes)))
     }
 
     /// Removes what stands under `key`. True: there was something. Of several at once exactly one is told so.
@@ -294,8 +299,9 @@ impl Store {
         ttl: Option<Duration>,
         only_new: bool,
     ) -> Result<bool, StoreError> {
-        let place = Place::new(table.name(), key);
-        let bytes = self.sealed(table, key, value);
+        let name = Name::new(table, key);
+        let place = name.place();
+        let bytes = envelope::wrap(self.inner.sealer.as_ref(), &name, value);
         let change = |bytes| {
             let expires = record::expiry(ttl, record::now());
             match only_new {
@@ -324,18 +330,8 @@ impl Store {
         result
     }
 
-    fn sealed(&self, table: Table, key: &str, value: &[u8]) -> Vec<u8> {
-        match &self.inner.sealer {
-            Some(sealer) => sealer.seal(&place::context(table.name(), key), value),
-            None => value.to_vec(),
-        }
-    }
-
-    fn opened(&self, table: Table, key: &str, bytes: Vec<u8>) -> Option<Vec<u8>> {
-        let Some(sealer) = &self.inner.sealer else {
-            return Some(bytes);
-        };
-        let plain = sealer.open(&place::context(table.name(), key), &bytes);
+    fn opened(&self, table: Table, name: &Name, bytes: &[u8]) -> Option<Vec<u8>> {
+        let plain = envelope::unwrap(self.inner.sealer.as_ref(), name, bytes);
         if plain.is_none() {
             self.inner.metrics.unreadable.inc();
             if !self.inner.has_met_unreadable.swap(true, Ordering::Relaxed) {

@@ -52,6 +52,34 @@ impl Table {
         }
     }
 
+    /// By what a value says of which table it is. For ever, as the name.
+    pub(super) fn tag(self) -> u8 {
+        match self {
+            Self::KeySets => 1,
+            Self::Sessions => 2,
+            Self::Tickets => 3,
+            Self::Revocations => 4,
+            Self::MoodleTokens => 5,
+            Self::MoodleSessions => 6,
+            Self::MoodleVault => 7,
+            Self::Launches => 8,
+        }
+    }
+
+    pub(super) fn tagged(tag: u8) -> Option<Self> {
+        let all = [
+            Self::KeySets,
+            Self::Sessions,
+            Self::Tickets,
+            Self::Revocations,
+            Self::MoodleTokens,
+            Self::MoodleSessions,
+            Self::MoodleVault,
+            Self::Launches,
+        ];
+        all.into_iter().find(|table| table.tag() == tag)
+    }
+
     /// Must a write be on disk when it returns? Everything else may lose the last moments before a crash: people sign
     /// in again, and tokens are obtained again.
     pub(super) fn is_durable(self) -> bool {
@@ -72,19 +100,21 @@ impl Index {
 
 /// Bytes of a [`Place`].
 pub(super) const PLACE: usize = 16;
+/// Bytes of a [`Name`] that its place leaves out.
+pub(super) const REST: usize = 16;
 
 /// The key of one thing among everything in the store: half of a SHA-256 over where it belongs and what it is called.
-/// Two keys of the same place are not found by chance; were they forced, the seal would tell them apart.
+/// Two keys of the same place are not found by chance; were they forced, the other half would tell them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Place(pub(super) [u8; PLACE]);
 
 impl Place {
     /// `name` is a table's or an index's.
     pub(super) fn new(name: &str, key: &str) -> Self {
-        let digest = digest::digest(&digest::SHA256, &context(name, key));
+        let digest = digest(name, key);
         let mut place = [0; PLACE];
-        for (to, from) in place.iter_mut().zip(digest.as_ref()) {
-            *to = *from;
+        for (to, from) in place.iter_mut().zip(digest) {
+            *to = from;
         }
         Self(place)
     }
@@ -93,11 +123,59 @@ impl Place {
     pub(super) fn text(self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
+
+    /// The way back.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        bytes.try_into().ok().map(Self)
+    }
 }
 
-/// The full name of a place, which a value is sealed for. Names hold no zero byte, so that two differ in every case.
-pub(super) fn context(name: &str, key: &str) -> Vec<u8> {
-    [name.as_bytes(), b"\0", key.as_bytes()].concat()
+/// Table and key of a value, hashed: what it is sealed for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name {
+    table: Table,
+    whole: [u8; PLACE + REST],
+}
+
+impl Name {
+    pub(super) fn new(table: Table, key: &str) -> Self {
+        Self {
+            table,
+            whole: digest(table.name(), key),
+        }
+    }
+
+    pub(super) fn place(&self) -> Place {
+        let mut place = [0; PLACE];
+        for (to, from) in place.iter_mut().zip(self.whole) {
+            *to = from;
+        }
+        Place(place)
+    }
+
+    pub(super) fn tag(&self) -> u8 {
+        self.table.tag()
+    }
+
+    pub(super) fn rest(&self) -> &[u8] {
+        self.whole.get(PLACE..).unwrap_or_default()
+    }
+
+    pub(super) fn whole(&self) -> &[u8] {
+        &self.whole
+    }
+}
+
+/// Names hold no zero byte, so that two differ in every case.
+fn digest(name: &str, key: &str) -> [u8; PLACE + REST] {
+    let text = [name.as_bytes(), b"\0", key.as_bytes()].concat();
+    let digest = digest::digest(&digest::SHA256, &text);
+    let mut whole = [0; PLACE + REST];
+    for (to, from) in whole.iter_mut().zip(digest.as_ref()) {
+        *to = *from;
+    }
+    whole
 }
 
 #[cfg(test)]
@@ -110,5 +188,10 @@ mod tests {
         assert_eq!(place(Table::Sessions, "a"), place(Table::Sessions, "a"));
         assert_ne!(place(Table::Sessions, "a"), place(Table::Sessions, "b"));
         assert_ne!(place(Table::Sessions, "a"), place(Table::Tickets, "a"));
+        let name = Name::new(Table::Sessions, "a");
+        assert_eq!(name.place(), place(Table::Sessions, "a"));
+        assert_eq!([&name.place().0, name.rest()].concat(), name.whole());
+        assert_eq!(Place::parse(&name.place().text()), Some(name.place()));
+        assert_eq!(Place::parse("short"), None);
     }
 }

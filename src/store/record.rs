@@ -34,6 +34,11 @@ pub(super) enum Change {
     Extend {
         expires: Millis,
     },
+    /// Other bytes that mean the same, if nobody has changed them meanwhile; the expiry stays.
+    Replace {
+        before: Box<[u8]>,
+        bytes: Vec<u8>,
+    },
     Delete,
     AddMember {
         member: String,
@@ -96,6 +101,14 @@ pub(super) fn apply<S: Shelf>(shelf: &mut S, place: Place, change: Change, now: 
             shelf.set(place, Record { expires, ..record })?;
             Ok(true)
         }
+        Change::Replace { before, bytes } => {
+            let Some(record) = standing()?.filter(|record| record.bytes == before) else {
+                return Ok(false);
+            };
+            let bytes = bytes.into_boxed_slice();
+            shelf.set(place, Record { bytes, ..record })?;
+            Ok(true)
+        }
         Change::Delete => {
             let was_there = standing()?.is_some();
             shelf.remove(place)?;
@@ -142,6 +155,11 @@ pub(super) fn members(record: Option<&Record>) -> Vec<(String, u64)> {
     record
         .and_then(|record| serde_json::from_slice(&record.bytes).ok())
         .unwrap_or_default()
+}
+
+/// Is it a group, and no sealed value? Random bytes never look like one.
+pub(super) fn is_group(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<Vec<(String, u64)>>(bytes).is_ok()
 }
 
 fn encode(mut members: Vec<(String, u64)>) -> Box<[u8]> {

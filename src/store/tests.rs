@@ -19,6 +19,7 @@ pub(super) async fn keeps_its_contract(store: &Store, other: &Store) {
     expiry(store).await;
     touches(store, other).await;
     groups(store, other).await;
+    pages(store, other).await;
     notices(store, other).await;
     store.healthy().await.unwrap();
 }
@@ -160,6 +161,40 @@ async fn groups(store: &Store, other: &Store) {
     }
 }
 
+/// All values of a table, each once.
+pub(super) async fn all(store: &Store, table: Table) -> Vec<Vec<u8>> {
+    let (mut values, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.page(table, after.as_deref()).await.unwrap();
+        values.extend(page.values);
+        after = page.next;
+        if after.is_none() {
+            values.sort_unstable();
+            values.dedup();
+            return values;
+        }
+    }
+}
+
+async fn pages(store: &Store, other: &Store) {
+    assert_eq!(all(store, Table::MoodleVault).await, Vec::<Vec<u8>>::new());
+    let mut expected = Vec::new();
+    for number in 0..40_u32 {
+        let value = format!("value {number:02}").into_bytes();
+        let key = number.to_string();
+        store.put(Table::MoodleVault, &key, &value, None).await.unwrap();
+        store
+            .put(Table::MoodleTokens, &key, b"another table", LONG)
+            .await
+            .unwrap();
+        expected.push(value);
+    }
+    assert_eq!(all(other, Table::MoodleVault).await, expected);
+    assert!(other.delete(Table::MoodleVault, "7").await.unwrap());
+    expected.remove(7);
+    assert_eq!(all(store, Table::MoodleVault).await, expected);
+}
+
 async fn notices(store: &Store, other: &Store) {
     let mut here = store.subscribe();
     let mut there = other.subscribe();
@@ -285,6 +320,133 @@ async fn a_value_counts_in_its_own_place_only() {
         .unwrap();
     assert_eq!(store.get(Table::Sessions, "bert").await.unwrap(), None);
     assert!(store.get(Table::Sessions, "anna").await.unwrap().is_some());
+}
+
+/// Turns everything over to the newest key.
+pub(super) async fn rotated(store: &Store) -> Rotated {
+    let mut sum = Rotated::default();
+    loop {
+        let step = store.rotate(sum.next.as_deref()).await.unwrap();
+        sum = Rotated {
+            resealed: sum.resealed + step.resealed,
+            newest: sum.newest + step.newest,
+            unreadable: sum.unreadable + step.unreadable,
+            next: step.next,
+        };
+        if sum.next.is_none() {
+            return sum;
+        }
+    }
+}
+
+/// The keys before, while and after a rotation.
+pub(super) fn three_keys() -> [MasterKeys; 3] {
+    let line = |byte: u8| base64::Engine::encode(&base64::prelude::BASE64_STANDARD, [byte; 32]);
+    let folder = tempfile::tempdir().unwrap();
+    let read = |lines: &[u8]| {
+        let path = folder.path().join("master.key");
+        let lines: Vec<_> = lines.iter().map(|byte| line(*byte)).collect();
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        MasterKeys::load(&path, false).unwrap()
+    };
+    [read(&[1]), read(&[2, 1]), read(&[2])]
+}
+
+/// More than one step of values, sealed by `old`; `both` turns them over; then `new` alone has them all.
+pub(super) async fn a_rotation(old: Store, both: impl FnOnce() -> Store, new: impl FnOnce() -> Store) {
+    const VALUES: u32 = 1200;
+    let put = |number: u32| {
+        let old = old.clone();
+        let ttl = number.is_multiple_of(2).then_some(Duration::from_secs(3600));
+        tokio::spawn(async move {
+            old.put(Table::Sessions, &number.to_string(), &number.to_be_bytes(), ttl)
+                .await
+        })
+    };
+    for task in (0..VALUES).map(put).collect::<Vec<_>>() {
+        task.await.unwrap().unwrap();
+    }
+    old.index_add(Index::SessionsBySubject, "anna", "s1", 1, LONG)
+        .await
+        .unwrap();
+    drop(old);
+    let store = both();
+    store.put(Table::Tickets, "new", b"yes", LONG).await.unwrap();
+    // A step that was made before, as by a rotation that was stopped.
+    let first = store.rotate(None).await.unwrap();
+    assert!(first.resealed > 0 && first.next.is_some(), "{first:?}");
+    let rest = rotated(&store).await;
+    assert_eq!(rest.resealed, u64::from(VALUES) - first.resealed);
+    assert_eq!((rest.newest, rest.unreadable), (first.resealed + 1, 0));
+    assert_eq!(rotated(&store).await.resealed, 0);
+    drop(store);
+    let store = new();
+    for number in 0..VALUES {
+        let value = store.get(Table::Sessions, &number.to_string()).await.unwrap();
+        assert_eq!(value.as_deref(), Some(&number.to_be_bytes()[..]));
+    }
+    assert!(store.get(Table::Tickets, "new").await.unwrap().is_some());
+    assert_eq!(
+        store
+            .index_members(Index::SessionsBySubject, "anna")
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_file_is_turned_over_to_a_new_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state, keys) = (embedded(&folder), three_keys());
+    let open = |keys: &MasterKeys| Store::open(&state, keys, &Metrics::new()).unwrap();
+    let [old, both, new] = &keys;
+    a_rotation(open(old), || open(both), || open(new)).await;
+    let store = open(new);
+    assert!(store.seals_with(new) && store.seals_with(both) && !store.seals_with(old));
+}
+
+#[tokio::test]
+async fn what_is_changed_while_it_is_turned_over_stays_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state, [old, both, new]) = (embedded(&folder), three_keys());
+    let open = |keys: &MasterKeys| Store::open(&state, keys, &Metrics::new()).unwrap();
+    let store = open(&old);
+    for number in 0..300_u32 {
+        store
+            .put(Table::Sessions, &number.to_string(), b"before", None)
+            .await
+            .unwrap();
+    }
+    drop(store);
+    let store = open(&both);
+    let changing = store.clone();
+    let changes = tokio::spawn(async move {
+        for number in 0..300_u32 {
+            let key = number.to_string();
+            match number % 3 {
+                0 => changing.put(Table::Sessions, &key, b"after", None).await.unwrap(),
+                1 => drop(changing.delete(Table::Sessions, &key).await.unwrap()),
+                _ => drop(
+                    changing
+                        .touch(Table::Sessions, &key, Duration::from_secs(3600))
+                        .await
+                        .unwrap(),
+                ),
+            }
+        }
+    });
+    rotated(&store).await;
+    changes.await.unwrap();
+    assert_eq!(rotated(&store).await.unreadable, 0);
+    drop(store);
+    let store = open(&new);
+    for number in 0..300_u32 {
+        let value = store.get(Table::Sessions, &number.to_string()).await.unwrap();
+        let expected = [Some(&b"after"[..]), None, Some(&b"before"[..])][number as usize % 3];
+        assert_eq!(value.as_deref(), expected, "{number}");
+    }
 }
 
 #[tokio::test]

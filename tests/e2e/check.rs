@@ -3,8 +3,9 @@
 use std::net::TcpListener;
 
 use crate::support::cas::CasServer;
+use crate::support::moodle::Settings;
 use crate::support::tools::{Ran, janua};
-use crate::support::{Config, Gateway, JwksServer, MEDIA, Signer, Site, Upstream};
+use crate::support::{Config, Gateway, JwksServer, MEDIA, Moodle, Signer, Site, Upstream};
 
 fn check(site: &Site, config: &str, more: &[&str]) -> Ran {
     let file = site.write("gateway.toml", config);
@@ -214,4 +215,94 @@ fn the_cas_server_is_asked_and_what_to_register_is_told() {
     let ran = check(&site, &Config::new().section(&sign_in(&zoo.url())).text(), &[]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(all(&ran).contains("BAD  sign_in campus"), "{ran:?}");
+}
+
+#[test]
+fn moodle_is_asked_and_what_it_must_switch_on_is_told() {
+    type Change = fn(&mut Settings);
+    let Some(cas) = CasServer::start() else { return };
+    let site = Site::new();
+    let ask = |tokens: &str, change: Change| {
+        let moodle = Moodle::start();
+        {
+            let settings = &mut moodle.site().settings;
+            settings.wwwroot = "https://moodle.test".to_owned();
+            settings.host = Some("moodle.test".to_owned());
+            change(settings);
+        }
+        let config = Config::new()
+            .server("public_urls", r#"["https://moodle.test"]"#)
+            .upstream("moodle", &[moodle.url()], "")
+            .section(&format!("[sign_in.campus.cas]\nserver = \"{}\"\n", cas.url()))
+            .section(&format!(
+                "[moodle.campus]\nupstream = \"moodle\"\npublic_url = \"https://moodle.test\"\nsign_in = \"campus\"\n\
+                 tokens = {tokens}\n"
+            ))
+            .open_route();
+        (moodle, check(&site, &config.text(), &[]))
+    };
+    let all = r#"["vault", "cas-launch", "cas-token"]"#;
+    let (moodle, ran) = ask(all, |_| {});
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for told in [
+        "ok   moodle campus: takes web service calls as https://moodle.test",
+        "ok   moodle campus, vault:",
+        "ok   moodle campus, cas-launch:",
+        "note moodle campus, cas-token: the CAS server must allow the service https://moodle.test/login/token.php",
+    ] {
+        assert!(ran.stdout.contains(told), "no {told} in {}", ran.stdout);
+    }
+    let asked = moodle.site().requests.clone();
+    for target in ["/lib/ajax/service-nologin.php", "/login/token.php?appsitecheck=1"] {
+        assert!(asked.iter().any(|(_, known, _)| known == target), "{target}: {asked:?}");
+    }
+    let cases: [(Change, &str); 7] = [
+        (
+            |settings| settings.web_services = false,
+            "BAD  moodle campus: web services are off",
+        ),
+        (|settings| settings.rest = false, "webserviceprotocols"),
+        (
+            |settings| settings.maintenance = true,
+            "BAD  moodle campus: maintenance mode is on",
+        ),
+        (
+            |settings| settings.wwwroot = "https://moodle.test/moodle".to_owned(),
+            "$CFG->wwwroot is https://moodle.test/moodle, but public_url says https://moodle.test:",
+        ),
+        (
+            |settings| settings.mobile_service = false,
+            "BAD  moodle campus, cas-launch: the service moodle_mobile_app is off",
+        ),
+        (
+            |settings| settings.mobile_service = false,
+            "BAD  moodle campus, cas-token",
+        ),
+        (
+            |settings| settings.host = Some("other.test".to_owned()),
+            "it redirects instead of answering",
+        ),
+    ];
+    for (change, told) in cases {
+        let (_, ran) = ask(all, change);
+        assert_eq!(ran.code, Some(1), "{told}: {ran:?}");
+        assert!(ran.stdout.contains(told), "no {told} in {}", ran.stdout);
+    }
+    // A provided token needs no switch for mobile devices.
+    let (_, ran) = ask(r#"["vault"]"#, |settings| settings.mobile_service = false);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let nobody = Config::new()
+        .upstream("moodle", &["http://127.0.0.1:9".to_owned()], "")
+        .section(&format!("[sign_in.campus.cas]\nserver = \"{}\"\n", cas.url()))
+        .section(
+            "[moodle.campus]\nupstream = \"moodle\"\npublic_url = \"https://moodle.test\"\nsign_in = \"campus\"\n\
+             tokens = [\"vault\"]\n",
+        )
+        .open_route();
+    let ran = check(&site, &nobody.text(), &[]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(
+        ran.stdout.contains("BAD  moodle campus: 127.0.0.1:9 refused"),
+        "{ran:?}"
+    );
 }

@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 
-use serde_json::Value;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::http::Response;
 use crate::support::tools::{missing, run, signal};
 use crate::support::wait::DEADLINE;
-use crate::support::{Connection, Request, eventually};
+use crate::support::{Connection, Request, browse, eventually};
 
 /// What can be tried on the page, and what the gateway answers.
 const PROMISES: [(&str, u16, Option<&str>); 12] = [
@@ -271,4 +273,171 @@ fn a_browser_shows_it_and_plays() {
     assert!(figure("loaded") >= 2.0);
     assert!(figure("played") > 0.0);
     assert!(figure("buffered") > 11.5);
+}
+
+/// What the demo's own gateway.toml says of a server: `[upstreams.moodle] servers`, `[sign_in.campus.cas] server`.
+fn authority(config: &toml::Table, path: &[&str]) -> String {
+    let mut value = &toml::Value::Table(config.clone());
+    for name in path {
+        value = &value[*name];
+    }
+    let url = value.as_array().map_or(value, |servers| &servers[0]).as_str().unwrap();
+    let url: url::Url = url.parse().unwrap();
+    format!("127.0.0.1:{}", url.port().unwrap())
+}
+
+/// What Moodle would give the person's own phone: (token, private key). The same that the gateway got.
+fn secrets(demo: &Demo, username: &str) -> [String; 2] {
+    let config = std::fs::read_to_string(demo.folder.join("gateway.toml")).unwrap();
+    let config: toml::Table = config.parse().unwrap();
+    let cas = authority(&config, &["sign_in", "campus", "cas", "server"]);
+    let moodle = authority(&config, &["upstreams", "moodle", "servers"]);
+    let ask = |host: &str, request: Request| {
+        let connection = Connection::open(host.parse().unwrap());
+        { connection }.exchange(request.host(host).header("Connection", "close"))
+    };
+    let login = "/login/index.php?authCAS=CAS";
+    let service = format!("{}{login}", demo.link().trim_end_matches('/'));
+    let service: String = form_urlencoded::byte_serialize(service.as_bytes()).collect();
+    let form = Request::new("POST", &format!("/cas/login?service={service}"))
+        .header("Content-Type", "application/x-www-form-urlencoded")
+        .body(format!("username={username}"));
+    let led = ask(&cas, form).expect(303);
+    let (_, ticket) = led.header("location").unwrap().split_once("ticket=").unwrap();
+    let landed = ask(&moodle, Request::get(&format!("{login}&ticket={ticket}"))).expect(302);
+    let session = landed
+        .header("set-cookie")
+        .unwrap()
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned();
+    let launch = Request::get("/admin/tool/mobile/launch.php?service=moodle_mobile_app&passport=1");
+    let launched = ask(&moodle, launch.header("Cookie", &session)).expect(302);
+    let (_, told) = launched.header("location").unwrap().split_once("://token=").unwrap();
+    let told = String::from_utf8(STANDARD.decode(told).unwrap()).unwrap();
+    let token = told.split(":::").nth(1).unwrap().to_owned();
+    let info = format!("/webservice/rest/server.php?wstoken={token}&wsfunction=core_webservice_get_site_info");
+    let info = ask(&moodle, Request::get(&info)).expect(200).json();
+    assert_eq!(info["username"], username);
+    [token, info["userprivateaccesskey"].as_str().unwrap().to_owned()]
+}
+
+#[test]
+fn a_student_signs_in_once_and_sees_courses_and_the_browser_never_a_token() {
+    let script = r##"
+        const heard = [];
+        context.on("request", (request) => heard.push((async () => {
+            const headers = await request.allHeaders();
+            return { method: request.method(), url: request.url(), headers, body: request.postData() };
+        })()));
+        context.on("response", (response) => heard.push((async () => {
+            const body = response.status() < 300 || response.status() >= 400 ? await response.text() : "";
+            return { of: response.url(), headers: await response.allHeaders(), body };
+        })()));
+        const shown = async () => ({
+            url: page.url(),
+            text: await page.innerText("main"),
+            page: await page.content(),
+            storage: await page.evaluate(async () => ({
+                local: { ...localStorage }, session: { ...sessionStorage }, cookie: document.cookie,
+                databases: await indexedDB.databases(), caches: await caches.keys(),
+            })),
+            cookies: await context.cookies(),
+        });
+        await page.goto(args.page);
+        await page.click("#sign-in");
+        const asked = await page.innerText("main");
+        await page.click("text=Anna Atkins");
+        await page.waitForSelector("#courses li");
+        await page.waitForFunction(() => document.querySelectorAll("#asked li").length === 3);
+        const during = await shown();
+        await page.reload();
+        await page.waitForSelector("#courses li");
+        await page.click("#sign-out button");
+        await page.waitForSelector("#sign-in");
+        const after = await shown();
+        await page.click("#sign-in");
+        const again = await page.innerText("main");
+        await page.click("text=Bertha Benz");
+        await page.waitForSelector("#courses li");
+        const other = await page.innerText("main");
+        const heardAll = await Promise.allSettled(heard);
+        return { asked, during, after, again, other, heard: heardAll.map(({ value, reason }) => value ?? String(reason)) };
+    "##;
+    let demo = Demo::start();
+    let page = format!("{}courses/", demo.link());
+    let Some(told) = browse(script, &json!({ "page": page })) else {
+        return;
+    };
+    let text = |path: &str| {
+        told.pointer(path)
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("{path} in {told}"))
+    };
+    assert!(
+        text("/asked").contains("stand-in for your campus"),
+        "{}",
+        text("/asked")
+    );
+    let during = text("/during/text");
+    for expected in [
+        "Signed in as Anna Atkins",
+        "British Algae in Cyanotype",
+        "Light and Iron Salts",
+        "Sign out",
+        "/_janua/me → 200",
+        "core_enrol_get_users_courses&moodlewsrestformat=json&userid=3 → 200",
+    ] {
+        assert!(during.contains(expected), "no {expected:?} in {during}");
+    }
+    assert_eq!(
+        (text("/during/url"), text("/after/url")),
+        (page.as_str(), page.as_str())
+    );
+    let after = text("/after/text");
+    assert!(
+        after.contains("Nobody is signed in.") && !after.contains("Anna"),
+        "{after}"
+    );
+    // Signed out at the CAS server too: it asks once more.
+    assert_eq!(text("/again"), text("/asked"));
+    let other = text("/other");
+    assert!(other.contains("Bertha Benz") && other.contains("Engines"), "{other}");
+    assert!(!other.contains("Anna") && !other.contains("Algae"), "{other}");
+
+    let heard = told["heard"].as_array().unwrap();
+    let forms = heard
+        .iter()
+        .filter(|one| one["method"] == "POST" && one["url"].as_str().unwrap().contains("/cas/login"));
+    assert_eq!(forms.count(), 2, "each has signed in once");
+    let info = heard.iter().filter(|one| {
+        one["of"]
+            .as_str()
+            .is_some_and(|of| of.contains("core_webservice_get_site_info"))
+    });
+    let info: Vec<&str> = info.map(|one| one["body"].as_str().unwrap()).collect();
+    let blank = |body: &&str| body.contains("Anna Atkins") && body.contains("\"userprivateaccesskey\":\"\"");
+    assert!(info.iter().any(blank), "the answers were heard: {info:?}");
+    let everything = told.to_string();
+    for secret in ["anna", "bertha"].iter().flat_map(|who| secrets(&demo, who)) {
+        assert!(
+            !everything.contains(&secret),
+            "a secret of Moodle's came to the browser: {everything}"
+        );
+    }
+}
+
+#[test]
+fn readme_shows_the_code_that_runs_here() {
+    let (readme, script) = (
+        include_str!("../../README.md"),
+        include_str!("../../assets/demo/courses.js"),
+    );
+    let (_, example) = readme.split_once("\n```js\n").unwrap();
+    let (example, _) = example.split_once("```\n").unwrap();
+    assert!(
+        example.contains("await moodle(") && script.contains(example),
+        "{example}"
+    );
 }

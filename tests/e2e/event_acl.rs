@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
+use super::watch::{cookie, with_cookie};
 use crate::support::opencast::{Event, Fault};
+use crate::support::tools::janua;
 use crate::support::{Config, Gateway, Opencast, Request, Signer, Site, eventually, in_seconds};
 
 const ROUTE: &str = r#"
@@ -211,6 +213,34 @@ fn an_entry_that_is_taken_away_counts_when_the_time_is_over() {
         let status = gateway.get_with(&file("one"), &signer.roles(&["ROLE_OTHER"])).status;
         (status == 403).then_some(())
     });
+}
+
+/// A pass keeps that the rule held when the pass was earned; what the list says afterwards is for whoever comes with a
+/// token. `janua revoke --event` ends it.
+#[test]
+fn a_pass_that_a_list_has_earned_outlives_the_entry_and_not_its_revocation() {
+    let (opencast, signer) = (Opencast::start(), Signer::new());
+    opencast.event("one", &["4_Learner"]);
+    let site = Site::new();
+    let config = config(&site, &signer, &opencast, "acl_ttl = \"1s\"");
+    let text = config.text().replace(
+        "strip = \"/static\"",
+        "strip = \"/static\"\naccept = [\"jwt\", \"watch\"]\nwatch = { ttl = \"1h\" }",
+    );
+    let gateway = Gateway::start(&site, &text);
+    let learner = signer.roles(&["4_Learner"]);
+    let pass = cookie(&gateway.get_with(&file("one"), &learner).expect(200));
+    opencast.event("one", &["ROLE_OTHER"]);
+    eventually("the new list counts", || {
+        (gateway.get_with(&file("one"), &learner).status == 403).then_some(())
+    });
+    let asked = opencast.asked(&acl("one"));
+    with_cookie(&gateway, &file("one"), &pass).expect(200);
+    with_cookie(&gateway, &file("two"), &pass).refused(403, "watch_pass_invalid");
+    assert_eq!(opencast.asked(&acl("one")), asked, "a pass asks nobody");
+    let file_name = gateway.site.path("gateway.toml");
+    janua(["revoke", "--event", "one", "--config", file_name.to_str().unwrap()]).ok();
+    with_cookie(&gateway, &file("one"), &pass).refused(403, "watch_pass_revoked");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
 
-use crate::support::{Config, Gateway, Opencast, Request, Signer, Site, in_seconds};
+use crate::support::{Config, Gateway, Opencast, Request, Signer, Site, Valkey, eventually, in_seconds};
 
 const STUDIO: &str = r#"
 [[routes]]
@@ -132,6 +132,67 @@ fn some_names_are_never_told() {
         let hidden = stage.me(&Stage::token(&stage.nameless, Some(never), &["ROLE_STUDIO"]));
         assert!(!holds(&hidden, "ROLE_ADMIN") && name(&hidden).starts_with("janua-"));
     }
+}
+
+/// Opencast keeps the key set that it has fetched for an hour: tokens have to verify by it as long.
+#[test]
+fn the_key_stays_over_a_reload_and_a_restart_and_two_gateways_share_it() {
+    let stage = Stage::new();
+    let token = Stage::token(&stage.lms, Some("anna"), &["ROLE_STUDIO"]);
+    let keys = |gateway: &Gateway| gateway.get("/.well-known/jwks.json").expect(200).json();
+    let told = |gateway: &Gateway| {
+        let me = gateway.get_with("/info/me.json", &token).expect(200).json();
+        assert_eq!(name(&me), "anna");
+    };
+    let Stage { site, gateway, .. } = &stage;
+    let first = keys(gateway);
+    told(gateway);
+    let config = std::fs::read_to_string(site.path("gateway.toml")).unwrap();
+    let marked = format!(
+        "{config}\n[[routes]]\nname = \"mark\"\npath = \"/mark\"\nrespond = {{ status = 204 }}\nallow = [{{ anyone = true }}]\n"
+    );
+    site.write("gateway.toml", &marked);
+    gateway.signal("HUP");
+    eventually("the reload is in effect", || {
+        (gateway.get("/mark").status == 204).then_some(())
+    });
+    assert_eq!(keys(gateway), first);
+    told(gateway);
+
+    // Beside it, with the same key file, and a store in common or not.
+    let second_site = Site::new();
+    for file in ["lms.json", "nameless.json", "secrets/opencast"] {
+        second_site.write(file, std::fs::read(site.path(file)).unwrap());
+    }
+    let shared = format!("sign_key_file = {:?}\n", site.path("state/opencast-es256.pem"));
+    let config = config.replace("[opencast.main]\n", &format!("[opencast.main]\n{shared}"));
+    let store = Valkey::start().map(|valkey| {
+        let key = second_site.write("master.key", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n");
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let state = format!("store = \"valkey\"\nurl = {:?}\nkey_file = {key:?}\n", valkey.url());
+        (valkey, state)
+    });
+    let state = store
+        .as_ref()
+        .map_or("store = \"memory\"\n", |(_, state)| state.as_str());
+    let config = config.replace("store = \"memory\"\n", state);
+    let second = Gateway::start(&second_site, &config);
+    assert_eq!(keys(&second), first);
+    told(&second);
+    assert!(!second_site.path("state/opencast-es256.pem").exists());
+
+    // Opencast knows the first set still.
+    let Stage {
+        site,
+        gateway,
+        opencast,
+        ..
+    } = stage;
+    gateway.stop();
+    let gateway = Gateway::start(&site, &marked);
+    assert_eq!(keys(&gateway), first);
+    told(&gateway);
+    assert_eq!(opencast.site().jwks, Some(first));
 }
 
 #[test]

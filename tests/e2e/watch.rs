@@ -30,7 +30,7 @@ fn start(signer: &Signer, carry: &str) -> Gateway {
     site.start(&config(&site, signer, "files = \"downloads\"", carry))
 }
 
-fn lectures() -> Site {
+pub fn lectures() -> Site {
     let site = Site::new();
     for event in ["lecture-1", "lecture-2"] {
         let below = |name: &str| format!("downloads/org/player/{event}/{name}");
@@ -44,12 +44,12 @@ fn lectures() -> Site {
 }
 
 /// The `name=value` of the pass that the answer hands out.
-fn cookie(answer: &Response) -> String {
+pub fn cookie(answer: &Response) -> String {
     let cookie = answer.header("set-cookie").expect("a pass");
     cookie.split(';').next().unwrap().to_owned()
 }
 
-fn with_cookie(gateway: &Gateway, path: &str, cookie: &str) -> Response {
+pub fn with_cookie(gateway: &Gateway, path: &str, cookie: &str) -> Response {
     gateway.send(Request::get(path).header("Cookie", cookie))
 }
 

@@ -1,5 +1,5 @@
 //! A browser plays a lecture to its end inside an iframe of another site, with a token that is over after a few seconds:
-//! hls.js and dash.js from npm, and its own `<video>`; by cookie and without.
+//! hls.js and dash.js from npm, and its own `<video>`; with seeks, by cookie and without.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -29,8 +29,15 @@ const video = document.querySelector("video");
 const files = { hls: "/hls/master.m3u8", dash: "/dash/manifest.mpd", video: "/mp4/lecture.mp4" };
 const url = base + files[kind] + "?jwt=" + jwt;
 const report = text => { fetch("report?" + kind + "=" + encodeURIComponent(text)); };
-let ended = false;
-video.onended = () => { if (!ended) { ended = true; report("ended"); } };
+let ended = false, seeks = 0;
+video.onended = () => { if (!ended) { ended = true; report("ended after " + seeks + " seeks"); } };
+video.onseeked = () => { seeks++; };
+// Held back until the token is over, then to and fro, each time to where nothing was loaded yet.
+const jump = () => {
+  const seek = to => new Promise(done => { video.addEventListener("seeked", done, { once: true }); video.currentTime = to; });
+  const hold = setInterval(() => { if (video.currentTime > 1) { clearInterval(hold); video.pause(); } }, 50);
+  setTimeout(async () => { clearInterval(hold); await seek(9); await seek(5); video.playbackRate = 2; video.play(); }, 7000);
+};
 const start = () => {
   if (kind == "hls") {
     const hls = new Hls({ maxBufferLength: 2, maxMaxBufferLength: 2,
@@ -39,12 +46,14 @@ const start = () => {
     hls.loadSource(url);
     hls.attachMedia(video);
     video.play();
+    jump();
   } else if (kind == "dash") {
     const player = dashjs.MediaPlayer().create();
     player.updateSettings({ streaming: { buffer: { bufferTimeDefault: 2, bufferTimeAtTopQuality: 2, bufferTimeAtTopQualityLongForm: 2 } } });
     if (credentials) ["MPD", "MediaSegment", "InitializationSegment"].forEach(type => player.setXHRWithCredentialsForType(type, true));
     player.on("error", event => report("failed " + event.error.message));
     player.initialize(video, url, true);
+    jump();
   } else {
     if (credentials) {
       video.crossOrigin = "use-credentials";
@@ -88,7 +97,7 @@ fn scripts() -> &'static Path {
 }
 
 /// A page of one site that shows the player of another, as an LMS does.
-fn pages(site: &Site) -> Nginx {
+pub(super) fn pages(site: &Site) -> Nginx {
     let modules = scripts().join("node_modules");
     for (name, script) in [
         ("hls.js", "hls.js/dist/hls.min.js"),
@@ -195,8 +204,9 @@ fn plays(carry: &str, kinds: &[&str]) {
         );
         let _browser = Browser::open(&outer, &resolve);
         let log = nginx.logged(&format!("GET /player/report?{kind}="));
+        let seeks = if *kind == "video" { "" } else { "%20after%202%20seeks" };
         assert!(
-            log.contains(&format!("report?{kind}=ended")),
+            log.contains(&format!("report?{kind}=ended{seeks}")),
             "{log}\n{}",
             gateway.said()
         );

@@ -7,9 +7,9 @@ use std::sync::OnceLock;
 use serde_json::json;
 
 use super::players;
-use super::watch::config;
+use super::watch::{config, cookie};
 use crate::support::tools::{missing, run};
-use crate::support::{Config, Connection, Gateway, Nginx, Request, Signer, Site, in_seconds};
+use crate::support::{Config, Connection, Gateway, Nginx, Request, Signer, Site, eventually, in_seconds};
 
 const EVENT: &str = "/static/org/player/lecture-1";
 
@@ -157,5 +157,62 @@ fn hls_and_dash_play_to_the_end_through_an_nginx_that_compresses() {
         !nginx
             .logged("GET /org/player/lecture-1/dash/manifest.mpd 200")
             .contains('?')
+    );
+}
+
+/// A player of its own that comes with a pass alone, the token being over: from the start and after seeks.
+#[test]
+fn an_mp4_plays_and_seeks_by_its_pass_alone() {
+    if missing("ffmpeg") {
+        return;
+    }
+    let (site, signer) = (site(), Signer::new());
+    let config = config(&site, &signer, "files = \"downloads\"", "\"cookie\", \"rewrite\"");
+    let gateway = site.start(&no_leeway(config));
+    let token = signer.token(&json!({ "exp": in_seconds(3), "oc": { "e:lecture-1": ["read"] } }));
+    let mp4 = format!("{EVENT}/mp4/lecture.mp4");
+    let pass = cookie(&gateway.get_with(&mp4, &token).expect(200));
+    eventually("the token is over", || {
+        (gateway.get_with(&mp4, &token).status == 401).then_some(())
+    });
+    let (_, value) = pass.split_once('=').unwrap();
+    let header = format!("Authorization: Bearer {token}\r\nCookie: {pass}\r\n");
+    let by_cookie = (gateway.url(&format!("{mp4}?jwt={token}")), header.as_str());
+    let by_address = (gateway.url(&format!("{mp4}?watch={value}")), "");
+    for (url, headers) in [&by_cookie, &by_address] {
+        for start in ["0", "7.3", "3", "9.5"] {
+            let asked = [
+                "-nostdin",
+                "-loglevel",
+                "error",
+                "-xerror",
+                "-headers",
+                headers,
+                "-ss",
+                start,
+                "-i",
+                url,
+                "-t",
+                "2",
+                "-map",
+                "0:v:0",
+                "-f",
+                "framecrc",
+                "-",
+            ];
+            let played = run("ffmpeg", asked).ok();
+            let count = played.stdout.lines().filter(|line| !line.starts_with('#')).count();
+            assert!((48..=51).contains(&count), "{start}: {count} frames, not 50");
+        }
+    }
+    let other = by_address.0.replace("lecture-1", "lecture-2");
+    let refused = run(
+        "ffmpeg",
+        ["-nostdin", "-loglevel", "error", "-i", &other, "-f", "null", "-"],
+    );
+    assert!(
+        refused.code != Some(0) && refused.stderr.contains("403"),
+        "{}",
+        refused.stderr
     );
 }

@@ -4,6 +4,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use super::http::Wire;
+use super::wait::eventually;
 
 /// Ends on drop, with all its connections: like a server that is switched off.
 pub struct Double {
@@ -19,7 +20,17 @@ struct Connections {
 
 impl Double {
     pub fn start(serve: impl Fn(Wire) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::serving(TcpListener::bind("127.0.0.1:0").unwrap(), serve)
+    }
+
+    /// At an address where one has ended.
+    pub fn start_again(address: SocketAddr, serve: impl Fn(Wire) + Send + Sync + 'static) -> Self {
+        // Its listener ends a moment after it.
+        let listener = eventually("the address is free", || TcpListener::bind(address).ok());
+        Self::serving(listener, serve)
+    }
+
+    fn serving(listener: TcpListener, serve: impl Fn(Wire) + Send + Sync + 'static) -> Self {
         let double = Self {
             address: listener.local_addr().unwrap(),
             connections: Arc::default(),

@@ -4,6 +4,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -172,6 +173,11 @@ impl Connection {
             wire,
             witness: Witness::at(address),
         })
+    }
+
+    /// For a client with a patience of its own instead of the tests' deadline.
+    pub fn waits_at_most(&self, patience: Duration) {
+        self.wire.stream.set_read_timeout(Some(patience)).unwrap();
     }
 
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {

@@ -28,7 +28,11 @@ pub struct Settings {
     pub cas_public: String,
     pub web_services: bool,
     pub rest: bool,
+    /// `enablemobilewebservice`.
+    pub mobile_service: bool,
     pub maintenance: bool,
+    /// The only `Host` that it is called by; `None`: whichever.
+    pub host: Option<String>,
     /// 1: app, 2: browser, 3: embedded browser.
     pub type_of_login: u8,
     pub forced_url_scheme: String,
@@ -144,7 +148,9 @@ impl Site {
                 cas_public: "https://cas.test:8444/cas".to_owned(),
                 web_services: true,
                 rest: true,
+                mobile_service: true,
                 maintenance: false,
+                host: None,
                 type_of_login: 1,
                 forced_url_scheme: "moodlemobile".to_owned(),
                 prevent_account_creation: false,
@@ -215,6 +221,17 @@ fn serve(wire: &mut Wire, site: &Mutex<Site>) -> io::Result<bool> {
 
 fn answer_to(request: &php::Request, site: &Mutex<Site>) -> Answer {
     let (script, info) = request.script();
+    let settings = site.lock().unwrap().settings.clone();
+    if settings
+        .host
+        .as_deref()
+        .is_some_and(|host| request.header("host") != Some(host))
+    {
+        return match script {
+            "/login/token.php" => login::incorrect_access(),
+            _ => Answer::redirect(303, &settings.wwwroot),
+        };
+    }
     match script {
         "/login/index.php" => login::index(request, site),
         "/login/token.php" => login::token(request, site),

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
@@ -68,8 +69,14 @@ type Shared = Arc<Mutex<Site>>;
 
 /// The running double. Ends on drop.
 pub struct Opencast {
-    double: Double,
+    address: SocketAddr,
+    double: Option<Double>,
     shared: Shared,
+}
+
+fn serving(shared: &Shared) -> impl Fn(Wire) + Send + Sync + 'static {
+    let served = Arc::clone(shared);
+    move |mut wire| while let Ok(true) = serve(&mut wire, &served) {}
 }
 
 impl Opencast {
@@ -78,13 +85,26 @@ impl Opencast {
         let shared = Shared::default();
         let admin = ("letmein".to_owned(), vec![ADMIN.to_owned()]);
         shared.lock().unwrap().users.insert("gateway".to_owned(), admin);
-        let served = Arc::clone(&shared);
-        let double = Double::start(move |mut wire| while let Ok(true) = serve(&mut wire, &served) {});
-        Self { double, shared }
+        let double = Double::start(serving(&shared));
+        Self {
+            address: double.address,
+            double: Some(double),
+            shared,
+        }
+    }
+
+    /// From now on nobody listens there, and open connections are cut.
+    pub fn switch_off(&mut self) {
+        self.double = None;
+    }
+
+    /// The same Opencast at the same address again.
+    pub fn switch_on(&mut self) {
+        self.double = Some(Double::start_again(self.address, serving(&self.shared)));
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.double.address)
+        format!("http://{}", self.address)
     }
 
     pub fn site(&self) -> MutexGuard<'_, Site> {
@@ -248,6 +268,7 @@ impl Site {
                 "userRole": person.map_or("ROLE_USER_ANONYMOUS".to_owned(), |person| user_role(&person.name)),
                 "user": { "username": person.map_or("anonymous", |person| person.name.as_str()) },
             })),
+            ["info", "health"] => Answer::json(&json!({ "status": "pass" })),
             ["redirect", "get"] if seen.method != "POST" => Answer::new(404, ""),
             ["redirect", "get"] => {
                 let proto = seen.header("x-forwarded-proto").unwrap_or("http");

@@ -14,8 +14,8 @@
 //! - what becomes of a launch's form, which is a body;
 //! - requests without a typed form: raw bytes, HTTP/2 frames, and those of curl, browsers, players and nginx; and
 //!   those larger than the control socket takes;
-//! - gateways that put Moodle's tokens into calls: an explanation would have to obtain them, and people sign in and
-//!   tokens die between the two;
+//! - gateways that put Moodle's tokens into calls: an explanation obtains none, so it cannot know what Moodle says, and
+//!   people sign in and tokens die between the two; `moodle/explained.rs` holds these;
 //! - gateways in which `else_ask` asks: an explanation would be one more question to the upstream, whose questions
 //!   those tests count. `explain/cases.rs` holds these.
 

@@ -69,11 +69,13 @@ impl Checker<'_> {
         let timeouts = self.client_timeouts(server.timeouts.or_default());
         let connections = self.connections(server.connections.or_default());
         let control = self.control(server.control);
+        let denials = self.number(server.denials, "denials", 100, (0, 1000));
         Some(Server {
             listen: listen.into_iter().map(|listener| listener.value).collect(),
             tls: tls.into_iter().collect::<Option<_>>()?,
             public_urls,
             admin: server.admin.or(DEFAULT_ADMIN),
+            denials: usize::try_from(denials).unwrap_or(usize::MAX),
             control: control?,
             trusted_proxies: values(server.trusted_proxies.or_default()),
             threads,
@@ -167,7 +169,8 @@ impl Checker<'_> {
             .filter(|admin| !admin.value.ip().to_canonical().is_loopback())
         {
             let problem = Diagnostic::warning(admin.at, "the admin listener can be reached from other machines");
-            self.report(problem.help("it asks for no credentials: let only your monitoring reach it"));
+            self.report(problem.help("it asks for no credentials, and names people whom rules refused (`denials = 0`: nobody): let only your \
+                 monitoring reach it"));
         }
     }
 

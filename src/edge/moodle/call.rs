@@ -17,7 +17,9 @@ use super::super::{Stop, count_body, shown, taken, upstream_target};
 use super::back::go_back;
 use crate::act::proxy::Attempts;
 use crate::authenticate::session::Session as Person;
+use crate::config::pattern::Params;
 use crate::context::Context;
+use crate::identity::Identity;
 use crate::moodle::call::{self, Answer};
 use crate::moodle::{Moodle, call::Pieces as Coming};
 use crate::own;
@@ -28,7 +30,9 @@ use crate::present::moodle::inject::{self, Body, Head, Plan};
 use crate::present::moodle::token::Token;
 use crate::present::{self, moodle as judging};
 use crate::rejection::{Hint, Reason, Rejection};
+use crate::request::Request;
 use crate::respond::write::write;
+use crate::route::path::Path;
 use crate::snapshot::Route;
 
 /// So much of a body is held, judged, and sent once more if the token was dead.
@@ -101,29 +105,39 @@ pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, now:
 /// What is to be done with the request, by its head; and its path at the server.
 fn judge(session: &Session, ctx: &Context, route: &Route, moodle: &Moodle) -> Result<(Plan, String), Rejection> {
     let (request, path) = taken(ctx)?;
-    let (_, decoded) = path.stripped(&route.strip);
     let target = upstream_target(ctx, &ctx.snapshot.token_sources).map_err(|_| Reason::Internal)?;
-    let (encoded, query) = match target.split_once('?') {
-        Some((encoded, query)) => (encoded, Some(query)),
-        None => (target.as_str(), None),
-    };
     let who = ctx.who.as_ref().ok_or(Reason::Internal)?;
-    let permit = Permit::new(route.functions.as_deref(), &who.roles, &ctx.params);
+    let headers = &session.req_header().headers;
+    let plan = plan(moodle, route, request, path, &target, who, &ctx.params, headers);
+    if let Err(refusal) = &plan {
+        let (metrics, name) = (moodle.bridge().metrics(), &moodle.config.name);
+        metrics.called(name, "-", refusal.reason.label());
+    }
+    let encoded = target.split('?').next().unwrap_or_default();
+    Ok((plan?, encoded.to_owned()))
+}
+
+/// What is to be done with a request to `target`, path and query as the upstream gets them, by its head alone.
+#[allow(clippy::too_many_arguments, reason = "a request, whose it is, and where it goes")]
+pub fn plan(
+    moodle: &Moodle,
+    route: &Route,
+    request: &Request,
+    path: &Path,
+    target: &str,
+    who: &Identity,
+    params: &dyn Params,
+    headers: &HeaderMap,
+) -> Result<Plan, Rejection> {
+    let (_, decoded) = path.stripped(&route.strip);
+    let permit = Permit::new(route.functions.as_deref(), &who.roles, params);
     let head = Head {
         path: moodle.below(&decoded).ok_or(judging::Refusal::Endpoint)?,
         method: &request.method,
-        query,
-        headers: &session.req_header().headers,
+        query: target.split_once('?').map(|(_, query)| query),
+        headers,
     };
-    let plan = inject::plan(&head, permit).map_err(|refusal| {
-        let rejection = Rejection::from(refusal);
-        moodle
-            .bridge()
-            .metrics()
-            .called(&moodle.config.name, "-", rejection.reason.label());
-        rejection
-    })?;
-    Ok((plan, encoded.to_owned()))
+    Ok(inject::plan(&head, permit)?)
 }
 
 /// The client's headers as an upstream gets them; what frames the body is set when it is sent.

@@ -103,6 +103,7 @@ impl<'a> Walk<'a> {
             Err(refusal) => lay_out::session(place, Err(refusal), self.now),
         };
         self.report.credentials.push(told);
+        self.session = found.as_ref().ok().cloned().flatten();
         match found {
             Ok(Some(session)) => token::Outcome::Person(Arc::clone(&session.identity)),
             Ok(None) => token::Outcome::Nobody,
@@ -209,7 +210,7 @@ impl<'a> Walk<'a> {
         Ok(Sent::ToSignIn(reply.status))
     }
 
-    fn here(&self, request: &Request) -> Result<Here<'a>, Rejection> {
+    pub(super) fn here(&self, request: &Request) -> Result<Here<'a>, Rejection> {
         let here = Here::of(self.snapshot, &request.host, self.now)?;
         Ok(Here {
             looks_only: true,

@@ -53,6 +53,23 @@ impl Embedded {
         ))
     }
 
+    /// Of the next `limit` records behind `after` those that `wanted` takes, and the place to go on behind.
+    pub(super) async fn page(
+        &self,
+        after: Option<Place>,
+        wanted: impl Fn(&[u8]) -> bool,
+        limit: usize,
+    ) -> Result<(Vec<(Place, Record)>, Option<Place>), StoreError> {
+        let database = Arc::clone(&self.database);
+        let read = tokio::task::spawn_blocking(move || shelf::behind(&database.begin_read()?, after, limit));
+        let read = read.await.map_err(|_| StoreError::Worker)?;
+        let mut found = read.map_err(|error| access("read", error))?;
+        let next = found.last().filter(|_| found.len() == limit).map(|(place, _)| *place);
+        let now = record::now();
+        found.retain(|(_, record)| record.expires > now && wanted(&record.bytes));
+        Ok((found, next))
+    }
+
     /// How many records and expiries the file has.
     #[cfg(test)]
     pub(super) fn counts(&self) -> Result<(u64, u64), redb::Error> {

@@ -1,5 +1,7 @@
 //! How records lie in redb: one table of records, and one of their expiries in order, for the sweep.
 
+use std::ops::Bound;
+
 use redb::{Database, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use crate::store::place::{PLACE, Place};
@@ -29,6 +31,30 @@ pub(super) fn prepare(database: &Database) -> Result<(), redb::Error> {
 pub(super) fn read(transaction: &ReadTransaction, place: Place) -> Result<Option<Record>, redb::Error> {
     let value = transaction.open_table(RECORDS)?.get(&place.0)?;
     Ok(value.and_then(|value| decode(value.value())))
+}
+
+/// Up to `limit` records behind `after`, expired ones too, in the order of their places.
+pub(super) fn behind(
+    transaction: &ReadTransaction,
+    after: Option<Place>,
+    limit: usize,
+) -> Result<Vec<(Place, Record)>, redb::Error> {
+    let table = transaction.open_table(RECORDS)?;
+    let from = match &after {
+        Some(place) => Bound::Excluded(&place.0),
+        None => Bound::Unbounded,
+    };
+    let mut found = Vec::new();
+    for entry in table.range::<&[u8; PLACE]>((from, Bound::Unbounded))?.take(limit) {
+        let (place, value) = entry?;
+        // What cannot be decoded was not written here; a place is kept so that the walk goes on behind it.
+        let record = decode(value.value()).unwrap_or(Record {
+            expires: 0,
+            bytes: Box::default(),
+        });
+        found.push((Place(*place.value()), record));
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 mod connect;
 mod keeper;
+mod scan;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -11,7 +11,7 @@ use crate::config::{State, Valkey, ValkeyAddress, ValkeyKind};
 use crate::observe::metrics::Metrics;
 use crate::sealing::MasterKeys;
 use crate::server::install_crypto;
-use crate::store::tests::{DEADLINE, LONG, keeps_its_contract, until};
+use crate::store::tests::{DEADLINE, LONG, a_rotation, keeps_its_contract, three_keys, until};
 use crate::store::{Index, Notice, Store, StoreError, Table};
 
 /// A server that ends with its value.
@@ -147,6 +147,14 @@ async fn a_single_server() {
     let keys = MasterKeys::random();
     let (one, other) = (open(&server.state(), &keys), open(&server.state(), &keys));
     keeps_its_contract(&one, &other).await;
+}
+
+#[tokio::test]
+async fn values_on_a_server_are_turned_over_to_a_new_key() {
+    let Some(server) = Server::plain("") else { return };
+    let [old, both, new] = three_keys();
+    let state = server.state();
+    a_rotation(open(&state, &old), || open(&state, &both), || open(&state, &new)).await;
 }
 
 #[tokio::test]

@@ -26,6 +26,10 @@ fn it_outlives_its_token_and_a_restart() {
         assert_eq!(name(&stage.me(launched)), "anna");
     }
     stage.gateway.stop();
+    // What is kept says nothing to who reads it.
+    let kept = std::fs::read(stage.site.path("state/janua.redb")).unwrap();
+    let holds = |text: &str| kept.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(!holds("ROLE_STUDIO") && !holds("anna"));
     stage.gateway = stage.site.start(&stage.config);
     for launched in [&by_form, &by_page] {
         assert_eq!(name(&stage.me(launched)), "anna");

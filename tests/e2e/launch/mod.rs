@@ -1,6 +1,8 @@
 //! Launches: a learning platform opens a page here with a token, and the page goes on with a session of its own.
 
 mod attacks;
+mod beside;
+mod browser;
 mod forms;
 mod lives;
 mod sessions;
@@ -89,6 +91,11 @@ impl Stage {
 
     /// `life` stands in `launch = { … }`.
     fn with(life: &str, config: Config) -> Self {
+        Self::with_opencast(life, config, "")
+    }
+
+    /// The same with more lines of `[opencast.main]`.
+    fn with_opencast(life: &str, config: Config, more: &str) -> Self {
         let (site, opencast) = (Site::new(), Opencast::start());
         let (lms, other) = (Signer::new(), Signer::new());
         site.write_keys("lms.json", &[&lms]);
@@ -101,6 +108,7 @@ impl Stage {
             .issuer("other", "other.json", roles)
             .upstream("opencast", &[opencast.url()], "")
             .section("[opencast.main]\nupstream = \"opencast\"\nusername = \"gateway\"\npassword_file = \"secrets/opencast\"\n")
+            .section(more)
             .section(&ROUTES.replace("LIFE", life));
         let gateway = site.start(&config);
         let keys = gateway.get("/.well-known/jwks.json").expect(200).json();
@@ -113,6 +121,15 @@ impl Stage {
             other,
             gateway,
         }
+    }
+
+    /// Another gateway of the same configuration.
+    fn replica(&self) -> Gateway {
+        let site = Site::new();
+        for name in ["lms.json", "other.json", "secrets/opencast"] {
+            site.write(name, std::fs::read(self.site.path(name)).unwrap());
+        }
+        site.start(&self.config)
     }
 
     /// Anna's, for the studio.

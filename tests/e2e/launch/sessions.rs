@@ -140,6 +140,11 @@ fn the_target_decides_who_may() {
             assert!(answer.text().contains(reason), "{}", answer.text());
         }
     }
+    stage.gateway.logged(&[
+        "path=\"/redirect/get\"",
+        "reason=missing_role",
+        "by the target's route `studio`",
+    ]);
     let token = stage.token();
     let by_form = |target: &str| stage.gateway.send(form(&token, target));
     for (target, status, reason) in [

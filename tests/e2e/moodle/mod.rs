@@ -3,6 +3,8 @@
 mod browsing;
 mod calls;
 mod crowd;
+mod explained;
 mod reactions;
 mod school;
 mod sources;
+mod vault;

@@ -50,6 +50,11 @@ pub struct Browser<'a> {
 impl School {
     /// `tokens` and what else stands in `[moodle.campus]`. `None`: there is no CAS server here, and the test returns too.
     pub fn start(tokens: &str) -> Option<Self> {
+        Self::with(tokens, |config| config)
+    }
+
+    /// The same with a configuration that is changed before it is used.
+    pub fn with(tokens: &str, change: impl FnOnce(Config) -> Config) -> Option<Self> {
         let (cas, moodle) = (CasServer::start()?, Moodle::start());
         // The gateway has to know its own address before it starts: the port is free now, and nobody else asks for it.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -72,7 +77,7 @@ impl School {
                 "[moodle.campus]\nupstream = \"moodle\"\npublic_url = \"{origin}\"\nsign_in = \"campus\"\ntokens = {tokens}\n"
             ))
             .section(ROUTES);
-        let gateway = Site::new().start(&config);
+        let gateway = Site::new().start(&change(config));
         Some(Self {
             cas,
             moodle,
@@ -107,6 +112,13 @@ impl School {
 }
 
 impl Browser<'_> {
+    /// What it sends as `Cookie`.
+    pub fn cookies(&self) -> String {
+        let cookies = self.cookies.lock().unwrap();
+        let all: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        all.join("; ")
+    }
+
     pub fn send(&self, request: Request) -> Response {
         let mut cookies = self.cookies.lock().unwrap();
         let all: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();

@@ -3,7 +3,7 @@
 mod attacks;
 mod back_ends;
 mod browser;
-mod campus;
+pub mod campus;
 mod cross_site;
 mod explained;
 mod flow;

@@ -150,6 +150,11 @@ pub fn index(request: &Request, site: &Mutex<Site>) -> Answer {
     Answer::redirect(302, &location).moodle_session(&id)
 }
 
+/// `login/token.php` under another name than its own.
+pub fn incorrect_access() -> Answer {
+    Answer::error(200, JSON, "requirecorrectaccess", "Invalid url or port.")
+}
+
 /// `login/token.php`.
 pub fn token(request: &Request, site: &Mutex<Site>) -> Answer {
     if request.text("appsitecheck").is_some() {

@@ -253,7 +253,7 @@ pub fn public_config(site: &Site) -> Answer {
         "wwwroot": settings.wwwroot, "httpswwwroot": settings.wwwroot, "sitename": "Stand Moodle", "guestlogin": 1,
         "rememberusername": 2, "authloginviaemail": 0, "registerauth": "", "forgottenpasswordurl": "",
         "authinstructions": "", "authnoneenabled": 0, "enablewebservices": number(settings.web_services),
-        "enablemobilewebservice": 1, "maintenanceenabled": number(settings.maintenance), "maintenancemessage": "",
+        "enablemobilewebservice": number(settings.mobile_service), "maintenanceenabled": number(settings.maintenance), "maintenancemessage": "",
         "typeoflogin": settings.type_of_login, "launchurl": format!("{}/admin/tool/mobile/launch.php", settings.wwwroot),
         "mobilecssurl": "", "tool_mobile_disabledfeatures": "", "identityproviders": [{ "name": "CAS", "iconurl": "",
         "url": format!("{}/login/index.php?authCAS=CAS", settings.wwwroot) }], "country": "0",

@@ -62,6 +62,33 @@ impl Conversation {
         form: &[(&str, &str)],
         cookies: &[&Cookie],
     ) -> Result<Reply, TokenError> {
+        if method != Method::POST {
+            return self.exchange(method, target, None, cookies).await;
+        }
+        let body = Serializer::new(String::new()).extend_pairs(form).finish();
+        self.post(target, "application/x-www-form-urlencoded", body.into(), cookies)
+            .await
+    }
+
+    /// The same with any body.
+    pub(super) async fn post(
+        &self,
+        target: &str,
+        content_type: &'static str,
+        body: Bytes,
+        cookies: &[&Cookie],
+    ) -> Result<Reply, TokenError> {
+        self.exchange(Method::POST, target, Some((content_type, body)), cookies)
+            .await
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        target: &str,
+        body: Option<(&'static str, Bytes)>,
+        cookies: &[&Cookie],
+    ) -> Result<Reply, TokenError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, self.host.clone());
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -71,14 +98,10 @@ impl Conversation {
         {
             headers.insert(header::COOKIE, jar);
         }
-        let mut body = Bytes::new();
-        if method == Method::POST {
-            headers.insert(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("application/x-www-form-urlencoded"),
-            );
-            body = Serializer::new(String::new()).extend_pairs(form).finish().into();
+        if let Some((content_type, _)) = &body {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
+        let body = body.map(|(_, body)| body).unwrap_or_default();
         let url = self.url(target)?;
         let reply = self
             .backchannel

@@ -8,7 +8,7 @@ const SHIFTS: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23],
 const START: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
 
 /// 32 lower-case hexadecimal digits, as PHP's `md5` gives them.
-pub(super) fn hex(text: &str) -> String {
+pub(crate) fn hex(text: &str) -> String {
     let mut message = text.as_bytes().to_vec();
     let bits = (message.len() as u64).wrapping_mul(8);
     message.push(0x80);

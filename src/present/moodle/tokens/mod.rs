@@ -8,7 +8,8 @@ pub mod cas_facade;
 pub mod cas_launch;
 pub mod cas_token;
 mod conversation;
-mod md5;
+pub(crate) mod md5;
+pub mod site;
 pub mod vault;
 
 pub use self::conversation::{Conversation, Cookie};

@@ -1,20 +1,75 @@
 //! `vault`: tokens that the operator has provided, one for each username and service.
 //!
-//! This decides how an entry is named and written in the sealed store; importing and listing is the command line's. Even
-//! a provided token serves only after it has said whose it is.
+//! This decides how an entry is named and written in the sealed store, and until when it counts; importing and listing
+//! is the command line's. Even a provided token serves only after it has said whose it is.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Conversation, TokenError, check_identity};
 use crate::present::moodle::token::Token;
 
-/// The store's table.
-pub const TABLE: &str = "moodle_vault";
-
-/// An entry, written as JSON. Cannot print itself.
+/// A token that was obtained, written as JSON. Cannot print itself.
 #[derive(Serialize, Deserialize)]
 struct Entry {
     token: String,
+}
+
+/// A token that the operator has provided, with its names, so that a list can be made of what is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provided {
+    /// `[moodle.<name>]`.
+    pub moodle: String,
+    pub service: String,
+    /// Lower case.
+    pub username: String,
+    #[serde(with = "revealed")]
+    pub token: Token,
+    /// Unix seconds from which on it is not used any more; absent: Moodle says when it is over.
+    pub valid_until: Option<u64>,
+}
+
+/// A token as it is sealed, and as it goes over the control socket. Nowhere else.
+mod revealed {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    use crate::present::moodle::token::Token;
+
+    pub(super) fn serialize<S: Serializer>(token: &Token, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(token.reveal())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Token, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Token::parse(&text).ok_or_else(|| D::Error::custom("no token"))
+    }
+}
+
+impl Provided {
+    pub fn key(&self) -> String {
+        key(&self.moodle, &self.service, &self.username)
+    }
+
+    /// As it is put into the store, which seals it.
+    pub fn encode(&self) -> Vec<u8> {
+        // Strings and numbers always can be written.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    pub fn decode(entry: &[u8]) -> Option<Self> {
+        serde_json::from_slice(entry).ok()
+    }
+
+    /// How long it counts still; `None`: no more. Without an end it is [`Duration::MAX`].
+    pub fn left(&self, now: SystemTime) -> Option<Duration> {
+        let Some(until) = self.valid_until else {
+            return Some(Duration::MAX);
+        };
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let left = Duration::from_secs(until).checked_sub(now)?;
+        (!left.is_zero()).then_some(left)
+    }
 }
 
 /// The key of an entry: usernames are lower case in Moodle.
@@ -22,7 +77,7 @@ pub fn key(moodle: &str, service: &str, username: &str) -> String {
     format!("{moodle}\n{service}\n{}", username.to_lowercase())
 }
 
-/// An entry as it is put into the store, which seals it.
+/// A token that was obtained, as it is put into the store, which seals it.
 pub fn encode(token: &Token) -> Vec<u8> {
     let entry = Entry {
         token: token.reveal().to_owned(),
@@ -30,16 +85,10 @@ pub fn encode(token: &Token) -> Vec<u8> {
     serde_json::to_vec(&entry).unwrap_or_default()
 }
 
+/// The token of either kind of entry.
 pub fn decode(entry: &[u8]) -> Option<Token> {
     let entry: Entry = serde_json::from_slice(entry).ok()?;
     Token::parse(&entry.token)
-}
-
-/// The token of an entry, if it is alive and `username`'s.
-pub async fn obtain(moodle: &Conversation, entry: &[u8], username: &str) -> Result<Token, TokenError> {
-    let unreadable = TokenError::Denied("the vault's entry cannot be read: import it again");
-    let token = decode(entry).ok_or(unreadable)?;
-    check_identity(moodle, &token, username).await.map(|_| token)
 }
 
 #[cfg(test)]
@@ -49,10 +98,41 @@ mod tests {
     #[test]
     fn entries_are_read_as_they_were_written() {
         let token = Token::parse("45e8d5226f8d38cf5f15767e0d057350").unwrap();
-        assert_eq!(decode(&encode(&token)), Some(token));
+        assert_eq!(decode(&encode(&token)), Some(token.clone()));
         assert_eq!(decode(b"{\"token\":\"x y\"}"), None);
         assert_eq!(decode(b""), None);
         assert_eq!(key("main", "app", "Alice"), key("main", "app", "alice"));
         assert_ne!(key("main", "app", "alice"), key("main", "other", "alice"));
+        let provided = Provided {
+            moodle: "main".to_owned(),
+            service: "app".to_owned(),
+            username: "alice".to_owned(),
+            token: token.clone(),
+            valid_until: Some(100),
+        };
+        assert_eq!(Provided::decode(&provided.encode()), Some(provided.clone()));
+        assert_eq!(decode(&provided.encode()), Some(token));
+        assert_eq!(Provided::decode(b"{}"), None);
+        assert!(!format!("{provided:?}").contains("45e8"));
+    }
+
+    #[test]
+    fn a_provided_token_counts_until_its_second() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let provided = Provided {
+            moodle: String::new(),
+            service: String::new(),
+            username: String::new(),
+            token: Token::parse("45e8d5226f8d38cf5f15767e0d057350").unwrap(),
+            valid_until: Some(100),
+        };
+        assert_eq!(provided.left(at(90)), Some(Duration::from_secs(10)));
+        assert_eq!(provided.left(at(100)), None);
+        assert_eq!(provided.left(at(200)), None);
+        let endless = Provided {
+            valid_until: None,
+            ..provided
+        };
+        assert_eq!(endless.left(at(200)), Some(Duration::MAX));
     }
 }

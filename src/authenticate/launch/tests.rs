@@ -1,0 +1,180 @@
+//! Launch sessions over a store in memory: whose they are, by which configuration, how many, and how they end.
+
+use std::time::Duration;
+
+use super::*;
+use crate::config;
+use crate::identity::{Grant, GrantKind, Identity};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+/// A checked gateway.toml with these launch times and roles of the issuer, who may name users.
+fn config(launch: &str, roles: &str) -> Arc<Config> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("keys.json"), "{\"keys\":[]}").unwrap();
+    let file = folder.path().join("gateway.toml");
+    let text = format!(
+        r#"
+        [server]
+        listen = ["127.0.0.1:0"]
+        public_url = "https://video.test"
+        [[jwt.issuers]]
+        name = "other"
+        jwks = "keys.json"
+        allow_roles = ["*"]
+        [[jwt.issuers]]
+        name = "lms"
+        jwks = "keys.json"
+        allow_roles = [{roles}]
+        may_name_users = true
+        [[routes]]
+        name = "studio"
+        path = "/studio/{{*rest}}"
+        respond = {{ status = 204 }}
+        accept = ["launch"]
+        allow = [{{ role = "ROLE_STUDIO" }}]
+        launch = {{ {launch} }}
+        "#
+    );
+    std::fs::write(&file, text).unwrap();
+    match config::load(&file) {
+        Ok(loaded) => Arc::new(loaded.config),
+        Err(problems) => panic!("{}", problems.render(false)),
+    }
+}
+
+fn usual() -> Arc<Config> {
+    config("", "\"ROLE_STUDIO\", \"*_Learner\"")
+}
+
+fn who(issuer: usize, subject: Option<&str>) -> Identity {
+    Identity {
+        issuers: vec![issuer],
+        source: ["other", "lms"][issuer].into(),
+        subject: subject.map(str::to_owned),
+        roles: vec!["ROLE_STUDIO".to_owned(), "4_Learner".to_owned()],
+        grants: vec![Grant {
+            kind: GrantKind::Series,
+            id: "s".to_owned(),
+            action: "write".to_owned(),
+        }],
+        expires: NOW + Duration::from_secs(15),
+    }
+}
+
+async fn begin(launches: &Launches, who: &Identity, config: &Arc<Config>, now: SystemTime) -> String {
+    let new = NewLaunch {
+        who,
+        route: "studio",
+        launch: config.routes[0].launch.unwrap(),
+        config,
+    };
+    launches.begin(new, now).await.unwrap()
+}
+
+fn launches() -> Arc<Launches> {
+    Launches::new(&Store::in_memory(), &MasterKeys::random())
+}
+
+#[tokio::test]
+async fn it_is_the_tokens_person_until_its_own_end() {
+    let (launches, config) = (launches(), usual());
+    let anna = who(1, Some("anna"));
+    let secret = begin(&launches, &anna, &config, NOW).await;
+    let found = launches.find(&secret, &config, NOW + 9 * HOUR).await.unwrap();
+    let lasting = Identity {
+        expires: NOW + 10 * HOUR,
+        ..anna
+    };
+    assert_eq!(*found.identity, lasting);
+    assert_eq!((found.created, found.idle), (NOW, 2 * HOUR));
+    assert!(launches.find(&secret, &config, NOW + 10 * HOUR).await.is_err());
+    for strange in ["", "x", &secret[1..], &format!("{secret}A")] {
+        assert!(launches.find(strange, &config, NOW).await.is_err());
+        assert!(launches.peek(strange, &config, NOW).await.is_err());
+    }
+    let others = Launches::new(&Store::in_memory(), &MasterKeys::random());
+    assert!(others.find(&secret, &config, NOW).await.is_err());
+}
+
+#[tokio::test]
+async fn the_configuration_that_runs_counts() {
+    let (launches, first) = (launches(), usual());
+    let secret = begin(&launches, &who(1, Some("anna")), &first, NOW).await;
+    let roles = async |config: &Arc<Config>, now| {
+        let found = launches.find(&secret, config, now).await;
+        let peeked = launches.peek(&secret, config, now).await;
+        assert_eq!(found.is_ok(), peeked.is_ok());
+        found.map(|session| session.identity.roles.clone()).ok()
+    };
+    assert_eq!(roles(&first, NOW).await.unwrap(), ["ROLE_STUDIO", "4_Learner"]);
+    let narrow = config("absolute = \"1h\"", "\"4_Learner\"");
+    assert_eq!(roles(&narrow, NOW).await.unwrap(), ["4_Learner"]);
+    assert_eq!(roles(&narrow, NOW + HOUR).await, None);
+    assert!(roles(&first, NOW + HOUR).await.is_some());
+    let longer = config("absolute = \"20h\"", "\"ROLE_STUDIO\"");
+    assert_eq!(roles(&longer, NOW + 11 * HOUR).await, None);
+    let mut without = Config::clone(&first);
+    without.jwt.issuers.remove(1);
+    assert_eq!(roles(&Arc::new(without), NOW).await, None);
+    let mut without = Config::clone(&first);
+    without.routes[0].launch = None;
+    assert_eq!(roles(&Arc::new(without), NOW).await, None);
+    let mut moved = Config::clone(&first);
+    moved.jwt.issuers.reverse();
+    let found = launches.find(&secret, &Arc::new(moved), NOW).await.unwrap();
+    assert_eq!(
+        (&found.identity.issuers[..], &*found.identity.source),
+        (&[0][..], "lms")
+    );
+}
+
+#[tokio::test]
+async fn a_person_has_so_many_and_the_oldest_goes() {
+    let (launches, config) = (launches(), usual());
+    let anna = who(1, Some("anna"));
+    let mut begun = Vec::new();
+    for second in 0..=MOST as u64 {
+        begun.push(begin(&launches, &anna, &config, NOW + Duration::from_secs(second)).await);
+    }
+    // Nobody else is touched: not the same name by another issuer, who may name nobody, nor another name.
+    let others = [who(0, Some("anna")), who(1, Some("bob")), who(1, None)];
+    let mut theirs = Vec::new();
+    for other in &others {
+        theirs.push(begin(&launches, other, &config, NOW).await);
+    }
+    let later = NOW + HOUR;
+    assert!(launches.find(&begun[0], &config, later).await.is_err());
+    for secret in begun[1..].iter().chain(&theirs) {
+        assert!(launches.find(secret, &config, later).await.is_ok());
+    }
+    launches.end_all("lms", "anna").await.unwrap();
+    for secret in &begun {
+        assert!(launches.find(secret, &config, later).await.is_err());
+    }
+    for secret in &theirs {
+        assert!(launches.find(secret, &config, later).await.is_ok());
+    }
+    let group = record::of_subject("lms", "anna");
+    let left = launches.store.index_members(Index::LaunchesByOrigin, &group).await;
+    assert_eq!(left.unwrap(), []);
+}
+
+#[tokio::test]
+async fn one_that_ended_elsewhere_is_forgotten_here() {
+    let (store, keys, config) = (Store::in_memory(), MasterKeys::random(), usual());
+    let (here, there) = (Launches::new(&store, &keys), Launches::new(&store, &keys));
+    let following = there.follow();
+    let secret = begin(&here, &who(1, None), &config, NOW).await;
+    let found = there.find(&secret, &config, NOW).await.unwrap();
+    here.end(found.key).await.unwrap();
+    assert!(here.find(&secret, &config, NOW).await.is_err());
+    let heard = async {
+        while there.find(&secret, &config, NOW).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(REMEMBERED, heard).await.unwrap();
+    following.abort();
+}

@@ -1,0 +1,237 @@
+//! The CAS server of the demo: a form that believes whoever says to be a student, and tickets (CAS 3.0 sections 2.1, 2.3
+//! and 2.8).
+//!
+//! Browsers find it at `localhost`, not at the gateway's 127.0.0.1: another host, as on a campus, so that neither ever
+//! gets the other's cookies.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::header::{CONTENT_SECURITY_POLICY, SET_COOKIE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+
+use super::kept::Kept;
+use super::loopback::{PLAIN, Site, cookie, nothing, parameter, redirect, text};
+use super::people::{PEOPLE, Person};
+
+const PAGE: &str = include_str!("../../assets/demo/cas.html");
+const STYLE: &str = include_str!("../../assets/demo/campus.css");
+/// Who is signed in here: the cookie that makes the second sign-in silent.
+const SESSION: &str = "CASTGC";
+
+/// Good once, for one address.
+#[derive(Clone)]
+struct Ticket {
+    service: String,
+    person: &'static Person,
+}
+
+pub(super) struct Cas {
+    /// What the addresses begin with that get tickets: the gateway's.
+    services: String,
+    tickets: Kept<Ticket>,
+    sessions: Kept<&'static Person>,
+}
+
+impl Cas {
+    pub(super) fn new(gateway: SocketAddr) -> Self {
+        Self {
+            services: format!("http://{gateway}/"),
+            tickets: Kept::new(),
+            sessions: Kept::new(),
+        }
+    }
+
+    /// Who the ticket was made for, with this very address. Spent afterwards, whatever the answer.
+    pub(super) fn validate(&self, service: &str, ticket: &str) -> Option<&'static Person> {
+        let ticket = self.tickets.take(ticket)?;
+        (ticket.service == service).then_some(ticket.person)
+    }
+
+    fn login(&self, request: &Request<Bytes>) -> Response<String> {
+        let service = parameter(request, "service").unwrap_or_default();
+        if !service.starts_with(&self.services) {
+            let told = "The CAS server of janua demo signs people in for janua demo only.\n";
+            return text(StatusCode::FORBIDDEN, PLAIN, told);
+        }
+        let said = parameter(request, "username").filter(|_| request.method() == Method::POST);
+        if let Some(person) = said.and_then(|username| Person::named(&username)) {
+            let session = self.sessions.keep("TGT-", person);
+            let mut answer = self.go_back(&service, person);
+            set_cookie(&mut answer, &session, "");
+            return answer;
+        }
+        match cookie(request, SESSION).and_then(|session| self.sessions.get(session)) {
+            Some(person) => self.go_back(&service, person),
+            None => self.form(),
+        }
+    }
+
+    fn go_back(&self, service: &str, person: &'static Person) -> Response<String> {
+        let ticket = Ticket {
+            service: service.to_owned(),
+            person,
+        };
+        let separator = if service.contains('?') { '&' } else { '?' };
+        redirect(&format!(
+            "{service}{separator}ticket={}",
+            self.tickets.keep("ST-", ticket)
+        ))
+    }
+
+    /// The form leads on to the gateway, which its policy has to allow.
+    fn form(&self) -> Response<String> {
+        let people = PEOPLE.iter().map(|person| {
+            let (username, name) = (person.username, person.name());
+            format!("<button class=\"button\" name=\"username\" value=\"{username}\">{name}</button>\n")
+        });
+        let page = PAGE.replace("@PEOPLE@", &people.collect::<String>());
+        let mut answer = text(StatusCode::OK, "text/html; charset=utf-8", page);
+        let policy = format!(
+            "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self' {}; frame-ancestors 'none'",
+            self.services
+        );
+        if let Ok(policy) = HeaderValue::from_str(&policy) {
+            answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+        }
+        answer
+    }
+
+    fn asked(&self, request: &Request<Bytes>) -> Response<String> {
+        let [service, ticket] = ["service", "ticket"].map(|name| parameter(request, name).unwrap_or_default());
+        let told = match self.validate(&service, &ticket) {
+            Some(person) => format!(
+                "<cas:authenticationSuccess><cas:user>{}</cas:user><cas:attributes>\
+                 <cas:eduPersonAffiliation>student</cas:eduPersonAffiliation>\
+                 </cas:attributes></cas:authenticationSuccess>",
+                person.username
+            ),
+            None => {
+                "<cas:authenticationFailure code=\"INVALID_TICKET\">No such ticket</cas:authenticationFailure>".into()
+            }
+        };
+        let told =
+            format!("<cas:serviceResponse xmlns:cas=\"http://www.yale.edu/tp/cas\">{told}</cas:serviceResponse>\n");
+        text(StatusCode::OK, "text/xml; charset=utf-8", told)
+    }
+
+    fn logout(&self, request: &Request<Bytes>) -> Response<String> {
+        if let Some(session) = cookie(request, SESSION) {
+            self.sessions.take(session);
+        }
+        let service = parameter(request, "service").filter(|service| service.starts_with(&self.services));
+        let mut answer = match service {
+            Some(service) => redirect(&service),
+            None => text(StatusCode::OK, PLAIN, "Signed out.\n"),
+        };
+        set_cookie(&mut answer, "", "; Max-Age=0");
+        answer
+    }
+}
+
+impl Site for Cas {
+    async fn answer(&self, request: &Request<Bytes>) -> Response<String> {
+        match request.uri().path() {
+            "/cas/login" => self.login(request),
+            "/cas/p3/serviceValidate" => self.asked(request),
+            "/cas/logout" => self.logout(request),
+            "/cas/campus.css" => text(StatusCode::OK, "text/css; charset=utf-8", STYLE),
+            _ => nothing(),
+        }
+    }
+}
+
+fn set_cookie(answer: &mut Response<String>, value: &str, life: &str) {
+    let set = format!("{SESSION}={value}; Path=/cas; HttpOnly; SameSite=Lax{life}");
+    if let Ok(set) = HeaderValue::from_str(&set) {
+        answer.headers_mut().append(SET_COOKIE, set);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{COOKIE, LOCATION};
+
+    use super::*;
+
+    const HERE: &str = "http://127.0.0.1:8080/login";
+
+    fn cas() -> Cas {
+        Cas::new(([127, 0, 0, 1], 8080).into())
+    }
+
+    /// The form's answer, or what a known browser gets.
+    fn login(cas: &Cas, service: &str, session: &str, form: &'static str) -> Response<String> {
+        let method = if form.is_empty() { "GET" } else { "POST" };
+        let asked = Request::builder()
+            .method(method)
+            .uri(format!("/cas/login?service={service}"));
+        cas.login(
+            &asked
+                .header(COOKIE, session)
+                .body(Bytes::from_static(form.as_bytes()))
+                .unwrap(),
+        )
+    }
+
+    fn header(answer: &Response<String>, name: http::HeaderName) -> String {
+        answer.headers()[name].to_str().unwrap().to_owned()
+    }
+
+    fn ticket(answer: &Response<String>) -> String {
+        header(answer, LOCATION).split_once("?ticket=").unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn a_ticket_is_good_once_and_for_its_own_address() {
+        let cas = cas();
+        let first = ticket(&login(&cas, HERE, "", "username=anna"));
+        assert_eq!(cas.validate(HERE, &first).map(|person| person.username), Some("anna"));
+        assert!(cas.validate(HERE, &first).is_none(), "spent");
+        let second = ticket(&login(&cas, HERE, "", "username=anna"));
+        assert!(cas.validate("http://127.0.0.1:8080/", &second).is_none());
+        assert!(cas.validate(HERE, &second).is_none(), "burnt");
+    }
+
+    #[test]
+    fn a_session_answers_without_the_form_until_it_ends() {
+        let cas = cas();
+        assert_eq!(login(&cas, HERE, "", "").status(), StatusCode::OK, "the form");
+        assert_eq!(login(&cas, HERE, "", "username=nobody").status(), StatusCode::OK);
+        let cookie = header(&login(&cas, HERE, "", "username=bertha"), SET_COOKIE);
+        let (cookie, _) = cookie.split_once(';').unwrap();
+        let silent = ticket(&login(&cas, HERE, cookie, ""));
+        assert_eq!(
+            cas.validate(HERE, &silent).map(|person| person.username),
+            Some("bertha")
+        );
+        cas.logout(
+            &Request::get("/cas/logout")
+                .header(COOKIE, cookie)
+                .body(Bytes::new())
+                .unwrap(),
+        );
+        assert_eq!(login(&cas, HERE, cookie, "").status(), StatusCode::OK, "the form again");
+    }
+
+    #[test]
+    fn nobody_is_sent_elsewhere() {
+        let cas = cas();
+        for elsewhere in [
+            "",
+            "http://evil.test/",
+            "http://127.0.0.1:80801/",
+            "http://127.0.0.1:8080.evil.test/",
+        ] {
+            assert_eq!(
+                login(&cas, elsewhere, "", "username=anna").status(),
+                StatusCode::FORBIDDEN,
+                "{elsewhere}"
+            );
+            let out = Request::get(format!("/cas/logout?service={elsewhere}"))
+                .body(Bytes::new())
+                .unwrap();
+            assert!(!cas.logout(&out).headers().contains_key(LOCATION), "{elsewhere}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! A call of Moodle's web services: whether it may be made, and which source of tokens would serve it. None is obtained,
+//! so what Moodle says is not known here.
+
+use http::{HeaderMap, StatusCode};
+
+use super::super::{Action, MoodleTokens, TokenSource};
+use super::Walk;
+use crate::config::MoodleSource;
+use crate::config::pattern::Params;
+use crate::edge::moodle::plan;
+use crate::edge::parts;
+use crate::moodle::Moodle;
+use crate::moodle::forecast::Prospect;
+use crate::own;
+use crate::own::visit::Visit;
+use crate::rejection::{Reason, Rejection};
+use crate::request::Request;
+use crate::route::path::Path;
+use crate::snapshot::Route;
+
+/// Those of the route's path.
+struct Known<'a>(&'a [(String, String)]);
+
+impl Params for Known<'_> {
+    fn get(&self, name: &str) -> Option<&str> {
+        let mut known = self.0.iter();
+        known.find(|(one, _)| one == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Walk<'_> {
+    /// What can be said of the route's Moodle before it is known who asks.
+    pub(super) fn tokens_for_anybody(&mut self, route: &Route) {
+        self.report.moodle = route.injects().map(|moodle| MoodleTokens {
+            username: None,
+            kept: None,
+            sources: told(&moodle.forecast_for_anybody(), None),
+            ..named(moodle)
+        });
+    }
+
+    /// `Ok(Some(status))`: a browser is sent for a ticket first.
+    pub(super) async fn call(
+        &mut self,
+        route: &Route,
+        request: &Request,
+        headers: &HeaderMap,
+        path: &Path,
+    ) -> Result<Option<StatusCode>, Rejection> {
+        let Some(moodle) = route.injects() else { return Ok(None) };
+        let config = &self.snapshot.config;
+        let of = config.sign_ins.get(moodle.config.sign_in).map(|sign_in| &sign_in.name);
+        let session = self.session.clone();
+        let session = session.filter(|session| Some(&session.identity.source) == of);
+        let session =
+            session.ok_or_else(|| Rejection::because(Reason::NoMoodleToken, "no session of moodle.sign_in"))?;
+        let target = parts::target_on(route, request, path, &self.snapshot.token_sources);
+        let params = Known(&self.report.params);
+        plan(
+            moodle,
+            route,
+            request,
+            path,
+            &target,
+            &session.identity,
+            &params,
+            headers,
+        )?;
+        let forecast = moodle.forecast(&session, self.now).await?;
+        self.report.moodle = Some(MoodleTokens {
+            username: Some(forecast.username.clone()),
+            kept: Some(forecast.kept),
+            sources: told(&forecast.sources, forecast.source()),
+            ..named(moodle)
+        });
+        let Some(refusal) = forecast.refusal else {
+            return Ok(None);
+        };
+        if refusal.reason == Reason::MoodleSignInRequired && own::page_load(&request.method, headers) {
+            let here = self.here(request)?;
+            let visit = Visit {
+                here,
+                request,
+                path,
+                headers,
+            };
+            let reply = own::moodle::begin(&visit.here, moodle, &session, &visit.target())?;
+            self.report.reason = Some(refusal.reason.label().to_owned());
+            self.report.text = Some(refusal.reason.public_text().to_owned());
+            self.report.action = Some(Action::SignIn);
+            return Ok(Some(reply.status));
+        }
+        Err(refusal)
+    }
+}
+
+fn named(moodle: &Moodle) -> MoodleTokens {
+    MoodleTokens {
+        moodle: moodle.config.name.clone(),
+        service: moodle.config.service.clone(),
+        username: None,
+        kept: None,
+        sources: Vec::new(),
+        never: moodle.config.never.clone(),
+    }
+}
+
+fn told(sources: &[(MoodleSource, Prospect)], used: Option<MoodleSource>) -> Vec<TokenSource> {
+    let one = |(source, prospect): &(MoodleSource, Prospect)| {
+        let (Prospect::Asked(text) | Prospect::Browser(text) | Prospect::Nothing(text) | Prospect::Depends(text)) =
+            prospect;
+        TokenSource {
+            source: source.label().to_owned(),
+            prospect: (*text).to_owned(),
+            used: used == Some(*source),
+        }
+    };
+    sources.iter().map(one).collect()
+}

@@ -1,0 +1,82 @@
+//! What docs/operations.md and deploy/ say of metrics and reasons is what there is.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use janua::rejection::Reason;
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// `janua_…` wherever such a word stands.
+fn names(text: &str) -> BTreeSet<String> {
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    let names = words.filter(|word| word.starts_with("janua_"));
+    names.map(str::to_owned).collect()
+}
+
+/// Every metric that the source names.
+fn metrics() -> BTreeSet<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/observe");
+    let mut files: Vec<PathBuf> = fs::read_dir(root.join("metrics"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.push(root.join("metrics.rs"));
+    let mut found = BTreeSet::new();
+    for file in files {
+        let text = fs::read_to_string(file).unwrap();
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+        let quoted = code.split('"').skip(1).step_by(2);
+        found.extend(quoted.filter(|text| names(text).contains(*text)).map(str::to_owned));
+    }
+    assert!(found.len() > 30, "{found:?}");
+    found
+}
+
+#[test]
+fn every_metric_is_documented_and_no_other() {
+    let documented = read("docs/operations.md");
+    let rows = documented
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `janua_")?.split('`').next());
+    let rows: BTreeSet<String> = rows.map(|name| format!("janua_{name}")).collect();
+    assert_eq!(rows, metrics());
+}
+
+#[test]
+fn the_board_and_the_alerts_ask_for_metrics_that_there_are() {
+    let metrics = metrics();
+    for file in [
+        "deploy/grafana.json",
+        "deploy/prometheus-rules.yaml",
+        "docs/operations.md",
+    ] {
+        let asked = names(&read(file));
+        assert!(asked.len() > 10, "{file}: {asked:?}");
+        let unknown: Vec<_> = asked
+            .iter()
+            .filter(|name| {
+                let histogram = ["_bucket", "_sum", "_count"]
+                    .iter()
+                    .find_map(|end| name.strip_suffix(end));
+                !metrics.contains(*name) && histogram.is_none_or(|name| !metrics.contains(name))
+            })
+            .collect();
+        assert!(unknown.is_empty(), "{file}: {unknown:?}");
+    }
+}
+
+#[test]
+fn every_reason_is_documented() {
+    let documented = read("docs/operations.md");
+    let (_, table) = documented.split_once("\n## Reasons\n").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let missing = Reason::ALL.iter().map(|reason| reason.label());
+    let missing: Vec<_> = missing.filter(|label| !table.contains(&format!("`{label}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
