@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::support::browser::browse_hosts;
+use crate::support::browser::browse_with;
 use crate::support::double::Double;
 use crate::support::http::Wire;
 use crate::support::wait::DEADLINE;
@@ -234,11 +234,11 @@ impl Stage {
             .map(|host| format!("MAP {host}:443 {}", self.gateway.https()))
             .join(",");
         let script = format!("{OPEN}{script}");
-        browse_hosts(
-            Some(&hosts),
-            &script,
-            &json!({ "form": form, "event": EVENT, "size": TRACK }),
-        )
+        let args = json!({ "form": form, "event": EVENT, "size": TRACK });
+        let hosts = format!("--host-resolver-rules={hosts}");
+        // A frame of another site has the cookies that are its own there, and no others.
+        let walls = "--test-third-party-cookie-phaseout";
+        browse_with(&[&hosts, "--ignore-certificate-errors", walls], &script, &args)
     }
 }
 

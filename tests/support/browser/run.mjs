@@ -1,6 +1,5 @@
 // Runs one scripted flow in a real browser: `node run.mjs PLAYWRIGHT-FOLDER`, the flow as JSON on standard input.
 // {"script": "the body of an async function", "args": …, "switches": […]}; what the function returns is printed as JSON.
-// With "anyCertificate", certificates are taken as they are.
 //
 // Within the script: `browser`, `context` (one person's cookies), `page` (a first tab), `args`, and
 // `signIn(page, user, password)`, which fills in the CAS server's form on the page and waits for where it leads.
@@ -9,7 +8,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
 const { chromium } = createRequire(`${process.argv[2]}/`)("playwright-core");
-const { script, args, deadline, switches, anyCertificate } = JSON.parse(readFileSync(0, "utf8"));
+const { script, args, deadline, switches } = JSON.parse(readFileSync(0, "utf8"));
 
 async function signIn(page, user, password) {
   await page.fill("#id_username", user);
@@ -26,7 +25,7 @@ const browser = await chromium.launch({
   args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server", ...switches],
 });
 try {
-  const context = await browser.newContext({ ignoreHTTPSErrors: anyCertificate });
+  const context = await browser.newContext();
   context.setDefaultTimeout(deadline);
   const page = await context.newPage();
   const AsyncFunction = (async () => {}).constructor;
