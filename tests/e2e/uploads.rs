@@ -360,6 +360,8 @@ fn a_server_that_speaks_http_2_gets_recordings_over_http_1() {
     told.expect(200);
 }
 
+type Field = (&'static str, &'static str);
+
 #[test]
 fn a_script_is_told_and_a_page_load_is_sent_to_sign_in() {
     let zoo = Upstream::start();
@@ -372,19 +374,19 @@ fn a_script_is_told_and_a_page_load_is_sent_to_sign_in() {
         .server("public_urls", r#"["http://localhost"]"#);
     let config = Config::text(&config).replace("{ anyone = true }", "{ role = \"ROLE_STUDIO\" }");
     let gateway = Gateway::start(&Site::new(), &config);
-    let ask = |method: &str, path: &str, fields: &[(&str, &str)]| {
+    let ask = |method: &str, path: &str, fields: &[Field]| {
         let request = Request::new(method, path).host("localhost");
         let request = if method == "POST" { request.body("a=b") } else { request };
-        let add = |request: Request, (name, value): &(&str, &str)| request.header(name, value);
+        let add = |request: Request, (name, value): &Field| request.header(name, value);
         gateway.send(fields.iter().fold(request, add))
     };
-    const CORS: (&str, &str) = ("Sec-Fetch-Mode", "cors");
-    const EMPTY: (&str, &str) = ("Sec-Fetch-Dest", "empty");
-    const ANY: (&str, &str) = ("Accept", "*/*");
-    const HTML: (&str, &str) = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
-    const XHR: (&str, &str) = ("X-Requested-With", "XMLHttpRequest");
+    const CORS: Field = ("Sec-Fetch-Mode", "cors");
+    const EMPTY: Field = ("Sec-Fetch-Dest", "empty");
+    const ANY: Field = ("Accept", "*/*");
+    const HTML: Field = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+    const XHR: Field = ("X-Requested-With", "XMLHttpRequest");
     // Studio's and the Editor's calls (facts 7), with and without what newer browsers say about them.
-    let scripts: [(&str, &str, &[(&str, &str)]); 12] = [
+    let scripts: [(&str, &str, &[Field]); 12] = [
         ("GET", "/info/me.json", &[ANY, CORS, EMPTY]),
         ("GET", "/info/me.json", &[ANY]),
         ("GET", "/info/me.json", &[("Accept", "application/json")]),
