@@ -5,6 +5,7 @@ use http::{HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
 use pingora::prelude::Result;
 
+use super::parts::is_https;
 use crate::config::{FrameAncestors, Present};
 use crate::context::Context;
 use crate::respond::frames::{self, PERMISSIONS_POLICY};
@@ -31,7 +32,9 @@ pub fn dressed(answer: &mut ResponseHeader, ctx: &Context, route: &Route) -> Res
         replace(answer, &CONTENT_SECURITY_POLICY, policies)?;
     }
     let passes = matches!(route.present, Present::Pass | Present::Headers);
-    let is_kept = elsewhere && passes && ctx.client.as_ref().is_some_and(|client| client.https);
+    let asked = ctx.request.as_ref().zip(ctx.client.as_ref());
+    let over_https = asked.is_some_and(|(request, client)| is_https(&ctx.snapshot, client, &request.host));
+    let is_kept = elsewhere && passes && over_https;
     match is_kept.then(|| frames::cookies_for_frames(&answer.headers)).flatten() {
         Some(cookies) => replace(answer, &SET_COOKIE, cookies),
         None => Ok(()),

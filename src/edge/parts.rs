@@ -17,6 +17,12 @@ use crate::route::path::Path;
 use crate::route::table::Fate;
 use crate::snapshot::{Action, Route, Snapshot};
 
+/// Is the gateway called over https here? By what it is told, or by what it is called in the configuration.
+pub fn is_https(snapshot: &Snapshot, client: &Client, host: &str) -> bool {
+    let public = snapshot.config.server.public_url(host);
+    client.https || public.is_some_and(|url| url.https)
+}
+
 /// What was found out about the credentials that did not let a request pass, and which of it is told.
 #[derive(Default)]
 pub struct Refusals {

@@ -8,11 +8,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use pingora::proxy::Session;
 use url::Url;
 
+use super::parts::is_https;
 use crate::act::playlist::{self, Passage};
 use crate::authenticate::token::{Outcome, carrier};
 use crate::authenticate::watch::{self, Invalid, Pass, Purpose};
 use crate::authorize::Facts;
-use crate::config::{Carry, Credential, PublicUrl, Watch};
+use crate::config::{Carry, Credential, Watch};
 use crate::context::{Context, HeldPass};
 use crate::event::Events;
 use crate::identity::Identity;
@@ -72,15 +73,8 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Is the gateway called over https here? By what it is told, or by what it is called in the configuration.
     fn is_https(&self) -> bool {
-        self.client.https || self.public_url().is_some_and(|url| url.https)
-    }
-
-    fn public_url(&self) -> Option<&'a PublicUrl> {
-        let urls = &self.snapshot.config.server.public_urls;
-        let named = urls.iter().find(|url| url.host == self.request.host);
-        named.or(urls.first().filter(|_| urls.len() == 1))
+        is_https(self.snapshot, self.client, &self.request.host)
     }
 
     fn cookie_name(&self) -> &'static str {

@@ -25,7 +25,7 @@ use crate::moodle::{Moodle, call::Pieces as Coming, maintenance};
 use crate::own;
 use crate::present::moodle::answer::{self, Reaction, SAFE_BODY, Verdict};
 use crate::present::moodle::endpoint::Endpoint;
-use crate::present::moodle::functions::Permit;
+use crate::present::moodle::functions::{self, Permit};
 use crate::present::moodle::inject::{self, Body, Head, Plan};
 use crate::present::moodle::token::Token;
 use crate::present::{self, moodle as judging};
@@ -34,6 +34,9 @@ use crate::request::Request;
 use crate::respond::write::write;
 use crate::route::path::Path;
 use crate::snapshot::Route;
+
+/// In the metrics, where it is not known what is called, or no function is.
+const NO_FUNCTION: &str = "-";
 
 /// So much of a body is held, judged, and sent once more if the token was dead.
 const HELD: usize = 64 << 10;
@@ -52,6 +55,8 @@ struct Call<'a> {
     whole: bool,
     /// Bytes that have gone up.
     sent: u64,
+    /// Under what the called function is counted.
+    group: &'static str,
 }
 
 /// Carries out a call on a route with `present = "moodle-token"`.
@@ -73,6 +78,7 @@ pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, now:
         Endpoint::File => "file",
     };
     let headers = headers(session, ctx)?;
+    let group = plan.function().map_or(NO_FUNCTION, functions::group);
     let mut call = Call {
         moodle: &moodle,
         person: &person,
@@ -82,17 +88,18 @@ pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, now:
         held: Vec::new(),
         whole: false,
         sent: 0,
+        group,
     };
     let metrics = moodle.bridge().metrics();
     let outcome = call.carry_out(session, ctx).await;
     match outcome {
         Ok(answer) => {
-            metrics.called(&moodle.config.name, script, "ok");
+            metrics.called(&moodle.config.name, script, call.group, "ok");
             let redacts = call.plan.endpoint() != Endpoint::File;
             go_back(session, ctx, answer, &moodle, redacts).await
         }
         Err(Stop::Refused(refusal)) => {
-            metrics.called(&moodle.config.name, script, refusal.reason.label());
+            metrics.called(&moodle.config.name, script, call.group, refusal.reason.label());
             match refusal.reason {
                 Reason::MoodleSignInRequired => to_sign_in(session, ctx, &moodle, &person, refusal, now).await,
                 _ => Err(refusal.into()),
@@ -111,7 +118,7 @@ fn judge(session: &Session, ctx: &Context, route: &Route, moodle: &Moodle) -> Re
     let plan = plan(moodle, route, request, path, &target, who, &ctx.params, headers);
     if let Err(refusal) = &plan {
         let (metrics, name) = (moodle.bridge().metrics(), &moodle.config.name);
-        metrics.called(name, "-", refusal.reason.label());
+        metrics.called(name, NO_FUNCTION, NO_FUNCTION, refusal.reason.label());
     }
     let encoded = target.split('?').next().unwrap_or_default();
     Ok((plan?, encoded.to_owned()))
@@ -274,12 +281,14 @@ impl Call<'_> {
         for piece in &self.held {
             beginning.extend_from_slice(&body.push(piece.clone()).map_err(Rejection::from)?);
         }
+        self.group = body.function().map_or(self.group, functions::group);
         let started = Instant::now();
         ctx.upstream.since = Some(started);
         self.sent = beginning.len() as u64;
         let mut answer = match self.whole {
             true => {
                 beginning.extend_from_slice(&body.finish().map_err(Rejection::from)?);
+                self.group = body.function().map_or(self.group, functions::group);
                 self.sent = beginning.len() as u64;
                 headers.remove(header::CONTENT_LENGTH);
                 self.send_whole(ctx, changes.method, &target, headers, beginning.into())

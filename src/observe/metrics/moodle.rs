@@ -33,8 +33,8 @@ impl MoodleMetrics {
             calls: counters(
                 registry,
                 "janua_moodle_calls_total",
-                "Calls of Moodle with a token, by script and outcome: ok, refused, or what Moodle's answer meant.",
-                &["moodle", "script", "outcome"],
+                "Calls of Moodle with a token, by script, group of functions and outcome: ok, refused, or what Moodle's answer meant.",
+                &["moodle", "script", "group", "outcome"],
             ),
             dead: counters(
                 registry,
@@ -51,9 +51,9 @@ impl MoodleMetrics {
         self.seconds.with_label_values(&[source]).observe(took.as_secs_f64());
     }
 
-    /// A call has an answer, or a refusal. `script` and `outcome` are from closed lists.
-    pub fn called(&self, moodle: &str, script: &'static str, outcome: &'static str) {
-        self.calls.with_label_values(&[moodle, script, outcome]).inc();
+    /// A call has an answer, or a refusal. `script`, `group` and `outcome` are from closed lists.
+    pub fn called(&self, moodle: &str, script: &'static str, group: &'static str, outcome: &'static str) {
+        self.calls.with_label_values(&[moodle, script, group, outcome]).inc();
     }
 
     /// A kept token was dead.

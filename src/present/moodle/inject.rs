@@ -111,6 +111,11 @@ impl Plan {
         rest && (matches!(self.content, Content::Form) || self.method == Method::GET)
     }
 
+    /// The function that the query names.
+    pub fn function(&self) -> Option<&str> {
+        self.function.as_deref()
+    }
+
     /// What the upstream gets instead of the client's head.
     pub fn changes(&self, token: &Token) -> Changes {
         let mut changes = Changes {
@@ -170,6 +175,14 @@ impl Body {
             Self::Form(form) => form.push(&piece),
             Self::Multipart(multipart) => multipart.push(&piece),
             Self::Opaque => Ok(piece),
+        }
+    }
+
+    /// The function that it has named until now.
+    pub fn function(&self) -> Option<&str> {
+        match self {
+            Self::Form(form) => form.function(),
+            Self::Made(_) | Self::Nothing | Self::Multipart(_) | Self::Opaque => None,
         }
     }
 

@@ -56,6 +56,11 @@ impl Form {
         }
     }
 
+    /// The function that is called, once it is known.
+    pub fn function(&self) -> Option<&str> {
+        self.wanted.function.as_deref()
+    }
+
     /// By how much the body gets longer; nothing unless a token goes into it.
     pub fn added(token: &str) -> u64 {
         (token.len() as u64 + 1) * 2

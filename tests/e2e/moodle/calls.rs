@@ -109,3 +109,25 @@ fn a_large_upload_passes_in_pieces() {
     assert_eq!(answer.expect(200).json()[0]["filename"], "a.bin");
     school.keeps_its_secrets();
 }
+
+#[test]
+fn calls_are_counted_by_groups_of_functions() {
+    let Some(school) = School::start("[\"cas-launch\"]") else {
+        return;
+    };
+    let (alice, browser) = (school.cas.person("alice"), school.browser());
+    browser.sign_in(&alice).expect(200);
+    browser.call(SITE_INFO).expect(200);
+    // Named in the body, which is known later.
+    let form = script(Request::new("POST", "/webservice/rest/server.php"))
+        .header("Content-Type", "application/x-www-form-urlencoded")
+        .body("courseids[0]=2&wsfunction=mod_assign_get_assignments");
+    browser.send(form).expect(200);
+    let counted = |group: &str| {
+        let labels = format!("group=\"{group}\",moodle=\"campus\",outcome=\"ok\",script=\"rest\"");
+        school.gateway.metric(&format!("janua_moodle_calls_total{{{labels}}}"))
+    };
+    assert_eq!(counted("core"), Some(1.0));
+    assert_eq!(counted("mod"), Some(1.0));
+    assert_eq!(counted("other"), None);
+}
