@@ -76,7 +76,8 @@ pub(super) fn render(cases: &[Measured], rounds: u32, seconds: u32) -> String {
          medians of the same run is what can be compared. µs: processor time of the server's process, user and system, \
          that a request cost; of two contenders, the difference is what the one does more.\n\n\
          Janua runs with routes, rules and metrics; \"Janua\" with an access log to a file too, which none of the others \
-         writes: the writer's thread shares the server's core.\n"
+         writes: the writer's thread shares the server's core.\n\n\
+         ![Requests a second of each case against its first contender](results.svg)\n"
     );
     for case in cases {
         text.push_str(&format!(
