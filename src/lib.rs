@@ -6,21 +6,35 @@
 //! | --- | --- |
 //! | [`listen`] | the connection: sockets, TLS, limits and deadlines, who the client is behind trusted proxies |
 //! | [`route`] | which route: one canonical path, then the most specific host, path and method |
-//! | [`authenticate`] | who is it: tokens against cached key sets |
+//! | [`authenticate`] | who is it: tokens against cached key sets, sessions, launch sessions, watch passes |
 //! | [`authorize`] | may they: rules over conditions |
 //! | [`present`] | what the upstream is shown of the client |
 //! | [`act`] | do it: files, an upstream, a fixed reply |
 //! | [`respond`] | answer: a rejection's status, challenge, problem JSON or page; CORS; security headers |
 //! | [`observe`] | tell: metrics, access log, tracing, health |
 //!
-//! [`gateway`] walks them, one call a step; read that file first. Around them: [`config`] (what the operator wrote),
-//! [`snapshot`] (what a running gateway decides by), [`reload`] (another one while it runs), [`server`] (wiring),
-//! [`admin`] (the second listener), [`store`] (what outlives a restart), [`backchannel`] (requests the gateway makes
-//! itself), [`opencast`] (what it asks Opencast about events), [`cli`], [`watch_file`], [`demo`] (what stands around the gateway of `janua demo`), [`control`] (the socket
-//! by which commands ask the running gateway), [`explain`] (a request's way without the request: why it is allowed or
-//! refused); [`moodle`] (people's tokens for Moodle: obtained, kept, dropped); [`own`] (the gateway's own addresses: signing in and out), [`ask`] (an upstream's word where no rule speaks), [`edge`] (between pingora's session and the steps),
-//! [`context`] (what is known of one request so far), [`overview`]
-//! (what the admin listener tells); [`sealing`] (the master key and what is derived from it).
+//! [`gateway`] walks them, one call a step; read that file first, then [`edge`], which stands between pingora's session
+//! and the steps.
+//!
+//! # Around them
+//!
+//! | module | is |
+//! | --- | --- |
+//! | [`config`] | what the operator wrote, checked |
+//! | [`snapshot`] | what a running gateway decides by; [`reload`] puts another in its place |
+//! | [`context`] | what is known of one request so far |
+//! | [`own`] | the gateway's own addresses: signing in and out, launches |
+//! | [`moodle`] | people's tokens for Moodle: obtained, kept, dropped |
+//! | [`opencast`] | what Opencast is asked about events, and told of people |
+//! | [`ask`] | an upstream's word where no rule speaks |
+//! | [`store`], [`sealing`] | what outlives a restart, and the master key that it is sealed with |
+//! | [`backchannel`] | requests that the gateway makes itself |
+//! | [`explain`] | a request's way without the request: why it is allowed or refused |
+//! | [`admin`], [`overview`] | the second listener, and what it tells |
+//! | [`control`] | the socket by which commands ask the running gateway |
+//! | [`server`], [`cli`], [`watch_file`] | wiring, commands, files that change |
+//! | [`demo`] | what stands around the gateway of `janua demo` |
+//!
 //! Vocabulary that all rooms share: [`request`], [`identity`], [`event`], [`rejection`], [`rate`].
 //!
 //! # Import rules (held by `tests/architecture.rs`)

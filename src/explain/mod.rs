@@ -2,7 +2,8 @@
 //! an upstream would get.
 //!
 //! `walk` asks the same rooms as the gateway, [`Report`] is what they said, `render` puts it into words. Nothing is
-//! served or passed on, and budgets are looked at without taking from them; only an `else_ask` is asked, as the gateway would ask it.
+//! served or passed on, and budgets are looked at without taking from them; only an `else_ask` is asked, as the gateway
+//! would ask it.
 
 mod lay_out;
 pub mod render;

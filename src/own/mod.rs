@@ -191,7 +191,8 @@ impl<'a> Here<'a> {
         Ok(None)
     }
 
-    /// The secrets of sessions in a request. A bearer counts alone; cookies may be several, since a sibling host can add one to ours.
+    /// The secrets of sessions in a request. A bearer counts alone; cookies may be several, since a sibling host can add
+    /// one to ours.
     pub fn carried<'h>(&self, headers: &'h HeaderMap) -> Vec<Carried<'h>> {
         const MOST: usize = 4;
         let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());

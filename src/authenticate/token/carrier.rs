@@ -88,8 +88,8 @@ pub fn in_query<'a>(sources: &[TokenSource], query: Option<&'a str>) -> Carried<
     find(sources, &NO_HEADERS, query)
 }
 
-/// The query without the parameters that are token sources, and without watch passes, spelled in whatever encoding (`jwt`, `%6awt`); all other
-/// bytes stay as they are. `None` when nothing is left, so that the `?` goes too.
+/// The query without the parameters that are token sources, and without watch passes, spelled in whatever encoding
+/// (`jwt`, `%6awt`); all other bytes stay as they are. `None` when nothing is left, so that the `?` goes too.
 pub fn strip_query<'a>(sources: &[TokenSource], query: &'a str) -> Option<Cow<'a, str>> {
     let is_token = |pair: &&str| {
         is_named(pair, watch::PARAMETER)

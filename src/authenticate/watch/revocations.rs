@@ -1,5 +1,5 @@
-//! Which watch passes and launch sessions an operator has ended, by subject or by event. In memory for every request; in the store, as long
-//! as a pass could live, for restarts and other replicas.
+//! Which watch passes and launch sessions an operator has ended, by subject or by event. In memory for every request; in
+//! the store, as long as a pass could live, for restarts and other replicas.
 //!
 //! A revocation ends the passes issued up to its moment; who brings a valid token afterwards is let in again.
 

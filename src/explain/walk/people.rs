@@ -1,5 +1,5 @@
-//! Sessions, launch sessions and passes, the way to sign in and the gateway's own addresses, as `gateway` and `edge::own` walk them. Nothing is used
-//! up: no session lives on for it, no ticket is judged, nobody is signed out.
+//! Sessions, launch sessions and passes, the way to sign in and the gateway's own addresses, as `gateway` and `edge::own`
+//! walk them. Nothing is used up: no session lives on for it, no ticket is judged, nobody is signed out.
 
 use std::sync::Arc;
 
