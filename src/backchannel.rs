@@ -339,6 +339,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::demo::reserved::Reserved;
 
     /// Answers every connection on a port of its own with `answer`, then closes it; `None`: never answers.
     async fn peer(answer: Option<&'static [u8]>) -> Url {
@@ -407,7 +408,8 @@ mod tests {
         ));
         assert!(matches!(of(b"SSH-2.0-no\r\n\r\n").await, E::Broken { .. }));
         assert!(matches!(error(&peer(None).await).await, E::Timeout { .. }));
-        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let port = Reserved::new(0).unwrap();
+        let closed = port.address();
         assert!(matches!(
             error(&format!("http://{closed}/").parse().unwrap()).await,
             E::Refused { .. }

@@ -13,6 +13,7 @@ mod moodle;
 mod opencast;
 mod people;
 mod platform;
+pub mod reserved;
 
 use std::io;
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ use self::folder::Folder;
 use self::moodle::Moodle;
 use self::opencast::Opencast;
 use self::platform::Platform;
+use self::reserved::Reserved;
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::cli::keys::KeysError;
 
@@ -58,6 +60,8 @@ pub enum DemoError {
 pub struct Demo {
     folder: Folder,
     gateway: SocketAddr,
+    /// The gateway's two ports, which nobody else may get before it listens.
+    _ports: [Reserved; 2],
     backchannel: Backchannel,
     ready: Url,
 }
@@ -66,17 +70,18 @@ impl Demo {
     /// Makes keys, folder and gateway.toml, and starts what stands around on the current runtime.
     /// `port` is the gateway's; 0 lets the system choose.
     pub async fn start(port: u16) -> Result<Self, DemoError> {
-        let (gateway, admin) = addresses(port).await?;
+        let ports = [reserved(port)?, reserved(0)?];
+        let [gateway, admin] = ports.each_ref().map(Reserved::address);
         let folder = Folder::new()?;
         let platform = Arc::new(Platform::new(folder.path())?);
         let backchannel = Backchannel::new(None)?;
         let metrics = Url::parse(&format!("http://{admin}/metrics"))?;
         let opencast = Opencast::new(Arc::clone(&platform), gateway, metrics, backchannel.clone());
 
-        let keys = listener(0).await?;
+        let keys = listener().await?;
         let jwks = format!("http://{}/.well-known/jwks.json", address(&keys)?);
-        let upstream = listener(0).await?;
-        let (signs_in, learns) = (listener(0).await?, listener(0).await?);
+        let upstream = listener().await?;
+        let (signs_in, learns) = (listener().await?, listener().await?);
         let campus = format!("http://localhost:{}", address(&signs_in)?.port());
         let cas = Arc::new(Cas::new(gateway));
         let moodle = Moodle::new(format!("http://{gateway}"), Arc::clone(&cas), &campus);
@@ -95,6 +100,7 @@ impl Demo {
         Ok(Self {
             folder,
             gateway,
+            _ports: ports,
             backchannel,
             ready: Url::parse(&format!("http://{admin}/readyz"))?,
         })
@@ -125,16 +131,13 @@ impl Demo {
     }
 }
 
-/// Addresses for the gateway's two listeners. They are written into gateway.toml, so they must be known before the
-/// gateway takes them: for that moment they are free again, and a gateway that finds one taken says so and ends.
-async fn addresses(port: u16) -> Result<(SocketAddr, SocketAddr), DemoError> {
-    let (gateway, admin) = (listener(port).await?, listener(0).await?);
-    Ok((address(&gateway)?, address(&admin)?))
+fn reserved(port: u16) -> Result<Reserved, DemoError> {
+    Reserved::new(port).map_err(|error| DemoError::Port { port, error })
 }
 
-async fn listener(port: u16) -> Result<TcpListener, DemoError> {
-    let listener = TcpListener::bind(("127.0.0.1", port)).await;
-    listener.map_err(|error| DemoError::Port { port, error })
+async fn listener() -> Result<TcpListener, DemoError> {
+    let listener = TcpListener::bind("127.0.0.1:0").await;
+    listener.map_err(|error| DemoError::Port { port: 0, error })
 }
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, DemoError> {

@@ -1,11 +1,9 @@
 //! `janua check`: reads the file, asks everyone named in it, and says what it found.
 
-use std::net::TcpListener;
-
 use crate::support::cas::CasServer;
 use crate::support::moodle::Settings;
 use crate::support::tools::{Ran, janua};
-use crate::support::{Config, Gateway, JwksServer, MEDIA, Moodle, Signer, Site, Upstream};
+use crate::support::{Config, Gateway, JwksServer, MEDIA, Moodle, Reserved, Signer, Site, Upstream};
 
 fn check(site: &Site, config: &str, more: &[&str]) -> Ran {
     let file = site.write("gateway.toml", config);
@@ -38,10 +36,8 @@ fn a_good_file_with_everyone_there() {
 fn an_endpoint_that_fails_is_named_unless_offline() {
     let site = Site::with_lecture();
     let keys = JwksServer::start(&[]);
-    let nobody = {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        format!("http://{}", listener.local_addr().unwrap())
-    };
+    let port = Reserved::new(0).unwrap();
+    let nobody = format!("http://{}", port.address());
     let config = Config::new()
         .issuer("moodle", &keys.url(), "")
         .upstream("opencast", std::slice::from_ref(&nobody), "")

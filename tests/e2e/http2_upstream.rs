@@ -2,19 +2,20 @@
 //! not spoken to.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
 use crate::support::config::bytes;
 use crate::support::tools::{curl, missing, run};
-use crate::support::{Config, Gateway, Site, eventually};
+use crate::support::{Config, Gateway, Reserved, Site, eventually};
 
 /// nghttpd that serves the site's `files` folder and ends every answer with a trailer; killed on drop.
 struct Nghttpd {
     child: Child,
     address: SocketAddr,
+    _port: Reserved,
 }
 
 impl Nghttpd {
@@ -23,25 +24,25 @@ impl Nghttpd {
         let key = site.write("upstream/key.pem", signing_key.serialize_pem());
         let certificate = site.write("upstream/certificate.pem", cert.pem());
         let files = site.path("files");
-        loop {
-            // The port is free now; should another take it first, nghttpd ends and the next one is tried.
-            let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-            let mut child = Command::new("nghttpd")
-                .args(["--trailer=x-checksum: abc", "-a", "127.0.0.1", "-d"])
-                .arg(&files)
-                .arg(address.port().to_string())
-                .args([&key, &certificate])
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            let serves = eventually("nghttpd listens or ends", || match child.try_wait().unwrap() {
-                Some(_) => Some(false),
-                None => TcpStream::connect(address).is_ok().then_some(true),
-            });
-            if serves {
-                return Self { child, address };
-            }
+        let port = Reserved::new(0).unwrap();
+        let address = port.address();
+        let mut child = Command::new("nghttpd")
+            .args(["--trailer=x-checksum: abc", "-a", "127.0.0.1", "-d"])
+            .arg(&files)
+            .arg(address.port().to_string())
+            .args([&key, &certificate])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        eventually("nghttpd listens", || {
+            assert!(child.try_wait().unwrap().is_none(), "nghttpd does not start");
+            TcpStream::connect(address).ok()
+        });
+        Self {
+            child,
+            address,
+            _port: port,
         }
     }
 }

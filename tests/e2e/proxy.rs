@@ -1,20 +1,19 @@
 //! The way through to an upstream: streaming in both directions, pools, several servers, and what goes wrong there.
 
-use std::net::TcpListener;
-
 use crate::support::config::bytes;
 use crate::support::http::values;
-use crate::support::{Config, Connection, Gateway, Nginx, Request, Signer, Site, Upstream, eventually, tools};
+use crate::support::{
+    Config, Connection, Gateway, Nginx, Request, Reserved, Signer, Site, Upstream, eventually, tools,
+};
 
 fn gateway(servers: &[String], more: &str) -> Gateway {
     let config = Config::new().upstream("zoo", servers, more).open_upstream_route("");
     Site::new().start(&config)
 }
 
-/// An address at which nobody listens.
-fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+/// The URL of a port on which nobody listens.
+fn nobody(port: &Reserved) -> String {
+    format!("http://{}", port.address())
 }
 
 #[test]
@@ -234,7 +233,8 @@ fn websockets_go_through_even_when_the_upstream_is_quick() {
 #[test]
 fn several_servers_share_and_failing_ones_are_left_out() {
     let [one, two] = [Upstream::named("one"), Upstream::named("two")];
-    let gateway = gateway(&[one.url(), nobody(), two.url()], r#"health = { every = "1s" }"#);
+    let port = Reserved::new(0).unwrap();
+    let gateway = gateway(&[one.url(), nobody(&port), two.url()], r#"health = { every = "1s" }"#);
     let mut served = std::collections::BTreeSet::new();
     for _ in 0..30 {
         // A connect that fails is tried elsewhere: no client sees it.
@@ -294,7 +294,8 @@ fn consistent_balance_keeps_a_path_on_one_server() {
 
 #[test]
 fn nobody_behind_is_a_502() {
-    let gateway = gateway(&[nobody()], "");
+    let port = Reserved::new(0).unwrap();
+    let gateway = gateway(&[nobody(&port)], "");
     let told = gateway.get("/a").refused(502, "upstream_unavailable");
     assert_eq!(told.header("retry-after"), None);
     let errors = gateway.metric_sum("janua_upstream_connect_errors_total");

@@ -28,6 +28,7 @@ pub use config::{Config, MEDIA, Site};
 pub use gateway::Gateway;
 pub use h2::H2;
 pub use http::{Connection, Request};
+pub use janua::demo::reserved::Reserved;
 pub use jwks::JwksServer;
 pub use moodle::Moodle;
 pub use nginx::Nginx;

@@ -1,12 +1,13 @@
 //! A real nginx: one that serves a folder, as Opencast's does, or one that stands in front of the gateway.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::Reserved;
 use super::wait::eventually;
 
 /// A running nginx; killed on drop.
@@ -14,6 +15,7 @@ pub struct Nginx {
     child: Child,
     pub address: SocketAddr,
     folder: TempDir,
+    _port: Reserved,
 }
 
 impl Nginx {
@@ -29,20 +31,22 @@ impl Nginx {
 
     /// The same, with parameters of `listen` (`ssl http2`).
     pub fn listening(how: &str, server: &str) -> Self {
-        loop {
-            // The port is free now; should another take it before nginx does, nginx ends and the next one is tried.
-            let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-            let folder = tempfile::tempdir().unwrap();
-            let mut child = spawn(&folder, &format!("{address} {how}"), server);
-            let serves = eventually("nginx listens or ends", || match child.try_wait().unwrap() {
-                Some(_) => Some(false),
-                None => TcpStream::connect(address).is_ok().then_some(true),
-            });
-            if serves && child.try_wait().unwrap().is_none() {
-                return Self { child, address, folder };
-            }
-            let errors = fs::read_to_string(folder.path().join("error.log")).unwrap_or_default();
-            assert!(errors.contains("in use"), "nginx does not start: {errors}");
+        let port = Reserved::new(0).unwrap();
+        let (address, folder) = (port.address(), tempfile::tempdir().unwrap());
+        let mut child = spawn(&folder, &format!("{address} {how}"), server);
+        eventually("nginx listens", || {
+            assert!(
+                child.try_wait().unwrap().is_none(),
+                "nginx does not start: {}",
+                errors(&folder)
+            );
+            TcpStream::connect(address).ok()
+        });
+        Self {
+            child,
+            address,
+            folder,
+            _port: port,
         }
     }
 
@@ -65,6 +69,10 @@ impl Drop for Nginx {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+fn errors(folder: &TempDir) -> String {
+    fs::read_to_string(folder.path().join("error.log")).unwrap_or_default()
 }
 
 fn spawn(folder: &TempDir, listen: &str, server: &str) -> Child {

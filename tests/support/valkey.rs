@@ -1,11 +1,12 @@
 //! A real Valkey, or Redis where that is what is installed, on a port of its own: shared by gateways, counted, and killed.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::Reserved;
 use super::tools::missing;
 use super::wait::eventually;
 
@@ -15,6 +16,7 @@ pub struct Valkey {
     child: Child,
     address: SocketAddr,
     folder: TempDir,
+    _port: Reserved,
 }
 
 impl Valkey {
@@ -25,10 +27,8 @@ impl Valkey {
             false if missing("redis-server") => return None,
             false => "redis-server",
         };
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        let port = Reserved::new(0).unwrap();
+        let address = port.address();
         let folder = tempfile::tempdir().unwrap();
         let child = spawn(program, address, &folder);
         let server = Self {
@@ -36,6 +36,7 @@ impl Valkey {
             child,
             address,
             folder,
+            _port: port,
         };
         server.listens();
         Some(server)

@@ -8,6 +8,7 @@ use std::time::Instant;
 use tempfile::TempDir;
 
 use crate::config::{State, Valkey, ValkeyAddress, ValkeyKind};
+use crate::demo::reserved::Reserved;
 use crate::observe::metrics::Metrics;
 use crate::sealing::MasterKeys;
 use crate::server::install_crypto;
@@ -19,6 +20,7 @@ struct Server {
     child: Child,
     port: u16,
     arguments: Vec<String>,
+    _reserved: Reserved,
     _folder: TempDir,
 }
 
@@ -40,52 +42,43 @@ fn program(role: &str) -> Option<PathBuf> {
     found
 }
 
-fn free_port() -> u16 {
-    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    socket.local_addr().unwrap().port()
-}
-
 impl Server {
     /// With `more` behind what every server here gets; `{port}` is filled in.
     fn start(more: &str, arguments: &[&str]) -> Option<Self> {
         let program = program("server")?;
-        let started = Instant::now();
-        loop {
-            let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
-            let config = folder.path().join("server.conf");
-            let always = format!("bind 127.0.0.1\ndir {}\n", folder.path().display());
-            std::fs::write(&config, always + &more.replace("{port}", &port.to_string())).unwrap();
-            let mut all = vec![program.display().to_string(), config.display().to_string()];
-            all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
-            let mut server = Self {
-                child: spawn(&all),
-                port,
-                arguments: all,
-                _folder: folder,
-            };
-            if server.listens() {
-                return Some(server);
-            }
-            // Another test was faster with this port.
-            assert!(started.elapsed() < DEADLINE, "no server starts");
-        }
+        let folder = tempfile::tempdir().unwrap();
+        // The nodes of a cluster talk with each other 10 000 ports higher.
+        let mut ports = std::iter::repeat_with(|| Reserved::new(0).unwrap());
+        let port = ports.find(|port| port.address().port() < u16::MAX - 10_000).unwrap();
+        let number = port.address().port();
+        let config = folder.path().join("server.conf");
+        let always = format!("bind 127.0.0.1\ndir {}\n", folder.path().display());
+        std::fs::write(&config, always + &more.replace("{port}", &number.to_string())).unwrap();
+        let mut all = vec![program.display().to_string(), config.display().to_string()];
+        all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        let mut server = Self {
+            child: spawn(&all),
+            port: number,
+            arguments: all,
+            _reserved: port,
+            _folder: folder,
+        };
+        server.listens();
+        Some(server)
     }
 
     fn plain(more: &str) -> Option<Self> {
         Self::start(&format!("port {{port}}\nsave \"\"\n{more}\n"), &[])
     }
 
-    fn listens(&mut self) -> bool {
+    fn listens(&mut self) {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let started = Instant::now();
         while std::net::TcpStream::connect(address).is_err() {
-            if self.child.try_wait().unwrap().is_some() {
-                return false;
-            }
+            assert!(self.child.try_wait().unwrap().is_none(), "the server does not start");
             assert!(started.elapsed() < DEADLINE, "the server never listens");
             std::thread::yield_now();
         }
-        true
     }
 
     fn kill(&mut self) {
@@ -96,7 +89,7 @@ impl Server {
     /// Again, on the same port, and empty.
     fn again(&mut self) {
         self.child = spawn(&self.arguments);
-        assert!(self.listens(), "it starts again");
+        self.listens();
     }
 
     fn state(&self) -> Valkey {

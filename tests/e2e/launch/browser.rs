@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{ROUTES, claims};
 use crate::support::browser::browse_with;
 use crate::support::tools::missing;
-use crate::support::{Config, Gateway, Nginx, Opencast, Signer, Site, in_seconds};
+use crate::support::{Config, Gateway, Nginx, Opencast, Reserved, Signer, Site, in_seconds};
 
 /// Opencast Studio, as far as it matters here (facts 7): scripts, who am I, and one upload as a script sends it.
 const STUDIO: &str = r#"<!doctype html><title>Studio</title><body>
@@ -42,6 +42,7 @@ struct Stage {
     site: Site,
     gateway: Gateway,
     origin: String,
+    _port: Reserved,
     _opencast: Opencast,
 }
 
@@ -55,10 +56,9 @@ impl Stage {
         site.write("pages/studio/static/js/app.js", APP);
         let types = "types { text/html html; text/javascript js; }";
         let nginx = Nginx::with(&format!("root {}; {types}", site.path("pages").display()));
-        // The gateway has to know its own address before it starts: the port is free now, and nobody else asks for it.
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
+        // The gateway has to know its own address before it starts.
+        let port = Reserved::new(0).unwrap();
+        let address = port.address();
         let origin = format!("https://video.localhost:{}", address.port());
         let pair = rcgen::generate_simple_self_signed(["video.localhost".to_owned()]).unwrap();
         site.write("cert.pem", pair.cert.pem());
@@ -95,6 +95,7 @@ impl Stage {
             site,
             gateway,
             origin,
+            _port: port,
             _opencast: opencast,
         })
     }

@@ -1,12 +1,12 @@
 //! Many people at once: nobody is ever served by another one's token, and everybody gets exactly one.
 
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::double::Double;
 use crate::support::secrets::{Kind, register};
-use crate::support::{Config, Gateway, Moodle, Request, Site};
+use crate::support::{Config, Gateway, Moodle, Request, Reserved, Site};
 
 use super::school::{SITE_INFO, script};
 
@@ -26,6 +26,7 @@ struct Crowd {
     moodle: Moodle,
     gateway: Gateway,
     address: SocketAddr,
+    _port: Reserved,
     _cas: Double,
 }
 
@@ -46,7 +47,8 @@ impl Crowd {
             drop(wire.stream.write_all((head + &body).as_bytes()));
         });
         let moodle = Moodle::start();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let port = Reserved::new(0).unwrap();
+        let address = port.address();
         let origin = format!("http://{address}");
         moodle.site().settings.wwwroot.clone_from(&origin);
         moodle.site().settings.cas = Some(format!("{origin}/_janua/cas-facade"));
@@ -67,6 +69,7 @@ impl Crowd {
             gateway: Site::new().start(&config),
             moodle,
             address,
+            _port: port,
             _cas: cas,
         }
     }

@@ -1,13 +1,12 @@
 //! A gateway in front of a Moodle, a real CAS server that both ask, and browsers.
 
-use std::net::TcpListener;
 use std::sync::Mutex;
 
 use url::Url;
 
 use crate::support::cas::Person;
 use crate::support::http::Response;
-use crate::support::{CasServer, Config, Gateway, Moodle, Request, Site};
+use crate::support::{CasServer, Config, Gateway, Moodle, Request, Reserved, Site};
 
 /// `/webservice/…` gets tokens, everything else is Moodle as it is.
 const ROUTES: &str = r#"
@@ -39,6 +38,7 @@ pub struct School {
     pub gateway: Gateway,
     config: Config,
     origin: String,
+    _port: Reserved,
     /// Everything that came back to anybody.
     pub answered: Mutex<String>,
 }
@@ -71,8 +71,9 @@ impl School {
             .split_once("app_origins = [")
             .map(|(_, apps)| apps.split(']').next().unwrap());
         let apps = apps.unwrap_or("\"https://app.test\"").to_owned();
-        // The gateway has to know its own address before it starts: the port is free now, and nobody else asks for it.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // The gateway has to know its own address before it starts.
+        let port = Reserved::new(0).unwrap();
+        let address = port.address();
         let origin = format!("http://{host}:{}", address.port());
         {
             let settings = &mut moodle.site().settings;
@@ -99,6 +100,7 @@ impl School {
             gateway,
             config,
             origin,
+            _port: port,
             answered: Mutex::default(),
         })
     }

@@ -1,6 +1,6 @@
 //! A gateway, a CAS server and an upstream that belong together, and visitors with a browser's cookies for the gateway.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Mutex;
 
 use serde_json::Value;
@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::support::cas::{Person, query};
 use crate::support::http::Response;
-use crate::support::{CasServer, Config, Connection, Gateway, Request, Site, Upstream};
+use crate::support::{CasServer, Config, Connection, Gateway, Request, Reserved, Site, Upstream};
 
 /// What [`Campus::start`] protects: everybody who is signed in may.
 pub const PAGE: &str = "/app/deep/link?b=2&a=%20x+y&empty=&b=1";
@@ -75,6 +75,7 @@ pub struct Campus {
     pub gateway: Gateway,
     pub config: Config,
     _zoo: Upstream,
+    _port: Reserved,
 }
 
 /// Somebody's browser, as far as the gateway sees it.
@@ -95,8 +96,9 @@ impl Campus {
     pub fn planned(plan: Plan) -> Option<Self> {
         let cas = CasServer::start()?;
         let zoo = Upstream::start();
-        // The gateway has to know its own address before it starts: the port is free now, and nobody else asks for it.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // The gateway has to know its own address before it starts.
+        let port = Reserved::new(0).unwrap();
+        let address = port.address();
         let config = plan
             .config
             .server("listen", &format!("[\"{address}\"]"))
@@ -120,6 +122,7 @@ impl Campus {
             gateway,
             config,
             _zoo: zoo,
+            _port: port,
         })
     }
 

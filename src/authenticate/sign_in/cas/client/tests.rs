@@ -3,6 +3,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::demo::reserved::Reserved;
 
 const SERVICE: &str = "https://gw.test/_janua/cas/campus/callback?a=b c&d=ü";
 
@@ -172,7 +173,8 @@ async fn what_went_wrong_is_told_apart() {
         assert_eq!((error.label(), error.is_of_ticket()), ("bad_answer", false));
     }
 
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let port = Reserved::new(0).unwrap();
+    let closed = port.address();
     let server = format!("http://{closed}/cas").parse().unwrap();
     let client = Client::new(&server, Protocol::Cas2, Backchannel::new(None).unwrap());
     let unreachable = client.validate(SERVICE, &ticket(), false).await.unwrap_err();
