@@ -1,6 +1,10 @@
 //! Those that make the load: wrk for HTTP/1.1, h2load for HTTP/2 and for a flood beside it.
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::peers::Load;
 use super::{LOAD_CORE, Result};
@@ -28,16 +32,41 @@ pub(super) fn load(url: &str, load: &Load, seconds: u32) -> Result<Loaded> {
             let headers: Vec<&str> = headers.iter().flat_map(|header| ["-H", header]).collect();
             wrk(url, load_connections(load), &headers, seconds)
         }
-        Load::Script(script) | Load::Readers(script) => {
-            let script = script.to_str().ok_or("a script's path is UTF-8")?;
-            wrk(url, load_connections(load), &["-s", script], seconds)
+        Load::Script(script) | Load::Readers(script) => scripted(url, load, script, seconds),
+        Load::ColdReaders { script, file } => {
+            let over = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| keep_cold(file, &over));
+                let loaded = scripted(url, load, script, seconds);
+                over.store(true, Ordering::Relaxed);
+                loaded
+            })
         }
+    }
+}
+
+fn scripted(url: &str, load: &Load, script: &Path, seconds: u32) -> Result<Loaded> {
+    let script = script.to_str().ok_or("a script's path is UTF-8")?;
+    wrk(url, load_connections(load), &["-s", script], seconds)
+}
+
+/// dd drops what the page cache has of its input (`nocache`), and with `count=0` does nothing else.
+fn keep_cold(file: &Path, over: &AtomicBool) {
+    let mut input = OsString::from("if=");
+    input.push(file);
+    while !over.load(Ordering::Relaxed) {
+        let dropped = on_load_core("dd")
+            .arg(&input)
+            .args(["iflag=nocache", "count=0", "status=none"])
+            .status();
+        assert!(dropped.is_ok_and(|status| status.success()), "dd drops no cache");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
 fn load_connections(load: &Load) -> &'static str {
     match load {
-        Load::Readers(_) => "64",
+        Load::Readers(_) | Load::ColdReaders { .. } => "64",
         _ => "32",
     }
 }

@@ -18,6 +18,8 @@ mod bare;
 mod chart;
 mod generate;
 mod idle;
+mod instructions;
+mod latency;
 mod nginx;
 mod peers;
 mod report;
@@ -42,6 +44,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<()> {
     bare::run_if_asked();
+    latency::run_if_asked();
     // `cargo test --benches` runs this too: there is nothing to test.
     if !std::env::args().any(|argument| argument == "--bench") {
         return Ok(());
@@ -52,6 +55,7 @@ fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let files = Files::new(folder.path())?;
     let tokens = tokens::Tokens::new(folder.path())?;
+    let known = tokens.header(0);
     let session = peers::Load::Header(session::cookie(folder.path())?);
     let mut all = cases(&files, &tokens, &session);
     all.push(watch_pass(&files, &tokens, folder.path())?);
@@ -66,7 +70,15 @@ fn main() -> Result<()> {
         eprintln!("{}", idle::NAME);
         measured.push(idle::measure(&files, folder.path(), rounds)?);
     }
-    let text = report::render(&measured, rounds, seconds);
+    let mut text = report::render(&measured, rounds, seconds);
+    if latency::NAME.contains(&wanted) {
+        eprintln!("{}", latency::NAME);
+        text += &latency::measure(&files, folder.path(), &known, rounds, seconds)?;
+    }
+    if instructions::NAME.contains(&wanted) {
+        eprintln!("{}", instructions::NAME);
+        text += &instructions::measure(folder.path(), &known)?;
+    }
     println!("{text}");
     if std::env::args().any(|argument| argument == "--write") {
         let benches = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches");
@@ -151,15 +163,24 @@ fn cases(files: &Files, tokens: &tokens::Tokens, session: &peers::Load) -> Vec<C
         ],
     );
     let big = "/static/org/engage-player/lecture-1/256m.bin";
-    let readers = peers::Load::Readers(tokens.readers(256 << 20, 1 << 20));
-    case(
-        "256 MiB file, 64 readers of 1 MiB ranges",
-        1,
-        vec![
-            label("nginx, no check", files.nginx_under(big, &readers)),
-            label("Janua", files.janua(big, &readers)),
-        ],
-    );
+    let script = tokens.readers(256 << 20, 1 << 20);
+    let cold = peers::Load::ColdReaders {
+        script: script.clone(),
+        file: files.downloads.join("org/engage-player/lecture-1/256m.bin"),
+    };
+    for (name, load) in [
+        ("256 MiB file, 64 readers of 1 MiB ranges", peers::Load::Readers(script)),
+        ("the same, never in the page cache", cold),
+    ] {
+        case(
+            name,
+            1,
+            vec![
+                label("nginx, no check", files.nginx_under(big, &load)),
+                label("Janua", files.janua(big, &load)),
+            ],
+        );
+    }
     let http2 = peers::Load::Http2(known.clone());
     let file = "/static/org/engage-player/lecture-1/64k.bin";
     case(

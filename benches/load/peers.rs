@@ -18,6 +18,11 @@ pub(super) enum Load {
     Script(PathBuf),
     /// The same with twice the connections.
     Readers(PathBuf),
+    /// The same again, of a file that is taken out of the page cache all the while.
+    ColdReaders {
+        script: PathBuf,
+        file: PathBuf,
+    },
     /// HTTP/2, over TLS, with this header.
     Http2(String),
     /// One header, while somebody else floods the server with another.
@@ -57,11 +62,14 @@ enum Kind {
 }
 
 /// The files that are served, the same for all.
-pub(super) struct Files;
+pub(super) struct Files {
+    pub(super) downloads: PathBuf,
+}
 
 impl Files {
     pub(super) fn new(folder: &Path) -> Result<Self> {
-        let lecture = folder.join("downloads/org/engage-player/lecture-1");
+        let downloads = folder.join("downloads");
+        let lecture = downloads.join("org/engage-player/lecture-1");
         fs::create_dir_all(&lecture)?;
         for (name, size) in [
             ("1k.bin", 1 << 10),
@@ -74,7 +82,7 @@ impl Files {
         let certified = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()])?;
         fs::write(folder.join("certificate.pem"), certified.cert.pem())?;
         fs::write(folder.join("key.pem"), certified.signing_key.serialize_pem())?;
-        Ok(Self)
+        Ok(Self { downloads })
     }
 
     /// With an access log to a file.
@@ -240,12 +248,12 @@ pub(super) fn pinned(core: &str, program: &Path) -> Command {
     command
 }
 
-fn free_port() -> Result<u16> {
+pub(super) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-fn wait_for(port: u16) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(10);
+pub(super) fn wait_for(port: u16) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(30);
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         if Instant::now() > deadline {
             return Err(format!("nothing listens on port {port}").into());

@@ -60,7 +60,7 @@ pub(super) fn median(rounds: &[Round]) -> f64 {
     median_of(rounds.iter().map(|round| round.value))
 }
 
-fn median_of(values: impl Iterator<Item = f64>) -> f64 {
+pub(super) fn median_of(values: impl Iterator<Item = f64>) -> f64 {
     let mut sorted: Vec<f64> = values.collect();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
@@ -97,7 +97,9 @@ pub(super) fn render(cases: &[Measured], rounds: u32, seconds: u32) -> String {
             let low = rates.clone().fold(f64::INFINITY, f64::min);
             let high = rates.fold(0.0, f64::max);
             let ratio = |janua: Option<f64>| match janua {
-                Some(janua) if !name.starts_with("Janua") => format!("{:.2} ×", janua / median(rounds)),
+                Some(janua) if !name.starts_with("Janua") && case.unit == Unit::RequestsPerSecond => {
+                    format!("{:.2} ×", janua / median(rounds))
+                }
                 _ => String::new(),
             };
             let times: Option<Vec<f64>> = rounds.iter().map(|round| round.microseconds).collect();

@@ -41,6 +41,15 @@ const HOP_BY_HOP: [HeaderName; 6] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
+/// Of an upstream's answer; those that `Connection` names come with them.
+const NOT_FOR_CLIENTS: [HeaderName; 5] = [
+    HeaderName::from_static("x-accel-redirect"),
+    HeaderName::from_static("x-sendfile"),
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+];
+
 /// Cookies whose names begin so are the gateway's own; over plain HTTP on loopback they have no `__` prefix.
 const OWN_COOKIES: [&str; 4] = ["__Host-janua", "__Secure-janua", "janua=", "janua-"];
 
@@ -49,6 +58,9 @@ const OWN_PARAMETERS: [&str; 2] = ["jwt", "watch"];
 
 /// What a session begins with that a back end sends as `Authorization: Bearer`.
 const SESSION_BEARER: &[u8] = b"jns_";
+
+/// Headers that nearly every request gets.
+const USUALLY_SET: usize = 8;
 
 /// Bytes of the header with the name.
 const MAX_SUBJECT: usize = 1 << 10;
@@ -98,19 +110,20 @@ pub struct Person<'a> {
 
 /// The changes that turn the client's headers into those the upstream gets.
 pub fn changes(shown: &Shown<'_>) -> Changes {
-    let mut changes = Changes::default();
+    let mut changes = Changes {
+        remove: Vec::new(),
+        set: Vec::with_capacity(USUALLY_SET),
+    };
+    let nominated = Nominated::of(shown.headers);
+    let named_people = |name: &HeaderName| {
+        let mut names = shown.identity_headers.iter();
+        names.any(|known| is_alike(name, known.as_str()))
+    };
     for name in shown.headers.keys() {
-        let names_people = || {
-            shown
-                .identity_headers
-                .iter()
-                .any(|known| is_alike(name, known.as_str()))
-        };
-        if belongs_to_gateway(name) || names_people() || nominated(shown.headers, name) {
+        if ends_here(name) || named_people(name) || nominated.contains(name) {
             changes.remove.push(name.clone());
         }
     }
-    changes.remove.extend(HOP_BY_HOP);
     changes.remove.extend(trace::malformed(shown.headers));
     if shown.upgrade {
         let upgrade = shown.headers.get(header::UPGRADE).cloned();
@@ -160,18 +173,11 @@ pub fn changes(shown: &Shown<'_>) -> Changes {
 /// Headers of an upstream's answer that must not reach a client: those of one hop, and instructions to a file server
 /// that this gateway is not (`accel` is).
 pub fn answer_removals(headers: &HeaderMap, upgrade: bool) -> Vec<HeaderName> {
-    let mut remove = vec![
-        HeaderName::from_static("x-accel-redirect"),
-        HeaderName::from_static("x-sendfile"),
-        HeaderName::from_static("keep-alive"),
-        HeaderName::from_static("proxy-connection"),
-        header::PROXY_AUTHENTICATE,
-    ];
-    if !upgrade {
-        remove.extend(headers.keys().filter(|name| nominated(headers, name)).cloned());
-        remove.extend([header::CONNECTION, header::UPGRADE]);
-    }
-    remove
+    let nominated = Nominated::of(headers);
+    let of_one_hop =
+        |name: &HeaderName| [header::CONNECTION, header::UPGRADE].contains(name) || nominated.contains(name);
+    let ends_here = |name: &&HeaderName| NOT_FOR_CLIENTS.contains(name) || (!upgrade && of_one_hop(name));
+    headers.keys().filter(ends_here).cloned().collect()
 }
 
 /// Headers of an interim answer (1xx) that must not reach a client: all but the links that a browser may load early (RFC
@@ -229,6 +235,11 @@ fn is_alike(name: &HeaderName, known: &str) -> bool {
     name.as_str().len() == known.len() && name.as_str().bytes().map(plain).eq(known.bytes().map(plain))
 }
 
+/// Meant for this hop, or for the gateway alone to say.
+fn ends_here(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name) || belongs_to_gateway(name)
+}
+
 fn belongs_to_gateway(name: &HeaderName) -> bool {
     let is = |known: &str| is_alike(name, known);
     let starts = || {
@@ -241,16 +252,22 @@ fn belongs_to_gateway(name: &HeaderName) -> bool {
     starts() || IDENTITY.iter().any(|known| is(known))
 }
 
-/// Named in `Connection`, so meant for this hop only (RFC 9110 section 7.6.1).
-fn nominated(headers: &HeaderMap, name: &HeaderName) -> bool {
-    let lists = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let mut names = lists.flat_map(|list| list.split(','));
-    // Host and what frames the body are not for the client to remove.
-    let untouchable = [header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
-    names.any(|nominee| nominee.trim().eq_ignore_ascii_case(name.as_str())) && !untouchable.contains(name)
+/// Names that stand in `Connection`, so that what they name is meant for this hop only (RFC 9110 section 7.6.1).
+struct Nominated<'a>(Vec<&'a str>);
+
+impl<'a> Nominated<'a> {
+    fn of(headers: &'a HeaderMap) -> Self {
+        let lists = headers.get_all(header::CONNECTION).into_iter();
+        let lists = lists.filter_map(|value| value.to_str().ok());
+        Self(lists.flat_map(|list| list.split(',')).map(str::trim).collect())
+    }
+
+    fn contains(&self, name: &HeaderName) -> bool {
+        // Host and what frames the body are not for the client to remove.
+        let untouchable = [header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+        let mut names = self.0.iter();
+        names.any(|nominee| nominee.eq_ignore_ascii_case(name.as_str())) && !untouchable.contains(name)
+    }
 }
 
 /// The headers in which tokens were looked for, where they hold the scheme that was looked for.
