@@ -311,7 +311,7 @@ threads    = 1
 
 [log]
 level = "{level}"
-file  = "access.log"
+file  = "log/access.log"
 
 [state]
 store = "{store}"
@@ -413,6 +413,8 @@ sign_in  = "campus"
 allow    = [{{ signed_in = true }}]
 "#
     );
+    // Apart from the configuration, as operators have it: the gateway watches that one's folder.
+    fs::create_dir_all(folder.join("log"))?;
     let file = folder.join("gateway.toml");
     fs::write(&file, config)?;
     Ok(file)

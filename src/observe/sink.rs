@@ -14,7 +14,10 @@ use prometheus::IntCounter;
 
 /// Bytes that may wait: some seconds of a busy gateway.
 const CAPACITY: usize = 4 * 1024 * 1024;
-/// How long the writer lets lines gather, so that a busy gateway wakes it fifty times a second and not once a line.
+/// Bytes that the writer takes at a time. More would no longer be in the processor's cache when they are copied again,
+/// and while the writer copies them, requests on its core wait: beyond a millisecond for a megabyte.
+const BATCH: usize = 128 * 1024;
+/// How long the writer lets that much gather, so that it is not woken once a line.
 const GATHER: Duration = Duration::from_millis(20);
 /// How long the end of the process waits for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -66,7 +69,7 @@ impl Sink {
         }
         waiting.lines.extend_from_slice(line);
         drop(waiting);
-        if before == 0 || (before < CAPACITY / 2 && after >= CAPACITY / 2) {
+        if before == 0 || (before < BATCH && after >= BATCH) {
             self.0.wake.notify_one();
         }
     }
@@ -98,7 +101,7 @@ impl Shared {
             .wake
             .wait_while(self.lock(), |waiting| waiting.lines.is_empty() && !waiting.closing);
         let waiting = waiting.unwrap_or_else(PoisonError::into_inner);
-        let gathering = |waiting: &mut Waiting| !waiting.closing && waiting.lines.len() < CAPACITY / 2;
+        let gathering = |waiting: &mut Waiting| !waiting.closing && waiting.lines.len() < BATCH;
         let gathered = self.wake.wait_timeout_while(waiting, GATHER, gathering);
         let (mut waiting, _) = gathered.unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(batch, &mut waiting.lines);
