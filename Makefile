@@ -32,8 +32,8 @@ deny-advisories: ## needs the advisory database, which cargo-deny fetches
 	scripts/need.sh cargo-deny
 	$(CARGO) deny --locked check advisories
 
-bench: tools-build ## criterion for tokens and rules, then wrk and h2load against the whole beside its peers; writes benches/RESULTS.md
-	scripts/need.sh wrk=wrk nginx=nginx-light haproxy=haproxy taskset=util-linux h2load=nghttp2-client
+bench: tools-build ## criterion for tokens and rules, then load on the whole beside its peers, latency, instructions; writes benches/RESULTS.md
+	scripts/need.sh wrk=wrk nginx=nginx-light haproxy=haproxy taskset=util-linux h2load=nghttp2-client valgrind=valgrind
 	$(CARGO) bench --locked --bench token --bench authorize
 	PATH="$$PATH:/usr/sbin" $(CARGO) bench --locked --bench load -- --write
 

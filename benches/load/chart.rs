@@ -5,8 +5,8 @@ use std::fmt::Write;
 use super::report::{Measured, Unit, median};
 
 const BAR: u32 = 18;
-const LABELS: u32 = 360;
-const WIDTH: u32 = 900;
+const LABELS: u32 = 500;
+const WIDTH: u32 = 1040;
 /// Ratios are drawn on a logarithmic scale from a quarter to 32 times.
 const LEAST: f64 = 0.25;
 const MOST: f64 = 32.0;
