@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use janua::demo::reserved::Reserved;
+
 use super::nginx::{nginx, nginx_tls};
 use super::{LOAD_CORE, Result, SERVER_CORE, on_path};
 
@@ -248,8 +250,10 @@ pub(super) fn pinned(core: &str, program: &Path) -> Command {
     command
 }
 
+/// A port for a server that is about to start; nobody else is given it while this process lives.
 pub(super) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    let reserved: &Reserved = Box::leak(Box::new(Reserved::new(0)?));
+    Ok(reserved.address().port())
 }
 
 pub(super) fn wait_for(port: u16) -> Result<()> {
