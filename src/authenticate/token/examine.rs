@@ -75,7 +75,7 @@ impl Tokens {
         let payer = Payer::Nobody(client);
         let outcome = self.first_valid(candidates, issuers, payer, now).await;
         let examined = candidates.with_sources().map(|(source, token)| {
-            let verdict = self.judge(token, issuers, now, payer);
+            let verdict = self.judge(token, issuers, now, payer).verdict;
             self.lay_out(source, token, verdict)
         });
         let examined = examined.collect();

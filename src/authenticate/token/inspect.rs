@@ -34,7 +34,7 @@ pub async fn judge(
     for refresher in &tokens.refreshers {
         load(refresher, now).await?;
     }
-    Ok(tokens.judge(token, None, now, Payer::Nobody(None)))
+    Ok(tokens.judge(token, None, now, Payer::Nobody(None)).verdict)
 }
 
 async fn load(refresher: &Refresher, now: SystemTime) -> anyhow::Result<()> {

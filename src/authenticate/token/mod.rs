@@ -35,11 +35,12 @@ use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
-use self::cache::{TokenCache, digest_of};
+use self::cache::{Digest, TokenCache, Verified, digest_of};
 use self::carrier::Carried;
 pub(in crate::authenticate) use self::claims::cap;
 pub use self::examine::{Capped, Examined, KeySource};
 use self::header::{MAX_TOKEN, malformed};
+use self::keyring::Keyring;
 use self::refresh::{Keys, Pace, Refresher};
 use self::source::Source;
 use self::verify::Unverified;
@@ -246,11 +247,25 @@ impl Tokens {
     ) -> Outcome {
         let judged = self.keys.ring().generation;
         let mut refusals = Vec::new(); // allocates on the first refusal only
+        let (mut valid, mut remembered) = (None, true);
         for token in candidates.iter() {
-            match self.judge(token, issuers, now, payer) {
-                Ok(identity) => return Outcome::Person(identity),
+            let judged = self.judge(token, issuers, now, payer);
+            remembered &= judged.remembered;
+            match judged.verdict {
+                Ok(identity) => {
+                    valid = Some(identity);
+                    break;
+                }
                 Err(refusal) => refusals.push(refusal),
             }
+        }
+        if !remembered {
+            // A check takes as long as five other requests: those that have come meanwhile go first. The answers of
+            // several checks then leave one after the other, and a client that waits for them is woken once.
+            tokio::task::yield_now().await;
+        }
+        if let Some(identity) = valid {
+            return Outcome::Person(identity);
         }
         if refusals.iter().any(new_keys_may_help) {
             let again =
@@ -309,7 +324,7 @@ impl Tokens {
     ) -> Option<Arc<Identity>> {
         for (token, refusal) in candidates.iter().zip(refusals) {
             if new_keys_may_help(refusal) {
-                match self.judge(token, issuers, now, payer) {
+                match self.judge(token, issuers, now, payer).verdict {
                     Ok(identity) => return Some(identity),
                     Err(new) => *refusal = new,
                 }
@@ -324,47 +339,69 @@ impl Tokens {
     }
 
     /// Judges one token.
-    fn judge(
-        &self,
-        token: &str,
-        issuers: Option<&[usize]>,
-        now: SystemTime,
-        payer: Payer,
-    ) -> Result<Arc<Identity>, Rejection> {
+    fn judge(&self, token: &str, issuers: Option<&[usize]>, now: SystemTime, payer: Payer) -> Judged {
         if token.len() > MAX_TOKEN {
-            return Err(malformed(format!("{} bytes long", token.len())));
+            let too_long = malformed(format!("{} bytes long", token.len()));
+            return Judged {
+                verdict: Err(too_long),
+                remembered: true,
+            };
         }
         let ring = self.keys.ring();
         let digest = digest_of(token);
-        let verified = if let Some(verified) = self.cache.get(&digest, ring.generation) {
-            self.metrics.hit.inc_by(u64::from(payer.is_request()));
-            verified
-        } else {
-            self.metrics.miss.inc_by(u64::from(payer.is_request()));
-            let unverified = Unverified::read(token, &self.config)?;
-            if payer.address().is_some_and(|address| self.is_spent(address)) {
-                return Err(
-                    Rejection::because(Reason::RateLimited, "too many bad signatures").with_hint(Hint::RetryAfter(1))
-                );
-            }
-            let verified = unverified.verify(&ring, &self.config).inspect_err(|reason| {
-                if let (Reason::BadSignature, Payer::Sender(address)) = (*reason, payer) {
-                    // Empty by now: then the next look says so.
-                    self.bad_signatures.take(address_key(address), Instant::now()).ok();
-                }
-            })?;
-            if payer.is_request() {
-                self.cache.insert(digest, verified.clone());
-            }
-            verified
+        let known = self.cache.get(&digest, ring.generation);
+        let remembered = known.is_some();
+        let looked_up = match remembered {
+            true => &self.metrics.hit,
+            false => &self.metrics.miss,
         };
-        verified.at(now)?;
-        let accepted = |accepted: &[usize]| verified.identity.issuers.iter().any(|issuer| accepted.contains(issuer));
-        if !issuers.is_none_or(accepted) {
-            return Err(Reason::IssuerNotAccepted.into());
+        looked_up.inc_by(u64::from(payer.is_request()));
+        let verified = match known {
+            Some(verified) => Ok(verified),
+            None => self.check(token, digest, &ring, payer),
+        };
+        Judged {
+            verdict: verified.and_then(|verified| accepted(verified, issuers, now)),
+            remembered,
         }
-        Ok(verified.identity)
     }
+
+    /// Checks the signature of a token that is not remembered, and remembers it if it is good.
+    fn check(&self, token: &str, digest: Digest, ring: &Keyring, payer: Payer) -> Result<Verified, Rejection> {
+        let unverified = Unverified::read(token, &self.config)?;
+        if payer.address().is_some_and(|address| self.is_spent(address)) {
+            return Err(
+                Rejection::because(Reason::RateLimited, "too many bad signatures").with_hint(Hint::RetryAfter(1))
+            );
+        }
+        let verified = unverified.verify(ring, &self.config).inspect_err(|reason| {
+            if let (Reason::BadSignature, Payer::Sender(address)) = (*reason, payer) {
+                // Empty by now: then the next look says so.
+                self.bad_signatures.take(address_key(address), Instant::now()).ok();
+            }
+        })?;
+        if payer.is_request() {
+            self.cache.insert(digest, verified.clone());
+        }
+        Ok(verified)
+    }
+}
+
+/// A token judged.
+struct Judged {
+    verdict: Result<Arc<Identity>, Rejection>,
+    /// It took no check of a signature.
+    remembered: bool,
+}
+
+/// Does a genuine token count now, and here?
+fn accepted(verified: Verified, issuers: Option<&[usize]>, now: SystemTime) -> Result<Arc<Identity>, Rejection> {
+    verified.at(now)?;
+    let accepted = |accepted: &[usize]| verified.identity.issuers.iter().any(|issuer| accepted.contains(issuer));
+    if !issuers.is_none_or(accepted) {
+        return Err(Reason::IssuerNotAccepted.into());
+    }
+    Ok(verified.identity)
 }
 
 /// Whose budget a bad signature is taken from.

@@ -409,6 +409,30 @@ async fn bad_signatures_have_a_budget() {
     );
 }
 
+/// A request whose token must be checked does not hold up those that came with it, whether it gets in or not.
+#[tokio::test]
+async fn remembered_tokens_go_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let (signer, stranger) = (Signer::new(), Signer::new());
+    let tokens = trusting(&folder.path().join("keys"), &[signer.jwk(None)]).await;
+    let known = signer.token(&claims(r#","sub":"known""#));
+    assert!(ask(&tokens, &known).await.is_ok());
+    let new = signer.token(&claims(r#","sub":"new""#));
+    let forged = stranger.token(&claims(r#","sub":"new""#));
+    let order = std::sync::Mutex::new(Vec::new());
+    let judged = async |name, token| {
+        let gets_in = ask(&tokens, token).await.is_ok();
+        order.lock().unwrap().push((name, gets_in));
+    };
+    tokio::join!(judged("new", &new), judged("forged", &forged), judged("known", &known));
+    let order = order.into_inner().unwrap();
+    assert_eq!(order[0], ("known", true), "{order:?}");
+    assert!(
+        order.contains(&("new", true)) && order.contains(&("forged", false)),
+        "{order:?}"
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
@@ -423,7 +447,7 @@ proptest! {
         let config = config(vec![all_powerful("moodle")]);
         let signer = Signer::new();
         let set = jwk::KeySet::parse(jwks(&[signer.jwk(None)]).as_bytes()).ok().unwrap();
-        let ring = keyring::Keyring::new(1, [Some(&set)]);
+        let ring = Keyring::new(1, [Some(&set)]);
         let signed = signer.token(&self::claims(""));
         let cut = cut.min(signed.len() - 1);
         let noise_64 = URL_SAFE_NO_PAD.encode(&noise);
