@@ -9,9 +9,10 @@
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use super::described::Described;
 use super::resolve::Opened;
 
 /// How long the way to a file is trusted.
@@ -32,7 +33,8 @@ struct Files {
 
 struct Entry {
     file: Arc<File>,
-    metadata: Metadata,
+    version: Version,
+    described: Arc<OnceLock<Described>>,
     since: Instant,
 }
 
@@ -40,16 +42,20 @@ impl Kept {
     /// The file that was opened by this name a moment ago, with its metadata as they are now; `None` if it has to be
     /// looked up.
     pub(super) fn get(&self, name: &str) -> Option<Opened> {
-        let (file, before) = {
+        let (file, before, described) = {
             let files = lock(&self.0);
             let entry = files.by_name.get(name)?;
             if entry.since.elapsed() >= LIFETIME {
                 return None;
             }
-            (Arc::clone(&entry.file), version(&entry.metadata))
+            (Arc::clone(&entry.file), entry.version, Arc::clone(&entry.described))
         };
         let metadata = file.metadata().ok()?;
-        (version(&metadata) == before).then_some(Opened { file, metadata })
+        (version(&metadata) == before).then_some(Opened {
+            file,
+            metadata,
+            described,
+        })
     }
 
     /// Keeps a file that was just opened, if there is a place for it.
@@ -64,7 +70,8 @@ impl Kept {
         }
         let entry = Entry {
             file: Arc::clone(&opened.file),
-            metadata: opened.metadata.clone(),
+            version: version(&opened.metadata),
+            described: Arc::clone(&opened.described),
             since: Instant::now(),
         };
         files.by_name.insert(name.into(), entry);
@@ -79,9 +86,11 @@ impl Kept {
     }
 }
 
+type Version = [i64; 7];
+
 /// A write, rename, removal or change of permissions changes one of these. `ctime` alone would do, since no program can
 /// set it, but old kernels count it in steps of some milliseconds.
-fn version(metadata: &Metadata) -> [i64; 7] {
+fn version(metadata: &Metadata) -> Version {
     let signed = |number: u64| i64::from_ne_bytes(number.to_ne_bytes());
     [
         signed(metadata.size()),

@@ -5,6 +5,7 @@
 
 mod blocking;
 mod conditional;
+mod described;
 mod disposition;
 mod kept;
 mod mime;
@@ -13,9 +14,7 @@ mod range;
 mod resolve;
 mod stream;
 
-use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -26,7 +25,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use self::conditional::{Validators, Verdict};
-use self::mime::Kind;
+use self::described::Described;
 use self::range::{ByteRange, Selection};
 use self::stream::Piece;
 use crate::rejection::{Hint, Reason, Rejection};
@@ -81,9 +80,10 @@ pub async fn answer(
     }
     let opened = root.open_file(path).await?;
     let complete = opened.metadata.len();
-    let validators = validators(&opened.metadata, now);
-    let mut headers = validator_headers(&validators, request.private);
-    let range_applies = match conditional::evaluate(request.headers, &validators, now) {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let described = opened.described(name, now);
+    let mut headers = validator_headers(described.etag.clone(), described.last_modified.clone(), request.private);
+    let range_applies = match conditional::evaluate(request.headers, &described.validators, now) {
         Verdict::Failed => return Err(Reason::PreconditionFailed.into()),
         Verdict::NotModified => {
             return Ok(FileAnswer {
@@ -95,20 +95,18 @@ pub async fn answer(
         Verdict::Send { range_applies } => range_applies,
     };
 
-    let name = path.rsplit('/').next().unwrap_or_default();
-    let kind = mime::kind(name);
     let selection = if range_applies {
         selection(&request, complete)
     } else {
         Selection::Whole
     };
-    let plan = plan(selection, complete, &kind)?;
+    let plan = plan(selection, complete, described)?;
     headers.push((CONTENT_TYPE, plan.content_type));
-    headers.push((CONTENT_LENGTH, HeaderValue::from(plan.content_length)));
+    headers.push((CONTENT_LENGTH, plan.content_length));
     if let Some(content_range) = plan.content_range {
         headers.push((CONTENT_RANGE, content_range));
     }
-    if request.download || kind.attachment {
+    if request.download || described.kind.attachment {
         headers.push((CONTENT_DISPOSITION, disposition::attachment(name)));
     }
     headers.extend(every_file());
@@ -116,9 +114,7 @@ pub async fn answer(
     let body = if request.method == Method::HEAD {
         FileBody::empty()
     } else {
-        FileBody::start(root, opened.file, plan.pieces)
-            .await
-            .map_err(unreadable)?
+        FileBody::start(root, &opened, plan.pieces).await.map_err(unreadable)?
     };
     Ok(FileAnswer {
         status: plan.status,
@@ -148,8 +144,10 @@ pub async fn answer_edited(
 ) -> Result<FileAnswer, Rejection> {
     let opened = root.open_file(path).await?;
     let complete = opened.metadata.len();
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let described = opened.described(name, now);
     let validators = Validators {
-        etag: validators(&opened.metadata, now).etag.trim_end_matches('"').to_owned() + "-w" + edit.tag + "\"",
+        etag: described.validators.etag.trim_end_matches('"').to_owned() + "-w" + edit.tag + "\"",
         last_modified: None,
     };
     let text = match complete {
@@ -158,7 +156,7 @@ pub async fn answer_edited(
                 start: 0,
                 end: complete,
             });
-            let body = FileBody::start(root, opened.file, vec![whole]).await;
+            let body = FileBody::start(root, &opened, vec![whole]).await;
             (edit.edit)(&read_whole(body, complete).await.map_err(unreadable)?)
         }
         _ => None,
@@ -166,7 +164,7 @@ pub async fn answer_edited(
     let Some(text) = text else {
         return answer(root, path, request, now).await;
     };
-    let mut headers = validator_headers(&validators, request.private);
+    let mut headers = validator_headers(ascii(validators.etag.clone()), None, request.private);
     let range_applies = match conditional::evaluate(request.headers, &validators, now) {
         Verdict::Failed => return Err(Reason::PreconditionFailed.into()),
         Verdict::NotModified => {
@@ -178,7 +176,6 @@ pub async fn answer_edited(
         }
         Verdict::Send { range_applies } => range_applies,
     };
-    let name = path.rsplit('/').next().unwrap_or_default();
     let length = text.len() as u64;
     // One range at most: nobody asks for several of a playlist.
     let range = match range_applies.then(|| selection(&request, length)) {
@@ -195,7 +192,7 @@ pub async fn answer_edited(
         let bounds = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(body.len());
         body = body.slice(bounds(range.start)..bounds(range.end));
     }
-    headers.push((CONTENT_TYPE, mime::kind(name).content_type));
+    headers.push((CONTENT_TYPE, described.kind.content_type.clone()));
     headers.push((CONTENT_LENGTH, HeaderValue::from(body.len())));
     if request.download {
         headers.push((CONTENT_DISPOSITION, disposition::attachment(name)));
@@ -241,13 +238,13 @@ pub fn entrusted(path: &str, download: bool, private: bool) -> Vec<(HeaderName, 
 struct Plan {
     status: StatusCode,
     content_type: HeaderValue,
-    content_length: u64,
+    content_length: HeaderValue,
     content_range: Option<HeaderValue>,
     pieces: Vec<Piece>,
 }
 
-fn plan(selection: Selection, complete: u64, kind: &Kind) -> Result<Plan, Rejection> {
-    let content_type = kind.content_type.clone();
+fn plan(selection: Selection, complete: u64, described: &Described) -> Result<Plan, Rejection> {
+    let content_type = described.kind.content_type.clone();
     match selection {
         Selection::NotSatisfiable => {
             Err(Rejection::new(Reason::RangeNotSatisfiable).with_hint(Hint::CompleteLength(complete)))
@@ -255,7 +252,7 @@ fn plan(selection: Selection, complete: u64, kind: &Kind) -> Result<Plan, Reject
         Selection::Whole => Ok(Plan {
             status: StatusCode::OK,
             content_type,
-            content_length: complete,
+            content_length: described.length.clone(),
             content_range: None,
             pieces: if complete == 0 {
                 Vec::new()
@@ -270,7 +267,7 @@ fn plan(selection: Selection, complete: u64, kind: &Kind) -> Result<Plan, Reject
             [range] => Plan {
                 status: StatusCode::PARTIAL_CONTENT,
                 content_type,
-                content_length: range.len(),
+                content_length: HeaderValue::from(range.len()),
                 content_range: Some(ascii(range.content_range(complete))),
                 pieces: vec![Piece::File(range)],
             },
@@ -279,7 +276,7 @@ fn plan(selection: Selection, complete: u64, kind: &Kind) -> Result<Plan, Reject
                 Plan {
                     status: StatusCode::PARTIAL_CONTENT,
                     content_type: multipart.content_type,
-                    content_length: multipart.content_length,
+                    content_length: HeaderValue::from(multipart.content_length),
                     content_range: None,
                     pieces: multipart.pieces,
                 }
@@ -297,41 +294,16 @@ fn selection(request: &FileRequest<'_>, complete: u64) -> Selection {
     }
 }
 
-/// The tag is strong: a file replaced or written to changes inode, size or modification time, which is kept in ns.
-fn validators(metadata: &Metadata, now: SystemTime) -> Validators {
-    let (inode, size) = (metadata.ino(), metadata.len());
-    let (seconds, nanoseconds) = (metadata.mtime(), metadata.mtime_nsec());
-    Validators {
-        etag: entity_tag([inode, size, seconds as u64, nanoseconds as u64]),
-        last_modified: Validators::last_modified(seconds, now),
-    }
-}
-
-/// Four numbers in hexadecimal. Digit by digit: the formatting machinery takes five times as long, and every answer
-/// has one.
-fn entity_tag(numbers: [u64; 4]) -> String {
-    let mut tag = String::with_capacity(64);
-    for (number, before) in numbers.into_iter().zip(['"', '-', '-', '.']) {
-        tag.push(before);
-        let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
-        tag.extend(
-            (0..digits)
-                .rev()
-                .filter_map(|place| char::from_digit((number >> (4 * place)) as u32 & 0xf, 16)),
-        );
-    }
-    tag.push('"');
-    tag
-}
-
 /// What a 304 carries too (RFC 9110 section 15.4.5). `private` and not `no-store`: the browser's own cache is what makes
 /// seeking back cheap, and it belongs to the person who was let in.
-fn validator_headers(validators: &Validators, private: bool) -> Vec<(HeaderName, HeaderValue)> {
+fn validator_headers(
+    etag: HeaderValue,
+    last_modified: Option<HeaderValue>,
+    private: bool,
+) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = Vec::with_capacity(12);
-    headers.push((ETAG, ascii(validators.etag.clone())));
-    if let Some(modified) = validators.last_modified {
-        headers.push((LAST_MODIFIED, ascii(httpdate::fmt_http_date(modified))));
-    }
+    headers.push((ETAG, etag));
+    headers.extend(last_modified.map(|date| (LAST_MODIFIED, date)));
     if private {
         headers.push((CACHE_CONTROL, HeaderValue::from_static("private")));
     }

@@ -8,13 +8,15 @@
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::blocking::{Places, Stalled};
+use super::described::Described;
 use super::kept::Kept;
 use crate::rejection::{Hint, Reason, Rejection};
 
@@ -41,6 +43,15 @@ struct Inner {
 pub(super) struct Opened {
     pub(super) file: Arc<File>,
     pub(super) metadata: Metadata,
+    /// Shared by all who are given this version of it.
+    pub(super) described: Arc<OnceLock<Described>>,
+}
+
+impl Opened {
+    /// `name` is the last segment of the path that it was opened by.
+    pub(super) fn described(&self, name: &str, now: SystemTime) -> &Described {
+        self.described.get_or_init(|| Described::new(name, &self.metadata, now))
+    }
 }
 
 const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -177,6 +188,7 @@ fn regular(file: OwnedFd) -> Result<Opened, Errno> {
     Ok(Opened {
         file: Arc::new(file),
         metadata,
+        described: Arc::default(),
     })
 }
 
@@ -227,6 +239,11 @@ impl Root {
         inner.kernel_confines = kernel_confines;
         inner.inline = false;
         Self(Arc::new(inner))
+    }
+
+    /// Are files kept open for those who ask next?
+    pub(super) fn keeps_files(&self) -> bool {
+        self.0.inline
     }
 }
 

@@ -10,12 +10,14 @@ use std::io::{self, IoSliceMut};
 use std::mem::take;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
+use super::described::Described;
 use super::range::ByteRange;
-use super::resolve::Root;
+use super::resolve::{Opened, Root};
 
 /// Bytes read at a time: with less, system calls cost more than copying; with more, the processor's cache is left.
 const CHUNK: usize = 256 << 10;
@@ -31,6 +33,17 @@ const WORTH_KEEPING: usize = 32 << 10;
 pub(super) enum Piece {
     Text(Bytes),
     File(ByteRange),
+}
+
+impl Piece {
+    /// Bytes of a file that is remembered whole need not be read.
+    fn take_from(&mut self, content: &Bytes) {
+        let Self::File(range) = *self else { return };
+        let bounds = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
+        if let Some((start, end)) = bounds.filter(|(start, end)| start <= end && *end <= content.len()) {
+            *self = Self::Text(content.slice(start..end));
+        }
+    }
 }
 
 /// The body of an answer; yields exactly the bytes that its `Content-Length` announced, or an error.
@@ -56,15 +69,23 @@ impl FileBody {
 
     /// Reads the first chunk at once: most bodies consist of it, and a file that cannot be read is found out while the
     /// answer can still say so.
-    pub(super) async fn start(root: &Root, file: Arc<File>, pieces: impl Into<VecDeque<Piece>>) -> io::Result<Self> {
+    pub(super) async fn start(root: &Root, opened: &Opened, mut pieces: Vec<Piece>) -> io::Result<Self> {
+        let described = opened.described.get();
+        if let Some(content) = described.and_then(Described::content) {
+            pieces.iter_mut().for_each(|piece| piece.take_from(content));
+        }
+        let from_the_start = matches!(pieces.first(), Some(Piece::File(ByteRange { start: 0, .. })));
         let mut streaming = Streaming {
             ahead: None,
             pieces: pieces.into(),
-            reader: Reader::new(root, file),
+            reader: Reader::new(root, Arc::clone(&opened.file)),
         };
         let Some(first) = streaming.next().await? else {
             return Ok(Self::empty());
         };
+        if let Some(described) = described.filter(|_| from_the_start) {
+            described.remember(&first, &opened.metadata, SystemTime::now());
+        }
         if streaming.pieces.is_empty() {
             return Ok(Self(State::Whole(first, streaming.reader.spent)));
         }
@@ -255,15 +276,20 @@ mod tests {
             Self { dir, content }
         }
 
-        fn file(&self) -> Arc<File> {
-            Arc::new(File::open(self.dir.path().join("file")).unwrap())
+        fn opened(&self) -> Opened {
+            let file = File::open(self.dir.path().join("file")).unwrap();
+            Opened {
+                metadata: file.metadata().unwrap(),
+                file: Arc::new(file),
+                described: Arc::default(),
+            }
         }
 
         /// Inline as far as the kernel can, and always by way of the blocking threads.
         async fn bodies(&self, pieces: impl Fn() -> Vec<Piece>) -> [FileBody; 2] {
             let root = Root::open(self.dir.path()).unwrap();
-            let inline = FileBody::start(&root, self.file(), pieces()).await.unwrap();
-            let mut reader = Reader::new(&root, self.file());
+            let inline = FileBody::start(&root, &self.opened(), pieces()).await.unwrap();
+            let mut reader = Reader::new(&root, self.opened().file);
             reader.inline = false;
             let patient = Streaming {
                 ahead: None,
@@ -379,7 +405,7 @@ mod tests {
         let mut places = Vec::new();
         for length in [CHUNK * 2, CHUNK, WORTH_KEEPING, CHUNK + 1] {
             let piece = range(0, length as u64);
-            let mut body = FileBody::start(&root, fixture.file(), vec![piece]).await.unwrap();
+            let mut body = FileBody::start(&root, &fixture.opened(), vec![piece]).await.unwrap();
             let first = body.next().await.unwrap().unwrap();
             assert!(first == fixture.content[..length.min(CHUNK)], "{length}");
             places.push(first.as_ptr());

@@ -5,12 +5,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// 2033: long after any file that a test writes.
 /// Worker threads may hand requests to each other.
 fn sendable<T: Send>(future: T) -> T {
     future
 }
 
+/// 2033: long after any file that a test writes.
 fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(2_000_000_000)
 }
@@ -305,6 +305,35 @@ async fn every_change_makes_another_version() {
         .unwrap();
     fs::rename(&replacement, &path).unwrap();
     assert_ne!(etag().await, original, "another file of the same size and time");
+}
+
+/// A small file's bytes stay in memory for as long as it is kept open, and not a moment after it was changed.
+#[tokio::test]
+async fn what_is_remembered_of_a_file_ends_with_its_version() {
+    let fixture = Fixture::with("note.txt", b"on the disk");
+    if !fixture.root.keeps_files() {
+        return; // not every file system lets it
+    }
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    // The file is kept open for a short time only: that may just end in between.
+    loop {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "what was remembered is never sent"
+        );
+        let opened = fixture.root.open_file("/note.txt").await.unwrap();
+        let described = opened.described("note.txt", now());
+        described.remember(&Bytes::from_static(b"in our head"), &opened.metadata, now());
+        let whole = fixture.get("/note.txt", &[]).await.body;
+        let part = fixture.get("/note.txt", &[("range", "bytes=3-5")]).await.body;
+        let several = fixture.get("/note.txt", &[("range", "bytes=0-1,7-")]).await.body;
+        let several = String::from_utf8(several).unwrap();
+        if whole == b"in our head" && part == b"our" && several.contains("\r\n\r\nhead\r\n") {
+            break;
+        }
+    }
+    fs::write(fixture.dir.path().join("note.txt"), "changed now").unwrap();
+    assert_eq!(fixture.get("/note.txt", &[]).await.body, b"changed now");
 }
 
 #[tokio::test]
