@@ -15,42 +15,32 @@ pub mod parts;
 pub mod playlists;
 pub mod rules;
 mod telling;
+pub mod upstream;
 pub mod watch;
 
 pub use self::telling::entry;
 
 use std::io;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::prelude::{Error, ErrorType, HttpPeer, Result};
+use pingora::prelude::{Error, ErrorType, Result};
 use pingora::proxy::Session;
 
 use crate::act::file::{self, Edit, FileBody, FileRequest, Root};
 use crate::act::playlist;
-use crate::act::proxy;
 use crate::act::reply::Fixed;
-use crate::config::{ClientTimeouts, Present, TokenSource};
+use crate::config::ClientTimeouts;
 use crate::context::Context;
 use crate::listen::connection::Shared;
 use crate::observe::request_id::RequestId;
-use crate::present::{self, Changes, Shown};
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::request::{REQUEST_ID, Request};
 use crate::respond::write::Pieces;
 use crate::respond::{self, Answering, Reply};
 use crate::route::path::Path;
-use crate::snapshot::{Action, Route};
-
-/// Headers that may stand several times, beside those of the upstream; ours are the last, which count.
-const SEVERAL: [HeaderName; 4] = [
-    header::VARY,
-    header::SET_COOKIE,
-    header::CONTENT_SECURITY_POLICY,
-    respond::frames::PERMISSIONS_POLICY,
-];
+use crate::snapshot::Route;
 
 /// Why the walk ends early.
 pub enum Stop {
@@ -267,175 +257,4 @@ pub async fn serve_reply(
             .push((header::CACHE_CONTROL, HeaderValue::from_static("private")));
     }
     Ok(respond::write::write(session, &reply).await?)
-}
-
-// ---- the upstream's side ----
-
-/// A server for this attempt. pingora calls again after a failure that may be retried.
-pub fn choose_server(session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
-    let route = ctx.route.clone();
-    let path = ctx.path.as_ref().map_or("/", Path::encoded);
-    let Some(Action::Upstream(upstream)) = route.as_ref().map(|route| &route.action) else {
-        return Error::e_explain(ErrorType::InternalError, "no upstream to go to");
-    };
-    match upstream.choose(path, &mut ctx.upstream.attempts) {
-        Ok(chosen) => {
-            let has_body = !session.is_body_empty();
-            let headers = &session.req_header().headers;
-            let h1_only = proxy::needs_h1(headers, session.is_upgrade_req(), has_body);
-            let peer = upstream.peer(&chosen, h1_only);
-            ctx.upstream.since = Some(Instant::now());
-            ctx.upstream.chosen = Some(chosen);
-            Ok(Box::new(peer))
-        }
-        Err(rejection) => {
-            ctx.rejection.get_or_insert(rejection);
-            Error::e_explain(ErrorType::ConnectError, "no server left to try")
-        }
-    }
-}
-
-/// Nothing was sent yet, so another server may take the request; only where a second arrival does no harm, since a
-/// connect that timed out may have been one after all.
-pub fn retry_elsewhere(session: &Session, ctx: &mut Context, mut error: Box<Error>) -> Box<Error> {
-    if let Some(chosen) = &ctx.upstream.chosen {
-        chosen.server.metrics.connect_errors.inc();
-        let error = proxy::describe(&error);
-        tracing::warn!(
-            server = chosen.server.label,
-            error,
-            request_id = ctx.id.as_str(),
-            "upstream server not reached"
-        );
-    }
-    let route = ctx.route.as_ref().map(|route| &route.action);
-    let more = matches!(route, Some(Action::Upstream(upstream)) if upstream.has_more(&ctx.upstream.attempts));
-    error.set_retry(more && session.req_header().method.is_idempotent());
-    error
-}
-
-/// A kept connection that its server was just closing says nothing of the server: it may be asked again, over another
-/// connection, where a second arrival does no harm and nothing of the body is lost.
-pub fn retry_kept(session: &Session, ctx: &mut Context, mut error: Box<Error>, kept: bool) -> Box<Error> {
-    if session.req_header().method.is_idempotent() && !session.as_ref().retry_buffer_truncated() {
-        error.retry.decide_reuse(kept);
-    } else {
-        error.set_retry(false);
-    }
-    if error.retry() {
-        ctx.upstream.attempts.forget_last();
-    }
-    error
-}
-
-/// What is known for [`present::changes`].
-pub fn shown<'a>(session: &'a Session, ctx: &'a Context) -> Result<Shown<'a>> {
-    let parts = ctx.request.as_ref().zip(ctx.client.as_ref()).zip(ctx.route.as_deref());
-    let Some(((request, client), route)) = parts else {
-        return Error::e_explain(ErrorType::InternalError, "nothing to present");
-    };
-    let headers = &session.req_header().headers;
-    let shown = parts::shown_on(&ctx.snapshot, route, ctx.who.as_deref(), request, headers, client);
-    Ok(Shown {
-        request_id: ctx.id.as_str(),
-        upgrade: session.is_upgrade_req(),
-        ..shown
-    })
-}
-
-pub fn apply(request: &mut RequestHeader, changes: Changes) -> Result<()> {
-    for name in changes.remove {
-        request.remove_header(&name);
-    }
-    for (name, value) in changes.set {
-        request.insert_header(name, value)?;
-    }
-    Ok(())
-}
-
-/// Path and query as the upstream gets them: the canonical path, less `strip`, and the query less the tokens.
-pub fn upstream_target(ctx: &Context, sources: &[TokenSource]) -> Result<String> {
-    let (Some(request), Some(path), Some(route)) = (&ctx.request, &ctx.path, &ctx.route) else {
-        return Error::e_explain(ErrorType::InternalError, "no target");
-    };
-    Ok(parts::target_on(route, request, path, sources))
-}
-
-/// The header of an upstream's answer is here.
-pub fn answered(answer: &ResponseHeader, ctx: &mut Context) {
-    let upstream = ctx.route.as_ref().and_then(|route| match &route.action {
-        Action::Upstream(upstream) => Some(upstream),
-        _ => None,
-    });
-    if let (Some(upstream), Some(since), None, false) = (
-        upstream,
-        ctx.upstream.since,
-        ctx.upstream.answered_after,
-        is_interim(answer),
-    ) {
-        let took = since.elapsed();
-        upstream.seconds.observe(took.as_secs_f64());
-        ctx.upstream.answered_after = Some(took);
-    }
-}
-
-fn is_interim(answer: &ResponseHeader) -> bool {
-    answer.status.is_informational() && answer.status != StatusCode::SWITCHING_PROTOCOLS
-}
-
-/// The upstream's answer as the client gets it.
-pub fn dress_answer(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
-    if is_interim(answer) {
-        for name in present::interim_removals(&answer.headers) {
-            answer.remove_header(&name);
-        }
-        return Ok(());
-    }
-    let Some(route) = ctx.route.clone() else {
-        return Ok(());
-    };
-    let upgrade = answer.status == StatusCode::SWITCHING_PROTOCOLS;
-    for name in present::answer_removals(&answer.headers, upgrade) {
-        answer.remove_header(&name);
-    }
-    if route.present == Present::OpencastJwt {
-        // A session there would outlive what the gateway decides, and is none of the client's (facts 1.4).
-        answer.remove_header(&header::SET_COOKIE);
-    }
-    if let Some(foreign) = present::foreign_set_cookies(&answer.headers) {
-        answer.remove_header(&header::SET_COOKIE);
-        for cookie in foreign {
-            answer.append_header(header::SET_COOKIE, cookie)?;
-        }
-    }
-    moodle::cleared(session, answer, ctx, &route)?;
-    frames::dressed(answer, ctx, &route)?;
-    if route.watch.is_some() {
-        answer.insert_header(header::REFERRER_POLICY, "no-referrer")?;
-        playlists::answered(session, answer, ctx)?;
-    }
-    if route.cors.is_some() {
-        // The gateway answers for the route: two policies side by side would make browsers refuse both.
-        let policies: Vec<HeaderName> = answer
-            .headers
-            .keys()
-            .filter(|name| name.as_str().starts_with("access-control-"))
-            .cloned()
-            .collect();
-        for name in policies {
-            answer.remove_header(&name);
-        }
-    }
-    if !route.anonymous {
-        let private = respond::security::private_cache_control(answer.headers.get_all(header::CACHE_CONTROL));
-        answer.insert_header(header::CACHE_CONTROL, private)?;
-    }
-    for (name, value) in common_headers(ctx, &session.req_header().headers) {
-        if SEVERAL.contains(&name) {
-            answer.append_header(name, value)?;
-        } else {
-            answer.insert_header(name, value)?;
-        }
-    }
-    Ok(())
 }

@@ -8,7 +8,8 @@ use pingora::http::ResponseHeader;
 use pingora::prelude::{Error, ErrorType, Result};
 use pingora::proxy::Session;
 
-use super::{Stop, common_headers, is_interim, send_file, taken, wants_download};
+use super::upstream::is_interim;
+use super::{Stop, common_headers, send_file, taken, wants_download};
 use crate::act::file;
 use crate::act::proxy::{self, Upstream};
 use crate::config::Present;

@@ -52,7 +52,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<Box<HttpPeer>> {
-        edge::choose_server(session, ctx)
+        edge::upstream::choose(session, ctx)
     }
 
     async fn upstream_request_filter(
@@ -61,13 +61,13 @@ impl ProxyHttp for Gateway {
         upstream: &mut RequestHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
-        let shown = edge::shown(session, ctx)?;
+        let shown = edge::upstream::shown(session, ctx)?;
         let mut changes = present::changes(&shown);
         let authorization = ctx.upstream.authorization.iter().cloned();
         changes.set.extend(authorization.map(|value| (AUTHORIZATION, value)));
-        edge::apply(upstream, changes)?;
+        edge::upstream::apply(upstream, changes)?;
         edge::playlists::ask(upstream, ctx)?;
-        upstream.set_raw_path(edge::upstream_target(ctx, &ctx.snapshot.token_sources)?.as_bytes())
+        upstream.set_raw_path(edge::upstream::target(ctx, &ctx.snapshot.token_sources)?.as_bytes())
     }
 
     async fn request_body_filter(
@@ -86,7 +86,7 @@ impl ProxyHttp for Gateway {
         answer: &mut ResponseHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
-        edge::answered(answer, ctx);
+        edge::upstream::answered(answer, ctx);
         edge::accel::redirected(answer, ctx)
     }
 
@@ -96,7 +96,7 @@ impl ProxyHttp for Gateway {
         answer: &mut ResponseHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
-        edge::dress_answer(session, answer, ctx)
+        edge::upstream::dress(session, answer, ctx)
     }
 
     fn response_body_filter(
@@ -116,7 +116,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Self::CTX,
         error: Box<Error>,
     ) -> Box<Error> {
-        edge::retry_elsewhere(session, ctx, error)
+        edge::upstream::retry_elsewhere(session, ctx, error)
     }
 
     fn error_while_proxy(
@@ -127,7 +127,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Self::CTX,
         kept: bool,
     ) -> Box<Error> {
-        edge::retry_kept(session, ctx, error, kept)
+        edge::upstream::retry_kept(session, ctx, error, kept)
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Self::CTX) -> FailToProxy {

@@ -8,7 +8,7 @@ use http::header;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
-use super::super::{Stop, dress_answer};
+use super::super::{Stop, upstream};
 use crate::context::Context;
 use crate::moodle::Moodle;
 use crate::moodle::call::Answer;
@@ -34,7 +34,7 @@ pub(super) async fn go_back(
     if redacts {
         head.remove_header(&header::CONTENT_LENGTH);
     }
-    dress_answer(session, &mut head, ctx)?;
+    upstream::dress(session, &mut head, ctx)?;
     let headers = head.headers.iter().map(|(name, value)| (name.clone(), value.clone()));
     let headers = headers.collect();
     let status = answer.status;

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::super::own::visit;
-use super::super::{Stop, count_body, shown, taken, upstream_target};
+use super::super::{Stop, count_body, taken, upstream};
 use super::back::go_back;
 use crate::act::proxy::Attempts;
 use crate::authenticate::session::Session as Person;
@@ -112,7 +112,7 @@ pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, now:
 /// What is to be done with the request, by its head; and its path at the server.
 fn judge(session: &Session, ctx: &Context, route: &Route, moodle: &Moodle) -> Result<(Plan, String), Rejection> {
     let (request, path) = taken(ctx)?;
-    let target = upstream_target(ctx, &ctx.snapshot.token_sources).map_err(|_| Reason::Internal)?;
+    let target = upstream::target(ctx, &ctx.snapshot.token_sources).map_err(|_| Reason::Internal)?;
     let who = ctx.who.as_ref().ok_or(Reason::Internal)?;
     let headers = &session.req_header().headers;
     let plan = plan(moodle, route, request, path, &target, who, &ctx.params, headers);
@@ -149,7 +149,7 @@ pub fn plan(
 
 /// The client's headers as an upstream gets them; what frames the body is set when it is sent.
 fn headers(session: &Session, ctx: &Context) -> Result<HeaderMap, Stop> {
-    let changes = present::changes(&shown(session, ctx)?);
+    let changes = present::changes(&upstream::shown(session, ctx)?);
     let mut headers = session.req_header().headers.clone();
     for name in &changes.remove {
         headers.remove(name);
