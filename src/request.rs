@@ -1,5 +1,6 @@
 //! What the rooms may see of a request.
 
+use std::fmt::Write;
 use std::net::IpAddr;
 
 use http::Method;
@@ -33,8 +34,13 @@ pub struct Client {
 impl Client {
     /// `X-Forwarded-For` as an upstream may believe it.
     pub fn chain(&self) -> String {
-        let hops = self.hops.iter().chain([&self.peer]).map(IpAddr::to_string);
-        hops.collect::<Vec<_>>().join(", ")
+        let mut chain = String::with_capacity(16 * (self.hops.len() + 1));
+        for hop in self.hops.iter().chain([&self.peer]) {
+            chain.push_str(if chain.is_empty() { "" } else { ", " });
+            // Writing to a String does not fail.
+            write!(chain, "{hop}").unwrap_or_default();
+        }
+        chain
     }
 }
 

@@ -150,24 +150,27 @@ pub fn changes(shown: &Shown<'_>) -> Changes {
     if let Some(clean) = referer_without_tokens(shown) {
         changes.set.push((header::REFERER, clean));
     }
-    let host = shown
-        .host
-        .cloned()
-        .or_else(|| HeaderValue::from_str(&shown.request.authority).ok());
+    let authority = authority(shown);
+    let host = shown.host.cloned().or_else(|| authority.clone());
     changes.set.extend(host.map(|host| (header::HOST, host)));
+    let told = authority.map(|authority| (X_FORWARDED_HOST, authority));
+    changes.set.extend(told);
     let proto = HeaderValue::from_static(if shown.client.https { "https" } else { "http" });
     changes.set.push((X_FORWARDED_PROTO, proto));
     let chain = shown.client.chain();
-    let said = [
-        (X_FORWARDED_FOR, chain.as_str()),
-        (X_FORWARDED_HOST, shown.request.authority.as_str()),
-        (REQUEST_ID, shown.request_id),
-    ];
-    let said = said
-        .into_iter()
-        .filter_map(|(name, text)| Some((name, HeaderValue::from_str(text).ok()?)));
-    changes.set.extend(said);
+    let chain = HeaderValue::try_from(chain).ok();
+    changes.set.extend(chain.map(|chain| (X_FORWARDED_FOR, chain)));
+    let id = HeaderValue::from_str(shown.request_id).ok();
+    changes.set.extend(id.map(|id| (REQUEST_ID, id)));
     changes
+}
+
+/// Host and port as the client wrote them: mostly its own header, whose bytes need not be copied.
+fn authority(shown: &Shown<'_>) -> Option<HeaderValue> {
+    let authority = &shown.request.authority;
+    let written = shown.headers.get(header::HOST);
+    let written = written.filter(|host| host.as_bytes() == authority.as_bytes());
+    written.cloned().or_else(|| HeaderValue::from_str(authority).ok())
 }
 
 /// Headers of an upstream's answer that must not reach a client: those of one hop, and instructions to a file server

@@ -61,12 +61,30 @@ pub struct Found {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Params {
     names: Arc<[String]>,
-    values: Vec<String>,
+    /// All values in one piece, since every request has some.
+    values: String,
+    /// Where each value ends.
+    ends: Vec<usize>,
 }
 
 impl Params {
+    fn new(names: &Arc<[String]>, values: &[&str]) -> Self {
+        let lengths = values.iter().map(|value| value.len());
+        let ends = lengths.scan(0, |end, length| {
+            *end += length;
+            Some(*end)
+        });
+        Self {
+            names: Arc::clone(names),
+            ends: ends.collect(),
+            values: values.concat(),
+        }
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        let values = self.values.iter().map(String::as_str);
+        let begins = std::iter::once(0).chain(self.ends.iter().copied());
+        let bounds = begins.zip(self.ends.iter().copied());
+        let values = bounds.filter_map(|(begin, end)| self.values.get(begin..end));
         self.names.iter().map(String::as_str).zip(values)
     }
 }
@@ -130,10 +148,7 @@ impl Table {
         };
         Ok(Found {
             route: candidate.route,
-            params: Params {
-                names: Arc::clone(&candidate.names),
-                values: values.into_iter().map(str::to_owned).collect(),
-            },
+            params: Params::new(&candidate.names, &values),
         })
     }
 }

@@ -206,7 +206,12 @@ impl Upstream {
     /// `h1_only`: see [`needs_h1`].
     pub fn peer(&self, chosen: &Chosen, h1_only: bool) -> HttpPeer {
         let server = &chosen.server;
-        let mut peer = HttpPeer::new(chosen.address, server.https, server.host.clone());
+        let sni = if server.https {
+            server.host.clone()
+        } else {
+            String::new()
+        };
+        let mut peer = HttpPeer::new(chosen.address, server.https, sni);
         peer.options.connection_timeout = Some(self.connect_timeout);
         // TCP and TLS together.
         peer.options.total_connection_timeout = Some(self.connect_timeout * 2);
