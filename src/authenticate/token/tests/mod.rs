@@ -2,6 +2,7 @@
 
 mod judging;
 mod refreshing;
+mod remembering;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
