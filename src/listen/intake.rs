@@ -56,8 +56,9 @@ fn request(method: &Method, authority: &str, target: &str) -> Result<Request, Re
     if !target.starts_with('/') {
         return Err(bad("the request target is not in origin form"));
     }
-    let (path, query) = match target.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
+    let mark = memchr::memchr(b'?', target.as_bytes());
+    let (path, query) = match mark.and_then(|mark| target.split_at_checked(mark)) {
+        Some((path, query)) => (path, query.get(1..)),
         None => (target, None),
     };
     if query.is_some_and(|query| query.bytes().any(|byte| byte <= b' ' || byte == 0x7f || byte == b'#')) {

@@ -34,12 +34,12 @@ pub fn tokens(text: &str) -> Cow<'_, str> {
 /// segments of 32 hex digits, which is how Moodle writes the key of a user into `tokenpluginfile.php/<key>/…`.
 pub fn path(path: &str) -> Cow<'_, str> {
     let path = before_query(path);
-    if !path.split('/').any(is_key) {
+    if !path.as_bytes().split(|byte| *byte == b'/').any(is_key) {
         return tokens(path);
     }
     let segments: Vec<&str> = path
         .split('/')
-        .map(|segment| if is_key(segment) { HIDDEN } else { segment })
+        .map(|segment| if is_key(segment.as_bytes()) { HIDDEN } else { segment })
         .collect();
     Cow::Owned(tokens(&segments.join("/")).into_owned())
 }
@@ -85,8 +85,8 @@ fn before_query(text: &str) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
-fn is_key(segment: &str) -> bool {
-    segment.len() == 32 && segment.bytes().all(|byte| byte.is_ascii_hexdigit())
+fn is_key(segment: &[u8]) -> bool {
+    segment.len() == 32 && segment.iter().all(u8::is_ascii_hexdigit)
 }
 
 fn is_plain(name: &str) -> bool {

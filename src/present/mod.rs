@@ -274,18 +274,17 @@ impl<'a> Nominated<'a> {
 }
 
 /// The headers in which tokens were looked for, where they hold the scheme that was looked for.
-fn judged_headers(shown: &Shown<'_>) -> Vec<HeaderName> {
+fn judged_headers(shown: &Shown<'_>) -> impl Iterator<Item = HeaderName> {
     let holds = |name: &HeaderName, scheme: &str| {
         shown.headers.get_all(name).iter().any(|value| {
             let (first, _) = value.as_bytes().split_at(scheme.len().min(value.len()));
             first.eq_ignore_ascii_case(scheme.as_bytes())
         })
     };
-    let judged = shown.judged.iter().filter_map(|source| match source {
+    shown.judged.iter().filter_map(move |source| match source {
         TokenSource::Header { name, scheme } if holds(name, scheme) => Some(name.clone()),
         TokenSource::Header { .. } | TokenSource::Query { .. } | TokenSource::Form { .. } => None,
-    });
-    judged.collect()
+    })
 }
 
 /// The `Referer` without its query, if there is a token or a pass in that: a page's address may hold one.

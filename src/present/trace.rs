@@ -33,7 +33,8 @@ pub fn trace_id(headers: &HeaderMap) -> Option<&str> {
 /// Which of the two headers must not travel on.
 pub(super) fn malformed(headers: &HeaderMap) -> Vec<HeaderName> {
     if trace_id(headers).is_none() {
-        return vec![TRACEPARENT, TRACESTATE];
+        let both = [TRACEPARENT, TRACESTATE].into_iter();
+        return both.filter(|name| headers.contains_key(name)).collect();
     }
     let states = || headers.get_all(TRACESTATE).iter();
     let is_member = |member: &str| member.trim().is_empty() || member.contains('=');

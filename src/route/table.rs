@@ -251,8 +251,9 @@ impl Node {
         let Some(path) = path else {
             return self.end.is_empty() || visit(&self.end);
         };
-        let (segment, after) = match path.split_once('/') {
-            Some((segment, after)) => (segment, Some(after)),
+        let slash = memchr::memchr(b'/', path.as_bytes());
+        let (segment, after) = match slash.and_then(|slash| path.split_at_checked(slash)) {
+            Some((segment, after)) => (segment, after.get(1..)),
             None => (path, None),
         };
         if let Some(node) = self.literals.get(segment)
