@@ -31,6 +31,7 @@ use pingora::proxy::Session;
 use crate::act::file::{self, Edit, FileBody, FileRequest, Root};
 use crate::act::playlist;
 use crate::act::reply::Fixed;
+use crate::authenticate::token::Recent;
 use crate::config::ClientTimeouts;
 use crate::context::Context;
 use crate::listen::connection::Shared;
@@ -81,6 +82,12 @@ pub fn begin(session: &mut Session, timeouts: &ClientTimeouts) {
 pub fn connection(session: &Session) -> std::result::Result<&Shared, Rejection> {
     let connection = Shared::of(session.digest());
     connection.ok_or_else(|| Rejection::because(Reason::Internal, "a session without its connection"))
+}
+
+/// What the connection remembers of tokens.
+pub fn recent(session: &Session) -> std::result::Result<&Recent, Rejection> {
+    let recent = connection(session)?.memory::<Recent>();
+    recent.ok_or_else(|| Rejection::because(Reason::Internal, "a connection that remembers something else"))
 }
 
 /// The header as it came; HTTP/2 has no such thing.

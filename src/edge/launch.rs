@@ -10,8 +10,8 @@ use pingora::proxy::Session;
 use super::rules::Case;
 use super::{Stop, common_headers, own as own_pages, taken};
 use crate::authenticate::launch::NewLaunch;
-use crate::authenticate::token::Outcome;
 use crate::authenticate::token::carrier::Carried;
+use crate::authenticate::token::{Outcome, Recent};
 use crate::context::{self, Context};
 use crate::event::Events;
 use crate::own::Here;
@@ -115,7 +115,8 @@ async fn posted(session: &mut Session, ctx: &mut Context, route: &Route, now: Sy
     }
     let carried = Carried::of_form(posted.tokens);
     let tokens = &ctx.snapshot.tokens;
-    let judged = tokens.authenticate(&carried, leads_to.issuers.as_deref(), client.address, now);
+    let (issuers, recent) = (leads_to.issuers.as_deref(), Recent::default());
+    let judged = tokens.authenticate(&carried, issuers, client.address, &recent, now);
     let who = match judged.await {
         Outcome::Person(who) => who,
         Outcome::Refused(refusal) => return Err(at_target(refusal, &leads_to.name).into()),

@@ -93,7 +93,14 @@ impl Gateway {
                     false => carrier::find(sources, headers, query),
                 };
                 let (tokens, issuers) = (&ctx.snapshot.tokens, route.issuers.as_deref());
-                tokens.authenticate(&carried, issuers, client.address, now).await
+                match edge::recent(session) {
+                    Ok(recent) => {
+                        tokens
+                            .authenticate(&carried, issuers, client.address, recent, now)
+                            .await
+                    }
+                    Err(refusal) => Outcome::Refused(refusal),
+                }
             }
             Credential::Session => edge::own::session(session, ctx, route, now).await,
             Credential::Launch => edge::own::launch(session, ctx, route, now).await,

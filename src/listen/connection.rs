@@ -4,12 +4,13 @@
 //! sits below TLS and HTTP and knows one thing of them, told by the gateway: whether a request is being served. While
 //! none is, the bytes that arrive are a header, and have `timeouts.header` to be complete and a bound on their size.
 
+use std::any::Any;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ pub struct Shared {
     peer: SocketAddr,
     tls: bool,
     phase: AtomicU8,
+    memory: OnceLock<Box<dyn Any + Send + Sync>>,
     /// Counts this connection until the last holder lets go.
     _permit: Permit,
 }
@@ -63,6 +65,13 @@ impl Shared {
 
     pub fn tls(&self) -> bool {
         self.tls
+    }
+
+    /// What another room keeps for as long as the connection lasts; made when it is first asked for. There is one such
+    /// thing: `None` if it is of another type.
+    pub fn memory<T: Any + Send + Sync + Default>(&self) -> Option<&T> {
+        let memory = self.memory.get_or_init(|| Box::<T>::default());
+        memory.downcast_ref()
     }
 
     /// The header is complete; the deadline for it ends.
@@ -121,6 +130,7 @@ impl Connection {
             peer,
             tls,
             phase: AtomicU8::new(HEADER),
+            memory: OnceLock::new(),
             _permit: permit,
         });
         let response = ResponseHeader::build(200, Some(0)).map_err(io::Error::other)?;

@@ -16,8 +16,10 @@ mod claims;
 mod examine;
 mod header;
 pub(in crate::authenticate) mod json;
+mod judge;
 mod jwk;
 mod keyring;
+mod recent;
 mod refresh;
 mod signature;
 mod source;
@@ -29,27 +31,26 @@ mod verify;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
-use self::cache::{Digest, TokenCache, Verified, digest_of};
+use self::cache::TokenCache;
 use self::carrier::Carried;
 pub(in crate::authenticate) use self::claims::cap;
 pub use self::examine::{Capped, Examined, KeySource};
-use self::header::{MAX_TOKEN, malformed};
-use self::keyring::Keyring;
+use self::judge::Payer;
+pub use self::recent::Recent;
 use self::refresh::{Keys, Pace, Refresher};
 use self::source::Source;
-use self::verify::Unverified;
 use crate::backchannel::BackchannelError;
 use crate::config;
 use crate::identity::Identity;
 use crate::observe::metrics::{Metrics, TokenCacheMetrics};
-use crate::rate::{Keyed, address_key};
-use crate::rejection::{Hint, Reason, Rejection};
+use crate::rate::Keyed;
+use crate::rejection::{Reason, Rejection};
 use crate::store::Store;
 use crate::watch_file;
 
@@ -226,15 +227,19 @@ impl Tokens {
     /// Judges a request's tokens in their order; the first valid one counts. `issuers` are those whose tokens the route
     /// looks at, as indices into the configuration; `None`: all.
     ///
+    /// `recent` is what the request's connection remembers.
+    ///
     /// Waits, two seconds at most, only if no token is valid and fresh keys may change that.
     pub async fn authenticate(
         &self,
         candidates: &Carried<'_>,
         issuers: Option<&[usize]>,
         client: IpAddr,
+        recent: &Recent,
         now: SystemTime,
     ) -> Outcome {
-        self.first_valid(candidates, issuers, Payer::Sender(client), now).await
+        let payer = Payer::Sender(client, recent);
+        self.first_valid(candidates, issuers, payer, now).await
     }
 
     /// [`authenticate`](Self::authenticate) for any payer.
@@ -242,7 +247,7 @@ impl Tokens {
         &self,
         candidates: &Carried<'_>,
         issuers: Option<&[usize]>,
-        payer: Payer,
+        payer: Payer<'_>,
         now: SystemTime,
     ) -> Outcome {
         let judged = self.keys.ring().generation;
@@ -319,7 +324,7 @@ impl Tokens {
         candidates: &Carried<'_>,
         refusals: &mut [Rejection],
         issuers: Option<&[usize]>,
-        payer: Payer,
+        payer: Payer<'_>,
         now: SystemTime,
     ) -> Option<Arc<Identity>> {
         for (token, refusal) in candidates.iter().zip(refusals) {
@@ -331,108 +336,6 @@ impl Tokens {
             }
         }
         None
-    }
-
-    /// Has this address sent so many bad signatures that no token of it is verified any more for now?
-    fn is_spent(&self, address: IpAddr) -> bool {
-        !self.bad_signatures.peek(&address_key(address), Instant::now())
-    }
-
-    /// Judges one token.
-    fn judge(&self, token: &str, issuers: Option<&[usize]>, now: SystemTime, payer: Payer) -> Judged {
-        if token.len() > MAX_TOKEN {
-            let too_long = malformed(format!("{} bytes long", token.len()));
-            return Judged {
-                verdict: Err(too_long),
-                remembered: true,
-            };
-        }
-        let ring = self.keys.ring();
-        let digest = digest_of(token);
-        let known = self.cache.get(&digest, ring.generation);
-        let remembered = known.is_some();
-        let looked_up = match remembered {
-            true => &self.metrics.hit,
-            false => &self.metrics.miss,
-        };
-        looked_up.inc_by(u64::from(payer.is_request()));
-        let verified = match known {
-            Some(verified) => Ok(verified),
-            None => self.check(token, digest, &ring, payer),
-        };
-        Judged {
-            verdict: verified.and_then(|verified| accepted(verified, issuers, now)),
-            remembered,
-        }
-    }
-
-    /// Checks the signature of a token that is not remembered, and remembers it if it is good.
-    fn check(&self, token: &str, digest: Digest, ring: &Keyring, payer: Payer) -> Result<Verified, Rejection> {
-        let unverified = Unverified::read(token, &self.config)?;
-        if payer.address().is_some_and(|address| self.is_spent(address)) {
-            return Err(
-                Rejection::because(Reason::RateLimited, "too many bad signatures").with_hint(Hint::RetryAfter(1))
-            );
-        }
-        let verified = unverified.verify(ring, &self.config).inspect_err(|reason| {
-            if let (Reason::BadSignature, Payer::Sender(address)) = (*reason, payer) {
-                // Empty by now: then the next look says so.
-                self.bad_signatures.take(address_key(address), Instant::now()).ok();
-            }
-        })?;
-        if payer.is_request() {
-            self.cache.insert(digest, verified.clone());
-        }
-        Ok(verified)
-    }
-}
-
-/// A token judged.
-struct Judged {
-    verdict: Result<Arc<Identity>, Rejection>,
-    /// It took no check of a signature.
-    remembered: bool,
-}
-
-/// Does a genuine token count now, and here?
-fn accepted(verified: Verified, issuers: Option<&[usize]>, now: SystemTime) -> Result<Arc<Identity>, Rejection> {
-    verified.at(now)?;
-    let accepted = |accepted: &[usize]| verified.identity.issuers.iter().any(|issuer| accepted.contains(issuer));
-    if !issuers.is_none_or(accepted) {
-        return Err(Reason::IssuerNotAccepted.into());
-    }
-    Ok(verified.identity)
-}
-
-/// Whose budget a bad signature is taken from.
-#[derive(Debug, Clone, Copy)]
-enum Payer {
-    Sender(IpAddr),
-    /// It has been paid for already.
-    Paid,
-    /// Somebody asks about the token: nothing is taken, counted or remembered. An address's budget is looked at.
-    Nobody(Option<IpAddr>),
-}
-
-impl Payer {
-    fn address(self) -> Option<IpAddr> {
-        match self {
-            Self::Sender(address) => Some(address),
-            Self::Paid => None,
-            Self::Nobody(address) => address,
-        }
-    }
-
-    /// Whose it is when the same token is judged again.
-    fn again(self) -> Self {
-        match self {
-            Self::Sender(_) | Self::Paid => Self::Paid,
-            Self::Nobody(_) => self,
-        }
-    }
-
-    fn is_request(self) -> bool {
-        !matches!(self, Self::Nobody(_))
     }
 }
 

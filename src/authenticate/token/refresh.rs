@@ -3,6 +3,7 @@
 //! One task an issuer does all its fetching, so that there is never more than one fetch at a time. While fetching
 //! fails, the last good keys serve on for `keep_stale`.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -22,6 +23,10 @@ const SHORTEST_MAX_AGE: Duration = Duration::from_secs(30);
 /// After a failed fetch: the first pause, doubled up to the last.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 const LAST_RETRY: Duration = Duration::from_secs(60);
+
+/// Counted for the whole process: what one configuration's keys have verified means nothing to the next one's. 0 is the
+/// ring without keys.
+static GENERATIONS: AtomicU64 = AtomicU64::new(1);
 
 /// The good key sets of all issuers, and the ring made of them.
 pub(super) struct Keys {
@@ -59,7 +64,7 @@ impl Keys {
         if old.as_ref().map(|held| &held.set.keys) == place.as_ref().map(|held| &held.set.keys) {
             return false;
         }
-        let generation = self.ring.load().generation + 1;
+        let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
         let ring = Keyring::new(generation, held.iter().map(|held| held.as_ref().map(|held| &held.set)));
         self.ring.store(Arc::new(ring));
         // Still under the lock, so that generations are told in their order.

@@ -9,7 +9,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::super::keyring::Keyring;
 use super::super::testing::{Signer, unsigned};
+use super::super::verify::Unverified;
 use super::*;
 use crate::config::Algorithm;
 
@@ -177,7 +179,9 @@ async fn the_first_valid_token_counts() {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, bearer.parse().unwrap());
         let carried = find(&tokens.config.sources, &headers, Some(query));
-        tokens.authenticate(&carried, None, CLIENT, now()).await
+        tokens
+            .authenticate(&carried, None, CLIENT, &Recent::default(), now())
+            .await
     };
     let subject = |outcome: Outcome| match outcome {
         Outcome::Person(identity) => identity.subject.clone(),

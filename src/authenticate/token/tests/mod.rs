@@ -51,10 +51,22 @@ pub(super) async fn ask_as(
     client: IpAddr,
     now: SystemTime,
 ) -> Result<Arc<Identity>, Reason> {
+    ask_over(&Recent::default(), tokens, token, issuers, client, now).await
+}
+
+/// The same over a connection that remembers.
+pub(super) async fn ask_over(
+    recent: &Recent,
+    tokens: &Tokens,
+    token: &str,
+    issuers: Option<&[usize]>,
+    client: IpAddr,
+    now: SystemTime,
+) -> Result<Arc<Identity>, Reason> {
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
     let carried = find(&tokens.config.sources, &headers, None);
-    match tokens.authenticate(&carried, issuers, client, now).await {
+    match tokens.authenticate(&carried, issuers, client, recent, now).await {
         Outcome::Person(identity) => Ok(identity),
         Outcome::Refused(rejection) => Err(rejection.reason),
         Outcome::Nobody => panic!("the token was not found"),

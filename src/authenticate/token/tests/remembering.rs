@@ -69,3 +69,38 @@ async fn remembered_tokens_go_first() {
         "{order:?}"
     );
 }
+
+/// What a connection remembers is no more than what would be found anyway: time, issuers, keys and caps count each time.
+#[tokio::test]
+async fn a_connection_that_remembers_believes_no_longer_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    let (signer, next) = (Signer::new(), Signer::new());
+    let tokens = trusting(&path, &[signer.jwk(None)]).await;
+    let token = signer.token(&claims(r#","roles":["ROLE_X"]"#));
+    let recent = Recent::default();
+    let over = async |tokens: &Tokens, issuers: Option<&[usize]>, seconds| {
+        let now = now() + Duration::from_secs(seconds);
+        ask_over(&recent, tokens, &token, issuers, CLIENT, now).await
+    };
+    for _ in 0..4 {
+        assert_eq!(over(&tokens, None, 0).await.unwrap().roles, ["ROLE_X"]);
+    }
+    assert_eq!(over(&tokens, None, 63).await.err(), Some(Reason::TokenExpired));
+    assert_eq!(
+        over(&tokens, Some(&[1]), 0).await.err(),
+        Some(Reason::IssuerNotAccepted)
+    );
+    let forged = next.token(&claims(""));
+    let refused = ask_over(&recent, &tokens, &forged, None, CLIENT, now()).await;
+    assert_eq!(refused.err(), Some(Reason::BadSignature));
+
+    // Another configuration, where this issuer may say less; then one whose keys are others.
+    let capped = config(vec![at_file(issuer("moodle", &["ROLE_Y"], &[]), &path)]);
+    let capped = super::tokens(&capped).await;
+    for _ in 0..4 {
+        assert!(over(&capped, None, 0).await.unwrap().roles.is_empty());
+    }
+    let replaced = trusting(&path, &[next.jwk(None)]).await;
+    assert_eq!(over(&replaced, None, 0).await.err(), Some(Reason::BadSignature));
+}
