@@ -1,7 +1,7 @@
 //! What is known of one request so far. Each part is filled once, by the step that finds it out.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderName, HeaderValue};
 
@@ -21,7 +21,9 @@ use crate::snapshot::{Route, Snapshot};
 pub struct Context {
     /// What the request is judged by from its beginning to its end, whatever is reloaded meanwhile.
     pub snapshot: Arc<Snapshot>,
+    /// When its header was there, by either clock.
     pub started: Instant,
+    pub at: SystemTime,
     pub id: RequestId,
     pub client: Option<Client>,
     pub request: Option<Request>,
@@ -107,6 +109,7 @@ impl Context {
         Self {
             snapshot,
             started: Instant::now(),
+            at: SystemTime::now(),
             id: RequestId::random(),
             client: None,
             request: None,

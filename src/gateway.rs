@@ -40,7 +40,7 @@ enum Next {
 
 impl Gateway {
     async fn walk(&self, session: &mut Session, ctx: &mut Context) -> Result<Next, Stop> {
-        let now = SystemTime::now();
+        let now = ctx.at;
         self.take(session, ctx)?;
         if let Some(reply) = edge::moodle::aside(session, ctx, now).await? {
             return self.reply(session, &reply).await;

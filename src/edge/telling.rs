@@ -1,7 +1,6 @@
 //! What the log and the metrics are told of a finished request.
 
 use std::net::IpAddr;
-use std::time::SystemTime;
 
 use http::header;
 use pingora::proxy::Session;
@@ -15,8 +14,9 @@ use crate::route::path::Path;
 pub fn entry<'a>(session: &'a Session, ctx: &'a Context, error: Option<&'a str>) -> Entry<'a> {
     let header = session.req_header();
     let rejection = ctx.rejection.as_ref();
+    let took = ctx.started.elapsed();
     Entry {
-        time: SystemTime::now(),
+        time: ctx.at + took,
         request_id: ctx.id.as_str(),
         client: ctx
             .client
@@ -30,7 +30,7 @@ pub fn entry<'a>(session: &'a Session, ctx: &'a Context, error: Option<&'a str>)
         status: session.response_written().map_or(0, |answer| answer.status.as_u16()),
         bytes_in: session.body_bytes_read() as u64,
         bytes_out: session.body_bytes_sent() as u64,
-        took: ctx.started.elapsed(),
+        took,
         route: ctx.route.as_ref().map(|route| &*route.name),
         outcome: if ctx.allowed { Outcome::Allow } else { Outcome::Deny },
         reason: rejection.map(|rejection| rejection.reason),

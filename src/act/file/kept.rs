@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
 use super::described::Described;
 use super::resolve::Opened;
@@ -35,17 +35,24 @@ struct Entry {
     file: Arc<File>,
     version: Version,
     described: Arc<OnceLock<Described>>,
-    since: Instant,
+    since: SystemTime,
+}
+
+impl Entry {
+    /// A clock that was set back makes nothing fresh.
+    fn is_fresh(&self, now: SystemTime) -> bool {
+        now.duration_since(self.since).is_ok_and(|age| age < LIFETIME)
+    }
 }
 
 impl Kept {
     /// The file that was opened by this name a moment ago, with its metadata as they are now; `None` if it has to be
     /// looked up.
-    pub(super) fn get(&self, name: &str) -> Option<Opened> {
+    pub(super) fn get(&self, name: &str, now: SystemTime) -> Option<Opened> {
         let (file, before, described) = {
             let files = lock(&self.0);
             let entry = files.by_name.get(name)?;
-            if entry.since.elapsed() >= LIFETIME {
+            if !entry.is_fresh(now) {
                 return None;
             }
             (Arc::clone(&entry.file), entry.version, Arc::clone(&entry.described))
@@ -59,7 +66,7 @@ impl Kept {
     }
 
     /// Keeps a file that was just opened, if there is a place for it.
-    pub(super) fn keep(&self, name: &str, opened: &Opened) {
+    pub(super) fn keep(&self, name: &str, opened: &Opened, now: SystemTime) {
         // Removed between the look-up and now: nobody shall find it again.
         if opened.metadata.nlink() == 0 {
             return;
@@ -72,7 +79,7 @@ impl Kept {
             file: Arc::clone(&opened.file),
             version: version(&opened.metadata),
             described: Arc::clone(&opened.described),
-            since: Instant::now(),
+            since: now,
         };
         files.by_name.insert(name.into(), entry);
         if !std::mem::replace(&mut files.is_swept, true) {
@@ -111,7 +118,8 @@ async fn sweep(files: Weak<Mutex<Files>>) {
             return;
         };
         let mut files = lock(&files);
-        files.by_name.retain(|_, entry| entry.since.elapsed() < LIFETIME);
+        let now = SystemTime::now();
+        files.by_name.retain(|_, entry| entry.is_fresh(now));
         if files.by_name.is_empty() {
             files.is_swept = false;
             return;

@@ -78,7 +78,7 @@ pub async fn answer(
         let allow = Hint::Allow(vec![Method::GET, Method::HEAD]);
         return Err(Rejection::new(Reason::MethodNotAllowed).with_hint(allow));
     }
-    let opened = root.open_file(path).await?;
+    let opened = root.open_file(path, now).await?;
     let complete = opened.metadata.len();
     let name = path.rsplit('/').next().unwrap_or_default();
     let described = opened.described(name, now);
@@ -142,7 +142,7 @@ pub async fn answer_edited(
     edit: &Edit<'_>,
     now: SystemTime,
 ) -> Result<FileAnswer, Rejection> {
-    let opened = root.open_file(path).await?;
+    let opened = root.open_file(path, now).await?;
     let complete = opened.metadata.len();
     let name = path.rsplit('/').next().unwrap_or_default();
     let described = opened.described(name, now);

@@ -89,19 +89,19 @@ impl Root {
         })))
     }
 
-    /// Opens the file at `path`: decoded, canonical, beginning with a slash.
-    pub(super) async fn open_file(&self, path: &str) -> Result<Opened, Rejection> {
+    /// Opens the file at `path`: decoded, canonical, beginning with a slash. `now` says how long ago it was opened last.
+    pub(super) async fn open_file(&self, path: &str, now: SystemTime) -> Result<Opened, Rejection> {
         let Some(name) = relative(path) else {
             return Err(Rejection::because(Reason::FileNotFound, "not a name that is served"));
         };
         if self.0.inline {
-            if let Some(opened) = self.0.kept.get(name) {
+            if let Some(opened) = self.0.kept.get(name, now) {
                 return Ok(opened);
             }
             match self.0.open_beneath(name, CONFINED_INLINE) {
                 Ok(file) => {
                     let opened = regular(file).map_err(rejection)?;
-                    self.0.kept.keep(name, &opened);
+                    self.0.kept.keep(name, &opened, now);
                     return Ok(opened);
                 }
                 Err(Errno::NOENT) => return Err(rejection(Errno::NOENT)),
@@ -326,7 +326,7 @@ mod tests {
                 ("/folder-link/b/file", "a/b/file"),
                 ("/a/out-and-in", "plain"),
             ] {
-                let opened = root.open_file(path).await;
+                let opened = root.open_file(path, SystemTime::now()).await;
                 let mut opened = opened.unwrap_or_else(|rejection| panic!("{how}, {path}: {rejection:?}"));
                 let mut found = String::new();
                 opened.file.read_to_string(&mut found).unwrap();
@@ -379,7 +379,7 @@ mod tests {
         for (how, root) in roots(&dir) {
             for path in refused {
                 let rejection = root
-                    .open_file(path)
+                    .open_file(path, SystemTime::now())
                     .await
                     .err()
                     .unwrap_or_else(|| panic!("{how}: {path} was opened"));
@@ -423,7 +423,7 @@ mod tests {
             return; // root may read everything
         }
         for (how, root) in roots(&dir) {
-            let rejection = root.open_file("/plain").await.err().unwrap();
+            let rejection = root.open_file("/plain", SystemTime::now()).await.err().unwrap();
             assert_eq!(
                 rejection,
                 Rejection::because(Reason::FileNotFound, "permission denied"),
@@ -437,7 +437,7 @@ mod tests {
         let dir = tree();
         let root = Root::degraded(&dir.path().join("root"), true);
         let _taken = root.places().take_all();
-        let rejection = root.open_file("/plain").await.err().unwrap();
+        let rejection = root.open_file("/plain", SystemTime::now()).await.err().unwrap();
         assert_eq!(
             (rejection.reason, rejection.hint),
             (Reason::Overloaded, Hint::RetryAfter(5))
@@ -456,7 +456,7 @@ mod tests {
         let Some(root) = inline(&dir) else { return };
         let path = dir.path().join("root/plain");
         let other = dir.path().join("root/a/100%.txt");
-        let open = async || root.open_file("/plain").await.unwrap().file;
+        let open = async || root.open_file("/plain", SystemTime::now()).await.unwrap().file;
         let given_again = async || Arc::ptr_eq(&open().await, &open().await);
         // The time may just be over between the two; not twice.
         assert!(given_again().await || given_again().await);
@@ -485,12 +485,15 @@ mod tests {
         let dir = tree();
         let Some(root) = inline(&dir) else { return };
         let folder = dir.path().join("root/a/b");
-        let before = root.open_file("/a/b/file").await.unwrap();
+        let before = root.open_file("/a/b/file", SystemTime::now()).await.unwrap();
         fs::rename(&folder, dir.path().join("root/a/c")).unwrap();
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("file"), "other").unwrap();
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        while Arc::ptr_eq(&root.open_file("/a/b/file").await.unwrap().file, &before.file) {
+        while Arc::ptr_eq(
+            &root.open_file("/a/b/file", SystemTime::now()).await.unwrap().file,
+            &before.file,
+        ) {
             assert!(
                 std::time::Instant::now() < deadline,
                 "the folder's move is never noticed"
@@ -498,7 +501,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         fs::rename(folder.join("file"), dir.path().join("root/elsewhere")).unwrap();
-        while root.open_file("/a/b/file").await.is_ok() {
+        while root.open_file("/a/b/file", SystemTime::now()).await.is_ok() {
             assert!(std::time::Instant::now() < deadline, "the file's move is never noticed");
             tokio::task::yield_now().await;
         }
@@ -513,11 +516,11 @@ mod tests {
         let dir = tree();
         for (how, root) in roots(&dir) {
             let path = dir.path().join("root/new");
-            assert!(root.open_file("/new").await.is_err(), "{how}");
+            assert!(root.open_file("/new", SystemTime::now()).await.is_err(), "{how}");
             fs::write(&path, "").unwrap();
-            assert!(root.open_file("/new").await.is_ok(), "{how}");
+            assert!(root.open_file("/new", SystemTime::now()).await.is_ok(), "{how}");
             fs::remove_file(&path).unwrap();
-            assert!(root.open_file("/new").await.is_err(), "{how}");
+            assert!(root.open_file("/new", SystemTime::now()).await.is_err(), "{how}");
         }
     }
 

@@ -321,7 +321,7 @@ async fn what_is_remembered_of_a_file_ends_with_its_version() {
             std::time::Instant::now() < deadline,
             "what was remembered is never sent"
         );
-        let opened = fixture.root.open_file("/note.txt").await.unwrap();
+        let opened = fixture.root.open_file("/note.txt", now()).await.unwrap();
         let described = opened.described("note.txt", now());
         described.remember(&Bytes::from_static(b"in our head"), &opened.metadata, now());
         let whole = fixture.get("/note.txt", &[]).await.body;
