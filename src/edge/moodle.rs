@@ -3,7 +3,7 @@
 
 mod back;
 mod call;
-mod facade;
+pub mod facade;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -21,8 +21,10 @@ use crate::moodle::Moodle;
 use crate::own::{self, Here};
 use crate::present::moodle::redact;
 use crate::rejection::Reason;
+use crate::request::Request;
 use crate::respond::Reply;
-use crate::snapshot::Route;
+use crate::route::path::Path;
+use crate::snapshot::{Route, Snapshot};
 
 /// A logout request of a CAS server is not longer. pingora keeps so much for the upstream, should it be none.
 const LONGEST_LOGOUT: u64 = 16 << 10;
@@ -115,8 +117,18 @@ fn find(text: &[u8], part: &[u8]) -> bool {
 /// The Moodle at whose login address this request is, and which of them.
 fn login(ctx: &Context) -> Option<(Arc<Moodle>, String)> {
     let (request, path) = ctx.request.as_ref().zip(ctx.path.as_ref())?;
-    let mut moodles = ctx.snapshot.moodles.iter();
+    let (moodle, below) = login_address(&ctx.snapshot, request, path)?;
+    Some((Arc::clone(moodle), below.to_owned()))
+}
+
+/// The same of any request.
+pub fn login_address<'a>(
+    snapshot: &'a Snapshot,
+    request: &Request,
+    path: &'a Path,
+) -> Option<(&'a Arc<Moodle>, &'a str)> {
+    let mut moodles = snapshot.moodles.iter();
     let moodle = moodles.find(|moodle| moodle.config.public_url.host_str() == Some(&request.host))?;
     let below = moodle.below(path.decoded())?;
-    LOGINS.contains(&below).then(|| (Arc::clone(moodle), below.to_owned()))
+    LOGINS.contains(&below).then_some((moodle, below))
 }

@@ -312,6 +312,10 @@ impl Page {
                 };
                 self.line(1, &format!("the gateway's own: {known}"))
             }
+            Action::Aside { what } => {
+                self.heading("answer")?;
+                self.line(1, &format!("{status} by the gateway, in Moodle's stead: {what}"))
+            }
             Action::Accel { name } => {
                 self.heading("answer")?;
                 self.line(1, &format!("{status}: the proxy in front sends {name}"))

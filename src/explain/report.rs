@@ -211,6 +211,10 @@ pub enum Action {
     Launch,
     /// An address of the gateway's own, below `/_janua/`.
     Own,
+    /// Answered by the gateway in Moodle's stead, or to Moodle, before any route.
+    Aside {
+        what: String,
+    },
     /// The proxy in front sends the file of this name.
     Accel {
         name: String,

@@ -95,22 +95,30 @@ pub async fn landing(
     query: &str,
     headers: &HeaderMap,
 ) -> Option<Result<Reply, Rejection>> {
-    let ticket = super::parameter(query.as_bytes(), "ticket")?;
-    let ticket = Ticket::service(&ticket).ok()?;
-    let name = cookie(&moodle.config.name);
-    let cookies = here.jar().all(headers, &name);
-    let mut visits = cookies.iter().filter_map(|cookie| moodle.bridge().open(cookie));
-    let visit = visits.find(|visit| visit.moodle == moodle.config.name && visit.is_fresh(here.now))?;
-    let (place, service) = moodle.by_ticket(visit.source)?;
-    if place != visit.source || !is_for(service, below, query) {
-        return None;
-    }
+    let (visit, ticket) = lands(here, moodle, below, query, headers)?;
     let arrived = arrive(here, moodle, &visit, &ticket).await;
     // An error leaves the cookie to its own end: it is good for two minutes, and the visit for one ticket at a time.
     Some(arrived.map(|mut reply| {
-        set(&mut reply, here.jar().remove(&name));
+        set(&mut reply, here.jar().remove(&cookie(&moodle.config.name)));
         reply
     }))
+}
+
+/// The visit, and the ticket that it ends with. Nothing is used up.
+pub fn lands(
+    here: &Here<'_>,
+    moodle: &Moodle,
+    below: &str,
+    query: &str,
+    headers: &HeaderMap,
+) -> Option<(Visit, Ticket)> {
+    let ticket = super::parameter(query.as_bytes(), "ticket")?;
+    let ticket = Ticket::service(&ticket).ok()?;
+    let cookies = here.jar().all(headers, &cookie(&moodle.config.name));
+    let mut visits = cookies.iter().filter_map(|cookie| moodle.bridge().open(cookie));
+    let visit = visits.find(|visit| visit.moodle == moodle.config.name && visit.is_fresh(here.now))?;
+    let (place, service) = moodle.by_ticket(visit.source)?;
+    (place == visit.source && is_for(service, below, query)).then_some((visit, ticket))
 }
 
 async fn arrive(here: &Here<'_>, moodle: &Moodle, visit: &Visit, ticket: &Ticket) -> Result<Reply, Rejection> {

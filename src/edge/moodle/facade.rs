@@ -8,30 +8,68 @@ use super::super::{Stop, taken};
 use crate::backchannel::Backchannel;
 use crate::config::{self, Provider};
 use crate::context::Context;
+use crate::moodle::Moodle;
 use crate::present::moodle::tokens::cas_facade::{self, Facade};
 use crate::rejection::{Reason, Rejection};
+use crate::request::{Client, Request};
 use crate::respond::{Reply, security};
+use crate::route::path::Path;
+use crate::snapshot::Snapshot;
 use crate::store::StoreError;
 
 /// Bytes of a CAS server's answer.
 const LONGEST: usize = 256 << 10;
 
+/// What a request to a facade's path asks for.
+pub struct Asked<'a> {
+    pub question: Facade,
+    moodle: &'a Moodle,
+    /// Behind the facade's own path.
+    below: &'a str,
+}
+
+/// Nothing is done or used up; `None`: the request is at no facade's path.
+pub fn asked<'a>(
+    snapshot: &'a Snapshot,
+    request: &Request,
+    path: &'a Path,
+    client: &Client,
+) -> Option<Result<Asked<'a>, Rejection>> {
+    let (moodle, facade, below) = snapshot.moodles.iter().find_map(|moodle| {
+        let facade = moodle.config.facade.as_ref()?;
+        let below = path.decoded().strip_prefix(facade.path.as_str())?;
+        below.starts_with('/').then_some((moodle, facade, below))
+    })?;
+    if !matches!(request.method, Method::GET | Method::HEAD) {
+        return Some(Err(Reason::MethodNotAllowed.into()));
+    }
+    let query = request.query.as_deref().unwrap_or_default();
+    Some(match cas_facade::judge(below, query, client.address, &facade.from) {
+        Facade::Forbidden => {
+            let detail = "the facade answers only the addresses in moodle.facade.from";
+            Err(Rejection::because(Reason::NotAllowed, detail))
+        }
+        Facade::Unknown => Err(Reason::NoRoute.into()),
+        question => Ok(Asked {
+            question,
+            moodle,
+            below,
+        }),
+    })
+}
+
 /// The answer at a facade's path; `None`: the request is at none.
 pub(super) async fn answer(ctx: &Context) -> Result<Option<Reply>, Stop> {
     let (request, path) = taken(ctx)?;
     let client = ctx.client.as_ref().ok_or(Reason::Internal)?;
-    let found = ctx.snapshot.moodles.iter().find_map(|moodle| {
-        let facade = moodle.config.facade.as_ref()?;
-        let below = path.decoded().strip_prefix(facade.path.as_str())?;
-        below.starts_with('/').then_some((moodle, facade, below))
-    });
-    let Some((moodle, facade, below)) = found else {
+    let Some(asked) = asked(&ctx.snapshot, request, path, client) else {
         return Ok(None);
     };
-    if !matches!(request.method, Method::GET | Method::HEAD) {
-        return Err(Reason::MethodNotAllowed.into());
-    }
-    let query = request.query.as_deref().unwrap_or_default();
+    let Asked {
+        question,
+        moodle,
+        below,
+    } = asked?;
     let real = || -> Result<(Url, &config::Cas), Rejection> {
         let sign_in = ctx
             .snapshot
@@ -45,7 +83,7 @@ pub(super) async fn answer(ctx: &Context) -> Result<Option<Reply>, Stop> {
         url.set_query(request.query.as_deref());
         Ok((url, cas))
     };
-    let reply = match cas_facade::judge(below, query, client.address, &facade.from) {
+    let reply = match question {
         Facade::Asked(question) => {
             let taken = moodle.bridge().take(question.ticket()).await;
             let failed = |error: StoreError| Rejection::because(Reason::StoreUnavailable, error.to_string());
@@ -67,11 +105,8 @@ pub(super) async fn answer(ctx: &Context) -> Result<Option<Reply>, Stop> {
             let kind = kind.unwrap_or_else(|| HeaderValue::from_static("text/plain"));
             reply(said.status, header::CONTENT_TYPE, kind, said.body)
         }
-        Facade::Forbidden => {
-            let detail = "the facade answers only the addresses in moodle.facade.from";
-            return Err(Rejection::because(Reason::NotAllowed, detail).into());
-        }
-        Facade::Unknown => return Err(Reason::NoRoute.into()),
+        // Refused already.
+        Facade::Forbidden | Facade::Unknown => return Err(Reason::Internal.into()),
     };
     Ok(Some(reply))
 }

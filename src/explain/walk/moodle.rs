@@ -1,20 +1,21 @@
 //! A call of Moodle's web services: whether it may be made, and which source of tokens would serve it. None is obtained,
 //! so what Moodle says is not known here.
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 
-use super::super::{Action, MoodleTokens, TokenSource};
+use super::super::{Action, MoodleTokens, Outcome, TokenSource};
 use super::Walk;
 use crate::config::MoodleSource;
 use crate::config::pattern::Params;
-use crate::edge::moodle::plan;
+use crate::edge::moodle::{facade, login_address, plan};
 use crate::edge::parts;
 use crate::moodle::Moodle;
 use crate::moodle::forecast::Prospect;
 use crate::own;
 use crate::own::visit::Visit;
+use crate::present::moodle::tokens::cas_facade::Facade;
 use crate::rejection::{Reason, Rejection};
-use crate::request::Request;
+use crate::request::{Client, Request};
 use crate::route::path::Path;
 use crate::snapshot::Route;
 
@@ -29,6 +30,53 @@ impl Params for Known<'_> {
 }
 
 impl Walk<'_> {
+    /// What the gateway answers although it was sent to Moodle, or asked by it: told, and nothing is used up. A logout
+    /// that the CAS server posts is a body, of which nothing is known here.
+    ///
+    /// `Some`: the status, where it is known before it is done.
+    pub(super) fn aside(
+        &mut self,
+        request: &Request,
+        path: &Path,
+        headers: &HeaderMap,
+        client: &Client,
+    ) -> Result<Option<Option<StatusCode>>, Rejection> {
+        let (what, status) = match facade::asked(self.snapshot, request, path, client) {
+            Some(asked) => match asked?.question {
+                Facade::Asked(_) => (
+                    "a ticket of the gateway's own, which is good once",
+                    Some(StatusCode::OK),
+                ),
+                Facade::Redirect => ("the browser is sent on to the CAS server", Some(StatusCode::FOUND)),
+                _ => ("the CAS server is asked, and its answer passed on", None),
+            },
+            None => match self.at_login(request, path, headers)? {
+                Some(told) => told,
+                None => return Ok(None),
+            },
+        };
+        self.report.outcome = Outcome::Allow;
+        self.report.action = Some(Action::Aside { what: what.to_owned() });
+        Ok(Some(status))
+    }
+
+    fn at_login(
+        &self,
+        request: &Request,
+        path: &Path,
+        headers: &HeaderMap,
+    ) -> Result<Option<(&'static str, Option<StatusCode>)>, Rejection> {
+        let at = login_address(self.snapshot, request, path).filter(|_| request.method == Method::GET);
+        let Some((moodle, below)) = at else { return Ok(None) };
+        let query = request.query.as_deref().unwrap_or_default();
+        if own::moodle::logged_out(query, None, &[]).is_some() {
+            return Ok(Some(("the session of this ticket ends", Some(StatusCode::OK))));
+        }
+        let here = self.here(request)?;
+        let lands = own::moodle::lands(&here, moodle, below, query, headers);
+        Ok(lands.map(|_| ("a token is obtained by the ticket that the browser was sent for", None)))
+    }
+
     /// What can be said of the route's Moodle before it is known who asks.
     pub(super) fn tokens_for_anybody(&mut self, route: &Route) {
         self.report.moodle = route.injects().map(|moodle| MoodleTokens {

@@ -1,6 +1,7 @@
 //! `janua explain` about calls of Moodle: which source of tokens would serve, told without obtaining one.
 
 use serde_json::{Value, json};
+use url::Position;
 
 use super::school::{Browser, SITE_INFO, School};
 use crate::support::tools::janua;
@@ -164,4 +165,64 @@ fn who_never_gets_one_and_whom_the_gateway_vouches_for() {
         (&json!("no_moodle_token"), &json!(403))
     );
     assert_eq!(school.moodle.site().made, 0);
+}
+
+/// Where a ticket comes back, or where Moodle asks the facade, no route decides: that is told, and the ticket is still
+/// good afterwards.
+#[test]
+fn what_is_answered_in_moodles_stead_is_told_and_not_done() {
+    let Some(school) = School::start("[\"cas-launch\"]") else {
+        return;
+    };
+    let (alice, browser) = (school.cas.person("alice"), school.browser());
+    browser
+        .open(&alice, "/_janua/sign-in?with=campus&return=/_janua/me")
+        .expect(200);
+    let landing = alice.sign_in(browser.depart(SITE_INFO).as_str());
+    let target = &landing[Position::BeforePath..Position::AfterQuery];
+    let asked = school.moodle.site().requests.len();
+    for _ in 0..2 {
+        let (words, report) = explain(&school, &browser, target, &[], true);
+        assert_eq!((&report["outcome"], &report["status"]), (&json!("allow"), &Value::Null));
+        assert!(
+            words.contains("in Moodle's stead: a token is obtained by the ticket"),
+            "{words}"
+        );
+        assert!(report["action"]["aside"]["what"].is_string(), "{report}");
+    }
+    // Another browser's ticket is Moodle's own business.
+    let (_, report) = explain(&school, &school.browser(), target, &[], true);
+    assert_eq!(report["action"]["upstream"]["name"], "moodle");
+    assert_eq!(school.moodle.site().requests.len(), asked, "Moodle was asked");
+    let back = browser.step(&landing).expect(303);
+    assert!(back.header("location").unwrap().contains("/webservice/"), "{back:?}");
+    browser.call(SITE_INFO).expect(200);
+}
+
+#[test]
+fn the_facade_is_told_as_it_answers() {
+    let facade = "[\"cas-facade\"]\nfacade = { path = \"/_janua/cas-facade\", from = [\"127.0.0.0/8\"] }";
+    let Some(school) = School::start(facade) else { return };
+    let browser = school.browser();
+    let at = |below: &str| format!("/_janua/cas-facade{below}");
+    for (below, status, what) in [
+        ("/login?service=https://moodle.test/", 302, "sent on to the CAS server"),
+        (
+            "/serviceValidate?ticket=ST-janua-0&service=x",
+            200,
+            "which is good once",
+        ),
+        ("/serviceValidate?ticket=ST-1-x&service=x", 200, "its answer passed on"),
+        ("/nothing", 404, "no route"),
+    ] {
+        let (words, report) = explain(&school, &browser, &at(below), &[], true);
+        assert!(words.contains(what), "{below}: {words}");
+        let answer = browser.call(&at(below)).expect(status);
+        let told = report["status"].as_u64();
+        // What the CAS server says is not known before it is asked.
+        assert!(
+            told == Some(answer.status.into()) || what.contains("passed on"),
+            "{below}: {report}"
+        );
+    }
 }
