@@ -231,11 +231,15 @@ pub enum Action {
 }
 
 impl Report {
-    /// Hides the signatures of these tokens, and everything that looks like a token, wherever it stands.
+    /// Hides the signatures of these tokens, what else is among them whole, and everything that looks like a token, wherever
+    /// it stands.
     pub(super) fn hide(self, tokens: &[String]) -> Self {
         let signatures: Vec<&str> = tokens
             .iter()
-            .filter_map(|token| token.rsplit('.').next())
+            .flat_map(|token| {
+                let whole = Some(token.as_str()).filter(|token| !token.starts_with("eyJ"));
+                token.rsplit('.').next().into_iter().chain(whole)
+            })
             .filter(|signature| signature.len() >= SHORTEST_SIGNATURE)
             .collect();
         let hidden = serde_json::to_value(&self).map(|mut value| {

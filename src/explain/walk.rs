@@ -133,6 +133,8 @@ impl Walk<'_> {
         self.report.request = Some(seen(&request, None, &client));
         let carried = carrier::find(&self.snapshot.token_sources, headers, request.query.as_deref());
         self.tokens.extend(carried.iter().map(str::to_owned));
+        self.tokens
+            .extend(tickets(request.query.as_deref().unwrap_or_default()));
         let path = Path::parse(&request.raw_path)?;
         self.report.request = Some(seen(&request, Some(&path), &client));
         if let Some(status) = self.aside(&request, &path, headers, &client)? {
@@ -349,4 +351,13 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// What a CAS server gave a browser for some service behind the gateway (CAS 3.0 section 3): good once, and until then as
+/// good as a password.
+fn tickets(query: &str) -> impl Iterator<Item = String> {
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    pairs
+        .filter(|(name, _)| name == "ticket")
+        .map(|(_, value)| value.into_owned())
 }

@@ -19,8 +19,13 @@ use super::described::Described;
 use super::range::ByteRange;
 use super::resolve::{Opened, Root};
 
-/// Bytes read at a time: with less, system calls cost more than copying; with more, the processor's cache is left.
+/// Bytes read at a time where waiting is allowed: what has to be fetched is fetched in few pieces.
 const CHUNK: usize = 256 << 10;
+/// Bytes read at a time on the spot: as many as the kernel puts into one piece of a socket's memory. They are in the
+/// processor's cache still when they are copied there. Larger and smaller pieces took longer (docs/scaling.md).
+const WARM: usize = 32 << 10;
+/// A body that is no longer is read at once, and leaves with its header.
+const AT_ONCE: usize = 64 << 10;
 /// Bytes read at a time when very many downloads are under way.
 const SMALLEST_CHUNK: usize = 16 << 10;
 /// Bytes that all downloads from a root should hold together.
@@ -170,8 +175,11 @@ impl Reader {
     /// Reads at the start of `range`: at least one byte, at most the range.
     async fn read(&mut self, range: ByteRange) -> io::Result<Bytes> {
         let chunk = chunk_size(Arc::strong_count(&self.downloads));
-        let wanted = usize::try_from(range.len()).unwrap_or(chunk).min(chunk);
-        let mut buffer = recycle(self.spent.take(wanted), wanted, chunk);
+        let left = usize::try_from(range.len()).unwrap_or(usize::MAX);
+        let is_first = self.spent.0.is_empty();
+        let most = if is_first && left <= AT_ONCE { AT_ONCE } else { WARM };
+        let warm = left.min(most).min(chunk);
+        let mut buffer = recycle(self.spent.take(warm), warm, chunk);
         if self.inline {
             match preadv2(
                 &*self.file,
@@ -185,6 +193,7 @@ impl Reader {
                 Err(_) => self.inline = false,
             }
         }
+        buffer.resize(left.min(chunk), 0);
         let file = self.file.clone();
         let read = move || read_at(&file, &mut buffer, range.start).map(|count| first(buffer, count));
         let chunk = self.root.places().run(read).await??;
@@ -388,13 +397,13 @@ mod tests {
         let fixture = Fixture::new(CHUNK * 4);
         for mut body in fixture.bodies(|| vec![range(0, CHUNK as u64 * 4)]).await {
             let first = body.next().await.unwrap().unwrap();
-            let place = first.as_ptr();
+            let (place, length) = (first.as_ptr(), first.len());
             drop(first);
             let second = body.next().await.unwrap().unwrap();
             assert_eq!(second.as_ptr(), place);
             let third = body.next().await.unwrap().unwrap();
             assert_ne!(third.as_ptr(), place);
-            assert!(second == fixture.content[CHUNK..CHUNK * 2]);
+            assert!(second == fixture.content[length..length * 2]);
         }
     }
 
@@ -407,10 +416,11 @@ mod tests {
             let piece = range(0, length as u64);
             let mut body = FileBody::start(&root, &fixture.opened(), vec![piece]).await.unwrap();
             let first = body.next().await.unwrap().unwrap();
-            assert!(first == fixture.content[..length.min(CHUNK)], "{length}");
+            let read = first.len();
+            assert!(first == fixture.content[..read] && read >= WARM, "{length}");
             places.push(first.as_ptr());
             drop(first);
-            assert!(collect(&mut body).await.unwrap() == fixture.content[length.min(CHUNK)..length]);
+            assert!(collect(&mut body).await.unwrap() == fixture.content[read..length]);
         }
         assert_eq!(places[..3], [places[0]; 3], "and what it held before is never sent");
     }
