@@ -256,14 +256,14 @@ mod tests {
 
     use super::*;
 
-    /// `root/` with all that may lie there, `outside/` beside it.
+    /// `served/` with all that may lie there, `outside/` beside it.
     fn tree() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().join("root");
+        let root = dir.path().join("served");
         fs::create_dir_all(root.join("a/b")).unwrap();
         fs::create_dir_all(root.join(".git")).unwrap();
         fs::create_dir_all(dir.path().join("outside")).unwrap();
-        fs::create_dir_all(dir.path().join("root-twin")).unwrap();
+        fs::create_dir_all(dir.path().join("served-twin")).unwrap();
         for name in [
             "a/b/file",
             "a/Prüfung 1 🎓.mp4",
@@ -276,16 +276,16 @@ mod tests {
             fs::write(root.join(name), name).unwrap();
         }
         fs::write(dir.path().join("outside/secret"), "secret").unwrap();
-        fs::write(dir.path().join("root-twin/secret"), "secret").unwrap();
+        fs::write(dir.path().join("served-twin/secret"), "secret").unwrap();
         symlink("b/file", root.join("a/relative")).unwrap();
         symlink("../plain", root.join("a/up")).unwrap();
         symlink(root.join("a/b"), root.join("absolute")).unwrap();
         symlink("../outside/secret", root.join("escape")).unwrap();
-        symlink("../../root/plain", root.join("a/out-and-in")).unwrap();
+        symlink("../../served/plain", root.join("a/out-and-in")).unwrap();
         symlink("/etc/passwd", root.join("passwd")).unwrap();
         symlink("/proc/self/root/etc/passwd", root.join("magic")).unwrap();
         symlink(dir.path().join("outside"), root.join("a/folder-out")).unwrap();
-        symlink(dir.path().join("root-twin/secret"), root.join("twin")).unwrap();
+        symlink(dir.path().join("served-twin/secret"), root.join("twin")).unwrap();
         symlink("loop", root.join("loop")).unwrap();
         symlink("nothing", root.join("dangling")).unwrap();
         symlink("a", root.join("folder-link")).unwrap();
@@ -303,7 +303,7 @@ mod tests {
     }
 
     fn roots(dir: &tempfile::TempDir) -> [(&'static str, Root); 3] {
-        let path = dir.path().join("root");
+        let path = dir.path().join("served");
         [
             ("as this kernel can", Root::open(&path).unwrap()),
             ("never inline", Root::degraded(&path, true)),
@@ -351,7 +351,7 @@ mod tests {
             "/a/b",
             "/a/./b/file",
             "/a/../plain",
-            "/../root/plain",
+            "/../served/plain",
             "/../outside/secret",
             "/.htaccess",
             "/.git/config",
@@ -392,7 +392,7 @@ mod tests {
     #[test]
     fn a_link_put_there_after_the_path_was_resolved_ends_the_walk() {
         let dir = tree();
-        let inner = Root::degraded(&dir.path().join("root"), false).0;
+        let inner = Root::degraded(&dir.path().join("served"), false).0;
         assert!(inner.descend(Path::new("a/b/file")).is_ok());
         for (path, errno) in [
             ("escape", Errno::LOOP),
@@ -417,7 +417,7 @@ mod tests {
     #[tokio::test]
     async fn a_forbidden_file_is_not_found() {
         let dir = tree();
-        let path = dir.path().join("root/plain");
+        let path = dir.path().join("served/plain");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
         if File::open(&path).is_ok() {
             return; // root may read everything
@@ -435,7 +435,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_file_system_that_hangs_means_overloaded() {
         let dir = tree();
-        let root = Root::degraded(&dir.path().join("root"), true);
+        let root = Root::degraded(&dir.path().join("served"), true);
         let _taken = root.places().take_all();
         let rejection = root.open_file("/plain", SystemTime::now()).await.err().unwrap();
         assert_eq!(
@@ -446,7 +446,7 @@ mod tests {
 
     /// The root as this kernel can, if it opens files on the spot: not every file system lets it.
     fn inline(dir: &tempfile::TempDir) -> Option<Root> {
-        let root = Root::open(&dir.path().join("root")).unwrap();
+        let root = Root::open(&dir.path().join("served")).unwrap();
         root.0.inline.then_some(root)
     }
 
@@ -454,8 +454,8 @@ mod tests {
     async fn a_file_just_opened_is_given_again_until_anything_happens_to_it() {
         let dir = tree();
         let Some(root) = inline(&dir) else { return };
-        let path = dir.path().join("root/plain");
-        let other = dir.path().join("root/a/100%.txt");
+        let path = dir.path().join("served/plain");
+        let other = dir.path().join("served/a/100%.txt");
         let open = async || root.open_file("/plain", SystemTime::now()).await.unwrap().file;
         let given_again = async || Arc::ptr_eq(&open().await, &open().await);
         // The time may just be over between the two; not twice.
@@ -484,9 +484,9 @@ mod tests {
     async fn another_way_to_the_same_name_is_noticed_and_nothing_stays_open() {
         let dir = tree();
         let Some(root) = inline(&dir) else { return };
-        let folder = dir.path().join("root/a/b");
+        let folder = dir.path().join("served/a/b");
         let before = root.open_file("/a/b/file", SystemTime::now()).await.unwrap();
-        fs::rename(&folder, dir.path().join("root/a/c")).unwrap();
+        fs::rename(&folder, dir.path().join("served/a/c")).unwrap();
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("file"), "other").unwrap();
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
@@ -500,7 +500,7 @@ mod tests {
             );
             tokio::task::yield_now().await;
         }
-        fs::rename(folder.join("file"), dir.path().join("root/elsewhere")).unwrap();
+        fs::rename(folder.join("file"), dir.path().join("served/elsewhere")).unwrap();
         while root.open_file("/a/b/file", SystemTime::now()).await.is_ok() {
             assert!(std::time::Instant::now() < deadline, "the file's move is never noticed");
             tokio::task::yield_now().await;
@@ -515,7 +515,7 @@ mod tests {
     async fn a_new_file_is_seen_at_once() {
         let dir = tree();
         for (how, root) in roots(&dir) {
-            let path = dir.path().join("root/new");
+            let path = dir.path().join("served/new");
             assert!(root.open_file("/new", SystemTime::now()).await.is_err(), "{how}");
             fs::write(&path, "").unwrap();
             assert!(root.open_file("/new", SystemTime::now()).await.is_ok(), "{how}");
@@ -527,7 +527,7 @@ mod tests {
     #[test]
     fn a_root_must_be_a_folder() {
         let dir = tree();
-        assert!(Root::open(&dir.path().join("root/plain")).is_err());
+        assert!(Root::open(&dir.path().join("served/plain")).is_err());
         assert!(Root::open(&dir.path().join("nothing")).is_err());
     }
 }

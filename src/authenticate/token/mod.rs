@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! carrier ─ where tokens stand     header, claims, json ─ what a token is      jwk, source ─ what a key is, where from
-//!     └───────────→ Tokens::authenticate ←── cache ←── verify ←── signature ←── keyring ←── refresh
+//!     └→ Tokens::authenticate ←── judge ←── recent, cache ←── verify ←── signature ←── keyring ←── refresh
 //! ```
 //!
 //! What the bearer may do is decided by the route's rules.
