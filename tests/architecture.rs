@@ -54,7 +54,7 @@ const EXCEPTIONS: [(&str, &str, &str); 8] = [
 const EDGE: [&str; 6] = ["server", "gateway", "edge", "listen", "act/proxy", "respond/write"];
 
 /// What computes values from values: no clock, no files, no network. `now` comes as an argument.
-const MIDDLE: [&str; 24] = [
+const MIDDLE: [&str; 25] = [
     "act/file/conditional.rs",
     "act/file/mime.rs",
     "act/file/range.rs",
@@ -71,6 +71,7 @@ const MIDDLE: [&str; 24] = [
     "event.rs",
     "explain/",
     "identity.rs",
+    "own/isolation.rs",
     "present/",
     "rejection.rs",
     "respond/cors.rs",

@@ -24,7 +24,8 @@ new PerformanceObserver((list) => {
   for (const { initiatorType, name, responseStatus } of list.getEntries()) {
     if (initiatorType !== 'fetch') continue;
     const line = document.createElement('li');
-    line.textContent = `GET ${name.slice(location.origin.length)} → ${responseStatus}`;
+    const method = name.includes('/webservice/') ? 'POST' : 'GET';
+    line.textContent = `${method} ${name.slice(location.origin.length)} → ${responseStatus}`;
     $('asked').append(line);
   }
 }).observe({ type: 'resource', buffered: true });
@@ -39,8 +40,8 @@ $('sign-out').hidden = !signedIn;
 
 /** Calls a function of Moodle's as whoever is signed in. */
 async function moodle(wsfunction, parameters = {}) {
-  const query = new URLSearchParams({ wsfunction, moodlewsrestformat: 'json', ...parameters });
-  const answer = await fetch(`/webservice/rest/server.php?${query}`);
+  const body = new URLSearchParams({ moodlewsrestformat: 'json', ...parameters });
+  const answer = await fetch(`/webservice/rest/server.php?wsfunction=${wsfunction}`, { method: 'POST', body });
   const told = await answer.json();
   if (answer.ok && !told?.exception) return told;
   throw Object.assign(new Error(told.detail), told); // `reason` is Janua's, `errorcode` is Moodle's

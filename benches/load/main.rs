@@ -224,9 +224,13 @@ fn cases(files: &Files, tokens: &tokens::Tokens, session: &peers::Load) -> Vec<C
     }
     // As a script of the page's own origin sends it: by GET, with the session's cookie.
     let call = match session {
-        peers::Load::Header(cookie) => {
-            peers::Load::Headers(vec![cookie.clone(), "Sec-Fetch-Site: same-origin".to_owned()])
-        }
+        peers::Load::Header(cookie) => peers::Load::Headers(vec![
+            cookie.clone(),
+            "Sec-Fetch-Site: same-origin".to_owned(),
+            "Sec-Fetch-Mode: cors".to_owned(),
+            "Sec-Fetch-Dest: empty".to_owned(),
+            "X-Requested-With: fetch".to_owned(),
+        ]),
         other => other.clone(),
     };
     let path = |prefix: &str| {

@@ -13,6 +13,7 @@
 
 mod back_end;
 mod callback;
+pub mod isolation;
 pub mod launch;
 mod me;
 pub mod moodle;
@@ -27,10 +28,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
 
+use self::isolation::Purpose;
 pub use self::sign_in::{asks_silently, begin, choose, page_load, where_to};
 use crate::authenticate::session::cookie::{Jar, SESSION};
 use crate::authenticate::session::{Carried, NoSession, Session};
-use crate::config::{Cors, PublicUrl};
+use crate::config::{Cors, Provider, PublicUrl, SignIn};
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::respond::{Reply, cors, page, security};
 use crate::snapshot::Snapshot;
@@ -207,14 +209,30 @@ impl<'a> Here<'a> {
         cookies.into_iter().take(MOST).map(Carried::cookie).collect()
     }
 
-    /// Was this sent by a page of this very origin, or of an app that may call here? What else a cookie comes with may be
-    /// any site's doing.
-    pub fn is_from_here(&self, headers: &HeaderMap, app_origins: &[String]) -> bool {
-        if headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin") {
-            return true;
-        }
-        let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
-        origin.is_some_and(|origin| origin == self.public.origin() || app_origins.iter().any(|app| app == origin))
+    /// May a request with a cookie use the session for this? `sign_in` is the session's.
+    pub fn is_isolated(
+        &self,
+        purpose: Purpose,
+        (method, headers): (&Method, &HeaderMap),
+        app_origins: &[String],
+        sign_in: Option<&SignIn>,
+    ) -> Result<(), Rejection> {
+        let asked = isolation::Asked {
+            method,
+            headers,
+            own: &self.public.origin(),
+            app_origins,
+            sign_in: sign_in.map(
+                |SignIn {
+                     provider: Provider::Cas(cas),
+                     ..
+                 }| &cas.server,
+            ),
+        };
+        isolation::judge(purpose, &asked).map_err(|refusal| {
+            let text = refusal.text();
+            Rejection::because(Reason::CrossSite, text).with_hint(Hint::Remedy(text))
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 
 use super::callback::unavailable;
+use super::isolation::Purpose;
 use super::sign_in::set;
 use super::{Asked, html, redirect};
 use crate::authenticate::session::cookie::{LAUNCH, SESSION};
@@ -34,8 +35,9 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
     let is_bearer = session
         .as_ref()
         .is_some_and(|session| session.carrier == Carrier::Bearer);
-    if !is_bearer && !asked.here.is_from_here(asked.headers, &origins) {
-        return Err(Reason::CrossSite.into());
+    if !is_bearer {
+        let request = (asked.method, asked.headers);
+        asked.here.is_isolated(Purpose::Change, request, &origins, None)?;
     }
     let mut reply = gone(asked, session.as_deref(), &origins)?;
     if let Some(session) = &session {

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method, header};
 
+use super::isolation::Purpose;
 use super::{Here, asks_silently, begin, choose, page_load, where_to};
 use crate::authenticate::launch::LaunchSession;
 use crate::authenticate::session::Session;
+use crate::present::moodle::endpoint::Endpoint;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::request::Request;
 use crate::respond::Reply;
@@ -40,10 +42,9 @@ impl Visit<'_> {
         if route.sign_ins.as_ref().is_some_and(|taken| !taken.contains(&place)) {
             return Ok(None);
         }
-        // A web service changes things by GET too.
-        let is_unsafe = found.is_by_cookie() && (route.injects().is_some() || self.changes_something());
-        if is_unsafe && !self.here.is_from_here(self.headers, &sign_in.app_origins) {
-            return Err(Reason::CrossSite.into());
+        if let Some(purpose) = self.purpose(route).filter(|_| found.is_by_cookie()) {
+            self.here
+                .is_isolated(purpose, self.asked(), &sign_in.app_origins, Some(sign_in))?;
         }
         Ok(Some(found))
     }
@@ -58,10 +59,28 @@ impl Visit<'_> {
         if !route.issuers.as_ref().is_none_or(is_of) {
             return Err(Reason::IssuerNotAccepted.into());
         }
-        if self.changes_something() && !self.here.is_from_here(self.headers, &[]) {
-            return Err(Reason::CrossSite.into());
+        if self.changes_something() {
+            self.here.is_isolated(Purpose::Change, self.asked(), &[], None)?;
         }
         Ok(Some(found))
+    }
+
+    /// What a session would be used for; `None`: only for reading, which every page may make a browser do.
+    fn purpose(&self, route: &Route) -> Option<Purpose> {
+        let Some(moodle) = route.injects() else {
+            return self.changes_something().then_some(Purpose::Change);
+        };
+        let (_, decoded) = self.path.stripped(&route.strip);
+        let script = moodle.below(&decoded).map(Endpoint::of);
+        // A web service changes things by GET too.
+        Some(match script {
+            Some(Ok(Endpoint::File)) => Purpose::File,
+            _ => Purpose::Call,
+        })
+    }
+
+    fn asked(&self) -> (&Method, &HeaderMap) {
+        (&self.request.method, self.headers)
     }
 
     /// Is it more than reading? Who opens a websocket talks both ways, and any site's page may open one.

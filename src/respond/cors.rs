@@ -15,9 +15,10 @@ use crate::config::Cors;
 /// What a player reads: where a range lies, how long the file is, which version, and the id to report.
 const EXPOSED: HeaderValue =
     HeaderValue::from_static("content-range, accept-ranges, content-length, etag, x-request-id");
-/// What a player sends: its token, ranges, conditions; and the type of what it uploads.
-const ALLOWED: HeaderValue =
-    HeaderValue::from_static("authorization, range, if-range, if-none-match, if-modified-since, content-type");
+/// What a player sends: its token, ranges, conditions; the type of what it uploads; and what shows that a script has sent it.
+const ALLOWED: HeaderValue = HeaderValue::from_static(
+    "authorization, range, if-range, if-none-match, if-modified-since, content-type, x-requested-with",
+);
 /// Seconds for which a browser may remember a pre-flight.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
@@ -176,6 +177,8 @@ mod tests {
             "if-range",
             "if-none-match",
             "if-modified-since",
+            "content-type",
+            "x-requested-with",
         ] {
             assert!(allowed.split(", ").any(|known| known == header), "{header}");
         }

@@ -77,7 +77,11 @@ fn told(rejection: &Rejection, status: StatusCode, context: &Answering<'_>) -> R
     } else {
         headers.push((CONTENT_TYPE, HeaderValue::from_static("application/problem+json")));
         headers.extend(security::own());
-        problem::render(reason, status, context.request_id, sign_in)
+        let detail = match &rejection.hint {
+            Hint::Remedy(text) => text,
+            _ => reason.public_text(),
+        };
+        problem::render((reason, detail), status, context.request_id, sign_in)
     };
     match &rejection.hint {
         Hint::Challenge(lines) => headers.extend(lines.iter().map(|line| (WWW_AUTHENTICATE, line.clone()))),
@@ -120,7 +124,7 @@ fn hint(rejection: &Rejection) -> Option<(HeaderName, HeaderValue)> {
         (Hint::None, StatusCode::TOO_MANY_REQUESTS) => Some((RETRY_AFTER, HeaderValue::from(1))),
         // As long as it takes until the keys of a failing issuer may be asked for again.
         (Hint::None, StatusCode::SERVICE_UNAVAILABLE) => Some((RETRY_AFTER, HeaderValue::from(5))),
-        (Hint::None | Hint::Challenge(_) | Hint::SignIn(_), _) => None,
+        (Hint::None | Hint::Challenge(_) | Hint::SignIn(_) | Hint::Remedy(_), _) => None,
     }
 }
 

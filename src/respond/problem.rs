@@ -21,14 +21,19 @@ struct Problem<'a> {
     sign_in: Option<&'a str>,
 }
 
-/// The body of the problem. It says only what the reason says, nothing of what the client sent; `status` is that of
+/// The body of the problem. `detail` is the reason's own sentence or a remedy: nothing of what the client sent; `status` is that of
 /// the answer, mostly the reason's own; `sign_in` is where to sign in.
-pub(super) fn render(reason: Reason, status: StatusCode, request_id: &str, sign_in: Option<&str>) -> String {
+pub(super) fn render(
+    (reason, detail): (Reason, &'static str),
+    status: StatusCode,
+    request_id: &str,
+    sign_in: Option<&str>,
+) -> String {
     let problem = Problem {
         r#type: "about:blank",
         title: status.canonical_reason().unwrap_or("Error"),
         status: status.as_u16(),
-        detail: reason.public_text(),
+        detail,
         reason: reason.label(),
         request_id,
         sign_in,
@@ -40,6 +45,10 @@ pub(super) fn render(reason: Reason, status: StatusCode, request_id: &str, sign_
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn render(reason: Reason, status: StatusCode, request_id: &str, sign_in: Option<&str>) -> String {
+        super::render((reason, reason.public_text()), status, request_id, sign_in)
+    }
 
     #[test]
     fn it_has_the_six_members_and_no_other() {

@@ -387,7 +387,7 @@ fn a_student_signs_in_once_and_sees_courses_and_the_browser_never_a_token() {
         "Light and Iron Salts",
         "Sign out",
         "/_janua/me → 200",
-        "core_enrol_get_users_courses&moodlewsrestformat=json&userid=3 → 200",
+        "POST /webservice/rest/server.php?wsfunction=core_enrol_get_users_courses → 200",
     ] {
         assert!(during.contains(expected), "no {expected:?} in {during}");
     }

@@ -3,7 +3,7 @@
 
 use url::Url;
 
-use super::school::{Browser, SITE_INFO, School};
+use super::school::{Browser, FILE, SITE_INFO, School};
 use crate::support::Request;
 use crate::support::cas::query;
 
@@ -117,7 +117,7 @@ fn an_abandoned_visit_takes_no_login_of_moodles() {
     let Some(school) = start() else { return };
     let (alice, browser) = (school.cas.person("alice"), school.browser());
     browser.open(&alice, GATEWAY).expect(200);
-    let visit = browser.depart(SITE_INFO);
+    let visit = browser.depart(FILE);
     assert!(browser.has_cookie("janua-moodle-campus"));
     let page = browser.open(&alice, COURSE).expect(200);
     is_course(&browser, &page);
@@ -126,8 +126,8 @@ fn an_abandoned_visit_takes_no_login_of_moodles() {
     // The tab that was left comes back after all: by now it is a login like any other.
     browser.open(&alice, visit.as_str()).expect(200);
     assert_eq!(school.moodle.site().made, 0);
-    // And the next visit brings the token.
-    browser.open(&alice, SITE_INFO).expect(200);
+    // And the next visit brings the token, with which there is no such file.
+    browser.open(&alice, FILE).expect(404);
     assert_eq!(school.moodle.site().made, 1);
     school.keeps_its_secrets();
 }
@@ -151,14 +151,14 @@ fn a_ticket_for_another_address_of_moodles_is_moodles() {
     let Some(school) = start() else { return };
     let (alice, browser) = (school.cas.person("alice"), school.browser());
     browser.open(&alice, GATEWAY).expect(200);
-    let visit = browser.depart(SITE_INFO);
+    let visit = browser.depart(FILE);
     // As where CAS is the only way to log in, from a link in a portal.
     let login = format!("{}/login/index.php", school.origin());
     let ticket = alice.ticket(&login);
     let page = browser.open(&alice, &format!("{login}?ticket={ticket}")).expect(200);
     assert!(page.text().contains("Dashboard of alice"), "{}", page.text());
     assert_eq!(school.moodle.site().made, 0);
-    browser.open(&alice, visit.as_str()).expect(200);
+    browser.open(&alice, visit.as_str()).expect(404);
     assert_eq!(school.moodle.site().made, 1);
     school.keeps_its_secrets();
 }

@@ -1,6 +1,6 @@
 //! What is put into a call, and which calls are refused before Moodle hears of them.
 
-use super::school::{SITE_INFO, School, script};
+use super::school::{FILE, SITE_INFO, School, script};
 use crate::support::Request;
 
 #[test]
@@ -64,6 +64,67 @@ fn calls_that_are_not_to_be_made_never_reach_moodle() {
         assert_eq!(told["reason"], reason);
     }
     assert_eq!(school.moodle.site().requests.len(), before);
+}
+
+/// What a page sends for a picture, a link, a frame, a form, a ping or a preload in it.
+const MARKUP: [(&str, &str, &str); 7] = [
+    ("GET", "no-cors", "image"),
+    ("GET", "navigate", "document"),
+    ("GET", "navigate", "iframe"),
+    ("GET", "no-cors", "style"),
+    ("POST", "navigate", "document"),
+    ("POST", "no-cors", "empty"),
+    ("GET", "cors", "empty"),
+];
+
+#[test]
+fn what_somebody_writes_into_a_page_of_moodles_calls_nothing() {
+    let Some(school) = School::start("[\"cas-launch\"]") else {
+        return;
+    };
+    let (alice, browser) = (school.cas.person("alice"), school.browser());
+    browser.sign_in(&alice).expect(200);
+    browser.call(SITE_INFO).expect(200);
+    let before = school.moodle.site().requests.len();
+    for (method, mode, dest) in MARKUP {
+        for target in [SITE_INFO, "/webservice/upload.php?itemid=0"] {
+            let told = browser.send(
+                Request::new(method, target)
+                    .header("Sec-Fetch-Site", "same-origin")
+                    .header("Sec-Fetch-Mode", mode)
+                    .header("Sec-Fetch-Dest", dest),
+            );
+            assert!(told.expect(403).text().contains("cross_site"), "{method} {mode} {dest}");
+        }
+    }
+    let old = |request: Request| browser.send(request.header("Origin", &school.origin()));
+    let told = old(Request::new("POST", SITE_INFO)).expect(403).json();
+    assert!(told["detail"].as_str().unwrap().contains("X-Requested-With"), "{told}");
+    assert_eq!(school.moodle.site().requests.len(), before);
+    old(Request::get(SITE_INFO).header("X-Requested-With", "XMLHttpRequest")).expect(200);
+
+    // A file is shown, and opened by its address; a call never is.
+    for (site, mode, dest) in [
+        ("same-origin", "no-cors", "image"),
+        ("same-origin", "navigate", "iframe"),
+        ("none", "navigate", "document"),
+    ] {
+        let open = |target: &str| {
+            browser.send(
+                Request::get(target)
+                    .header("Sec-Fetch-Site", site)
+                    .header("Sec-Fetch-Mode", mode)
+                    .header("Sec-Fetch-Dest", dest),
+            )
+        };
+        assert_ne!(open(FILE).status, 403, "{site} {dest}");
+        assert!(
+            open(SITE_INFO).expect(403).text().contains("cross_site"),
+            "{site} {dest}"
+        );
+    }
+    let foreign = Request::get(FILE).header("Sec-Fetch-Site", "cross-site");
+    browser.send(foreign).refused(403, "cross_site");
 }
 
 #[test]

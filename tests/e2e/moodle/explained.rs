@@ -3,11 +3,16 @@
 use serde_json::{Value, json};
 use url::Position;
 
-use super::school::{Browser, SITE_INFO, School};
+use super::school::{Browser, FILE, SITE_INFO, School};
 use crate::support::tools::janua;
 
 const TOKEN: &str = "5ca1ab1e0ddba11c0ffee0d15ea5e000";
-const SCRIPT: [&str; 2] = ["Sec-Fetch-Mode: cors", "Sec-Fetch-Site: same-origin"];
+const SCRIPT: [&str; 4] = [
+    "Sec-Fetch-Mode: cors",
+    "Sec-Fetch-Dest: empty",
+    "Sec-Fetch-Site: same-origin",
+    "X-Requested-With: fetch",
+];
 
 /// What is said about a GET of this browser's, live or not; in words and as JSON. Neither holds a secret.
 fn explain(school: &School, browser: &Browser<'_>, target: &str, headers: &[&str], live: bool) -> (String, Value) {
@@ -103,7 +108,7 @@ fn each_step_to_a_token_is_told_before_it_is_made() {
         "Sec-Fetch-Site: same-origin",
         "Accept: text/html",
     ];
-    let (_, report) = explain(&school, &browser, SITE_INFO, &page, true);
+    let (_, report) = explain(&school, &browser, FILE, &page, true);
     assert_eq!((&report["status"], &report["action"]), (&json!(303), &json!("sign_in")));
     assert_eq!(asked(), before, "Moodle was asked");
     browser.call(SITE_INFO).expect(401);
@@ -178,7 +183,7 @@ fn what_is_answered_in_moodles_stead_is_told_and_not_done() {
     browser
         .open(&alice, "/_janua/sign-in?with=campus&return=/_janua/me")
         .expect(200);
-    let landing = alice.sign_in(browser.depart(SITE_INFO).as_str());
+    let landing = alice.sign_in(browser.depart(FILE).as_str());
     let target = &landing[Position::BeforePath..Position::AfterQuery];
     let asked = school.moodle.site().requests.len();
     for _ in 0..2 {

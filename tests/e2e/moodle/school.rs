@@ -32,6 +32,9 @@ allow    = [{ anyone = true }]
 pub const SITE_INFO: &str =
     "/webservice/rest/server.php?wsfunction=core_webservice_get_site_info&moodlewsrestformat=json";
 
+/// What a browser may open as a page.
+pub const FILE: &str = "/webservice/pluginfile.php/5/a/b/1/a.pdf";
+
 pub struct School {
     pub cas: CasServer,
     pub moodle: Moodle,
@@ -232,9 +235,10 @@ impl Browser<'_> {
     }
 }
 
-/// With what a browser says of a script of the same origin.
+/// With what a browser says of a script of the same origin that sets the header of scripts.
 pub fn script(request: Request) -> Request {
     request
+        .header("X-Requested-With", "fetch")
         .header("Sec-Fetch-Mode", "cors")
         .header("Sec-Fetch-Dest", "empty")
         .header("Sec-Fetch-Site", "same-origin")
