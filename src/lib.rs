@@ -35,7 +35,7 @@
 //! | [`server`], [`cli`], [`watch_file`] | wiring, commands, files that change |
 //! | [`demo`] | what stands around the gateway of `janua demo` |
 //!
-//! Vocabulary that all rooms share: [`request`], [`identity`], [`event`], [`rejection`], [`rate`].
+//! Vocabulary that all rooms share: [`request`], [`identity`], [`event`], [`rejection`], [`rate`], [`text`].
 //!
 //! # Import rules (held by `tests/architecture.rs`)
 //!
@@ -77,4 +77,5 @@ pub mod sealing;
 pub mod server;
 pub mod snapshot;
 pub mod store;
+pub mod text;
 pub mod watch_file;

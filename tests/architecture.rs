@@ -20,7 +20,16 @@ const ROOMS: [&str; 8] = [
 ];
 
 /// What every room may import.
-const SHARED: [&str; 7] = ["config", "event", "identity", "rejection", "request", "rate", "sealing"];
+const SHARED: [&str; 8] = [
+    "config",
+    "event",
+    "identity",
+    "rejection",
+    "request",
+    "rate",
+    "sealing",
+    "text",
+];
 
 /// What one place may import beyond that, and why.
 const EXCEPTIONS: [(&str, &str, &str); 8] = [

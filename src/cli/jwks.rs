@@ -24,6 +24,7 @@ use serde_json::{Map, Value, json};
 use super::keys::write_new;
 use crate::authenticate::token::inspect;
 use crate::config::public_keys::{MAX_KEY_SET, public_part};
+use crate::text::without_mark;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -84,9 +85,10 @@ fn add(set: &mut Vec<(String, Jwk)>, jwk: Jwk) -> anyhow::Result<()> {
 /// The public parts of all keys in a file.
 fn keys_of(path: &Path) -> anyhow::Result<Vec<Jwk>> {
     let text = read(path)?;
+    let text = without_mark(&text);
     let keys = match text.trim_ascii_start().first() {
-        Some(b'{') => from_json(&text)?,
-        _ => from_pem(&text)?,
+        Some(b'{') => from_json(text)?,
+        _ => from_pem(text)?,
     };
     if keys.is_empty() {
         bail!("there is no key in it: expected PEM (\"PRIVATE KEY\", \"PUBLIC KEY\"), a JWK or a key set");

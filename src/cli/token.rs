@@ -103,7 +103,7 @@ pub fn mint(arguments: &Mint, now: SystemTime) -> Result<String, MintError> {
         path: arguments.key.clone(),
         source,
     })?;
-    let secret = SecretKey::from_pkcs8_pem(&pem).map_err(|_| no_key())?;
+    let secret = SecretKey::from_pkcs8_pem(pem.trim_start_matches('\u{feff}')).map_err(|_| no_key())?;
     // Written anew: whatever variant of PKCS#8 was read, the signer gets one that it knows.
     let der = secret.to_pkcs8_der().map_err(|_| no_key())?;
     let mut header = Header::new(Algorithm::ES256);

@@ -4,6 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::text::without_mark;
+
 /// Bytes of one key set.
 pub const MAX_KEY_SET: usize = 256 * 1024;
 
@@ -38,7 +40,8 @@ pub fn publishable(text: &[u8]) -> Result<String, NotPublishable> {
     if text.len() > MAX_KEY_SET {
         return Err(NotPublishable::TooLarge);
     }
-    let set: Value = serde_json::from_slice(text).map_err(|error| NotPublishable::NoKeySet(error.to_string()))?;
+    let set: Value =
+        serde_json::from_slice(without_mark(text)).map_err(|error| NotPublishable::NoKeySet(error.to_string()))?;
     let Some(Value::Array(keys)) = set.get("keys") else {
         return Err(NotPublishable::NoKeySet("no array \"keys\" in it".to_owned()));
     };

@@ -1,6 +1,7 @@
 //! TLS towards clients: certificates that can change while the gateway runs.
 
 use std::fmt;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use rustls::sign::CertifiedKey;
 use thiserror::Error;
 
 use crate::config::TlsListener;
+use crate::text::without_mark;
 use crate::watch_file;
 
 /// Why a certificate cannot be used. The text names the file.
@@ -85,15 +87,16 @@ pub fn load(certificate: &Path, key: &Path) -> Result<CertifiedKey, CertificateE
         let path = path.to_owned();
         move |source| CertificateError::Unreadable { path, source }
     };
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let read = |path: &Path| fs::read(path).map_err(|error| unreadable(path)(pem::Error::Io(error)));
+    let chain = CertificateDer::pem_slice_iter(without_mark(&read(certificate)?))
+        .collect::<Result<Vec<_>, _>>()
         .map_err(unreadable(certificate))?;
     if chain.is_empty() {
         return Err(CertificateError::Empty {
             path: certificate.to_owned(),
         });
     }
-    let private = PrivateKeyDer::from_pem_file(key).map_err(unreadable(key))?;
+    let private = PrivateKeyDer::from_pem_slice(without_mark(&read(key)?)).map_err(unreadable(key))?;
     CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider()).map_err(|source| {
         CertificateError::Mismatch {
             certificate: certificate.to_owned(),

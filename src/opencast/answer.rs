@@ -4,6 +4,7 @@
 use serde::Deserialize;
 
 use crate::event::Acl;
+use crate::text::without_mark;
 
 /// More entries in one list are no list of a lecture's any more.
 const MAX_ENTRIES: usize = 20_000;
@@ -25,7 +26,8 @@ struct Event {
 
 /// The body of `GET /api/events/{id}/acl`. The error says what is odd about it and quotes none of it.
 pub(super) fn acl(body: &[u8]) -> Result<Acl, String> {
-    let entries: Vec<Entry> = serde_json::from_slice(body).map_err(|error| odd("an access control list", &error))?;
+    let entries: Vec<Entry> =
+        serde_json::from_slice(without_mark(body)).map_err(|error| odd("an access control list", &error))?;
     if entries.len() > MAX_ENTRIES {
         return Err(format!("more than {MAX_ENTRIES} entries"));
     }
@@ -36,7 +38,7 @@ pub(super) fn acl(body: &[u8]) -> Result<Acl, String> {
 
 /// The series in the body of `GET /api/events/{id}`, which must be about the event that was asked for.
 pub(super) fn series(body: &[u8], event: &str) -> Result<Option<String>, String> {
-    let told: Event = serde_json::from_slice(body).map_err(|error| odd("an event", &error))?;
+    let told: Event = serde_json::from_slice(without_mark(body)).map_err(|error| odd("an event", &error))?;
     if told.identifier != event {
         return Err("it is about another event".to_owned());
     }

@@ -33,7 +33,7 @@ impl SigningKey {
             read => read?,
         };
         let odd = |_| io::Error::new(io::ErrorKind::InvalidData, "no private P-256 key (PKCS#8, PEM) in it");
-        let secret = SecretKey::from_pkcs8_pem(&pem).map_err(odd)?;
+        let secret = SecretKey::from_pkcs8_pem(pem.trim_start_matches('\u{feff}')).map_err(odd)?;
         let der = secret.to_pkcs8_der().map_err(io::Error::other)?;
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.as_bytes());
         let point = secret.public_key().to_sec1_bytes();

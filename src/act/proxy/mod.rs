@@ -30,6 +30,7 @@ use super::file::Root;
 use crate::config;
 use crate::observe::metrics::{Metrics, UpstreamServerMetrics};
 use crate::rejection::{Reason, Rejection};
+use crate::text::without_mark;
 
 pub use self::failure::{describe, rejection};
 
@@ -241,7 +242,7 @@ impl Ca {
             fs::read(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
         let mut known = RootCertStore::empty();
         let mut certificates = Vec::new();
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
+        for certificate in CertificateDer::pem_slice_iter(without_mark(&pem)) {
             let certificate = certificate.map_err(|error| bad(error.to_string()))?;
             known.add(certificate.clone()).map_err(|error| bad(error.to_string()))?;
             certificates.push(WrappedX509::new(certificate.to_vec(), parse_x509));

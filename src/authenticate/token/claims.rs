@@ -49,15 +49,15 @@ impl Claims {
     /// Errors: `malformed_token` when `exp` is missing or a known claim has another shape than its own.
     pub(super) fn parse(text: &[u8], roles_claims: &[String]) -> Result<Self, Rejection> {
         let members = json::parse_object(text).map_err(|error| malformed(format!("claims: {error}")))?;
-        let subject = match members.get("sub") {
+        let subject = match present(&members, "sub") {
             None => None,
             Some(Value::String(subject)) if subject.trim().is_empty() || subject == NO_NAME => None,
             Some(Value::String(subject)) => Some(subject.clone()),
             Some(_) => return Err(malformed("sub is no string")),
         };
         Ok(Self {
-            expires: time(&members, "exp")?.ok_or_else(|| malformed("no exp"))?,
-            not_before: time(&members, "nbf")?,
+            expires: time("exp", members.get("exp").ok_or_else(|| malformed("no exp"))?)?,
+            not_before: present(&members, "nbf").map(|nbf| time("nbf", nbf)).transpose()?,
             subject,
             roles: roles(&members, roles_claims)?,
             grants: grants(&members)?,
@@ -120,27 +120,40 @@ impl Params for NoParams {
     }
 }
 
+/// A claim that says something: null and an empty list or object, which libraries write where a value is not set, count
+/// as absent.
+fn present<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    members.get(name).filter(|value| match value {
+        Value::Null => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(object) => !object.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    })
+}
+
 /// A NumericDate (RFC 7519 section 2): seconds since 1970, with or without a fraction, not before 1970.
-fn time(members: &Map<String, Value>, name: &str) -> Result<Option<SystemTime>, Rejection> {
-    let Some(value) = members.get(name) else {
-        return Ok(None);
-    };
+fn time(name: &str, value: &Value) -> Result<SystemTime, Rejection> {
     let seconds = value
         .as_f64()
         .filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
         .ok_or_else(|| malformed(format!("{name} is no time")))?;
     let since_epoch = Duration::try_from_secs_f64(seconds.min(LAST_SECOND));
     let time = since_epoch.ok().and_then(|since| UNIX_EPOCH.checked_add(since));
-    time.map(Some).ok_or_else(|| malformed(format!("{name} is no time")))
+    time.ok_or_else(|| malformed(format!("{name} is no time")))
 }
 
 fn roles(members: &Map<String, Value>, names: &[String]) -> Result<Vec<String>, Rejection> {
     let mut roles = Vec::new();
     let mut known = HashSet::new();
-    for (name, value) in names.iter().filter_map(|name| Some((name, members.get(name)?))) {
-        for role in strings(value).ok_or_else(|| malformed(format!("{name} holds no strings")))? {
+    for (name, value) in names.iter().filter_map(|name| Some((name, present(members, name)?))) {
+        for role in list(value).ok_or_else(|| malformed(format!("{name} is no list")))? {
+            let role = match role {
+                Value::String(role) => role,
+                Value::Null => continue,
+                _ => return Err(malformed(format!("{name} holds something else than strings"))),
+            };
             if !role.is_empty() && known.insert(role) {
-                roles.push(role.to_owned());
+                roles.push(role.clone());
             }
         }
     }
@@ -150,9 +163,10 @@ fn roles(members: &Map<String, Value>, names: &[String]) -> Result<Vec<String>, 
     Ok(roles)
 }
 
-/// The `oc` claim: `{"e:<id>": ["read", …]}`. Members of unknown types are not ours to judge (facts 5.1).
+/// The `oc` claim: `{"e:<id>": ["read", …]}`. What is no action of an event, a series or a playlist grants nothing and
+/// leaves the rest as it is: so does Opencast (`DynamicLoginHandler`), and other kinds of item are not judged here.
 fn grants(members: &Map<String, Value>) -> Result<Vec<Grant>, Rejection> {
-    let items = match members.get("oc") {
+    let items = match present(members, "oc") {
         None => return Ok(Vec::new()),
         Some(Value::Object(items)) => items,
         Some(_) => return Err(malformed("oc is no object")),
@@ -168,7 +182,7 @@ fn grants(members: &Map<String, Value>) -> Result<Vec<Grant>, Rejection> {
             "p" => GrantKind::Playlist,
             _ => continue,
         };
-        for action in strings(actions).ok_or_else(|| malformed("oc holds something else than actions"))? {
+        for action in list(actions).into_iter().flatten().filter_map(Value::as_str) {
             grants.push(Grant {
                 kind,
                 id: id.to_owned(),
@@ -182,11 +196,17 @@ fn grants(members: &Map<String, Value>) -> Result<Vec<Grant>, Rejection> {
     Ok(grants)
 }
 
-/// An array of strings, or one string, which stands for an array of itself (facts 1.7). `None` for anything else.
-fn strings(value: &Value) -> Option<Vec<&str>> {
+/// A claim of one or several values, as JSON libraries write it: an array; one string, which stands for an array of
+/// itself (ILIAS); or an object with numbers for names, which is an array with gaps of PHP (after `array_unique` or
+/// `array_filter`). `None` for anything else.
+fn list(value: &Value) -> Option<Vec<&Value>> {
     match value {
-        Value::String(one) => Some(vec![one]),
-        Value::Array(many) => many.iter().map(Value::as_str).collect(),
+        Value::String(_) => Some(vec![value]),
+        Value::Array(many) => Some(many.iter().collect()),
+        Value::Object(numbered) => numbered
+            .iter()
+            .map(|(name, value)| name.parse::<u64>().is_ok().then_some(value))
+            .collect(),
         _ => None,
     }
 }
@@ -269,19 +289,58 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_set_is_absent() {
+        let bare = read(r#"{"exp":1}"#).unwrap();
+        for unset in ["null", "[]", "{}"] {
+            let names = ["sub", "nbf", "roles", "oc-roles", "oc", "iat", "aud", "iss", "jti"];
+            let members = names.map(|name| format!(r#""{name}":{unset}"#)).join(",");
+            let claims = read(&format!(r#"{{"exp":1,{members}}}"#)).unwrap();
+            assert_eq!(format!("{claims:?}"), format!("{bare:?}"), "{unset}");
+            assert_eq!(
+                read(&format!(r#"{{"exp":{unset}}}"#)).err(),
+                Some(Reason::MalformedToken)
+            );
+        }
+    }
+
+    #[test]
+    fn an_array_with_gaps_is_a_list() {
+        let claims = read(
+            r#"{"exp":1,"roles":{"0":"a","2":"b","10":"c","11":null},"oc-roles":["d",null,""],
+                "oc":{"e:x":{"0":"read","1":"write","3":"annotate-admin"}}}"#,
+        )
+        .unwrap();
+        let mut roles = claims.roles.clone();
+        roles.sort();
+        assert_eq!(roles, ["a", "b", "c", "d"]);
+        let actions: Vec<_> = claims.grants.iter().map(|grant| grant.action.as_str()).collect();
+        assert_eq!(actions, ["read", "write", "annotate-admin"]);
+    }
+
+    #[test]
+    fn an_odd_entry_grants_nothing_and_spoils_nothing() {
+        let claims = read(
+            r#"{"exp":1,"roles":"r","oc":{"e:a":1,"e:b":null,"e:c":["read",1,null,["write"]],"e:d":{"x":"read"},"e:e":[],
+                "e:f":{"0":"read","x":"write"},"e:g":true,"nonsense":[],"":"read"}}"#,
+        )
+        .unwrap();
+        assert_eq!(claims.grants, [grant(GrantKind::Event, "c", "read")]);
+        assert_eq!(claims.roles, ["r"]);
+    }
+
+    #[test]
     fn other_shapes_are_malformed() {
         let many = |n: usize| (0..n).map(|i| format!("\"r{i}\"")).collect::<Vec<_>>().join(",");
         for member in [
             r#""sub":1"#,
-            r#""sub":null"#,
-            r#""roles":{}"#,
             r#""roles":[1]"#,
-            r#""oc-roles":null"#,
-            r#""oc":[]"#,
+            r#""roles":{"a":"b"}"#,
+            r#""roles":{"0":"a","0":"b"}"#,
+            r#""roles":1"#,
+            r#""nbf":true"#,
+            r#""oc":["read"]"#,
+            r#""oc":{"e:a":{"0":"read","0":"write"}}"#,
             r#""oc":"e:a""#,
-            r#""oc":null"#,
-            r#""oc":{"e:a":1}"#,
-            r#""oc":{"e:a":["read",1]}"#,
             r#""oc":{"e:a":"read","e:a":"write"}"#,
             r#""exp":2"#,
             &format!(r#""roles":[{}]"#, many(257)),

@@ -29,7 +29,7 @@ pub(super) struct Parts<'a> {
 /// Takes a token apart.
 ///
 /// Errors: `malformed_token` for anything but three strict base64url parts (no padding, no stray bits) with a header
-/// object that has a string `alg`, no `crit` and, if any, a string `kid`; `algorithm_not_allowed` for an `alg` that is
+/// object that has a string `alg`, no `crit` and, if any, a string or null `kid`; `algorithm_not_allowed` for an `alg` that is
 /// not among `allowed`: `none`, HMAC and unknown ones never are.
 pub(super) fn split<'a>(token: &'a str, allowed: &[Algorithm]) -> Result<Parts<'a>, Rejection> {
     if token.len() > MAX_TOKEN {
@@ -49,8 +49,9 @@ pub(super) fn split<'a>(token: &'a str, allowed: &[Algorithm]) -> Result<Parts<'
         return Err(malformed("crit in the header"));
     }
     let kid = match header.get("kid") {
-        None => None,
-        Some(Value::String(kid)) => Some(kid.clone()),
+        // Libraries write null, or nothing at all, where no name is set.
+        None | Some(Value::Null) => None,
+        Some(Value::String(kid)) => Some(kid.clone()).filter(|kid| !kid.is_empty()),
         Some(_) => return Err(malformed("kid is no string")),
     };
     let Some(Value::String(name)) = header.get("alg") else {
@@ -112,6 +113,18 @@ mod tests {
         assert_eq!(parts.claims, b"{}");
         let signature = URL_SAFE_NO_PAD.encode(&parts.signature);
         assert_eq!(format!("{}.{signature}", parts.signing_input), token);
+    }
+
+    #[test]
+    fn a_kid_that_names_nothing_is_none() {
+        for header in [
+            r#"{"alg":"ES256"}"#,
+            r#"{"alg":"ES256","kid":null}"#,
+            r#"{"alg":"ES256","kid":""}"#,
+        ] {
+            let token = with_header(header);
+            assert_eq!(split(&token, &[Algorithm::Es256]).unwrap().kid, None, "{header}");
+        }
     }
 
     #[test]

@@ -6,14 +6,16 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::text::without_mark;
+
 /// Levels of objects and arrays within each other. A token needs three, a key set four.
 const MAX_DEPTH: u32 = 8;
 
-/// Parses one JSON text. Size is bounded by the caller.
+/// Parses one JSON text. Size is bounded by the caller. A byte order mark before it is passed over (RFC 8259 section 8.1).
 ///
 /// Errors: syntax, text after the value, a member named twice anywhere, too deep. The message quotes no value.
 pub(super) fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let mut deserializer = serde_json::Deserializer::from_slice(without_mark(text));
     let value = Strict { depth: 0 }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(value)

@@ -17,8 +17,6 @@ use super::header::by_name;
 use super::json;
 use crate::config::Algorithm;
 
-/// Keys of one set that are looked at; the rest is left out and said so.
-const MAX_KEYS: usize = 64;
 /// Bytes of one key set.
 pub(super) const MAX_SET: usize = 256 * 1024;
 
@@ -108,7 +106,7 @@ impl KeySet {
             return Err(KeySetError::Malformed("no array \"keys\" in it".to_owned()));
         };
         let mut set = Self::default();
-        for (place, entry) in entries.iter().take(MAX_KEYS).enumerate() {
+        for (place, entry) in entries.iter().enumerate() {
             let read = entry.as_object().ok_or("no object").and_then(key);
             match read {
                 Ok(key) => set.keys.push(key),
@@ -118,10 +116,6 @@ impl KeySet {
                     set.refused.push(format!("key {}{name}: {why}", place + 1));
                 }
             }
-        }
-        if entries.len() > MAX_KEYS {
-            set.refused
-                .push(format!("all after the first {MAX_KEYS} keys are left out"));
         }
         if set.keys.is_empty() {
             return Err(KeySetError::NoUsableKey(set.refused));
@@ -142,18 +136,19 @@ pub(super) fn key(jwk: &Members) -> Result<Key, &'static str> {
     // Whoever can read the set could sign tokens with it: they would prove nothing.
     if ["d", "p", "q", "dp", "dq", "qi", "oth"]
         .iter()
-        .any(|part| jwk.contains_key(*part))
+        .any(|part| present(jwk, part).is_some())
     {
         return Err("this is a private key: publish the public part of a new one");
     }
     if text(jwk, "use")?.is_some_and(|purpose| purpose != "sig") {
         return Err("not for signatures (use)");
     }
-    match jwk.get("key_ops") {
+    match present(jwk, "key_ops") {
         None => {}
         Some(Value::Array(operations)) if operations.iter().any(|operation| operation == "verify") => {}
         Some(_) => return Err("not for verifying (key_ops)"),
     }
+    // The members in the one spelling that RFC 7518 allows, of which thumbprints are made.
     let (thumbprint, mut verifying) = match kty {
         "EC" => elliptic(jwk)?,
         "OKP" => edwards(jwk)?,
@@ -169,7 +164,7 @@ pub(super) fn key(jwk: &Members) -> Result<Key, &'static str> {
         }
     }
     Ok(Key {
-        kid: text(jwk, "kid")?.map(str::to_owned),
+        kid: text(jwk, "kid")?.filter(|kid| !kid.is_empty()).map(str::to_owned),
         thumbprint,
         verifying,
     })
@@ -179,58 +174,64 @@ pub(super) fn key(jwk: &Members) -> Result<Key, &'static str> {
 type Material = ([u8; 32], Vec<(Algorithm, ParsedPublicKey)>);
 
 fn elliptic(jwk: &Members) -> Result<Material, &'static str> {
-    let (x, y) = (needed(jwk, "x")?, needed(jwk, "y")?);
     let crv = needed(jwk, "crv")?;
     let (size, algorithm, verification) = match crv {
         "P-256" => (32, Algorithm::Es256, &ECDSA_P256_SHA256_FIXED),
         "P-384" => (48, Algorithm::Es384, &ECDSA_P384_SHA384_FIXED),
         _ => return Err("an unknown curve (crv)"),
     };
+    let (x, y) = (coordinate(jwk, "x", size)?, coordinate(jwk, "y", size)?);
     let mut point = vec![4]; // uncompressed (SEC 1 section 2.3.3)
-    for coordinate in [x, y] {
-        let bytes = decoded(coordinate)?;
-        if bytes.len() != size {
-            return Err("a coordinate of the wrong length");
-        }
-        point.extend(bytes);
-    }
+    point.extend(x.iter().chain(&y));
     let verifying = ParsedPublicKey::new(verification, &point).map_err(|_| NO_POINT)?;
+    let (x, y) = (encoded(&x), encoded(&y));
     let print = thumbprint(&format!(r#"{{"crv":"{crv}","kty":"EC","x":"{x}","y":"{y}"}}"#));
     Ok((print, vec![(algorithm, verifying)]))
+}
+
+/// A coordinate in the full size of its curve (RFC 7518 section 6.2.1.2). It is a number: some libraries leave its
+/// leading zeros out (PHP's openssl, Keycloak before 20), others write one before it, as DER does.
+fn coordinate(jwk: &Members, name: &str, size: usize) -> Result<Vec<u8>, &'static str> {
+    let bytes = decoded(needed(jwk, name)?)?;
+    let number = without_zeros(&bytes);
+    if bytes.is_empty() || number.len() > size {
+        return Err("a coordinate of the wrong length");
+    }
+    let mut full = vec![0; size - number.len()];
+    full.extend(number);
+    Ok(full)
 }
 
 fn edwards(jwk: &Members) -> Result<Material, &'static str> {
     if needed(jwk, "crv")? != "Ed25519" {
         return Err("an unknown curve (crv)");
     }
-    let x = needed(jwk, "x")?;
-    let point = decoded(x)?;
+    // Not a number but a string of octets (RFC 8037 section 2): its length is fixed.
+    let point = decoded(needed(jwk, "x")?)?;
     let verifying = ParsedPublicKey::new(&ED25519, &point).map_err(|_| NO_POINT)?;
+    let x = encoded(&point);
     let print = thumbprint(&format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#));
     Ok((print, vec![(Algorithm::EdDsa, verifying)]))
 }
 
 fn rsa(jwk: &Members) -> Result<Material, &'static str> {
-    let (n, e) = (needed(jwk, "n")?, needed(jwk, "e")?);
-    let (modulus, exponent) = (decoded(n)?, decoded(e)?);
-    // RFC 7518 section 2: no leading zero octets, so the first byte says how long the number is.
-    let bits = match modulus.first() {
-        None | Some(0) => return Err("a modulus with leading zeros"),
-        Some(first) => modulus.len() * 8 - first.leading_zeros() as usize,
-    };
+    let (modulus, exponent) = (decoded(needed(jwk, "n")?)?, decoded(needed(jwk, "e")?)?);
+    // RFC 7518 section 2 wants no leading zero octets; DER, from which many take the number, has one.
+    let (modulus, exponent) = (without_zeros(&modulus), without_zeros(&exponent));
+    let bits = modulus.len() * 8 - modulus.first().map_or(0, |first| first.leading_zeros() as usize);
     if !(2048..=8192).contains(&bits) {
         return Err("a modulus outside 2048 to 8192 bits");
     }
     let odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
-    let exponent_fits =
-        odd(&exponent) && (1..=4).contains(&exponent.len()) && !matches!(exponent.as_slice(), [0, ..] | [1]);
-    if !odd(&modulus) || !exponent_fits {
+    let exponent_fits = odd(exponent) && (1..=4).contains(&exponent.len()) && exponent != [1];
+    if !odd(modulus) || !exponent_fits {
         return Err("a modulus or exponent that no RSA key has");
     }
+    let (n, e) = (encoded(modulus), encoded(exponent));
     let print = thumbprint(&format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#));
     let key = RsaPublicKeyComponents {
-        n: &modulus,
-        e: &exponent,
+        n: modulus,
+        e: exponent,
     };
     let verifying = [
         (Algorithm::Rs256, &RSA_PKCS1_2048_8192_SHA256),
@@ -244,8 +245,13 @@ fn rsa(jwk: &Members) -> Result<Material, &'static str> {
     ))
 }
 
+/// A member that is set: many libraries write null for one that is not.
+fn present<'a>(jwk: &'a Members, name: &str) -> Option<&'a Value> {
+    jwk.get(name).filter(|value| !value.is_null())
+}
+
 fn text<'a>(jwk: &'a Members, name: &str) -> Result<Option<&'a str>, &'static str> {
-    match jwk.get(name) {
+    match present(jwk, name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err("a member that must be a string is none"),
@@ -256,13 +262,24 @@ fn needed<'a>(jwk: &'a Members, name: &str) -> Result<&'a str, &'static str> {
     text(jwk, name)?.ok_or("a part of the key is missing")
 }
 
+/// base64url, with or without the padding that RFC 7515 section 2 leaves out.
 fn decoded(text: &str) -> Result<Vec<u8>, &'static str> {
     URL_SAFE_NO_PAD
-        .decode(text)
+        .decode(text.trim_end_matches('='))
         .map_err(|_| "a part of the key is no base64url")
 }
 
-/// RFC 7638 section 3. The members are strict base64url by now: equal keys have equal text, and nothing needs escaping.
+fn encoded(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn without_zeros(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    number.get(zeros..).unwrap_or_default()
+}
+
+/// RFC 7638 section 3. The members are in their one spelling by now: equal keys have equal text, and nothing needs
+/// escaping.
 fn thumbprint(canonical: &str) -> [u8; 32] {
     let mut print = [0; 32];
     print.copy_from_slice(digest(&SHA256, canonical.as_bytes()).as_ref());
@@ -333,7 +350,9 @@ mod tests {
             ("x", good["y"].clone()),
             ("x", json!("AAAA")),
             ("x", json!(null)),
-            ("y", json!(format!("{}=", good["y"].as_str().unwrap()))),
+            ("x", json!("")),
+            ("y", json!(format!("{}A", good["y"].as_str().unwrap()))),
+            ("y", json!(good["y"].as_str().unwrap().replace(['-', '_'], "/") + "+")),
         ] {
             assert_ne!(
                 refusal(&with(good.clone(), name, value.clone())),
@@ -356,7 +375,7 @@ mod tests {
             let n = URL_SAFE_NO_PAD.encode(vec![0xff; bytes]);
             assert!(refusal(&with(good.clone(), "n", json!(n))).contains("bits"), "{bytes}");
         }
-        for e in ["AQ", "AA", "Ag", "AAEAAQ", "AQAAAAAB"] {
+        for e in ["AQ", "AA", "Ag", "", "AAAAAQ", "AQAAAAAB"] {
             assert_ne!(refusal(&with(good.clone(), "e", json!(e))), "none", "{e}");
         }
     }
@@ -384,11 +403,75 @@ mod tests {
         assert!(matches!(parse(&" ".repeat(MAX_SET + 1)), KeySetError::TooLarge));
     }
 
+    /// A key whose coordinate begins with a zero, which one in 256 has.
+    fn with_leading_zero(name: &str) -> Value {
+        loop {
+            let jwk = p256_jwk();
+            if URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap()[0] == 0 {
+                return jwk;
+            }
+        }
+    }
+
+    fn print(jwk: &Value) -> [u8; 32] {
+        key(jwk.as_object().unwrap()).ok().unwrap().thumbprint
+    }
+
     #[test]
-    fn a_set_has_a_bounded_number_of_keys() {
-        let set = json!({"keys": vec![p256_jwk(); MAX_KEYS + 1]});
+    fn a_number_may_lack_leading_zeros_or_have_more() {
+        for name in ["x", "y"] {
+            let good = with_leading_zero(name);
+            let full = URL_SAFE_NO_PAD.decode(good[name].as_str().unwrap()).unwrap();
+            let short = without_zeros(&full).to_vec();
+            let long = [&[0, 0], full.as_slice()].concat();
+            for other in [short, long] {
+                let other = with(good.clone(), name, json!(URL_SAFE_NO_PAD.encode(other)));
+                assert_eq!(print(&other), print(&good), "{name}: the same key");
+            }
+        }
+        let good = rsa_jwk();
+        for name in ["n", "e"] {
+            let number = URL_SAFE_NO_PAD.decode(good[name].as_str().unwrap()).unwrap();
+            let long = URL_SAFE_NO_PAD.encode([&[0], number.as_slice()].concat());
+            assert_eq!(print(&with(good.clone(), name, json!(long))), print(&good), "{name}");
+        }
+    }
+
+    #[test]
+    fn padding_is_passed_over() {
+        for (good, names) in [(p256_jwk(), ["x", "y"]), (rsa_jwk(), ["n", "e"])] {
+            let mut padded = good.clone();
+            for name in names {
+                padded[name] = json!(format!("{}==", good[name].as_str().unwrap()));
+            }
+            assert_eq!(print(&padded), print(&good));
+        }
+    }
+
+    #[test]
+    fn a_member_that_is_null_is_not_set() {
+        let good = p256_jwk();
+        let mut nulls = good.clone();
+        for name in ["kid", "use", "alg", "key_ops", "x5c", "d", "p", "k"] {
+            nulls[name] = json!(null);
+        }
+        let set = json!({ "keys": [nulls] }).to_string();
+        let set = KeySet::parse(set.as_bytes()).ok().unwrap();
+        assert_eq!((set.keys[0].thumbprint, &set.keys[0].kid), (print(&good), &None));
+        let nameless = key(with(good, "kid", json!("")).as_object().unwrap());
+        assert_eq!(nameless.ok().unwrap().kid, None);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        let set = format!("\u{feff}{}", json!({ "keys": [p256_jwk()] }));
+        assert!(KeySet::parse(set.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn every_key_of_a_set_is_read() {
+        let set = json!({"keys": vec![p256_jwk(); 200]});
         let set = KeySet::parse(set.to_string().as_bytes()).ok().unwrap();
-        assert_eq!(set.keys.len(), MAX_KEYS);
-        assert_eq!(set.refused.len(), 1);
+        assert_eq!((set.keys.len(), set.refused.len()), (200, 0));
     }
 }

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use super::keeper::Hear;
 use super::{ANSWER, CHANNEL, CONNECT, Heard};
 use crate::config::{self, ValkeyAddress, ValkeyKind};
+use crate::text::without_mark;
 
 /// A file of a password or of certificates is not larger.
 const LARGEST_FILE: u64 = 1 << 20;
@@ -98,7 +99,7 @@ impl Access {
                 .map(|text| text.trim_end_matches(['\r', '\n']).to_owned()),
             certificates: root.map(|pem| TlsCertificates {
                 client_tls: None,
-                root_cert: Some(pem.into_bytes()),
+                root_cert: Some(without_mark(pem.as_bytes()).to_vec()),
             }),
         })
     }

@@ -9,6 +9,7 @@ use super::conversation::location;
 use super::{Conversation, Cookie, TokenError, refused};
 use crate::backchannel::Reply;
 use crate::present::moodle::token::Token;
+use crate::text::without_mark;
 
 /// Below `wwwroot`: what the ticket is made for.
 pub const SERVICE: &str = "/login/token.php";
@@ -47,7 +48,7 @@ pub async fn obtain(moodle: &Conversation, service: &str, ticket: &str, username
 
 /// `{"token":…,"privatetoken":…}` or `{"error":…,"errorcode":…}`.
 fn read(reply: &Reply) -> Result<Token, TokenError> {
-    let answer: Option<serde_json::Value> = serde_json::from_slice(&reply.body).ok();
+    let answer: Option<serde_json::Value> = serde_json::from_slice(without_mark(&reply.body)).ok();
     let token = answer.as_ref().and_then(|answer| answer.get("token")?.as_str());
     token.and_then(Token::parse).ok_or_else(|| failure(reply))
 }

@@ -19,6 +19,7 @@ use http::Method;
 use super::answer::{self, Reaction};
 use super::token::Token;
 use crate::backchannel::{BackchannelError, Reply};
+use crate::text::without_mark;
 
 /// Why there is no token. The text is for the log and names the setting to look at; it holds no secret.
 #[derive(Debug, thiserror::Error)]
@@ -118,12 +119,12 @@ fn read_site_info(reply: &Reply) -> Result<serde_json::Value, TokenError> {
         return Err(refused(&code));
     }
     let no_answer = TokenError::Misconfigured("core_webservice_get_site_info gave no JSON");
-    serde_json::from_slice(&reply.body).map_err(|_| no_answer)
+    serde_json::from_slice(without_mark(&reply.body)).map_err(|_| no_answer)
 }
 
 /// `errorcode` of a JSON answer.
 fn error_code(reply: &Reply) -> Option<String> {
-    let answer: serde_json::Value = serde_json::from_slice(&reply.body).ok()?;
+    let answer: serde_json::Value = serde_json::from_slice(without_mark(&reply.body)).ok()?;
     Some(answer.get("errorcode")?.as_str()?.to_owned())
 }
 

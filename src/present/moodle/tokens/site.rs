@@ -9,6 +9,7 @@ use super::conversation::location;
 use super::{Conversation, TokenError, error_code, refused};
 use crate::backchannel::Reply;
 use crate::config::{Moodle, MoodleSource};
+use crate::text::without_mark;
 
 /// The service of Moodle's own app, which a switch of its own turns on.
 const APP: &str = "moodle_mobile_app";
@@ -155,7 +156,7 @@ fn of_source(source: MoodleSource, site: &SiteConfig, moodle: &Moodle) -> Vec<Fi
 }
 
 fn read(body: &[u8]) -> Option<SiteConfig> {
-    let answer: Value = serde_json::from_slice(body).ok()?;
+    let answer: Value = serde_json::from_slice(without_mark(body)).ok()?;
     let data = answer.get(0)?.get("data")?;
     let text = |name: &str| Some(data.get(name)?.as_str()?.to_owned());
     // PHP writes 1, and sometimes "1" or true.
