@@ -2,18 +2,26 @@
 //!
 //! What is fetched, how often, and what the answer means is decided by the caller.
 
+mod coding;
+mod trust;
+
 use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, StatusCode};
-use reqwest::{Certificate, Client, ClientBuilder, redirect};
+use http::header::ACCEPT_ENCODING;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use reqwest::{Client, ClientBuilder, redirect};
 use url::Url;
+
+use self::coding::CodingError;
 
 /// From the first byte of the name look-up to the last byte of the body.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+const GZIP: HeaderValue = HeaderValue::from_static(coding::ACCEPTED);
 
 /// A client for one peer, or for all peers that share the same further roots. Clones share its connections.
 #[derive(Clone)]
@@ -83,26 +91,43 @@ pub enum BackchannelError {
     Status { host: String, status: StatusCode },
     #[error("{host} sent more than {limit} bytes")]
     TooLarge { host: String, limit: usize },
+    #[error("{host} sent a compressed answer (`Content-Encoding: {coding}`), though gzip was asked for")]
+    Coding { host: String, coding: String },
+    #[error("{host} sent a compressed answer that is broken")]
+    BrokenCoding { host: String },
     #[error("{host} broke off or sent no valid HTTP: {detail}")]
     Broken { host: String, detail: String },
 }
 
 impl Backchannel {
-    /// A client that trusts the system's roots and, besides, those of a PEM file.
+    /// A client that trusts the system's roots and, besides, the certificates of a PEM file: as roots, and each of them
+    /// where a server shows it itself.
     /// Redirects are not followed and the environment's proxies are not used: the configured address is the peer.
     pub fn new(ca_file: Option<&Path>) -> Result<Self, BackchannelError> {
-        Self::build(ca_file, base)
+        Self::build(ca_file, &[b"h2", b"http/1.1"], base)
     }
 
     /// The same for many small questions on behalf of clients: over HTTP/1.1, where `Host` may be another name than the
     /// server's, as it may for what is proxied.
     pub fn for_questions(ca_file: Option<&Path>) -> Result<Self, BackchannelError> {
-        Self::build(ca_file, || base().http1_only().pool_max_idle_per_host(16))
+        let base = || base().http1_only().pool_max_idle_per_host(16);
+        Self::build(ca_file, &[b"http/1.1"], base)
     }
 
-    fn build(ca_file: Option<&Path>, base: impl Fn() -> ClientBuilder) -> Result<Self, BackchannelError> {
+    fn build(
+        ca_file: Option<&Path>,
+        protocols: &[&[u8]],
+        base: impl Fn() -> ClientBuilder,
+    ) -> Result<Self, BackchannelError> {
         let client = match ca_file {
-            Some(path) => base().tls_certs_merge(read_roots(path)?).build(),
+            Some(path) => {
+                let mut tls = trust::config(trust::read(path)?).map_err(|error| BackchannelError::CaFileContent {
+                    path: path.to_owned(),
+                    detail: error.to_string(),
+                })?;
+                tls.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+                base().tls_backend_preconfigured(tls).build()
+            }
             // A system without roots can still fetch over http from loopback; https then fails with "unknown issuer".
             None => base().build().or_else(|error| {
                 tracing::warn!(error = %chain(&error), "no system roots: outgoing https will fail");
@@ -146,26 +171,20 @@ impl Backchannel {
         &self,
         method: Method,
         url: &Url,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         body: Bytes,
         max_bytes: usize,
     ) -> Result<Reply, BackchannelError> {
         let host = authority(url);
         let exchange = async {
+            headers.entry(ACCEPT_ENCODING).or_insert(GZIP);
             let request = self.client.request(method, url.clone()).headers(headers).body(body);
             let mut response = request.send().await.map_err(|error| explain(host.clone(), &error))?;
-            let mut body = BytesMut::new();
-            while let Some(chunk) = response.chunk().await.map_err(|error| explain(host.clone(), &error))? {
-                if body.len() + chunk.len() > max_bytes {
-                    let (host, limit) = (host.clone(), max_bytes);
-                    return Err(BackchannelError::TooLarge { host, limit });
-                }
-                body.extend_from_slice(&chunk);
-            }
+            let body = read(&mut response, &host, max_bytes).await?;
             Ok(Reply {
                 status: response.status(),
                 headers: std::mem::take(response.headers_mut()),
-                body: body.freeze(),
+                body,
             })
         };
         let limit = self.time_limit;
@@ -211,7 +230,7 @@ impl Backchannel {
             host: host.to_owned(),
             limit: max_bytes,
         };
-        let request = self.client.get(url.clone()).send();
+        let request = self.client.get(url.clone()).header(ACCEPT_ENCODING, GZIP).send();
         let mut response = request.await.map_err(|error| explain(host.to_owned(), &error))?;
         let (status, host_name) = (response.status(), host.to_owned());
         if status.is_redirection() {
@@ -232,23 +251,34 @@ impl Backchannel {
         {
             return Err(too_large());
         }
+        let body = read(&mut response, host, max_bytes).await?;
         let headers = std::mem::take(response.headers_mut());
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| explain(host.to_owned(), &error))?
-        {
-            if body.len() + chunk.len() > max_bytes {
-                return Err(too_large());
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Fetched {
-            headers,
-            body: body.freeze(),
-        })
+        Ok(Fetched { headers, body })
     }
+}
+
+/// The rest of an answer, decompressed if it has to be; neither form is longer than `max_bytes`.
+async fn read(response: &mut reqwest::Response, host: &str, max_bytes: usize) -> Result<Bytes, BackchannelError> {
+    let too_large = || BackchannelError::TooLarge {
+        host: host.to_owned(),
+        limit: max_bytes,
+    };
+    let mut body = BytesMut::new();
+    let broken = |error: reqwest::Error| explain(host.to_owned(), &error);
+    while let Some(chunk) = response.chunk().await.map_err(broken)? {
+        if body.len() + chunk.len() > max_bytes {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    coding::decoded(response.headers_mut(), body.freeze(), max_bytes).map_err(|error| match error {
+        CodingError::TooLarge => too_large(),
+        CodingError::Broken => BackchannelError::BrokenCoding { host: host.to_owned() },
+        CodingError::Unknown(coding) => BackchannelError::Coding {
+            host: host.to_owned(),
+            coding,
+        },
+    })
 }
 
 fn base() -> ClientBuilder {
@@ -258,22 +288,6 @@ fn base() -> ClientBuilder {
         .connect_timeout(TIME_LIMIT)
         .pool_max_idle_per_host(1)
         .user_agent(concat!("janua/", env!("CARGO_PKG_VERSION")))
-}
-
-fn read_roots(path: &Path) -> Result<Vec<Certificate>, BackchannelError> {
-    let content_error = |detail: String| BackchannelError::CaFileContent {
-        path: path.to_owned(),
-        detail,
-    };
-    let pem = std::fs::read(path).map_err(|source| BackchannelError::CaFile {
-        path: path.to_owned(),
-        source,
-    })?;
-    let roots = Certificate::from_pem_bundle(&pem).map_err(|error| content_error(chain(&error)))?;
-    if roots.is_empty() {
-        return Err(content_error("no BEGIN CERTIFICATE in it".to_owned()));
-    }
-    Ok(roots)
 }
 
 /// Host and port for messages. Path and query stay out of them.
@@ -349,7 +363,13 @@ mod tests {
             loop {
                 let (mut socket, _) = listener.accept().await.unwrap();
                 let mut request = [0; 2048];
-                assert_ne!(socket.read(&mut request).await.unwrap(), 0);
+                let length = socket.read(&mut request).await.unwrap();
+                let request = String::from_utf8_lossy(&request[..length]).to_lowercase();
+                let compressed = answer.is_some_and(|answer| answer.windows(5).any(|part| part == b": gzi"));
+                assert!(
+                    !compressed || request.contains("accept-encoding: gzip\r\n"),
+                    "{request}"
+                );
                 match answer {
                     Some(answer) => write(&mut socket, answer).await,
                     None => std::future::pending().await,
@@ -381,6 +401,22 @@ mod tests {
         let fetched = Backchannel::new(None).unwrap().get(&url, 2).await.unwrap();
         assert_eq!(fetched.body, "hi");
         assert_eq!(fetched.headers["cache-control"], "max-age=60");
+    }
+
+    #[tokio::test]
+    async fn compressed_answers_are_asked_for_and_read() {
+        // "hi", by gzip.
+        let gzip: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 22\r\n\r\n\
+            \x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xcb\xc8\x04\x00\xac\x2a\x93\xd8\x02\x00\x00\x00";
+        let backchannel = Backchannel::new(None).unwrap();
+        let url = peer(Some(gzip)).await;
+        let fetched = backchannel.get(&url, 22).await.unwrap();
+        assert_eq!((&*fetched.body, fetched.headers.len()), (&b"hi"[..], 0));
+        let exchanged = backchannel.exchange(Method::POST, &url, HeaderMap::new(), Bytes::new(), 22);
+        assert_eq!(exchanged.await.unwrap().body, "hi");
+        let brotli = b"HTTP/1.1 200 OK\r\ncontent-encoding: br\r\ncontent-length: 2\r\n\r\nhi";
+        let error = error(&peer(Some(brotli)).await).await;
+        assert!(error.to_string().contains("`Content-Encoding: br`"), "{error}");
     }
 
     #[tokio::test]
@@ -429,14 +465,18 @@ mod tests {
 
     #[tokio::test]
     async fn https_needs_a_known_root_and_ca_file_adds_one() {
-        let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let key = rustls::pki_types::PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+        // As `openssl req -x509` makes it: a CA, and the server's own.
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![certified.cert.der().clone()], key)
+            .with_single_cert(vec![certificate.der().clone()], key)
             .unwrap();
         let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -455,7 +495,7 @@ mod tests {
         let url: Url = format!("https://localhost:{port}/").parse().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let ca_file = folder.path().join("ca.pem");
-        std::fs::write(&ca_file, certified.cert.pem()).unwrap();
+        std::fs::write(&ca_file, format!("\u{feff}{}", certificate.pem())).unwrap();
         let trusting = Backchannel::new(Some(&ca_file)).unwrap();
         assert_eq!(trusting.get(&url, 10).await.unwrap().body, "hi");
         let error = Backchannel::new(None).unwrap().get(&url, 10).await.err().unwrap();

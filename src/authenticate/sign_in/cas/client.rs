@@ -208,7 +208,12 @@ fn sorted(error: BackchannelError) -> ValidateError {
     use BackchannelError as E;
     match error {
         E::Timeout { .. } => ValidateError::Timeout(error),
-        E::Redirect { .. } | E::Status { .. } | E::TooLarge { .. } | E::Broken { .. } => ValidateError::Http(error),
+        E::Redirect { .. }
+        | E::Status { .. }
+        | E::TooLarge { .. }
+        | E::Coding { .. }
+        | E::BrokenCoding { .. }
+        | E::Broken { .. } => ValidateError::Http(error),
         E::CaFile { .. }
         | E::CaFileContent { .. }
         | E::Setup(_)
