@@ -78,7 +78,11 @@ pub struct FunctionRule {
 
 /// `"core_enrol_*"`: a web service function's name, `*` for any characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FunctionPattern(RolePattern);
+pub struct FunctionPattern {
+    pattern: RolePattern,
+    /// Without `*`.
+    whole: bool,
+}
 
 impl FunctionPattern {
     /// Lower-case letters, digits, `_` and `*`.
@@ -88,11 +92,19 @@ impl FunctionPattern {
             .all(sound)
             .then(|| RolePattern::parse(text).ok())
             .flatten()
-            .map(Self)
+            .map(|pattern| Self {
+                pattern,
+                whole: !text.contains('*'),
+            })
     }
 
     pub fn matches(&self, function: &str) -> bool {
-        self.0.matches(function, &NoParams)
+        self.pattern.matches(function, &NoParams)
+    }
+
+    /// Does it name this function in full?
+    pub fn is_exactly(&self, function: &str) -> bool {
+        self.whole && self.matches(function)
     }
 }
 

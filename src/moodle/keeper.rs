@@ -12,7 +12,7 @@ use crate::config::{MoodleSource, MoodleUsername};
 use crate::present::moodle::answer::Probed;
 use crate::present::moodle::token::Token;
 use crate::present::moodle::tokens::{
-    Conversation, Cookie, TokenError, cas_launch, cas_token, check_identity, check_never, probe, vault,
+    Conversation, Cookie, TokenError, cas_launch, cas_token, check_identity, check_never, fold, probe, vault,
 };
 use crate::rejection::{Reason, Rejection};
 use crate::store::{StoreError, Table};
@@ -233,7 +233,7 @@ impl Moodle {
             },
         };
         check_never(&self.config.never, name).map_err(|error| rejection(&error))?;
-        Ok(name.to_lowercase())
+        fold(name).map_err(|error| rejection(&error))
     }
 
     async fn find(&self, session: &Session, username: &str, key: &str) -> Result<Token, NoToken> {

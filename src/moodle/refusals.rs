@@ -75,7 +75,11 @@ impl Moodle {
 /// For how long Moodle is not asked again.
 pub(super) fn believed(error: &TokenError) -> Duration {
     match error {
-        TokenError::NoAccount | TokenError::OtherAccount | TokenError::Never | TokenError::Denied(_) => LONG,
+        TokenError::NoAccount
+        | TokenError::OtherAccount
+        | TokenError::Never
+        | TokenError::OddName
+        | TokenError::Denied(_) => LONG,
         TokenError::VisitMoodle(_) | TokenError::Maintenance | TokenError::Misconfigured(_) => SHORT,
         TokenError::NotReached(_) | TokenError::TicketRefused | TokenError::SessionEnded | TokenError::Died => {
             Duration::ZERO
@@ -87,9 +91,11 @@ pub(super) fn believed(error: &TokenError) -> Duration {
 pub(crate) fn rejection(error: &TokenError) -> Rejection {
     let reason = match error {
         TokenError::NotReached(_) => Reason::UpstreamUnavailable,
-        TokenError::NoAccount | TokenError::OtherAccount | TokenError::Never | TokenError::Denied(_) => {
-            Reason::NoMoodleToken
-        }
+        TokenError::NoAccount
+        | TokenError::OtherAccount
+        | TokenError::Never
+        | TokenError::OddName
+        | TokenError::Denied(_) => Reason::NoMoodleToken,
         TokenError::VisitMoodle(_) => Reason::MoodleVisitRequired,
         TokenError::Maintenance => return maintenance(error.to_string()),
         TokenError::TicketRefused | TokenError::SessionEnded | TokenError::Died | TokenError::Misconfigured(_) => {

@@ -14,6 +14,7 @@ use csv::{ByteRecord, ReaderBuilder, Trim};
 
 use crate::explain::parse_time;
 use crate::present::moodle::token::Token;
+use crate::present::moodle::tokens::fold;
 use crate::present::moodle::tokens::vault::Provided;
 
 /// A university's people with all their tokens.
@@ -211,7 +212,9 @@ fn username(cell: Option<&str>) -> Result<String, &'static str> {
             Err("username: has a space or a control character: write it as Moodle has it, not the person's name")
         }
         Some(name) if is_token(name) => Err("username: this looks like a token: are the columns mixed up?"),
-        Some(name) => Ok(name.to_lowercase()),
+        Some(name) => {
+            fold(name).map_err(|_| "username: a letter beyond ASCII is not lower case: write it as Moodle has it")
+        }
     }
 }
 

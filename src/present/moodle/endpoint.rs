@@ -38,10 +38,12 @@ impl Endpoint {
         }
     }
 
-    /// What PHP reads a body for is POST; the others carry none. `OPTIONS` would be run as a call (facts 1.2).
+    /// What PHP reads a body for is POST; the others carry none. `OPTIONS` would be run as a call, and so would `HEAD`: it
+    /// cannot go on as POST as a GET does, so the token would stand in the URL, which Moodle's web server logs.
     pub fn takes(self, method: &Method) -> bool {
         match self {
-            Self::Rest | Self::File => matches!(*method, Method::GET | Method::HEAD | Method::POST),
+            Self::Rest => matches!(*method, Method::GET | Method::POST),
+            Self::File => matches!(*method, Method::GET | Method::HEAD | Method::POST),
             Self::Upload => *method == Method::POST,
         }
     }

@@ -1,7 +1,8 @@
 //! Which web service functions a person may call on a route: patterns, some of them for holders of a role only.
 //!
 //! Two functions are never called with an injected token, whatever the patterns say: their answers are keys to a whole
-//! session in Moodle (facts 2.2).
+//! session in Moodle. One is called only where the route names it in full, since its answer is a key to the person's
+//! calendar that has no end. [`WRAPPER`] calls others, and each of them is judged as if it were called by itself.
 
 use std::sync::Arc;
 
@@ -9,6 +10,10 @@ use super::Refusal;
 use crate::config::pattern::{Params, RolePattern};
 use crate::config::{FunctionPattern, FunctionRule};
 
+/// Calls the functions that its `requests[N][function]` name, with the same token (`admin/tool/mobile/classes/external.php`).
+pub const WRAPPER: &str = "tool_mobile_call_external_functions";
+/// Its answer is the key of `calendar/export_execute.php`.
+const IN_FULL: &str = "core_calendar_get_calendar_export_token";
 const NEVER: [&str; 2] = ["tool_mobile_get_tokens_for_qr_login", "tool_mobile_get_autologin_key"];
 
 /// What one person may call.
@@ -37,9 +42,21 @@ impl Permit {
             .patterns
             .as_ref()
             .is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(function)));
+        let in_full = |patterns: &Arc<[FunctionPattern]>| patterns.iter().any(|pattern| pattern.is_exactly(function));
+        let named = named && (function != IN_FULL || self.patterns.as_ref().is_some_and(in_full));
         match named && !NEVER.contains(&function) {
             true => Ok(()),
             false => Err(Refusal::Function(function.to_owned())),
+        }
+    }
+}
+
+impl Permit {
+    /// A function that [`WRAPPER`] is told to call. The wrapper in itself is refused: its inner requests stand in JSON.
+    pub fn check_wrapped(&self, function: &str) -> Result<(), Refusal> {
+        match function {
+            WRAPPER => Err(Refusal::Function(function.to_owned())),
+            _ => self.check(function),
         }
     }
 }
@@ -121,6 +138,29 @@ mod tests {
         assert_eq!(all.check("core_anything"), Ok(()));
         assert!(NEVER.iter().all(|name| all.check(name).is_err()));
         assert!(permits_star().check(NEVER[0]).is_err());
+    }
+
+    #[test]
+    fn the_key_of_a_calendar_is_asked_for_in_full() {
+        assert!(Permit::new(None, &[], &Course).check(IN_FULL).is_err());
+        assert!(permits_star().check(IN_FULL).is_err());
+        assert!(testing::permit(&["core_calendar_*"]).check(IN_FULL).is_err());
+        assert_eq!(testing::permit(&["core_calendar_*", IN_FULL]).check(IN_FULL), Ok(()));
+        assert_eq!(
+            testing::permit(&["core_calendar_*"]).check("core_calendar_get_action_events"),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn a_wrapped_function_is_judged_as_a_called_one() {
+        let permit = testing::permit(&["core_*", "tool_mobile_*"]);
+        assert_eq!(permit.check(WRAPPER), Ok(()));
+        assert_eq!(permit.check_wrapped("core_x"), Ok(()));
+        assert!(permit.check_wrapped("mod_x").is_err());
+        assert!(permit.check_wrapped(WRAPPER).is_err());
+        assert!(permit.check_wrapped(NEVER[1]).is_err());
+        assert!(permit.check_wrapped(IN_FULL).is_err());
     }
 
     fn permits_star() -> Permit {

@@ -9,9 +9,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use super::Refusal;
 use super::endpoint::Endpoint;
-use super::functions::Permit;
+use super::functions::{self, Permit};
 use super::multipart::Multipart;
-use super::params;
+use super::params::{self, Called};
 use super::token::Token;
 use super::urlencoded::{Form, Wanted};
 
@@ -68,6 +68,8 @@ pub enum Body {
     Form(Box<Form>),
     Multipart(Box<Multipart>),
     Opaque,
+    /// None may come: which functions it would call cannot be judged.
+    Unreadable,
 }
 
 /// Judges a head. `permit` is what this person may call here; a function named in the query is checked at once.
@@ -76,7 +78,7 @@ pub fn plan(head: &Head<'_>, permit: Permit) -> Result<Plan, Refusal> {
     if !endpoint.takes(head.method) {
         return Err(Refusal::Method);
     }
-    let function = params::scan_query(head.query.unwrap_or_default())?;
+    let Called { function, wrapped } = params::scan_query(head.query.unwrap_or_default())?;
     let content = content(head)?;
     let content_length = content_length(head.headers)?;
     if matches!(content, Content::Nothing) && has_body(head.headers, content_length) {
@@ -85,9 +87,10 @@ pub fn plan(head: &Head<'_>, permit: Permit) -> Result<Plan, Refusal> {
     if endpoint == Endpoint::Rest {
         match (&function, &content) {
             (Some(function), _) => permit.check(function)?,
-            (None, Content::Form) => {}
+            (None, Content::Form | Content::Multipart(_)) => {}
             (None, _) => return Err(Refusal::Malformed("no wsfunction in the query")),
         }
+        wrapped.iter().try_for_each(|function| permit.check_wrapped(function))?;
     }
     Ok(Plan {
         endpoint,
@@ -156,7 +159,14 @@ impl Plan {
                 function: self.function.clone(),
                 permit: (self.endpoint == Endpoint::Rest).then(|| self.permit.clone()),
             }))),
-            (Content::Multipart(content_type), _) => Body::Multipart(Box::new(Multipart::new(content_type)?)),
+            (Content::Multipart(content_type), _) => {
+                let multipart = Multipart::new(content_type)?;
+                Body::Multipart(Box::new(match self.endpoint {
+                    Endpoint::Rest => multipart.calling(self.function.clone(), self.permit.clone()),
+                    Endpoint::Upload | Endpoint::File => multipart,
+                }))
+            }
+            (Content::Opaque, _) if self.function.as_deref() == Some(functions::WRAPPER) => Body::Unreadable,
             (Content::Opaque, _) => Body::Opaque,
         })
     }
@@ -175,6 +185,10 @@ impl Body {
             Self::Form(form) => form.push(&piece),
             Self::Multipart(multipart) => multipart.push(&piece),
             Self::Opaque => Ok(piece),
+            Self::Unreadable if piece.is_empty() => Ok(piece),
+            Self::Unreadable => Err(Refusal::Malformed(
+                "a body that names functions is application/x-www-form-urlencoded or multipart/form-data",
+            )),
         }
     }
 
@@ -182,7 +196,8 @@ impl Body {
     pub fn function(&self) -> Option<&str> {
         match self {
             Self::Form(form) => form.function(),
-            Self::Made(_) | Self::Nothing | Self::Multipart(_) | Self::Opaque => None,
+            Self::Multipart(multipart) => multipart.function(),
+            Self::Made(_) | Self::Nothing | Self::Opaque | Self::Unreadable => None,
         }
     }
 
@@ -190,7 +205,7 @@ impl Body {
     pub fn finish(&mut self) -> Result<Bytes, Refusal> {
         match self {
             Self::Made(body) => Ok(body.take().unwrap_or_default()),
-            Self::Nothing | Self::Opaque => Ok(Bytes::new()),
+            Self::Nothing | Self::Opaque | Self::Unreadable => Ok(Bytes::new()),
             Self::Form(form) => form.finish(),
             Self::Multipart(multipart) => multipart.finish(),
         }
@@ -336,16 +351,43 @@ mod tests {
             (Method::GET, Some(format!("token={TOKEN}&forcedownload=1")))
         );
         assert_eq!(body, "");
-        let head = planned(Method::HEAD, "/webservice/rest/server.php?wsfunction=core_a", &[]).unwrap();
+        let head = planned(Method::HEAD, "/webservice/pluginfile.php/1/a", &[]).unwrap();
         assert_eq!(sent(&head, "").0, Method::HEAD);
     }
+
+    const WRAPPED_QUERY: &str = "/webservice/rest/server.php?wsfunction=core_a&requests[0][function]=mod_a";
 
     type Case<'a> = (Method, &'a str, &'a [(HeaderName, &'static str)]);
 
     #[test]
     fn what_cannot_be_judged_is_refused() {
         let rest = "/webservice/rest/server.php?wsfunction=core_a";
-        let cases: [Case<'_>; 12] = [
+        let cases: [Case<'_>; 21] = [
+            (Method::HEAD, rest, &[]),
+            (Method::HEAD, "/webservice/rest/server.php/x?wsfunction=core_a", &[]),
+            (Method::HEAD, "/webservice/upload.php", &[]),
+            (Method::GET, WRAPPED_QUERY, &[]),
+            (Method::POST, WRAPPED_QUERY, &[(header::CONTENT_TYPE, FORM)]),
+            (
+                Method::POST,
+                WRAPPED_QUERY,
+                &[(header::CONTENT_TYPE, "application/json")],
+            ),
+            (
+                Method::GET,
+                "/webservice/rest/server.php?wsfunction=core_a&+requests%5B0%5D%5Bfunction%5D=mod_a",
+                &[],
+            ),
+            (
+                Method::GET,
+                "/webservice/rest/server.php?wsfunction=core_a&requests[0][function]=Core_a",
+                &[],
+            ),
+            (
+                Method::GET,
+                "/webservice/rest/server.php?wsfunction=core_a&requests[0][function]=core_b&requests[1][function]=mod_a",
+                &[],
+            ),
             (Method::GET, rest, &[(header::CONTENT_LENGTH, "1")]),
             (Method::GET, rest, &[(header::TRANSFER_ENCODING, "chunked")]),
             (Method::PUT, rest, &[]),

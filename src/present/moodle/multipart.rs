@@ -8,7 +8,9 @@
 use bytes::{Bytes, BytesMut};
 
 use super::Refusal;
-use super::params::{self, Meaning};
+use super::functions::Permit;
+use super::params::{self, MAX_FUNCTION, Meaning};
+use super::urlencoded::MAX_HELD;
 
 /// PHP breaks header lines that are longer than its buffer of 5120 bytes.
 const MAX_HEADER: usize = 4096;
@@ -22,6 +24,13 @@ pub struct Multipart {
     state: State,
     /// What is not judged yet. Never longer than a header or a delimiter, and what came last.
     pending: BytesMut,
+    /// What this part's content names.
+    part: Meaning,
+    /// Who may call what; `None` where no function is called.
+    permit: Option<Permit>,
+    function: Option<String>,
+    /// What is let through only once the function is known, and this part's content judged.
+    held: BytesMut,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,6 +49,8 @@ enum State {
 enum Step {
     /// So many bytes of what is pending may go.
     Release(usize, State),
+    /// The same of a part's header, which says what its content is.
+    Part(usize, Meaning),
     /// More must come first; so many bytes may go already.
     More(usize),
 }
@@ -52,7 +63,25 @@ impl Multipart {
             dashed: [b"--", boundary.as_bytes()].concat(),
             state: State::Start,
             pending: BytesMut::new(),
+            part: Meaning::Other,
+            permit: None,
+            function: None,
+            held: BytesMut::new(),
         })
+    }
+
+    /// The body calls a function, unless the query has named one: `function`.
+    pub fn calling(self, function: Option<String>, permit: Permit) -> Self {
+        Self {
+            permit: Some(permit),
+            function,
+            ..self
+        }
+    }
+
+    /// The function that is called, once it is known.
+    pub fn function(&self) -> Option<&str> {
+        self.function.as_deref()
     }
 
     /// The next piece of the body in, what may be sent out.
@@ -62,11 +91,22 @@ impl Multipart {
         loop {
             match self.step()? {
                 Step::Release(bytes, next) => {
+                    if self.state == State::Content {
+                        self.end_content(bytes)?;
+                    }
                     self.state = next;
-                    join(&mut out, self.pending.split_to(bytes));
+                    self.release(bytes, &mut out)?;
+                }
+                Step::Part(bytes, meaning) => {
+                    self.state = State::Content;
+                    self.part = match self.permit {
+                        Some(_) => meaning,
+                        None => Meaning::Other,
+                    };
+                    self.release(bytes, &mut out)?;
                 }
                 Step::More(bytes) => {
-                    join(&mut out, self.pending.split_to(bytes));
+                    self.release(bytes, &mut out)?;
                     return Ok(out.freeze());
                 }
             }
@@ -76,8 +116,50 @@ impl Multipart {
     /// The end of the body, which must be a whole one.
     pub fn finish(&mut self) -> Result<Bytes, Refusal> {
         match (self.state, &*self.pending) {
+            (State::End, _) if self.withholds() => Err(Refusal::Malformed("no wsfunction")),
             (State::End, b"" | b"\r\n") => Ok(self.pending.split().freeze()),
             _ => Err(Refusal::Malformed("the multipart body has no end")),
+        }
+    }
+
+    /// Is anything to be judged yet before more may be sent?
+    fn withholds(&self) -> bool {
+        self.part != Meaning::Other || (self.permit.is_some() && self.function.is_none())
+    }
+
+    fn release(&mut self, bytes: usize, out: &mut BytesMut) -> Result<(), Refusal> {
+        let released = self.pending.split_to(bytes);
+        if !self.withholds() {
+            join(out, self.held.split());
+            join(out, released);
+            return Ok(());
+        }
+        if self.held.len() + released.len() > MAX_HELD {
+            return Err(Refusal::Malformed(
+                "wsfunction stands too far back: name it first, or in the query",
+            ));
+        }
+        self.held.extend_from_slice(&released);
+        Ok(())
+    }
+
+    /// Judges the content of a part that names a function. `bytes` of what is pending are the content, the line end behind
+    /// it and a delimiter.
+    fn end_content(&mut self, bytes: usize) -> Result<(), Refusal> {
+        let meaning = std::mem::replace(&mut self.part, Meaning::Other);
+        let Some(permit) = self.permit.as_ref().filter(|_| meaning != Meaning::Other) else {
+            return Ok(());
+        };
+        let end = bytes.saturating_sub(self.dashed.len() + 2);
+        let name = params::plain_function_name(self.pending.get(..end).unwrap_or_default())?;
+        match meaning {
+            Meaning::Wrapped => permit.check_wrapped(&name),
+            _ if self.function.is_some() => Err(Refusal::Malformed("wsfunction stands more than once")),
+            _ => {
+                permit.check(&name)?;
+                self.function = Some(name);
+                Ok(())
+            }
         }
     }
 
@@ -113,6 +195,10 @@ impl Multipart {
                 Ok(Step::Release(at + self.dashed.len(), State::Delimiter))
             }
             Some(_) => Err(Refusal::Malformed("the boundary stands in a part's content")),
+            None if self.part != Meaning::Other => match pending.len() > MAX_FUNCTION + self.dashed.len() + 2 {
+                true => Err(Refusal::Malformed("a part is no name of a function")),
+                false => Ok(Step::More(0)),
+            },
             None => {
                 // The line end before a delimiter must still be seen with it.
                 let kept = self.dashed.len() - 1 + 2;
@@ -138,7 +224,7 @@ fn header(pending: &[u8]) -> Result<Step, Refusal> {
     let lines = pending.get(..end).unwrap_or_default();
     let lines = std::str::from_utf8(lines).map_err(|_| Refusal::Malformed("a part's header is not UTF-8"))?;
     let mut seen: Vec<&str> = Vec::new();
-    let mut disposed = false;
+    let mut named = None;
     for line in lines.split("\r\n") {
         let (name, value) = line
             .split_once(':')
@@ -152,18 +238,17 @@ fn header(pending: &[u8]) -> Result<Step, Refusal> {
         }
         seen.push(name);
         if name.eq_ignore_ascii_case("content-disposition") {
-            disposition(value)?;
-            disposed = true;
+            named = Some(disposition(value)?);
         }
     }
-    match disposed {
-        true => Ok(Step::Release(end + 4, State::Content)),
-        false => Err(Refusal::Malformed("a part has no Content-Disposition")),
+    match named {
+        Some(meaning) => Ok(Step::Part(end + 4, meaning)),
+        None => Err(Refusal::Malformed("a part has no Content-Disposition")),
     }
 }
 
 /// `form-data; name="…"`, perhaps with `; filename="…"`: quoted, without escapes, each once.
-fn disposition(value: &str) -> Result<(), Refusal> {
+fn disposition(value: &str) -> Result<Meaning, Refusal> {
     let malformed = Refusal::Malformed("a part's Content-Disposition is not form-data; name=\"…\"; filename=\"…\"");
     let mut rest = value
         .trim_start_matches(' ')
@@ -188,11 +273,13 @@ fn disposition(value: &str) -> Result<(), Refusal> {
         rest = after;
     }
     match params::meaning_of_text(name.ok_or(malformed)?.as_bytes()) {
-        Meaning::Other => Ok(()),
         Meaning::Token => Err(Refusal::Override),
-        Meaning::Function | Meaning::FunctionArray => Err(Refusal::Malformed(
-            "with a multipart body, wsfunction stands in the query",
-        )),
+        Meaning::FunctionArray => Err(Refusal::Malformed("wsfunction is a list")),
+        // PHP makes no parameter of a file, but nothing sound is called so.
+        Meaning::Function | Meaning::Wrapped if filename.is_some() => {
+            Err(Refusal::Malformed("a file is no name of a function"))
+        }
+        meaning => Ok(meaning),
     }
 }
 

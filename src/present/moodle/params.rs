@@ -19,7 +19,17 @@ pub enum Meaning {
     Function,
     /// `wsfunction[…]`: no name of a function.
     FunctionArray,
+    /// `requests[…][function]`: a function that another one is told to call.
+    Wrapped,
     Other,
+}
+
+/// What a query calls.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Called {
+    pub function: Option<String>,
+    /// Each a well-formed name.
+    pub wrapped: Vec<String>,
 }
 
 /// The meaning of a name as it stands in a query or an urlencoded body.
@@ -38,25 +48,36 @@ pub fn meaning_of_text(name: &[u8]) -> Meaning {
         (b"wstoken" | b"token", _) => Meaning::Token,
         (b"wsfunction", false) => Meaning::Function,
         (b"wsfunction", true) => Meaning::FunctionArray,
+        (b"requests", true) if names_function(name) => Meaning::Wrapped,
         _ => Meaning::Other,
     }
 }
 
-/// The function that a query names, if it does; at most once, and no token beside it.
-pub fn scan_query(query: &str) -> Result<Option<String>, Refusal> {
-    let mut function = None;
+/// Is one of an array's keys `function`? PHP ends a key at `]`; a key that is not closed, or has white space around it, is
+/// no such key there, and counts as one here.
+fn names_function(name: &[u8]) -> bool {
+    let mut keys = name.split(|byte| *byte == b'[').skip(1);
+    keys.any(|key| key.split(|byte| *byte == b']').next().unwrap_or_default().trim_ascii() == b"function")
+}
+
+/// The functions that a query names; the one that is called at most once, and no token beside it.
+pub fn scan_query(query: &str) -> Result<Called, Refusal> {
+    let mut called = Called::default();
     for pair in query.as_bytes().split(|byte| *byte == b'&') {
         let mut halves = pair.splitn(2, |byte| *byte == b'=');
         let (name, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
-        take(meaning(name), value, &mut function)?;
+        match meaning(name) {
+            Meaning::Wrapped => called.wrapped.push(function_name(value)?),
+            meaning => take(meaning, value, &mut called.function)?,
+        }
     }
-    Ok(function)
+    Ok(called)
 }
 
 /// Judges one parameter; the `value` of a function is kept in `function`.
 pub fn take(meaning: Meaning, value: &[u8], function: &mut Option<String>) -> Result<(), Refusal> {
     match meaning {
-        Meaning::Other => Ok(()),
+        Meaning::Other | Meaning::Wrapped => Ok(()),
         Meaning::Token => Err(Refusal::Override),
         Meaning::FunctionArray => Err(Refusal::Malformed("wsfunction is a list")),
         Meaning::Function if function.is_some() => Err(Refusal::Malformed("wsfunction stands more than once")),
@@ -69,11 +90,17 @@ pub fn take(meaning: Meaning, value: &[u8], function: &mut Option<String>) -> Re
 
 /// The name of a web service function. Lower case only: some databases under Moodle compare without regard to case, and
 /// then `Core_X` would be called where only `core_x` was judged.
-fn function_name(raw: &[u8]) -> Result<String, Refusal> {
-    let decoded = decode(raw);
+pub fn function_name(raw: &[u8]) -> Result<String, Refusal> {
+    plain_function_name(&decode(raw))
+}
+
+/// The same of a multipart part, which is not decoded.
+pub fn plain_function_name(text: &[u8]) -> Result<String, Refusal> {
     let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_';
-    match String::from_utf8(decoded) {
-        Ok(name) if !name.is_empty() && name.len() <= MAX_FUNCTION && name.bytes().all(|byte| plain(&byte)) => Ok(name),
+    match std::str::from_utf8(text) {
+        Ok(name) if !name.is_empty() && name.len() <= MAX_FUNCTION && name.bytes().all(|byte| plain(&byte)) => {
+            Ok(name.to_owned())
+        }
         _ => Err(Refusal::Malformed("wsfunction is no name of a function")),
     }
 }
@@ -139,13 +166,45 @@ mod tests {
     }
 
     #[test]
+    fn a_wrapped_function_is_found_however_it_is_spelt() {
+        let spellings = [
+            "requests[0][function]",
+            "requests%5B0%5D%5Bfunction%5D",
+            "+requests[][function]",
+            "%20requests[a][f%75nction]",
+            "requests[0[x][function]",
+            "requests[0][function",
+            "requests[0][ function]",
+            "requests[0][function][]",
+            "requests[0][function]x",
+            "requests[0][function]%00",
+            "requests[function]",
+        ];
+        for spelling in spellings {
+            assert_eq!(meaning(spelling.as_bytes()), Meaning::Wrapped, "{spelling}");
+            let called = scan_query(&format!("{spelling}=core_a&{spelling}=mod_b")).unwrap();
+            assert_eq!(called.wrapped, ["core_a", "mod_b"], "{spelling}");
+            assert!(scan_query(spelling).is_err(), "{spelling}");
+        }
+        for name in [
+            "requests[0][arguments]",
+            "requests",
+            "xrequests[0][function]",
+            "a[requests][function]",
+        ] {
+            assert_eq!(meaning(name.as_bytes()), Meaning::Other, "{name}");
+        }
+    }
+
+    #[test]
     fn one_function_and_one_only() {
         assert_eq!(
-            scan_query("moodlewsrestformat=json&wsfunction=core_a"),
+            scan_query("moodlewsrestformat=json&wsfunction=core_a").map(|called| called.function),
             Ok(Some("core_a".to_owned()))
         );
-        assert_eq!(scan_query("%20ws%66unction=core%5Fa"), Ok(Some("core_a".to_owned())));
-        assert_eq!(scan_query("a=wsfunction"), Ok(None));
+        let decoded = scan_query("%20ws%66unction=core%5Fa").map(|called| called.function);
+        assert_eq!(decoded, Ok(Some("core_a".to_owned())));
+        assert_eq!(scan_query("a=wsfunction"), Ok(Called::default()));
         let refused = [
             "wsfunction=a&wsfunction=a",
             "wsfunction=a&+wsfunction=b",

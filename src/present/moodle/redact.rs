@@ -1,23 +1,31 @@
 //! What of Moodle's answers never reaches the client: keys that stand in them, cookies, instructions to a file server.
 //!
-//! `core_webservice_get_site_info` hands out the key by which files can be fetched without a token (facts 1.4); other
-//! answers hold the private half of a token. Their values are taken out wherever these names stand, in JSON and XML, as
-//! the answer passes. A redacted answer gets shorter: its `Content-Length` must not be kept.
+//! `core_webservice_get_site_info` hands out the key by which files can be fetched without a token; notifications hold
+//! addresses of `tokenpluginfile.php` with that key in them (`message/lib.php`); other answers hold the private half of a
+//! token. The keys are taken out wherever these names stand, as the answer passes: in JSON and XML, in a text within them
+//! that is escaped any number of times, and in addresses. A redacted answer gets shorter: its `Content-Length` must not
+//! be kept.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-const KEYS: [&[u8]; 2] = [b"userprivateaccesskey", b"privatetoken"];
-/// From a key to its value there is a little punctuation, and white space at most.
+/// Behind these names stands a key.
+const NAMES: [&[u8]; 3] = [b"userprivateaccesskey", b"privatetoken", b"tokenpluginfile"];
+/// Without slash arguments the key stands in the query of `tokenpluginfile.php`.
+const PARAMETER: &[u8] = b"token";
+/// Between a name and its key stand punctuation and words of an escape or an element, `quot` and `VALUE`. Moodle's keys have
+/// 32 digits at least.
+const SHORTEST_KEY: usize = 6;
+/// So much may stand between a name and its key, backslashes aside.
 const MAX_BETWEEN: usize = 64;
-/// Left in a browser, it takes over the next sign-in's target (facts 2.1).
+/// Left in a browser, it takes over the next sign-in's target.
 const LAUNCH_COOKIE: &str = "tool_mobile_launch=";
 
 /// Takes an answer piece by piece and gives what may be sent on.
 #[derive(Default)]
 pub struct Redactor {
     state: State,
-    /// What may become a key, or stands between a key and its value.
+    /// What may become a name, or a key.
     pending: Vec<u8>,
 }
 
@@ -25,21 +33,26 @@ pub struct Redactor {
 enum State {
     #[default]
     Text,
-    /// Behind a key.
-    Between,
-    /// In a JSON string that is left out; was the last byte a `\`?
-    Json(bool),
-    /// In an XML value that is left out.
-    Xml,
+    /// Behind a name.
+    Between(Between),
+    /// In a key that is left out.
+    Key,
+    /// In the query of an address; has a parameter's name just ended that a key follows?
+    Query(bool),
 }
 
-/// What stands between a key and its value.
-enum Gap {
-    Json,
-    Xml,
-    /// No secret follows.
-    Other,
-    Open,
+/// What has come behind a name.
+#[derive(Default, Clone, Copy)]
+struct Between {
+    bytes: usize,
+    /// Something that parts a name from its value.
+    parted: bool,
+    /// The byte before.
+    last: u8,
+    /// An element begins: backslashes aside, the byte before is `<`.
+    opens: bool,
+    /// So many digits of an escape are to come.
+    digits: u8,
 }
 
 impl Redactor {
@@ -60,72 +73,118 @@ impl Redactor {
     fn take(&mut self, byte: u8, out: &mut BytesMut) {
         match self.state {
             State::Text => self.text(byte, out),
-            State::Between => {
-                self.pending.push(byte);
-                let key = KEYS
-                    .iter()
-                    .find(|key| self.pending.starts_with(key))
-                    .map_or(0, |key| key.len());
-                self.state = match gap(self.pending.get(key..).unwrap_or_default()) {
-                    Gap::Open => return,
-                    Gap::Json => State::Json(false),
-                    Gap::Xml => State::Xml,
-                    Gap::Other => State::Text,
-                };
-                out.put_slice(&self.pending);
-                self.pending.clear();
-            }
-            State::Json(escaped) => {
-                self.state = State::Json(!escaped && byte == b'\\');
-                if byte == b'"' && !escaped {
-                    out.put_u8(byte);
-                    self.state = State::Text;
-                }
-            }
-            State::Xml if byte == b'<' => {
-                out.put_u8(byte);
+            State::Between(between) => self.between(byte, between, out),
+            State::Key if of_key(byte) => {}
+            State::Key => {
                 self.state = State::Text;
+                self.text(byte, out);
             }
-            State::Xml => {}
+            State::Query(named) => self.query(byte, named, out),
         }
     }
 
     fn text(&mut self, byte: u8, out: &mut BytesMut) {
-        if self.pending.is_empty() && !KEYS.iter().any(|key| key.first() == Some(&byte)) {
+        if self.pending.is_empty() && !NAMES.iter().any(|name| name.first() == Some(&byte)) {
             out.put_u8(byte);
             return;
         }
         self.pending.push(byte);
-        if KEYS.contains(&self.pending.as_slice()) {
-            self.state = State::Between;
+        if NAMES.contains(&self.pending.as_slice()) {
+            self.state = State::Between(Between::default());
+            self.flush(out);
             return;
         }
-        // The longest end of what is withheld that may still become a key.
+        // The longest end of what is withheld that may still become a name.
         let mut start = 0;
         let mut rest = self.pending.as_slice();
-        while !rest.is_empty() && !KEYS.iter().any(|key| key.starts_with(rest)) {
+        while !rest.is_empty() && !NAMES.iter().any(|name| name.starts_with(rest)) {
             start += 1;
             rest = rest.get(1..).unwrap_or_default();
         }
         out.extend(self.pending.drain(..start));
     }
+
+    fn between(&mut self, byte: u8, mut between: Between, out: &mut BytesMut) {
+        let escapes = byte == b'u' && between.last == b'\\';
+        if between.digits > 0 && byte.is_ascii_hexdigit() {
+            between.digits -= 1;
+            // An escaped `%` begins an escape in its turn.
+            if between.digits == 0 && (between.last, byte) == (b'2', b'5') {
+                between.digits = 2;
+            }
+            between.parted = true;
+            out.put_u8(byte);
+        } else if escapes {
+            between.digits = 4;
+            out.put_u8(byte);
+        } else if of_key(byte) && byte != b'=' && between.last != 0 {
+            self.pending.push(byte);
+            if between.parted && self.pending.len() >= SHORTEST_KEY {
+                self.pending.clear();
+                self.state = State::Key;
+                return;
+            }
+        } else {
+            let query = byte == b'?' && self.pending == b"php";
+            self.flush(out);
+            let punctuation = byte.is_ascii_whitespace() || b"\\\"':&;#%/.<>=?".contains(&byte);
+            let closes = between.opens && byte == b'/';
+            between.opens = byte == b'<' || (between.opens && byte == b'\\');
+            if query {
+                out.put_u8(byte);
+                self.state = State::Query(false);
+                return;
+            }
+            if !punctuation || closes || between.bytes > MAX_BETWEEN {
+                self.state = State::Text;
+                self.text(byte, out);
+                return;
+            }
+            between.parted |= b":;/>=".contains(&byte);
+            between.digits = if byte == b'%' { 2 } else { 0 };
+            out.put_u8(byte);
+        }
+        if self.pending.len() > MAX_BETWEEN {
+            self.flush(out);
+            self.state = State::Text;
+            return;
+        }
+        between.bytes += usize::from(byte != b'\\');
+        between.last = byte;
+        self.state = State::Between(between);
+    }
+
+    /// Up to the end of an address.
+    fn query(&mut self, byte: u8, named: bool, out: &mut BytesMut) {
+        if byte.is_ascii_alphanumeric() {
+            self.pending.push(byte);
+            if self.pending.len() > PARAMETER.len() {
+                self.flush(out);
+            }
+            if named {
+                self.pending.clear();
+                self.state = State::Key;
+            }
+            return;
+        }
+        let named = self.pending == PARAMETER && matches!(byte, b'=' | b'%');
+        self.flush(out);
+        let ends = byte.is_ascii_whitespace() || matches!(byte, b'"' | b'<' | b'>');
+        self.state = match ends {
+            true => State::Text,
+            false => State::Query(named),
+        };
+        out.put_u8(byte);
+    }
+
+    fn flush(&mut self, out: &mut BytesMut) {
+        out.put_slice(&self.pending);
+        self.pending.clear();
+    }
 }
 
-/// `": "` in JSON, `"><VALUE>` in XML.
-fn gap(text: &[u8]) -> Gap {
-    let spaceless: Vec<u8> = text
-        .iter()
-        .copied()
-        .filter(|byte| !byte.is_ascii_whitespace())
-        .collect();
-    let begins = |whole: &[u8]| whole.starts_with(&spaceless);
-    match (begins(b"\":\""), begins(b"\"><VALUE>")) {
-        (true, _) if spaceless.len() == 3 => Gap::Json,
-        (_, true) if spaceless.len() == 9 => Gap::Xml,
-        (false, false) => Gap::Other,
-        _ if text.len() > MAX_BETWEEN => Gap::Other,
-        _ => Gap::Open,
-    }
+fn of_key(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+' | b'=')
 }
 
 /// Headers to remove from an answer to a request with an injected token: Moodle's own policy for other web sites, which
@@ -170,40 +229,67 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
+    const KEY: &str = "16471f0cc175b9c0f1b6a831c399e269";
+
+    /// Quotes and slashes as JSON escapes them, so many times.
+    fn escaped(text: &str, times: usize) -> String {
+        (0..times).fold(text.to_owned(), |text, _| {
+            text.replace('\\', "\\\\").replace('"', "\\\"").replace('/', "\\/")
+        })
+    }
+
     #[test]
     fn keys_lose_their_values() {
         let cases = [
-            (
-                r#"{"a":1,"userprivateaccesskey":"16471f","b":2}"#,
-                r#"{"a":1,"userprivateaccesskey":"","b":2}"#,
-            ),
-            (
-                r#"{"userprivateaccesskey" : "a\"b\\","b":2}"#,
-                r#"{"userprivateaccesskey" : "","b":2}"#,
-            ),
-            (
-                r#"{"token":"t","privatetoken":"x"}"#,
-                r#"{"token":"t","privatetoken":""}"#,
-            ),
-            (r#"{"privatetoken":null,"b":"c"}"#, r#"{"privatetoken":null,"b":"c"}"#),
-            (
-                r#"["userprivateaccesskey","secret"]"#,
-                r#"["userprivateaccesskey","secret"]"#,
-            ),
-            (r#"{"t":"\"privatetoken\":\"x\""}"#, r#"{"t":"\"privatetoken\":\"x\""}"#),
-            (
-                r#"{"puserprivateaccesskey":"16471f"}"#,
-                r#"{"puserprivateaccesskey":""}"#,
-            ),
-            (
-                "<KEY name=\"userprivateaccesskey\"><VALUE>1647</VALUE>\n</KEY>",
-                "<KEY name=\"userprivateaccesskey\"><VALUE></VALUE>\n</KEY>",
-            ),
-            ("userprivateaccesske", "userprivateaccesske"),
-            ("userprivateaccesskey", "userprivateaccesskey"),
+            r#"{"a":1,"userprivateaccesskey":"KEY","b":2}"#,
+            r#"{"userprivateaccesskey" : "KEY","b":2}"#,
+            r#"{"token":"t","privatetoken":"KEYKEY"}"#,
+            r#"{"puserprivateaccesskey":"KEY"}"#,
+            r#"{"customdata":{"tokenpluginfile":"KEY"}}"#,
+            r#"{"url":"https://m/tokenpluginfile.php/KEY/5/user/icon/boost/f1"}"#,
+            r#"{"url":"https://m/tokenpluginfile.php?file=%2F5%2Fprivate%2Fsomething&token=KEY&forcedownload=1"}"#,
+            r#"{"url":"https://m/tokenpluginfile.php?token=KEY"}"#,
+            r#"{"url":"https%3A%2F%2Fm%2Ftokenpluginfile.php%2FKEY%2F5%2Fuser"}"#,
+            r#"{"url":"tokenpluginfile.php%252FKEY%252F5"}"#,
+            r#"{"url":"tokenpluginfile.php\u002fKEY\u002f5"}"#,
+            r#"{"data":"{\u0022userprivateaccesskey\u0022:\u0022KEY\u0022}"}"#,
+            "<ITEM name=\"userprivateaccesskey\"><VALUE>KEY</VALUE>\n</ITEM>",
+            "<VALUE>{&quot;userprivateaccesskey&quot;:&quot;KEY&quot;}</VALUE>",
+            "<VALUE>{&amp;quot;privatetoken&amp;quot;:&amp;quot;KEY&amp;quot;}</VALUE>",
+            r"<VALUE>{\&quot;tokenpluginfile\&quot;:\&quot;KEY\&quot;}</VALUE>",
+            "{&#34;userprivateaccesskey&#34;:&#x22;KEY&#34;}",
+            "<VALUE>https://m/tokenpluginfile.php?file=/5/x&amp;token=KEY</VALUE>",
+        ]
+        .map(str::to_owned);
+        for case in cases {
+            for times in 0..5 {
+                let case = escaped(&case, times);
+                let without = case.replace("KEY", "");
+                assert_eq!(redacted(case.replace("KEY", KEY).as_bytes(), &[]), without, "{case}");
+            }
+        }
+    }
+
+    #[test]
+    fn everything_else_stays() {
+        let cases = [
+            r#"{"privatetoken":null,"something":"something"}"#,
+            r#"{"privatetoken":"","something":"something"}"#,
+            r#"["userprivateaccesskey","something"]"#,
+            r#"{"text":"privatetokenization of tokenpluginfile things"}"#,
+            r#"{"text":"pluginfile.php/16471f0cc175b9c0f1b6a831c399e269?token=16471f0cc175b9c0f1b6a831c399e269"}"#,
+            "<KEY name=\"privatetoken\"><VALUE></VALUE>\n</KEY>\n<KEY name=\"something\">",
+            "<KEY name=\"privatetoken\"><VALUE null=\"null\"/></KEY>\n<KEY name=\"something\">",
+            "userprivateaccesske",
+            "userprivateaccesskey",
+            "userprivateaccesskey: ab",
+            "https://m/tokenpluginfile.php?file=/5/x&forcedownload=1 something=something token=something",
         ];
-        for (body, expected) in cases {
-            assert_eq!(redacted(body.as_bytes(), &[]), expected);
+        for body in cases {
+            for times in 0..3 {
+                let body = escaped(body, times);
+                assert_eq!(redacted(body.as_bytes(), &[]), body);
+            }
         }
     }
 
@@ -236,7 +322,7 @@ mod tests {
     proptest! {
         #[test]
         fn pieces_make_no_difference(
-            body in "(p|u|\"|:|\\\\|userprivateaccesskey|\"privatetoken\":\"|\"><VALUE>|user|priv|x|<| ){0,16}",
+            body in "(p|u|\"|:|\\\\|/|%2F|\\?|token=|&quot;|userprivateaccesskey|\"privatetoken\":\"|\"><VALUE>|tokenpluginfile.php|user|priv|0123456789|<| ){0,16}",
             cuts in proptest::collection::vec(any::<usize>(), 0..12),
         ) {
             prop_assert_eq!(redacted(body.as_bytes(), &cuts), redacted(body.as_bytes(), &[]));
@@ -244,12 +330,18 @@ mod tests {
 
         #[test]
         fn no_secret_is_left(
-            front in "(p|u|user|private|\"a\":1,){0,6}",
-            secret in "[0-9]{8,32}",
+            front in "(p|u|t|user|private|\"a\":1,){0,6}",
+            name in prop_oneof![
+                Just(r#"{"userprivateaccesskey":""#),
+                Just(r#"{"u":"https://m/tokenpluginfile.php/"#),
+                Just(r#"{"u":"https://m/tokenpluginfile.php?a=b&token="#),
+            ],
+            secret in "[0-9a-f]{32}",
+            times in 0_usize..6,
             cuts in proptest::collection::vec(any::<usize>(), 0..12),
         ) {
-            let body = format!("{{{front}\"userprivateaccesskey\":\"{secret}\"}}");
-            prop_assert!(!redacted(body.as_bytes(), &cuts).contains(&secret));
+            let body = escaped(&format!("{front}{name}{secret}\"}}"), times);
+            prop_assert_eq!(redacted(body.as_bytes(), &cuts), body.replace(&secret, ""));
         }
     }
 }

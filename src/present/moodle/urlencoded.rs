@@ -43,6 +43,8 @@ enum State {
     Value,
     /// The value of `wsfunction`.
     Function,
+    /// The value of `requests[…][function]`.
+    Wrapped,
 }
 
 impl Form {
@@ -72,7 +74,7 @@ impl Form {
         while !piece.is_empty() {
             piece = match self.state {
                 State::Value => self.pass_value(piece, &mut out)?,
-                State::Name | State::Function => self.collect(piece, &mut out)?,
+                State::Name | State::Function | State::Wrapped => self.collect(piece, &mut out)?,
             };
         }
         Ok(out.freeze())
@@ -83,7 +85,7 @@ impl Form {
         let mut out = BytesMut::new();
         match self.state {
             State::Name => self.end_name(None, &mut out)?,
-            State::Function => self.end_function(None, &mut out)?,
+            State::Function | State::Wrapped => self.end_function(None, &mut out)?,
             State::Value => {}
         }
         if self.wanted.permit.is_some() && self.wanted.function.is_none() {
@@ -113,7 +115,10 @@ impl Form {
         let ends = |byte: &u8| *byte == b'&' || (name && *byte == b'=');
         let (max, what) = match name {
             true => (MAX_NAME, "a parameter's name is too long"),
-            false => (MAX_VALUE, "wsfunction is no name of a function"),
+            false => (
+                MAX_VALUE,
+                "wsfunction or requests[…][function] is no name of a function",
+            ),
         };
         let end = piece.iter().position(ends);
         let (word, rest) = piece.split_at(end.unwrap_or(piece.len()));
@@ -133,15 +138,22 @@ impl Form {
 
     fn end_name(&mut self, stop: Option<u8>, out: &mut BytesMut) -> Result<(), Refusal> {
         let meaning = params::meaning(&self.word);
-        if meaning == Meaning::Function && self.wanted.permit.is_some() && stop == Some(b'=') {
-            if self.wanted.function.is_some() {
+        if meaning == Meaning::Wrapped && self.wanted.permit.is_some() && stop != Some(b'=') {
+            return Err(Refusal::Malformed("requests[…][function] has no value"));
+        }
+        let named = matches!(meaning, Meaning::Function | Meaning::Wrapped);
+        if named && self.wanted.permit.is_some() && stop == Some(b'=') {
+            if meaning == Meaning::Function && self.wanted.function.is_some() {
                 return Err(Refusal::Malformed("wsfunction stands more than once"));
             }
             // The name stays with its value: both are sent on together, or neither.
             self.held.extend_from_slice(&self.word);
             self.held.put_u8(b'=');
             self.word.clear();
-            self.state = State::Function;
+            self.state = match meaning {
+                Meaning::Wrapped => State::Wrapped,
+                _ => State::Function,
+            };
             return Ok(());
         }
         if meaning != Meaning::Other {
@@ -158,9 +170,14 @@ impl Form {
 
     fn end_function(&mut self, stop: Option<u8>, out: &mut BytesMut) -> Result<(), Refusal> {
         let mut value = std::mem::take(&mut self.word);
-        params::take(Meaning::Function, &value, &mut self.wanted.function)?;
-        if let (Some(permit), Some(function)) = (&self.wanted.permit, &self.wanted.function) {
-            permit.check(function)?;
+        match (&self.state, &self.wanted.permit) {
+            (State::Wrapped, Some(permit)) => permit.check_wrapped(&params::function_name(&value)?)?,
+            _ => {
+                params::take(Meaning::Function, &value, &mut self.wanted.function)?;
+                if let (Some(permit), Some(function)) = (&self.wanted.permit, &self.wanted.function) {
+                    permit.check(function)?;
+                }
+            }
         }
         self.state = State::Name;
         value.extend(stop);
@@ -248,6 +265,34 @@ mod tests {
         assert!(sent(wanted(), &far, &[MAX_NAME]).is_err());
         let far = [b"a=".to_vec(), vec![b'x'; MAX_HELD], b"&wsfunction=core_x".to_vec()].concat();
         assert!(matches!(sent(wanted(), &far, &[]), Err(Refusal::Malformed(_))));
+    }
+
+    #[test]
+    fn each_wrapped_function_is_judged_before_it_is_sent() {
+        let good = b"wsfunction=core_x&requests[0][function]=core_a&requests%5B1%5D%5Bfunction%5D=core_b";
+        assert!(sent(wanted(), good, &[20, 40, 47]).is_ok());
+        let first = b"requests[0][function]=core_a&wsfunction=core_x";
+        assert!(sent(wanted(), first, &[5]).is_ok());
+        let refused: [&[u8]; 6] = [
+            b"wsfunction=core_x&requests[0][function]=mod_a",
+            b"requests[0][function]=mod_a&wsfunction=core_x",
+            b"wsfunction=core_x&+requests%5B0][func%74ion]=mod_a&a=1",
+            b"wsfunction=core_x&requests[0][function]=core_a&requests[0][function]=mod_a",
+            b"wsfunction=core_x&requests[0][function]=tool_mobile_call_external_functions",
+            b"wsfunction=core_x&requests[0][function]",
+        ];
+        for body in refused {
+            let mut form = Form::new(wanted());
+            let sent = body.chunks(7).try_fold(Vec::new(), |mut sent, piece| {
+                sent.extend(form.push(piece)?);
+                Ok::<_, Refusal>(sent)
+            });
+            let sent = sent.and_then(|mut sent| {
+                sent.extend(form.finish()?);
+                Ok(sent)
+            });
+            assert!(sent.is_err(), "{}", String::from_utf8_lossy(body));
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::present::moodle::functions::testing::permit;
 use proptest::prelude::*;
 
 const TYPE: &str = "multipart/form-data; boundary=XyZ";
@@ -55,8 +56,8 @@ fn parts_that_would_override_are_refused() {
             assert_eq!(sent(body.as_bytes(), &[]), Err(Refusal::Override), "{name}{file}");
         }
     }
-    let function = body("Content-Disposition: form-data; name=\"wsfunction\"");
-    assert!(matches!(sent(function.as_bytes(), &[]), Err(Refusal::Malformed(_))));
+    let list = body("Content-Disposition: form-data; name=\"wsfunction[]\"");
+    assert!(matches!(sent(list.as_bytes(), &[]), Err(Refusal::Malformed(_))));
 }
 
 #[test]
@@ -198,4 +199,69 @@ proptest! {
         prop_assert!(refused);
         prop_assert!(out.len() <= good.len() + "--XyZ\r\n".len());
     }
+}
+
+fn field(name: &str, content: &str) -> String {
+    part(&format!("Content-Disposition: form-data; name=\"{name}\""), content)
+}
+
+/// The body as it is sent on where functions are called, byte by byte.
+fn called(function: Option<&str>, parts: &[String]) -> Result<Vec<u8>, Refusal> {
+    let mut scanner = Multipart::new(TYPE)?.calling(function.map(str::to_owned), permit(&["core_*", "tool_mobile_*"]));
+    let mut out = Vec::new();
+    for byte in (parts.concat() + "--XyZ--\r\n").bytes() {
+        out.extend(scanner.push(&[byte])?);
+    }
+    out.extend(scanner.finish()?);
+    Ok(out)
+}
+
+#[test]
+fn a_part_names_the_function() {
+    let parts = [
+        field("a", "1"),
+        field("wsfunction", "core_x"),
+        field("requests[0][function]", "core_y"),
+    ];
+    assert_eq!(called(None, &parts), Ok((parts.concat() + "--XyZ--\r\n").into_bytes()));
+    assert_eq!(
+        called(Some("core_x"), &parts[..1]).map(|sent| sent.len()),
+        Ok(parts[0].len() + 9)
+    );
+    assert_eq!(called(None, &parts[..1]), Err(Refusal::Malformed("no wsfunction")));
+    assert!(called(Some("core_x"), &parts).is_err());
+    let mut scanner = Multipart::new(TYPE).unwrap().calling(None, permit(&["core_*"]));
+    assert!(
+        scanner
+            .push((field("wsfunction", "core_x")).trim_end().as_bytes())
+            .unwrap()
+            .is_empty()
+    );
+    assert!(!scanner.push(b"\r\n--XyZ\r\n").unwrap().is_empty());
+    assert_eq!(scanner.function(), Some("core_x"));
+}
+
+#[test]
+fn a_part_names_no_function_that_is_not_allowed() {
+    let denied = [
+        field("wsfunction", "mod_x"),
+        field("requests[0][function]", "mod_x"),
+        field(" requests[][function]", "tool_mobile_get_autologin_key"),
+        field("requests[0][function", "tool_mobile_call_external_functions"),
+        field("requests[0][function]", ""),
+        field("requests[0][function]", " core_x"),
+        field("requests[0][function]", "core%5Fx"),
+        field("requests[0][function]", &"a".repeat(400)),
+        part(
+            "Content-Disposition: form-data; name=\"requests[0][function]\"; filename=\"x\"",
+            "core_x",
+        ),
+        field("wstoken", "x"),
+    ];
+    for part in denied {
+        let function = (!part.contains("wsfunction")).then_some("core_x");
+        assert!(called(function, &[field("a", "1"), part.clone()]).is_err(), "{part}");
+    }
+    let far = [field("a", &"x".repeat(MAX_HELD)), field("wsfunction", "core_x")];
+    assert!(matches!(called(None, &far), Err(Refusal::Malformed(_))));
 }

@@ -67,7 +67,7 @@ pub fn new_ticket() -> String {
 pub fn vouch(moodle: &Conversation, username: &str) -> Vouched {
     Vouched {
         service: format!("{}{}", moodle.wwwroot(), cas_token::SERVICE),
-        username: username.to_lowercase(),
+        username: username.to_ascii_lowercase(),
     }
 }
 

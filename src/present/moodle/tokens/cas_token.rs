@@ -16,7 +16,7 @@ pub const SERVICE: &str = "/login/token.php";
 
 /// Spends a ticket for `service`, path and query below `wwwroot` as CAS was told them. `username` is the one in Moodle.
 pub async fn obtain(moodle: &Conversation, service: &str, ticket: &str, username: &str) -> Result<Token, TokenError> {
-    let username = username.to_lowercase();
+    let username = username.to_ascii_lowercase();
     // The password is not looked at, but must be there.
     let form = [
         ("username", username.as_str()),

@@ -45,6 +45,8 @@ pub enum TokenError {
     OtherAccount,
     #[error("no token is ever obtained for this name")]
     Never,
+    #[error("the name has a letter beyond ASCII that is not lower case, which others may read as another letter")]
+    OddName,
     #[error("Moodle gives no token: {0}")]
     Denied(&'static str),
     /// The browser must go to Moodle once.
@@ -67,11 +69,22 @@ impl TokenError {
             Self::NoAccount => "no_account",
             Self::OtherAccount => "other_account",
             Self::Never => "never",
+            Self::OddName => "odd_name",
             Self::Denied(_) => "denied",
             Self::VisitMoodle(_) => "visit_moodle",
             Self::Maintenance => "maintenance",
             Self::Misconfigured(_) => "misconfigured",
         }
+    }
+}
+
+/// The name as Moodle keeps it. Only ASCII is folded: by Unicode the KELVIN SIGN becomes a `k`, and a name would become
+/// somebody else's.
+pub fn fold(username: &str) -> Result<String, TokenError> {
+    let folded = username.to_ascii_lowercase();
+    match folded == username.to_lowercase() {
+        true => Ok(folded),
+        false => Err(TokenError::OddName),
     }
 }
 
@@ -91,7 +104,7 @@ pub async fn check_identity(moodle: &Conversation, token: &Token, username: &str
     let of = |key: &str| info.get(key).cloned().unwrap_or_default();
     let same = of("username")
         .as_str()
-        .is_some_and(|name| name.to_lowercase() == username.to_lowercase());
+        .is_some_and(|name| name.eq_ignore_ascii_case(username));
     match of("userid").as_u64() {
         Some(user_id) if same => Ok(user_id),
         _ => Err(TokenError::OtherAccount),

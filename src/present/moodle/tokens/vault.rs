@@ -72,9 +72,9 @@ impl Provided {
     }
 }
 
-/// The key of an entry: usernames are lower case in Moodle.
+/// The key of an entry: usernames are lower case in Moodle, and only ASCII is folded.
 pub fn key(moodle: &str, service: &str, username: &str) -> String {
-    format!("{moodle}\n{service}\n{}", username.to_lowercase())
+    format!("{moodle}\n{service}\n{}", username.to_ascii_lowercase())
 }
 
 /// A token that was obtained, as it is put into the store, which seals it.
