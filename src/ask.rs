@@ -16,6 +16,7 @@ use tokio::sync::OnceCell;
 use crate::act::proxy::{Attempts, Upstream};
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config;
+use crate::fair::{Asker, Places, Shares};
 use crate::observe::metrics::ElseAskMetrics;
 use crate::present;
 use crate::rejection::{Reason, Rejection};
@@ -29,6 +30,13 @@ const ALLOWED_FOR: Duration = Duration::from_secs(30);
 const ANSWER_FOR: Duration = Duration::from_secs(5);
 /// Entries of each cache; an entry is a hash and a short answer.
 const MAX_ENTRIES: u64 = 20_000;
+/// Questions on their way at once, for each route. Made-up credentials leave half of them to those that were good before.
+const SHARES: Shares = Shares {
+    all: 64,
+    each: 16,
+    kept: 32,
+    wait: Duration::from_secs(5),
+};
 const MAX_CHALLENGES: usize = 4;
 /// The cookies that make a session of Opencast's (facts 1.4).
 const SESSION_COOKIES: [&str; 2] = ["JSESSIONID=", "oc-remember-me="];
@@ -66,6 +74,7 @@ pub struct ElseAsk {
     backchannel: Backchannel,
     allowed: Cache<Key, ()>,
     answers: Cache<Key, Arc<OnceCell<Answer>>>,
+    places: Places,
     metrics: ElseAskMetrics,
 }
 
@@ -90,6 +99,7 @@ impl ElseAsk {
                 .max_capacity(MAX_ENTRIES)
                 .time_to_live(ANSWER_FOR)
                 .build(),
+            places: Places::new(SHARES),
             metrics,
         })
     }
@@ -104,6 +114,21 @@ impl ElseAsk {
             return Answer::Allowed;
         }
         let answer = self.answers.get_with(key(question.path), Arc::default);
+        // No path is empty.
+        let person = key("");
+        let asker = Asker::at(question.client.address);
+        let asker = match self.allowed.contains_key(&person) {
+            true => asker.known(),
+            false => asker,
+        };
+        // Before the question: nobody else who asks it waits for the turn of this client.
+        let _place = match answer.initialized() {
+            true => None,
+            false => match self.places.take(asker).await {
+                Ok(place) => Some(place),
+                Err(none) => return Answer::Failed(none.into()),
+            },
+        };
         let mut is_asked = false;
         let asking = answer.get_or_init(|| {
             is_asked = true;
@@ -116,6 +141,9 @@ impl ElseAsk {
         }
         if matches!(answer, Answer::Allowed) {
             self.allowed.insert(about, ());
+            if credential.is_some() {
+                self.allowed.insert(person, ());
+            }
         }
         answer
     }

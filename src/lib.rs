@@ -35,7 +35,7 @@
 //! | [`server`], [`cli`], [`watch_file`] | wiring, commands, files that change |
 //! | [`demo`] | what stands around the gateway of `janua demo` |
 //!
-//! Vocabulary that all rooms share: [`request`], [`identity`], [`event`], [`rejection`], [`rate`], [`text`].
+//! Vocabulary that all rooms share: [`request`], [`identity`], [`event`], [`rejection`], [`rate`], [`fair`], [`text`].
 //!
 //! # Import rules (held by `tests/architecture.rs`)
 //!
@@ -58,6 +58,7 @@ pub mod demo;
 pub mod edge;
 pub mod event;
 pub mod explain;
+pub mod fair;
 pub mod gateway;
 pub mod identity;
 pub mod listen;

@@ -20,13 +20,14 @@ const ROOMS: [&str; 8] = [
 ];
 
 /// What every room may import.
-const SHARED: [&str; 8] = [
+const SHARED: [&str; 9] = [
     "config",
     "event",
     "identity",
     "rejection",
     "request",
     "rate",
+    "fair",
     "sealing",
     "text",
 ];

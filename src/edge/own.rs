@@ -25,6 +25,7 @@ pub fn is_asked(ctx: &Context) -> bool {
 pub async fn answer(session: &mut Session, ctx: &mut Context, now: SystemTime) -> Result<Reply, Stop> {
     let body = body(session).await?;
     let (request, path) = taken(ctx)?;
+    let client = ctx.client.as_ref().ok_or(Reason::Internal)?;
     let asked = Asked {
         method: &request.method,
         path: path.decoded(),
@@ -32,6 +33,7 @@ pub async fn answer(session: &mut Session, ctx: &mut Context, now: SystemTime) -
         headers: &session.req_header().headers,
         body,
         request_id: ctx.id.as_str(),
+        client: client.address,
         here: Here::of(&ctx.snapshot, &request.host, now)?,
     };
     let reply = own::answer(&asked).await?;

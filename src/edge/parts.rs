@@ -67,7 +67,7 @@ impl Refusals {
         let refusal = match (of_rules.reason, self.credential) {
             (Reason::DeniedByRule, _) => of_rules,
             (_, Some(refusal)) => refusal,
-            (Reason::AclUnavailable, None) => of_rules,
+            (Reason::AclUnavailable | Reason::RateLimited | Reason::Overloaded, None) => of_rules,
             (_, None) if !route.anonymous => Reason::NoCredentials.into(),
             (_, None) => of_rules,
         };

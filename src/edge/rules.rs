@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 
 use crate::authorize::{self, Facts};
 use crate::event::Events;
+use crate::fair::Asker;
 use crate::identity::Identity;
 use crate::rejection::{Reason, Rejection};
 use crate::request::Client;
@@ -55,10 +56,11 @@ impl Case<'_> {
         }
         let server = &self.snapshot.config.server;
         let public = server.public_url(&self.request.host).ok_or(Reason::UnknownHost)?;
+        let asker = &Asker::of(identity, self.client.address);
         // All at once: a request waits no longer than for one answer.
         let asked = open.iter().map(|(question, event)| async move {
             let mut learned = Events::default();
-            let answer = opencast.ask(*question, event, public, &mut learned).await;
+            let answer = opencast.ask(*question, event, public, asker, &mut learned).await;
             answer.map(|()| learned)
         });
         let mut failed = None;

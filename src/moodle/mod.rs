@@ -28,9 +28,10 @@ use tokio::task::JoinHandle;
 use self::refusals::{LONG, Refused};
 pub(crate) use self::refusals::{maintenance, rejection};
 use crate::act::proxy::{Attempts, Upstream};
-use crate::authenticate::session::ENDED;
+use crate::authenticate::session::{ENDED, Session};
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config;
+use crate::fair::{Asker, NoPlace, Place, Places, Shares};
 use crate::observe::metrics::MoodleMetrics;
 use crate::present::moodle::token::Token;
 use crate::present::moodle::tokens::site::{self, SiteConfig};
@@ -42,6 +43,13 @@ use crate::store::{Notice, Store, Table};
 /// How long a token is believed without asking the store.
 const REMEMBERED: Duration = Duration::from_secs(60);
 const MOST: u64 = 100_000;
+/// Somebody who is signed in can bring one made-up ticket after another, and Moodle asks the CAS server about each.
+const SPENDING: Shares = Shares {
+    all: 32,
+    each: 2,
+    kept: 0,
+    wait: Duration::from_secs(10),
+};
 
 /// What all Moodles share, and a reload leaves as it is. Cheap to clone.
 #[derive(Clone)]
@@ -58,6 +66,8 @@ struct Inner {
     names: Mutex<BTreeSet<String>>,
     /// Counts changes of the vault: what was found out before one may not be remembered after it.
     changes: AtomicU64,
+    /// Tickets that are spent at Moodle at once.
+    spending: Places,
 }
 
 /// A Moodle, ready to be called.
@@ -82,6 +92,7 @@ impl Bridge {
             metrics,
             names: Mutex::default(),
             changes: AtomicU64::new(0),
+            spending: Places::new(SPENDING),
         }))
     }
 
@@ -91,6 +102,11 @@ impl Bridge {
 
     pub fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// A place to spend a ticket that the session's browser brings.
+    pub async fn place(&self, session: &Session) -> Result<Place, NoPlace> {
+        self.0.spending.take(Asker::person(&session.identity)).await
     }
 
     /// Drops what was kept of Moodle's for sessions that end and for entries of the vault that change, anywhere, until

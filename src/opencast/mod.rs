@@ -6,6 +6,7 @@
 
 mod answer;
 mod key;
+mod question;
 mod speaker;
 mod token;
 
@@ -16,41 +17,50 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::HeaderValue;
 use moka::sync::Cache;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use thiserror::Error;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 
+use self::question::credentials;
 use self::speaker::Speaker;
-use crate::act::proxy::{Attempts, Upstream};
+use crate::act::proxy::Upstream;
 use crate::backchannel::{Backchannel, BackchannelError};
-use crate::config::{self, PublicUrl};
+use crate::config::{self, PublicUrl, Rate};
 use crate::event::{Acl, Events, Question};
+use crate::fair::{Asker, NoPlace, Places, Shares};
 use crate::identity::Identity;
 use crate::observe::metrics::OpencastMetrics;
-use crate::rejection::{Reason, Rejection};
+use crate::rate::Keyed;
+use crate::rejection::{Hint, Reason, Rejection};
 
-/// For a place among the questions and all servers that are tried, together.
+/// For all servers that are tried, together.
 const TIME_LIMIT: Duration = Duration::from_millis(900);
 /// How long it holds that Opencast does not know an event: a new lecture is there soon.
 const UNKNOWN_FOR: Duration = Duration::from_secs(10);
 /// How long nobody asks again after a failure.
 const FAILED_FOR: Duration = Duration::from_secs(2);
-/// Questions on their way at once.
-const AT_ONCE: usize = 64;
+/// Questions on their way at once. Strangers leave half of them to people with a credential.
+const SHARES: Shares = Shares {
+    all: 64,
+    each: 16,
+    kept: 32,
+    wait: Duration::from_secs(5),
+};
+/// For a place, for others that ask the same, and for the answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Events that Opencast does not know, for each client: questions about made-up ones are as dear as others.
+const UNKNOWN_EVENTS: Rate = Rate {
+    per_second: 2.0,
+    burst: 100,
+};
 /// What is remembered, in bytes.
 const MEMORY: u64 = 64 << 20;
 const MAX_FLIGHTS: u64 = 10_000;
-const MAX_BODY: usize = 1 << 20;
 /// Longer ones are no identifiers of events.
 const MAX_ID: usize = 256;
-/// RFC 3986 section 2.3: what needs no encoding.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// An `[opencast.<name>]`, ready to be asked.
 pub struct Opencast {
@@ -62,7 +72,8 @@ pub struct Opencast {
     stale: Duration,
     known: Cache<Key, Known>,
     flights: Cache<Key, Arc<Mutex<()>>>,
-    places: Semaphore,
+    places: Places,
+    unknown: Keyed<Asker>,
     /// By [`now_ms`]: until then no server is tried.
     down_until: AtomicU64,
     metrics: OpencastMetrics,
@@ -111,6 +122,9 @@ enum Failure {
     Away(String),
     #[error("{0}")]
     Odd(String),
+    /// It was not asked: the gateway has no place for the question.
+    #[error("{0}")]
+    Busy(NoPlace),
 }
 
 impl Opencast {
@@ -143,7 +157,8 @@ impl Opencast {
                 .max_capacity(MAX_FLIGHTS)
                 .time_to_idle(Duration::from_secs(10))
                 .build(),
-            places: Semaphore::new(AT_ONCE),
+            places: Places::new(SHARES),
+            unknown: Keyed::new(UNKNOWN_EVENTS),
             down_until: AtomicU64::new(0),
             metrics,
             speaker: Speaker::new(config.sign_key_file.clone(), make_key, config.never.clone()),
@@ -157,16 +172,18 @@ impl Opencast {
         user && self.config == *config && Arc::ptr_eq(&self.upstream, upstream)
     }
 
-    /// Puts what Opencast says about the event into `events`. Error: nobody knows it, and Opencast does not say.
+    /// Puts what Opencast says about the event into `events`; the question is `asker`'s. Error: nobody knows it, and
+    /// Opencast does not say, or is not asked since the asker has asked too much.
     pub async fn ask(
         &self,
         question: Question,
         event: &str,
         public: &PublicUrl,
+        asker: &Asker,
         events: &mut Events,
     ) -> Result<(), Rejection> {
         let answer = match sound(event) {
-            true => self.answer(question, event, public).await?,
+            true => self.answer(question, event, public, asker).await?,
             false => nothing(question),
         };
         match answer {
@@ -192,7 +209,13 @@ impl Opencast {
         self.speaker.authorization(who, named, now)
     }
 
-    async fn answer(&self, question: Question, event: &str, public: &PublicUrl) -> Result<Answer, Rejection> {
+    async fn answer(
+        &self,
+        question: Question,
+        event: &str,
+        public: &PublicUrl,
+        asker: &Asker,
+    ) -> Result<Answer, Rejection> {
         let host = self.host(public);
         let key = Key {
             host: host.to_str().unwrap_or_default().into(),
@@ -203,25 +226,58 @@ impl Opencast {
             self.metrics.hit.inc();
             return known;
         }
+        let asking = timeout(PATIENCE, self.learn(&key, public, &host, asker)).await;
+        asking.unwrap_or_else(|_| self.failed(key, &Failure::Busy(NoPlace::within(PATIENCE))))
+    }
+
+    /// Asks, or waits for the answer to the same question of another client.
+    async fn learn(
+        &self,
+        key: &Key,
+        public: &PublicUrl,
+        host: &HeaderValue,
+        asker: &Asker,
+    ) -> Result<Answer, Rejection> {
         let flight = self.flights.get_with(key.clone(), Arc::default);
-        let asking = async {
-            let _only = flight.lock().await;
-            if let Some(known) = self.fresh(&key) {
+        loop {
+            if !self.unknown.peek(asker, Instant::now()) {
+                let refusal = Rejection::because(Reason::RateLimited, "too many events that Opencast does not know");
+                return Err(refusal.with_hint(Hint::RetryAfter(1)));
+            }
+            // Before the flight: nobody else waits for the turn of this client.
+            let place = match self.places.take(asker.clone()).await {
+                Ok(place) => place,
+                Err(none) => return self.failed(key.clone(), &Failure::Busy(none)),
+            };
+            let Ok(_only) = flight.try_lock() else {
+                // Whoever asks has a place; those who wait for the same answer need none.
+                drop(place);
+                drop(flight.lock().await);
+                if let Some(known) = self.fresh(key) {
+                    self.metrics.hit.inc();
+                    return known;
+                }
+                continue;
+            };
+            if let Some(known) = self.fresh(key) {
                 self.metrics.hit.inc();
                 return known;
             }
             if self.is_away() {
                 return self.failed(key.clone(), &Failure::Away("it was away a moment ago".to_owned()));
             }
-            match self.fetch(question, event, public, &host).await {
-                Ok(answer) => Ok(self.learned(key.clone(), answer)),
+            let asked = timeout(TIME_LIMIT, self.fetch(key.question, &key.event, public, host)).await;
+            let asked = asked.unwrap_or_else(|_| Err(Failure::Away(format!("no answer within {TIME_LIMIT:?}"))));
+            return match asked {
+                Ok(answer) => {
+                    if answer.is_none() {
+                        // Empty by now: then the next look says so.
+                        self.unknown.take(asker.clone(), Instant::now()).ok();
+                    }
+                    Ok(self.learned(key.clone(), answer))
+                }
                 Err(failure) => self.failed(key.clone(), &failure),
-            }
-        };
-        // Who waits in line does not wait longer than who asks.
-        match tokio::time::timeout(TIME_LIMIT, asking).await {
-            Ok(answer) => answer,
-            Err(_) => self.failed(key.clone(), &Failure::Away(format!("no answer within {TIME_LIMIT:?}"))),
+            };
         }
     }
 
@@ -264,17 +320,20 @@ impl Opencast {
         }
         let before = self.known.get(&key).and_then(|known| known.answer);
         let answer = before.filter(|(_, since)| since.elapsed() < self.stale);
-        let known = Known {
-            answer: answer.clone(),
-            ask_again: now + FAILED_FOR,
-        };
-        self.known.insert(key, known);
-        match answer {
-            Some((answer, _)) => {
+        if !matches!(failure, Failure::Busy(_)) {
+            let known = Known {
+                answer: answer.clone(),
+                ask_again: now + FAILED_FOR,
+            };
+            self.known.insert(key, known);
+        }
+        match (answer, failure) {
+            (Some((answer, _)), _) => {
                 self.metrics.stale.inc();
                 Ok(answer)
             }
-            None => {
+            (None, Failure::Busy(none)) => Err((*none).into()),
+            (None, failure) => {
                 self.metrics.failed.inc();
                 Err(self.unavailable(&failure.to_string()))
             }
@@ -287,88 +346,6 @@ impl Opencast {
 
     fn is_away(&self) -> bool {
         now_ms() < self.down_until.load(Ordering::Relaxed)
-    }
-
-    /// `None`: it knows no such event, or none that its user may see (facts 4.2).
-    async fn fetch(
-        &self,
-        question: Question,
-        event: &str,
-        public: &PublicUrl,
-        host: &HeaderValue,
-    ) -> Result<Option<Answer>, Failure> {
-        let _place = self.places.acquire().await;
-        let id = utf8_percent_encode(event, SEGMENT);
-        let path = match question {
-            Question::Acl => format!("/api/events/{id}/acl"),
-            Question::Series => format!("/api/events/{id}"),
-        };
-        let (status, body) = self.ask_servers(&path, public, host).await?;
-        let unreadable = |why: String| Failure::Odd(format!("{path}: {why}"));
-        match (status, question) {
-            (StatusCode::NOT_FOUND, _) => Ok(None),
-            (StatusCode::OK, Question::Acl) => {
-                let acl = answer::acl(&body).map_err(unreadable)?;
-                Ok(Some(Answer::Acl(Arc::new(acl))))
-            }
-            (StatusCode::OK, Question::Series) => {
-                let series = answer::series(&body, event).map_err(unreadable)?;
-                Ok(Some(Answer::Series(series.map(Into::into))))
-            }
-            (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => Err(Failure::Odd(format!(
-                "{path}: {status}; the user needs ROLE_API, ROLE_API_EVENTS_VIEW and ROLE_API_EVENTS_ACL_VIEW"
-            ))),
-            (status, _) => Err(Failure::Odd(format!("{path}: {status}"))),
-        }
-    }
-
-    /// Asks one server; another one if it gives no answer.
-    async fn ask_servers(
-        &self,
-        path: &str,
-        public: &PublicUrl,
-        host: &HeaderValue,
-    ) -> Result<(StatusCode, Bytes), Failure> {
-        let headers: HeaderMap = [
-            (header::HOST, host.clone()),
-            (header::AUTHORIZATION, self.credentials.clone()),
-            (header::ACCEPT, HeaderValue::from_static("*/*")),
-            // A 401 instead of the way to a login page.
-            (
-                HeaderName::from_static("x-requested-auth"),
-                HeaderValue::from_static("Basic"),
-            ),
-            (
-                HeaderName::from_static("x-forwarded-proto"),
-                HeaderValue::from_static(if public.https { "https" } else { "http" }),
-            ),
-        ]
-        .into_iter()
-        .collect();
-        let mut attempts = Attempts::default();
-        let mut last = "no server to ask".to_owned();
-        while let Ok(chosen) = self.upstream.choose(path, &mut attempts) {
-            let Some(url) = chosen.server.url(path) else { break };
-            let asked = self
-                .backchannel
-                .exchange(Method::GET, &url, headers.clone(), Bytes::new(), MAX_BODY);
-            match asked.await {
-                Ok(reply) => return Ok((reply.status, reply.body)),
-                Err(error @ BackchannelError::TooLarge { .. }) => return Err(Failure::Odd(error.to_string())),
-                Err(error) => last = error.to_string(),
-            }
-        }
-        Err(Failure::Away(last))
-    }
-
-    /// The upstream's `host`, or what clients call this gateway.
-    fn host(&self, public: &PublicUrl) -> HeaderValue {
-        let own = || {
-            let origin = public.origin();
-            let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
-            HeaderValue::from_str(authority).unwrap_or(HeaderValue::from_static("localhost"))
-        };
-        self.upstream.host.clone().unwrap_or_else(own)
     }
 }
 
@@ -392,19 +369,6 @@ fn nothing(question: Question) -> Answer {
 /// Could this be the identifier of an event, and one segment of a path?
 fn sound(event: &str) -> bool {
     !matches!(event, "" | "." | "..") && event.len() <= MAX_ID && !event.contains(char::is_control)
-}
-
-/// RFC 7617 section 2, never shown by `Debug`.
-fn credentials(config: &config::Opencast) -> Result<HeaderValue, SetupError> {
-    let password = std::fs::read_to_string(&config.password_file).map_err(SetupError::Password)?;
-    let password = password.trim_end_matches(['\r', '\n']);
-    if password.is_empty() {
-        return Err(SetupError::NoPassword);
-    }
-    let pair = STANDARD.encode(format!("{}:{password}", config.username));
-    let mut value = HeaderValue::from_str(&format!("Basic {pair}")).map_err(|_| SetupError::NoPassword)?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 fn now_ms() -> u64 {

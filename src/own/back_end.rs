@@ -4,7 +4,7 @@
 use http::StatusCode;
 use serde_json::json;
 
-use super::callback::{judged, logout, posted_logout, refused, unavailable};
+use super::callback::{judged, logout, place, posted_logout, refused, unavailable};
 use super::{Asked, json};
 use crate::authenticate::session::{Carrier, NewSession};
 use crate::authenticate::sign_in::cas::{Principal, Ticket};
@@ -68,7 +68,8 @@ async fn judge(
     let ticket = Ticket::proxy(&ticket).map_err(|error| refused(&error.into()))?;
     let client = snapshot.cas.get(index).ok_or((Reason::Internal.into(), "internal"))?;
     let service = format!("{}/_janua/cas/{}/session", asked.here.public.origin(), sign_in.name);
-    let principal = judged(&snapshot.people, sign_in, client.proxy_validate(&service, &ticket)).await?;
+    let place = place(asked).await?;
+    let principal = judged(asked, sign_in, place, client.proxy_validate(&service, &ticket)).await?;
     if !principal.came_through(&cas.proxy_chains) {
         let detail = format!(
             "the ticket came through {}, which is not in proxy_chains",

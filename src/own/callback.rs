@@ -10,11 +10,11 @@ use super::sign_in::{nobody, service, set};
 use super::{Asked, redirect};
 use crate::authenticate::session::cookie::SESSION;
 use crate::authenticate::session::{Carrier, NewSession};
-use crate::authenticate::sign_in::People;
 use crate::authenticate::sign_in::attempt::Attempt;
 use crate::authenticate::sign_in::cas::logout::{logout_query, logout_request};
 use crate::authenticate::sign_in::cas::{Principal, SessionIndex, Ticket, ValidateError};
 use crate::config::{Provider, SignIn};
+use crate::fair::Place;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::respond::{Reply, security};
 use crate::store::StoreError;
@@ -112,7 +112,16 @@ async fn arrive(asked: &Asked<'_>, index: usize, sign_in: &SignIn) -> Arrived {
         return Err((again(asked, index, &attempt.target), "no_ticket"));
     };
     let service = service(&origin, &sign_in.name, &state);
-    let new = judge(asked, index, sign_in, &service, &ticket).await?;
+    let stale = || (again(asked, index, &attempt.target), "stale");
+    let ticket = Ticket::service(&ticket).map_err(|error| refused(&error.into()))?;
+    if snapshot.people.attempts.is_spent(&attempt) {
+        return Err(stale());
+    }
+    let place = place(asked).await?;
+    if !snapshot.people.attempts.spend(&attempt) {
+        return Err(stale());
+    }
+    let new = judge(asked, index, sign_in, &service, ticket, place).await?;
     let begun = snapshot
         .people
         .sessions
@@ -135,14 +144,14 @@ async fn judge(
     index: usize,
     sign_in: &SignIn,
     service: &str,
-    ticket: &str,
+    ticket: Ticket,
+    place: Place,
 ) -> Result<NewSession, (Rejection, &'static str)> {
     let snapshot = asked.here.snapshot;
     let Provider::Cas(cas) = &sign_in.provider;
-    let ticket = Ticket::service(ticket).map_err(|error| refused(&error.into()))?;
     let client = snapshot.cas.get(index).ok_or((Reason::Internal.into(), "internal"))?;
     let question = client.validate(service, &ticket, cas.renew);
-    let principal = judged(&snapshot.people, sign_in, question).await?;
+    let principal = judged(asked, sign_in, place, question).await?;
     let Some(subject) = principal.username(&cas.username).map(str::to_owned) else {
         let detail = format!("the CAS server gave no usable {} for this person", cas.username);
         return Err((Rejection::because(Reason::SignInRefused, detail), "no_username"));
@@ -154,18 +163,30 @@ async fn judge(
     })
 }
 
-/// What the CAS server says to a question about a ticket; not too many are asked at once.
+/// A place to have the request's ticket judged; not too many are asked about at once.
+pub(super) async fn place(asked: &Asked<'_>) -> Result<Place, (Rejection, &'static str)> {
+    let place = asked.here.snapshot.people.place_to_judge(asked.client).await;
+    place.map_err(|refusal| (refusal, "overloaded"))
+}
+
+/// What the CAS server says to a question about a ticket.
 pub(super) async fn judged(
-    people: &People,
+    asked: &Asked<'_>,
     sign_in: &SignIn,
+    _place: Place,
     question: impl Future<Output = Result<Principal, ValidateError>>,
 ) -> Result<Principal, (Rejection, &'static str)> {
-    let too_many = |_| (Reason::Overloaded.into(), "overloaded");
-    let _place = people.judging.try_acquire().map_err(too_many)?;
+    let people = &asked.here.snapshot.people;
     let started = Instant::now();
     let answer = question.await;
     people.metrics.asked_cas(&sign_in.name, started.elapsed());
-    answer.map_err(|error| refused(&error))
+    answer.map_err(|error| {
+        let (refusal, label) = refused(&error);
+        if refusal.reason == Reason::SignInRefused {
+            people.ticket_refused(asked.client);
+        }
+        (refusal, label)
+    })
 }
 
 pub(super) fn refused(error: &ValidateError) -> (Rejection, &'static str) {

@@ -21,6 +21,7 @@ mod sign_in;
 mod sign_out;
 pub mod visit;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -56,6 +57,8 @@ pub struct Asked<'a> {
     /// Whole.
     pub body: Bytes,
     pub request_id: &'a str,
+    /// Its address.
+    pub client: IpAddr,
     pub here: Here<'a>,
 }
 

@@ -133,7 +133,9 @@ async fn arrive(here: &Here<'_>, moodle: &Moodle, visit: &Visit, ticket: &Ticket
         return Err(Reason::SignInStale.into());
     }
     let life = sign_in.session.absolute;
+    let place = moodle.bridge().place(&session).await?;
     let arrived = moodle.arrived(&session, visit, ticket.as_str(), life).await;
+    drop(place);
     let sessions = &here.snapshot.people.sessions;
     let still = sessions.named(session.key, sign_ins, here.now).await;
     if still.map_err(|error| unavailable(&error))?.is_none() {

@@ -24,6 +24,7 @@ mod else_ask;
 mod event_acl;
 mod event_acl_faults;
 mod explain;
+mod fairness;
 mod faults;
 mod files;
 mod framing;

@@ -1,6 +1,7 @@
 //! A sign-in on its way: what the gateway must know again when the browser comes back, and that it is the same browser.
 //!
-//! Nothing is kept here: where the browser is to go on stands sealed in the address it comes back to, and a cookie of its
+//! Nothing is kept here but which attempts are spent: an attempt is good for one ticket, so that nobody can try one ticket
+//! after another with it. Where the browser is to go on stands sealed in the address it comes back to, and a cookie of its
 //! own binds the attempt to the browser (login CSRF), one a tab, so that many may be under way at once. Which addresses
 //! may be gone on to is decided in `target`.
 
@@ -10,6 +11,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 
 use crate::sealing::{MasterKeys, Purpose, Sealer, random};
@@ -18,6 +20,8 @@ use crate::sealing::{MasterKeys, Purpose, Sealer, random};
 pub const LIFE: Duration = Duration::from_secs(15 * 60);
 /// Attempts under way in one browser; beyond it the oldest is forgotten.
 pub const MOST: usize = 12;
+/// Spent attempts that are remembered. Each has cost a question to a CAS server, which are bounded for each address.
+const MOST_SPENT: u64 = 100_000;
 /// What the cookies of attempts are called; the name of the attempt follows.
 pub const COOKIE: &str = "janua-login-";
 
@@ -25,6 +29,7 @@ pub const COOKIE: &str = "janua-login-";
 #[derive(Clone)]
 pub struct Attempts {
     sealer: Sealer,
+    spent: Cache<[u8; 32], ()>,
 }
 
 /// An attempt, as it was started.
@@ -61,7 +66,18 @@ impl Attempts {
     pub fn new(keys: &MasterKeys) -> Self {
         Self {
             sealer: keys.sealer(Purpose::LoginState),
+            spent: Cache::builder().max_capacity(MOST_SPENT).time_to_live(LIFE).build(),
         }
+    }
+
+    /// Has a ticket come for this attempt already?
+    pub fn is_spent(&self, attempt: &Attempt) -> bool {
+        self.spent.contains_key(&attempt.browser)
+    }
+
+    /// A ticket comes for this attempt. True: it is the first one.
+    pub fn spend(&self, attempt: &Attempt) -> bool {
+        self.spent.entry(attempt.browser).or_insert(()).is_fresh()
     }
 
     /// A new attempt.

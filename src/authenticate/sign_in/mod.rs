@@ -6,14 +6,18 @@ pub mod attempt;
 pub mod cas;
 pub mod target;
 
+use std::net::IpAddr;
 use std::sync::Arc;
-
-use tokio::sync::Semaphore;
+use std::time::{Duration, Instant};
 
 use self::attempt::Attempts;
 use super::launch::Launches;
 use super::session::Sessions;
+use crate::config::Rate;
+use crate::fair::{Asker, Place, Places, Shares};
 use crate::observe::metrics::SessionMetrics;
+use crate::rate::{Keyed, address_key};
+use crate::rejection::{Hint, Reason, Rejection};
 use crate::sealing::MasterKeys;
 use crate::store::Store;
 
@@ -25,11 +29,23 @@ pub struct People {
     pub attempts: Attempts,
     pub metrics: SessionMetrics,
     /// Tickets that may be judged at once: whoever floods a callback shall not flood the CAS server.
-    pub judging: Arc<Semaphore>,
+    judging: Places,
+    /// Tickets that were refused, by address.
+    refused: Arc<Keyed<IpAddr>>,
 }
 
-/// See [`People::judging`].
-const JUDGED_AT_ONCE: usize = 64;
+/// Tickets that are judged at once, for all sign-ins.
+const SHARES: Shares = Shares {
+    all: 64,
+    each: 16,
+    kept: 0,
+    wait: Duration::from_secs(10),
+};
+/// Tickets that a CAS server may refuse, for each address. A whole campus may come from one.
+const REFUSED: Rate = Rate {
+    per_second: 1.0,
+    burst: 60,
+};
 
 impl People {
     /// Sessions are kept in `store`; what browsers carry is sealed and signed by `keys`.
@@ -39,7 +55,34 @@ impl People {
             launches: Launches::new(store, keys),
             attempts: Attempts::new(keys),
             metrics: metrics.clone(),
-            judging: Arc::new(Semaphore::new(JUDGED_AT_ONCE)),
+            judging: Places::new(SHARES),
+            refused: Arc::new(Keyed::new(REFUSED)),
+        }
+    }
+
+    /// A place to have a ticket of this client judged. Error: too many of its tickets were refused lately, or nothing was
+    /// free in time; no ticket is lost by that.
+    pub async fn place_to_judge(&self, client: IpAddr) -> Result<Place, Rejection> {
+        self.is_trusted(client)?;
+        let place = self.judging.take(Asker::at(client)).await?;
+        // Others of its tickets were judged meanwhile.
+        self.is_trusted(client)?;
+        Ok(place)
+    }
+
+    /// A ticket of this client was refused.
+    pub fn ticket_refused(&self, client: IpAddr) {
+        // Empty by now: then the next look says so.
+        self.refused.take(address_key(client), Instant::now()).ok();
+    }
+
+    fn is_trusted(&self, client: IpAddr) -> Result<(), Rejection> {
+        match self.refused.peek(&address_key(client), Instant::now()) {
+            true => Ok(()),
+            false => {
+                let refusal = Rejection::because(Reason::RateLimited, "too many tickets of this address were refused");
+                Err(refusal.with_hint(Hint::RetryAfter(5)))
+            }
         }
     }
 }

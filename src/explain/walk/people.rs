@@ -1,6 +1,7 @@
 //! Sessions, launch sessions and passes, the way to sign in and the gateway's own addresses, as `gateway` and `edge::own`
 //! walk them. Nothing is used up: no session lives on for it, no ticket is judged, nobody is signed out.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -48,6 +49,8 @@ impl<'a> Walk<'a> {
                     headers,
                     body: Bytes::new(),
                     request_id: "explain",
+                    // Counts for tickets only, which are not asked about here.
+                    client: Ipv4Addr::UNSPECIFIED.into(),
                     here,
                 };
                 Some(own::answer(&asked).await?.status)

@@ -136,15 +136,17 @@ fn a_made_up_cookie_is_nobody() {
 fn a_ticket_for_another_address_signs_nobody_in() {
     let Some(campus) = Campus::start() else { return };
     let (alice, visitor) = (campus.cas.person("alice"), campus.visitor());
-    let to_cas = visitor.open(PAGE).expect(303);
-    let login: url::Url = to_cas.header("location").unwrap().parse().unwrap();
-    let service = login.query_pairs().find(|(name, _)| name == "service").unwrap().1;
-    for other in [
-        format!("{}/elsewhere", campus.origin()),
-        format!("{service}x"),
-        service.replace("127.0.0.1", "localhost"),
-        service.replace("/callback", "/session"),
-    ] {
+    let others: [&dyn Fn(&str) -> String; 4] = [
+        &|_| format!("{}/elsewhere", campus.origin()),
+        &|service| format!("{service}x"),
+        &|service| service.replace("127.0.0.1", "localhost"),
+        &|service| service.replace("/callback", "/session"),
+    ];
+    for other in others {
+        let to_cas = visitor.open(PAGE).expect(303);
+        let login: url::Url = to_cas.header("location").unwrap().parse().unwrap();
+        let service = login.query_pairs().find(|(name, _)| name == "service").unwrap().1;
+        let other = other(&service);
         let ticket = alice.ticket(&other);
         let callback = format!("{service}&{}", query(&[("ticket", &ticket)]));
         let answer = visitor.open(target(&callback.parse().unwrap())).expect(403);

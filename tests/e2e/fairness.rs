@@ -1,0 +1,386 @@
+//! One client never takes a service from the others: a stranger floods from one address, and somebody at another one is
+//! served as ever.
+
+use std::io::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use url::Url;
+
+use crate::support::cas::query;
+use crate::support::double::Double;
+use crate::support::http::Response;
+use crate::support::wait::DEADLINE;
+use crate::support::{Config, Connection, Gateway, Request, Signer, Site, eventually, in_seconds};
+
+const STRANGER: &str = "203.0.113.1";
+const INNOCENT: &str = "203.0.113.2";
+/// More than a gateway does of anything at once.
+const FLOOD: usize = 100;
+/// What one address gets of it.
+const SHARE: usize = 16;
+
+/// A server that answers what it is asked to hold only when it is let go.
+struct Slow {
+    double: Double,
+    held: Arc<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    waiting: AtomicUsize,
+    most: AtomicUsize,
+    asked: AtomicUsize,
+    /// A server that is slow, and not silent.
+    longest: Option<Duration>,
+    is_free: Mutex<bool>,
+    freed: Condvar,
+}
+
+impl Held {
+    fn wait(&self) {
+        let waiting = self.waiting.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(waiting, Ordering::SeqCst);
+        let is_free = self.is_free.lock().unwrap();
+        let longest = self.longest.unwrap_or(DEADLINE);
+        drop(self.freed.wait_timeout_while(is_free, longest, |free| !*free).unwrap());
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn let_go(&self) {
+        *self.is_free.lock().unwrap() = true;
+        self.freed.notify_all();
+    }
+}
+
+impl Slow {
+    /// `answer` makes status line and body of a target; what `holds` names waits before.
+    fn start(
+        longest: Option<Duration>,
+        holds: impl Fn(&str, &str) -> bool + Send + Sync + 'static,
+        answer: impl Fn(&str) -> (&'static str, String) + Send + Sync + 'static,
+    ) -> Self {
+        let held = Arc::new(Held {
+            longest,
+            ..Held::default()
+        });
+        let counted = Arc::clone(&held);
+        let double = Double::start(move |mut wire| {
+            while let Ok((first, fields)) = wire.head() {
+                let target = first.split(' ').nth(1).unwrap_or_default().to_owned();
+                counted.asked.fetch_add(1, Ordering::SeqCst);
+                let cookies = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+                if holds(&target, cookies.map_or("", |(_, value)| value)) {
+                    counted.wait();
+                }
+                let (status, body) = answer(&target);
+                let length = body.len();
+                let body = if first.starts_with("HEAD ") {
+                    String::new()
+                } else {
+                    body
+                };
+                let text = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
+                if wire.stream.write_all(text.as_bytes()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { double, held }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.double.address)
+    }
+
+    fn asked(&self) -> usize {
+        self.held.asked.load(Ordering::SeqCst)
+    }
+
+    /// Its share of the places is taken by one address.
+    fn holds(&self, count: usize) {
+        eventually("the flood is there", || {
+            (self.held.waiting.load(Ordering::SeqCst) >= count).then_some(())
+        });
+    }
+}
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        self.held.let_go();
+    }
+}
+
+fn behind_a_proxy() -> Config {
+    Config::new().server("trusted_proxies", r#"["127.0.0.1/32"]"#)
+}
+
+fn at(address: &str, request: Request) -> Request {
+    request.header("X-Forwarded-For", address).header("Connection", "close")
+}
+
+/// Sends all of the requests at once, and does something while they are on their way. Nobody is asked to explain them: a
+/// question would need a place, too.
+fn during<T>(gateway: &Gateway, flood: Vec<Request>, then: impl FnOnce() -> T) -> (T, Vec<Response>) {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = flood
+            .into_iter()
+            .map(|request| scope.spawn(move || Connection::open(gateway.http()).exchange_raw(request.bytes()).unwrap()))
+            .collect();
+        let done = then();
+        (done, threads.into_iter().map(|thread| thread.join().unwrap()).collect())
+    })
+}
+
+// ---- sign-ins ----
+
+const SIGN_IN: &str = r#"
+[[routes]]
+name     = "app"
+path     = "/app/{*rest}"
+respond  = { status = 204 }
+accept   = ["session"]
+sign_in  = "campus"
+allow    = [{ signed_in = true }]
+"#;
+
+/// A CAS server that takes tickets which begin with `ST-good`, and holds the others.
+fn cas(holds: bool) -> Slow {
+    Slow::start(
+        None,
+        move |target, _| holds && !target.contains("ST-good"),
+        |target| {
+            let outcome = match target.contains("ST-good") {
+                true => "<cas:authenticationSuccess><cas:user>alice</cas:user></cas:authenticationSuccess>",
+                false => "<cas:authenticationFailure code=\"INVALID_TICKET\">no</cas:authenticationFailure>",
+            };
+            let answer = format!(
+                "<cas:serviceResponse xmlns:cas=\"http://www.yale.edu/tp/cas\">{outcome}</cas:serviceResponse>"
+            );
+            ("200 OK", answer)
+        },
+    )
+}
+
+fn signing_in(cas: &Slow) -> Gateway {
+    let config = behind_a_proxy()
+        .section(&format!("[sign_in.campus.cas]\nserver = \"{}\"\n", cas.url()))
+        .section(SIGN_IN);
+    Site::new().start(&config)
+}
+
+/// A browser that has been sent to the CAS server, on its way back.
+struct Attempt {
+    callback: String,
+    cookie: String,
+}
+
+impl Attempt {
+    fn begin(gateway: &Gateway, address: &str) -> Self {
+        let page = Request::get("/app/x").header("Sec-Fetch-Mode", "navigate");
+        let page = page.header("Sec-Fetch-Dest", "document").header("Accept", "text/html");
+        let answer = gateway.send(at(address, page)).expect(303);
+        let login = Url::parse(answer.header("location").unwrap()).unwrap();
+        let service = login.query_pairs().find(|(name, _)| name == "service").unwrap().1;
+        let service = Url::parse(&service).unwrap();
+        Self {
+            callback: service[url::Position::BeforePath..].to_owned(),
+            cookie: answer
+                .header("set-cookie")
+                .unwrap()
+                .split(';')
+                .next()
+                .unwrap()
+                .to_owned(),
+        }
+    }
+
+    fn with(&self, address: &str, ticket: &str) -> Request {
+        let target = format!("{}&{}", self.callback, query(&[("ticket", ticket)]));
+        at(address, Request::get(&target).header("Cookie", &self.cookie))
+    }
+}
+
+#[test]
+fn a_flood_of_tickets_keeps_nobody_else_from_signing_in() {
+    let cas = cas(true);
+    let gateway = signing_in(&cas);
+    let flood = (0..FLOOD).map(|number| Attempt::begin(&gateway, STRANGER).with(STRANGER, &format!("ST-bad-{number}")));
+    let flood: Vec<_> = flood.collect();
+    let mine = Attempt::begin(&gateway, INNOCENT);
+    let (answer, _) = during(&gateway, flood, || {
+        cas.holds(SHARE);
+        let answer = gateway.send(mine.with(INNOCENT, "ST-good-1"));
+        cas.held.let_go();
+        answer
+    });
+    answer.expect(303);
+    assert_eq!(cas.held.most.load(Ordering::SeqCst), SHARE);
+}
+
+#[test]
+fn an_attempt_is_good_for_one_ticket() {
+    let cas = cas(false);
+    let gateway = signing_in(&cas);
+    let attempt = Attempt::begin(&gateway, INNOCENT);
+    gateway
+        .send(attempt.with(INNOCENT, "ST-bad"))
+        .refused(403, "sign_in_refused");
+    let asked = cas.asked();
+    gateway
+        .send(attempt.with(INNOCENT, "ST-good-1"))
+        .refused(400, "sign_in_stale");
+    assert_eq!(cas.asked(), asked, "nobody asks about the second ticket");
+    let another = Attempt::begin(&gateway, INNOCENT);
+    gateway.send(another.with(INNOCENT, "ST-good-2")).expect(303);
+}
+
+#[test]
+fn refused_tickets_are_counted_by_address() {
+    let cas = cas(false);
+    let gateway = signing_in(&cas);
+    let limited = (0..500).any(|number| {
+        let attempt = Attempt::begin(&gateway, STRANGER);
+        let answer = gateway.send(attempt.with(STRANGER, &format!("ST-bad-{number}")));
+        answer.status == 429
+    });
+    assert!(limited, "500 tickets were all looked at");
+    // Its limit costs no ticket: the attempt goes on when the time is over.
+    let attempt = Attempt::begin(&gateway, STRANGER);
+    let asked = cas.asked();
+    let answer = gateway
+        .send(attempt.with(STRANGER, "ST-good-1"))
+        .refused(429, "rate_limited");
+    assert!(answer.header("retry-after").is_some());
+    assert_eq!(cas.asked(), asked);
+    let mine = Attempt::begin(&gateway, INNOCENT);
+    gateway.send(mine.with(INNOCENT, "ST-good-2")).expect(303);
+}
+
+// ---- events ----
+
+const MEDIA: &str = r#"
+[[routes]]
+name    = "media"
+path    = "/media/{event}"
+respond = { status = 204 }
+allow   = [{ event_acl = "read", event = "{event}" }]
+"#;
+
+/// An Opencast that knows events which begin with `known`, and takes `holds` for the others.
+fn lectures(opencast: &Slow, signer: &Signer) -> Gateway {
+    let site = Site::new();
+    site.write_keys("keys.json", &[signer]);
+    site.write("secrets/opencast", "letmein\n");
+    let config = behind_a_proxy()
+        .issuer("moodle", "keys.json", "")
+        .upstream("opencast", &[opencast.url()], "")
+        .section(
+            "[opencast.main]\nupstream = \"opencast\"\nusername = \"gateway\"\npassword_file = \"secrets/opencast\"\n",
+        )
+        .section(MEDIA);
+    site.start(&config)
+}
+
+fn opencast(holds: bool) -> Slow {
+    Slow::start(
+        // Well within the time that the gateway gives it.
+        Some(Duration::from_millis(300)),
+        move |target, _| holds && target.contains("/slow"),
+        |target| match target.contains("/events/known") {
+            true => (
+                "200 OK",
+                r#"[{"allow": true, "action": "read", "role": "ROLE_USER"}]"#.to_owned(),
+            ),
+            false => ("404 Not Found", String::new()),
+        },
+    )
+}
+
+fn student(signer: &Signer) -> String {
+    signer.token(&serde_json::json!({ "exp": in_seconds(600), "roles": ["ROLE_USER"] }))
+}
+
+#[test]
+fn made_up_events_are_counted_by_address_and_known_people_are_not_at_their_mercy() {
+    let (opencast, signer) = (opencast(false), Signer::new());
+    let gateway = lectures(&opencast, &signer);
+    let unknown = |number: usize| gateway.send(at(STRANGER, Request::get(&format!("/media/unknown-{number}"))));
+    let limited = (0..1000).map(unknown).find(|answer| answer.status == 429);
+    assert!(limited.unwrap().header("retry-after").is_some());
+    let asked = opencast.asked();
+    unknown(1001).refused(429, "rate_limited");
+    assert_eq!(opencast.asked(), asked);
+    // Somebody with a token at the same address, and somebody without one elsewhere.
+    let token = student(&signer);
+    gateway
+        .send(at(STRANGER, Request::get("/media/known-1").bearer(&token)))
+        .expect(204);
+    gateway.send(at(INNOCENT, Request::get("/media/unknown"))).expect(401);
+    // What is remembered needs no question.
+    gateway.send(at(STRANGER, Request::get("/media/known-1"))).expect(401);
+}
+
+#[test]
+fn waiting_for_a_place_is_no_failure_of_opencast() {
+    let (opencast, signer) = (opencast(true), Signer::new());
+    let gateway = lectures(&opencast, &signer);
+    let token = student(&signer);
+    let flood = (0..3 * FLOOD).map(|number| at(STRANGER, Request::get(&format!("/media/slow-{number}"))));
+    let (answers, _) = during(&gateway, flood.collect(), || {
+        // It answers everybody soon enough, but not all of them at once.
+        opencast.holds(SHARE);
+        let lecture = |number| {
+            let request = Request::get(&format!("/media/known-{number}")).bearer(&token);
+            gateway.send(at(INNOCENT, request))
+        };
+        let answers: Vec<_> = (0..10).map(lecture).collect();
+        opencast.held.let_go();
+        answers
+    });
+    for answer in answers {
+        answer.expect(204);
+    }
+    assert_eq!(opencast.held.most.load(Ordering::SeqCst), SHARE);
+    gateway
+        .send(at(INNOCENT, Request::get("/media/known-after").bearer(&token)))
+        .expect(204);
+}
+
+// ---- else_ask ----
+
+#[test]
+fn made_up_sessions_keep_nobody_from_an_upstreams_word() {
+    let zoo = Slow::start(
+        None,
+        |_, cookies| cookies.contains("made-up"),
+        |_| ("200 OK", String::new()),
+    );
+    let site = Site::new();
+    let signer = Signer::new();
+    site.write_keys("keys.json", &[&signer]);
+    let config = behind_a_proxy()
+        .issuer("moodle", "keys.json", "")
+        .upstream("zoo", &[zoo.url()], "")
+        .section(
+            "[[routes]]\nname = \"asked\"\npath = \"/asked/{*rest}\"\nrespond = { status = 204 }\n\
+             allow = [{ signed_in = true }]\nelse_ask = { upstream = \"zoo\" }\n",
+        );
+    let gateway = site.start(&config);
+    let asked = |address: &str, session: &str| {
+        at(
+            address,
+            Request::get("/asked/x").header("Cookie", &format!("JSESSIONID={session}")),
+        )
+    };
+    let flood = (0..FLOOD).map(|number| asked(STRANGER, &format!("made-up-{number}")));
+    let (answer, _) = during(&gateway, flood.collect(), || {
+        zoo.holds(SHARE);
+        let answer = gateway.send(asked(INNOCENT, "good"));
+        zoo.held.let_go();
+        answer
+    });
+    answer.expect(204);
+    assert_eq!(zoo.held.most.load(Ordering::SeqCst), SHARE);
+}
