@@ -39,6 +39,7 @@ mod keys;
 mod keysets;
 mod launch;
 mod limits;
+mod media_by_address;
 mod memory;
 mod methods;
 mod moodle;

@@ -74,7 +74,7 @@ start();
 "#;
 
 /// The players' scripts, from npm; kept below the target folder.
-fn scripts() -> &'static Path {
+pub(super) fn scripts() -> &'static Path {
     static SCRIPTS: OnceLock<PathBuf> = OnceLock::new();
     SCRIPTS.get_or_init(|| {
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("players");

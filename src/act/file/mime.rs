@@ -10,6 +10,8 @@ pub(super) struct Kind {
     pub(super) content_type: HeaderValue,
     /// Must it be saved rather than shown, whatever the client asks for?
     pub(super) attachment: bool,
+    /// Can a browser that opens it by its address show it without running anything that is in it?
+    pub(super) inert: bool,
 }
 
 const UNKNOWN: &str = "application/octet-stream";
@@ -31,6 +33,7 @@ pub(super) fn kind(name: &str) -> Kind {
     Kind {
         content_type,
         attachment,
+        inert: !attachment && is_inert(essence(sent)),
     }
 }
 
@@ -99,6 +102,19 @@ fn is_active(media_type: &str) -> bool {
                 | "application/x-shockwave-flash"
                 | "application/java-archive"
         )
+}
+
+/// Types that browsers show in a page of their own making, in which nothing of the file is run. Under
+/// `Content-Security-Policy: sandbox` that page has no origin, and Chromium's player then may not load the very file that
+/// it was opened for. A list of what is known: whatever is not named here keeps the sandbox.
+fn is_inert(media_type: &str) -> bool {
+    let (kind, subtype) = media_type.split_once('/').unwrap_or_default();
+    match kind {
+        "video" | "audio" => true,
+        // SVG runs scripts; so may whatever else is written in XML.
+        "image" => !subtype.contains("xml") && !subtype.contains("svg"),
+        _ => matches!(media_type, "application/vnd.apple.mpegurl" | "text/vtt" | "text/plain"),
+    }
 }
 
 /// Programs. Being an attachment does not keep a page from loading one by `<script>` or as a service worker; a type
@@ -179,6 +195,43 @@ mod tests {
             let kind = kind(name);
             assert_eq!(kind.content_type, expected, "{name}");
             assert!(!kind.attachment, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_known_to_run_nothing_is_inert() {
+        for name in [
+            "a.mp4", "a.MP4", "a.webm", "a.mkv", "a.ts", "a.m4s", "a.mov", "a.mp3", "a.m4a", "a.ogg", "a.opus",
+            "a.flac", "a.wav", "a.jpg", "a.png", "a.gif", "a.webp", "a.avif", "a.ico", "a.m3u8", "a.vtt", "a.txt",
+        ] {
+            assert!(kind(name).inert, "{name}");
+        }
+        for name in [
+            "a.html",
+            "a.xhtml",
+            "a.svg",
+            "a.SVGZ",
+            "a.xml",
+            "a.mpd",
+            "a.ttml",
+            "a.smil",
+            "a.pdf",
+            "a.js",
+            "a.css",
+            "a.json",
+            "a.csv",
+            "a.md",
+            "a.zip",
+            "a.srt",
+            "a.swf",
+            "a.mht",
+            "a.xyzzy",
+            "a.mp4.xyzzy",
+            "mp4",
+            "a.",
+            "",
+        ] {
+            assert!(!kind(name).inert, "{name}");
         }
     }
 

@@ -26,6 +26,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use self::conditional::{Validators, Verdict};
 use self::described::Described;
+use self::mime::Kind;
 use self::range::{ByteRange, Selection};
 use self::stream::Piece;
 use crate::rejection::{Hint, Reason, Rejection};
@@ -110,6 +111,7 @@ pub async fn answer(
         headers.push((CONTENT_DISPOSITION, disposition::attachment(name)));
     }
     headers.extend(every_file());
+    headers.extend(sandbox(&described.kind));
 
     let body = if request.method == Method::HEAD {
         FileBody::empty()
@@ -198,6 +200,7 @@ pub async fn answer_edited(
         headers.push((CONTENT_DISPOSITION, disposition::attachment(name)));
     }
     headers.extend(every_file());
+    headers.extend(sandbox(&described.kind));
     let is_head = request.method == Method::HEAD;
     Ok(FileAnswer {
         status: range.map_or(StatusCode::OK, |_| StatusCode::PARTIAL_CONTENT),
@@ -223,14 +226,20 @@ async fn read_whole(body: io::Result<FileBody>, length: u64) -> io::Result<Vec<u
 /// The headers of a file that another server sends: all that must be said whatever is in it.
 pub fn entrusted(path: &str, download: bool, private: bool) -> Vec<(HeaderName, HeaderValue)> {
     let name = path.rsplit('/').next().unwrap_or_default();
-    let mut headers = Vec::with_capacity(8);
+    let mut headers = Vec::with_capacity(9);
     if private {
         headers.push((CACHE_CONTROL, HeaderValue::from_static("private")));
     }
-    if download || mime::kind(name).attachment {
+    let kind = mime::kind(name);
+    if download || kind.attachment {
         headers.push((CONTENT_DISPOSITION, disposition::attachment(name)));
     }
     headers.extend(every_file());
+    headers.extend(sandbox(&kind));
+    if kind.inert {
+        // What goes without the sandbox goes as what it was taken for.
+        headers.push((CONTENT_TYPE, kind.content_type));
+    }
     headers
 }
 
@@ -310,15 +319,18 @@ fn validator_headers(
     headers
 }
 
-/// Uploaded by many hands, served where sessions live: never sniffed, never run, and no address with a token in it is
-/// passed on.
-fn every_file() -> [(HeaderName, HeaderValue); 4] {
+/// Uploaded by many hands, served where sessions live: never sniffed, and no address with a token in it is passed on.
+fn every_file() -> [(HeaderName, HeaderValue); 3] {
     [
         (ACCEPT_RANGES, HeaderValue::from_static("bytes")),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox")),
         (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     ]
+}
+
+/// Nothing of a file is run, whatever it holds; said of all but what browsers only play, show or print.
+fn sandbox(kind: &Kind) -> Option<(HeaderName, HeaderValue)> {
+    (!kind.inert).then(|| (CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox")))
 }
 
 /// The first read failed, before anything was sent.

@@ -64,6 +64,7 @@ const PERMISSIONS: &str = "camera=(self), microphone=(), display-capture=()";
 
 fn start(zoo: &Upstream) -> Gateway {
     let site = Site::with_lecture();
+    site.write("downloads/page.html", "<script>");
     site.write_keys("keys.json", &[&crate::support::Signer::new()]);
     let config = Config::new()
         .server("trusted_proxies", r#"["127.0.0.1/32"]"#)
@@ -116,7 +117,7 @@ fn every_answer_of_the_route_says_it() {
         assert_eq!(answer.header("permissions-policy"), Some(PERMISSIONS), "{answer:?}");
     }
     // What the gateway says of its own pages and of files goes on beside it.
-    let file = gateway.get(video);
+    let file = gateway.get("/files/page.html");
     assert!(file.all("content-security-policy").contains(&"sandbox"), "{file:?}");
     for path in ["/plain/a", "/nowhere"] {
         let answer = gateway.get(path);
