@@ -13,6 +13,7 @@
 mod support;
 
 mod accel;
+mod browser_https;
 mod cas_server;
 mod check;
 mod cli;

@@ -22,7 +22,7 @@ pub mod valkey;
 pub mod wait;
 pub mod witness;
 
-pub use browser::browse;
+pub use browser::{browse, browse_trusting};
 pub use cas::CasServer;
 pub use config::{Config, MEDIA, Site};
 pub use gateway::Gateway;

@@ -10,6 +10,7 @@ pub fn missing(program: &str) -> bool {
     let version = match program {
         "ffmpeg" | "ffprobe" => "-version",
         "chromium" => "--version",
+        "certutil" => "-H",
         _ => "-V",
     };
     let found = Command::new(program)
