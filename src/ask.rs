@@ -18,9 +18,8 @@ use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config;
 use crate::fair::{Asker, Places, Shares};
 use crate::observe::metrics::ElseAskMetrics;
-use crate::present;
 use crate::rejection::{Reason, Rejection};
-use crate::request::{Client, REQUEST_ID, Request};
+use crate::request::{Client, REQUEST_ID, Request, cookies};
 
 /// For all servers that are tried, together.
 const TIME_LIMIT: Duration = Duration::from_secs(3);
@@ -234,11 +233,10 @@ type Credential = (HeaderName, HeaderValue);
 
 /// The one credential that is sent: the cookies of a session, else Basic, else whatever cookies there are.
 fn credential(headers: &HeaderMap) -> Option<Credential> {
-    let cookies = present::foreign_cookies(headers);
+    let cookies = cookies::foreign(headers);
     let is_session = |cookies: &HeaderValue| {
-        let text = cookies.to_str().unwrap_or_default();
-        text.split("; ")
-            .any(|pair| SESSION_COOKIES.iter().any(|name| pair.starts_with(name)))
+        let mut pairs = cookies.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        pairs.any(|pair| SESSION_COOKIES.iter().any(|name| pair.starts_with(name.as_bytes())))
     };
     let basic = headers.get_all(header::AUTHORIZATION).iter().find(|value| {
         let scheme = value.as_bytes().get(..6);

@@ -58,6 +58,8 @@ pub struct UpstreamPart {
     pub since: Option<Instant>,
     /// What tells the upstream who it is, instead of the client's credentials.
     pub authorization: Option<HeaderValue>,
+    /// A token that would count elsewhere stands in the headers, on a route open to everyone.
+    pub carries_ours: bool,
     /// The answer named a file of ours instead of holding it.
     pub redirect: Option<Redirect>,
     /// From the choice of the server to the header of its answer.

@@ -35,6 +35,7 @@ use crate::authenticate::token::Recent;
 use crate::config::ClientTimeouts;
 use crate::context::Context;
 use crate::listen::connection::Shared;
+use crate::listen::intake;
 use crate::observe::request_id::RequestId;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::request::{REQUEST_ID, Request};
@@ -67,6 +68,7 @@ impl From<Box<Error>> for Stop {
 
 /// The header is here: its deadline ends, and the limits of a request begin.
 pub fn begin(session: &mut Session, timeouts: &ClientTimeouts) {
+    intake::forget_other_upgrades(session.req_header_mut());
     if let Some(connection) = Shared::of(session.digest()) {
         connection.request_begins();
     }

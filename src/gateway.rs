@@ -123,6 +123,7 @@ impl Gateway {
         let request = ctx
             .request
             .insert(intake::take(header, edge::raw_header(session).as_deref())?);
+        intake::settle_host(request, &ctx.snapshot.config.server)?;
         ctx.path = Some(Path::parse(&request.raw_path)?);
         Ok(())
     }
@@ -147,10 +148,10 @@ impl Gateway {
             .table
             .find(&request.host, path.decoded(), &request.method)?;
         let route = ctx.snapshot.routes.get(found.route).ok_or(Reason::NoRoute)?;
-        let has_params = path.has_params();
+        let fits = route.take(path, request.query.as_deref());
         let route = Arc::clone(ctx.route.insert(Arc::clone(route)));
         ctx.only_decide |= matches!(route.action, Action::Decide(_));
-        route.take_params(has_params)?;
+        fits?;
         ctx.params = found.params;
         Ok(route)
     }
@@ -174,6 +175,7 @@ impl Gateway {
             Action::Upstream(_) => {
                 let who = ctx.who.as_deref();
                 ctx.upstream.authorization = edge::opencast::authorization(&ctx.snapshot, route, who, now)?;
+                edge::upstream::prepare(session, ctx, route);
                 return Ok(Next::Upstream);
             }
             Action::Files(root) => edge::serve_file(session, ctx, route, root, now).await?,

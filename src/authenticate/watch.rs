@@ -14,11 +14,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 
 pub use self::revocations::{RevocationError, Revocations, Revoked};
 use crate::identity::Settled;
+use crate::request::cookies;
 use crate::sealing::Mac;
 
 /// The parameter of a query.
@@ -137,17 +138,7 @@ pub fn in_query(query: Option<&str>) -> impl Iterator<Item = &str> {
 /// The passes in a request's cookies of this name: a browser sends those of sibling hosts and of wider paths, too, and
 /// which is which cannot be told before trying.
 pub fn in_cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
-    let lines = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|line| line.to_str().ok());
-    let pairs = lines
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='));
-    pairs
-        .filter(move |(known, _)| *known == name)
-        .map(|(_, value)| value)
-        .take(MAX_CANDIDATES)
+    cookies::values(headers, name).take(MAX_CANDIDATES)
 }
 
 fn seconds(time: SystemTime) -> u64 {
@@ -295,10 +286,10 @@ mod tests {
     fn all_cookies_of_the_name_are_tried() {
         let mut headers = HeaderMap::new();
         headers.append(
-            header::COOKIE,
+            "cookie",
             "a=1; janua-watch=x;janua-watch=y; xjanua-watch=z".parse().unwrap(),
         );
-        headers.append(header::COOKIE, "janua-watch=w".parse().unwrap());
+        headers.append("cookie", "janua-watch=w".parse().unwrap());
         assert!(in_cookies(&headers, PLAIN_COOKIE).eq(["x", "y", "w"]));
         assert!(in_cookies(&headers, COOKIE).eq([""; 0]));
         assert!(in_query(Some("a=1&watch=x&%77atch=y&watch&xwatch=z")).eq(["x", "y"]));

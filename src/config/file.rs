@@ -63,11 +63,13 @@ section! {
         listen: Vec<At<SocketAddr>>,
         /// Addresses for HTTP/1.1 and HTTP/2 over TLS. Default: none.
         tls: Vec<At<Tls>>,
-        /// How clients call the gateway: `["https://video.example.edu"]`. With several, an unknown Host gets 421; with
-        /// one, every Host is taken for it. Required; or `public_url`.
+        /// How clients call the gateway: `["https://video.example.edu"]`. With several, an unknown Host or port gets 421;
+        /// with one, every Host is replaced by it, unless `strict_host`. Required; or `public_url`.
         public_urls: Vec<At<PublicUrl>>,
         /// The short form for one.
         public_url: PublicUrl,
+        /// Does an unknown Host or port get 421 with one public URL, too? Default: false.
+        strict_host: bool,
         /// Address for /metrics, /healthz, /readyz and /denials. Default: `127.0.0.1:9090`.
         admin: SocketAddr,
         /// How many of the requests that rules refused the admin listener tells of: who, with which roles, and what would
@@ -232,6 +234,8 @@ section! {
         health: Health,
         /// Patience with its servers.
         timeouts: UpstreamTimeouts,
+        /// May requests become websockets on the routes that lead here? Default: false.
+        websocket: bool,
         /// "keep" passes the client's Host on; otherwise the Host to send. Default: keep.
         host: HostHeader,
         /// PEM file with further roots for https. Default: the system's roots alone.
@@ -294,6 +298,9 @@ section! {
         strip: String,
         /// Are `;parameters` in a request's path passed on to the upstream, instead of refused? Default: false.
         path_params: bool,
+        /// May requests become websockets here? Any other protocol is never switched to. Default: what the upstream's
+        /// `websocket` says.
+        websocket: bool,
         /// Kinds of credential that are looked at, in order: "jwt", "session", "launch", "watch". Default: jwt.
         accept: Vec<At<Credential>>,
         /// Issuers whose tokens are looked at. Default: all.

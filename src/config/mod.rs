@@ -72,6 +72,8 @@ pub struct Server {
     pub tls: Vec<TlsListener>,
     /// Never empty; the first one is the default host of routes.
     pub public_urls: Vec<PublicUrl>,
+    /// A Host that is none of theirs is refused, even where there is only one.
+    pub strict_host: bool,
     pub admin: SocketAddr,
     /// Refusals by rules that are kept; 0: none, and none is told.
     pub denials: usize,
@@ -103,6 +105,18 @@ impl Server {
     }
 }
 
+impl Server {
+    /// The public URL that a request with this Host (lower case, no port) and port is for. `None`: it is for another
+    /// server, and `strict_host` or a second public URL says that this one does not answer in its place.
+    pub fn asked_url(&self, host: &str, port: Option<u16>) -> Option<&PublicUrl> {
+        let own = self.public_urls.iter().find(|url| url.host == host && url.is_at(port));
+        own.or(match self.public_urls.as_slice() {
+            [only] if !self.strict_host => Some(only),
+            _ => None,
+        })
+    }
+}
+
 /// `https://video.example.edu[:port]`, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl {
@@ -114,6 +128,30 @@ pub struct PublicUrl {
 }
 
 impl PublicUrl {
+    /// `video.example.edu[:port]`: what an upstream is told as the host.
+    pub fn authority(&self) -> String {
+        match self.port {
+            Some(port) => format!("{}:{port}", self.host),
+            None => self.host.clone(),
+        }
+    }
+
+    /// Is this how [`Self::authority`] is written?
+    pub fn is_written(&self, authority: &str) -> bool {
+        let port = authority.strip_prefix(self.host.as_str());
+        port.is_some_and(|port| match (port.strip_prefix(':'), self.port) {
+            (Some(written), Some(port)) => written.parse() == Ok(port),
+            (None, None) => port.is_empty(),
+            _ => false,
+        })
+    }
+
+    /// Does a client that says this port, or none, mean this URL?
+    fn is_at(&self, port: Option<u16>) -> bool {
+        let default = if self.https { 443 } else { 80 };
+        port.is_none_or(|port| port == self.port.unwrap_or(default))
+    }
+
     /// The origin as a browser serialises it (RFC 6454 section 6.2).
     pub fn origin(&self) -> String {
         let scheme = if self.https { "https" } else { "http" };
@@ -272,6 +310,8 @@ pub struct Route {
     pub path: String,
     /// Does the path of a request keep `;parameters`? Only for upstreams.
     pub path_params: bool,
+    /// `None`: what the upstream says.
+    pub websocket: Option<bool>,
     /// `None`: any method.
     pub methods: Option<Vec<Method>>,
     pub action: Action,

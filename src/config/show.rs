@@ -57,13 +57,19 @@ pub fn show(source: &str, config: &Config) -> Result<String, TomlError> {
         }
     }
     each(root.get_mut("routes"), &config.routes, |item, route| {
-        self::route(item, route, &config.jwt.issuers, source);
+        let upstream = match route.action {
+            Action::Upstream(index) => config.upstreams.get(index),
+            _ => None,
+        };
+        let websocket = route.websocket.or(upstream.map(|upstream| upstream.websocket));
+        self::route(item, route, websocket.unwrap_or_default(), &config.jwt.issuers, source);
     });
     Ok(document.to_string().trim_start().to_owned())
 }
 
 fn server(mut table: Section<'_>, server: &Server) {
     table.default("tls", Array::new());
+    table.default("strict_host", server.strict_host);
     table.default("admin", server.admin.to_string());
     table.default("denials", number(server.denials));
     table.default("control", super::compile::DEFAULT_CONTROL);
@@ -158,6 +164,7 @@ fn upstream(item: &mut Item, upstream: &Upstream) {
             Balance::Consistent => "consistent",
         },
     );
+    table.default("websocket", upstream.websocket);
     table.default("host", "keep");
     table.durations("health", &[("every", upstream.health.every)]);
     let timeouts = [("connect", upstream.connect_timeout), ("read", upstream.read_timeout)];
@@ -187,7 +194,7 @@ fn sign_in(item: &mut Item, sign_in: &SignIn) {
     table.default("proxy_chains", Array::new());
 }
 
-fn route(item: &mut Item, route: &Route, issuers: &[Issuer], source: &str) {
+fn route(item: &mut Item, route: &Route, websocket: bool, issuers: &[Issuer], source: &str) {
     // These defaults repeat what stands elsewhere in the file; not what a variable holds, which stands nowhere.
     let is_written = |text: &str| source.to_ascii_lowercase().contains(&text.to_ascii_lowercase());
     let mut table = Section::of(item);
@@ -199,6 +206,7 @@ fn route(item: &mut Item, route: &Route, issuers: &[Issuer], source: &str) {
     }
     if let Action::Upstream(_) = route.action {
         table.default("path_params", route.path_params);
+        table.default("websocket", websocket);
         let present = match route.present {
             Present::Pass => "pass",
             Present::None => "none",

@@ -15,6 +15,8 @@ pub struct Upstream {
     pub health: Health,
     pub connect_timeout: Duration,
     pub read_timeout: Duration,
+    /// Requests may become websockets, unless a route says otherwise.
+    pub websocket: bool,
     /// `None`: keep the client's Host.
     pub host: Option<HeaderValue>,
     pub ca_file: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! Parts of steps that need no session: the walk of a request has them in common with its explanation.
 
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -108,7 +109,16 @@ pub fn person<'a>(snapshot: &'a Snapshot, route: &'a Route, who: Option<&'a Iden
     })
 }
 
-/// What is known for [`crate::present::changes`] of a request on a route: without an id, and no upgrade.
+/// Does a request that nobody is judged by, on a route open to everyone, carry a token that would count elsewhere?
+/// `client`: whose budget a check is taken from; `None`: nobody's.
+pub fn carries_ours(snapshot: &Snapshot, route: &Route, headers: &HeaderMap, client: Option<IpAddr>) -> bool {
+    let sources = &snapshot.token_sources;
+    route.anonymous && snapshot.tokens.are_ours(&carrier::find(sources, headers, None), client)
+}
+
+/// What is known for [`crate::present::changes`] of a request on a route: without an id, and no upgrade. `ours`: what
+/// [`carries_ours`] says.
+#[allow(clippy::too_many_arguments, reason = "a request, whose it is, and where it goes")]
 pub fn shown_on<'a>(
     snapshot: &'a Snapshot,
     route: &'a Route,
@@ -116,6 +126,7 @@ pub fn shown_on<'a>(
     request: &'a Request,
     headers: &'a HeaderMap,
     client: &'a Client,
+    ours: bool,
 ) -> Shown<'a> {
     Shown {
         person: person(snapshot, route, who),
@@ -125,7 +136,12 @@ pub fn shown_on<'a>(
         client,
         request_id: "",
         present: route.present,
-        judged: if route.anonymous { &[] } else { &snapshot.token_sources },
+        sources: &snapshot.token_sources,
+        judged: if route.anonymous && !ours {
+            &[]
+        } else {
+            &snapshot.token_sources
+        },
         host: match &route.action {
             Action::Upstream(upstream) => upstream.host.as_ref(),
             _ => None,

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::present::{self, Changes, Shown};
 use crate::respond;
 use crate::route::path::Path;
-use crate::snapshot::Action;
+use crate::snapshot::{Action, Route};
 
 /// Headers that may stand several times, beside those of the upstream; ours are the last, which count.
 const SEVERAL: [HeaderName; 4] = [
@@ -23,6 +23,16 @@ const SEVERAL: [HeaderName; 4] = [
     header::CONTENT_SECURITY_POLICY,
     respond::frames::PERMISSIONS_POLICY,
 ];
+
+/// Before a request goes on: a websocket remains one only where the route carries them, elsewhere it is a request like any
+/// other; and what of its credentials is nobody else's business is found out.
+pub fn prepare(session: &mut Session, ctx: &mut Context, route: &Route) {
+    if !route.websocket {
+        session.req_header_mut().remove_header(&header::UPGRADE);
+    }
+    let client = ctx.client.as_ref().map(|client| client.address);
+    ctx.upstream.carries_ours = parts::carries_ours(&ctx.snapshot, route, &session.req_header().headers, client);
+}
 
 /// A server for this attempt. pingora calls again after a failure that may be retried.
 pub fn choose(session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
@@ -88,7 +98,15 @@ pub fn shown<'a>(session: &'a Session, ctx: &'a Context) -> Result<Shown<'a>> {
         return Error::e_explain(ErrorType::InternalError, "nothing to present");
     };
     let headers = &session.req_header().headers;
-    let shown = parts::shown_on(&ctx.snapshot, route, ctx.who.as_deref(), request, headers, client);
+    let shown = parts::shown_on(
+        &ctx.snapshot,
+        route,
+        ctx.who.as_deref(),
+        request,
+        headers,
+        client,
+        ctx.upstream.carries_ours,
+    );
     Ok(Shown {
         request_id: ctx.id.as_str(),
         upgrade: session.is_upgrade_req(),
@@ -144,6 +162,11 @@ pub(super) fn is_interim(answer: &ResponseHeader) -> bool {
 
 /// The upstream's answer as the client gets it.
 pub fn dress(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
+    let upgrade = answer.status == StatusCode::SWITCHING_PROTOCOLS;
+    if upgrade && !(session.is_upgrade_req() && is_websocket(answer)) {
+        let detail = "the upstream switches to a protocol that nobody asked for";
+        return Err(Error::explain(ErrorType::InvalidHTTPHeader, detail).into_up());
+    }
     if is_interim(answer) {
         for name in present::interim_removals(&answer.headers) {
             answer.remove_header(&name);
@@ -154,7 +177,10 @@ pub fn dress(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) 
         return Ok(());
     };
     forget_spelling(answer)?;
-    let upgrade = answer.status == StatusCode::SWITCHING_PROTOCOLS;
+    if respond::write::is_bodiless(answer.status) {
+        // Some clients wait for the body that this header announces.
+        answer.remove_header(&header::TRANSFER_ENCODING);
+    }
     for name in present::answer_removals(&answer.headers, upgrade) {
         answer.remove_header(&name);
     }
@@ -187,6 +213,9 @@ pub fn dress(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) 
         }
     }
     if !route.anonymous {
+        for name in present::answer_cache_overrides(&answer.headers) {
+            answer.remove_header(&name);
+        }
         let private = respond::security::private_cache_control(answer.headers.get_all(header::CACHE_CONTROL));
         answer.insert_header(header::CACHE_CONTROL, private)?;
     }
@@ -198,6 +227,11 @@ pub fn dress(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) 
         }
     }
     Ok(())
+}
+
+fn is_websocket(answer: &ResponseHeader) -> bool {
+    let protocol = answer.headers.get(header::UPGRADE);
+    protocol.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// As [`apply`] does it. The reason phrase stays: some clients show it to people.

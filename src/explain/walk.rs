@@ -125,11 +125,13 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// The answer's status, where it is the gateway that says it.
     async fn request(&mut self, question: &Question) -> Result<Option<StatusCode>, Rejection> {
-        let composed = intake::compose(&question.method, &question.target, &question.headers)?;
+        let mut composed = intake::compose(&question.method, &question.target, &question.headers)?;
+        intake::forget_other_upgrades(&mut composed);
         let headers = &composed.headers;
         let peer = SocketAddr::new(question.from, 0);
         let client = client::identify(peer, question.https, headers, &self.snapshot.trusted_proxies);
-        let request = intake::take(&composed, None)?;
+        let mut request = intake::take(&composed, None)?;
+        intake::settle_host(&mut request, &self.snapshot.config.server)?;
         self.report.request = Some(seen(&request, None, &client));
         let carried = carrier::find(&self.snapshot.token_sources, headers, request.query.as_deref());
         self.tokens.extend(carried.iter().map(str::to_owned));
@@ -190,7 +192,7 @@ impl Walk<'_> {
         self.route = Some(Arc::clone(route));
         self.only_decides |= matches!(route.action, snapshot::Action::Decide(_));
         self.tokens_for_anybody(route);
-        route.take_params(path.has_params())?;
+        route.take(path, request.query.as_deref())?;
         let params = found.params.iter();
         self.report.params = params
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -337,7 +339,8 @@ impl Walk<'_> {
                 let sources = &self.snapshot.token_sources;
                 let who = self.who.as_deref();
                 let authorization = edge::opencast::authorization(self.snapshot, route, who, self.now)?;
-                let shown = parts::shown_on(self.snapshot, route, who, request, headers, client);
+                let ours = parts::carries_ours(self.snapshot, route, headers, None);
+                let shown = parts::shown_on(self.snapshot, route, who, request, headers, client, ours);
                 let mut changes = present::changes(&shown);
                 changes
                     .set

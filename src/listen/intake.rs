@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use pingora::http::RequestHeader;
 
 use super::connection::MAX_HEADER;
+use crate::config::Server;
 use crate::rejection::{Reason, Rejection};
 use crate::request::Request;
 
@@ -32,6 +33,28 @@ fn escaped(target: &str) -> String {
     utf8_percent_encode(target, UNSENDABLE).to_string()
 }
 
+/// Removes an `Upgrade` that begins no websocket (RFC 6455 section 4.1). Whatever else it asks for, h2c above all, would
+/// make a connection to the upstream on which nothing is decided any more; and pingora takes every `Upgrade` for one, named
+/// in `Connection` or not (RFC 9110 section 7.8).
+pub fn forget_other_upgrades(header: &mut RequestHeader) {
+    if header.headers.contains_key(header::UPGRADE) && !begins_websocket(header) {
+        header.remove_header(&header::UPGRADE);
+    }
+}
+
+fn begins_websocket(header: &RequestHeader) -> bool {
+    let mut protocols = header.headers.get_all(header::UPGRADE).iter();
+    let one = protocols.next().zip(Some(protocols.next().is_none()));
+    let is_websocket =
+        one.is_some_and(|(protocol, alone)| alone && protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let mut lists = header.headers.get_all(header::CONNECTION).iter();
+    let names_it = |list: &http::HeaderValue| {
+        let mut names = list.as_bytes().split(|byte| *byte == b',');
+        names.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    };
+    is_websocket && header.method == Method::GET && lists.any(names_it)
+}
+
 /// The request in the gateway's own words, or why it is none.
 /// `raw` is the header as it came (HTTP/1.x only): pingora has by now removed a `Content-Length` beside
 /// `Transfer-Encoding`, and that there was one must still be seen.
@@ -41,7 +64,56 @@ pub fn take(header: &RequestHeader, raw: Option<&[u8]>) -> Result<Request, Rejec
     check_names(&header.headers)?;
     check_framing(&header.headers, raw)?;
     let target = std::str::from_utf8(header.raw_path()).map_err(|_| bad("the request target is not UTF-8"))?;
-    request(&header.method, authority(header)?, target)
+    let authority = authority(header)?;
+    match absolute(target)? {
+        // RFC 9112 section 3.2.2: a server MUST ignore Host where the target names one.
+        Some((named, target)) => request(&header.method, named, target),
+        None => request(&header.method, authority, target),
+    }
+}
+
+/// Host and the rest of a target in absolute form (RFC 9112 section 3.2.2), as clients send it to a proxy; `None`: it is in
+/// another form. Errors: it names no host, or somebody.
+fn absolute(target: &str) -> Result<Option<(&str, &str)>, Rejection> {
+    let after = |scheme: &str| {
+        let beginning = target.get(..scheme.len())?;
+        beginning
+            .eq_ignore_ascii_case(scheme)
+            .then(|| target.get(scheme.len()..))?
+    };
+    let Some(rest) = after("http://").or_else(|| after("https://")) else {
+        return Ok(None);
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, target) = rest.split_at(end);
+    match target.chars().next() {
+        _ if authority.is_empty() || authority.contains('@') => Err(bad("the request target names no host")),
+        None => Ok(Some((authority, "/"))),
+        Some('/') => Ok(Some((authority, target))),
+        Some(_) => Err(bad("the request target has a query without a path")),
+    }
+}
+
+/// Puts the public URL's host and port in the place of those that the client wrote: no other ones reach an upstream, a
+/// redirect or a sign-in server. Refused: a host or port of another server, where [`Server::asked_url`] knows none.
+pub fn settle_host(request: &mut Request, server: &Server) -> Result<(), Rejection> {
+    let port = port(&request.authority);
+    let Some(url) = server.asked_url(&request.host, port) else {
+        return Err(Rejection::because(
+            Reason::UnknownHost,
+            "no public URL has this host and port",
+        ));
+    };
+    if !url.is_written(&request.authority) {
+        request.authority = url.authority();
+    }
+    Ok(())
+}
+
+/// The port in an authority; empty is none (RFC 3986 section 3.2.3).
+fn port(authority: &str) -> Option<u16> {
+    let (_, port) = authority.rsplit_once(':').filter(|(_, port)| !port.contains(']'))?;
+    port.parse().ok()
 }
 
 /// A request that a proxy describes instead of sending it, or why it is none.
@@ -188,7 +260,10 @@ fn host(authority: &str) -> Option<String> {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (authority, None),
     };
-    if port.is_some_and(|port| port.is_empty() || port.parse::<u16>().is_err()) {
+    // An empty port is the default one (RFC 3986 section 3.2.3).
+    let is_port =
+        |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && (port.is_empty() || port.parse::<u16>().is_ok());
+    if port.is_some_and(|port| !is_port(port)) {
         return None;
     }
     if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
@@ -234,6 +309,37 @@ mod tests {
         assert_eq!(request.query.as_deref(), Some("x=1&jwt=t"));
     }
 
+    #[test]
+    fn the_host_of_an_absolute_target_counts() {
+        let asked = |target: &str| take(&header("GET", target, &[("host", "other.test:99")]), None);
+        for (target, authority, path, query) in [
+            ("http://Video.test/a?b=1", "Video.test", "/a", Some("b=1")),
+            ("HTTPS://video.test:8443/a", "video.test:8443", "/a", None),
+            ("http://[::1]:80", "[::1]:80", "/", None),
+            ("/http://video.test/a", "other.test:99", "/http://video.test/a", None),
+        ] {
+            let request = asked(target).unwrap();
+            assert_eq!(
+                (request.authority.as_str(), request.raw_path.as_str()),
+                (authority, path),
+                "{target}"
+            );
+            assert_eq!(request.query.as_deref(), query);
+        }
+        for target in [
+            "http://",
+            "http:///a",
+            "http://user@video.test/",
+            "http://video.test?a",
+            "ftp://video.test/",
+            "http:/a",
+        ] {
+            assert_eq!(asked(target).unwrap_err().reason, Reason::BadRequest, "{target}");
+        }
+        assert_eq!(reason("GET", "/", &[("host", "video:")]), None);
+        assert_eq!(reason("GET", "/", &[("host", "video:+80")]), Some(Reason::BadRequest));
+    }
+
     type Fields = &'static [(&'static str, &'static str)];
     const HOST: (&str, &str) = ("host", "video");
 
@@ -254,7 +360,7 @@ mod tests {
             ("GET", "/", &[("host", "user@video")], Reason::BadRequest),
             ("GET", "/", &[("host", "video:99999")], Reason::BadRequest),
             ("GET", "/", &[("host", "video/x")], Reason::BadRequest),
-            ("GET", "http://video/", &[HOST], Reason::BadRequest),
+            ("GET", "http:///", &[HOST], Reason::BadRequest),
             ("OPTIONS", "*", &[HOST], Reason::BadRequest),
             ("TRACE", "/", &[HOST], Reason::NotImplemented),
             ("GET", "/", &[HOST, ("x.y", "1")], Reason::BadRequest),
@@ -289,6 +395,34 @@ mod tests {
         assert_eq!(take(&header, Some(raw)).unwrap_err().reason, Reason::BadRequest);
         let raw = b"POST / HTTP/1.1\r\nHost: video\r\nX-A: content-length: 3\r\nTransfer-Encoding: chunked\r\n\r\n";
         assert!(take(&header, Some(raw)).is_ok());
+    }
+
+    #[test]
+    fn only_a_websocket_is_an_upgrade() {
+        let left = |method: &str, fields: &[(&'static str, &'static str)]| {
+            let mut header = header(method, "/", fields);
+            forget_other_upgrades(&mut header);
+            header.headers.contains_key("upgrade")
+        };
+        let named = ("connection", "keep-alive, Upgrade");
+        assert!(left("GET", &[HOST, named, ("upgrade", "WebSocket")]));
+        assert!(left(
+            "GET",
+            &[HOST, ("connection", "x"), named, ("upgrade", "websocket")]
+        ));
+        assert!(!left("POST", &[HOST, named, ("upgrade", "websocket")]));
+        assert!(!left("GET", &[HOST, ("upgrade", "websocket")]));
+        assert!(!left(
+            "GET",
+            &[HOST, ("connection", "upgrades"), ("upgrade", "websocket")]
+        ));
+        for other in ["h2c", "websocket, h2c", "h2c, websocket", "TLS/1.2", "websocket/13", ""] {
+            assert!(!left("GET", &[HOST, named, ("upgrade", other)]), "{other}");
+        }
+        assert!(!left(
+            "GET",
+            &[HOST, named, ("upgrade", "websocket"), ("upgrade", "h2c")]
+        ));
     }
 
     #[test]

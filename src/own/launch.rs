@@ -20,7 +20,7 @@ use crate::authenticate::token::carrier;
 use crate::config::{Config, TokenSource};
 use crate::identity::GrantKind;
 use crate::rejection::{Reason, Rejection};
-use crate::request::Request;
+use crate::request::{Request, cookies};
 use crate::respond::{Reply, security};
 use crate::route::path::Path;
 use crate::snapshot::{Action, Route};
@@ -119,19 +119,14 @@ impl Here<'_> {
 
 /// Takes away what an Opencast has left of somebody else, in this frame's own cookies and in the ones outside of frames.
 fn forgotten(headers: &HeaderMap, https: bool) -> Vec<HeaderValue> {
-    let lines = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|line| line.to_str().ok());
-    let names = lines
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split('=').next());
-    let names: Vec<&str> = names.collect();
+    // A cookie without `=` stands for its name.
+    let names = cookies::pairs(headers).map(|(name, value)| if name.is_empty() { value } else { name });
+    let names: Vec<&[u8]> = names.collect();
     let attributes: &[&str] = match https {
         true => &["; Secure; SameSite=None", "; Secure; SameSite=None; Partitioned"],
         false => &["; SameSite=Lax"],
     };
-    let stale = STALE.iter().filter(|stale| names.contains(*stale));
+    let stale = STALE.iter().filter(|stale| names.contains(&stale.as_bytes()));
     let lines = stale.flat_map(|name| {
         let line = move |more: &&str| format!("{name}=; Path=/; Max-Age=0; HttpOnly{more}");
         attributes.iter().map(line)

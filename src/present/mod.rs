@@ -6,30 +6,14 @@
 
 pub mod moodle;
 pub mod trace;
+pub mod unsaid;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use percent_encoding::percent_decode_str;
+use percent_encoding::percent_decode;
 
+use self::unsaid::{is_alike, is_unsaid};
 use crate::config::{IdentityHeaders, Present, TokenSource};
-use crate::request::{Client, REQUEST_ID, Request};
-
-/// Believed by Opencast from users who may act for others (facts 2.3), or by whatever trusts a gateway in front of it.
-/// Compared with `_` read as `-`: CGI and WSGI cannot tell the two apart.
-const IDENTITY: [&str; 12] = [
-    "x-run-as-user",
-    "x-run-with-roles",
-    "x-opencast-matterhorn-user",
-    "x-opencast-matterhorn-roles",
-    "x-opencast-matterhorn-organization",
-    "x-opencast-matterhorn-current-job-id",
-    "x-requested-auth",
-    "x-real-ip",
-    "x-client-ip",
-    "x-remote-user",
-    "x-request-id",
-    "forwarded",
-];
-const FORWARDED_PREFIX: &str = "x-forwarded-";
+use crate::request::{Client, REQUEST_ID, Request, cookies};
 
 /// RFC 9110 section 7.6.1, and two that never were standard. `Transfer-Encoding` stays: framing is pingora's.
 const HOP_BY_HOP: [HeaderName; 6] = [
@@ -49,9 +33,6 @@ const NOT_FOR_CLIENTS: [HeaderName; 5] = [
     HeaderName::from_static("proxy-connection"),
     header::PROXY_AUTHENTICATE,
 ];
-
-/// Cookies whose names begin so are the gateway's own; over plain HTTP on loopback they have no `__` prefix.
-const OWN_COOKIES: [&str; 4] = ["__Host-janua", "__Secure-janua", "janua=", "janua-"];
 
 /// Parameters of a query that hold credentials, on whatever route.
 const OWN_PARAMETERS: [&str; 2] = ["jwt", "watch"];
@@ -92,11 +73,13 @@ pub struct Shown<'a> {
     pub person: Option<Person<'a>>,
     /// Headers in which some route names people: nobody else may send them anywhere.
     pub identity_headers: &'a [HeaderName],
-    /// Where tokens were looked for; empty if this route looks at none.
+    /// Where tokens may stand: their parameters go nowhere.
+    pub sources: &'a [TokenSource],
+    /// Headers whose tokens were judged, or are one of ours: those go nowhere either.
     pub judged: &'a [TokenSource],
     /// The upstream's `host`, unless it keeps the client's.
     pub host: Option<&'a HeaderValue>,
-    /// A protocol switch that pingora will carry through (HTTP/1.1 only).
+    /// It begins a websocket, which the route carries (HTTP/1.1 only).
     pub upgrade: bool,
 }
 
@@ -126,19 +109,22 @@ pub fn changes(shown: &Shown<'_>) -> Changes {
     }
     changes.remove.extend(trace::malformed(shown.headers));
     if shown.upgrade {
-        let upgrade = shown.headers.get(header::UPGRADE).cloned();
-        changes.set.extend(upgrade.map(|protocol| (header::UPGRADE, protocol)));
-        changes
-            .set
-            .push((header::CONNECTION, HeaderValue::from_static("upgrade")));
+        changes.set.extend([
+            (header::UPGRADE, HeaderValue::from_static("websocket")),
+            (header::CONNECTION, HeaderValue::from_static("upgrade")),
+        ]);
     }
+    changes.remove.extend(judged_headers(shown));
     match shown.present {
         Present::Pass | Present::Headers => {
-            changes.remove.extend(judged_headers(shown));
             if carries_session(shown.headers) {
                 changes.remove.push(header::AUTHORIZATION);
             }
-            own_cookies_removed(shown.headers, &mut changes);
+            if cookies::must_change(shown.headers) {
+                changes.remove.push(header::COOKIE);
+                let kept = cookies::foreign(shown.headers);
+                changes.set.extend(kept.map(|kept| (header::COOKIE, kept)));
+            }
         }
         Present::None | Present::MoodleToken | Present::OpencastJwt => {
             changes.remove.extend([header::AUTHORIZATION, header::COOKIE]);
@@ -181,6 +167,21 @@ pub fn answer_removals(headers: &HeaderMap, upgrade: bool) -> Vec<HeaderName> {
         |name: &HeaderName| [header::CONNECTION, header::UPGRADE].contains(name) || nominated.contains(name);
     let ends_here = |name: &&HeaderName| NOT_FOR_CLIENTS.contains(name) || (!upgrade && of_one_hop(name));
     headers.keys().filter(ends_here).cloned().collect()
+}
+
+/// Headers of an answer that speak to caches in front of the gateway and count there before `Cache-Control` (RFC 9213,
+/// Edge Architecture 1.0, nginx's ngx_http_upstream_module): beside `private` they would make it public again.
+pub fn answer_cache_overrides(headers: &HeaderMap) -> Vec<HeaderName> {
+    let overrides = |name: &&HeaderName| {
+        let name = name.as_str();
+        name.ends_with("cdn-cache-control")
+            || name.starts_with("x-accel-")
+            || matches!(
+                name,
+                "surrogate-control" | "edge-control" | "x-cache-control" | "edge-cache-control"
+            )
+    };
+    headers.keys().filter(overrides).cloned().collect()
 }
 
 /// Headers of an interim answer (1xx) that must not reach a client: all but the links that a browser may load early (RFC
@@ -232,44 +233,26 @@ fn carries_session(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The same name to CGI and WSGI, which cannot tell `_` from `-`.
-fn is_alike(name: &HeaderName, known: &str) -> bool {
-    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte };
-    name.as_str().len() == known.len() && name.as_str().bytes().map(plain).eq(known.bytes().map(plain))
-}
-
 /// Meant for this hop, or for the gateway alone to say.
 fn ends_here(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(name) || belongs_to_gateway(name)
-}
-
-fn belongs_to_gateway(name: &HeaderName) -> bool {
-    let is = |known: &str| is_alike(name, known);
-    let starts = || {
-        let name = name.as_str().as_bytes();
-        name.len() > FORWARDED_PREFIX.len() && {
-            let same = |(a, b): (&u8, u8)| *a == b || (*a == b'_' && b == b'-');
-            name.iter().zip(FORWARDED_PREFIX.bytes()).all(same)
-        }
-    };
-    starts() || IDENTITY.iter().any(|known| is(known))
+    HOP_BY_HOP.contains(name) || is_unsaid(name)
 }
 
 /// Names that stand in `Connection`, so that what they name is meant for this hop only (RFC 9110 section 7.6.1).
-struct Nominated<'a>(Vec<&'a str>);
+struct Nominated<'a>(Vec<&'a [u8]>);
 
 impl<'a> Nominated<'a> {
     fn of(headers: &'a HeaderMap) -> Self {
         let lists = headers.get_all(header::CONNECTION).into_iter();
-        let lists = lists.filter_map(|value| value.to_str().ok());
-        Self(lists.flat_map(|list| list.split(',')).map(str::trim).collect())
+        let names = lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b','));
+        Self(names.map(<[u8]>::trim_ascii).collect())
     }
 
     fn contains(&self, name: &HeaderName) -> bool {
         // Host and what frames the body are not for the client to remove.
         let untouchable = [header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
         let mut names = self.0.iter();
-        names.any(|nominee| nominee.eq_ignore_ascii_case(name.as_str())) && !untouchable.contains(name)
+        names.any(|nominee| nominee.eq_ignore_ascii_case(name.as_str().as_bytes())) && !untouchable.contains(name)
     }
 }
 
@@ -289,45 +272,19 @@ fn judged_headers(shown: &Shown<'_>) -> impl Iterator<Item = HeaderName> {
 
 /// The `Referer` without its query, if there is a token or a pass in that: a page's address may hold one.
 fn referer_without_tokens(shown: &Shown<'_>) -> Option<HeaderValue> {
-    let referer = shown.headers.get(header::REFERER)?.to_str().ok()?;
-    let (page, query) = referer.split_once('?')?;
-    let judged = shown.judged.iter().filter_map(|source| match source {
+    let referer = shown.headers.get(header::REFERER)?.as_bytes();
+    let (page, query) = referer.split_at(memchr::memchr(b'?', referer)?);
+    let judged = shown.sources.iter().filter_map(|source| match source {
         TokenSource::Query { parameter } => Some(parameter.as_str()),
         TokenSource::Header { .. } | TokenSource::Form { .. } => None,
     });
     let hidden: Vec<&str> = OWN_PARAMETERS.into_iter().chain(judged).collect();
-    let is_hidden = |pair: &str| {
-        let name = percent_decode_str(pair.split('=').next().unwrap_or_default());
+    let is_hidden = |pair: &[u8]| {
+        let name = percent_decode(pair.split(|byte| *byte == b'=').next().unwrap_or_default());
         hidden.iter().any(|hidden| name.clone().eq(hidden.bytes()))
     };
-    query
-        .split('&')
-        .any(is_hidden)
-        .then(|| HeaderValue::from_str(page).ok())?
-}
-
-fn own_cookies_removed(headers: &HeaderMap, changes: &mut Changes) {
-    if cookies(headers).any(is_own) {
-        changes.remove.push(header::COOKIE);
-        let kept = foreign_cookies(headers);
-        changes.set.extend(kept.map(|kept| (header::COOKIE, kept)));
-    }
-}
-
-/// The client's cookies without the gateway's own; `None` if there are no others.
-pub fn foreign_cookies(headers: &HeaderMap) -> Option<HeaderValue> {
-    let kept: Vec<&str> = cookies(headers).filter(|pair| !is_own(pair)).map(str::trim).collect();
-    (!kept.is_empty())
-        .then(|| HeaderValue::from_str(&kept.join("; ")).ok())
-        .flatten()
-}
-
-/// `name=value`, with whatever space stood around it.
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let lines = headers.get_all(header::COOKIE).iter();
-    lines
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|line| line.split(';'))
+    let mut pairs = query.get(1..)?.split(|byte| matches!(byte, b'&' | b'#'));
+    pairs.any(is_hidden).then(|| HeaderValue::from_bytes(page).ok())?
 }
 
 /// The `Set-Cookie` lines of an upstream's answer that may go on, if one of them may not: no upstream sets the gateway's
@@ -339,32 +296,9 @@ pub fn foreign_set_cookies(headers: &HeaderMap) -> Option<Vec<HeaderValue>> {
         .then(|| all.iter().filter(|line| !sets_own_cookie(line)).cloned().collect())
 }
 
-/// Would a browser send this `Set-Cookie` line back as a cookie of the gateway's? A cookie without a name, `=janua=x`,
-/// comes back as `janua=x`.
+/// Would a browser send this `Set-Cookie` line back as a cookie of the gateway's?
 pub fn sets_own_cookie(line: &HeaderValue) -> bool {
-    let mut line = line.as_bytes().trim_ascii_start();
-    while let Some(value) = line.strip_prefix(b"=") {
-        line = value.trim_ascii_start();
-    }
-    OWN_COOKIES
-        .iter()
-        .any(|own| begins_with(line, own.as_bytes()) || is_spaced(line, own.as_bytes()))
-}
-
-/// `janua = x`: browsers take off the space around a name.
-fn is_spaced(line: &[u8], own: &[u8]) -> bool {
-    let name = line.split(|byte| *byte == b'=').next().unwrap_or_default();
-    own.strip_suffix(b"=") == Some(name.trim_ascii_end())
-}
-
-/// Browsers look at the prefixes of cookies without regard to case.
-fn begins_with(line: &[u8], name: &[u8]) -> bool {
-    line.get(..name.len())
-        .is_some_and(|beginning| beginning.eq_ignore_ascii_case(name))
-}
-
-fn is_own(pair: &str) -> bool {
-    OWN_COOKIES.iter().any(|own| pair.trim_start().starts_with(own))
+    cookies::is_own(line.as_bytes())
 }
 
 #[cfg(test)]
@@ -391,10 +325,10 @@ mod tests {
             https: true,
             hops: Vec::new(),
         };
-        let bearer = TokenSource::Header {
+        let bearer = [TokenSource::Header {
             name: header::AUTHORIZATION,
             scheme: "Bearer".into(),
-        };
+        }];
         let changes = changes(&Shown {
             request: &request,
             headers: &headers,
@@ -403,7 +337,8 @@ mod tests {
             present,
             person: None,
             identity_headers: &[],
-            judged: &[bearer],
+            sources: &bearer,
+            judged: &bearer,
             host: None,
             upgrade: false,
         });
@@ -481,33 +416,6 @@ mod tests {
             &longer,
         ] {
             assert_eq!(told(bad), None, "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn cookies_that_come_back_as_the_gateways_are_known() {
-        for own in [
-            "janua=x",
-            " janua =x",
-            "janua\t=x",
-            "=janua=x",
-            "= janua=x",
-            "==janua=x",
-            "__HOST-janua=x",
-            "=__Secure-janua-watch=x",
-            "janua-login-1=x",
-        ] {
-            assert!(sets_own_cookie(&own.parse().unwrap()), "{own}");
-        }
-        for theirs in [
-            "januar=x",
-            "a=janua=x",
-            "JSESSIONID=1",
-            "not-janua=x",
-            "=x",
-            "janus=janua",
-        ] {
-            assert!(!sets_own_cookie(&theirs.parse().unwrap()), "{theirs}");
         }
     }
 

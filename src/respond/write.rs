@@ -35,7 +35,7 @@ pub trait Pieces: Send {
 /// The client went, or was too slow.
 pub async fn write(session: &mut Session, reply: &Reply) -> Result<()> {
     let mut header = head(reply.status, reply.headers.iter().cloned())?;
-    let bodiless = matches!(reply.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let bodiless = is_bodiless(reply.status);
     if !bodiless {
         header.set_content_length(reply.body.len())?;
     }
@@ -68,12 +68,13 @@ pub async fn write_stream(
         .headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if promised.is_none() && session.req_header().version == Version::HTTP_11 {
+    let bodiless = is_bodiless(status);
+    if promised.is_none() && !bodiless && session.req_header().version == Version::HTTP_11 {
         // pingora would end the body by closing the connection: no client could tell a cut from the end.
         header.insert_header(TRANSFER_ENCODING, "chunked")?;
     }
     let unread = settle_connection(session, status);
-    if is_head(session) {
+    if bodiless || is_head(session) {
         session.write_response_header(Box::new(header), true).await?;
         session.write_response_body(None, true).await?;
     } else {
@@ -121,6 +122,11 @@ fn head(
         appended.or_err(ErrorType::InternalError, "more headers than a map can hold")?;
     }
     Ok(parts.into())
+}
+
+/// RFC 9110 sections 15.3.5 and 15.4.5: such an answer ends with its header, and announces no body (RFC 9112 section 6.1).
+pub fn is_bodiless(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 fn is_head(session: &Session) -> bool {

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method};
+use percent_encoding::percent_decode_str;
 
 use super::{Snapshot, SnapshotError};
 use crate::act::file::Root;
@@ -22,6 +23,7 @@ use crate::opencast::Opencast;
 use crate::rate::Keyed;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::{Reply, cors};
+use crate::route::path::Path;
 
 /// The watch passes of a route.
 pub struct RouteWatch {
@@ -35,6 +37,10 @@ pub struct Route {
     /// The pattern as written.
     pub path: String,
     pub path_params: bool,
+    /// The upstream takes the method from a parameter of the query.
+    pub overrides_method: bool,
+    /// Requests may become websockets.
+    pub websocket: bool,
     pub methods: Option<Vec<Method>>,
     pub action: Action,
     pub strip: String,
@@ -115,6 +121,24 @@ impl Route {
         Ok(())
     }
 
+    /// May a request with this path and query go on? Frameworks behind an upstream take the method from `_method` in the
+    /// query (Apache CXF's RequestPreprocessor, which Opencast's REST has; Rails, Symfony), so that what the rules say of
+    /// methods would not hold. Moodle has nothing of the kind.
+    pub fn take(&self, path: &Path, query: Option<&str>) -> Result<(), Rejection> {
+        self.take_params(path.has_params())?;
+        let Some(query) = query.filter(|_| self.overrides_method) else {
+            return Ok(());
+        };
+        let mut names = query.split(['&', ';']).filter_map(|pair| pair.split('=').next());
+        match names.any(|name| percent_decode_str(name).eq(b"_method".iter().copied())) {
+            true => {
+                let detail = "`_method` in the query asks the upstream for another method";
+                Err(Rejection::because(Reason::BadRequest, detail))
+            }
+            false => Ok(()),
+        }
+    }
+
     pub(super) fn new(
         route: &config::Route,
         config: &Config,
@@ -188,6 +212,10 @@ impl Route {
             name: Arc::clone(&route.name),
             path: route.path.clone(),
             path_params: route.path_params,
+            overrides_method: may_override_method(config, route),
+            websocket: route
+                .websocket
+                .unwrap_or_else(|| of_upstream(config, route).is_some_and(|one| one.websocket)),
             methods: route.methods.clone(),
             action,
             strip: route.strip.clone(),
@@ -223,4 +251,21 @@ impl Route {
             metrics: metrics.route(&route.name),
         })
     }
+}
+
+fn of_upstream<'a>(config: &'a Config, route: &config::Route) -> Option<&'a config::Upstream> {
+    match route.action {
+        config::Action::Upstream(index) => config.upstreams.get(index),
+        _ => None,
+    }
+}
+
+/// Does the route lead to an upstream that is no Moodle, or ask an Opencast?
+fn may_override_method(config: &Config, route: &config::Route) -> bool {
+    let leads = match route.action {
+        config::Action::Upstream(index) => !config.moodles.iter().any(|moodle| moodle.upstream == index),
+        _ => false,
+    };
+    let asked = route.else_ask.as_ref().map(|ask| ask.upstream);
+    leads || asked.is_some_and(|index| config.opencasts.iter().any(|opencast| opencast.upstream == index))
 }

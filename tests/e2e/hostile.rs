@@ -36,7 +36,7 @@ fn gateway(zoo: &Upstream) -> Gateway {
             &[zoo.url()],
             "health = { every = \"1h\" }\ntimeouts = { connect = \"2s\", read = \"1s\" }",
         )
-        .open_upstream_route("")
+        .open_upstream_route("websocket = true")
         .section(
             "[[routes]]\nname = \"files\"\npath = \"/files/{*file}\"\nfiles = \"files\"\nstrip = \"/files\"\n\
              allow = [{ anyone = true }]\n",

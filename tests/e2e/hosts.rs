@@ -1,6 +1,6 @@
 //! The Host is known, single and well-formed, and ranks before the path.
 
-use crate::support::{Config, Connection, Gateway, Request, Site};
+use crate::support::{Config, Connection, Gateway, Request, Site, Upstream};
 
 fn two_hosts() -> Gateway {
     let site = Site::new();
@@ -73,24 +73,70 @@ fn a_missing_double_or_odd_host_is_refused() {
 }
 
 #[test]
-fn an_absolute_target_cannot_name_another_host() {
+fn the_host_of_an_absolute_target_takes_the_place_of_host() {
     let gateway = two_hosts();
-    // RFC 9112 section 3.2.2: the target's host counts; one that differs from Host is a trick.
-    let refused = raw(
-        &gateway,
-        "GET http://moodle.test/page HTTP/1.1\r\nHost: video.test\r\nConnection: close\r\n\r\n",
-    );
-    assert_eq!(refused, 400);
+    // RFC 9112 section 3.2.2.
+    let status = |target: &str| {
+        raw(
+            &gateway,
+            &format!("GET {target} HTTP/1.1\r\nHost: video.test\r\nConnection: close\r\n\r\n"),
+        )
+    };
+    assert_eq!(status("http://moodle.test:8080/page"), 410);
+    assert_eq!(status("HTTP://video.test/page"), 204);
+    assert_eq!(status("http://other.test/page"), 421);
     for target in [
         "http://user@video.test/page",
         "ftp://video.test/page",
         "http:///page",
         "//moodle.test/page",
     ] {
-        let status = raw(
-            &gateway,
-            &format!("GET {target} HTTP/1.1\r\nHost: moodle.test\r\nConnection: close\r\n\r\n"),
-        );
-        assert!([400, 404, 421].contains(&status), "{target}: {status}");
+        assert!([400, 404].contains(&status(target)), "{target}: {}", status(target));
+    }
+}
+
+#[test]
+fn among_several_a_wrong_port_is_misdirected_and_an_empty_one_is_none() {
+    let gateway = two_hosts();
+    let status = |host: &str, path: &str| gateway.send(Request::get(path).host(host)).status;
+    assert_eq!(status("moodle.test:", "/page"), 410);
+    assert_eq!(status("video.test:80", "/page"), 204);
+    for wrong in ["moodle.test:80", "moodle.test:8081", "video.test:8080"] {
+        let told = gateway.send(Request::get("/page").host(wrong));
+        told.refused(421, "unknown_host");
+    }
+}
+
+#[test]
+fn the_only_public_url_stands_in_for_every_host_and_port() {
+    let zoo = Upstream::start();
+    let config = |more: &str| {
+        let config = Config::new()
+            .server("public_urls", r#"["https://video.test:8443"]"#)
+            .upstream("zoo", &[zoo.url()], "")
+            .open_upstream_route("");
+        match more {
+            "" => config,
+            strict => config.server("strict_host", strict),
+        }
+    };
+    let gateway = Site::new().start(&config(""));
+    for (path, host) in [
+        ("/a", "evil.test"),
+        ("/b", "video.test"),
+        ("/c", "VIDEO.test:99"),
+        ("/d", "[::1]:1"),
+    ] {
+        gateway.send(Request::get(path).host(host)).expect(200);
+        let seen = zoo.seen(path);
+        assert_eq!(seen.header("host"), Some("video.test:8443"), "{host}");
+        assert_eq!(seen.header("x-forwarded-host"), Some("video.test:8443"), "{host}");
+    }
+    let strict = Site::new().start(&config("true"));
+    let status = |host: &str| strict.send(Request::get("/e").host(host)).status;
+    assert_eq!(status("video.test:8443"), 200);
+    assert_eq!(status("video.test"), 200);
+    for host in ["evil.test", "video.test:443", "127.0.0.1"] {
+        assert_eq!(status(host), 421, "{host}");
     }
 }

@@ -210,7 +210,7 @@ fn trailers_do_no_harm() {
 #[test]
 fn websockets_go_through_even_when_the_upstream_is_quick() {
     let zoo = Upstream::start();
-    let gateway = gateway(&[zoo.url()], "");
+    let gateway = gateway(&[zoo.url()], "websocket = true");
     for round in 0..50 {
         let mut socket = Connection::open(gateway.http());
         let request = Request::get("/zoo/websocket")

@@ -246,6 +246,18 @@ fn serve(wire: &mut Wire, name: &str, (state, changed): &(Mutex<State>, Condvar)
             }
             return Ok(false);
         }
+        // Switches to whatever was asked for, or to HTTP/2 if nothing was, as servers with h2c do; and says what it was asked.
+        "switches" => {
+            let asked = seen.header("upgrade").unwrap_or("h2c").to_owned();
+            let head = format!("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {asked}\r\n\r\nthrough");
+            wire.stream.write_all(head.as_bytes())?;
+            return Ok(false);
+        }
+        // 204 or 304 that announce a body all the same, as PHP behind some servers does.
+        "bodiless" => {
+            let head = format!("HTTP/1.1 {number} Bodiless\r\nTransfer-Encoding: chunked\r\nETag: \"1\"\r\n\r\n");
+            wire.stream.write_all(head.as_bytes())?;
+        }
         // Answers with the headers that the query names.
         "says" => {
             let query = seen.target.split_once('?').unwrap_or_default().1;

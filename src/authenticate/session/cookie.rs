@@ -4,10 +4,9 @@
 //! they have neither that nor `Secure`.
 
 use cookie::{Cookie, SameSite};
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue};
 
-/// Cookies of one request that are looked at. Browsers keep some hundred for a site.
-const MOST: usize = 300;
+use crate::request::cookies;
 
 /// The cookie of a session.
 pub const SESSION: &str = "janua";
@@ -32,17 +31,14 @@ impl Jar {
 
     /// The values of all cookies of this name, in the order of the request.
     pub fn all<'a>(self, headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
-        let name = self.name(name);
-        pairs(headers)
-            .filter(|(known, _)| *known == name)
-            .map(|(_, value)| value)
-            .collect()
+        cookies::values(headers, &self.name(name)).collect()
     }
 
     /// Names, without the prefix, and values of all cookies whose names begin so.
     pub fn beginning_with<'a>(self, headers: &'a HeaderMap, beginning: &str) -> Vec<(&'a str, &'a str)> {
         let prefix = if self.https { "__Host-" } else { "" };
-        pairs(headers)
+        cookies::pairs(headers)
+            .filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, cookies::text(value)?)))
             .filter_map(|(name, value)| Some((name.strip_prefix(prefix)?, value)))
             .filter(|(name, _)| name.starts_with(beginning))
             .collect()
@@ -79,15 +75,6 @@ impl Jar {
     pub fn remove(self, name: &str) -> Option<HeaderValue> {
         self.set(name, "", Some(0))
     }
-}
-
-fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    let lines = headers.get_all(header::COOKIE).iter();
-    lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(';'))
-        .take(MOST)
-        .filter_map(|pair| pair.trim().split_once('='))
 }
 
 #[cfg(test)]
@@ -133,7 +120,7 @@ mod tests {
                 .parse()
                 .unwrap(),
         );
-        assert_eq!(HTTPS.all(&headers, SESSION), ["b", "c"]);
+        assert_eq!(HTTPS.all(&headers, SESSION), ["b", "c", "e"]);
         assert_eq!(HTTP.all(&headers, SESSION), ["a"]);
         assert_eq!(HTTPS.beginning_with(&headers, "janua-login-"), [("janua-login-1", "x")]);
         assert_eq!(HTTP.beginning_with(&headers, "janua-login-"), [("janua-login-2", "y")]);

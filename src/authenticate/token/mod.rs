@@ -19,6 +19,7 @@ pub(in crate::authenticate) mod json;
 mod judge;
 mod jwk;
 mod keyring;
+mod ours;
 mod recent;
 mod refresh;
 mod signature;
@@ -42,6 +43,7 @@ use self::carrier::Carried;
 pub(in crate::authenticate) use self::claims::cap;
 pub use self::examine::{Capped, Examined, KeySource};
 use self::judge::Payer;
+use self::ours::Foreign;
 pub use self::recent::Recent;
 use self::refresh::{Keys, Pace, Refresher};
 use self::source::Source;
@@ -64,6 +66,7 @@ pub struct Tokens {
     refreshers: Vec<Arc<Refresher>>,
     cache: TokenCache,
     bad_signatures: Arc<Keyed<IpAddr>>,
+    foreign: Foreign,
     metrics: TokenCacheMetrics,
 }
 
@@ -150,6 +153,7 @@ impl Tokens {
             keys,
             refreshers,
             cache: TokenCache::new(config.cache),
+            foreign: Foreign::new(config.bad_signatures),
             bad_signatures: spent.map_or_else(
                 || Arc::new(Keyed::new(config.bad_signatures)),
                 |before| Arc::clone(&before.bad_signatures),

@@ -104,6 +104,7 @@ impl Checker<'_> {
         }
         let strip = self.strip(route.strip, path.as_ref(), kind);
         self.only_for_upstreams(route.path_params.given().map(|given| given.at), "path_params", kind);
+        self.only_for_upstreams(route.websocket.given().map(|given| given.at), "websocket", kind);
         self.only_for_upstreams(route.present.given().map(|given| given.at), "present", kind);
         let accept_at = route.accept.given().map_or(place, |accept| accept.at);
         let accept = match route.accept {
@@ -179,6 +180,7 @@ impl Checker<'_> {
             host: host?,
             path: path?.value.text,
             path_params: route.path_params.or(false),
+            websocket: route.websocket.into_value(),
             methods: methods?,
             action: action?,
             strip: strip?,

@@ -74,6 +74,7 @@ impl Checker<'_> {
             listen: listen.into_iter().map(|listener| listener.value).collect(),
             tls: tls.into_iter().collect::<Option<_>>()?,
             public_urls,
+            strict_host: server.strict_host.or(false),
             admin: server.admin.or(DEFAULT_ADMIN),
             denials: usize::try_from(denials).unwrap_or(usize::MAX),
             control: control?,

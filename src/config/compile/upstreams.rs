@@ -68,6 +68,7 @@ impl Checker<'_> {
             health: health?,
             connect_timeout,
             read_timeout,
+            websocket: upstream.websocket.or(false),
             host: match upstream.host.or(HostHeader::Keep) {
                 HostHeader::Keep => None,
                 HostHeader::Send(host) => Some(host),

@@ -1,0 +1,122 @@
+//! Headers of a request that no client may say to an upstream: who says them decides something there.
+
+use http::HeaderName;
+
+/// Every name with what an upstream would take it for. Names are compared with `_` read as `-`: CGI and WSGI cannot tell
+/// the two apart.
+const UNSAID: &[(&str, &str)] = &[
+    // Who the person is, and in whose name they act.
+    ("x-run-as-user", "Opencast: a user that another one acts for"),
+    ("x-run-with-roles", "Opencast: roles that a user acts with"),
+    ("x-opencast-matterhorn-user", "Opencast: the user of a job"),
+    ("x-opencast-matterhorn-roles", "Opencast: the roles of a job"),
+    ("x-opencast-matterhorn-organization", "Opencast: the tenant of a job"),
+    ("x-opencast-matterhorn-current-job-id", "Opencast: a job"),
+    ("x-requested-auth", "Opencast: which way to sign in"),
+    ("x-remote-user", "servers behind a gateway that signs people in"),
+    ("remote-user", "servers behind a gateway that signs people in"),
+    ("x-webauth-user", "servers behind a gateway that signs people in"),
+    ("x-authenticated-user", "servers behind a gateway that signs people in"),
+    // Where the client is.
+    ("forwarded", "RFC 7239"),
+    ("client-ip", "Moodle's getremoteaddr() believes it first"),
+    ("x-client-ip", "Apache's mod_remoteip, application servers"),
+    ("x-real-ip", "nginx's name for it"),
+    ("true-client-ip", "Akamai, Cloudflare"),
+    ("cf-connecting-ip", "Cloudflare"),
+    ("cf-connecting-ipv6", "Cloudflare"),
+    ("cf-pseudo-ipv4", "Cloudflare"),
+    ("fastly-client-ip", "Fastly"),
+    ("x-cluster-client-ip", "Rackspace, Riverbed"),
+    ("x-azure-clientip", "Azure Front Door"),
+    ("x-azure-socketip", "Azure Front Door"),
+    ("x-appengine-user-ip", "App Engine"),
+    ("x-envoy-external-address", "Envoy"),
+    ("x-original-forwarded-for", "ingress-nginx"),
+    ("x-originating-ip", "Microsoft's proxies"),
+    ("x-remote-ip", "application servers"),
+    ("x-remote-addr", "application servers"),
+    ("x-proxyuser-ip", "Google's proxies"),
+    ("wl-proxy-client-ip", "WebLogic"),
+    ("proxy-client-ip", "WebLogic"),
+    ("x-forwarded", "the beginning of a name is a name too"),
+    // What is asked for.
+    (
+        "x-http-method-override",
+        "Apache CXF (Opencast), Rails, Symfony: the method that counts",
+    ),
+    ("x-http-method", "OData: the method that counts"),
+    ("x-method-override", "the method that counts"),
+    (
+        "x-original-method",
+        "ingress-nginx's external auth: the method that counts",
+    ),
+    ("x-original-url", "IIS, Symfony, Zend: the path that counts"),
+    ("x-original-uri", "nginx's auth_request: the path that counts"),
+    ("x-rewrite-url", "IIS, Symfony: the path that counts"),
+    ("x-original-host", "Application Gateway: the host that counts"),
+    ("x-host", "the host that counts"),
+    ("x-http-host-override", "the host that counts"),
+    ("x-forwarded-host", "the host that counts"),
+    ("base-url", "Zend: what addresses begin with"),
+    ("x-script-name", "WSGI: what addresses begin with"),
+    ("x-scheme", "ingress-nginx: whether it is https"),
+    ("x-url-scheme", "whether it is https"),
+    ("front-end-https", "Microsoft: whether it is https"),
+    // For servers of the same hop.
+    ("proxy", "CGI: becomes HTTP_PROXY, a program's own proxy"),
+    (
+        "http2-settings",
+        "RFC 7540 section 3.2.1: an upgrade that the gateway does not make",
+    ),
+    ("x-accel-internal", "an instruction among servers"),
+    ("surrogate-capability", "an instruction among caches"),
+    ("x-request-id", "the gateway gives the number"),
+];
+
+const FORWARDED_PREFIX: &str = "x-forwarded-";
+
+/// Is it for the gateway alone to say?
+pub fn is_unsaid(name: &HeaderName) -> bool {
+    let bytes = name.as_str().as_bytes();
+    begins_alike(bytes, FORWARDED_PREFIX) || UNSAID.iter().any(|(known, _)| is_alike(name, known))
+}
+
+/// The same name to CGI and WSGI, which cannot tell `_` from `-`.
+pub fn is_alike(name: &HeaderName, known: &str) -> bool {
+    name.as_str().len() == known.len() && begins_alike(name.as_str().as_bytes(), known)
+}
+
+fn begins_alike(name: &[u8], beginning: &str) -> bool {
+    let same = |(a, b): (&u8, u8)| *a == b || (*a == b'_' && b == b'-');
+    name.len() >= beginning.len() && name.iter().zip(beginning.bytes()).all(same)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn either_spelling_of_a_name_counts_and_no_other_name_does() {
+        for (known, reason) in UNSAID {
+            assert!(!reason.is_empty());
+            for name in [(*known).to_owned(), known.replace('-', "_")] {
+                assert!(is_unsaid(&name.parse().unwrap()), "{name}");
+            }
+        }
+        for name in ["x-forwarded-for", "x_forwarded_anything", "x-forwarded_port"] {
+            assert!(is_unsaid(&name.parse().unwrap()), "{name}");
+        }
+        for name in [
+            "x-requested-with",
+            "accept",
+            "host",
+            "range",
+            "x-client-ips",
+            "proxy-x",
+            "user-agent",
+        ] {
+            assert!(!is_unsaid(&name.parse().unwrap()), "{name}");
+        }
+    }
+}
