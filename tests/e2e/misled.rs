@@ -50,8 +50,9 @@ fn no_client_says_another_method_address_or_host() {
         "Proxy",
     ];
     for name in names {
-        gateway.send(Request::get("/open/a").header(name, "forged")).expect(200);
-        let seen = zoo.seen("/open/a");
+        let path = format!("/open/{name}/");
+        gateway.send(Request::get(&path).header(name, "forged")).expect(200);
+        let seen = zoo.seen(&path);
         let told: Vec<_> = seen.headers.iter().filter(|(_, value)| value == "forged").collect();
         assert!(told.is_empty(), "{told:?}");
     }
@@ -106,8 +107,9 @@ fn a_token_of_ours_goes_nowhere_and_a_foreign_one_where_everybody_may() {
     let expired = signer.token(&json!({ "exp": in_seconds(0) - 3600, "roles": ["ROLE_A"] }));
     let foreign = other.roles(&["ROLE_A"]);
     let seen = |path: &str, name: &str, value: &str| {
-        gateway.send(Request::get(path).header(name, value)).expect(200);
-        zoo.seen(path).header(&name.to_ascii_lowercase()).map(str::to_owned)
+        let path = format!("{path}/{}/", zoo.requests().len());
+        gateway.send(Request::get(&path).header(name, value)).expect(200);
+        zoo.seen(&path).header(&name.to_ascii_lowercase()).map(str::to_owned)
     };
     for token in [&ours, &expired] {
         assert_eq!(seen("/open/a", "Authorization", &format!("Bearer {token}")), None);

@@ -54,9 +54,10 @@ fn nothing_but_a_websocket_is_switched_to() {
         ("", "h2c"),
     ] {
         // An ordinary request is left, and the upstream is not told what was asked for.
-        let request = asking("GET", "/plain", connection, upgrade);
+        let path = format!("/plain/{}/", zoo.requests().len());
+        let request = asking("GET", &path, connection, upgrade);
         assert_eq!(status(&gateway, request), 200, "{connection}: {upgrade}");
-        let seen = zoo.seen("/plain");
+        let seen = zoo.seen(&path);
         for name in ["upgrade", "http2-settings", "x-forwarded-upgrade"] {
             assert_eq!(seen.header(name), None, "{connection}: {upgrade}");
         }
@@ -68,7 +69,7 @@ fn nothing_but_a_websocket_is_switched_to() {
         status(&gateway, asking("GET", "/zoo/switches", "Upgrade", "WebSocket")),
         101
     );
-    let posted = asking("POST", "/plain", "Upgrade", "websocket");
+    let posted = asking("POST", "/posted", "Upgrade", "websocket");
     assert_eq!(status(&gateway, posted), 200);
-    assert_eq!(zoo.seen("/plain").header("upgrade"), None);
+    assert_eq!(zoo.seen("/posted").header("upgrade"), None);
 }
