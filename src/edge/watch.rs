@@ -9,7 +9,6 @@ use pingora::proxy::Session;
 use url::Url;
 
 use super::parts::is_https;
-use crate::act::file;
 use crate::act::playlist::{self, Passage};
 use crate::authenticate::token::{Outcome, carrier};
 use crate::authenticate::watch::{self, Invalid, Pass, Purpose};
@@ -185,19 +184,9 @@ pub fn admitted(session: &Session, ctx: &mut Context, route: &Route, by: Credent
     }
 }
 
-/// A picture plays nothing on. A page of thumbnails would fill the browser's jar with passes, and push the session out of
-/// it: browsers keep some 10 KiB of a site's cookies in another site's page.
-fn is_picture(asked: &Asked<'_>) -> bool {
-    let wants = asked.headers.get("sec-fetch-dest").map(HeaderValue::as_bytes);
-    wants == Some(b"image") || file::is_picture(asked.path.decoded())
-}
-
 /// The cookie that a token earns, and the pass for playlists that were asked for with a credential in the query.
 fn earn(asked: &Asked<'_>, who: &Identity, now: SystemTime) -> Option<(Option<HeaderValue>, Option<String>)> {
     let watch = asked.passes()?;
-    if is_picture(asked) {
-        return None;
-    }
     let settled = asked.route.watch.as_ref()?.rules.settle(&asked.facts(who))?;
     let issuers = who.issuers.iter();
     let longest = issuers.map(|issuer| {
