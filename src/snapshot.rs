@@ -18,7 +18,7 @@ use crate::authenticate::sign_in::{People, cas};
 use crate::authenticate::token::Tokens;
 use crate::authenticate::watch::Revocations;
 use crate::backchannel::{Backchannel, BackchannelError};
-use crate::config::{self, ClientTimeouts, Config, Provider, State, TokenSource};
+use crate::config::{self, ClientTimeouts, Config, Present, Provider, State, TokenSource};
 use crate::moodle::{Bridge, Moodle};
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::opencast::{Opencast, SetupError};
@@ -159,6 +159,8 @@ impl Snapshot {
         let entries = config.routes.iter().map(|route| Entry {
             host: &route.host,
             pattern: &route.path,
+            // A script of Moodle's is no folder: without a path behind it, it is asked otherwise (`?file=…`).
+            bare: route.present != Present::MoodleToken,
             methods: route.methods.as_deref(),
         });
         Ok(Self {

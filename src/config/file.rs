@@ -282,7 +282,8 @@ section! {
         name: String,
         /// One of the public URLs' hosts. Default: the first one's.
         host: String,
-        /// `"/static/{org}/{*file}"`: literal segments, `{parameters}`, and `{*rest}` as its end. Required.
+        /// `"/static/{org}/{*file}"`: literal segments, `{parameters}`, and `{*rest}` as its end, which may be missing with
+        /// its slash (not with `present = "moodle-token"`). Required.
         path: PathPattern,
         /// Default: GET and HEAD for files, any for an upstream. Other methods get 405.
         methods: Vec<At<Method>>,

@@ -46,20 +46,33 @@ pub fn in_question(
         let detail = "who asks for decisions must be one of server.trusted_proxies";
         return Err(Rejection::because(Reason::NotAllowed, detail));
     }
+    let (named, target) = taken_apart(the_one(headers, &names.uri)?);
     let authority = match &names.host {
-        name if *name == header::HOST => asking.authority.clone(),
-        name => the_one(headers, name)?.to_owned(),
+        name if *name == header::HOST => named.unwrap_or(&asking.authority),
+        name => the_one(headers, name)?,
     };
-    intake::described(
-        the_one(headers, &names.method)?,
-        &authority,
-        the_one(headers, &names.uri)?,
-    )
+    intake::described(the_one(headers, &names.method)?, authority, target)
+}
+
+/// The authority and the target of what may be a whole URL, as ingress-nginx sends it, or a path.
+fn taken_apart(uri: &str) -> (Option<&str>, &str) {
+    let Some((scheme, rest)) = uri.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?'])) else {
+        return (None, uri);
+    };
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+        return (None, uri);
+    }
+    match rest.find(['/', '?']).and_then(|at| rest.split_at_checked(at)) {
+        Some((authority, target)) => (Some(authority), target),
+        None => (Some(rest), "/"),
+    }
 }
 
 fn the_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Rejection> {
     let mut values = headers.get_all(name).iter();
-    match (values.next().map(|value| value.to_str()), values.next()) {
+    // nginx passes on the bytes of a request line as they came: they may be UTF-8.
+    let text = values.next().map(|value| std::str::from_utf8(value.as_bytes()));
+    match (text, values.next()) {
         (Some(Ok(value)), None) => Ok(value),
         (None, _) => Err(Rejection::because(
             Reason::BadRequest,
@@ -67,7 +80,7 @@ fn the_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Rej
         )),
         _ => Err(Rejection::because(
             Reason::BadRequest,
-            format!("{name} stands twice or is not ASCII"),
+            format!("{name} stands twice or is not UTF-8"),
         )),
     }
 }

@@ -199,6 +199,7 @@ pub fn dress(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) 
     if route.watch.is_some() {
         answer.insert_header(header::REFERRER_POLICY, "no-referrer")?;
         playlists::answered(session, answer, ctx)?;
+        super::watch::answered(answer.headers.get(header::CONTENT_TYPE), ctx);
     }
     if route.cors.is_some() {
         // The gateway answers for the route: two policies side by side would make browsers refuse both.

@@ -9,6 +9,7 @@ use pingora::proxy::Session;
 use url::Url;
 
 use super::parts::is_https;
+use crate::act::file;
 use crate::act::playlist::{self, Passage};
 use crate::authenticate::token::{Outcome, carrier};
 use crate::authenticate::watch::{self, Invalid, Pass, Purpose};
@@ -200,7 +201,7 @@ fn earn(asked: &Asked<'_>, who: &Identity, now: SystemTime) -> Option<(Option<He
     });
     let ttl = longest.min()??.min(watch.ttl);
     let params = asked.params(watch);
-    let by_cookie = watch.carry.contains(&Carry::Cookie);
+    let by_cookie = watch.carry.contains(&Carry::Cookie) && !is_image(asked);
     let by_query = watch.carry.contains(&Carry::Rewrite) && has_token_in_query(asked);
     let has_one = || {
         let mut passes = watch::in_cookies(asked.headers, asked.cookie_name());
@@ -227,6 +228,26 @@ fn earn(asked: &Asked<'_>, who: &Identity, now: SystemTime) -> Option<(Option<He
         .then(|| set_cookie(asked, watch, &text, ttl.as_secs()))
         .flatten();
     Some((cookie, by_query.then_some(text)))
+}
+
+/// An image is fetched once and whole. A page shows a hundred of them, each with a token of its own, and browsers keep
+/// 10 KiB of partitioned cookies for a site: their passes would drive out those of what plays.
+fn is_image(asked: &Asked<'_>) -> bool {
+    let dest = asked.headers.get("sec-fetch-dest");
+    dest.is_some_and(|dest| dest == "image") || file::is_image(asked.path.decoded())
+}
+
+/// The upstream says what its answer is: an image earns no pass, whatever its name.
+pub fn answered(content_type: Option<&HeaderValue>, ctx: &mut Context) {
+    let is_image = |value: &HeaderValue| {
+        value
+            .as_bytes()
+            .get(..6)
+            .is_some_and(|kind| kind.eq_ignore_ascii_case(b"image/"))
+    };
+    if content_type.is_some_and(is_image) {
+        ctx.watch.cookie = None;
+    }
 }
 
 fn has_token_in_query(asked: &Asked<'_>) -> bool {

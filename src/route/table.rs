@@ -1,8 +1,9 @@
 //! Which route: the host first, then the most specific path, then the method; the order in the file means nothing.
 //!
 //! Within one host, segment by segment, a literal wins over a parameter and a parameter over the rest of the path;
-//! where the better one leads nowhere, the next is tried. What a route does is not known here: the table deals in
-//! indices.
+//! where the better one leads nowhere, the next is tried. `/studio/{*rest}` matches `/studio` too, as `/studio/**` does
+//! in Spring: after the routes that end there, before those whose rest begins earlier. What a route does is not known
+//! here: the table deals in indices.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ pub struct Entry<'a> {
     pub host: &'a str,
     /// `/static/{org}/{*file}`: a parameter is a whole segment and never empty, `{*rest}` stands last and may be.
     pub pattern: &'a str,
+    /// May the slash before `{*rest}` be missing, with the rest?
+    pub bare: bool,
     /// `None`: any method.
     pub methods: Option<&'a [Method]>,
 }
@@ -37,6 +40,8 @@ struct Node {
     param: Option<Box<Self>>,
     /// Routes whose `{*rest}` begins here.
     rest: Vec<Candidate>,
+    /// Those of them that match without the slash.
+    bare: Vec<Candidate>,
     /// Routes that end here.
     end: Vec<Candidate>,
 }
@@ -210,9 +215,9 @@ impl Node {
         let mut names = Vec::new();
         let mut node = self;
         let mut segments = entry.pattern.strip_prefix('/')?.split('/').peekable();
-        let list = loop {
+        let (list, bare) = loop {
             let Some(segment) = segments.next() else {
-                break &mut node.end;
+                break (&mut node.end, None);
             };
             match segment.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
                 None => node = node.literals.entry(segment.to_owned()).or_default(),
@@ -223,19 +228,22 @@ impl Node {
                     }
                     Some(name) if segments.peek().is_none() => {
                         names.push(name.to_owned());
-                        break &mut node.rest;
+                        break (&mut node.rest, entry.bare.then_some(&mut node.bare));
                     }
                     Some(_) => return None,
                 },
             }
         };
-        list.push(Candidate {
+        let candidate = Candidate {
             route,
             methods: entry.methods.map(<[Method]>::to_vec),
             names: names.into(),
-        });
-        // A route that names its methods is more specific than one for any method.
-        list.sort_by_key(|candidate| candidate.methods.is_none());
+        };
+        for list in bare.into_iter().chain([list]) {
+            list.push(candidate.clone());
+            // A route that names its methods is more specific than one for any method.
+            list.sort_by_key(|candidate| candidate.methods.is_none());
+        }
         Some(())
     }
 
@@ -256,17 +264,30 @@ impl Node {
             Some((segment, after)) => (segment, after.get(1..)),
             None => (path, None),
         };
-        if let Some(node) = self.literals.get(segment)
+        let literal = self.literals.get(segment);
+        let param = self.param.as_deref().filter(|_| !segment.is_empty());
+        if let Some(node) = literal
             && !node.walk(after, values, visit)
         {
             return false;
         }
-        if let (Some(node), false) = (&self.param, segment.is_empty()) {
+        if let Some(node) = param {
             values.push(segment);
             if !node.walk(after, values, visit) {
                 return false;
             }
             values.pop();
+        }
+        if after.is_none() {
+            let values_before = values.len();
+            let literal = literal.map(|node| (node, None));
+            for (node, value) in literal.into_iter().chain(param.map(|node| (node, Some(segment)))) {
+                values.extend(value.into_iter().chain([""]));
+                if !node.bare.is_empty() && !visit(&node.bare) {
+                    return false;
+                }
+                values.truncate(values_before);
+            }
         }
         if self.rest.is_empty() {
             return true;
@@ -289,7 +310,12 @@ mod tests {
     const POST: &[Method] = &[Method::POST];
 
     fn entry<'a>(host: &'a str, pattern: &'a str, methods: Option<&'a [Method]>) -> Entry<'a> {
-        Entry { host, pattern, methods }
+        Entry {
+            host,
+            pattern,
+            bare: true,
+            methods,
+        }
     }
 
     fn table() -> Table {
@@ -389,6 +415,61 @@ mod tests {
         assert_eq!(find("/course/4/other"), (3, vec!["4/other".into()]));
         assert_eq!(find("/course/"), (3, vec![String::new()]));
         assert_eq!(find("/course"), (1, vec!["course".into()]));
+    }
+
+    #[test]
+    fn the_rest_may_be_missing_with_its_slash() {
+        let entries = [
+            entry("video", "/{*rest}", None),
+            entry("video", "/studio/{*rest}", None),
+            entry("video", "/editor/{*rest}", None),
+            entry("video", "/editor", Some(GET)),
+            entry("video", "/o/{org}/{*rest}", None),
+            entry("video", "/o/{*rest}", None),
+            entry("video", "/o/acme/{*rest}", Some(POST)),
+            entry("video", "/o/acme/{*rest}", None),
+            entry("moodle", "/{page}", None),
+            entry("moodle", "/studio/{*rest}", None),
+            Entry {
+                bare: false,
+                ..entry("video", "/file.php/{*path}", None)
+            },
+        ];
+        let table = Table::new(&["video", "moodle"], entries).unwrap();
+        let find = |host: &str, path: &str, method: Method| {
+            let found = table.find(host, path, &method)?;
+            let considered = table.explain(host, path, &method);
+            let won = considered.iter().find(|one| one.fate == Fate::Won).unwrap();
+            assert_eq!(won.route, found.route, "{path}");
+            let values = found.params.iter().map(|(name, value)| format!("{name}={value}"));
+            Ok((found.route, values.collect::<Vec<_>>().join(" ")))
+        };
+        for (host, path, route, params) in [
+            ("video", "/studio", 1, "rest="),
+            ("video", "/studio/", 1, "rest="),
+            ("video", "/studiox", 0, "rest=studiox"),
+            ("video", "/editor", 3, ""),
+            ("video", "/editor/", 2, "rest="),
+            ("video", "/o", 5, "rest="),
+            ("video", "/o/tibi", 4, "org=tibi rest="),
+            ("video", "/o/acme", 7, "rest="),
+            ("video", "/file.php", 0, "rest=file.php"),
+            ("video", "/file.php/a", 10, "path=a"),
+            ("moodle", "/studio", 8, "page=studio"),
+            ("moodle", "/studio/", 9, "rest="),
+        ] {
+            let found = find(host, path, Method::GET);
+            assert_eq!(found, Ok((route, params.to_owned())), "{path}");
+        }
+        assert_eq!(find("video", "/o/acme", Method::POST).unwrap().0, 6);
+        // As with the slash, the most specific place decides, whatever its methods are.
+        assert_eq!(
+            find("video", "/editor", Method::POST),
+            Err(Miss::Method(vec![Method::GET, Method::HEAD]))
+        );
+        let fates = table.explain("video", "/o/tibi", &Method::GET);
+        let routes: Vec<_> = fates.iter().map(|one| one.route).collect();
+        assert_eq!(routes, [4, 5, 0]);
     }
 
     #[test]

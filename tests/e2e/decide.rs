@@ -74,7 +74,7 @@ fn the_other_routes_decide_and_nothing_is_done() {
         403,
         "bad_path",
     );
-    denied(gateway.send(asked("GET", "http://video.test/open")), 403, "bad_request");
+    denied(gateway.send(asked("GET", "ftp://video.test/open")), 403, "bad_request");
     denied(gateway.send(asked("TRACE", "/open")), 403, "not_implemented");
     denied(gateway.send(asked("GET", "/_decide")), 403, "no_route");
     gateway.logged(&[
@@ -82,6 +82,55 @@ fn the_other_routes_decide_and_nothing_is_done() {
         "status=403",
         "event_not_granted",
     ]);
+}
+
+/// What ingress-nginx (auth-url), Traefik (forwardAuth) and Caddy (forward_auth) send.
+#[test]
+fn other_proxies_ask_in_their_own_headers() {
+    let signer = Signer::new();
+    let token = signer.read("lecture-1");
+    let odd = "/static/org/player/lecture-1/für alle.mp4".replace(' ', "%20");
+    for (names, request) in [
+        (
+            r#"uri = "X-Original-URL", method = "X-Original-Method""#,
+            Request::get("/_decide")
+                .header("X-Original-URL", &format!("https://video.test{VIDEO}?jwt={token}"))
+                .header("X-Original-Method", "GET")
+                .header("X-Forwarded-For", "192.0.2.7"),
+        ),
+        (
+            r#"uri = "X-Original-URL", method = "X-Original-Method""#,
+            Request::get("/_decide")
+                .header("X-Original-URL", &format!("HTTP://video.test:8080{odd}?jwt={token}"))
+                .header("X-Original-Method", "HEAD"),
+        ),
+        (
+            r#"uri = "X-Forwarded-Uri", method = "X-Forwarded-Method", host = "X-Forwarded-Host""#,
+            Request::get("/_decide")
+                .header("X-Forwarded-Uri", &format!("{VIDEO}?jwt={token}"))
+                .header("X-Forwarded-Method", "GET")
+                .header("X-Forwarded-Host", "video.test")
+                .header("X-Forwarded-Proto", "https"),
+        ),
+        (
+            r#"uri = "X-Forwarded-Uri", method = "X-Forwarded-Method""#,
+            Request::get("/_decide")
+                .header("X-Forwarded-Uri", VIDEO)
+                .header("X-Forwarded-Method", "GET")
+                .bearer(&token),
+        ),
+    ] {
+        let site = Site::with_lecture();
+        let names = DECIDE.replace(r#"uri = "X-Original-URI", method = "X-Original-Method""#, names);
+        let config = Config::media(&site, &signer).server("trusted_proxies", r#"["127.0.0.1/32"]"#);
+        let gateway = site.start(&config.section(&names).open_route());
+        gateway.send(request).expect(204);
+        denied(gateway.get("/_decide"), 403, "bad_request");
+    }
+    // Another scheme, or an address within a query, is no whole URL.
+    let gateway = gateway(&signer, r#"["127.0.0.1/32"]"#);
+    denied(gateway.send(asked("GET", "ftp://video.test/open")), 403, "bad_request");
+    gateway.send(asked("GET", "/open?to=https://video.test/x")).expect(204);
 }
 
 #[test]

@@ -44,7 +44,7 @@ const INGEST: May = Roles(&["ROLE_ADMIN", "ROLE_CAPTURE_AGENT", "ROLE_STUDIO"]);
 /// Whom the list of the event "one" names, and administrators.
 const READERS: May = Roles(&["ROLE_ADMIN", "4_Learner"]);
 
-const TABLE: [(&str, &str, May); 48] = [
+const TABLE: [(&str, &str, May); 58] = [
     ("GET", "/static/mh_default_org/engage-player/one/a/b.mp4", READERS),
     ("HEAD", "/static/mh_default_org/engage-player/one/a/b.mp4", READERS),
     ("POST", "/static/mh_default_org/engage-player/one/a/b.mp4", NotPublished),
@@ -65,6 +65,16 @@ const TABLE: [(&str, &str, May); 48] = [
     ("POST", "/search/add", NotPublished),
     ("GET", "/info/me.json", Everyone),
     ("PUT", "/info/me.json", NotPublished),
+    ("GET", "/series/two.json", Everyone),
+    ("PUT", "/series/two", ADMIN),
+    ("GET", "/playlists/three", Everyone),
+    ("DELETE", "/playlists/three", ADMIN),
+    ("PUT", "/usertracking/", Everyone),
+    ("GET", "/i18n/languages.json", Everyone),
+    ("GET", "/favicon.ico", Everyone),
+    ("GET", "/studio?upload.seriesId=two", STUDIO),
+    ("GET", "/annotation-tool?id=one", Everyone),
+    ("GET", "/admin-ui", Roles(&["ROLE_ADMIN_UI"])),
     ("POST", "/redirect/get", Everyone),
     ("GET", "/annotation-tool/index.html?id=one", Everyone),
     ("POST", "/extended-annotations/videos", Everyone),

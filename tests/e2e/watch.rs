@@ -54,6 +54,38 @@ pub fn with_cookie(gateway: &Gateway, path: &str, cookie: &str) -> Response {
 }
 
 #[test]
+fn an_image_earns_no_pass() {
+    let signer = Signer::new();
+    let site = lectures();
+    site.write("downloads/org/player/lecture-1/a/slide.jpg", "j");
+    let gateway = site.start(&config(&site, &signer, "files = \"downloads\"", "\"cookie\""));
+    let token = signer.read("lecture-1");
+    let get = |name: &str, dest: &str| {
+        let request = Request::get(&format!("{EVENT}/a/{name}?jwt={token}")).header("Sec-Fetch-Dest", dest);
+        gateway.send(request).expect(200).header("set-cookie").is_some()
+    };
+    for (name, dest, earns) in [
+        ("slide.jpg", "image", false),
+        ("slide.jpg", "document", false),
+        ("video.mp4", "image", false),
+        ("video.mp4", "video", true),
+        ("video.mp4", "document", true),
+    ] {
+        assert_eq!(get(name, dest), earns, "{name} as {dest}");
+    }
+    // An upstream says itself what its answer is.
+    let (site, zoo) = (Site::new(), Upstream::start());
+    let config = config(&site, &signer, "upstream = \"zoo\"", "\"cookie\"");
+    let gateway = site.start(&config.upstream("zoo", &[zoo.url()], ""));
+    let said = |kind: &str| {
+        let path = format!("{EVENT}/zoo/says?Content-Type={kind}&jwt={token}");
+        gateway.get(&path).expect(200).header("set-cookie").is_some()
+    };
+    assert!(!said("Image/PNG"));
+    assert!(said("video/mp4"));
+}
+
+#[test]
 fn a_token_earns_a_cookie_for_its_event_and_no_other() {
     let signer = Signer::new();
     let gateway = start(&signer, "\"cookie\"");

@@ -37,6 +37,11 @@ pub(super) fn kind(name: &str) -> Kind {
     }
 }
 
+/// Is a file of this name an image?
+pub fn is_image(name: &str) -> bool {
+    kind(name).content_type.as_bytes().starts_with(b"image/")
+}
+
 /// Ours first: what players are particular about, and what the general table has old names for.
 fn media_type(extension: &str) -> &'static str {
     match extension {

@@ -31,6 +31,7 @@ use self::range::{ByteRange, Selection};
 use self::stream::Piece;
 use crate::rejection::{Hint, Reason, Rejection};
 
+pub use self::mime::is_image;
 pub use self::resolve::Root;
 pub use self::stream::FileBody;
 

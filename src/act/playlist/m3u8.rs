@@ -28,8 +28,7 @@ pub(super) fn rewrite(playlist: &[u8], passage: &Passage<'_>) -> Option<Vec<u8>>
         if line.starts_with(b"#EXT-X-") {
             writer.tag(start, line)?;
         } else if !line.starts_with(b"#") {
-            let begin = line.len() - line.trim_ascii_start().len();
-            writer.address(start + begin, line.trim_ascii())?;
+            writer.address(start, line)?;
         }
         start += length + 1;
     }
@@ -46,8 +45,10 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// The address `bytes`, which stands at `at`.
+    /// The address in `bytes`, which stand at `at`, without the space around it.
     fn address(&mut self, at: usize, bytes: &[u8]) -> Option<()> {
+        let at = at + (bytes.len() - bytes.trim_ascii_start().len());
+        let bytes = bytes.trim_ascii();
         let Some(reference) = std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty()) else {
             return Some(());
         };

@@ -1,5 +1,5 @@
-//! DASH: `BaseURL`, and what of `SegmentTemplate`, `SegmentURL` and `Initialization` is an address (ISO/IEC 23009-1
-//! sections 5.3.9 and 5.6). An XML reader finds the places; only they are written anew.
+//! DASH: `BaseURL`, `Location`, `xlink:href`, and what of `SegmentTemplate`, `SegmentURL` and `Initialization` is an address
+//! (ISO/IEC 23009-1 sections 5.3.9, 5.5 and 5.6). An XML reader finds the places; only they are written anew.
 //!
 //! An address holds for every Representation below its parent, and so for every BaseURL there (alternatives included):
 //! it is changed only if it leads to the same lecture from each of them. A document type declaration, or anything that
@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use memchr::memmem;
 use quick_xml::Reader;
 use quick_xml::escape::unescape;
 use quick_xml::events::{BytesStart, Event};
@@ -31,6 +32,10 @@ pub(super) fn rewrite(manifest: &str, passage: &Passage<'_>) -> Option<Vec<u8>> 
     for address in &found.addresses {
         let (group, bases) = bases.of_address(address);
         if (address.by_id && found.has_strange_ids) || !judge.covers(group, bases, &address.judged()) {
+            continue;
+        }
+        let here = std::slice::from_ref(passage.here);
+        if address.is_of_manifest && !judge.covers(usize::MAX, here, &address.text) {
             continue;
         }
         let Some((place, between)) = place(&address.text, passage.parameter) else {
@@ -66,6 +71,8 @@ struct Address<'a> {
     level: usize,
     /// A BaseURL resolves against those of the levels above only.
     is_base: bool,
+    /// Some players resolve it against the address of the manifest, others against the BaseURLs.
+    is_of_manifest: bool,
     /// `$…$` in it are to be filled in by the player.
     is_template: bool,
     /// One of them is an id from the manifest, which may hold anything.
@@ -99,13 +106,18 @@ impl<'a> Found<'a> {
         let mut reader = Reader::from_str(manifest);
         let mut found = Self::default();
         let mut open: Vec<usize> = Vec::new(); // the level of each open element
-        let mut base_begins = None;
+        let mut text_begins = None;
         loop {
             match reader.read_event().ok()? {
                 Event::Start(tag) => {
                     let level = found.element(manifest, &tag, open.last().copied())?;
-                    if tag.local_name().as_ref() == "BaseURL" {
-                        base_begins = Some(offset(manifest, &tag)?.end + 1);
+                    let is_base = match tag.local_name().as_ref() {
+                        "BaseURL" => Some(true),
+                        "Location" | "PatchLocation" => Some(false),
+                        _ => None,
+                    };
+                    if let Some(is_base) = is_base {
+                        text_begins = Some((offset(manifest, &tag)?.end + 1, is_base));
                     }
                     open.push(level);
                 }
@@ -114,9 +126,9 @@ impl<'a> Found<'a> {
                     found.close(level, open.last().copied());
                 }
                 Event::End(tag) => {
-                    if let Some(begin) = base_begins.take() {
+                    if let Some((begin, is_base)) = text_begins.take() {
                         let end = offset(manifest, tag.name().0)?.start.checked_sub("</".len())?;
-                        found.base(manifest, begin..end, *open.last()?)?;
+                        found.text(manifest, begin..end, *open.last()?, is_base)?;
                     }
                     let level = open.pop()?;
                     found.close(level, open.last().copied());
@@ -140,27 +152,32 @@ impl<'a> Found<'a> {
         let wanted: &[&str] = match name.as_ref() {
             "SegmentTemplate" => &["media", "initialization", "index"],
             "SegmentURL" => &["media", "index"],
-            "Initialization" => &["sourceURL"],
+            "Initialization" | "RepresentationIndex" | "BitstreamSwitching" => &["sourceURL"],
             "Representation" => &["id"],
-            _ => return Some(level),
+            _ => &[],
         };
+        if wanted.is_empty() && memmem::find(tag.as_bytes(), b":href").is_none() {
+            return Some(level);
+        }
         for attribute in tag.attributes() {
             let attribute = attribute.ok()?;
-            if !wanted.contains(&attribute.key.0) {
+            let is_link = attribute.key.0.ends_with(":href");
+            if !is_link && !wanted.contains(&attribute.key.0) {
                 continue;
             }
-            let range = offset(manifest, &attribute.value)?;
+            let range = trimmed(manifest, offset(manifest, &attribute.value)?)?;
             let text = unescape(manifest.get(range.clone())?).ok()?;
             if attribute.key.0 == "id" {
                 self.has_strange_ids |= text.bytes().any(|byte| byte <= b' ' || b":/\\%?#".contains(&byte));
             } else if !text.is_empty() {
-                let is_template = name.as_ref() == "SegmentTemplate";
+                let is_template = name.as_ref() == "SegmentTemplate" && !is_link;
                 self.addresses.push(Address {
                     by_id: is_template && text.contains("$RepresentationID"),
                     range,
                     text,
                     level,
                     is_base: false,
+                    is_of_manifest: is_link,
                     is_template,
                 });
             }
@@ -185,28 +202,30 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// The text of a BaseURL. One that ends with a slash is a folder: nothing is ever fetched from it alone, and some
-    /// players cannot do with a query there.
-    fn base(&mut self, manifest: &'a str, range: Range<usize>, level: usize) -> Option<()> {
+    /// The text of a BaseURL or Location. A base that ends with a slash is a folder: nothing is ever fetched from it alone,
+    /// and some players cannot do with a query there.
+    fn text(&mut self, manifest: &'a str, range: Range<usize>, level: usize, is_base: bool) -> Option<()> {
+        let range = trimmed(manifest, range)?;
         let raw = manifest.get(range.clone())?;
-        let trimmed = raw.trim_ascii();
-        let text = unescape(trimmed).ok().filter(|_| !trimmed.contains('<'));
+        let text = unescape(raw).ok().filter(|_| !raw.contains('<'));
         let bases = &mut self.levels.get_mut(level)?.bases;
         let Some(text) = text else {
-            *bases = None;
+            if is_base {
+                *bases = None;
+            }
             return Some(());
         };
-        if let Some(bases) = bases {
+        if let Some(bases) = bases.as_mut().filter(|_| is_base) {
             bases.push(text.clone().into_owned());
         }
         let path = text.split(['?', '#']).next().unwrap_or_default();
         if !path.is_empty() && !path.ends_with('/') {
-            let start = range.start + (raw.len() - raw.trim_ascii_start().len());
             self.addresses.push(Address {
-                range: start..start + trimmed.len(),
+                range,
                 text,
                 level,
-                is_base: true,
+                is_base,
+                is_of_manifest: !is_base,
                 is_template: false,
                 by_id: false,
             });
@@ -300,6 +319,13 @@ fn offset(whole: &str, part: &str) -> Option<Range<usize>> {
     let start = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
     let range = start..start + part.len();
     (whole.get(range.clone())? == part).then_some(range)
+}
+
+/// The range without the space at its ends, which is no part of an address.
+fn trimmed(whole: &str, range: Range<usize>) -> Option<Range<usize>> {
+    let text = whole.get(range.clone())?;
+    let start = range.start + (text.len() - text.trim_ascii_start().len());
+    Some(start..start + text.trim_ascii().len())
 }
 
 /// For text and for attributes in either kind of quotes.

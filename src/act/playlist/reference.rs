@@ -21,10 +21,10 @@ impl<'a> Judge<'a> {
     /// for other bases.
     pub(super) fn covers(&mut self, group: usize, bases: &[Url], reference: &str) -> bool {
         let path = reference.split(['?', '#']).next().unwrap_or_default();
-        // Browsers drop or turn round what stands here; other players do not.
+        // Browsers drop or turn round what stands here; other players do not. A blank is asked for by all of them.
         if reference
             .bytes()
-            .any(|byte| byte <= b' ' || byte == 0x7f || byte == b'\\')
+            .any(|byte| byte < b' ' || byte == 0x7f || byte == b'\\')
             || bases.is_empty()
         {
             return false;

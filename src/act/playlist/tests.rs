@@ -12,7 +12,8 @@ fn after(kind: Kind, playlist: impl AsRef<[u8]>) -> String {
     let playlist = playlist.as_ref();
     let here = Url::parse("https://video.test/static/org/player/lecture-1/a/master?jwt=x").unwrap();
     let also = Url::parse("http://127.0.0.1:8080").unwrap().origin();
-    let covers = |path: &str| path.starts_with("/static/org/player/lecture-1/") && !path.contains('%');
+    let covers =
+        |path: &str| path.starts_with("/static/org/player/lecture-1/") && !path.replace("%20", "").contains('%');
     let passage = Passage {
         here: &here,
         also_here: Some(&also),
@@ -94,6 +95,41 @@ fn addresses_that_lead_elsewhere_stay() {
 }
 
 #[test]
+fn blanks_and_odd_characters_are_part_of_an_address() {
+    becomes(
+        Kind::M3u8,
+        "#EXTM3U\n#EXT-X-MAP:URI=\" my init.mp4{} \"\n#EXTINF:2,\nlecture 1.ts{}\n part (2) of 3.ts{} \nfolder a/b'c*$.ts{}\n\
+         ../../lecture-2/of others.ts\nhttps://cdn.example/a b.ts\na\tb.ts\n /../x y.ts\n",
+    );
+    becomes(
+        Kind::Mpd,
+        "<MPD><BaseURL> my lecture.mp4{} </BaseURL><Period><SegmentTemplate media=' a b-$Number$.m4s{} '/></Period></MPD>",
+    );
+}
+
+#[test]
+fn a_manifest_names_itself_and_its_parts() {
+    becomes(
+        Kind::Mpd,
+        "<MPD xmlns:x='http://www.w3.org/1999/xlink'><Location>https://video.test/static/org/player/lecture-1/a/m.mpd{}</Location>\
+         <Location>https://cdn.example/m.mpd</Location><PatchLocation ttl='60'>patch.mpp{}</PatchLocation>\
+         <Period x:href='period.xml{}' x:actuate='onLoad'/><Period x:href='urn:mpeg:dash:resolve-to-zero:2013'/>\
+         <Period><AdaptationSet><SegmentList x:href=\"../../lecture-2/a.xml\"/><SegmentList x:href=\"list.xml{}\"/>\
+         </AdaptationSet></Period></MPD>",
+    );
+    // Resolved by some against the manifest, by others against the base.
+    becomes(
+        Kind::Mpd,
+        "<MPD><Location>m.mpd</Location><Location>https://video.test/static/org/player/lecture-1/m.mpd{}</Location>\
+         <BaseURL>https://cdn.example/x/</BaseURL><Period x:href='p.xml'/></MPD>",
+    );
+    becomes(
+        Kind::Mpd,
+        "<MPD><BaseURL>/static/org/player/lecture-1/</BaseURL><Period x:href='../lecture-1/p.xml'/></MPD>",
+    );
+}
+
+#[test]
 fn queries_and_fragments_keep_their_places() {
     let rewritten =
         hls("#EXTM3U\na.ts?x=1\nb.ts?\nc.ts?x&\nd.ts#t=1\ne.ts?x#y\nf.ts?watch=other\ng.ts?%77atch=o\nh.ts?xwatch=1\n");
@@ -150,7 +186,7 @@ fn a_manifest_of_templates() {
         Kind::Mpd,
         r#"<?xml version="1.0"?>
 <!-- media="a.mp4" --><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static">
- <Location>https://video.test/static/org/player/lecture-1/a/manifest.mpd</Location>
+ <Location>https://video.test/static/org/player/lecture-1/a/manifest.mpd{}</Location>
  <BaseURL>../dash/</BaseURL><UTCTiming schemeIdUri="x" value="/time"/>
  <Period><AdaptationSet mimeType="video/mp4">
   <SegmentTemplate timescale='1' media='$RepresentationID$/$Number%05d$.m4s{}' initialization="$RepresentationID$-i.mp4{}"

@@ -73,7 +73,8 @@ impl Checker<'_> {
     }
 }
 
-/// Headers that the gateway reads, or that HTTP does.
+/// Headers that the gateway reads, or that HTTP does. Traefik and Caddy name the request in question in three that the
+/// gateway does not read.
 fn has_a_meaning(name: &HeaderName) -> bool {
     let own = [
         header::AUTHORIZATION,
@@ -85,5 +86,6 @@ fn has_a_meaning(name: &HeaderName) -> bool {
         header::TRANSFER_ENCODING,
         header::FORWARDED,
     ];
-    own.contains(name) || name.as_str().starts_with("x-forwarded-")
+    let describes = ["x-forwarded-uri", "x-forwarded-method", "x-forwarded-host"].contains(&name.as_str());
+    own.contains(name) || (name.as_str().starts_with("x-forwarded-") && !describes)
 }

@@ -17,6 +17,10 @@ fn targets_are_pages_of_this_host() {
         ("/studio/?jwt=abc&a=1&watch=x", "/studio/?a=1"),
         ("/studio/?jwt=abc", "/studio/"),
         ("/studio/?", "/studio/"),
+        (
+            "/studio?upload.seriesId=s1&return.target=https%3A%2F%2Fmoodle.test%2F",
+            "/studio?upload.seriesId=s1&return.target=https%3A%2F%2Fmoodle.test%2F",
+        ),
     ] {
         let answer = stage.gateway.send(form(&token, target));
         assert_eq!(launched(&answer).location, location, "{target}");

@@ -2,6 +2,10 @@
 //!
 //! Whatever is not exactly one of the two is a [`BadAnswer`], and nobody is signed in by it.
 
+use std::borrow::Cow;
+
+use encoding_rs::{Encoding, UTF_8};
+use memchr::memmem;
 use thiserror::Error;
 
 pub use super::element::XmlError;
@@ -26,7 +30,7 @@ pub enum BadAnswer {
     TooLong,
     #[error("it is a web page: `server` may not be the address of a CAS server, or this is its error page")]
     Page,
-    #[error("it is not in UTF-8")]
+    #[error("it is not in the character set that it names, or in UTF-8 if it names none")]
     Encoding,
     #[error("as XML, {0}")]
     Xml(#[from] XmlError),
@@ -54,7 +58,8 @@ pub fn parse(protocol: Protocol, content_type: Option<&str>, body: &[u8]) -> Res
     if body.len() > MAX_BYTES {
         return Err(BadAnswer::TooLong);
     }
-    let text = std::str::from_utf8(body).map_err(|_| named(BadAnswer::Encoding))?;
+    let text = decoded(content_type, body).ok_or(named(BadAnswer::Encoding))?;
+    let text = &*text;
     let answer = match (
         protocol,
         text.trim_start_matches('\u{feff}').trim_start().chars().next(),
@@ -68,6 +73,45 @@ pub fn parse(protocol: Protocol, content_type: Option<&str>, body: &[u8]) -> Res
         error @ (BadAnswer::Xml(_) | BadAnswer::Json | BadAnswer::Form) => named(error),
         error => error,
     })
+}
+
+/// The text, by its byte order mark, by the `charset` of its type, or by its XML declaration (RFC 7303 section 3). Where one
+/// of the two says UTF-8 and it is UTF-8, it is that: Tomcat adds `charset=ISO-8859-1` to whatever has none.
+fn decoded<'a>(content_type: Option<&str>, body: &'a [u8]) -> Option<Cow<'a, str>> {
+    if let Some((encoding, length)) = Encoding::for_bom(body) {
+        return encoding.decode_without_bom_handling_and_without_replacement(body.get(length..)?);
+    }
+    let by_type = content_type.and_then(charset);
+    let by_declaration = declared(body);
+    let named = [by_type, by_declaration];
+    if named.contains(&Some(UTF_8))
+        && let Ok(text) = std::str::from_utf8(body)
+    {
+        return Some(Cow::Borrowed(text));
+    }
+    let encoding = by_type.or(by_declaration).unwrap_or(UTF_8);
+    encoding.decode_without_bom_handling_and_without_replacement(body)
+}
+
+fn charset(content_type: &str) -> Option<&'static Encoding> {
+    let parameters = content_type
+        .split(';')
+        .skip(1)
+        .filter_map(|parameter| parameter.split_once('='));
+    let mut charsets = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    let (_, label) = charsets.next()?;
+    Encoding::for_label(label.trim().trim_matches('"').as_bytes())
+}
+
+/// `<?xml version="1.0" encoding="…"?>` at the very beginning.
+fn declared(body: &[u8]) -> Option<&'static Encoding> {
+    let inside = body.trim_ascii_start().strip_prefix(b"<?xml")?;
+    let inside = inside.get(..memmem::find(inside, b"?>")?)?;
+    let after = inside.get(memmem::find(inside, b"encoding")? + "encoding".len()..)?;
+    let quoted = after.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
+    let (quote, rest) = quoted.split_first()?;
+    let label = rest.get(..memchr::memchr(*quote, rest)?)?;
+    Encoding::for_label(label)
 }
 
 /// `yes` and the user, or `no`, each with its line feed (CAS 3.0 section 2.4.2). A last line without one may be cut off.

@@ -45,12 +45,10 @@ pub enum XmlError {
     Instruction,
     #[error("it has an entity other than the five of XML")]
     Entity,
-    #[error("it is not declared as XML 1.0 in UTF-8")]
+    #[error("it is not declared as XML 1.0")]
     Declaration,
     #[error("it has a character that XML does not allow")]
     Character,
-    #[error("it has a prefix without a namespace")]
-    Prefix,
     #[error("something stands outside its one root element")]
     Outside,
     #[error("it is nested more than {MAX_DEPTH} levels deep")]
@@ -60,7 +58,7 @@ pub enum XmlError {
 }
 
 impl Element {
-    /// Reads a whole document. Size is bounded by the caller.
+    /// Reads a whole document. The caller has bounded its size and decoded it: what it says of its encoding is over.
     pub(super) fn parse(text: &str) -> Result<Self, XmlError> {
         let mut reader = NsReader::from_str(text);
         reader.config_mut().enable_all_checks(true);
@@ -70,10 +68,8 @@ impl Element {
             let event = reader.read_event().map_err(|_| XmlError::Syntax)?;
             match event {
                 Event::Decl(declaration) => {
-                    let encoding = declaration.encoding().transpose().map_err(|_| XmlError::Syntax)?;
-                    let is_utf8 = encoding.is_none_or(|name| name.eq_ignore_ascii_case("utf-8"));
                     let version = declaration.version().map_err(|_| XmlError::Syntax)?;
-                    if !first || !is_utf8 || version != "1.0" {
+                    if !first || version != "1.0" {
                         return Err(XmlError::Declaration);
                     }
                 }
@@ -176,7 +172,8 @@ fn element(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Element, 
         namespace: match namespace {
             ResolveResult::Bound(namespace) => namespace.0.to_owned(),
             ResolveResult::Unbound => String::new(),
-            ResolveResult::Unknown(_) => return Err(XmlError::Prefix),
+            // Some servers forget to declare their prefix: it stands for itself.
+            ResolveResult::Unknown(prefix) => format!("{prefix:?}:"),
         },
         name: plain_name(name.as_ref())?,
         ..Element::default()
@@ -263,9 +260,7 @@ mod tests {
         refused("<a b='&c;'/>", XmlError::Entity);
         refused("<?xml-stylesheet href='x'?><a/>", XmlError::Instruction);
         refused("<a/><?xml version='1.0'?>", XmlError::Declaration);
-        refused("<?xml version='1.0' encoding='iso-8859-1'?><a/>", XmlError::Declaration);
         refused("<?xml version='1.1'?><a/>", XmlError::Declaration);
-        refused("<p:a/>", XmlError::Prefix);
         refused("<a/><b/>", XmlError::Outside);
         refused("<a/>b", XmlError::Outside);
         refused("b<a/>", XmlError::Outside);

@@ -8,6 +8,9 @@ const MAX_USER: usize = 256;
 /// Distinct values of all attributes together: far above what a directory releases for one person.
 const MAX_VALUES: usize = 2_000;
 
+/// What Apereo's servers can release beside a person's attributes: the password (ClearPass) and the proxy-granting ticket.
+const SECRETS: [&str; 2] = ["credential", "proxyGrantingTicket"];
+
 /// The person of a valid ticket.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Principal {
@@ -65,8 +68,11 @@ impl Attributes {
         self.values.is_empty()
     }
 
-    /// Adds a value unless it is there or blank. `Err`: there are too many.
+    /// Adds a value unless it is there or blank, or nobody's to keep. `Err`: there are too many.
     pub fn add(&mut self, name: &str, value: &str) -> Result<(), TooMany> {
+        if SECRETS.contains(&name) {
+            return Ok(());
+        }
         if value.trim().is_empty() || self.get(name).iter().any(|known| known == value) {
             return Ok(());
         }
@@ -133,6 +139,17 @@ mod tests {
             all,
             [("b", vec!["1".to_owned(), "3".to_owned()]), ("a", vec!["2".to_owned()])]
         );
+    }
+
+    #[test]
+    fn passwords_are_not_kept() {
+        let attributes = principal(&[
+            ("credential", "secret"),
+            ("proxyGrantingTicket", "PGT-1"),
+            ("mail", "a@x"),
+        ])
+        .attributes;
+        assert_eq!(attributes.iter().count(), 1);
     }
 
     #[test]

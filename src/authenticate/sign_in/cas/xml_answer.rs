@@ -1,14 +1,12 @@
 //! The `serviceResponse` of CAS 2 and 3 as XML (CAS 3.0 sections 2.5, 2.6 and appendix A).
 //!
-//! Every element counts by its namespace and its place: a `user` anywhere but right below `authenticationSuccess` is
-//! nobody.
+//! Every element counts by its namespace, which is that of the root, and its place: a `user` anywhere but right below
+//! `authenticationSuccess` is nobody. Which namespace it is does not matter: servers have their own, or none.
 
 use super::answer::{Answer, BadAnswer, success};
 use super::element::Element;
 use super::failure::Failure;
 use super::principal::{Attributes, Principal};
-
-const NAMESPACE: &str = "http://www.yale.edu/tp/cas";
 
 /// Back ends that a ticket may have come through; one is usual, two are rare.
 pub(super) const MAX_PROXIES: usize = 16;
@@ -18,35 +16,37 @@ pub(super) const MAX_PROXY: usize = 2_048;
 
 pub(super) fn parse(text: &str) -> Result<Answer, BadAnswer> {
     let root = Element::parse(text)?;
-    if !is_cas(&root, "serviceResponse") {
+    if root.name != "serviceResponse" {
         return Err(BadAnswer::Form);
     }
     match root.children.as_slice() {
-        [told] if is_cas(told, "authenticationSuccess") => success(principal(told)?),
-        [told] if is_cas(told, "authenticationFailure") => failure(told),
+        [told] if told.is(&root.namespace, "authenticationSuccess") => success(principal(told)?),
+        [told] if told.is(&root.namespace, "authenticationFailure") => failure(told),
         _ => Err(BadAnswer::Form),
     }
 }
 
-/// An element that the protocol does not know is passed over; one that it knows stands there once.
+/// An element that the protocol does not know is an attribute (EU Login, RubyCAS); one that it knows stands there once.
+/// Space and line ends around a value are the document's, as phpCAS has it.
 fn principal(told: &Element) -> Result<Principal, BadAnswer> {
     let mut user = None;
     let mut attributes = Attributes::default();
     let mut chain = None;
-    for child in told.children.iter().filter(|child| child.namespace == NAMESPACE) {
+    let ours = |child: &&Element| child.namespace == told.namespace;
+    for child in told.children.iter().filter(ours) {
         match child.name.as_str() {
             "user" if user.is_some() => return Err(BadAnswer::User),
-            "user" => user = Some(child.only_text().ok_or(BadAnswer::User)?),
+            "user" => user = Some(child.only_text().ok_or(BadAnswer::User)?.trim_matches(is_space)),
             "attributes" => {
-                for attribute in child.children.iter().filter(|child| child.namespace == NAMESPACE) {
+                for attribute in child.children.iter().filter(ours) {
                     add(&mut attributes, attribute)?;
                 }
             }
-            // The second spelling, which django-cas-server sends beside the first.
-            "attribute" => add(&mut attributes, child)?,
             "proxies" if chain.is_some() => return Err(BadAnswer::Proxies),
             "proxies" => chain = Some(proxies(child)?),
-            _ => {}
+            "proxyGrantingTicket" => {}
+            // `attribute` is the second spelling, which django-cas-server sends beside the first.
+            _ => add(&mut attributes, child)?,
         }
     }
     Ok(Principal {
@@ -63,16 +63,47 @@ fn add(attributes: &mut Attributes, element: &Element) -> Result<(), BadAnswer> 
         Some((Some(name), Some(value))) => (name, Some(value)),
         _ => (element.name.as_str(), element.only_text()),
     };
-    match value {
-        Some(value) => attributes.add(name, value).map_err(|_| BadAnswer::Attributes),
-        None => Ok(()),
+    let Some(value) = value.map(|value| value.trim_matches(is_space)) else {
+        return Ok(());
+    };
+    let names = [Some(name), encoded_name(name).as_deref()].map(|name| name.map(str::to_owned));
+    for name in names.into_iter().flatten() {
+        attributes.add(&name, value).map_err(|_| BadAnswer::Attributes)?;
     }
+    Ok(())
+}
+
+/// The name that Apereo's servers write as `_` and its bytes in hex, since it is none of XML's: `urn:oid:…` and the like.
+fn encoded_name(name: &str) -> Option<String> {
+    let digits = name.strip_prefix('_').filter(|digits| !digits.is_empty())?;
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let byte = |pair: &[u8]| match *pair {
+        [high, low] => Some(digit(high)? << 4 | digit(low)?),
+        _ => None,
+    };
+    let bytes: Option<Vec<u8>> = digits.as_bytes().chunks(2).map(byte).collect();
+    let decoded = String::from_utf8(bytes?).ok()?;
+    let begins = decoded.starts_with(|letter: char| letter.is_alphabetic() || letter == '_');
+    let goes_on = |letter: char| letter.is_alphanumeric() || "-._".contains(letter);
+    let is_xml_name = begins && decoded.chars().all(goes_on);
+    (!is_xml_name && !decoded.contains(char::is_control)).then_some(decoded)
+}
+
+/// White space of XML (XML 1.0 section 2.3).
+fn is_space(letter: char) -> bool {
+    matches!(letter, ' ' | '\t' | '\r' | '\n')
 }
 
 fn proxies(element: &Element) -> Result<Vec<String>, BadAnswer> {
     let proxy = |child: &Element| {
-        let url = child.only_text().filter(|_| is_cas(child, "proxy"));
-        url.filter(|url| is_proxy(url)).map(str::to_owned)
+        let url = child.only_text().filter(|_| child.is(&element.namespace, "proxy"));
+        url.map(|url| url.trim_matches(is_space))
+            .filter(|url| is_proxy(url))
+            .map(str::to_owned)
     };
     if element.children.len() > MAX_PROXIES {
         return Err(BadAnswer::Proxies);
@@ -89,8 +120,4 @@ pub(super) fn is_proxy(url: &str) -> bool {
 fn failure(told: &Element) -> Result<Answer, BadAnswer> {
     let code = told.attribute("code").ok_or(BadAnswer::Form)?;
     Ok(Answer::Failure(Failure::new(code, &told.text)))
-}
-
-fn is_cas(element: &Element, name: &str) -> bool {
-    element.is(NAMESPACE, name)
 }
