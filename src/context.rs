@@ -37,6 +37,8 @@ pub struct Context {
     pub session: Option<Arc<Session>>,
     /// A browser opens a page with a token in the query, which alone counts: it will be launched.
     pub launching: bool,
+    /// Nobody here, but somebody to Moodle, by a token that the request brings: it goes on as it is.
+    pub own_token: bool,
     /// The page behind a form, where that is what the rules have refused.
     pub target: Option<Box<Target>>,
     /// The rules let the request pass. What is refused afterwards was allowed and failed.
@@ -122,6 +124,7 @@ impl Context {
             events: Events::default(),
             session: None,
             launching: false,
+            own_token: false,
             target: None,
             allowed: false,
             rejection: None,

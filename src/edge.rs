@@ -119,7 +119,8 @@ pub fn route_headers(ctx: &Context, headers: &HeaderMap) -> Vec<(HeaderName, Hea
     let Some(route) = ctx.route.as_deref().or_else(beside) else {
         return Vec::new();
     };
-    let mut told = route.cors.as_ref().map_or_else(Vec::new, |policy| {
+    let policy = route.cors.as_ref().filter(|_| !ctx.own_token);
+    let mut told = policy.map_or_else(Vec::new, |policy| {
         respond::cors::headers(policy, headers.get(header::ORIGIN))
     });
     told.extend(frames::headers(route));

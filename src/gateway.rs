@@ -52,7 +52,11 @@ impl Gateway {
         if let Some(reply) = self.preflight(session, ctx) {
             return self.reply(session, &reply).await;
         }
-        let route = match self.judge(session, ctx, now).await {
+        let mut judged = self.judge(session, ctx, now).await;
+        if edge::moodle::own::is_brought(session, ctx, judged.as_ref().err()).await? && judged.is_err() {
+            judged = self.judge(session, ctx, now).await;
+        }
+        let route = match judged {
             Ok(route) => route,
             Err(refusal) => {
                 edge::launch::failed(ctx, &refusal);
@@ -171,7 +175,9 @@ impl Gateway {
         now: SystemTime,
     ) -> Result<Next, Stop> {
         match &route.action {
-            Action::Upstream(_) if route.injects().is_some() => edge::moodle::serve(session, ctx, route, now).await?,
+            Action::Upstream(_) if route.injects().is_some() && !ctx.own_token => {
+                edge::moodle::serve(session, ctx, route, now).await?
+            }
             Action::Upstream(_) => {
                 let who = ctx.who.as_deref();
                 ctx.upstream.authorization = edge::opencast::authorization(&ctx.snapshot, route, who, now)?;

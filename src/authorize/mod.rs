@@ -85,6 +85,21 @@ pub fn needs_identity<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> bool {
     })
 }
 
+/// The rules of `allow` without what they ask about persons: for somebody whom another server knows. A rule that asks
+/// nothing else allows.
+pub fn without_persons(allow: &[Rule]) -> Vec<Rule> {
+    let stays = |condition: &&Condition| matches!(condition, Condition::Methods(_) | Condition::From(_));
+    let one = |rule: &Rule| {
+        let conditions: Vec<_> = rule.conditions.iter().filter(stays).cloned().collect();
+        match conditions.is_empty() {
+            true => vec![Condition::Anyone],
+            false => conditions,
+        }
+    };
+    let rules = allow.iter().filter(|rule| !rule.conditions.is_empty());
+    rules.map(|rule| Rule { conditions: one(rule) }).collect()
+}
+
 fn holds(rule: &Rule, facts: &Facts<'_>) -> bool {
     !rule.conditions.is_empty() && rule.conditions.iter().all(|condition| meets(condition, facts))
 }

@@ -42,7 +42,7 @@ pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use self::frames::{FrameAncestors, Frames};
 pub use self::identity_headers::IdentityHeaders;
 pub use self::launch::Launch;
-pub use self::moodle::{Facade, FunctionPattern, FunctionRule, Moodle, MoodleSource, MoodleUsername};
+pub use self::moodle::{Facade, FunctionPattern, FunctionRule, Moodle, MoodleSource, MoodleUsername, OwnTokens};
 pub use self::opencast::Opencast;
 use self::pattern::RolePattern;
 pub use self::rule::{Condition, GrantItem, Rule};
@@ -405,11 +405,13 @@ pub enum Credential {
     Launch,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cors {
     /// Serialised origins, lower case; or `*` alone (then `credentials` is false).
     pub origins: Vec<String>,
     pub credentials: bool,
+    /// Those of the site's own apps, always with cookies.
+    pub apps: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

@@ -27,6 +27,27 @@ pub struct Moodle {
     pub never: Vec<String>,
     /// Only with [`MoodleSource::CasFacade`], and then always.
     pub facade: Option<Facade>,
+    pub own_tokens: OwnTokens,
+}
+
+/// What becomes of calls without a session that bring a token of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OwnTokens {
+    /// They go on to Moodle as they are.
+    #[default]
+    Pass,
+    /// They get what everybody without a session gets.
+    Refuse,
+}
+
+impl OwnTokens {
+    /// As it is written in gateway.toml.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Refuse => "refuse",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -38,6 +38,7 @@ pub fn show(source: &str, config: &Config) -> Result<String, TomlError> {
             table.default("service", moodle.service.as_str());
             table.default("tokens", list(moodle.tokens.iter().map(|source| source.label())));
             table.default("never", Array::new());
+            table.default("own_tokens", moodle.own_tokens.label());
         }
     }
     for opencast in &config.opencasts {

@@ -11,7 +11,9 @@ use toml::de::DeValue;
 use super::pattern::{PatternError, RolePattern, Template};
 use super::read::{FromText, Read, Reader, Refusal};
 use super::section::words;
-use super::{Algorithm, Balance, Carry, Credential, FunctionPattern, LogFormat, LogLevel, MoodleSource, Present};
+use super::{
+    Algorithm, Balance, Carry, Credential, FunctionPattern, LogFormat, LogLevel, MoodleSource, OwnTokens, Present,
+};
 
 /// Bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,6 +234,11 @@ words!(MoodleSource {
     "attribute" => "use \"vault\"",
     "exchange" => "use \"cas-token\"",
     "password" => "use \"vault\"",
+});
+
+words!(OwnTokens {
+    "pass" => Self::Pass,
+    "refuse" => Self::Refuse,
 });
 
 impl FromText for FunctionPattern {

@@ -4,6 +4,7 @@
 mod back;
 mod call;
 pub mod facade;
+pub mod own;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -18,8 +19,7 @@ pub use self::call::{plan, serve};
 use super::{Stop, taken};
 use crate::context::Context;
 use crate::moodle::Moodle;
-use crate::own::{self, Here};
-use crate::present::moodle::redact;
+use crate::own::{Here, moodle as visits};
 use crate::rejection::Reason;
 use crate::request::Request;
 use crate::respond::Reply;
@@ -54,10 +54,10 @@ async fn at_login(session: &mut Session, ctx: &Context, now: SystemTime) -> Resu
     let headers = session.req_header().headers.clone();
     let query = request.query.as_deref().unwrap_or_default();
     if request.method == Method::GET {
-        if let Some(ticket) = own::moodle::logged_out(query, None, &[]) {
-            return Ok(Some(own::moodle::log_out(&here, &moodle, &ticket).await?));
+        if let Some(ticket) = visits::logged_out(query, None, &[]) {
+            return Ok(Some(visits::log_out(&here, &moodle, &ticket).await?));
         }
-        let landed = own::moodle::landing(&here, &moodle, &below, query, &headers).await;
+        let landed = visits::landing(&here, &moodle, &below, query, &headers).await;
         return Ok(landed.transpose()?);
     }
     let length = headers.get(header::CONTENT_LENGTH);
@@ -77,41 +77,30 @@ async fn at_login(session: &mut Session, ctx: &Context, now: SystemTime) -> Resu
         Ok::<_, Stop>(())
     };
     let late = |_| Stop::from(Reason::RequestTimeout);
-    timeout(own::LONGEST_WAIT, read).await.map_err(late)??;
-    match own::moodle::logged_out(query, content_type, &body) {
-        Some(ticket) => Ok(Some(own::moodle::log_out(&here, &moodle, &ticket).await?)),
+    timeout(crate::own::LONGEST_WAIT, read).await.map_err(late)??;
+    match visits::logged_out(query, content_type, &body) {
+        Some(ticket) => Ok(Some(visits::log_out(&here, &moodle, &ticket).await?)),
         None => Ok(None),
     }
 }
 
-/// Takes out of an ordinary page of Moodle's what would hand a browser a token, or hijack its next sign-in there; an
-/// ordinary login that begins ends a visit that was under way.
-pub fn cleared(session: &Session, answer: &mut ResponseHeader, ctx: &Context, route: &Route) -> PingoraResult<()> {
-    let Some(moodle) = &route.moodle else { return Ok(()) };
-    if let Some(kept) = redact::cookies_without_launch(&answer.headers) {
-        answer.remove_header(&header::SET_COOKIE);
-        for cookie in kept {
-            answer.append_header(header::SET_COOKIE, cookie)?;
-        }
+/// An ordinary login at Moodle that begins ends a visit that was under way. Everything else of an ordinary page is as
+/// Moodle says it: the answer of `launch.php` brings Moodle's own app its token.
+pub fn departed(session: &Session, answer: &mut ResponseHeader, ctx: &Context, route: &Route) -> PingoraResult<()> {
+    if route.moodle.is_none() {
+        return Ok(());
     }
     let location = answer.headers.get(header::LOCATION).cloned();
     let Some(location) = location else { return Ok(()) };
-    if find(location.as_bytes(), b"://token=") {
-        answer.insert_header(header::LOCATION, moodle.config.wwwroot.as_str())?;
-    }
     let begins = |(moodle, _): (Arc<Moodle>, String)| {
         let (request, _) = taken(ctx).ok()?;
         let here = Here::of(&ctx.snapshot, &request.host, SystemTime::now()).ok()?;
-        own::moodle::departed(&here, &moodle, &session.req_header().headers, location.to_str().ok()?)
+        visits::departed(&here, &moodle, &session.req_header().headers, location.to_str().ok()?)
     };
     if let Some(over) = login(ctx).and_then(begins) {
         answer.append_header(header::SET_COOKIE, over)?;
     }
     Ok(())
-}
-
-fn find(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
 }
 
 /// The Moodle at whose login address this request is, and which of them.

@@ -100,7 +100,7 @@ pub fn instead(session: &Session, ctx: &Context, refusal: Rejection, now: System
 
 /// For a page that is open to everyone, but shows more to somebody: see [`Visit::silently`].
 pub fn silently(session: &Session, ctx: &Context, route: &Route, now: SystemTime) -> Option<Reply> {
-    if ctx.who.is_some() || ctx.only_decide {
+    if ctx.who.is_some() || ctx.only_decide || ctx.own_token {
         return None;
     }
     visit(session, ctx, now).ok()?.silently(route)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use crate::authenticate::token::carrier;
-use crate::config::TokenSource;
+use crate::config::{Present, TokenSource};
 use crate::context::Context;
 use crate::identity::Identity;
 use crate::present::{Person, Shown};
@@ -147,6 +147,15 @@ pub fn shown_on<'a>(
             _ => None,
         },
         upgrade: false,
+    }
+}
+
+/// The same of a request that goes on with what it brings.
+pub fn as_it_came(shown: Shown<'_>) -> Shown<'_> {
+    Shown {
+        present: Present::Pass,
+        judged: &[],
+        ..shown
     }
 }
 

@@ -107,6 +107,10 @@ pub fn shown<'a>(session: &'a Session, ctx: &'a Context) -> Result<Shown<'a>> {
         client,
         ctx.upstream.carries_ours,
     );
+    let shown = match ctx.own_token {
+        true => parts::as_it_came(shown),
+        false => shown,
+    };
     Ok(Shown {
         request_id: ctx.id.as_str(),
         upgrade: session.is_upgrade_req(),
@@ -194,14 +198,14 @@ pub fn dress(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) 
             answer.append_header(header::SET_COOKIE, cookie)?;
         }
     }
-    moodle::cleared(session, answer, ctx, &route)?;
+    moodle::departed(session, answer, ctx, &route)?;
     frames::dressed(answer, ctx, &route)?;
     if route.watch.is_some() {
         answer.insert_header(header::REFERRER_POLICY, "no-referrer")?;
         playlists::answered(session, answer, ctx)?;
         super::watch::answered(answer.headers.get(header::CONTENT_TYPE), ctx);
     }
-    if route.cors.is_some() {
+    if route.cors.is_some() && !ctx.own_token {
         // The gateway answers for the route: two policies side by side would make browsers refuse both.
         let policies: Vec<HeaderName> = answer
             .headers

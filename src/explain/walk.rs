@@ -61,6 +61,7 @@ pub async fn explain(
         tokens: Vec::new(),
         only_decides: false,
         launching: false,
+        own_token: false,
         report: Report {
             outcome: Outcome::Deny,
             reason: None,
@@ -120,6 +121,8 @@ struct Walk<'a> {
     only_decides: bool,
     /// A page is opened with a token, which alone counts.
     launching: bool,
+    /// That the address names, for Moodle.
+    own_token: bool,
 }
 
 impl Walk<'_> {
@@ -149,6 +152,7 @@ impl Walk<'_> {
             return Ok(Some(status));
         }
         let judged = self.judge(&request, &path, headers, &client).await;
+        let judged = self.with_own_token(judged, &request, &path, &client);
         let route = match self.sent_to_sign_in(judged, &request, &path, headers)? {
             Sent::ToSignIn(status) => return Ok(Some(status)),
             Sent::Nowhere(route) => route,
@@ -341,6 +345,10 @@ impl Walk<'_> {
                 let authorization = edge::opencast::authorization(self.snapshot, route, who, self.now)?;
                 let ours = parts::carries_ours(self.snapshot, route, headers, None);
                 let shown = parts::shown_on(self.snapshot, route, who, request, headers, client, ours);
+                let shown = match self.own_token {
+                    true => parts::as_it_came(shown),
+                    false => shown,
+                };
                 let mut changes = present::changes(&shown);
                 changes
                     .set

@@ -247,8 +247,8 @@ fn app_policy(snapshot: &Snapshot) -> Cors {
         .iter()
         .flat_map(|sign_in| sign_in.app_origins.clone());
     Cors {
-        origins: origins.collect(),
-        credentials: true,
+        apps: origins.collect(),
+        ..Cors::default()
     }
 }
 

@@ -19,6 +19,9 @@ const EXPOSED: HeaderValue =
 const ALLOWED: HeaderValue = HeaderValue::from_static(
     "authorization, range, if-range, if-none-match, if-modified-since, content-type, x-requested-with",
 );
+/// A page of a public address asks whether it may call a private one (WICG, Private Network Access).
+const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
+const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 /// Seconds for which a browser may remember a pre-flight.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
@@ -29,9 +32,9 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 pub fn headers(policy: &Cors, origin: Option<&HeaderValue>) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = Vec::with_capacity(4);
     headers.push((VARY, HeaderValue::from_static("Origin")));
-    if let Some(allowed) = origin.and_then(|origin| allowed_origin(policy, origin)) {
+    if let Some((allowed, credentials)) = origin.and_then(|origin| allowed_origin(policy, origin)) {
         headers.push((ACCESS_CONTROL_ALLOW_ORIGIN, allowed));
-        if policy.credentials {
+        if credentials {
             headers.push((ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true")));
         }
         headers.push((ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED));
@@ -75,6 +78,12 @@ pub fn preflight(policy: &Cors, method: &Method, request: &HeaderMap, methods: O
         );
         headers.push((ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED));
         headers.push((ACCESS_CONTROL_MAX_AGE, MAX_AGE));
+        if request
+            .get(REQUEST_PRIVATE_NETWORK)
+            .is_some_and(|asked| asked == "true")
+        {
+            headers.push((ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true")));
+        }
     }
     Some(Reply {
         status: StatusCode::NO_CONTENT,
@@ -83,16 +92,18 @@ pub fn preflight(policy: &Cors, method: &Method, request: &HeaderMap, methods: O
     })
 }
 
-/// The value of `Access-Control-Allow-Origin` for this origin, if it is listed: compared whole, letter case aside.
-fn allowed_origin(policy: &Cors, origin: &HeaderValue) -> Option<HeaderValue> {
-    if policy.origins.iter().any(|listed| listed == "*") {
-        return Some(HeaderValue::from_static("*"));
+/// The value of `Access-Control-Allow-Origin` for this origin, if it is listed, and whether its requests may carry
+/// cookies: compared whole, letter case aside.
+fn allowed_origin(policy: &Cors, origin: &HeaderValue) -> Option<(HeaderValue, bool)> {
+    let is = |listed: &String| listed.as_bytes().eq_ignore_ascii_case(origin.as_bytes());
+    if policy.apps.iter().any(is) {
+        return Some((origin.clone(), true));
     }
-    policy
-        .origins
-        .iter()
-        .any(|listed| listed.as_bytes().eq_ignore_ascii_case(origin.as_bytes()))
-        .then(|| origin.clone())
+    if policy.origins.iter().any(|listed| listed == "*") {
+        return Some((HeaderValue::from_static("*"), false));
+    }
+    let is_listed = policy.origins.iter().any(is);
+    is_listed.then(|| (origin.clone(), policy.credentials))
 }
 
 #[cfg(test)]
@@ -103,6 +114,7 @@ mod tests {
         Cors {
             origins: vec!["https://moodle.example.edu".to_owned()],
             credentials: true,
+            apps: Vec::new(),
         }
     }
 
@@ -157,6 +169,7 @@ mod tests {
         let open = Cors {
             origins: vec!["*".to_owned()],
             credentials: false,
+            apps: Vec::new(),
         };
         let headers = headers(&open, Some(&HeaderValue::from_static("https://a.example")));
         assert_eq!(get(&headers, "access-control-allow-origin"), Some("*"));
@@ -192,6 +205,44 @@ mod tests {
         let reply = preflight(&policy(), &Method::OPTIONS, &asked("https://evil.example"), None).unwrap();
         assert_eq!(reply.status, StatusCode::NO_CONTENT);
         assert_eq!(reply.headers, [(VARY, HeaderValue::from_static("Origin"))]);
+    }
+
+    #[test]
+    fn an_app_of_the_site_always_comes_with_its_cookie() {
+        for origins in [&[][..], &["*".to_owned()], &["https://moodle.example.edu".to_owned()]] {
+            let policy = Cors {
+                origins: origins.to_vec(),
+                credentials: false,
+                apps: vec!["https://app.example.edu".to_owned()],
+            };
+            let app = headers(&policy, Some(&HeaderValue::from_static("https://app.example.edu")));
+            assert_eq!(
+                get(&app, "access-control-allow-origin"),
+                Some("https://app.example.edu")
+            );
+            assert_eq!(get(&app, "access-control-allow-credentials"), Some("true"));
+            let other = headers(&policy, Some(&HeaderValue::from_static("https://moodle.example.edu")));
+            assert_eq!(get(&other, "access-control-allow-credentials"), None, "{origins:?}");
+            assert_eq!(
+                get(&other, "access-control-allow-origin").is_some(),
+                !origins.is_empty()
+            );
+        }
+    }
+
+    #[test]
+    fn a_page_outside_may_ask_for_a_private_network_where_it_is_listed() {
+        for (origin, expected) in [
+            ("https://moodle.example.edu", Some("true")),
+            ("https://evil.example", None),
+        ] {
+            let mut request = asked(origin);
+            request.insert(REQUEST_PRIVATE_NETWORK, HeaderValue::from_static("true"));
+            let reply = preflight(&policy(), &Method::OPTIONS, &request, None).unwrap();
+            assert_eq!(get(&reply.headers, "access-control-allow-private-network"), expected);
+        }
+        let reply = preflight(&policy(), &Method::OPTIONS, &asked("https://moodle.example.edu"), None).unwrap();
+        assert_eq!(get(&reply.headers, "access-control-allow-private-network"), None);
     }
 
     #[test]

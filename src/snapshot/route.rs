@@ -237,7 +237,7 @@ impl Route {
             }),
             launch: route.launch,
             takes_launches: route.accept.contains(&Credential::Launch),
-            cors: route.cors.clone(),
+            cors: cors_policy(route, config),
             frames: route.frames.clone(),
             max_body: route.limits.body,
             rate: route.limits.rate.map(|rate| {
@@ -268,4 +268,24 @@ fn may_override_method(config: &Config, route: &config::Route) -> bool {
     };
     let asked = route.else_ask.as_ref().map(|ask| ask.upstream);
     leads || asked.is_some_and(|index| config.opencasts.iter().any(|opencast| opencast.upstream == index))
+}
+
+/// A route's own policy, and the apps of the sign-ins whose sessions it takes; not those where nobody needs a session.
+fn cors_policy(route: &config::Route, config: &Config) -> Option<Cors> {
+    let own = route.cors.clone();
+    let is_open = route.allow.iter().any(|rule| !authorize::needs_identity([rule]));
+    let is_question = matches!(route.action, config::Action::Decide(_));
+    if !route.accept.contains(&Credential::Session) || is_open || is_question {
+        return own;
+    }
+    let taken = |index: usize| route.sign_ins.as_ref().is_none_or(|taken| taken.contains(&index));
+    let sign_ins = config.sign_ins.iter().enumerate().filter(|(index, _)| taken(*index));
+    let apps: Vec<_> = sign_ins.flat_map(|(_, sign_in)| sign_in.app_origins.clone()).collect();
+    match apps.is_empty() {
+        true => own,
+        false => Some(Cors {
+            apps,
+            ..own.unwrap_or_default()
+        }),
+    }
 }

@@ -85,6 +85,7 @@ impl Checker<'_> {
             tokens: tokens?,
             never: never.into_iter().map(|name| name.value.to_lowercase()).collect(),
             facade: facade?,
+            own_tokens: moodle.own_tokens.or_default(),
         })
     }
 

@@ -170,6 +170,7 @@ impl Checker<'_> {
             Key::Absent if matches!(action, Some(Action::KeySet(_) | Action::OwnKeys)) => Some(Some(Cors {
                 origins: vec!["*".to_owned()],
                 credentials: false,
+                apps: Vec::new(),
             })),
             Key::Absent | Key::Bad => None,
         };
@@ -412,6 +413,7 @@ impl Checker<'_> {
         Some(Cors {
             origins: origins.value.into_iter().map(|origin| origin.value.0).collect(),
             credentials: cors.credentials.or(false),
+            apps: Vec::new(),
         })
     }
 

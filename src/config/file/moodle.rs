@@ -7,7 +7,7 @@ use toml::de::DeValue;
 use crate::config::pattern::RolePattern;
 use crate::config::read::{At, OneOrMany, Read, Reader};
 use crate::config::section::section;
-use crate::config::{FunctionPattern, MoodleSource};
+use crate::config::{FunctionPattern, MoodleSource, OwnTokens};
 
 section! {
     /// `[moodle.<name>]`: a Moodle whose web services are called with tokens that the gateway puts in.
@@ -28,6 +28,8 @@ section! {
         never: Vec<At<String>>,
         /// Where Moodle asks the gateway as its CAS server. Only for "cas-facade", and required there.
         facade: Facade,
+        /// "pass": a call without a session that brings a token of its own goes on to Moodle as it is; or "refuse". Default: pass.
+        own_tokens: OwnTokens,
     }
 }
 

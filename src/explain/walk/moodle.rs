@@ -1,14 +1,17 @@
 //! A call of Moodle's web services: whether it may be made, and which source of tokens would serve it. None is obtained,
 //! so what Moodle says is not known here.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, Method, StatusCode};
 
 use super::super::{Action, MoodleTokens, Outcome, TokenSource};
 use super::Walk;
 use crate::config::MoodleSource;
 use crate::config::pattern::Params;
-use crate::edge::moodle::{facade, login_address, plan};
+use crate::edge::moodle::{facade, login_address, own as own_token, plan};
 use crate::edge::parts;
+use crate::edge::rules::Case;
 use crate::moodle::Moodle;
 use crate::moodle::forecast::Prospect;
 use crate::own;
@@ -77,6 +80,47 @@ impl Walk<'_> {
         Ok(lands.map(|_| ("a token is obtained by the ticket that the browser was sent for", None)))
     }
 
+    /// A token of its own in the address of a call without a session: judged as nobody, and passed on. One in a body is
+    /// not known here.
+    pub(super) fn with_own_token(
+        &mut self,
+        judged: Result<Arc<Route>, Rejection>,
+        request: &Request,
+        path: &Path,
+        client: &Client,
+    ) -> Result<Arc<Route>, Rejection> {
+        let Some(route) = self
+            .route
+            .clone()
+            .filter(|_| self.session.is_none() && !self.only_decides)
+        else {
+            return judged;
+        };
+        let passes = own_token::passes(&route, judged.as_ref().err());
+        if !passes.is_some_and(|moodle| own_token::in_address(moodle, &route, request, path)) {
+            return judged;
+        }
+        self.own_token = true;
+        self.report.outcome = Outcome::Deny;
+        let found = self
+            .snapshot
+            .table
+            .find(&request.host, path.decoded(), &request.method)?;
+        let case = Case {
+            snapshot: self.snapshot,
+            route: &route,
+            request,
+            client,
+            params: &found.params,
+        };
+        case.decide_own_token()?;
+        if judged.is_err() {
+            self.limits(&route, client)?;
+        }
+        self.report.outcome = Outcome::Allow;
+        Ok(route)
+    }
+
     /// What can be said of the route's Moodle before it is known who asks.
     pub(super) fn tokens_for_anybody(&mut self, route: &Route) {
         self.report.moodle = route.injects().map(|moodle| MoodleTokens {
@@ -95,7 +139,9 @@ impl Walk<'_> {
         headers: &HeaderMap,
         path: &Path,
     ) -> Result<Option<StatusCode>, Rejection> {
-        let Some(moodle) = route.injects() else { return Ok(None) };
+        let Some(moodle) = route.injects().filter(|_| !self.own_token) else {
+            return Ok(None);
+        };
         let config = &self.snapshot.config;
         let of = config.sign_ins.get(moodle.config.sign_in).map(|sign_in| &sign_in.name);
         let session = self.session.clone();

@@ -197,7 +197,7 @@ impl<'a> Walk<'a> {
             headers,
         };
         let reply = match (judged, &self.route) {
-            (Ok(route), _) => match visit.silently(&route).filter(|_| self.who.is_none()) {
+            (Ok(route), _) => match visit.silently(&route).filter(|_| self.who.is_none() && !self.own_token) {
                 Some(reply) => reply,
                 None => return Ok(Sent::Nowhere(route)),
             },

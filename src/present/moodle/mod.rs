@@ -9,6 +9,7 @@ pub mod endpoint;
 pub mod functions;
 pub mod inject;
 pub mod multipart;
+pub mod own_token;
 pub mod params;
 pub mod redact;
 pub mod token;

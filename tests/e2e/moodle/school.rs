@@ -23,6 +23,14 @@ cors      = { origins = ["https://app.test"], credentials = true }
 limits    = { body = "300MB" }
 
 [[routes]]
+name    = "private"
+path    = "/private/{*rest}"
+respond = { status = 204 }
+accept  = ["session"]
+sign_in = "campus"
+allow   = [{ signed_in = true }]
+
+[[routes]]
 name     = "moodle"
 path     = "/{*rest}"
 upstream = "moodle"

@@ -206,6 +206,7 @@ mod tests {
             tokens: tokens.to_vec(),
             never: Vec::new(),
             facade: None,
+            own_tokens: crate::config::OwnTokens::Pass,
         }
     }
 

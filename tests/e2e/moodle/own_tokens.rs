@@ -1,0 +1,114 @@
+//! Clients with a token of their own, Moodle's app among them, go through the same routes as if no gateway were there; and
+//! the site's apps call across origins without a `cors` on each route.
+
+use super::school::{FILE, SITE_INFO, School, script};
+use crate::support::{Config, Request, Site};
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+const REST: &str = "/webservice/rest/server.php";
+const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
+
+fn start() -> Option<School> {
+    let school = School::start("[\"cas-launch\"]")?;
+    school.moodle.site().give(TOKEN, "alice", "moodle_mobile_app");
+    Some(school)
+}
+
+fn upload(fill: usize) -> Request {
+    let mut body = format!("--edge\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\n{TOKEN}\r\n").into_bytes();
+    body.extend_from_slice(b"--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.bin\"\r\n\r\n");
+    body.resize(body.len() + fill, b'x');
+    body.extend_from_slice(b"\r\n--edge--\r\n");
+    Request::new("POST", "/webservice/upload.php?itemid=0")
+        .header("Content-Type", "multipart/form-data; boundary=edge")
+        .body(body)
+}
+
+#[test]
+fn a_call_with_its_own_token_passes_wherever_the_token_stands() {
+    let Some(school) = start() else { return };
+    let send = |request: Request| school.gateway.send(request.host(&school.gateway.http().to_string()));
+    let named = format!("wsfunction=core_unknown&moodlewsrestformat=json&wstoken={TOKEN}");
+    for cookie in ["MoodleSession=x", "janua=ended; MoodleSession=x"] {
+        for request in [
+            Request::get(&format!("{REST}?{named}")),
+            Request::new("POST", REST).header(FORM.0, FORM.1).body(named.clone()),
+            Request::new("POST", &format!("{REST}?{named}")),
+        ] {
+            let told = send(request.header("Cookie", cookie).header("User-Agent", "MoodleMobile"))
+                .expect(200)
+                .json();
+            // It is Moodle that answers.
+            assert!(told["exception"].is_string(), "{told}");
+        }
+    }
+    // Larger than what is looked at.
+    for fill in [10, 300_000] {
+        assert_eq!(send(upload(fill)).expect(200).json()[0]["filename"], "a.bin");
+    }
+    assert_eq!(
+        send(Request::get(&format!("{FILE}?token={TOKEN}"))).expect(404).json()["errorcode"],
+        "filenotfound"
+    );
+    // Moodle says that it knows no such token.
+    send(Request::get(&format!("{SITE_INFO}&wstoken=x"))).expect(200);
+    send(Request::get(SITE_INFO)).refused(401, "no_credentials");
+    send(
+        Request::new("POST", REST)
+            .header(FORM.0, FORM.1)
+            .body("wsfunction=core_x"),
+    )
+    .refused(401, "no_credentials");
+    let passed = "group=\"-\",moodle=\"campus\",outcome=\"own_token\",script=\"rest\"";
+    let passed = school.gateway.metric(&format!("janua_moodle_calls_total{{{passed}}}"));
+    assert_eq!(passed, Some(7.0));
+}
+
+#[test]
+fn beside_a_session_a_token_of_ones_own_is_refused() {
+    let Some(school) = start() else { return };
+    let (alice, browser) = (school.cas.person("alice"), school.browser());
+    browser.sign_in(&alice).expect(200);
+    let named = format!("{SITE_INFO}&wstoken={TOKEN}");
+    browser.call(&named).refused(400, "token_override");
+    let body = format!("wsfunction=core_webservice_get_site_info&wstoken={TOKEN}");
+    let form = script(Request::new("POST", REST)).header(FORM.0, FORM.1).body(body);
+    browser.send(form).refused(400, "token_override");
+}
+
+#[test]
+fn the_apps_of_a_sign_in_need_no_cors_on_each_route() {
+    const APP: &str = "https://app.test";
+    let config = Config::new().section(&format!("[sign_in.campus]\napp_origins = [{APP:?}]\n"));
+    let Some(school) = School::at(&Site::new(), config, "[\"cas-launch\"]") else {
+        return;
+    };
+    let send = |request: Request| school.gateway.send(request.host(&school.gateway.http().to_string()));
+    let ask = |path: &str, origin: &str| {
+        send(
+            Request::new("OPTIONS", path)
+                .header("Origin", origin)
+                .header("Access-Control-Request-Method", "POST")
+                .header("Access-Control-Request-Headers", "content-type,x-requested-with"),
+        )
+    };
+    let told = ask("/private/x", APP).expect(204);
+    assert_eq!(told.header("access-control-allow-origin"), Some(APP));
+    assert_eq!(told.header("access-control-allow-credentials"), Some("true"));
+    assert!(
+        told.header("access-control-allow-headers")
+            .unwrap()
+            .contains("x-requested-with")
+    );
+    assert_eq!(
+        ask("/private/x", "https://evil.test")
+            .expect(204)
+            .header("access-control-allow-origin"),
+        None
+    );
+    let refused = send(Request::get("/private/x").header("Origin", APP));
+    assert_eq!(refused.header("access-control-allow-origin"), Some(APP));
+    refused.refused(401, "no_credentials");
+    // A page that is open to anyone stays as the upstream says it.
+    assert_eq!(ask("/course/view.php", APP).header("access-control-allow-origin"), None);
+}
