@@ -190,6 +190,7 @@ fn authorize(criterion: &mut Criterion) {
         issuers: vec![0],
         source: "moodle".into(),
         subject: None,
+        named: false,
         roles: vec!["7_Learner".to_owned()],
         grants: Vec::new(),
         expires: SystemTime::now() + Duration::from_secs(3600),

@@ -69,6 +69,9 @@ impl Bench {
                 per_second: 1e9,
                 burst: u32::MAX,
             },
+            max_token: 16 << 10,
+            max_roles: 256,
+            max_grants: 256,
             issuers: vec![Issuer {
                 name: "moodle".into(),
                 jwks: JwksLocation::File(folder.path().join("trusted/jwks.json")),
@@ -77,6 +80,9 @@ impl Bench {
                 allow_actions: vec!["read".to_owned(), "write".to_owned()],
                 max_lifetime: Duration::from_secs(86_400),
                 may_name_users: false,
+                iss: None,
+                aud: Vec::new(),
+                typ: None,
                 watch_max: Duration::from_secs(12 * 60 * 60),
             }],
         };

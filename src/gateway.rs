@@ -180,7 +180,7 @@ impl Gateway {
             }
             Action::Upstream(_) => {
                 let who = ctx.who.as_deref();
-                ctx.upstream.authorization = edge::opencast::authorization(&ctx.snapshot, route, who, now)?;
+                ctx.upstream.authorization = edge::opencast::authorization(route, who, now)?;
                 edge::upstream::prepare(session, ctx, route);
                 return Ok(Next::Upstream);
             }

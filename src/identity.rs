@@ -13,12 +13,21 @@ pub struct Identity {
     pub source: Arc<str>,
     /// `sub`, when the token names one.
     pub subject: Option<String>,
+    /// May all who say so name people? A sign-in may; an issuer with `may_name_users`.
+    pub named: bool,
     /// Roles held, after `allow_roles`; no duplicates.
     pub roles: Vec<String>,
     /// Grants held, after `allow_actions`.
     pub grants: Vec<Grant>,
     /// `exp` of the token.
     pub expires: SystemTime,
+}
+
+impl Identity {
+    /// The name, if it may be believed: what rules go by and upstreams are shown. Limits count by `subject` alone.
+    pub fn name(&self) -> Option<&str> {
+        self.subject.as_deref().filter(|_| self.named)
+    }
 }
 
 /// One action on one item: an entry of the `oc` claim, or a role `ROLE_EPISODE_<id>_<ACTION>` (facts 1.1, 1.3).

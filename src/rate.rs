@@ -74,6 +74,16 @@ impl Limiter {
         }
     }
 
+    /// Takes permits, there or not: until the debt is paid off, none is left.
+    pub fn spend(&self, permits: u32, now: Instant) {
+        let now = self.since(now);
+        let cost = self.interval.saturating_mul(u64::from(permits)).min(LONGEST);
+        let add = |whole_at: u64| Some(whole_at.max(now).saturating_add(cost).min(LONGEST * 2));
+        self.whole_at
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
+            .ok();
+    }
+
     /// The theoretical arrival time after one more permit, or the time until one is free.
     fn next(&self, now: u64, whole_at: u64) -> Result<u64, Duration> {
         let next = whole_at.max(now).saturating_add(self.interval);
@@ -112,6 +122,14 @@ impl<K: Hash + Eq + Send + Sync + 'static> Keyed<K> {
     /// The rate of each key.
     pub fn rate(&self) -> Rate {
         self.rate
+    }
+
+    /// Takes permits of a key, there or not; see [`Limiter::spend`].
+    pub fn spend(&self, key: K, permits: u32, now: Instant) {
+        if permits > 0 {
+            let limiter = || Arc::new(Limiter::starting(self.rate, self.origin));
+            self.limiters.get_with(key, limiter).spend(permits, now);
+        }
     }
 
     /// Would a [`take`](Self::take) succeed? A key that is not known has its whole budget and is not remembered.

@@ -127,7 +127,11 @@ fn met(condition: &Condition, facts: &Facts<'_>) -> String {
         Condition::Subject(names) => {
             let needed = list(names.iter().map(|one| filled(&one.parts, facts.params)));
             let subject = who.subject.as_ref().map(|subject| format!("{subject:?}"));
-            format!("needs {needed}; sub: {}", or_none(subject.unwrap_or_default()))
+            let untold = match (&subject, who.named) {
+                (Some(_), false) => ", which does not count: its issuer has no `may_name_users`",
+                _ => "",
+            };
+            format!("needs {needed}; sub: {}{untold}", or_none(subject.unwrap_or_default()))
         }
         Condition::Issuer(_) | Condition::SignIn(_) => format!("known by {:?}", &*who.source),
     }

@@ -119,7 +119,7 @@ fn meets(condition: &Condition, facts: &Facts<'_>) -> bool {
             acl.is_some_and(|acl| acl.permits(action, roles.iter().map(String::as_str)))
         }
         Condition::Subject(names) => {
-            let subject = facts.identity.and_then(|who| who.subject.as_deref());
+            let subject = facts.identity.and_then(Identity::name);
             subject.is_some_and(|subject| names.iter().any(|name| name.matches(subject, facts.params)))
         }
         // No issuer has the name of a sign-in.
@@ -178,6 +178,7 @@ mod tests {
             issuers: vec![0],
             source: Arc::from("moodle"),
             subject: Some("anna".into()),
+            named: true,
             roles: roles.iter().map(|role| (*role).into()).collect(),
             grants: grants.iter().map(grant).collect(),
             expires: SystemTime::UNIX_EPOCH,

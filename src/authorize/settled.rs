@@ -132,6 +132,7 @@ mod tests {
             issuers: vec![0],
             source: Arc::from("moodle"),
             subject: Some("anna".into()),
+            named: true,
             roles: roles.iter().map(|role| (*role).into()).collect(),
             grants: Vec::new(),
             expires: SystemTime::UNIX_EPOCH,

@@ -12,7 +12,7 @@ use url::Url;
 use super::{ConfigArgs, load};
 use crate::act::proxy::Upstream;
 use crate::authenticate::token::Tokens;
-use crate::config::{Config, Provider, PublicUrl, SignIn, State};
+use crate::config::{Config, JwksLocation, Provider, PublicUrl, SignIn, State};
 use crate::listen::tls;
 use crate::observe::metrics::Metrics;
 use crate::sealing::MasterKeys;
@@ -72,6 +72,7 @@ async fn check_others(config: &Config, report: &mut Report) -> anyhow::Result<()
     let metrics = Metrics::new();
     check_store(&config.state, &metrics, report).await;
     let tokens = Tokens::start(&config.jwt, &Store::in_memory(), &metrics).await?;
+    let mut trials = 0;
     for issuer in tokens.probe().await {
         let what = format!("issuer {}", issuer.issuer);
         match issuer.found {
@@ -80,6 +81,7 @@ async fn check_others(config: &Config, report: &mut Report) -> anyhow::Result<()
                     &what,
                     &format!("{} usable: {}", count(keys.usable.len(), "key"), keys.usable.join(", ")),
                 );
+                trials += keys.trials;
                 for refused in keys.refused {
                     report.note(&what, &format!("a key is not used: {refused}"));
                 }
@@ -87,6 +89,18 @@ async fn check_others(config: &Config, report: &mut Report) -> anyhow::Result<()
             Err(error) => report.bad(&what, &error),
         }
     }
+    let budget = config.jwt.bad_signatures;
+    if trials > usize::try_from(budget.burst).unwrap_or(usize::MAX) {
+        report.note(
+            "jwt.bad_signatures",
+            &format!(
+                "a bad token without kid is tried with up to {trials} keys, more than an address may cause in a second \
+                 ({}): after one, it waits",
+                budget.burst
+            ),
+        );
+    }
+    recommend_audiences(config, report);
     for upstream in &config.upstreams {
         let upstream = match Upstream::new(upstream, &metrics) {
             Ok(upstream) => Arc::new(upstream),
@@ -110,6 +124,24 @@ async fn check_others(config: &Config, report: &mut Report) -> anyhow::Result<()
         moodle::check(asked, config, &metrics, report).await;
     }
     Ok(())
+}
+
+/// A server that signs in people for many services signs for all of them with the same keys.
+fn recommend_audiences(config: &Config, report: &mut Report) {
+    for issuer in config.jwt.issuers.iter().filter(|issuer| issuer.aud.is_empty()) {
+        let JwksLocation::Url(url) = &issuer.jwks else { continue };
+        let path = url.path();
+        if ["openid", "oidc", "oauth2", "discovery", "/realms/"]
+            .iter()
+            .any(|part| path.contains(part))
+        {
+            report.note(
+                &format!("issuer {}", issuer.name),
+                "its keys look like those of a server that makes tokens for other services too: set `aud` (and `iss`), so \
+                 that only tokens meant for this one count",
+            );
+        }
+    }
 }
 
 /// Asks the CAS server about a ticket that nobody made, and looks whether the apps can have a session at all.

@@ -114,6 +114,9 @@ fn config(jwks: Option<JwksLocation>) -> Jwt {
         allow_actions: Vec::new(),
         max_lifetime: Duration::MAX,
         may_name_users: false,
+        iss: None,
+        aud: Vec::new(),
+        typ: None,
         watch_max: Duration::from_secs(12 * 60 * 60),
     };
     Jwt {
@@ -134,6 +137,9 @@ fn config(jwks: Option<JwksLocation>) -> Jwt {
             per_second: 1.0,
             burst: 1,
         },
+        max_token: 64 << 10,
+        max_roles: 4096,
+        max_grants: 4096,
         issuers: jwks.into_iter().map(issuer).collect(),
     }
 }

@@ -178,8 +178,15 @@ section! {
         keep_stale: Duration,
         /// Memory for verified tokens. Default: 128MiB; "0" remembers none.
         cache: Size,
-        /// Tokens with a bad signature that one address may send. Default: 200/s.
+        /// Signature checks in vain that one address may cause: a bad token with a `kid` costs as many as there are keys of
+        /// that name, one without costs as many as there are keys of its algorithm. Default: 200/s.
         bad_signatures: PerSecond,
+        /// A longer token is refused, from 1KiB to 64KiB. Default: 16KiB.
+        max_token: Size,
+        /// A token with more roles is refused, at most 4096. Default: 256.
+        max_roles: u64,
+        /// A token with more grants in `oc` is refused, at most 4096. Default: 256.
+        max_grants: u64,
         /// `[[jwt.issuers]]`
         issuers: Vec<At<Issuer>>,
     }
@@ -190,7 +197,7 @@ section! {
     struct Source {
         /// The name of a header.
         header: HeaderName,
-        /// What stands before the token in that header.
+        /// What stands before the token in that header; "" where nothing does.
         scheme: String,
         /// The name of a parameter of the query.
         query: String,
@@ -216,8 +223,15 @@ section! {
         allow_actions: Vec<At<String>>,
         /// A token that is valid for longer from now on is refused. Default: 24h.
         max_lifetime: Duration,
-        /// May upstreams be shown its `sub`, `name` and `email` as a person? Default: false.
+        /// Is its `sub` a person's name: for `subject` in rules, and for upstreams, which may be shown it (`name` and
+        /// `email` too)? Default: false.
         may_name_users: bool,
+        /// What its tokens must name as `iss`. Default: whatever they say, or nothing.
+        iss: String,
+        /// One of which its tokens must name as `aud`: that they are meant for this gateway. Default: whatever they say.
+        aud: OneOrMany<String>,
+        /// What the header of its tokens must say as `typ`, such as "at+jwt". Default: whatever it says.
+        typ: String,
         /// The longest watch pass that one of its tokens may earn. Default: 12h.
         watch_max: Duration,
     }

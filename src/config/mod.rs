@@ -256,8 +256,12 @@ pub struct Jwt {
     pub keep_stale: Duration,
     /// Bytes.
     pub cache: u64,
-    /// Bad signatures an address may send.
+    /// Signature checks in vain that an address may cause.
     pub bad_signatures: Rate,
+    /// Bytes of one token.
+    pub max_token: usize,
+    pub max_roles: usize,
+    pub max_grants: usize,
     pub issuers: Vec<Issuer>,
 }
 
@@ -269,6 +273,10 @@ pub enum Algorithm {
     EdDsa,
     Rs256,
     Ps256,
+}
+
+impl Algorithm {
+    pub const ALL: [Self; 5] = [Self::Es256, Self::Es384, Self::EdDsa, Self::Rs256, Self::Ps256];
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -291,6 +299,12 @@ pub struct Issuer {
     pub allow_actions: Vec<String>,
     pub max_lifetime: Duration,
     pub may_name_users: bool,
+    /// What its tokens must name as `iss`, if anything.
+    pub iss: Option<String>,
+    /// One of which its tokens must name as `aud`; none: whatever they say.
+    pub aud: Vec<String>,
+    /// What the header of its tokens must say as `typ`, if anything.
+    pub typ: Option<String>,
     pub watch_max: Duration,
 }
 

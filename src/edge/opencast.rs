@@ -13,20 +13,11 @@ use crate::rejection::{Reason, Rejection};
 use crate::snapshot::{Route, Snapshot};
 
 /// The `Authorization` that Opencast gets; `None` where the route shows no such token, or nobody is there to show.
-pub fn authorization(
-    snapshot: &Snapshot,
-    route: &Route,
-    who: Option<&Identity>,
-    now: SystemTime,
-) -> Result<Option<HeaderValue>, Rejection> {
+pub fn authorization(route: &Route, who: Option<&Identity>, now: SystemTime) -> Result<Option<HeaderValue>, Rejection> {
     let (Some(opencast), Some(who)) = (&route.opencast_jwt, who) else {
         return Ok(None);
     };
-    let issuers = &snapshot.config.jwt.issuers;
-    // People of a sign-in have names; of several issuers with the same key all must be allowed to give them.
-    let may_name = |index: &usize| issuers.get(*index).is_some_and(|issuer| issuer.may_name_users);
-    let named = who.issuers.iter().all(may_name);
-    opencast.authorization(who, named, now).map(Some)
+    opencast.authorization(who, who.named, now).map(Some)
 }
 
 /// `respond = { jwks = true }`: all public keys of the gateway's own (RFC 7517 section 5).

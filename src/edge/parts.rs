@@ -98,13 +98,11 @@ pub fn route_for_other_methods(ctx: &Context) -> Option<&Route> {
 
 /// Who it is for the upstream of a route that names people. The name in a token is its issuer's word, and counts where
 /// the issuer may name users.
-pub fn person<'a>(snapshot: &'a Snapshot, route: &'a Route, who: Option<&'a Identity>) -> Option<Person<'a>> {
+pub fn person<'a>(route: &'a Route, who: Option<&'a Identity>) -> Option<Person<'a>> {
     let (headers, who) = route.identity_headers.as_ref().zip(who)?;
-    let issuers = &snapshot.config.jwt.issuers;
-    let may_name = |index: &usize| issuers.get(*index).is_some_and(|issuer| issuer.may_name_users);
     Some(Person {
         headers,
-        subject: who.subject.as_deref().filter(|_| who.issuers.iter().all(may_name)),
+        subject: who.name(),
         roles: &who.roles,
     })
 }
@@ -129,7 +127,7 @@ pub fn shown_on<'a>(
     ours: bool,
 ) -> Shown<'a> {
     Shown {
-        person: person(snapshot, route, who),
+        person: person(route, who),
         identity_headers: &snapshot.identity_headers,
         request,
         headers,

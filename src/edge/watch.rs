@@ -163,6 +163,7 @@ fn good(asked: &Asked<'_>, params: &[(&str, &str)], text: &str, now: SystemTime)
         issuers: vec![index],
         source: pass.issuer.as_str().into(),
         subject: pass.subject.clone(),
+        named: issuers.get(index).is_some_and(|issuer| issuer.may_name_users),
         roles: Vec::new(),
         grants: Vec::new(),
         expires: pass.expires,

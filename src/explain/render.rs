@@ -151,7 +151,10 @@ impl Page {
         let issuers = credential.issuers.join(", ");
         match &credential.key {
             Some(key) => self.line(2, &format!("signed by {key} of {issuers}"))?,
-            None => self.line(2, "no key here verifies it: what it says proves nothing")?,
+            None => self.line(
+                2,
+                "none of the keys that may verify it does: what it says proves nothing",
+            )?,
         }
         for (name, time) in &credential.times {
             self.line(2, &format!("{name}: {} ({})", verb(name, time), time.utc))?;

@@ -342,7 +342,7 @@ impl Walk<'_> {
                 }
                 let sources = &self.snapshot.token_sources;
                 let who = self.who.as_deref();
-                let authorization = edge::opencast::authorization(self.snapshot, route, who, self.now)?;
+                let authorization = edge::opencast::authorization(route, who, self.now)?;
                 let ours = parts::carries_ours(self.snapshot, route, headers, None);
                 let shown = parts::shown_on(self.snapshot, route, who, request, headers, client, ours);
                 let shown = match self.own_token {

@@ -128,6 +128,7 @@ mod tests {
             issuers: vec![0],
             source: source.into(),
             subject: subject.map(str::to_owned),
+            named: true,
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
             grants: events.iter().map(grant).collect(),
             expires: UNIX_EPOCH,

@@ -112,6 +112,9 @@ fn in_plain_words(reason: Reason) -> (&'static str, &'static str) {
         | Reason::BadSignature
         | Reason::UnknownKey
         | Reason::LifetimeTooLong
+        | Reason::WrongIssuer
+        | Reason::WrongAudience
+        | Reason::WrongType
         | Reason::IssuerNotAccepted
         | Reason::WatchPassInvalid => (
             "This link is not accepted",

@@ -10,7 +10,7 @@ fn gateway(signers: [&Signer; 2], routes: &[(&str, &str, &str)]) -> Gateway {
     site.write_keys("moodle.json", &[signers[0]]);
     site.write_keys("ilias.json", &[signers[1]]);
     let mut config = Config::new()
-        .issuer("moodle", "moodle.json", "")
+        .issuer("moodle", "moodle.json", "may_name_users = true")
         .issuer("ilias", "ilias.json", "");
     for (name, path, rules) in routes {
         config = config.section(&format!(
@@ -231,4 +231,18 @@ fn a_person_is_source_and_name() {
     let anna = claims(json!({ "sub": "anna" }));
     gateway.get_with("/anna", &signers[0].token(&anna)).expect(204);
     gateway.get_with("/anna", &signers[1].token(&anna)).expect(403);
+}
+
+#[test]
+fn a_name_counts_from_an_issuer_that_may_name_users() {
+    let signers = [&Signer::new(), &Signer::new()];
+    let gateway = gateway(
+        signers,
+        &[("own", "/own/{name}", r#"allow = [{ subject = "{name}" }]"#)],
+    );
+    let anna = claims(json!({ "sub": "anna" }));
+    gateway.get_with("/own/anna", &signers[0].token(&anna)).expect(204);
+    gateway
+        .get_with("/own/anna", &signers[1].token(&anna))
+        .refused(403, "not_allowed");
 }

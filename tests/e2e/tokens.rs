@@ -493,3 +493,70 @@ fn a_key_in_two_sets_gets_the_narrower_caps() {
     assert_eq!(gateway.get_with(PATH, &shared.roles(&["ROLE_ADMIN"])).status, 403);
     gateway.get_with(PATH, &shared.read("lecture-1")).expect(200);
 }
+
+const MEMBERS: &str = r#"
+[[routes]]
+name    = "members"
+path    = "/members"
+respond = { status = 204 }
+allow   = [{ role = "A" }]
+"#;
+
+#[test]
+fn a_token_without_kid_is_tried_with_the_keys_of_all_issuers() {
+    let (site, signers) = (Site::new(), [(); 12].map(|()| Signer::new()));
+    let mut config = Config::new().section(MEMBERS);
+    for (number, signer) in signers.iter().enumerate() {
+        let file = format!("{number}.json");
+        site.write_keys(&file, &[signer]);
+        config = config.issuer(&format!("lms{number}"), &file, "");
+    }
+    let gateway = site.start(&config);
+    for signer in &signers {
+        gateway.get_with("/members", &signer.roles(&["A"])).expect(204);
+    }
+    let stranger = Signer::new();
+    refused(gateway.get_with("/members", &stranger.roles(&["A"])), "bad_signature");
+}
+
+#[test]
+fn an_issuer_may_require_iss_aud_and_typ() {
+    let (site, signer) = (Site::new(), Signer::new());
+    site.write_keys("keys.json", &[&signer]);
+    let required = "iss = \"https://login.test\"\naud = [\"janua\", \"video\"]\ntyp = \"at+jwt\"";
+    let gateway = site.start(&Config::new().issuer("login", "keys.json", required).section(MEMBERS));
+    let with = |typ: &str, iss: &str, aud: Value| {
+        let header = json!({ "alg": "ES256", "typ": typ });
+        let claims = json!({ "exp": in_seconds(600), "roles": ["A"], "iss": iss, "aud": aud });
+        gateway.get_with("/members", &signer.sign(&header.to_string(), &claims.to_string()))
+    };
+    with("at+jwt", "https://login.test", json!(["other", "video"])).expect(204);
+    with("application/AT+JWT", "https://login.test", json!("janua")).expect(204);
+    // Twice: the second time from memory.
+    for _ in 0..2 {
+        refused(with("JWT", "https://login.test", json!("janua")), "wrong_type");
+        refused(with("at+jwt", "https://other.test", json!("janua")), "wrong_issuer");
+        refused(with("at+jwt", "https://login.test", json!("other")), "wrong_audience");
+    }
+    refused(gateway.get_with("/members", &signer.roles(&["A"])), "wrong_type");
+}
+
+#[test]
+fn bounds_are_settings_and_a_header_may_hold_the_token_alone() {
+    let (site, signer) = (Site::new(), Signer::new());
+    site.write_keys("keys.json", &[&signer]);
+    let config = Config::new()
+        .jwt("max_roles", "300")
+        .jwt("sources", r#"[{ header = "X-Token", scheme = "" }]"#)
+        .issuer("lms", "keys.json", "")
+        .section(MEMBERS);
+    let gateway = site.start(&config);
+    let with = |count: usize| {
+        let mut roles: Vec<String> = (1..count).map(|number| format!("r{number}")).collect();
+        roles.push("A".to_owned());
+        let token = signer.token(&json!({ "exp": in_seconds(600), "roles": roles }));
+        gateway.send(Request::get("/members").header("X-Token", &token))
+    };
+    with(300).expect(204);
+    refused(with(301), "malformed_token");
+}

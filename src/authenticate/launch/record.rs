@@ -114,6 +114,7 @@ impl Record {
             source: Arc::clone(&all.get(*issuers.first()?)?.name),
             issuers,
             subject: self.subject.clone(),
+            named: false,
             roles: self.roles.clone(),
             grants: self.grants.iter().filter_map(read).collect(),
             // A shorter life in the configuration counts for those that are there already, a longer one does not.

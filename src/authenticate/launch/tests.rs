@@ -53,6 +53,7 @@ fn who(issuer: usize, subject: Option<&str>) -> Identity {
         issuers: vec![issuer],
         source: ["other", "lms"][issuer].into(),
         subject: subject.map(str::to_owned),
+        named: issuer == 1,
         roles: vec!["ROLE_STUDIO".to_owned(), "4_Learner".to_owned()],
         grants: vec![Grant {
             kind: GrantKind::Series,

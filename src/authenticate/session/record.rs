@@ -98,6 +98,7 @@ impl Record {
                 issuers: Vec::new(),
                 source: Arc::clone(&sign_in.name),
                 subject: Some(self.subject),
+                named: true,
                 roles: roles(&sign_in.roles, &principal),
                 grants: Vec::new(),
                 expires,

@@ -11,7 +11,7 @@ use moka::Expiry;
 use moka::sync::Cache;
 
 use crate::identity::Identity;
-use crate::rejection::Reason;
+use crate::rejection::{Reason, Rejection};
 
 /// SHA-256 of the whole token: a token that differs in one bit is another token.
 pub(super) type Digest = [u8; 32];
@@ -32,6 +32,8 @@ pub(super) struct Verified {
     /// Earlier than this, `exp` is further away than the issuer may grant.
     pub(super) lifetime_from: SystemTime,
     pub(super) until: SystemTime,
+    /// Why it counts at no time: it is not what its issuer requires.
+    pub(super) refusal: Option<(Reason, Arc<str>)>,
 }
 
 impl Verified {
@@ -45,6 +47,15 @@ impl Verified {
             Err(Reason::LifetimeTooLong)
         } else {
             Ok(())
+        }
+    }
+
+    /// The same, with what its issuer requires of it.
+    pub(super) fn counts(&self, now: SystemTime) -> Result<(), Rejection> {
+        self.at(now)?;
+        match &self.refusal {
+            None => Ok(()),
+            Some((reason, detail)) => Err(Rejection::because(*reason, detail.to_string())),
         }
     }
 
@@ -64,7 +75,8 @@ impl Verified {
         let subject = self.identity.subject.as_ref().map_or(0, String::capacity);
         let issuers = self.identity.issuers.len() * size_of::<usize>();
         let fixed = BOOK_KEEPING + size_of::<Digest>() + size_of::<Self>() + size_of::<Identity>();
-        let bytes = fixed + subject + issuers + roles.sum::<usize>() + grants.sum::<usize>();
+        let refusal = self.refusal.as_ref().map_or(0, |(_, detail)| detail.len());
+        let bytes = fixed + refusal + subject + issuers + roles.sum::<usize>() + grants.sum::<usize>();
         u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 }
@@ -144,6 +156,7 @@ mod tests {
                 issuers: vec![0],
                 source: Arc::from("a"),
                 subject: None,
+                named: false,
                 roles: vec!["ROLE_STUDIO".to_owned(); roles],
                 grants: Vec::new(),
                 expires: UNIX_EPOCH,
@@ -152,6 +165,7 @@ mod tests {
             not_before: Some(at(50)),
             lifetime_from: at(100),
             until: at(200),
+            refusal: None,
         }
     }
 

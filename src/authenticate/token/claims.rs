@@ -11,14 +11,10 @@ use serde_json::{Map, Value};
 
 use super::header::malformed;
 use super::json;
-use crate::config::Issuer;
 use crate::config::pattern::Params;
+use crate::config::{Issuer, Jwt};
 use crate::identity::{Grant, GrantKind, Identity};
 use crate::rejection::Rejection;
-
-/// A token with more roles, or more grants, than this is refused: rules would have to walk them on every request.
-const MAX_ROLES: usize = 256;
-const MAX_GRANTS: usize = 256;
 
 /// The last second of the year 9999. A later time is as good as this one and would not fit everywhere.
 const LAST_SECOND: f64 = 253_402_300_799.0;
@@ -32,6 +28,8 @@ const NO_NAME: &str = "unknown-jwt-user";
 pub(super) struct Claims {
     pub(super) expires: SystemTime,
     pub(super) not_before: Option<SystemTime>,
+    pub(super) issuer: Option<String>,
+    pub(super) audience: Vec<String>,
     subject: Option<String>,
     roles: Vec<String>,
     grants: Vec<Grant>,
@@ -44,10 +42,11 @@ pub(super) struct Said {
 }
 
 impl Claims {
-    /// Reads the claims of a token. `roles_claims` names those that hold roles; all of them count.
+    /// Reads the claims of a token. `config.roles_claims` names those that hold roles; all of them count.
     ///
-    /// Errors: `malformed_token` when `exp` is missing or a known claim has another shape than its own.
-    pub(super) fn parse(text: &[u8], roles_claims: &[String]) -> Result<Self, Rejection> {
+    /// Errors: `malformed_token` when `exp` is missing, a known claim has another shape than its own, or the token has more
+    /// roles or grants than are allowed: rules would have to walk them on every request.
+    pub(super) fn parse(text: &[u8], config: &Jwt) -> Result<Self, Rejection> {
         let members = json::parse_object(text).map_err(|error| malformed(format!("claims: {error}")))?;
         let subject = match present(&members, "sub") {
             None => None,
@@ -58,9 +57,11 @@ impl Claims {
         Ok(Self {
             expires: time("exp", members.get("exp").ok_or_else(|| malformed("no exp"))?)?,
             not_before: present(&members, "nbf").map(|nbf| time("nbf", nbf)).transpose()?,
+            issuer: present(&members, "iss").and_then(Value::as_str).map(str::to_owned),
+            audience: audience(&members),
             subject,
-            roles: roles(&members, roles_claims)?,
-            grants: grants(&members)?,
+            roles: roles(&members, config)?,
+            grants: grants(&members, config.max_grants)?,
         })
     }
 
@@ -83,6 +84,7 @@ impl Claims {
             issuers: issuers.to_vec(),
             source: first.map_or_else(|| Arc::from(""), |issuer| Arc::clone(&issuer.name)),
             subject: self.subject,
+            named: false,
             roles: self.roles,
             grants,
             expires: self.expires,
@@ -92,9 +94,10 @@ impl Claims {
     }
 }
 
-/// Cuts down what somebody holds to what all of their issuers, of which there must be one, allow.
+/// Cuts down what somebody holds to what all of their issuers, of which there must be one, allow; so it is with the name.
 pub(in crate::authenticate) fn cap(who: &mut Identity, all: &[Issuer]) {
     let issuing: Vec<&Issuer> = who.issuers.iter().filter_map(|&index| all.get(index)).collect();
+    who.named = !issuing.is_empty() && issuing.iter().all(|issuer| issuer.may_name_users);
     let may_act = |action: &str| {
         let listed = |issuer: &&Issuer| issuer.allow_actions.iter().any(|allowed| allowed == action);
         !issuing.is_empty() && issuing.iter().all(listed)
@@ -142,10 +145,14 @@ fn time(name: &str, value: &Value) -> Result<SystemTime, Rejection> {
     time.ok_or_else(|| malformed(format!("{name} is no time")))
 }
 
-fn roles(members: &Map<String, Value>, names: &[String]) -> Result<Vec<String>, Rejection> {
+fn roles(members: &Map<String, Value>, config: &Jwt) -> Result<Vec<String>, Rejection> {
     let mut roles = Vec::new();
     let mut known = HashSet::new();
-    for (name, value) in names.iter().filter_map(|name| Some((name, present(members, name)?))) {
+    for (name, value) in config
+        .roles_claims
+        .iter()
+        .filter_map(|name| Some((name, present(members, name)?)))
+    {
         for role in list(value).ok_or_else(|| malformed(format!("{name} is no list")))? {
             let role = match role {
                 Value::String(role) => role,
@@ -157,15 +164,16 @@ fn roles(members: &Map<String, Value>, names: &[String]) -> Result<Vec<String>, 
             }
         }
     }
-    if roles.len() > MAX_ROLES {
-        return Err(malformed("too many roles"));
+    if roles.len() > config.max_roles {
+        let (length, most) = (roles.len(), config.max_roles);
+        return Err(malformed(format!("{length} roles; `jwt.max_roles` allows {most}")));
     }
     Ok(roles)
 }
 
 /// The `oc` claim: `{"e:<id>": ["read", …]}`. What is no action of an event, a series or a playlist grants nothing and
 /// leaves the rest as it is: so does Opencast (`DynamicLoginHandler`), and other kinds of item are not judged here.
-fn grants(members: &Map<String, Value>) -> Result<Vec<Grant>, Rejection> {
+fn grants(members: &Map<String, Value>, most: usize) -> Result<Vec<Grant>, Rejection> {
     let items = match present(members, "oc") {
         None => return Ok(Vec::new()),
         Some(Value::Object(items)) => items,
@@ -190,10 +198,19 @@ fn grants(members: &Map<String, Value>) -> Result<Vec<Grant>, Rejection> {
             });
         }
     }
-    if grants.len() > MAX_GRANTS {
-        return Err(malformed("too many grants"));
+    if grants.len() > most {
+        let length = grants.len();
+        return Err(malformed(format!(
+            "{length} grants in oc; `jwt.max_grants` allows {most}"
+        )));
     }
     Ok(grants)
+}
+
+/// `aud` (RFC 7519 section 4.1.3): one or several strings.
+fn audience(members: &Map<String, Value>) -> Vec<String> {
+    let all = present(members, "aud").and_then(list).into_iter().flatten();
+    all.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// A claim of one or several values, as JSON libraries write it: an array; one string, which stands for an array of
@@ -225,13 +242,14 @@ fn magic_grant(role: &str) -> Option<Grant> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::issuer;
+    use super::super::testing::{config, issuer};
     use super::*;
     use crate::rejection::Reason;
 
     fn read(text: &str) -> Result<Claims, Reason> {
-        let names = ["roles".to_owned(), "oc-roles".to_owned()];
-        Claims::parse(text.as_bytes(), &names).map_err(|rejection| rejection.reason)
+        let mut config = config(Vec::new());
+        config.roles_claims = ["roles", "oc-roles"].map(str::to_owned).to_vec();
+        Claims::parse(text.as_bytes(), &config).map_err(|rejection| rejection.reason)
     }
 
     fn grant(kind: GrantKind, id: &str, action: &str) -> Grant {
@@ -350,6 +368,31 @@ mod tests {
             assert_eq!(read(&text).err(), Some(Reason::MalformedToken), "{member}");
         }
         assert!(read(&format!(r#"{{"exp":1,"roles":[{}]}}"#, many(256))).is_ok());
+    }
+
+    #[test]
+    fn a_refusal_names_the_setting() {
+        let mut config = config(Vec::new());
+        (config.max_roles, config.max_grants) = (1, 1);
+        for (text, setting) in [
+            (r#"{"exp":1,"roles":["a","b"]}"#, "jwt.max_roles"),
+            (r#"{"exp":1,"oc":{"e:a":["read","write"]}}"#, "jwt.max_grants"),
+        ] {
+            let detail = Claims::parse(text.as_bytes(), &config).err().unwrap().detail.unwrap();
+            assert!(detail.contains(setting), "{detail}");
+        }
+    }
+
+    #[test]
+    fn a_name_counts_where_all_issuers_may_give_it() {
+        let mut all = [issuer("moodle", &[], &[]), issuer("tobira", &[], &[])];
+        all[0].may_name_users = true;
+        let named = |issuers: &[usize]| {
+            let who = read(r#"{"exp":1,"sub":"anna"}"#).unwrap().capped(issuers, &all);
+            who.name().map(str::to_owned)
+        };
+        assert_eq!(named(&[0]).as_deref(), Some("anna"));
+        assert_eq!((named(&[1]), named(&[0, 1]), named(&[])), (None, None, None));
     }
 
     #[test]

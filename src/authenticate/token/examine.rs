@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 use serde_json::{Map, Value};
 
 use super::carrier::Carried;
-use super::header::MAX_TOKEN;
+use super::header::too_long;
 use super::json;
 use super::verify::Unverified;
 use super::{IssuerState, Outcome, Payer, Tokens};
@@ -111,7 +111,7 @@ impl Tokens {
             grants: Capped::default(),
             verdict,
         };
-        if token.len() > MAX_TOKEN {
+        if too_long(token, &self.config).is_some() {
             return examined;
         }
         let mut parts = token.split('.').map(read);
@@ -122,7 +122,7 @@ impl Tokens {
             return examined;
         };
         let said = unverified.claims().said();
-        let Ok((entry, key)) = unverified.key(&ring) else {
+        let Ok((entry, key)) = unverified.key(&ring, &self.config) else {
             return examined;
         };
         examined.key = Some(key.describe());

@@ -1,6 +1,6 @@
 //! The three parts of a token (RFC 7515 section 3.1, compact serialisation) and what its header says.
 //!
-//! Only `alg`, `kid` and `crit` are looked at. A key or an address of one in the header (`jwk`, `jku`, `x5c`, `x5u`) is
+//! Only `alg`, `kid`, `typ` and `crit` are looked at. A key or an address of one in the header (`jwk`, `jku`, `x5c`, `x5u`) is
 //! never used: whoever made the token would choose the key that judges it.
 
 use base64::Engine as _;
@@ -8,16 +8,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use super::json;
-use crate::config::Algorithm;
+use crate::config::{Algorithm, Jwt};
 use crate::rejection::{Reason, Rejection};
-
-/// A longer token is refused unread.
-pub(super) const MAX_TOKEN: usize = 16 * 1024;
 
 /// A token taken apart, nothing of it verified.
 pub(super) struct Parts<'a> {
     pub(super) algorithm: Algorithm,
     pub(super) kid: Option<String>,
+    pub(super) typ: Option<String>,
     /// What the signature is over: header and claims as they came, with the dot between.
     pub(super) signing_input: &'a str,
     /// Decoded.
@@ -30,10 +28,10 @@ pub(super) struct Parts<'a> {
 ///
 /// Errors: `malformed_token` for anything but three strict base64url parts (no padding, no stray bits) with a header
 /// object that has a string `alg`, no `crit` and, if any, a string or null `kid`; `algorithm_not_allowed` for an `alg` that is
-/// not among `allowed`: `none`, HMAC and unknown ones never are.
-pub(super) fn split<'a>(token: &'a str, allowed: &[Algorithm]) -> Result<Parts<'a>, Rejection> {
-    if token.len() > MAX_TOKEN {
-        return Err(malformed(format!("{} bytes long", token.len())));
+/// not among those configured: `none`, HMAC and unknown ones never are.
+pub(super) fn split<'a>(token: &'a str, config: &Jwt) -> Result<Parts<'a>, Rejection> {
+    if let Some(refusal) = too_long(token, config) {
+        return Err(refusal);
     }
     let (signing_input, signature) = token.rsplit_once('.').ok_or_else(|| malformed("no dot"))?;
     let (header, claims) = signing_input.split_once('.').ok_or_else(|| malformed("only one dot"))?;
@@ -58,15 +56,23 @@ pub(super) fn split<'a>(token: &'a str, allowed: &[Algorithm]) -> Result<Parts<'
         return Err(malformed("no alg in the header"));
     };
     let algorithm = by_name(name)
-        .filter(|algorithm| allowed.contains(algorithm))
+        .filter(|algorithm| config.algorithms.contains(algorithm))
         .ok_or(Reason::AlgorithmNotAllowed)?;
+    let typ = header.get("typ").and_then(Value::as_str).map(str::to_owned);
     Ok(Parts {
         algorithm,
         kid,
+        typ,
         signing_input,
         signature,
         claims,
     })
+}
+
+/// Why a token is refused unread.
+pub(super) fn too_long(token: &str, config: &Jwt) -> Option<Rejection> {
+    let (length, most) = (token.len(), config.max_token);
+    (length > most).then(|| malformed(format!("{length} bytes long; `jwt.max_token` allows {most}")))
 }
 
 /// The algorithm of that registered name (RFC 7518 section 3.1, RFC 8037 section 3.1).
@@ -93,21 +99,30 @@ fn decode(part: &str, what: &str) -> Result<Vec<u8>, Rejection> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::config;
     use super::*;
+
+    const MAX_TOKEN: usize = 16 * 1024;
+
+    fn allowing(algorithms: &[Algorithm]) -> Jwt {
+        let mut config = config(Vec::new());
+        config.algorithms = algorithms.to_vec();
+        config
+    }
 
     fn with_header(header: &str) -> String {
         format!("{}.e30.AAAA", URL_SAFE_NO_PAD.encode(header))
     }
 
     fn refusal(token: &str) -> Reason {
-        let allowed = [Algorithm::Es256, Algorithm::Ps256];
+        let allowed = allowing(&[Algorithm::Es256, Algorithm::Ps256]);
         split(token, &allowed).err().map(|rejection| rejection.reason).unwrap()
     }
 
     #[test]
     fn a_token_comes_apart() {
         let token = with_header(r#"{"alg":"ES256","kid":"k","typ":"at+jwt","jku":"https://evil.example","b64":false}"#);
-        let parts = split(&token, &[Algorithm::Es256]).unwrap();
+        let parts = split(&token, &allowing(&[Algorithm::Es256])).unwrap();
         assert_eq!(parts.algorithm, Algorithm::Es256);
         assert_eq!(parts.kid.as_deref(), Some("k"));
         assert_eq!(parts.claims, b"{}");
@@ -123,7 +138,11 @@ mod tests {
             r#"{"alg":"ES256","kid":""}"#,
         ] {
             let token = with_header(header);
-            assert_eq!(split(&token, &[Algorithm::Es256]).unwrap().kid, None, "{header}");
+            assert_eq!(
+                split(&token, &allowing(&[Algorithm::Es256])).unwrap().kid,
+                None,
+                "{header}"
+            );
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use super::Tokens;
 use super::cache::{Digest, Verified, digest_of};
-use super::header::{MAX_TOKEN, malformed};
+use super::header::too_long;
 use super::keyring::Keyring;
 use super::recent::Recent;
 use super::verify::Unverified;
@@ -22,10 +22,9 @@ impl Tokens {
 
     /// Judges one token.
     pub(super) fn judge(&self, token: &str, issuers: Option<&[usize]>, now: SystemTime, payer: Payer<'_>) -> Judged {
-        if token.len() > MAX_TOKEN {
-            let too_long = malformed(format!("{} bytes long", token.len()));
+        if let Some(refusal) = too_long(token, &self.config) {
             return Judged {
-                verdict: Err(too_long),
+                verdict: Err(refusal),
                 remembered: true,
             };
         }
@@ -67,11 +66,13 @@ impl Tokens {
                 Rejection::because(Reason::RateLimited, "too many bad signatures").with_hint(Hint::RetryAfter(1))
             );
         }
-        let verified = unverified.verify(ring, &self.config).inspect_err(|reason| {
-            if let (Reason::BadSignature, Payer::Sender(address, _)) = (*reason, payer) {
-                // Empty by now: then the next look says so.
-                self.bad_signatures.take(address_key(address), Instant::now()).ok();
+        let verified = unverified.verify(ring, &self.config).map_err(|no_key| {
+            if let Payer::Sender(address, _) | Payer::Paid(address) = payer {
+                // All that were needed to judge the token, which may be more than are left: the next look says so.
+                self.bad_signatures
+                    .spend(address_key(address), no_key.trials, Instant::now());
             }
+            no_key.reason
         })?;
         if payer.is_request() {
             self.cache.insert(digest, verified.clone());
@@ -89,7 +90,7 @@ pub(super) struct Judged {
 
 /// Does a genuine token count now, and here?
 fn accepted(verified: Verified, issuers: Option<&[usize]>, now: SystemTime) -> Result<Arc<Identity>, Rejection> {
-    verified.at(now)?;
+    verified.counts(now)?;
     let accepted = |accepted: &[usize]| verified.identity.issuers.iter().any(|issuer| accepted.contains(issuer));
     if !issuers.is_none_or(accepted) {
         return Err(Reason::IssuerNotAccepted.into());
@@ -102,8 +103,8 @@ fn accepted(verified: Verified, issuers: Option<&[usize]>, now: SystemTime) -> R
 pub(super) enum Payer<'a> {
     /// With what the connection remembers.
     Sender(IpAddr, &'a Recent),
-    /// It has been paid for already.
-    Paid,
+    /// The budget was looked at already, and this is the same token.
+    Paid(IpAddr),
     /// Somebody asks about the token: nothing is taken, counted or remembered. An address's budget is looked at.
     Nobody(Option<IpAddr>),
 }
@@ -112,7 +113,7 @@ impl<'a> Payer<'a> {
     fn address(self) -> Option<IpAddr> {
         match self {
             Self::Sender(address, _) => Some(address),
-            Self::Paid => None,
+            Self::Paid(_) => None,
             Self::Nobody(address) => address,
         }
     }
@@ -120,7 +121,7 @@ impl<'a> Payer<'a> {
     /// Whose it is when the same token is judged again.
     pub(super) fn again(self) -> Self {
         match self {
-            Self::Sender(..) | Self::Paid => Self::Paid,
+            Self::Sender(address, _) | Self::Paid(address) => Self::Paid(address),
             Self::Nobody(_) => self,
         }
     }
@@ -128,7 +129,7 @@ impl<'a> Payer<'a> {
     fn recent(self) -> Option<&'a Recent> {
         match self {
             Self::Sender(_, recent) => Some(recent),
-            Self::Paid | Self::Nobody(_) => None,
+            Self::Paid(_) | Self::Nobody(_) => None,
         }
     }
 

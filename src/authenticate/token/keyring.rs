@@ -3,13 +3,12 @@
 //! A token names no issuer (facts 1.1): the key set that verifies it is its issuer. A key that several issuers publish
 //! is one key here, with several issuers.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::jwk::{Key, KeySet};
 use crate::config::Algorithm;
-
-/// Keys that one token may cost a trial.
-const MAX_TRIALS: usize = 8;
 
 /// All keys at one moment. Replaced as a whole whenever a key set changes.
 #[derive(Default)]
@@ -19,6 +18,8 @@ pub(super) struct Keyring {
     /// In the order of the issuers, then of their sets; equal keys are one entry.
     entries: Vec<Entry>,
     by_kid: HashMap<String, Vec<usize>>,
+    /// Counts the tokens that were verified by another key than the first that was tried.
+    clock: AtomicU64,
 }
 
 pub(super) struct Entry {
@@ -26,6 +27,8 @@ pub(super) struct Entry {
     spellings: Vec<Key>,
     /// Ascending, without duplicates.
     pub(super) issuers: Vec<usize>,
+    /// The ring's clock when the key last verified a token.
+    succeeded: AtomicU64,
 }
 
 impl Entry {
@@ -62,6 +65,7 @@ impl Keyring {
                     None => ring.entries.push(Entry {
                         spellings: vec![key.clone()],
                         issuers: vec![issuer],
+                        succeeded: AtomicU64::new(0),
                     }),
                 }
             }
@@ -73,21 +77,56 @@ impl Keyring {
         self.entries.is_empty()
     }
 
-    /// The keys to try, at most eight: those that the `kid` names; if it names none, those without a kid; for a token
-    /// without one, all. Of these, the ones that fit the algorithm.
-    pub(super) fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> impl Iterator<Item = (&Entry, &Key)> {
+    /// The keys to try: those that the `kid` names, then those without a kid; for a token without one, all. Of these, the
+    /// ones that fit the algorithm. Keys of `claimed` issuers come first, then those that last succeeded: what is tried in
+    /// vain costs time, and the sender's budget.
+    pub(super) fn candidates(
+        &self,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+        claimed: impl Fn(usize) -> bool,
+    ) -> Vec<(&Entry, &Key)> {
         let named = kid
             .map(|kid| self.by_kid.get(kid).map_or(&[][..], Vec::as_slice))
             .unwrap_or_default();
-        let others = if named.is_empty() { self.entries.as_slice() } else { &[] };
-        let any = kid.is_none();
-        let nameless = move |entry: &&Entry| any || entry.spellings.iter().any(|key| key.kid.is_none());
-        named
+        let is_other = |(place, entry): &(usize, &Entry)| {
+            let nameless = || entry.spellings.iter().any(|key| key.kid.is_none());
+            kid.is_none() || (nameless() && !named.contains(place))
+        };
+        let fitting = |entry: &'_ Entry| entry.fitting(algorithm).is_some();
+        let order = |entry: &&Entry| {
+            let is_claimed = entry.issuers.iter().any(|&issuer| claimed(issuer));
+            Reverse((is_claimed, entry.succeeded.load(Ordering::Relaxed)))
+        };
+        let mut first: Vec<&Entry> = named.iter().filter_map(|&place| self.entries.get(place)).collect();
+        let mut others: Vec<&Entry> = self
+            .entries
             .iter()
-            .filter_map(|&place| self.entries.get(place))
-            .chain(others.iter().filter(nameless))
-            .filter_map(move |entry| Some((entry, entry.fitting(algorithm)?)))
-            .take(MAX_TRIALS)
+            .enumerate()
+            .filter(is_other)
+            .map(|(_, entry)| entry)
+            .collect();
+        for some in [&mut first, &mut others] {
+            some.retain(|entry| fitting(entry));
+            some.sort_by_key(order);
+        }
+        first.append(&mut others);
+        let fitting = first.into_iter();
+        fitting
+            .filter_map(|entry| Some((entry, entry.fitting(algorithm)?)))
+            .collect()
+    }
+
+    /// The key verified a token, after others had been tried in vain.
+    pub(super) fn succeeded(&self, entry: &Entry) {
+        let tick = self.clock.fetch_add(1, Ordering::Relaxed) + 1;
+        entry.succeeded.store(tick, Ordering::Relaxed);
+    }
+
+    /// The most keys that a token without a kid may be tried with.
+    pub(super) fn most_trials(&self) -> usize {
+        let fitting = |algorithm| self.candidates(None, algorithm, |_| false).len();
+        Algorithm::ALL.map(fitting).into_iter().max().unwrap_or_default()
     }
 }
 
@@ -104,8 +143,8 @@ mod tests {
     }
 
     fn issuers(ring: &Keyring, kid: Option<&str>) -> Vec<Vec<usize>> {
-        let found = ring.candidates(kid, Algorithm::Es256);
-        found.map(|(entry, _)| entry.issuers.clone()).collect()
+        let found = ring.candidates(kid, Algorithm::Es256, |_| false);
+        found.into_iter().map(|(entry, _)| entry.issuers.clone()).collect()
     }
 
     #[test]
@@ -114,11 +153,15 @@ mod tests {
         let first = set(&[(&a, Some("a")), (&b, None)]);
         let third = set(&[(&c, Some("a"))]);
         let ring = Keyring::new(1, [Some(&first), None, Some(&third)]);
-        assert_eq!(issuers(&ring, Some("a")), [[0], [2]], "both keys of that name");
+        assert_eq!(
+            issuers(&ring, Some("a")),
+            [[0], [2], [0]],
+            "both keys of that name, then b"
+        );
         assert_eq!(issuers(&ring, Some("unknown")), [[0]], "only b has no kid");
         assert_eq!(issuers(&ring, None), [[0], [0], [2]]);
-        assert_eq!(ring.candidates(Some("a"), Algorithm::Es384).count(), 0);
-        assert_eq!(ring.candidates(None, Algorithm::Rs256).count(), 0);
+        assert_eq!(ring.candidates(Some("a"), Algorithm::Es384, |_| true).len(), 0);
+        assert_eq!(ring.candidates(None, Algorithm::Rs256, |_| true).len(), 0);
     }
 
     #[test]
@@ -127,16 +170,24 @@ mod tests {
         let first = set(&[(&a, Some("a")), (&a, Some("again"))]);
         let second = set(&[(&b, None), (&a, None)]);
         let ring = Keyring::new(1, [Some(&first), Some(&second)]);
-        assert_eq!(issuers(&ring, Some("a")), [[0, 1]]);
-        assert_eq!(issuers(&ring, Some("again")), [[0, 1]]);
+        assert_eq!(issuers(&ring, Some("a")), [vec![0, 1], vec![1]]);
+        assert_eq!(issuers(&ring, Some("again")), [vec![0, 1], vec![1]]);
         assert_eq!(issuers(&ring, None), [vec![0, 1], vec![1]]);
     }
 
     #[test]
-    fn trials_are_bounded() {
-        let signers: Vec<_> = (0..10).map(|_| Signer::new()).collect();
-        let all: Vec<_> = signers.iter().map(|signer| (signer, None)).collect();
-        let ring = Keyring::new(1, [Some(&set(&all))]);
-        assert_eq!(ring.candidates(None, Algorithm::Es256).count(), 8);
+    fn every_key_is_tried_the_likely_ones_first() {
+        let sets: Vec<_> = (0..20).map(|_| set(&[(&Signer::new(), None)])).collect();
+        let ring = Keyring::new(1, sets.iter().map(Some));
+        let order = |claimed: Option<usize>| -> Vec<usize> {
+            let found = ring.candidates(None, Algorithm::Es256, |issuer| Some(issuer) == claimed);
+            found.iter().map(|(entry, _)| entry.issuers[0]).collect()
+        };
+        assert_eq!(order(None), (0..20).collect::<Vec<_>>());
+        assert_eq!(ring.most_trials(), 20);
+        ring.succeeded(&ring.entries[7]);
+        ring.succeeded(&ring.entries[19]);
+        assert_eq!(order(None)[..4], [19, 7, 0, 1]);
+        assert_eq!(order(Some(5))[..4], [5, 19, 7, 0]);
     }
 }

@@ -22,6 +22,7 @@ mod keyring;
 mod ours;
 mod recent;
 mod refresh;
+mod required;
 mod signature;
 mod source;
 #[cfg(test)]
@@ -43,6 +44,7 @@ use self::carrier::Carried;
 pub(in crate::authenticate) use self::claims::cap;
 pub use self::examine::{Capped, Examined, KeySource};
 use self::judge::Payer;
+use self::keyring::Keyring;
 use self::ours::Foreign;
 pub use self::recent::Recent;
 use self::refresh::{Keys, Pace, Refresher};
@@ -113,6 +115,8 @@ pub struct IssuerReport {
 pub struct FoundKeys {
     /// `ES256 kid "a"`.
     pub usable: Vec<String>,
+    /// With so many of them a token without a kid may be tried.
+    pub trials: usize,
     /// With the reason; never empty text.
     pub refused: Vec<String>,
 }
@@ -217,6 +221,7 @@ impl Tokens {
     pub async fn probe(&self) -> Vec<IssuerReport> {
         join_all(self.refreshers.iter().map(|refresher| async {
             let found = refresher.source.fetch().await.map(|brought| FoundKeys {
+                trials: Keyring::new(0, [Some(&brought.set)]).most_trials(),
                 usable: brought.set.keys.iter().map(|key| key.describe()).collect(),
                 refused: brought.set.refused,
             });

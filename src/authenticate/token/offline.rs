@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::FoundKeys;
-use super::header::{MAX_TOKEN, malformed};
 use super::jwk::KeySet;
 use super::keyring::Keyring;
 use super::verify::Unverified;
@@ -20,6 +19,7 @@ use crate::rejection::Rejection;
 pub fn read_keys(text: &[u8]) -> Result<FoundKeys, String> {
     let set = KeySet::parse(text).map_err(|error| error.to_string())?;
     Ok(FoundKeys {
+        trials: Keyring::new(0, [Some(&set)]).most_trials(),
         usable: set.keys.iter().map(|key| key.describe()).collect(),
         refused: set.refused,
     })
@@ -30,12 +30,11 @@ pub fn read_keys(text: &[u8]) -> Result<FoundKeys, String> {
 /// # Errors
 /// The token does not count.
 pub fn judge(token: &str, keys: &[u8], config: &config::Jwt, now: SystemTime) -> Result<Arc<Identity>, Rejection> {
-    if token.len() > MAX_TOKEN {
-        return Err(malformed(format!("{} bytes long", token.len())));
-    }
     let set = KeySet::parse(keys).ok();
     let ring = Keyring::new(1, [set.as_ref()]);
-    let verified = Unverified::read(token, config)?.verify(&ring, config)?;
-    verified.at(now)?;
+    let verified = Unverified::read(token, config)?
+        .verify(&ring, config)
+        .map_err(|no_key| no_key.reason)?;
+    verified.counts(now)?;
     Ok(verified.identity)
 }

@@ -9,11 +9,10 @@ use moka::sync::Cache;
 use super::Tokens;
 use super::cache::{Digest, digest_of};
 use super::carrier::Carried;
-use super::header::MAX_TOKEN;
+use super::header::too_long;
 use super::verify::Unverified;
 use crate::config::Rate;
 use crate::rate::{Keyed, address_key};
-use crate::rejection::Reason;
 
 /// What a session's secret begins with, wherever it stands.
 const SESSION: &str = "jns_";
@@ -53,7 +52,7 @@ impl Tokens {
             return true;
         }
         let Some(unverified) = Some(token)
-            .filter(|token| token.len() <= MAX_TOKEN)
+            .filter(|token| too_long(token, &self.config).is_none())
             .and_then(|token| Unverified::read(token, &self.config).ok())
         else {
             return false;

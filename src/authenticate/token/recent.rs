@@ -57,6 +57,7 @@ mod tests {
                 issuers: vec![0],
                 source: Arc::from("a"),
                 subject: None,
+                named: false,
                 roles: Vec::new(),
                 grants: Vec::new(),
                 expires: UNIX_EPOCH,
@@ -65,6 +66,7 @@ mod tests {
             not_before: None,
             lifetime_from: UNIX_EPOCH,
             until: UNIX_EPOCH,
+            refusal: None,
         }
     }
 

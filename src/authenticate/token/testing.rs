@@ -90,6 +90,9 @@ pub(super) fn issuer(name: &str, allow_roles: &[&str], allow_actions: &[&str]) -
         allow_actions: allow_actions.iter().map(|action| (*action).to_owned()).collect(),
         max_lifetime: Duration::from_secs(24 * 3600),
         may_name_users: false,
+        iss: None,
+        aud: Vec::new(),
+        typ: None,
         watch_max: Duration::from_secs(12 * 60 * 60),
     }
 }
@@ -116,6 +119,9 @@ pub(super) fn config(issuers: Vec<Issuer>) -> Jwt {
             per_second: 0.001,
             burst: 20,
         },
+        max_token: 16 * 1024,
+        max_roles: 256,
+        max_grants: 256,
         issuers,
     }
 }

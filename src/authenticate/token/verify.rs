@@ -8,8 +8,9 @@ use super::claims::Claims;
 use super::header::{Parts, split};
 use super::jwk::Key;
 use super::keyring::{Entry, Keyring};
+use super::required;
 use super::signature::verifies;
-use crate::config::Jwt;
+use crate::config::{Issuer, Jwt};
 use crate::rejection::{Reason, Rejection};
 
 /// A token of the right shape that has not met a key yet.
@@ -23,8 +24,8 @@ impl<'a> Unverified<'a> {
     ///
     /// Errors: `malformed_token`, `algorithm_not_allowed`.
     pub(super) fn read(token: &'a str, config: &Jwt) -> Result<Self, Rejection> {
-        let parts = split(token, &config.algorithms)?;
-        let claims = Claims::parse(&parts.claims, &config.roles_claims)?;
+        let parts = split(token, config)?;
+        let claims = Claims::parse(&parts.claims, config)?;
         Ok(Self { parts, claims })
     }
 
@@ -32,15 +33,25 @@ impl<'a> Unverified<'a> {
     ///
     /// Errors: `keys_unavailable` without any key; `bad_signature` if keys fit and none verifies; `unknown_key` if none
     /// fits.
-    pub(super) fn verify(self, ring: &Keyring, config: &Jwt) -> Result<Verified, Reason> {
-        let (entry, _) = self.key(ring)?;
-        Ok(proven(self.claims, &entry.issuers, ring.generation, config))
+    pub(super) fn verify(self, ring: &Keyring, config: &Jwt) -> Result<Verified, NoKey> {
+        let (entry, _) = self.key(ring, config)?;
+        let parts = &self.parts;
+        let unmet = |issuer: &Issuer| required::unmet(issuer, parts.typ.as_deref(), &self.claims);
+        let at = |index: &usize| config.issuers.get(*index);
+        let meeting = |index: &usize| at(index).is_some_and(|issuer| unmet(issuer).is_none());
+        let issuers: Vec<usize> = entry.issuers.iter().copied().filter(meeting).collect();
+        let refusal = match issuers.is_empty() {
+            true => entry.issuers.iter().filter_map(at).find_map(unmet),
+            false => None,
+        };
+        Ok(proven(self.claims, &issuers, refusal, ring.generation, config))
     }
 
     /// The key that verifies the signature, and whose it is. Errors as in [`verify`](Self::verify).
-    pub(super) fn key<'r>(&self, ring: &'r Keyring) -> Result<(&'r Entry, &'r Key), Reason> {
+    pub(super) fn key<'r>(&self, ring: &'r Keyring, config: &Jwt) -> Result<(&'r Entry, &'r Key), NoKey> {
+        let no_key = |reason, trials| NoKey { reason, trials };
         if ring.is_empty() {
-            return Err(Reason::KeysUnavailable);
+            return Err(no_key(Reason::KeysUnavailable, 0));
         }
         let Parts {
             algorithm,
@@ -49,14 +60,23 @@ impl<'a> Unverified<'a> {
             ref kid,
             ..
         } = self.parts;
-        let mut reason = Reason::UnknownKey;
-        for (entry, key) in ring.candidates(kid.as_deref(), algorithm) {
+        let issuer = self.claims.issuer.as_deref();
+        let claimed = |index: usize| issuer.is_some_and(|claimed| required::is_claimed(config, index, claimed));
+        let candidates = ring.candidates(kid.as_deref(), algorithm, claimed);
+        for (trial, (entry, key)) in candidates.iter().enumerate() {
             if verifies(key, algorithm, signing_input.as_bytes(), signature) {
+                if trial > 0 {
+                    ring.succeeded(entry);
+                }
                 return Ok((entry, key));
             }
-            reason = Reason::BadSignature;
         }
-        Err(reason)
+        let trials = u32::try_from(candidates.len()).unwrap_or(u32::MAX);
+        let reason = match trials {
+            0 => Reason::UnknownKey,
+            _ => Reason::BadSignature,
+        };
+        Err(no_key(reason, trials))
     }
 
     pub(super) fn claims(&self) -> &Claims {
@@ -64,8 +84,22 @@ impl<'a> Unverified<'a> {
     }
 }
 
+/// No key verifies a token.
+#[derive(Debug)]
+pub(super) struct NoKey {
+    pub(super) reason: Reason,
+    /// So many signature checks it took to find out.
+    pub(super) trials: u32,
+}
+
 /// Caps the claims to what these issuers may say, and fixes the times between which the token counts.
-fn proven(claims: Claims, issuers: &[usize], generation: u64, config: &Jwt) -> Verified {
+fn proven(
+    claims: Claims,
+    issuers: &[usize],
+    refusal: Option<(Reason, Arc<str>)>,
+    generation: u64,
+    config: &Jwt,
+) -> Verified {
     let longest = issuers
         .iter()
         .filter_map(|&index| config.issuers.get(index))
@@ -82,6 +116,7 @@ fn proven(claims: Claims, issuers: &[usize], generation: u64, config: &Jwt) -> V
             .checked_sub(longest.saturating_add(leeway))
             .unwrap_or(UNIX_EPOCH),
         identity: Arc::new(claims.capped(issuers, &config.issuers)),
+        refusal,
         generation,
     }
 }

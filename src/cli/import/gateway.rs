@@ -156,12 +156,15 @@ fn source(source: &Source) -> anyhow::Result<Value> {
     match source {
         Source::Query { name } => Ok(inline([("query", name.into())]).into()),
         Source::Header { name, prefix } => {
-            let scheme = prefix.as_deref().and_then(|prefix| prefix.strip_suffix(' '));
-            let scheme = scheme.filter(|scheme| !scheme.is_empty() && !scheme.contains(' '));
+            // Without a prefix the token stands alone.
+            let prefix = prefix.as_deref().unwrap_or_default();
+            let scheme = match prefix.is_empty() {
+                true => Some(""),
+                false => prefix.strip_suffix(' '),
+            };
+            let scheme = scheme.filter(|scheme| !scheme.contains(' ') && scheme.is_empty() == prefix.is_empty());
             let Some(scheme) = scheme else {
-                bail!(
-                    "the header {name:?} needs a prefix such as \"Bearer \": a bare token in a header is not read here"
-                );
+                bail!("the header {name:?} needs a prefix such as \"Bearer \", one word and a blank, or none");
             };
             Ok(inline([("header", name.into()), ("scheme", scheme.into())]).into())
         }

@@ -50,6 +50,9 @@ impl Checker<'_> {
         let refresh = self.duration(jwt.refresh, "refresh", 10 * MINUTE, (Duration::from_secs(30), DAY));
         let keep_stale = self.duration(jwt.keep_stale, "keep_stale", DAY, (Duration::ZERO, 30 * DAY));
         let cache = self.cache(jwt.cache);
+        let max_token = self.max_token(&jwt.max_token);
+        let max_roles = self.at_most(&jwt.max_roles, "max_roles");
+        let max_grants = self.at_most(&jwt.max_grants, "max_grants");
         let issuers = jwt.issuers.or_default();
         let names: Names = issuers
             .iter()
@@ -70,6 +73,9 @@ impl Checker<'_> {
                 keep_stale,
                 cache,
                 bad_signatures: rate(jwt.bad_signatures.or(PerSecond(200.0)), None),
+                max_token,
+                max_roles,
+                max_grants,
                 issuers,
             });
         (jwt, names)
@@ -104,8 +110,13 @@ impl Checker<'_> {
         let at = source.place;
         match (source.header, source.scheme, source.query, source.form) {
             (Key::Given(name), scheme, Key::Absent, Key::Absent) => {
-                let scheme = self.required(scheme, "scheme", at, "scheme = \"Bearer\"")?;
-                let is_token = !scheme.value.is_empty() && scheme.value.bytes().all(is_token_byte);
+                let scheme = self.required(
+                    scheme,
+                    "scheme",
+                    at,
+                    "scheme = \"Bearer\", or \"\" where the token stands alone",
+                )?;
+                let is_token = scheme.value.bytes().all(is_token_byte);
                 if !is_token {
                     self.report(Diagnostic::error(
                         scheme.at,
@@ -158,6 +169,48 @@ impl Checker<'_> {
         cache.or(Size(128 * MIB)).0
     }
 
+    fn max_token(&mut self, max_token: &Key<Size>) -> usize {
+        const DEFAULT: usize = 16 << 10;
+        let Some(given) = max_token.given() else { return DEFAULT };
+        match usize::try_from(given.value.0)
+            .ok()
+            .filter(|bytes| (1 << 10..=64 << 10).contains(bytes))
+        {
+            Some(bytes) => bytes,
+            None => {
+                let problem = Diagnostic::error(given.at, "`max_token` is out of bounds");
+                self.report(problem.label("allowed: from 1KiB to 64KiB"));
+                DEFAULT
+            }
+        }
+    }
+
+    fn at_most(&mut self, number: &Key<u64>, name: &str) -> usize {
+        const DEFAULT: usize = 256;
+        let Some(given) = number.given() else { return DEFAULT };
+        match usize::try_from(given.value)
+            .ok()
+            .filter(|number| (1..=4096).contains(number))
+        {
+            Some(number) => number,
+            None => {
+                let problem = Diagnostic::error(given.at, format!("`{name}` is out of bounds"));
+                self.report(problem.label("allowed: from 1 to 4096"));
+                DEFAULT
+            }
+        }
+    }
+
+    /// A text that tokens must say.
+    fn said(&mut self, key: Key<String>, name: &str) -> Option<String> {
+        let Key::Given(given) = key else { return None };
+        if given.value.is_empty() {
+            let problem = Diagnostic::error(given.at, format!("`{name}` is empty"));
+            self.report(problem.help("remove it where tokens need not say anything"));
+        }
+        Some(given.value)
+    }
+
     fn issuer(&mut self, issuer: file::Issuer) -> Option<Issuer> {
         let header = issuer.place;
         let name = self.required(issuer.name, "name", header, "name = \"moodle\"");
@@ -196,6 +249,9 @@ impl Checker<'_> {
             }
             Key::Absent | Key::Bad => DEFAULT_ACTIONS.map(String::from).to_vec(),
         };
+        let iss = self.said(issuer.iss, "iss");
+        let typ = self.said(issuer.typ, "typ");
+        let aud = self.some(issuer.aud, "aud").map(values).unwrap_or_default();
         let bounds = (Duration::from_secs(1), 366 * DAY);
         let max_lifetime = self.duration(issuer.max_lifetime, "max_lifetime", 24 * HOUR, bounds);
         let watch_max = self.duration(issuer.watch_max, "watch_max", 12 * HOUR, (MINUTE, 7 * DAY));
@@ -210,6 +266,9 @@ impl Checker<'_> {
             allow_actions,
             max_lifetime,
             may_name_users: issuer.may_name_users.or(false),
+            iss,
+            aud,
+            typ,
             watch_max,
         })
     }

@@ -94,6 +94,8 @@ struct Known {
     hosts: Option<Names>,
     upstreams: Names,
     issuers: Names,
+    /// Of these, by index: may they name users?
+    naming: Vec<bool>,
     /// Where tokens are looked for; `None` when that could not be read.
     sources: Option<Vec<TokenSource>>,
     sign_ins: Names,
@@ -124,6 +126,12 @@ impl Checker<'_> {
         let state = self.state(file.state.or_default());
         let jwt = file.jwt.or_default();
         let form = launch::form_source(&jwt.sources);
+        let may_name = |issuer: &At<super::file::Issuer>| issuer.value.may_name_users.value() == Some(&true);
+        let given = jwt.issuers.value().into_iter().flatten();
+        let naming = given
+            .filter(|issuer| issuer.value.name.given().is_some())
+            .map(may_name)
+            .collect();
         let (jwt, issuers) = self.jwt(jwt);
         let (sign_ins, sign_in_names) = self.sign_ins(file.sign_in, &issuers);
         let (upstreams, upstream_names) = self.upstreams(file.upstreams);
@@ -131,6 +139,7 @@ impl Checker<'_> {
             hosts,
             upstreams: upstream_names,
             issuers,
+            naming,
             sources: jwt.as_ref().map(|jwt| jwt.sources.clone()),
             sign_ins: sign_in_names,
             moodles: Vec::new(),

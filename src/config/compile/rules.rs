@@ -7,7 +7,7 @@ use crate::config::diagnostics::{Diagnostic, Span, did_you_mean};
 use crate::config::path_pattern::PathPattern;
 use crate::config::pattern::Template;
 use crate::config::read::{At, Key, OneOrMany};
-use crate::config::{Condition, GrantItem, Rule, file};
+use crate::config::{Condition, Credential, GrantItem, Rule, file};
 
 impl Checker<'_> {
     pub(super) fn allow(
@@ -43,6 +43,29 @@ impl Checker<'_> {
             .map(|rule| self.rule(rule.value, path, known))
             .collect();
         rules.into_iter().collect()
+    }
+
+    /// Rules by name, where none of those who vouch for people here may name them: the kinds of credential that a route
+    /// looks at, and the issuers, if it names some.
+    pub(super) fn names_of_nobody(
+        &mut self,
+        rules: &[&Key<Vec<At<file::Rule>>>],
+        (accept, issuers): (&[Credential], Option<&[usize]>),
+        known: &Known,
+    ) {
+        let by_token = accept.iter().any(|kind| *kind != Credential::Session);
+        let listed = |index: usize| issuers.is_none_or(|issuers| issuers.contains(&index));
+        let mut naming = known.naming.iter().enumerate();
+        let named = by_token && naming.any(|(index, may_name)| *may_name && listed(index));
+        if named || accept.contains(&Credential::Session) || known.issuers.is_empty() {
+            return;
+        }
+        for rule in rules.iter().filter_map(|rules| rules.value()).flatten() {
+            if let Some(subject) = rule.value.subject.given() {
+                let problem = Diagnostic::warning(subject.at, "no issuer may name users here: this is never met");
+                self.report(problem.help("a name counts from an issuer with may_name_users = true, or of a session"));
+            }
+        }
     }
 
     fn rule(&mut self, rule: file::Rule, path: Option<&At<PathPattern>>, known: &Known) -> Option<Rule> {
@@ -108,7 +131,7 @@ impl Checker<'_> {
         (self.problems.len() == before && !conditions.is_empty()).then_some(Rule { conditions })
     }
 
-    fn some<T>(&mut self, key: Key<OneOrMany<T>>, name: &str) -> Option<Vec<At<T>>> {
+    pub(super) fn some<T>(&mut self, key: Key<OneOrMany<T>>, name: &str) -> Option<Vec<At<T>>> {
         let Key::Given(At {
             at,
             value: OneOrMany(value),

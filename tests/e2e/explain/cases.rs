@@ -111,7 +111,7 @@ pub fn site(signers: &Signers, zoo: &Upstream) -> (Site, Config) {
     let config = Config::new()
         .server("public_urls", r#"["http://video.test", "http://moodle.test"]"#)
         .server("trusted_proxies", r#"["127.0.0.1/32"]"#)
-        .issuer("moodle", "moodle.json", "")
+        .issuer("moodle", "moodle.json", "may_name_users = true")
         .issuer(
             "ilias",
             "ilias.json",

@@ -46,6 +46,28 @@ async fn bad_signatures_have_a_budget() {
     );
 }
 
+#[tokio::test]
+async fn the_budget_counts_signature_checks() {
+    let folder = tempfile::tempdir().unwrap();
+    let (signers, stranger) = ([(); 12].map(|()| Signer::new()), Signer::new());
+    let keys: Vec<_> = signers.iter().map(|signer| signer.jwk(None)).collect();
+    let tokens = trusting(&folder.path().join("keys"), &keys).await;
+    for signer in &signers {
+        assert!(
+            ask(&tokens, &signer.token(&claims(""))).await.is_ok(),
+            "good ones are free"
+        );
+    }
+    // Of twenty: twelve checks, then twelve more.
+    for (n, expected) in [Reason::BadSignature, Reason::BadSignature, Reason::RateLimited]
+        .into_iter()
+        .enumerate()
+    {
+        let bad = stranger.token(&claims(&format!(r#","n":{n}"#)));
+        assert_eq!(ask(&tokens, &bad).await.err(), Some(expected), "{n}");
+    }
+}
+
 /// A request whose token must be checked does not hold up those that came with it, whether it gets in or not.
 #[tokio::test]
 async fn remembered_tokens_go_first() {
