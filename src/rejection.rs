@@ -409,6 +409,8 @@ pub enum Hint {
     Challenge(Vec<HeaderValue>),
     /// Where one signs in: a whole URL.
     SignIn(String),
+    /// What has to be opened in the browser once: a whole URL.
+    Visit(String),
     /// What the client is told instead of the reason's own sentence. It never quotes what the client sent.
     Remedy(&'static str),
 }

@@ -177,11 +177,9 @@ impl Moodle {
         let label = source.map_or("-", |source| source.label());
         let outcome = obtained.as_ref().map_or_else(TokenError::outcome, |_| "ok");
         self.bridge.0.metrics.asked(name, label, outcome, started.elapsed());
-        // Once the person has done what Moodle wants, or the maintenance is over, it makes a token without the browser.
-        let soon = matches!(
-            obtained,
-            Ok(_) | Err(TokenError::VisitMoodle(_) | TokenError::Maintenance)
-        );
+        // Once the maintenance is over, it makes a token without the browser. A session of somebody who has to agree to
+        // something never does: Moodle remembers in the session itself that nothing was agreed to.
+        let soon = matches!(obtained, Ok(_) | Err(TokenError::Maintenance));
         let key = self.key(&username);
         let kept = async {
             if let Some(signed) = signed.filter(|_| soon) {
@@ -205,7 +203,7 @@ impl Moodle {
         let token = match obtained {
             Ok(token) => token,
             Err(error) => {
-                self.refuse(key, rejection(&error), believed(&error)).await;
+                self.refuse(key, self.rejection(&error), believed(&error)).await;
                 return Err(error);
             }
         };
@@ -268,7 +266,7 @@ impl Moodle {
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(moodle = name, source = source.label(), %error, "no token");
-                    none.told = Some((rejection(&error), believed(&error)));
+                    none.told = Some((self.rejection(&error), believed(&error)));
                 }
             }
         }
@@ -309,6 +307,10 @@ impl Moodle {
                     Err(TokenError::SessionEnded) => {
                         store.delete(Table::MoodleSessions, &key).await.map_err(|_| NO_STORE)?;
                         return Ok(None);
+                    }
+                    Err(error @ TokenError::VisitMoodle(_)) => {
+                        store.delete(Table::MoodleSessions, &key).await.map_err(|_| NO_STORE)?;
+                        return Err(error);
                     }
                     launched => launched?,
                 }

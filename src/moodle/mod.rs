@@ -25,8 +25,8 @@ use moka::future::Cache;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
+pub(crate) use self::refusals::maintenance;
 use self::refusals::{LONG, Refused};
-pub(crate) use self::refusals::{maintenance, rejection};
 use crate::act::proxy::{Attempts, Upstream};
 use crate::authenticate::session::{ENDED, Session};
 use crate::backchannel::{Backchannel, BackchannelError};

@@ -58,6 +58,15 @@ impl NoToken {
 }
 
 impl Moodle {
+    /// What a client is told of a token that was not to be had, with Moodle's address where something is to be done there.
+    pub(crate) fn rejection(&self, error: &TokenError) -> Rejection {
+        let rejection = rejection(error);
+        match error {
+            TokenError::VisitMoodle(_) => rejection.with_hint(Hint::Visit(self.config.wwwroot.clone())),
+            _ => rejection,
+        }
+    }
+
     /// Is Moodle to be left alone about whoever is kept under `key`?
     pub(super) async fn refused(&self, key: &str) -> Option<Rejection> {
         let refused = self.bridge.0.refused.get(key).await?;

@@ -18,8 +18,8 @@ use crate::authenticate::session::Session;
 use crate::authenticate::sign_in::cas::logout::{logout_query, logout_request};
 use crate::authenticate::sign_in::cas::{Login, SessionIndex, Ticket};
 use crate::config::Provider;
+use crate::moodle::Moodle;
 use crate::moodle::visit::{self, Visit};
-use crate::moodle::{Moodle, rejection};
 use crate::present::moodle::tokens::TokenError;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::{Reply, security};
@@ -150,7 +150,7 @@ async fn arrive(here: &Here<'_>, moodle: &Moodle, visit: &Visit, ticket: &Ticket
             let is_final = matches!(error, TokenError::OtherAccount | TokenError::Never);
             match moodle.by_ticket(visit.source + 1) {
                 Some((next, _)) if !is_final => begin_from(here, moodle, &session, &visit.target, next),
-                _ => Err(rejection(&error)),
+                _ => Err(moodle.rejection(&error)),
             }
         }
     }

@@ -70,10 +70,14 @@ fn told(rejection: &Rejection, status: StatusCode, context: &Answering<'_>) -> R
         Hint::SignIn(url) => Some(url.as_str()),
         _ => None,
     };
+    let visit = match &rejection.hint {
+        Hint::Visit(url) => Some(url.as_str()),
+        _ => None,
+    };
     let body = if page::is_wanted(context) {
         headers.push((CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")));
         headers.extend(security::page());
-        page::render(reason, context.request_id, sign_in)
+        page::render(reason, context.request_id, sign_in, visit)
     } else {
         headers.push((CONTENT_TYPE, HeaderValue::from_static("application/problem+json")));
         headers.extend(security::own());
@@ -81,7 +85,7 @@ fn told(rejection: &Rejection, status: StatusCode, context: &Answering<'_>) -> R
             Hint::Remedy(text) => text,
             _ => reason.public_text(),
         };
-        problem::render((reason, detail), status, context.request_id, sign_in)
+        problem::render((reason, detail), status, context.request_id, (sign_in, visit))
     };
     match &rejection.hint {
         Hint::Challenge(lines) => headers.extend(lines.iter().map(|line| (WWW_AUTHENTICATE, line.clone()))),
@@ -124,7 +128,7 @@ fn hint(rejection: &Rejection) -> Option<(HeaderName, HeaderValue)> {
         (Hint::None, StatusCode::TOO_MANY_REQUESTS) => Some((RETRY_AFTER, HeaderValue::from(1))),
         // As long as it takes until the keys of a failing issuer may be asked for again.
         (Hint::None, StatusCode::SERVICE_UNAVAILABLE) => Some((RETRY_AFTER, HeaderValue::from(5))),
-        (Hint::None | Hint::Challenge(_) | Hint::SignIn(_) | Hint::Remedy(_), _) => None,
+        (Hint::None | Hint::Challenge(_) | Hint::SignIn(_) | Hint::Visit(_) | Hint::Remedy(_), _) => None,
     }
 }
 

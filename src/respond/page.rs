@@ -48,14 +48,15 @@ pub fn is_wanted(context: &Answering<'_>) -> bool {
 }
 
 /// The page of a refusal. Everything that is not a constant of this file is escaped.
-pub(super) fn render(reason: Reason, request_id: &str, sign_in: Option<&str>) -> String {
+pub(super) fn render(reason: Reason, request_id: &str, sign_in: Option<&str>, visit: Option<&str>) -> String {
     let (title, advice) = match sign_in {
         Some(_) => ("Please sign in", ""),
         None => in_plain_words(reason),
     };
-    let remedy = match sign_in {
-        Some(url) => format!("<a class=\"button\" href=\"{}\">Sign in</a>", Escaped(url)),
-        None => Escaped(advice).to_string(),
+    let remedy = match (sign_in, visit) {
+        (Some(url), _) => format!("<a class=\"button\" href=\"{}\">Sign in</a>", Escaped(url)),
+        (None, Some(url)) => format!("<a class=\"button\" href=\"{}\">Open</a>", Escaped(url)),
+        (None, None) => Escaped(advice).to_string(),
     };
     let body = format!(
         "<p>{text}</p>\n<p>{remedy}</p>\n<p><small>{status} {label} · {id}</small></p>",
@@ -228,7 +229,7 @@ mod tests {
 
     #[test]
     fn nothing_can_break_out_of_the_page() {
-        let page = render(Reason::TokenExpired, "\"><script>alert('1')</script>&", None);
+        let page = render(Reason::TokenExpired, "\"><script>alert('1')</script>&", None, None);
         assert!(!page.contains("<script"));
         assert!(page.contains("&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;"));
         assert!(page.contains("open the video again"));
@@ -237,7 +238,7 @@ mod tests {
     #[test]
     fn every_reason_has_its_words() {
         for reason in Reason::ALL {
-            let page = render(*reason, "4f2a", None);
+            let page = render(*reason, "4f2a", None, None);
             assert!(page.contains(&Escaped(reason.public_text()).to_string()), "{reason:?}");
             assert!(page.contains(reason.label()) && page.contains("4f2a"));
         }

@@ -1,5 +1,6 @@
 //! A refusal for programs: `application/problem+json` (RFC 9457) with exactly `type title status detail reason
-//! request_id`, and `sign_in` where signing in may help: the URL to open.
+//! request_id`, and `sign_in` where signing in may help, `visit` where something
+//! has to be done elsewhere first: the URL to open.
 //!
 //! `type` is `about:blank`, so `title` is the status phrase (RFC 9457 section 4.2.1): there is no registered
 //! namespace or page of ours that a URI could name, and `reason` is the word to match on.
@@ -19,15 +20,17 @@ struct Problem<'a> {
     request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     sign_in: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    visit: Option<&'a str>,
 }
 
 /// The body of the problem. `detail` is the reason's own sentence or a remedy: nothing of what the client sent; `status` is that of
-/// the answer, mostly the reason's own; `sign_in` is where to sign in.
+/// the answer, mostly the reason's own; `sign_in` is where to sign in, `visit` what to open first.
 pub(super) fn render(
     (reason, detail): (Reason, &'static str),
     status: StatusCode,
     request_id: &str,
-    sign_in: Option<&str>,
+    (sign_in, visit): (Option<&str>, Option<&str>),
 ) -> String {
     let problem = Problem {
         r#type: "about:blank",
@@ -37,6 +40,7 @@ pub(super) fn render(
         reason: reason.label(),
         request_id,
         sign_in,
+        visit,
     };
     // Strings and a number always serialise.
     serde_json::to_string(&problem).unwrap_or_default()
@@ -47,7 +51,7 @@ mod tests {
     use super::*;
 
     fn render(reason: Reason, status: StatusCode, request_id: &str, sign_in: Option<&str>) -> String {
-        super::render((reason, reason.public_text()), status, request_id, sign_in)
+        super::render((reason, reason.public_text()), status, request_id, (sign_in, None))
     }
 
     #[test]

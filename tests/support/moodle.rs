@@ -45,6 +45,8 @@ pub struct Settings {
     pub forced_url_scheme: String,
     /// `authpreventaccountcreation`.
     pub prevent_account_creation: bool,
+    /// `tool_mfa` wants a factor in each session.
+    pub mfa: bool,
     /// PHP's `post_max_size`.
     pub post_max_size: usize,
 }
@@ -61,6 +63,8 @@ pub struct Account {
     /// Has not agreed to the site's policy.
     pub policy_open: bool,
     pub incomplete_profile: bool,
+    /// `auth_forcepasswordchange`; the account's method is CAS, so there is nowhere to change it.
+    pub forced_password: bool,
     /// `webservice/rest:use`, which everyone has.
     pub no_rest: bool,
     /// `moodle/webservice:createmobiletoken`, which everyone has.
@@ -97,6 +101,8 @@ pub(super) struct Session {
     /// The ticket was good for this name; the next request to the login page signs it in.
     ticket_of: Option<String>,
     just_logged_in: bool,
+    /// Whether the policy was open when the session began (`$USER->policyagreed`).
+    policy_open: bool,
     /// CAS was asked whether it knows the browser (`gateway=true`).
     asked: bool,
     /// Where the person wanted to go (`$SESSION->wantsurl`).
@@ -168,6 +174,7 @@ impl Site {
                 type_of_login: 1,
                 forced_url_scheme: "moodlemobile".to_owned(),
                 prevent_account_creation: false,
+                mfa: false,
                 post_max_size: 8 << 20,
             },
             accounts: HashMap::from([
@@ -246,6 +253,13 @@ fn answer_to(request: &php::Request, site: &Mutex<Site>) -> Answer {
     {
         return match script {
             "/login/token.php" => login::incorrect_access(),
+            "/webservice/upload.php" | "/webservice/pluginfile.php" | "/lib/ajax/service-nologin.php" => {
+                let text = "Unsupported redirect detected, script execution terminated";
+                let body = format!(
+                    "{{\"error\":\"{text}\",\"stacktrace\":null,\"debuginfo\":null,\"errorcode\":\"redirecterrordetected\"}}"
+                );
+                Answer::new(200, "application/json; charset=utf-8", body)
+            }
             _ => Answer::redirect(303, &settings.wwwroot),
         };
     }

@@ -219,10 +219,14 @@ impl Call<'_> {
         let reason = match reaction {
             Reaction::EndMoodle => Reason::NoMoodleToken,
             Reaction::VisitMoodle => Reason::MoodleVisitRequired,
+            Reaction::TooLarge => Reason::BodyTooLarge,
             _ => Reason::UpstreamFailed,
         };
         let refusal = match reaction {
             Reaction::Maintenance => maintenance(verdict.hint),
+            Reaction::VisitMoodle => {
+                Rejection::because(reason, verdict.hint).with_hint(Hint::Visit(self.moodle.config.wwwroot.clone()))
+            }
             _ => Rejection::because(reason, verdict.hint),
         };
         let (moodle, request_id) = (&self.moodle.config.name, ctx.id.as_str());

@@ -27,6 +27,8 @@ pub enum Reaction {
     Maintenance,
     /// The user must agree or fill in something: send the browser to Moodle once.
     VisitMoodle,
+    /// The web server or PHP takes no request of this size.
+    TooLarge,
     /// The answer is none of a web service's: 502.
     Misconfigured,
 }
@@ -51,6 +53,8 @@ pub struct Judge {
     seen: Vec<u8>,
     json: &'static [u8],
     token_may_be_lost: bool,
+    /// `[]` as JSON is what upload.php says when PHP has dropped the body: else it answers as text, with a list of files.
+    is_lost_upload: bool,
 }
 
 /// What a probe has told, after [`Reaction::Probe`] or [`Reaction::Verify`].
@@ -92,6 +96,15 @@ pub fn head(
     if status == StatusCode::FORBIDDEN {
         return misconfigured("web services or their REST protocol are off: enablewebservices, webserviceprotocols");
     }
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        let hint = "the web server in front of Moodle takes no body of this size: client_max_body_size";
+        return decided(Reaction::TooLarge, hint);
+    }
+    if html && matches!(status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT) {
+        return misconfigured(
+            "the web server in front of Moodle does not reach PHP, or PHP takes too long: is php-fpm up?",
+        );
+    }
     if html {
         return misconfigured(
             "an HTML page instead of a web service's answer: is moodle.upstream a Moodle, without a login page in front?",
@@ -114,6 +127,7 @@ pub fn head(
             b"{\"error\":"
         },
         token_may_be_lost,
+        is_lost_upload: endpoint == Endpoint::Upload && content_type.starts_with("application/json"),
     })
 }
 
@@ -122,6 +136,9 @@ impl Judge {
     pub fn push(&mut self, piece: &[u8]) -> Option<Option<Verdict>> {
         let room = MAX_LOOKED_AT.saturating_sub(self.seen.len());
         self.seen.extend(piece.iter().take(room));
+        if self.is_lost_upload && b"[]".starts_with(self.seen.trim_ascii()) {
+            return None;
+        }
         let error = [self.json, b"<?xml"].iter().any(|start| {
             let length = start.len().min(self.seen.len());
             self.seen.get(..length) == start.get(..length)
@@ -137,6 +154,12 @@ impl Judge {
 
     /// The body has ended undecided: it was too short for an error.
     pub fn finish(&self) -> Option<Verdict> {
+        if self.is_lost_upload && self.seen.trim_ascii() == b"[]" {
+            return Some(Verdict {
+                reaction: Reaction::TooLarge,
+                hint: "the request was larger than PHP's post_max_size",
+            });
+        }
         self.code().and_then(|code| verdict(code, self.token_may_be_lost))
     }
 
@@ -148,6 +171,10 @@ impl Judge {
         if text.starts_with('{') { json() } else { xml() }
     }
 }
+
+/// Moodle wants a new password, and the account's method cannot change one.
+pub(in crate::present::moodle) const FORCED: &str = "auth_forcepasswordchange is set on a CAS account, which has no password to change in Moodle: \
+                                 take it off the account";
 
 /// What is to be done about an error of Moodle's, by its code.
 pub fn verdict(code: &str, token_may_be_lost: bool) -> Option<Verdict> {
@@ -171,6 +198,12 @@ pub fn verdict(code: &str, token_may_be_lost: bool) -> Option<Verdict> {
         "sitepolicynotagreed" => (Reaction::VisitMoodle, "the site policy is not agreed to"),
         "usernotfullysetup" => (Reaction::VisitMoodle, "the user's profile is not complete"),
         "forcepasswordchangenotice" => (Reaction::VisitMoodle, "the user must change the password"),
+        "nopasswordchangeforced" => (Reaction::EndMoodle, FORCED),
+        "redirecterrordetected" => (
+            Reaction::Misconfigured,
+            "it redirects instead of answering: it takes the request for one to another site. Compare $CFG->wwwroot with \
+             moodle.public_url and upstreams.host; behind a gateway that ends TLS it needs $CFG->sslproxy = true",
+        ),
         "reverseproxyabused" => (
             Reaction::Misconfigured,
             "$CFG->reverseproxy is on, and the gateway sends the public host: turn it off, or set upstreams.host",
@@ -261,6 +294,8 @@ mod tests {
             ("sitepolicynotagreed", Some(Reaction::VisitMoodle)),
             ("usernotfullysetup", Some(Reaction::VisitMoodle)),
             ("reverseproxyabused", Some(Reaction::Misconfigured)),
+            ("redirecterrordetected", Some(Reaction::Misconfigured)),
+            ("nopasswordchangeforced", Some(Reaction::EndMoodle)),
             ("invalidparameter", None),
             ("invalidrecord", None),
         ];
@@ -320,6 +355,23 @@ mod tests {
         );
         assert_eq!(judged(Endpoint::File, 304, "text/html", ""), None);
         assert_eq!(judged(Endpoint::Rest, 500, "application/json", ""), None);
+    }
+
+    #[test]
+    fn what_is_too_large_says_so_in_three_ways() {
+        let upload =
+            |content_type, body| judged(Endpoint::Upload, 200, content_type, body).map(|verdict| verdict.reaction);
+        assert_eq!(upload("application/json", "[]"), Some(Reaction::TooLarge));
+        assert_eq!(
+            upload("application/json; charset=utf-8", " []\n"),
+            Some(Reaction::TooLarge)
+        );
+        assert_eq!(upload("text/plain; charset=utf-8", "[]"), None);
+        assert_eq!(upload("application/json", "[{\"itemid\":1}]"), None);
+        let web_server = judged(Endpoint::Upload, 413, "text/html", "<html>");
+        assert_eq!(web_server.map(|verdict| verdict.reaction), Some(Reaction::TooLarge));
+        let away = judged(Endpoint::Rest, 502, "text/html", "<html>").unwrap();
+        assert!(away.hint.contains("php-fpm"), "{}", away.hint);
     }
 
     #[test]

@@ -189,26 +189,68 @@ fn a_suspended_account_is_left_alone_until_somebody_signs_in_again() {
 }
 
 #[test]
-fn who_has_agreed_to_the_policy_needs_no_further_sign_in() {
+fn who_has_agreed_to_the_policy_gets_in_by_one_more_ticket() {
     let Some(school) = start() else { return };
     let (alice, browser) = (school.cas.person("alice"), school.browser());
     let open = |on: bool| school.moodle.site().accounts.get_mut("alice").unwrap().policy_open = on;
     open(true);
     let page = browser.open(&alice, SIGN_IN).expect(403);
     assert!(page.text().contains("moodle_visit_required"), "{}", page.text());
-    let calls = || {
-        for _ in 0..10 {
-            browser.call(SITE_INFO).refused(403, "moodle_visit_required");
-        }
-    };
-    assert!(asked(&school, calls) < 10);
+    assert!(page.text().contains("href=\"https://moodle.test"), "{}", page.text());
+    let told = browser.call(SITE_INFO).refused(403, "moodle_visit_required");
+    assert!(
+        told.json()["visit"]
+            .as_str()
+            .unwrap()
+            .starts_with("https://moodle.test")
+    );
     open(false);
-    let served = eventually("Moodle is asked again", || {
-        Some(browser.call(SITE_INFO)).filter(|answer| answer.status == 200)
+    // The session in Moodle has not noticed, so another one is wanted.
+    eventually("the browser is sent for a ticket", || {
+        let told = browser.call(SITE_INFO).json();
+        (told["reason"] == "moodle_sign_in_required" && told["sign_in"].is_string()).then_some(())
     });
-    assert_eq!(served.json()["username"], "alice");
+    browser.open(&alice, SIGN_IN).expect(200);
+    assert_eq!(browser.call(SITE_INFO).expect(200).json()["username"], "alice");
     assert_eq!(school.moodle.site().made, 1);
     school.keeps_its_secrets();
+}
+
+#[test]
+fn what_no_visit_helps_against_leads_in_no_circle() {
+    let cases: [(&str, fn(&mut Site), &str); 3] = [
+        (
+            "capability",
+            |site| site.accounts.get_mut("alice").unwrap().no_mobile_token = true,
+            "createmobiletoken",
+        ),
+        (
+            "password",
+            |site| site.accounts.get_mut("alice").unwrap().forced_password = true,
+            "auth_forcepasswordchange",
+        ),
+        ("factor", |site| site.settings.mfa = true, "tool_mfa"),
+    ];
+    for (name, change, hint) in cases {
+        let Some(school) = start() else { return };
+        let (alice, browser) = (school.cas.person("alice"), school.browser());
+        change(&mut school.moodle.site());
+        let page = browser.open(&alice, SIGN_IN).expect(403);
+        assert!(page.text().contains("no_moodle_token"), "{name}: {}", page.text());
+        browser.call(SITE_INFO).refused(403, "no_moodle_token");
+        school.gateway.logged(&[hint]);
+    }
+}
+
+#[test]
+fn a_host_that_moodle_does_not_know_is_no_file() {
+    let Some(school) = start() else { return };
+    let (alice, browser) = (school.cas.person("alice"), school.browser());
+    browser.sign_in(&alice).expect(200);
+    browser.call(SITE_INFO).expect(200);
+    school.moodle.site().settings.host = Some("another.test".to_owned());
+    upload(&browser, 10).refused(502, "upstream_failed");
+    school.gateway.logged(&["it redirects instead of answering"]);
 }
 
 #[test]

@@ -40,6 +40,12 @@ impl Answer {
         )
     }
 
+    /// A page of an error, in the site's language: what it is stands in the link for more about it.
+    pub fn error_page(module: &str, code: &str, text: &str) -> Self {
+        let link = format!("<a href=\"http://docs.moodle.org/404/en/error/{module}/{code}\">?</a>");
+        Self::html(404, &format!("{text}</p><p class=\"errorcode\">{link}"))
+    }
+
     /// An answer of the REST script, as JSON or as XML, which is the default.
     pub fn rest(format: Option<&str>, body: String) -> Self {
         let answer = match format {

@@ -120,7 +120,7 @@ pub fn index(request: &Request, site: &Mutex<Site>) -> Answer {
         let user = validate(request, site, &ticket);
         let mut site = site.lock().unwrap();
         if user.is_none() {
-            return Answer::html(404, "CAS Authentication failed!");
+            return Answer::error_page("moodle", "generalexceptionmessage", "CAS Authentication failed!");
         }
         let (id, was_there) = site.session(request);
         site.sessions.get_mut(&id).unwrap().ticket_of = user;
@@ -150,8 +150,16 @@ pub fn index(request: &Request, site: &Mutex<Site>) -> Answer {
         };
         // A new name for the same session.
         site.sessions.remove(&id);
+        if account.forced_password {
+            return Answer::error_page(
+                "auth",
+                "nopasswordchangeforced",
+                "Sie können das Kennwort nicht ändern.",
+            );
+        }
         let session = Session {
             user: Some(user),
+            policy_open: account.policy_open,
             just_logged_in: true,
             ..session
         };
@@ -255,7 +263,7 @@ pub fn launch(request: &Request, site: &mut Site) -> Answer {
         return Answer::html(503, "This site is undergoing maintenance");
     }
     let (Some(service), Some(passport)) = (request.text("service"), request.text("passport")) else {
-        return Answer::html(404, "A required parameter (passport) was missing");
+        return Answer::error_page("moodle", "missingparam", "A required parameter (passport) was missing");
     };
     let launch = json!({ "service": service, "passport": passport, "urlscheme": "x", "confirmed": 0, "oauthsso": 0 })
         .to_string();
@@ -269,15 +277,19 @@ pub fn launch(request: &Request, site: &mut Site) -> Answer {
         .unwrap_or_default();
     let Some(user) = session.user else {
         if !by_browser {
-            return Answer::html(404, "Plugin not enabled or configured");
+            return Answer::error_page("tool_mobile", "pluginnotenabledorconfigured", "Plugin ist nicht aktiv");
         }
         return to_login(request, site).with("Set-Cookie", &launch);
     };
     if !session.just_logged_in && !by_browser {
-        return Answer::html(404, "Plugin not enabled or configured");
+        return Answer::error_page("tool_mobile", "pluginnotenabledorconfigured", "Plugin ist nicht aktiv");
     }
     let account = site.accounts[&user].clone();
-    if account.policy_open {
+    if settings.mfa {
+        return Answer::redirect(303, &format!("{}/admin/tool/mfa/auth.php", settings.wwwroot));
+    }
+    // Agreeing elsewhere changes the account, not what another session remembers of it.
+    if session.policy_open {
         return Answer::redirect(303, &format!("{}/user/policy.php", settings.wwwroot));
     }
     if account.incomplete_profile {
@@ -285,7 +297,7 @@ pub fn launch(request: &Request, site: &mut Site) -> Answer {
     }
     let token = match site.token_of(&user, service) {
         Ok(token) => token,
-        Err((_, text)) => return Answer::html(404, &text),
+        Err((code, _)) => return Answer::error_page("webservice", code, "Leider nein."),
     };
     let private = site.secret(64);
     let signature = md5(&format!("{}{passport}", settings.wwwroot));

@@ -10,12 +10,17 @@ use form_urlencoded::Serializer;
 use http::{Method, StatusCode};
 
 use super::conversation::location;
-use super::{CANNOT_CREATE, Conversation, Cookie, TokenError, md5};
+use super::{Conversation, Cookie, TokenError, md5, page_code, refused};
 use crate::backchannel::Reply;
+use crate::present::moodle::answer::FORCED;
 use crate::present::moodle::token::Token;
 
 /// Below `wwwroot`: where CAS sends the browser for Moodle, and what the ticket is made for.
 pub const SERVICE: &str = "/login/index.php?authCAS=CAS";
+
+/// A factor is asked for in each MoodleSession anew, and nobody can give it in the gateway's.
+const MFA: &str = "tool_mfa asks the gateway's session for a factor: give the factor \"auth\" (authentication type CAS) its full \
+                   weight, or use cas-token";
 
 /// A session in Moodle that nobody but the gateway holds.
 pub struct Signed {
@@ -36,12 +41,16 @@ pub async fn sign_in(moodle: &Conversation, service: &str, ticket: &str) -> Resu
         (StatusCode::FOUND, Some(session)) if location(&first).ends_with(service) => {
             second(moodle, service, &session).await
         }
-        (StatusCode::NOT_FOUND, _) => Err(TokenError::TicketRefused),
+        (StatusCode::NOT_FOUND, _) => Err(match page_code(&first) {
+            Some("nopasswordchangeforced") => TokenError::Denied(FORCED),
+            _ => TokenError::TicketRefused,
+        }),
         (status, _) if status.is_redirection() => Err(TokenError::Misconfigured(
             "login/index.php leads elsewhere: compare $CFG->wwwroot with moodle.public_url, $CFG->sslproxy, upstreams.host, and see that auth_cas is on",
         )),
         _ => Err(TokenError::Misconfigured(
-            "login/index.php took no notice of the ticket: is auth_cas on?",
+            "login/index.php took no notice of the ticket: is auth_cas on? auth_casattras with multiauth has an address of its own, \
+             authCASattras=CASattras: turn its multiauth off",
         )),
     }
 }
@@ -57,6 +66,7 @@ async fn second(moodle: &Conversation, service: &str, session: &Cookie) -> Resul
             user_id,
         }),
         (None, _) if reply.status.is_redirection() => Err(TokenError::NoAccount),
+        (None, _) if page_code(&reply) == Some("nopasswordchangeforced") => Err(TokenError::Denied(FORCED)),
         (None, _) => Err(TokenError::Misconfigured(
             "login/index.php did not say whom it signed in",
         )),
@@ -105,7 +115,7 @@ fn read(answer: &str, wwwroot: &str, passport: &str) -> Result<Token, TokenError
     Token::parse(token).ok_or(unreadable)
 }
 
-/// `launch.php` says in a page of HTML what is wrong, in the site's language: English is read, other pages get all hints.
+/// `launch.php` leads to where something is to be done, or says in a page of HTML what is wrong.
 fn detour(reply: &Reply) -> TokenError {
     let leads = location(reply);
     let leads_to = |page: &str| leads.contains(page);
@@ -121,26 +131,21 @@ fn detour(reply: &Reply) -> TokenError {
     if leads_to("/login/index.php") {
         return TokenError::SessionEnded;
     }
+    if leads_to("/tool/mfa/") {
+        return TokenError::Denied(MFA);
+    }
     if reply.status.is_redirection() {
         return TokenError::VisitMoodle("launch.php leads to another page of Moodle's");
     }
-    let page = String::from_utf8_lossy(&reply.body);
-    let says = |text: &str| page.contains(text);
     if reply.status != StatusCode::NOT_FOUND {
-        TokenError::Misconfigured(
+        return TokenError::Misconfigured(
             "launch.php answered with a page: is tool_mobile installed, and is there no login page in front of Moodle?",
-        )
-    } else if says("Web service is not available") {
-        TokenError::Denied("the service of moodle.service is missing or disabled, or enablewebservices is off")
-    } else if says("No permission to create") {
-        TokenError::Denied(CANNOT_CREATE)
-    } else if says("is not allowed for this service") {
-        TokenError::Denied("the user is not among the service's authorised users")
-    } else if says("change your password") {
-        TokenError::VisitMoodle("the user must change the password")
-    } else {
+        );
+    }
+    match page_code(reply) {
         // The session may have ended, or shown a page: a new one is the remedy for both.
-        TokenError::SessionEnded
+        None | Some("pluginnotenabledorconfigured") => TokenError::SessionEnded,
+        Some(code) => refused(code),
     }
 }
 

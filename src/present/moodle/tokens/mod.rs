@@ -141,6 +141,19 @@ fn error_code(reply: &Reply) -> Option<String> {
     Some(answer.get("errorcode")?.as_str()?.to_owned())
 }
 
+/// The code of an error page, in whatever language it is: its link for more about it ends in `/error/<module>/<code>`, also
+/// where the site names no documentation (`$CFG->docroot`).
+fn page_code(reply: &Reply) -> Option<&str> {
+    const LINK: &[u8] = b"/error/";
+    let at = reply.body.windows(LINK.len()).position(|window| window == LINK)?;
+    let link = reply.body.get(at + LINK.len()..)?;
+    let link = link
+        .split(|byte| matches!(byte, b'"' | b'\'' | b'?' | b'#' | b'<'))
+        .next()?;
+    let (_, code) = std::str::from_utf8(link).ok()?.split_once('/')?;
+    Some(code)
+}
+
 /// What an error's code means where a token was to be had.
 fn refused(code: &str) -> TokenError {
     match (code, answer::verdict(code, false)) {
@@ -153,7 +166,7 @@ fn refused(code: &str) -> TokenError {
             Reaction::EndMoodle => TokenError::Denied(verdict.hint),
             Reaction::VisitMoodle => TokenError::VisitMoodle(verdict.hint),
             Reaction::Maintenance => TokenError::Maintenance,
-            Reaction::Misconfigured => TokenError::Misconfigured(verdict.hint),
+            Reaction::Misconfigured | Reaction::TooLarge => TokenError::Misconfigured(verdict.hint),
             Reaction::ObtainAgain => TokenError::Died,
             Reaction::Verify | Reaction::Probe => TokenError::Denied(verdict.hint),
         },

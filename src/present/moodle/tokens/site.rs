@@ -46,6 +46,16 @@ pub async fn public_config(moodle: &Conversation) -> Result<SiteConfig, TokenErr
     if reply.status.is_redirection() {
         return Err(elsewhere(&reply));
     }
+    match error_code(&reply).as_deref() {
+        None => {}
+        // The same code is any other programming error's, but no call is made here that could have one.
+        Some("codingerror") => {
+            return Err(TokenError::Misconfigured(
+                "$CFG->sslproxy is on, and $CFG->wwwroot does not begin with https: set it to the https address",
+            ));
+        }
+        Some(code) => return Err(refused(code)),
+    }
     let unreadable =
         TokenError::Misconfigured("lib/ajax/service-nologin.php gave no settings: is that a Moodle, with tool_mobile?");
     read(&reply.body).ok_or(unreadable)
