@@ -23,6 +23,7 @@ use crate::backchannel::BackchannelError;
 use crate::config::Config;
 use crate::control::{Control, ControlError};
 use crate::gateway::Gateway;
+use crate::key_file::{self, OpenToAll};
 use crate::listen::accept::{Bounds, Door, Listener};
 use crate::listen::tls::{self, CertificateError};
 use crate::moodle::Bridge;
@@ -56,6 +57,8 @@ pub enum RunError {
     Store(#[from] StoreError),
     #[error("state: {0}")]
     Keys(#[from] MasterKeyError),
+    #[error(transparent)]
+    OpenToAll(#[from] OpenToAll),
     #[error("log: {0}")]
     Log(#[from] LogError),
     #[error("server.tls: {0}")]
@@ -90,6 +93,7 @@ pub fn run(file: ConfigFile, config: Config) -> Result<(), RunError> {
     let metrics = Arc::new(Metrics::new());
     let (access_log, _flushed_at_the_end) = logging::init(&config.log, metrics.log_lines_dropped())?;
     logging::tell_panics();
+    secrets_are_private(&config)?;
     let keys = MasterKeys::of(&config.state)?;
     let store = Store::open(&config.state, &keys, &metrics)?;
     let runtime = Runtime::new_no_steal(config.server.threads, "janua");
@@ -98,6 +102,17 @@ pub fn run(file: ConfigFile, config: Config) -> Result<(), RunError> {
         .block_on(serve(file, Arc::new(config), &keys, store, metrics, access_log));
     runtime.shutdown_timeout(Duration::ZERO);
     result
+}
+
+/// Master keys and passwords that everybody can read are not used; of other keys it is told.
+fn secrets_are_private(config: &Config) -> Result<(), OpenToAll> {
+    for open in key_file::open_to_all(config) {
+        if open.is_refused {
+            return Err(open);
+        }
+        tracing::warn!("{open}");
+    }
+    Ok(())
 }
 
 /// One crypto library for TLS, tokens and everything else. pingora would take another if none were chosen.

@@ -13,6 +13,7 @@ use super::{ConfigArgs, load};
 use crate::act::proxy::Upstream;
 use crate::authenticate::token::Tokens;
 use crate::config::{Config, JwksLocation, Provider, PublicUrl, SignIn, State};
+use crate::key_file;
 use crate::listen::tls;
 use crate::observe::metrics::Metrics;
 use crate::sealing::MasterKeys;
@@ -45,6 +46,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     report.good(&path.display().to_string(), &size.join(", "));
     server::install_crypto();
     check_certificates(config, &mut report);
+    check_key_files(config, &mut report);
     if !args.offline {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(check_others(config, &mut report))?;
@@ -55,6 +57,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn check_key_files(config: &Config, report: &mut Report) {
+    for open in key_file::open_to_all(config) {
+        match open.is_refused {
+            true => report.bad("secrets", &open.to_string()),
+            false => report.note("secrets", &open.to_string()),
+        }
+    }
 }
 
 fn check_certificates(config: &Config, report: &mut Report) {

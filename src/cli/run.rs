@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+
 use super::{ConfigArgs, load};
 use crate::reload::ConfigFile;
 use crate::server;
@@ -18,6 +20,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Some(loaded) = load(file.path()) else {
         return Ok(ExitCode::FAILURE);
     };
+    private_memory();
     server::run(file, loaded.config)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Keys, tokens and sessions stand in the memory: no core dump, and no debugger of the same user.
+fn private_memory() {
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "core dumps cannot be switched off");
+    }
 }

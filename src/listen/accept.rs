@@ -146,7 +146,7 @@ impl Bounds {
     }
 
     /// Counts one more, if it may be. IPv6 clients are counted by their /64, which one host commands.
-    fn admit(bounds: &Arc<Self>, address: IpAddr) -> Option<Permit> {
+    pub(super) fn admit(bounds: &Arc<Self>, address: IpAddr) -> Option<Permit> {
         let key = address_key(address);
         let limits = bounds.limits.load();
         let mut open = bounds.open.lock().unwrap_or_else(PoisonError::into_inner);

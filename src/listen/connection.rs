@@ -21,6 +21,7 @@ use pingora::protocols::{
     Digest, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
     UniqueID, UniqueIDType,
 };
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
@@ -34,6 +35,9 @@ pub const MAX_HEADER: usize = 32 * 1024;
 const MAX_BEFORE_REQUEST: usize = 2 * MAX_HEADER;
 /// A response's header and a small body, or the first part of a larger one, leave together, in one system call.
 const WRITE_BUFFER: usize = 4096;
+/// Bytes that wait in the kernel to be sent, beyond those that are under way: a client that does not read what it asked for
+/// costs no more. The gateway is woken when there are fewer.
+const UNSENT: u32 = 128 << 10;
 /// The client connection preface of HTTP/2 (RFC 9113 section 3.4).
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -109,6 +113,8 @@ pub struct Connection {
     header_deadline: Instant,
     header_bytes: usize,
     timer: Option<Pin<Box<Sleep>>>,
+    /// The last write waits for the client to read.
+    is_stuck: bool,
     proxy_digest: Arc<ProxyDigest>,
     socket_digest: Arc<SocketDigest>,
 }
@@ -123,6 +129,7 @@ impl Connection {
         permit: Permit,
     ) -> io::Result<Self> {
         stream.set_nodelay(true)?;
+        SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT)?;
         let socket_digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
         // A fresh cell: it cannot be set already.
         let _already_set = socket_digest.peer_addr.set(Some(peer.into()));
@@ -143,6 +150,7 @@ impl Connection {
             header_deadline: Instant::now() + header_time,
             header_bytes: 0,
             timer: None,
+            is_stuck: false,
             proxy_digest: Arc::new(ProxyDigest::new(Box::new(response), Some(Box::new(data)))),
             socket_digest: Arc::new(socket_digest),
         })
@@ -232,15 +240,22 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.is_stuck = written.is_pending();
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.is_stuck = flushed.is_pending();
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let shut = Pin::new(&mut self.stream).poll_shutdown(context);
+        // One that gives up after a write was stuck stays stuck.
+        self.is_stuck |= shut.is_pending();
+        shut
     }
 
     fn poll_write_vectored(
@@ -248,11 +263,25 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.is_stuck = written.is_pending();
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+impl Drop for Connection {
+    /// Whoever is given up in the middle of a write did not read: the kernel forgets what is queued for it at once, instead
+    /// of keeping it for as long as it goes on trying.
+    fn drop(&mut self) {
+        if self.is_stuck
+            && let Err(error) = self.stream.get_ref().set_zero_linger()
+        {
+            tracing::debug!(%error, peer = %self.shared.peer, "connection was already closed");
+        }
     }
 }
 
@@ -312,5 +341,64 @@ impl GetProxyDigest for Connection {
 impl GetSocketDigest for Connection {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
         Some(Arc::clone(&self.socket_digest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::config::Connections;
+    use crate::listen::accept::Bounds;
+    use crate::observe::metrics::Metrics;
+
+    async fn connection() -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, peer) = listener.accept().await.unwrap();
+        let limits = Connections { max: 1, per_address: 1 };
+        let permit = Bounds::admit(&Bounds::new(limits, &Metrics::new()), peer.ip()).unwrap();
+        let connection = Connection::new(stream, peer, false, Duration::from_secs(5), permit).unwrap();
+        (connection, client)
+    }
+
+    /// What a client that reads only now finds at the end.
+    async fn end(mut client: TcpStream) -> io::Result<()> {
+        let mut read = vec![0; 1 << 16];
+        while client.read(&mut read).await? > 0 {}
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn little_waits_in_the_kernel_for_a_client_that_does_not_read() {
+        let (connection, _client) = connection().await;
+        let socket = SockRef::from(connection.stream.get_ref());
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_stuck_in_a_write_is_reset() {
+        let (mut connection, client) = connection().await;
+        let piece = vec![0; 1 << 16];
+        let write = async {
+            loop {
+                connection.write_all(&piece).await.unwrap();
+            }
+        };
+        let stuck: Result<(), _> = tokio::time::timeout(Duration::from_millis(200), write).await;
+        assert!(stuck.is_err());
+        drop(connection);
+        let error = end(client).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[tokio::test]
+    async fn one_that_has_sent_everything_is_closed() {
+        let (mut connection, client) = connection().await;
+        connection.write_all(b"an answer").await.unwrap();
+        connection.flush().await.unwrap();
+        drop(connection);
+        end(client).await.unwrap();
     }
 }

@@ -36,6 +36,7 @@ mod http2_upstream;
 mod identity_headers;
 mod import;
 mod issuers;
+mod key_files;
 mod keys;
 mod keysets;
 mod launch;

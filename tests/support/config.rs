@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -52,6 +53,9 @@ impl Site {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let new = path.with_file_name(".new");
         fs::write(&new, content).unwrap();
+        if name.starts_with("secrets/") || name.ends_with("master.key") {
+            fs::set_permissions(&new, Permissions::from_mode(0o600)).unwrap();
+        }
         fs::rename(&new, &path).unwrap();
         path
     }

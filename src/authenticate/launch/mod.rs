@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use self::record::Record;
 pub use self::record::{LaunchSession, NewLaunch};
 use crate::authenticate::session::secret::{Stamp, key_of};
-use crate::authenticate::session::{NoSession, REMEMBERED, SessionKey};
+use crate::authenticate::session::{Ended, NoSession, REMEMBERED, SessionKey};
 use crate::config::Config;
 use crate::sealing::{MasterKeys, Purpose};
 use crate::store::{Index, Notice, Store, StoreError, Table};
@@ -35,6 +35,7 @@ pub struct Launches {
     store: Store,
     stamp: Stamp,
     remembered: Cache<SessionKey, Option<Remembered>>,
+    ended: Ended,
 }
 
 /// A record, and the session that it is by one configuration.
@@ -62,6 +63,7 @@ impl Launches {
             store: store.clone(),
             stamp: Stamp::new(keys, Purpose::LaunchCookie),
             remembered: remembered.time_to_live(REMEMBERED).build(),
+            ended: Ended::default(),
         })
     }
 
@@ -74,6 +76,7 @@ impl Launches {
                 match notices.recv().await {
                     Ok(Notice::Message(text)) => {
                         if let Some(key) = text.strip_prefix(ENDED).and_then(SessionKey::parse) {
+                            launches.ended.add(key);
                             launches.remembered.invalidate(&key).await;
                         }
                     }
@@ -97,6 +100,7 @@ impl Launches {
         let key = key_of(secret);
         let found = match self.remembered.get(&key).await {
             Some(found) => found,
+            None if self.ended.has(&key) => return Err(NoSession::Unknown),
             None if !self.stamp.made(secret) => return Err(NoSession::Unknown),
             None => self
                 .remembered
@@ -121,7 +125,7 @@ impl Launches {
         now: SystemTime,
     ) -> Result<Arc<LaunchSession>, NoSession> {
         let key = key_of(secret);
-        if !self.stamp.made(secret) {
+        if !self.stamp.made(secret) || self.ended.has(&key) {
             return Err(NoSession::Unknown);
         }
         let record = match self.remembered.get(&key).await {
@@ -197,6 +201,7 @@ impl Launches {
         self.store.delete(Table::Launches, name).await?;
         if let Some(key) = SessionKey::parse(name) {
             // Forgotten here before anybody hears that it is done; elsewhere within a second.
+            self.ended.add(key);
             self.remembered.insert(key, None).await;
         }
         self.store.index_remove(Index::LaunchesByOrigin, group, name).await?;

@@ -6,12 +6,13 @@
 
 pub mod cookie;
 mod record;
-pub(in crate::authenticate) mod secret;
+pub mod secret;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use moka::future::Cache;
+use moka::policy::EvictionPolicy;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
@@ -32,6 +33,10 @@ pub const REMEMBERED: Duration = Duration::from_secs(5);
 /// Sessions remembered at most, some 1.6 kB each: more people than press anything within [`REMEMBERED`]. Beyond it the store
 /// is asked more often.
 const MOST_REMEMBERED: u64 = 10_000;
+/// Ended sessions that are remembered, and for how long: longer than any should last. Whoever can write to the store can put
+/// a record back that was taken out of it.
+const MOST_ENDED: u64 = 200_000;
+const ENDED_FOR: Duration = Duration::from_secs(31 * 24 * 3600);
 /// What a notice about an ended session begins with; its key follows.
 pub const ENDED: &str = "session-ended ";
 
@@ -73,6 +78,7 @@ pub struct Sessions {
     store: Store,
     secrets: Secrets,
     remembered: Cache<SessionKey, Option<Arc<Session>>>,
+    ended: Ended,
     metrics: SessionMetrics,
 }
 
@@ -85,6 +91,7 @@ impl Sessions {
                 .max_capacity(MOST_REMEMBERED)
                 .time_to_live(REMEMBERED)
                 .build(),
+            ended: Ended::default(),
             metrics,
         })
     }
@@ -107,6 +114,7 @@ impl Sessions {
                 match notice {
                     Ok(Notice::Message(text)) => {
                         if let Some(key) = text.strip_prefix(ENDED).and_then(SessionKey::parse) {
+                            sessions.ended.add(key);
                             sessions.remembered.invalidate(&key).await;
                         }
                     }
@@ -136,6 +144,7 @@ impl Sessions {
         let key = carried.key();
         let found = match self.remembered.get(&key).await {
             Some(found) => found,
+            None if self.ended.has(&key) => return Err(NoSession::Unknown),
             None if !self.secrets.made(carried) => return Err(NoSession::Unknown),
             // Requests that come together ask the store once.
             None => self
@@ -155,7 +164,7 @@ impl Sessions {
         now: SystemTime,
     ) -> Result<Arc<Session>, NoSession> {
         let key = carried.key();
-        if !self.secrets.made(carried) {
+        if !self.secrets.made(carried) || self.ended.has(&key) {
             return Err(NoSession::Unknown);
         }
         let found = match self.remembered.get(&key).await {
@@ -177,6 +186,9 @@ impl Sessions {
         sign_ins: &[SignIn],
         now: SystemTime,
     ) -> Result<Option<Arc<Session>>, Arc<StoreError>> {
+        if self.ended.has(&key) {
+            return Ok(None);
+        }
         let found = self.remembered.try_get_with(key, self.load(key, sign_ins)).await?;
         Ok(found.filter(|session| session.expires > now))
     }
@@ -244,6 +256,7 @@ impl Sessions {
         let record = self.store.get(Table::Sessions, &name).await?;
         let was_there = self.store.delete(Table::Sessions, &name).await?;
         // Forgotten here before anybody hears that it is done; elsewhere within a second.
+        self.ended.add(key);
         self.remembered.insert(key, None).await;
         if let Some(record) = record.as_deref().and_then(Record::parse) {
             let group = group(&record.sign_in, &record.subject);
@@ -265,6 +278,29 @@ impl Sessions {
         let key = key.and_then(|bytes| SessionKey::parse(std::str::from_utf8(&bytes).ok()?));
         let Some(key) = key else { return Ok(None) };
         Ok(self.end(key, "single_logout").await?.then_some(key))
+    }
+}
+
+/// The sessions that this process saw the end of: none of them lives again, whatever the store says.
+pub struct Ended(moka::sync::Cache<SessionKey, ()>);
+
+impl Default for Ended {
+    fn default() -> Self {
+        let ended = moka::sync::Cache::builder()
+            .max_capacity(MOST_ENDED)
+            .time_to_live(ENDED_FOR);
+        // The latest ends matter most, and every one of them is new.
+        Self(ended.eviction_policy(EvictionPolicy::lru()).build())
+    }
+}
+
+impl Ended {
+    pub fn add(&self, key: SessionKey) {
+        self.0.insert(key, ());
+    }
+
+    pub fn has(&self, key: &SessionKey) -> bool {
+        self.0.contains_key(key)
     }
 }
 

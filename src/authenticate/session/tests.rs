@@ -154,6 +154,35 @@ async fn a_ticket_ends_its_session_in_every_process() {
 }
 
 #[tokio::test]
+async fn an_ended_session_that_is_put_back_into_the_store_stays_ended() {
+    let (store, keys) = (Store::in_memory(), MasterKeys::random());
+    let (here, there) = (sessions(&store, &keys), sessions(&store, &keys));
+    let (here_follows, there_follows) = (here.follow(), there.follow());
+    let (secret, begun) = here.begin(&campus(), anna("ST-1"), Carrier::Cookie, NOW).await.unwrap();
+    let name = begun.key.text();
+    let record = store.get(Table::Sessions, &name).await.unwrap().unwrap();
+    here.end(begun.key, "sign_out").await.unwrap();
+    while !there.ended.has(&begun.key) {
+        tokio::task::yield_now().await;
+    }
+    store.put(Table::Sessions, &name, &record, Some(HOUR)).await.unwrap();
+    for sessions in [&here, &there] {
+        // As after some seconds.
+        sessions.remembered.invalidate(&begun.key).await;
+        assert!(!is_known(sessions, &secret, &[campus()], NOW).await);
+        assert!(
+            sessions
+                .peek(&Carried::cookie(&secret), &[campus()], NOW)
+                .await
+                .is_err()
+        );
+        assert!(sessions.named(begun.key, &[campus()], NOW).await.unwrap().is_none());
+    }
+    here_follows.abort();
+    there_follows.abort();
+}
+
+#[tokio::test]
 async fn looking_at_a_session_leaves_it_as_it_is() {
     let (store, keys) = (Store::in_memory(), MasterKeys::random());
     let brief = SignIn {

@@ -1,0 +1,87 @@
+//! Secrets that everybody on the machine can read: master keys and passwords are refused, other keys told of.
+
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::support::tools::janua;
+use crate::support::{Config, Gateway, Site, Upstream};
+
+const STATE: &str = "[state]\nstore = \"embedded\"\npath = \"state/janua.redb\"\nkey_file = \"secrets/master.key\"\n";
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
+
+fn mode(site: &Site, name: &str, mode: u32) {
+    set_permissions(site.path(name), Permissions::from_mode(mode)).unwrap();
+}
+
+/// What `check --offline` says, and whether it is content.
+fn checked(site: &Site, config: &Config) -> (bool, String) {
+    let file = site.write("checked.toml", config.text());
+    let ran = janua(["check", "--offline", "--config", file.to_str().unwrap()]);
+    (ran.code == Some(0), format!("{}{}", ran.stdout, ran.stderr))
+}
+
+#[test]
+fn a_master_key_is_for_its_owner_and_group() {
+    let site = Site::new();
+    site.write("secrets/master.key", KEY);
+    let config = Config::new().open_route().section(STATE);
+    for open in [0o644, 0o604, 0o666, 0o602] {
+        mode(&site, "secrets/master.key", open);
+        let (status, said) = Gateway::fails(&site, &config.text(), None);
+        assert!(!status.success());
+        for part in [
+            "state.key_file",
+            "secrets/master.key",
+            &format!("{open:04o}"),
+            "chmod 600",
+            "defaultMode: 0400",
+        ] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        let (is_content, said) = checked(&site, &config);
+        assert!(
+            !is_content && said.contains("BAD") && said.contains("chmod 600"),
+            "{said}"
+        );
+    }
+    for closed in [0o600, 0o640, 0o440, 0o400] {
+        mode(&site, "secrets/master.key", closed);
+        let (is_content, said) = checked(&site, &config);
+        assert!(is_content, "{said}");
+    }
+    site.start(&config);
+}
+
+#[test]
+fn a_password_is_too() {
+    let (site, opencast) = (Site::new(), Upstream::start());
+    site.write("secrets/opencast", "letmein\n");
+    let config = Config::new()
+        .open_route()
+        .upstream("opencast", &[opencast.url()], "")
+        .section(
+            "[opencast.main]\nupstream = \"opencast\"\nusername = \"gateway\"\npassword_file = \"secrets/opencast\"\n",
+        );
+    mode(&site, "secrets/opencast", 0o644);
+    let (status, said) = Gateway::fails(&site, &config.text(), None);
+    assert!(
+        !status.success() && said.contains("opencast.main.password_file"),
+        "{said}"
+    );
+    assert!(!checked(&site, &config).0);
+    mode(&site, "secrets/opencast", 0o600);
+    site.start(&config);
+}
+
+#[test]
+fn of_other_files_it_is_told() {
+    let site = Site::new();
+    site.write("secrets/master.key", KEY);
+    let config = Config::new().open_route().section(STATE);
+    drop(site.start(&config));
+    mode(&site, "state/janua.redb", 0o644);
+    let (is_content, said) = checked(&site, &config);
+    assert!(is_content && said.contains("note secrets: state.path"), "{said}");
+    let gateway = site.start(&config);
+    gateway.logged(&["WARN", "state.path", "is open to everybody"]);
+}
