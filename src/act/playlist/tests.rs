@@ -125,7 +125,7 @@ fn a_manifest_names_itself_and_its_parts() {
     );
     becomes(
         Kind::Mpd,
-        "<MPD><BaseURL>/static/org/player/lecture-1/</BaseURL><Period x:href='../lecture-1/p.xml'/></MPD>",
+        "<MPD><BaseURL>/static/org/player/lecture-1/</BaseURL><Period x:href='../p.xml'/></MPD>",
     );
 }
 
