@@ -6,11 +6,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use crate::support::tools::janua;
 use crate::support::{Config, Gateway, Site, Upstream};
 
-const STATE: &str = "[state]\nstore = \"embedded\"\npath = \"state/janua.redb\"\nkey_file = \"secrets/master.key\"\n";
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
 
 fn mode(site: &Site, name: &str, mode: u32) {
     set_permissions(site.path(name), Permissions::from_mode(mode)).unwrap();
+}
+
+/// A gateway with a store in a file.
+fn stateful() -> Config {
+    Config::new().open_route().set("state", "store", "\"embedded\"")
 }
 
 /// What `check --offline` says, and whether it is content.
@@ -23,15 +27,15 @@ fn checked(site: &Site, config: &Config) -> (bool, String) {
 #[test]
 fn a_master_key_is_for_its_owner_and_group() {
     let site = Site::new();
-    site.write("secrets/master.key", KEY);
-    let config = Config::new().open_route().section(STATE);
+    site.write("state/master.key", KEY);
+    let config = stateful();
     for open in [0o644, 0o604, 0o666, 0o602] {
-        mode(&site, "secrets/master.key", open);
+        mode(&site, "state/master.key", open);
         let (status, said) = Gateway::fails(&site, &config.text(), None);
         assert!(!status.success());
         for part in [
             "state.key_file",
-            "secrets/master.key",
+            "state/master.key",
             &format!("{open:04o}"),
             "chmod 600",
             "defaultMode: 0400",
@@ -45,7 +49,7 @@ fn a_master_key_is_for_its_owner_and_group() {
         );
     }
     for closed in [0o600, 0o640, 0o440, 0o400] {
-        mode(&site, "secrets/master.key", closed);
+        mode(&site, "state/master.key", closed);
         let (is_content, said) = checked(&site, &config);
         assert!(is_content, "{said}");
     }
@@ -76,8 +80,8 @@ fn a_password_is_too() {
 #[test]
 fn of_other_files_it_is_told() {
     let site = Site::new();
-    site.write("secrets/master.key", KEY);
-    let config = Config::new().open_route().section(STATE);
+    site.write("state/master.key", KEY);
+    let config = stateful();
     drop(site.start(&config));
     mode(&site, "state/janua.redb", 0o644);
     let (is_content, said) = checked(&site, &config);
