@@ -21,7 +21,7 @@ pub struct OpenToAll {
     key: String,
     path: PathBuf,
     mode: u32,
-    /// Nothing runs with it: a master key or a password. A warning is enough for other keys, which other programs use too.
+    /// `janua check` refuses it: a master key or a password. A warning is enough for other keys, which other programs use too.
     pub is_refused: bool,
 }
 

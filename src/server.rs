@@ -23,7 +23,7 @@ use crate::backchannel::BackchannelError;
 use crate::config::Config;
 use crate::control::{Control, ControlError};
 use crate::gateway::Gateway;
-use crate::key_file::{self, OpenToAll};
+use crate::key_file;
 use crate::listen::accept::{Bounds, Door, Listener};
 use crate::listen::tls::{self, CertificateError};
 use crate::moodle::Bridge;
@@ -93,7 +93,7 @@ pub fn run(file: ConfigFile, config: Config) -> Result<(), RunError> {
     let metrics = Arc::new(Metrics::new());
     let (access_log, _flushed_at_the_end) = logging::init(&config.log, metrics.log_lines_dropped())?;
     logging::tell_panics();
-    secrets_are_private(&config)?;
+    tell_open_key_files(&config);
     let keys = MasterKeys::of(&config.state)?;
     let store = Store::open(&config.state, &keys, &metrics)?;
     let runtime = Runtime::new_no_steal(config.server.threads, "janua");
@@ -104,15 +104,15 @@ pub fn run(file: ConfigFile, config: Config) -> Result<(), RunError> {
     result
 }
 
-/// Master keys and passwords that everybody can read are not used; of other keys it is told.
-fn secrets_are_private(config: &Config) -> Result<(), OpenToAll> {
+/// Keys and passwords that everybody on the machine can read. `janua check` refuses the worst of them; a gateway that runs
+/// already is not kept from starting again by it.
+fn tell_open_key_files(config: &Config) {
     for open in key_file::open_to_all(config) {
-        if open.is_refused {
-            return Err(open);
+        match open.is_refused {
+            true => tracing::error!("{open}"),
+            false => tracing::warn!("{open}"),
         }
-        tracing::warn!("{open}");
     }
-    Ok(())
 }
 
 /// One crypto library for TLS, tokens and everything else. pingora would take another if none were chosen.
