@@ -66,6 +66,7 @@ pub enum Reason {
     UpstreamUnavailable,
     UpstreamFailed,
     UpstreamTimeout,
+    ClientGone,
     Internal,
 }
 
@@ -123,6 +124,7 @@ impl Reason {
         Self::UpstreamUnavailable,
         Self::UpstreamFailed,
         Self::UpstreamTimeout,
+        Self::ClientGone,
         Self::Internal,
     ];
 
@@ -375,6 +377,12 @@ impl Reason {
                 "upstream_timeout",
                 S::GATEWAY_TIMEOUT,
                 "The service behind this gateway did not answer in time.",
+            ),
+            // Nobody is left to be told; the status is never sent.
+            Self::ClientGone => (
+                "client_gone",
+                S::BAD_REQUEST,
+                "The connection was closed before the whole answer was sent.",
             ),
             Self::Internal => (
                 "internal",

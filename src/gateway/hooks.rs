@@ -148,11 +148,13 @@ impl ProxyHttp for Gateway {
             .map_or(0, |rejection| rejection.reason.status().as_u16());
         if session.response_written().is_some() {
             // Half an answer is out already: all that is left is to end the connection, and to remember why.
-            ctx.rejection = rejection;
+            ctx.rejection = rejection.or_else(|| Some(act::proxy::client_gone(error)));
         } else if let Some(rejection) = rejection
             && self.refuse(session, ctx, rejection).await.is_err()
         {
             tracing::debug!(request_id = ctx.id.as_str(), "client gone before its refusal");
+        } else if ctx.rejection.is_none() {
+            ctx.rejection = Some(act::proxy::client_gone(error));
         }
         failed(status)
     }

@@ -85,7 +85,7 @@ impl Metrics {
             decisions: counters(
                 &registry,
                 "janua_decisions_total",
-                "Requests allowed and refused, with the reason of the refusal.",
+                "Requests allowed and refused, with the reason why one was refused or came to nothing.",
                 &["route", "outcome", "reason"],
             ),
             token_cache: counters(
@@ -198,6 +198,7 @@ impl Metrics {
             bytes_out: self.bytes.with_label_values(&[route, "out"]),
             allowed: self.decisions.with_label_values(&[route, "allow", "none"]),
             refused: Reason::ALL.iter().map(|_| OnceLock::new()).collect(),
+            failed: Reason::ALL.iter().map(|_| OnceLock::new()).collect(),
         }
     }
 

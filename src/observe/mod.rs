@@ -37,11 +37,13 @@ impl Observer {
         }
     }
 
-    /// A request has ended. One that was allowed counts as allowed whatever became of it.
+    /// A request has ended. One that was allowed counts as allowed whatever became of it, with the reason why it came to
+    /// nothing.
     pub fn finished(&self, route: &RouteMetrics, entry: &Entry<'_>) {
         route.finished(entry.method, entry.status, entry.took, entry.bytes_in, entry.bytes_out);
         match (entry.outcome, entry.reason) {
-            (Outcome::Allow, _) => route.allowed(),
+            (Outcome::Allow, None) => route.allowed(),
+            (Outcome::Allow, Some(reason)) => route.failed(reason),
             (Outcome::Deny, Some(reason)) => route.refused(reason),
             (Outcome::Deny, None) => {} // the client went before anything was decided
         }

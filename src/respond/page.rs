@@ -155,7 +155,7 @@ fn in_plain_words(reason: Reason) -> (&'static str, &'static str) {
             "Not available at the moment",
             "Wait a few minutes, then load the page again.",
         ),
-        Reason::Internal => ("Something went wrong", TELL),
+        Reason::Internal | Reason::ClientGone => ("Something went wrong", TELL),
         Reason::RequestTimeout => ("The request took too long", LATER),
         Reason::BodyTooLarge => ("Too large to upload", "Choose a smaller file."),
         Reason::HeadersTooLarge => (

@@ -41,8 +41,11 @@ pub async fn write(session: &mut Session, reply: &Reply) -> Result<()> {
     }
     let body = (!bodiless && !is_head(session) && !reply.body.is_empty()).then(|| reply.body.clone());
     let unread = settle_connection(session, reply.status);
-    session.write_response_header(Box::new(header), body.is_none()).await?;
-    session.write_response_body(body, true).await?;
+    session
+        .write_response_header(Box::new(header), body.is_none())
+        .await
+        .map_err(lost)?;
+    session.write_response_body(body, true).await.map_err(lost)?;
     if unread {
         linger(session).await;
     }
@@ -75,21 +78,32 @@ pub async fn write_stream(
     }
     let unread = settle_connection(session, status);
     if bodiless || is_head(session) {
-        session.write_response_header(Box::new(header), true).await?;
-        session.write_response_body(None, true).await?;
+        session
+            .write_response_header(Box::new(header), true)
+            .await
+            .map_err(lost)?;
+        session.write_response_body(None, true).await.map_err(lost)?;
     } else {
-        session.write_response_header(Box::new(header), false).await?;
+        session
+            .write_response_header(Box::new(header), false)
+            .await
+            .map_err(lost)?;
         let sent = pump(session, body).await.inspect_err(|_| session.set_keepalive(None))?;
         if promised.is_some_and(|promised| promised != sent) {
             session.set_keepalive(None);
             return Error::e_explain(ErrorType::InternalError, "the body is not as long as was promised");
         }
-        session.write_response_body(None, true).await?;
+        session.write_response_body(None, true).await.map_err(lost)?;
     }
     if unread {
         linger(session).await;
     }
     Ok(())
+}
+
+/// pingora does not say of its own session whose side failed: it is the client's.
+fn lost(error: Box<Error>) -> Box<Error> {
+    error.into_down()
 }
 
 async fn pump(session: &mut Session, body: &mut impl Pieces) -> Result<u64> {
@@ -102,7 +116,7 @@ async fn pump(session: &mut Session, body: &mut impl Pieces) -> Result<u64> {
         // An empty piece would end a chunked body.
         if !piece.is_empty() {
             sent += piece.len() as u64;
-            session.write_response_body(Some(piece), false).await?;
+            session.write_response_body(Some(piece), false).await.map_err(lost)?;
         }
     }
     Ok(sent)

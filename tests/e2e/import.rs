@@ -65,7 +65,11 @@ fn every_key_of_octoka_finds_its_place() {
     let file = site.write("gateway.toml", &written);
     janua(["check", "--offline", "--config", file.to_str().unwrap()]).ok();
     for line in [
-        "listen = [\"127.0.0.1:4051\"]",
+        "listen = [\"127.0.0.1:4052\"]",
+        "with Octoka stopped: listen = [\"127.0.0.1:4051\"]",
+        "store = \"memory\"",
+        "accept = [\"jwt\", \"watch\"]",
+        "watch = { carry = [\"cookie\"] }",
         "shutdown_grace = \"1m\"",
         "level = \"debug\"",
         "leeway = \"2s\"",
@@ -83,6 +87,7 @@ fn every_key_of_octoka_finds_its_place() {
     for word in ["octoka.log", "error_page", "one level for all", "always refreshed"] {
         assert!(written.contains(word), "{word}\n{written}");
     }
+    assert!(!written.contains("\nfile = "), "Octoka's log is Octoka's: {written}");
     // What Octoka lets pass unasked is marked: ROLE_ADMIN for each issuer and route, no bound of lifetimes, algorithms.
     assert_eq!(written.matches("# WARNING").count(), 2 + 2 + 2 + 1, "{written}");
     assert!(!written.contains("upstream"), "{written}");
@@ -97,7 +102,7 @@ fn the_smallest_file_has_octokas_defaults() {
     );
     let written = import(&site.write("octoka.toml", text)).ok().stdout;
     for line in [
-        "listen = [\"127.0.0.1:4050\"]",
+        "listen = [\"127.0.0.1:4051\"]",
         "servers = [\"http://localhost:8080\"]",
         "else_ask = { upstream = \"opencast\", method = \"HEAD\" }",
         "refresh = \"10m\"",
@@ -147,10 +152,9 @@ fn the_imported_gateway_plays_what_octoka_plays() {
             file.to_str().unwrap(),
         )
         .replace("https://moodle.example.edu/second.json", file.to_str().unwrap())
-        .replace("127.0.0.1:4051", "127.0.0.1:0")
-        .replace("[server]\n", "[server]\nadmin = \"127.0.0.1:0\"\n")
-        .replace(&format!("file = {:?}\n", site.path("octoka.log")), "");
-    let gateway = Gateway::start(&site, &(config + "\n[state]\nstore = \"memory\"\n"));
+        .replace("127.0.0.1:4052", "127.0.0.1:0")
+        .replace("[server]\n", "[server]\nadmin = \"127.0.0.1:0\"\n");
+    let gateway = Gateway::start(&site, &config);
     for prefix in ["/static", "/other/place"] {
         let path = format!("{prefix}/org/player/lecture-1/video.mp4");
         let (read, admin) = (moodle.read("lecture-1"), moodle.roles(&["ROLE_ADMIN"]));
@@ -181,4 +185,46 @@ fn keys_that_octoka_does_not_have_are_named() {
         let told = import(&site.write("octoka.toml", text));
         assert_eq!((told.code, told.stdout.as_str()), (Some(1), ""), "{text}");
     }
+}
+
+#[test]
+fn what_octoka_takes_in_other_spellings_is_taken() {
+    let site = Site::with_lecture();
+    let downloads = site.path("downloads");
+    let text = format!(
+        r#"
+        [opencast]
+        downloads_path = {downloads:?}
+        host = "localhost:8080"
+        use_as_fallback = true
+        path_prefixes = ["/static", "/static/", "static", "/caf%C3%A9/x%20y/"]
+        [jwt]
+        trusted_keys = ["http://localhost:3080/jwks.json"]
+        background_key_refresh = false
+        key_cache_duration = "5s"
+        allowed_clock_skew = "0"
+        [http]
+        on_allow = "x-accel-redirect:/protected/"
+        shutdown_timeout = "0"
+        jwt_sources = [
+            {{ source = "query", name = "jwt", prefix = "x" }},
+            {{ source = "query", name = "jwt" }},
+            {{ source = "header", name = "Authorization", prefix = "Bearer " }},
+        ]
+        "#
+    );
+    let written = import(&site.write("octoka.toml", text)).ok().stdout;
+    for line in [
+        "servers = [\"http://localhost:8080\"]",
+        "accel = \"/protected\"",
+        "leeway = \"0s\"",
+        "refresh = \"30s\"",
+        "shutdown_grace = \"0s\"",
+        "path = \"/café/x y/{org}/{channel}/{event}/{*file}\"",
+        "sources = [{ query = \"jwt\" }, { header = \"Authorization\", scheme = \"Bearer\" }]",
+    ] {
+        assert!(written.contains(line), "{line}\n{written}");
+    }
+    assert_eq!(written.matches("\npath = ").count(), 2, "{written}");
+    checks(&site, &written);
 }

@@ -1,5 +1,7 @@
 //! What an operator sees: metrics, health, the access log.
 
+use std::io::{Read as _, Write as _};
+
 use serde_json::Value;
 
 use crate::support::gateway::LOG_FILE;
@@ -62,6 +64,71 @@ fn metrics_tell_what_happened() {
     assert!(text.contains("janua_build_info{"));
     assert!(text.contains("janua_connections_open "));
     assert!(!text.contains(&token[..20]));
+}
+
+/// The word of a refusal is the same in the answer, the log and the metrics, also after the rules have allowed a request.
+#[test]
+fn what_fails_after_the_rules_counts_under_its_own_reason() {
+    let (site, signer) = (Site::with_lecture(), Signer::new());
+    let route = |name: &str, more: &str| {
+        format!("[[routes]]\nname = \"{name}\"\npath = \"/{name}\"\nallow = [{{ anyone = true }}]\n{more}\n")
+    };
+    let config = Config::media(&site, &signer)
+        .upstream("away", &["http://127.0.0.1:1".to_owned()], "")
+        .section(&route("up", "upstream = \"away\""))
+        .section(&route(
+            "slow",
+            "respond = { status = 204 }\nlimits = { rate = \"1/m\" }",
+        ));
+    let gateway = site.start(&config);
+    let token = signer.read("lecture-1");
+    gateway
+        .get_with("/static/org/player/lecture-1/none.mp4", &token)
+        .refused(404, "file_not_found");
+    gateway.get("/up").refused(502, "upstream_unavailable");
+    while gateway.get("/slow").status == 204 {}
+    for (route, reason) in [
+        ("media", "file_not_found"),
+        ("up", "upstream_unavailable"),
+        ("slow", "rate_limited"),
+    ] {
+        let series = format!("janua_decisions_total{{outcome=\"allow\",reason=\"{reason}\",route=\"{route}\"}}");
+        eventually(&series, || gateway.metric(&series).filter(|count| *count >= 1.0));
+        gateway.logged(&[&format!("reason={reason}")]);
+    }
+}
+
+/// As a browser does at each seek: from disk and from an upstream.
+#[test]
+fn a_client_that_leaves_is_no_defect_of_the_gateway() {
+    let site = Site::with_lecture();
+    let large = site.write("large/large.mp4", "");
+    let file = std::fs::File::options().write(true).open(&large).unwrap();
+    file.set_len(256 << 20).unwrap();
+    let route = |name: &str, action: &str| {
+        format!(
+            "[[routes]]\nname = \"{name}\"\npath = \"/{name}/{{*file}}\"\n{action}\nstrip = \"/{name}\"\n\
+             allow = [{{ anyone = true }}]\n"
+        )
+    };
+    let disk = site.start(&Config::new().section(&route("disk", "files = \"large\"")));
+    let proxy = Site::new().start(
+        &Config::new()
+            .upstream("disk", &[disk.url("")], "")
+            .section(&route("disk", "upstream = \"disk\"").replace("strip = \"/disk\"\n", "")),
+    );
+    for gateway in [&proxy, &disk] {
+        let mut client = std::net::TcpStream::connect(gateway.http()).unwrap();
+        client
+            .write_all(b"GET /disk/large.mp4 HTTP/1.1\r\nHost: video.test\r\n\r\n")
+            .unwrap();
+        client.read_exact(&mut [0; 4096]).unwrap();
+        drop(client);
+        let line = gateway.logged(&["large.mp4", "reason="]);
+        assert!(line.contains("reason=client_gone"), "{line}");
+        let series = r#"janua_decisions_total{outcome="allow",reason="client_gone",route="disk"}"#;
+        eventually(series, || gateway.metric(series).filter(|count| *count >= 1.0));
+    }
 }
 
 #[test]

@@ -38,6 +38,11 @@ pub fn rejection(error: &Error) -> Option<Rejection> {
     Some(Rejection::because(reason, describe(error)))
 }
 
+/// The client has left before the whole of its answer was sent.
+pub fn client_gone(error: &Error) -> Rejection {
+    Rejection::because(Reason::ClientGone, describe(error))
+}
+
 /// An error for the log. pingora's own text would quote what did not parse: headers, with tokens and cookies in them.
 /// Until a connection stands nothing of a request has been seen, and the cause (which certificate, which system error)
 /// may be told.

@@ -32,7 +32,7 @@ use crate::observe::metrics::{Metrics, UpstreamServerMetrics};
 use crate::rejection::{Reason, Rejection};
 use crate::text::without_mark;
 
-pub use self::failure::{describe, rejection};
+pub use self::failure::{client_gone, describe, rejection};
 
 /// How long an unused connection to an upstream is kept. Shorter than what common servers grant (nginx 75 s, Jetty
 /// 30 s and more), so that it is mostly us who close.

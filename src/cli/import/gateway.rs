@@ -27,6 +27,13 @@ NOTE: is nginx in front? Then name its address, so that its X-Forwarded-For is b
 trusted_proxies = [\"127.0.0.1\"]";
 const KEEP_STALE: &str = "\
 NOTE: Octoka drops the keys of an issuer that does not answer; here the last good ones serve on for this long.";
+const STATE: &str = "\
+NOTE: as with Octoka, nothing outlives a restart. To keep the issuers' keys and the watch passes over one:
+store = \"embedded\" and path = \"/var/lib/janua/janua.redb\", in a folder that the gateway may write to.";
+const WATCH: &str = "\
+NOTE: a player that came with a token goes on when the token is over, by a cookie for its event; Octoka lets it stop.
+To have it as before, remove `accept` and `watch`.";
+const MIN_REFRESH: &str = "NOTE: Octoka fetches keys more often; 30s is the shortest time here.";
 const FIRST_VALID: &str = "\
 NOTE: the first *valid* token counts; in Octoka the first one found.";
 
@@ -36,6 +43,7 @@ pub(super) fn write(octoka: &Octoka) -> anyhow::Result<String> {
     let root = document.as_table_mut();
     root.insert("server", Item::Table(server(&octoka.http).context("http")?));
     root.insert("log", Item::Table(log(octoka)));
+    root.insert("state", Item::Table(state()));
     root.insert("jwt", Item::Table(jwt(octoka)?));
     if octoka.opencast.fallback != Fallback::None {
         root.insert("upstreams", Item::Table(upstreams(octoka).context("opencast.host")?));
@@ -48,9 +56,16 @@ pub(super) fn write(octoka: &Octoka) -> anyhow::Result<String> {
 
 fn server(http: &Http) -> anyhow::Result<Table> {
     let mut table = Table::new();
-    let listen = std::net::SocketAddr::new(http.address, http.port).to_string();
-    table.insert("listen", list([listen]));
-    table.insert("public_url", text(format!("http://localhost:{}", http.port)));
+    // Both can run side by side until this one has shown that it does the same.
+    let port = http.port.checked_add(1).unwrap_or(http.port - 1);
+    let at = |port| std::net::SocketAddr::new(http.address, port).to_string();
+    table.insert("listen", list([at(port)]));
+    let beside = format!(
+        "NOTE: beside Octoka, which listens on {0}. In its place, with Octoka stopped: listen = [\"{0}\"]",
+        at(http.port)
+    );
+    remark(&mut table, "listen", &beside);
+    table.insert("public_url", text(format!("http://localhost:{port}")));
     remark(
         &mut table,
         "public_url",
@@ -81,19 +96,22 @@ fn log(octoka: &Octoka) -> Table {
         level => level,
     };
     table.insert("level", text(level));
+    let file = octoka.log.file.as_ref().map(|file| {
+        format!(
+            "NOTE: the log goes to stderr, and not into Octoka's file {file:?}: file = \"/var/log/janua/janua.log\" names another."
+        )
+    });
+    remarks.extend(file.as_deref());
     if !remarks.is_empty() {
         remark(&mut table, "level", &remarks.join("\n"));
     }
-    if let Some(file) = &octoka.log.file {
-        table.insert("file", text(file));
-        if octoka.log.stdout {
-            remark(
-                &mut table,
-                "file",
-                "NOTE: with a file, nothing is written to stderr any more.",
-            );
-        }
-    }
+    table
+}
+
+fn state() -> Table {
+    let mut table = Table::new();
+    table.insert("store", text("memory"));
+    remark(&mut table, "store", STATE);
     table
 }
 
@@ -103,7 +121,13 @@ fn jwt(octoka: &Octoka) -> anyhow::Result<Table> {
     table.insert("algorithms", list(["ES256", "ES384", "EdDSA", "RS256", "PS256"]));
     remark(&mut table, "algorithms", ALGORITHMS);
     if let Some(sources) = &octoka.http.jwt_sources {
-        let sources = sources.iter().map(source).collect::<anyhow::Result<Array>>();
+        let different = sources
+            .iter()
+            .enumerate()
+            .filter(|(place, source)| !sources.iter().take(*place).any(|other| other == *source));
+        let sources = different
+            .map(|(_, found)| source(found))
+            .collect::<anyhow::Result<Array>>();
         table.insert("sources", value(sources.context("http.jwt_sources")?));
         remark(&mut table, "sources", FIRST_VALID);
     }
@@ -112,20 +136,19 @@ fn jwt(octoka: &Octoka) -> anyhow::Result<Table> {
         "leeway",
         text(time(jwt.allowed_clock_skew.as_deref(), "3s", "jwt.allowed_clock_skew")?),
     );
-    table.insert(
-        "refresh",
-        text(time(
-            jwt.key_cache_duration.as_deref(),
-            "10min",
-            "jwt.key_cache_duration",
-        )?),
-    );
+    let refresh = time(jwt.key_cache_duration.as_deref(), "10min", "jwt.key_cache_duration")?;
+    let mut remarks = Vec::new();
     if !jwt.background_key_refresh {
-        remark(
-            &mut table,
-            "refresh",
-            "NOTE: keys are always refreshed in the background; no request waits for it.",
-        );
+        remarks.push("NOTE: keys are always refreshed in the background; no request waits for it.");
+    }
+    if is_shorter_than_30s(&refresh) {
+        remarks.push(MIN_REFRESH);
+        table.insert("refresh", text("30s"));
+    } else {
+        table.insert("refresh", text(refresh));
+    }
+    if !remarks.is_empty() {
+        remark(&mut table, "refresh", &remarks.join("\n"));
     }
     table.insert("keep_stale", text("24h"));
     remark(&mut table, "keep_stale", KEEP_STALE);
@@ -173,7 +196,12 @@ fn source(source: &Source) -> anyhow::Result<Value> {
 
 fn upstreams(octoka: &Octoka) -> anyhow::Result<Table> {
     let host = octoka.opencast.host.trim_end_matches('/');
-    let url = Url::parse(host)?;
+    // Octoka's documentation names it without a scheme.
+    let host = match host.contains("://") {
+        true => host.to_owned(),
+        false => format!("http://{host}"),
+    };
+    let url = Url::parse(&host)?;
     if url.path() != "/" {
         bail!("{host:?} has a path: name scheme, host and port alone");
     }
@@ -194,11 +222,14 @@ fn routes(octoka: &Octoka) -> anyhow::Result<ArrayOfTables> {
     let opencast = &octoka.opencast;
     let mut routes = ArrayOfTables::new();
     let mut names: Vec<String> = Vec::new();
+    let mut prefixes: Vec<String> = Vec::new();
     for prefix in &opencast.path_prefixes {
-        let prefix = prefix.trim_end_matches('/');
-        if prefix.contains(['{', '}']) || !(prefix.is_empty() || prefix.starts_with('/')) {
-            bail!("opencast.path_prefixes: {prefix:?} cannot be the beginning of a path");
+        let prefix = plain(prefix)?;
+        if !prefixes.contains(&prefix) {
+            prefixes.push(prefix);
         }
+    }
+    for prefix in &prefixes {
         let mut route = Table::new();
         let name = unique("media", &names);
         route.insert("name", text(&name));
@@ -211,6 +242,12 @@ fn routes(octoka: &Octoka) -> anyhow::Result<ArrayOfTables> {
         let strips = act(&mut route, octoka)?;
         if strips && !prefix.is_empty() {
             route.insert("strip", text(prefix));
+        }
+        if octoka.http.on_allow != "empty" {
+            route.insert("accept", list(["jwt", "watch"]));
+            remark(&mut route, "accept", WATCH);
+            let carry: Array = ["cookie"].into_iter().collect();
+            route.insert("watch", inline([("carry", carry.into())]).into());
         }
         route.insert("allow", allow());
         if let Some(method) = match opencast.fallback {
@@ -240,6 +277,32 @@ fn routes(octoka: &Octoka) -> anyhow::Result<ArrayOfTables> {
     Ok(routes)
 }
 
+/// A prefix as `path` and `strip` have it: with one slash before and none behind, escapes decoded. Octoka takes it with
+/// and without slashes.
+fn plain(prefix: &str) -> anyhow::Result<String> {
+    let decoded = percent_encoding::percent_decode_str(prefix.trim_matches('/')).decode_utf8();
+    let decoded = decoded.with_context(|| format!("opencast.path_prefixes: {prefix:?}"))?;
+    if decoded.contains(['{', '}', '*']) {
+        bail!("opencast.path_prefixes: {prefix:?} cannot be the beginning of a path");
+    }
+    Ok(match decoded.is_empty() {
+        true => String::new(),
+        false => format!("/{decoded}"),
+    })
+}
+
+/// Of a duration as [`duration`] writes it.
+fn is_shorter_than_30s(written: &str) -> bool {
+    let digits = written.find(|c: char| !c.is_ascii_digit()).unwrap_or(written.len());
+    let (number, unit) = written.split_at(digits);
+    let number: u64 = number.parse().unwrap_or(u64::MAX);
+    match unit {
+        "ms" => number < 30_000,
+        "s" => number < 30,
+        _ => number == 0,
+    }
+}
+
 /// What an allowed request gets. True if the path is looked up without its prefix.
 fn act(route: &mut Table, octoka: &Octoka) -> anyhow::Result<bool> {
     let on_allow = octoka.http.on_allow.as_str();
@@ -259,7 +322,8 @@ fn act(route: &mut Table, octoka: &Octoka) -> anyhow::Result<bool> {
             Ok(false)
         }
         (_, Some(prefix)) => {
-            route.insert("accel", text(prefix));
+            // Octoka puts exactly one slash before and behind it.
+            route.insert("accel", text(format!("/{}", prefix.trim_matches('/'))));
             Ok(true)
         }
         _ => bail!("http.on_allow: {on_allow:?} is none of \"file\", \"empty\", \"x-accel-redirect:<prefix>\""),

@@ -8,7 +8,10 @@ use toml::Table;
 
 /// Every key, by section.
 const KEYS: [(&str, &[&str]); 4] = [
-    ("opencast", &["downloads_path", "host", "fallback", "path_prefixes"]),
+    (
+        "opencast",
+        &["downloads_path", "host", "fallback", "use_as_fallback", "path_prefixes"],
+    ),
     (
         "jwt",
         &[
@@ -50,6 +53,8 @@ pub(super) struct Opencast {
     pub(super) downloads_path: Option<String>,
     pub(super) host: String,
     pub(super) fallback: Fallback,
+    /// Of earlier versions; Octoka 1.3 takes no notice of it, and its documentation still shows it.
+    pub(super) use_as_fallback: Option<bool>,
     pub(super) path_prefixes: Vec<String>,
 }
 
@@ -59,6 +64,7 @@ impl Default for Opencast {
             downloads_path: None,
             host: "http://localhost:8080".to_owned(),
             fallback: Fallback::Head,
+            use_as_fallback: None,
             path_prefixes: vec!["/static".to_owned()],
         }
     }
@@ -109,8 +115,8 @@ impl Default for Http {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(tag = "source", rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Deserialize, PartialEq, Eq)]
+#[serde(tag = "source", rename_all = "snake_case")]
 pub(super) enum Source {
     Query { name: String },
     Header { name: String, prefix: Option<String> },
@@ -162,8 +168,12 @@ fn strange_keys(table: &Table) -> Vec<String> {
     strange
 }
 
-/// A duration as Octoka writes it, as gateway.toml does: minutes are `min` there and `m` here.
+/// A duration as Octoka writes it, as gateway.toml does: minutes are `min` there and `m` here, and zero needs no unit
+/// there.
 pub(super) fn duration(text: &str) -> anyhow::Result<String> {
+    if text == "0" {
+        return Ok("0s".to_owned());
+    }
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let unit = match unit.trim() {
@@ -185,6 +195,7 @@ mod tests {
     fn durations_change_their_spelling() {
         assert_eq!(duration("10min").unwrap(), "10m");
         assert_eq!(duration("3s").unwrap(), "3s");
+        assert_eq!(duration("0").unwrap(), "0s");
         for wrong in ["", "3", "s", "3 weeks", "1.5s"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }

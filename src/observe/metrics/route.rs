@@ -33,6 +33,8 @@ pub struct RouteMetrics {
     pub(super) allowed: IntCounter,
     /// In the order of [`Reason::ALL`].
     pub(super) refused: Vec<OnceLock<IntCounter>>,
+    /// The same for what was allowed and came to nothing.
+    pub(super) failed: Vec<OnceLock<IntCounter>>,
 }
 
 impl RouteMetrics {
@@ -63,11 +65,20 @@ impl RouteMetrics {
     }
 
     pub fn refused(&self, reason: Reason) {
+        self.count(&self.refused, "deny", reason);
+    }
+
+    /// The rules allowed it, and something else kept it from the client.
+    pub fn failed(&self, reason: Reason) {
+        self.count(&self.failed, "allow", reason);
+    }
+
+    fn count(&self, cells: &[OnceLock<IntCounter>], outcome: &str, reason: Reason) {
         let place = Reason::ALL.iter().position(|known| *known == reason);
-        if let Some(cell) = place.and_then(|place| self.refused.get(place)) {
+        if let Some(cell) = place.and_then(|place| cells.get(place)) {
             let counter = || {
                 self.all_decisions
-                    .with_label_values(&[self.name.as_str(), "deny", reason.label()])
+                    .with_label_values(&[self.name.as_str(), outcome, reason.label()])
             };
             cell.get_or_init(counter).inc();
         }
