@@ -176,7 +176,7 @@ impl Gateway {
     ) -> Result<Next, Stop> {
         match &route.action {
             Action::Upstream(_) if route.injects().is_some() && !ctx.own_token => {
-                edge::moodle::serve(session, ctx, route, now).await?
+                edge::moodle::serve(session, ctx, route, now).await?;
             }
             Action::Upstream(_) => {
                 let who = ctx.who.as_deref();

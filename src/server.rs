@@ -57,8 +57,6 @@ pub enum RunError {
     Store(#[from] StoreError),
     #[error("state: {0}")]
     Keys(#[from] MasterKeyError),
-    #[error(transparent)]
-    OpenToAll(#[from] OpenToAll),
     #[error("log: {0}")]
     Log(#[from] LogError),
     #[error("server.tls: {0}")]

@@ -226,11 +226,12 @@ section! {
         /// Is its `sub` a person's name: for `subject` in rules, and for upstreams, which may be shown it (`name` and
         /// `email` too)? Default: false.
         may_name_users: bool,
-        /// What its tokens must name as `iss`. Default: whatever they say, or nothing.
+        /// What its tokens must name as `iss`. Without it: whatever they say, or nothing.
         iss: String,
-        /// One of which its tokens must name as `aud`: that they are meant for this gateway. Default: whatever they say.
+        /// One of which its tokens must name as `aud`: that they are meant for this gateway. Without it: whatever
+        /// they say.
         aud: OneOrMany<String>,
-        /// What the header of its tokens must say as `typ`, such as "at+jwt". Default: whatever it says.
+        /// What the header of its tokens must say as `typ`, such as "at+jwt". Without it: whatever it says.
         typ: String,
         /// The longest watch pass that one of its tokens may earn. Default: 12h.
         watch_max: Duration,

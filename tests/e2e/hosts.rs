@@ -87,12 +87,7 @@ fn a_target_in_absolute_form_is_taken_as_clients_of_a_proxy_send_it() {
     assert_eq!(status("http://other.test/page", "other.test"), 421);
     // pingora refuses a Host that says something else.
     assert_eq!(status("http://moodle.test:8080/page", "video.test"), 400);
-    for target in [
-        "http://user@video.test/page",
-        "ftp://video.test/page",
-        "http:///page",
-        "//moodle.test/page",
-    ] {
+    for target in ["http://user@video.test/page", "ftp://video.test/page", "http:///page"] {
         let told = status(target, "video.test");
         assert!([400, 404].contains(&told), "{target}: {told}");
     }
