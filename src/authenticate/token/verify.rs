@@ -1,7 +1,7 @@
 //! From the text of a token to what it proves: shape, then signature. Pure; time and memory are added by the caller.
 
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::cache::Verified;
 use super::claims::Claims;
@@ -105,7 +105,8 @@ fn proven(
         .filter_map(|&index| config.issuers.get(index))
         .map(|issuer| issuer.max_lifetime)
         .min()
-        .unwrap_or_default();
+        // Nobody vouches for it: that is told, and not how long it lives.
+        .unwrap_or(Duration::MAX);
     let (expires, leeway) = (claims.expires, config.leeway);
     let not_before = claims.not_before;
     Verified {
