@@ -214,7 +214,8 @@ fn who_has_agreed_to_the_policy_gets_in_by_one_more_ticket() {
 
 #[test]
 fn what_no_visit_helps_against_leads_in_no_circle() {
-    let cases: [(&str, fn(&mut Site), &str); 3] = [
+    type Case = (&'static str, fn(&mut Site), &'static str);
+    let cases: [Case; 3] = [
         (
             "capability",
             |site| site.accounts.get_mut("alice").unwrap().no_mobile_token = true,
