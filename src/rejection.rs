@@ -4,7 +4,11 @@
 //! member of a problem body, so that an operator can search for one word everywhere. How a rejection looks on
 //! the wire (problem JSON or page, challenge headers) is decided in `respond`.
 
-use http::{HeaderValue, Method, StatusCode};
+mod hint;
+
+use http::StatusCode;
+
+pub use self::hint::Hint;
 
 /// Why a request is refused. The variants are in the order in which a request can meet them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -400,27 +404,6 @@ pub struct Rejection {
     /// For the log only, never for the client. Holds no token, cookie or other secret.
     pub detail: Option<String>,
     pub hint: Hint,
-}
-
-/// What a refusal owes to the client beside status and text.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Hint {
-    #[default]
-    None,
-    /// `Allow` of a 405 (RFC 9110 section 10.2.1).
-    Allow(Vec<Method>),
-    /// Complete length in bytes for `Content-Range: bytes */N` of a 416 (RFC 9110 section 14.4).
-    CompleteLength(u64),
-    /// `Retry-After` in whole seconds.
-    RetryAfter(u64),
-    /// `WWW-Authenticate` of a 401 that somebody else has decided, line by line.
-    Challenge(Vec<HeaderValue>),
-    /// Where one signs in: a whole URL.
-    SignIn(String),
-    /// What has to be opened in the browser once: a whole URL.
-    Visit(String),
-    /// What the client is told instead of the reason's own sentence. It never quotes what the client sent.
-    Remedy(&'static str),
 }
 
 impl Rejection {

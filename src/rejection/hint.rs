@@ -1,0 +1,24 @@
+//! What a refused client is told beyond the reason.
+
+use http::{HeaderValue, Method};
+
+/// What a refusal owes to the client beside status and text.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Hint {
+    #[default]
+    None,
+    /// `Allow` of a 405 (RFC 9110 section 10.2.1).
+    Allow(Vec<Method>),
+    /// Complete length in bytes for `Content-Range: bytes */N` of a 416 (RFC 9110 section 14.4).
+    CompleteLength(u64),
+    /// `Retry-After` in whole seconds.
+    RetryAfter(u64),
+    /// `WWW-Authenticate` of a 401 that somebody else has decided, line by line.
+    Challenge(Vec<HeaderValue>),
+    /// Where one signs in: a whole URL.
+    SignIn(String),
+    /// What has to be opened in the browser once: a whole URL.
+    Visit(String),
+    /// What the client is told instead of the reason's own sentence. It never quotes what the client sent.
+    Remedy(&'static str),
+}
