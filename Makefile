@@ -1,18 +1,21 @@
 # What people and CI call. Everything else is plain cargo.
 CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-JANUA  := $(TARGET)/release/janua
+JANUA  := $(TARGET)/quick/janua
 
-.PHONY: run demo test test-long lint deny-advisories bench tools-build tools-test
+.PHONY: run demo release test test-long lint deny-advisories bench tools-build tools-test
 
 run: tools-build ## build, make a sample lecture and a key once, print two links, start
 	scripts/need.sh ffmpeg=ffmpeg
-	$(CARGO) build --release --locked
+	$(CARGO) build --profile quick --locked
 	JANUA=$(JANUA) scripts/sample.sh
 	exec $(JANUA) run
 
 demo: tools-build ## a gateway at work, with everything around it, on a page to click through
-	$(CARGO) run --release --locked -- demo
+	$(CARGO) run --profile quick --locked -- demo
+
+release: tools-build ## the binary for production, target/release/janua: whole-program optimisation takes some ten minutes
+	$(CARGO) build --release --locked
 
 test: tools-build tools-test ## unit, property, architecture and end-to-end tests
 	PATH="$$PATH:/usr/sbin" $(CARGO) test --locked --lib --bins --tests

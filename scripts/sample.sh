@@ -3,7 +3,7 @@
 # and one that does not. JANUA names the binary.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-janua=${JANUA:-target/release/janua}
+janua=${JANUA:-target/quick/janua}
 event=lecture-1
 lecture=sample/downloads/mh_default_org/engage-player/$event
 

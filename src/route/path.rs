@@ -18,6 +18,7 @@ pub struct Path {
     /// Where it differs from `encoded`: mostly it does not, and nothing is kept twice.
     decoded: Option<String>,
     has_params: bool,
+    has_encoded_semicolon: bool,
 }
 
 impl Path {
@@ -36,6 +37,11 @@ impl Path {
         self.has_params
     }
 
+    /// Is there a `%3B`? Some servers decode it before they look for parameters.
+    pub fn has_encoded_semicolon(&self) -> bool {
+        self.has_encoded_semicolon
+    }
+
     /// The canonical form of a request's path (no query), or why there is none.
     pub fn parse(raw: &str) -> Result<Self, PathError> {
         if raw.len() > MAX_PATH {
@@ -51,6 +57,7 @@ impl Path {
                 encoded: raw.to_owned(),
                 decoded: None,
                 has_params: false,
+                has_encoded_semicolon: false,
             });
         }
         Self::parse_slowly(raw)
@@ -60,6 +67,7 @@ impl Path {
         let mut encoded = String::with_capacity(raw.len());
         let mut decoded = Vec::with_capacity(raw.len());
         let mut has_params = false;
+        let mut has_encoded_semicolon = false;
         let mut in_params = false;
         let mut bytes = raw.bytes();
         while let Some(byte) = bytes.next() {
@@ -79,6 +87,8 @@ impl Path {
                         continue;
                     }
                 }
+                // Data, no delimiter (RFC 3986 section 2.2), and it goes on as it came.
+                b';' if was_encoded => has_encoded_semicolon = true,
                 b';' => {
                     has_params = true;
                     in_params = true;
@@ -100,6 +110,7 @@ impl Path {
             encoded,
             decoded,
             has_params,
+            has_encoded_semicolon,
         })
     }
 
@@ -203,10 +214,14 @@ fn decode_hex(high: Option<u8>, low: Option<u8>) -> Result<u8, PathError> {
     u8::try_from(value).map_err(|_| PathError::Percent)
 }
 
-/// Segments that name a parent or the same folder, also where only parameters follow (`..;x`): `decoded` has them
-/// removed already.
+/// Segments that name a parent or the same folder, also where only parameters follow: `decoded` has those of `..;x`
+/// removed already, and servers that decode first would remove those of `..%3Bx`.
 fn refuse_dot_segments(decoded: &str) -> Result<(), PathError> {
-    if decoded.contains("/.") && decoded.split('/').any(|segment| segment == "." || segment == "..") {
+    if decoded.contains("/.")
+        && decoded
+            .split(['/', ';'])
+            .any(|segment| segment == "." || segment == "..")
+    {
         return Err(PathError::DotSegment);
     }
     Ok(())
@@ -237,7 +252,8 @@ mod tests {
             ("/a..b/...", "/a..b/...", "/a..b/..."),
             ("/a%3Fb", "/a%3Fb", "/a?b"),
             ("/x;v=1/y", "/x;v=1/y", "/x/y"),
-            ("/x%3Bv/y", "/x%3Bv/y", "/x/y"),
+            ("/x%3bv/y", "/x%3Bv/y", "/x;v/y"),
+            ("/x;a%3Bb/y", "/x;a%3Bb/y", "/x/y"),
         ];
         for (raw, encoded, decoded) in cases {
             assert_eq!(forms(raw), (encoded.to_owned(), decoded.to_owned()), "{raw}");
@@ -255,6 +271,7 @@ mod tests {
             ("/./a", PathError::DotSegment),
             ("/a/..;x=1/b", PathError::DotSegment),
             ("/a/.;/b", PathError::DotSegment),
+            ("/a/..%3Bx/b", PathError::DotSegment),
             ("/a//../b", PathError::DotSegment),
             ("/a/%2e%2e/b", PathError::EncodedDot),
             ("/a%2Emp4", PathError::EncodedDot),
@@ -283,7 +300,8 @@ mod tests {
     #[test]
     fn parameters_are_told() {
         assert!(Path::parse("/a;b/c").unwrap().has_params());
-        assert!(Path::parse("/a%3bb/c").unwrap().has_params());
+        let encoded = Path::parse("/a%3bb/c").unwrap();
+        assert!(!encoded.has_params() && encoded.has_encoded_semicolon());
         assert!(!Path::parse("/a/b").unwrap().has_params());
     }
 

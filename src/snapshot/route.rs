@@ -37,7 +37,9 @@ pub struct Route {
     /// The pattern as written.
     pub path: String,
     pub path_params: bool,
-    /// The upstream takes the method from a parameter of the query.
+    /// Requests go, or questions are put, to the upstream of an `[opencast.*]`.
+    pub is_opencast: bool,
+    /// The upstream may take the method from a parameter of the query.
     pub overrides_method: bool,
     /// Requests may become websockets.
     pub websocket: bool,
@@ -121,22 +123,24 @@ impl Route {
         Ok(())
     }
 
-    /// May a request with this path and query go on? Frameworks behind an upstream take the method from `_method` in the
-    /// query (Apache CXF's RequestPreprocessor, which Opencast's REST has; Rails, Symfony), so that what the rules say of
-    /// methods would not hold. Moodle has nothing of the kind.
+    /// May a request with this path and query go on? Opencast's servlets decode `%3B` before they look for `;parameters`.
+    /// Frameworks behind an upstream take the method from `_method` in the query (Apache CXF's RequestPreprocessor, which
+    /// Opencast's REST has; Rails, Symfony), so that what the rules say of methods would not hold. Moodle does neither.
     pub fn take(&self, path: &Path, query: Option<&str>) -> Result<(), Rejection> {
         self.take_params(path.has_params())?;
-        let Some(query) = query.filter(|_| self.overrides_method) else {
-            return Ok(());
-        };
-        let mut names = query.split(['&', ';']).filter_map(|pair| pair.split('=').next());
-        match names.any(|name| percent_decode_str(name).eq(b"_method".iter().copied())) {
-            true => {
-                let detail = "`_method` in the query asks the upstream for another method";
-                Err(Rejection::because(Reason::BadRequest, detail))
-            }
-            false => Ok(()),
+        if self.is_opencast && path.has_encoded_semicolon() {
+            return Err(Rejection::because(
+                Reason::BadPath,
+                "`%3B` in the path of a route to an Opencast",
+            ));
         }
+        if self.overrides_method && query.is_some_and(overrides_method) {
+            return Err(Rejection::because(
+                Reason::BadRequest,
+                "`_method` in the query asks the upstream for another method",
+            ));
+        }
+        Ok(())
     }
 
     pub(super) fn new(
@@ -212,6 +216,7 @@ impl Route {
             name: Arc::clone(&route.name),
             path: route.path.clone(),
             path_params: route.path_params,
+            is_opencast: is_opencast(config, route),
             overrides_method: may_override_method(config, route),
             websocket: route
                 .websocket
@@ -260,14 +265,36 @@ fn of_upstream<'a>(config: &'a Config, route: &config::Route) -> Option<&'a conf
     }
 }
 
+/// Does the route lead to an Opencast, or ask one?
+fn is_opencast(config: &Config, route: &config::Route) -> bool {
+    let leads = match route.action {
+        config::Action::Upstream(index) => Some(index),
+        _ => None,
+    };
+    let asks = route.else_ask.as_ref().map(|ask| ask.upstream);
+    let mut opencasts = config.opencasts.iter();
+    opencasts.any(|opencast| [leads, asks].contains(&Some(opencast.upstream)))
+}
+
 /// Does the route lead to an upstream that is no Moodle, or ask an Opencast?
 fn may_override_method(config: &Config, route: &config::Route) -> bool {
     let leads = match route.action {
         config::Action::Upstream(index) => !config.moodles.iter().any(|moodle| moodle.upstream == index),
         _ => false,
     };
-    let asked = route.else_ask.as_ref().map(|ask| ask.upstream);
-    leads || asked.is_some_and(|index| config.opencasts.iter().any(|opencast| opencast.upstream == index))
+    leads || is_opencast(config, route)
+}
+
+/// Is there a parameter `_method`, in whatever case, with whatever space or brackets around it?
+fn overrides_method(query: &str) -> bool {
+    let mut names = query.split(['&', ';']).filter_map(|pair| pair.split('=').next());
+    names.any(|name| {
+        let name: Vec<u8> = percent_decode_str(name)
+            .map(|byte| if byte == b'+' { b' ' } else { byte.to_ascii_lowercase() })
+            .collect();
+        let rest = name.trim_ascii().strip_prefix(b"_method");
+        rest.is_some_and(|rest| rest.first().is_none_or(|byte| b"[.\0 ".contains(byte)))
+    })
 }
 
 /// A route's own policy, and the apps of the sign-ins whose sessions it takes; not those where nobody needs a session.
@@ -287,5 +314,35 @@ fn cors_policy(route: &config::Route, config: &Config) -> Option<Cors> {
             apps,
             ..own.unwrap_or_default()
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_in_the_query_is_found_in_every_spelling() {
+        for query in [
+            "_method=DELETE",
+            "_method",
+            "a=1&%5fm%65thod=PUT",
+            "a;_method=PUT",
+            "_METHOD=PUT",
+            "+_method=PUT",
+            "_method[]=PUT",
+            "_method%20=PUT",
+        ] {
+            assert!(overrides_method(query), "{query}");
+        }
+        for query in [
+            "method=DELETE",
+            "a=_method",
+            "x_method=1",
+            "a=1&b=_method%3DPUT",
+            "_methods=1",
+        ] {
+            assert!(!overrides_method(query), "{query}");
+        }
     }
 }

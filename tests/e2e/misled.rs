@@ -63,6 +63,8 @@ fn no_client_says_another_method_address_or_host() {
         "%5fmethod=PUT",
         "_method",
         "a;_method=PUT",
+        "_METHOD=PUT",
+        "_method[]=PUT",
     ] {
         gateway
             .send(Request::get(&format!("/token/a?{query}")).bearer(&token))

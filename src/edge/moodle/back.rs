@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::moodle::Moodle;
 use crate::moodle::call::Answer;
 use crate::present::moodle::redact::{self, Redactor};
+use crate::rejection::{Reason, Rejection};
 use crate::respond::write::{Pieces, write_stream};
 
 /// The answer as the client gets it: what was held back, and the rest as it comes.
@@ -23,6 +24,10 @@ pub(super) async fn go_back(
     moodle: &Moodle,
     redacts: bool,
 ) -> Result<(), Stop> {
+    if answer.status.is_informational() {
+        // No request to Moodle switches protocols.
+        return Err(Rejection::because(Reason::UpstreamFailed, format!("Moodle answered {}", answer.status)).into());
+    }
     let mut head = ResponseHeader::build(answer.status, None)?;
     for (name, value) in &answer.headers {
         head.append_header(name.clone(), value.clone())?;
