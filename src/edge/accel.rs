@@ -88,7 +88,7 @@ fn unfollowed(upstream: &Upstream, prefix: &str, status: StatusCode) -> Rejectio
 
 /// The path below the prefix, decoded as nginx would; `None` for one that is not below it, or could mean two things.
 /// A query, which nginx would make the file's, means nothing to a file.
-fn below(name: &HeaderValue, prefix: &str) -> Option<String> {
+pub fn below(name: &HeaderValue, prefix: &str) -> Option<String> {
     let name = std::str::from_utf8(name.as_bytes()).ok()?;
     let path = Path::parse(name.split('?').next()?)
         .ok()

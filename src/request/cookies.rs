@@ -39,7 +39,7 @@ pub fn text(value: &[u8]) -> Option<&str> {
 /// 8.2.3). `None`: there are no others.
 pub fn foreign(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut line = Vec::new();
-    for pair in raw_pairs(headers).filter(|pair| !is_own(pair)) {
+    for pair in raw_pairs(headers).filter(|pair| !holds_own(pair)) {
         if !line.is_empty() {
             line.extend_from_slice(b"; ");
         }
@@ -53,27 +53,24 @@ pub fn foreign(headers: &HeaderMap) -> Option<HeaderValue> {
 /// Must the `Cookie` of a request be written anew for an upstream: one of the gateway's own is in it, or it came in
 /// several fields?
 pub fn must_change(headers: &HeaderMap) -> bool {
-    headers.get_all(header::COOKIE).iter().nth(1).is_some() || raw_pairs(headers).any(is_own)
+    headers.get_all(header::COOKIE).iter().nth(1).is_some() || raw_pairs(headers).any(holds_own)
+}
+
+/// Is one of the gateway's own in this pair? nginx and readers of RFC 2965 separate cookies by commas, too.
+fn holds_own(pair: &[u8]) -> bool {
+    pair.split(|byte| *byte == b',').any(is_own)
 }
 
 /// Is this `name=value`, of a `Cookie` or at the beginning of a `Set-Cookie`, a cookie of the gateway's to anybody? To a
 /// browser, which looks at the prefixes without regard to case, takes off space, and sends a cookie without a name, `=a=b`,
-/// back as `a=b`; and to a server that takes quotes or escapes off the name (PHP does).
+/// back as `a=b`; and to a server that takes quotes, escapes or blanks off the name (PHP does).
 pub fn is_own(pair: &[u8]) -> bool {
-    let mut rest = pair.trim_ascii();
-    while let Some(more) = rest.strip_prefix(b"=") {
-        rest = more.trim_ascii_start();
-    }
-    let name = rest
-        .split(|byte| *byte == b'=' || *byte == b';')
-        .next()
-        .unwrap_or_default();
-    let name = name.trim_ascii().trim_ascii_start();
-    let name = name.strip_prefix(b"\"").unwrap_or(name);
-    let name = name.strip_suffix(b"\"").unwrap_or(name);
-    if name.contains(&b'%') {
-        let decoded: Vec<u8> = percent_decode(name).collect();
-        return is_own_name(decoded.trim_ascii());
+    let is_odd = |byte: &u8| byte.is_ascii_whitespace() || *byte == b'"';
+    let mut names = pair.split(|byte| *byte == b'=' || *byte == b';');
+    let name = names.find(|name| !name.iter().all(is_odd)).unwrap_or_default();
+    if name.iter().any(|byte| is_odd(byte) || *byte == b'%') {
+        let decoded = percent_decode(name).filter(|byte| *byte > b' ' && *byte != b'"');
+        return is_own_name(&decoded.collect::<Vec<u8>>());
     }
     is_own_name(name)
 }
@@ -134,6 +131,9 @@ mod tests {
             "%6aanua=x",
             "__Host%2Djanua=x",
             "janua",
+            "\"\"janua=x",
+            "%00janua=x",
+            "jan\tua=x",
         ] {
             assert!(is_own(own.as_bytes()), "{own}");
         }
@@ -157,6 +157,7 @@ mod tests {
         assert_eq!(line(&[b"a=1", b"b=2; c=3"]).unwrap(), b"a=1; b=2; c=3");
         assert_eq!(line(&[b"x=\xfc; __Host-janua=s", b"b"]).unwrap(), b"x=\xfc; b");
         assert_eq!(line(&[b"janua=s", b" janua-watch=p;"]), None);
+        assert_eq!(line(&[b"a=1, janua=s; b=2,3"]).unwrap(), b"b=2,3");
         assert!(must_change(&headers(&[b"a=1", b"b=2"])));
         assert!(must_change(&headers(&[b"x=\xfc; janua=s"])));
         assert!(!must_change(&headers(&[b"a=1; b=2"])));
