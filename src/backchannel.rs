@@ -130,12 +130,12 @@ impl Backchannel {
             }
             // A system without roots can still fetch over http from loopback; https then fails with "unknown issuer".
             None => base().build().or_else(|error| {
-                tracing::warn!(error = %chain(&error), "no system roots: outgoing https will fail");
+                tracing::warn!(error = %innermost(&error), "no system roots: outgoing https will fail");
                 base().tls_certs_only([]).build()
             }),
         };
         Ok(Self {
-            client: client.map_err(|error| BackchannelError::Setup(chain(&error)))?,
+            client: client.map_err(|error| BackchannelError::Setup(innermost(&error)))?,
             time_limit: TIME_LIMIT,
         })
     }
@@ -311,7 +311,7 @@ fn explain(host: String, error: &reqwest::Error) -> BackchannelError {
             return BackchannelError::Refused { host };
         }
     }
-    let detail = chain(error);
+    let detail = innermost(error);
     if error.is_timeout() {
         BackchannelError::Timeout {
             host,
@@ -334,15 +334,10 @@ fn below<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
     }
 }
 
-/// The causes below an error, innermost last, without reqwest's own line, which would repeat the whole URL.
-fn chain(error: &reqwest::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    let text = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    if text.is_empty() {
-        "unknown error".to_owned()
-    } else {
-        text
-    }
+/// The innermost cause, which says what happened: those above it repeat it, and reqwest's own line the whole URL.
+fn innermost(error: &reqwest::Error) -> String {
+    let cause = std::iter::successors(error.source(), |cause| below(*cause)).last();
+    cause.map_or_else(|| "unknown error".to_owned(), ToString::to_string)
 }
 
 #[cfg(test)]

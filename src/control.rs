@@ -7,6 +7,7 @@ pub mod vault;
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,6 +62,18 @@ enum Verb {
     Explain(Question),
     Revoke(Revoked),
     Vault(vault::Asked),
+    About,
+}
+
+/// Which gateway this is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct About {
+    /// The id of its process.
+    pub process: u32,
+    /// Its gateway.toml.
+    pub config: PathBuf,
+    /// Where it listens, the admin listener included.
+    pub listens: Vec<SocketAddr>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -70,6 +83,7 @@ enum Answer {
     /// It holds here already; on other replicas within a second.
     Revoked,
     Vault(vault::Told),
+    About(About),
     Error(String),
 }
 
@@ -124,7 +138,8 @@ impl Control {
     }
 
     /// Answers until dropped. `snapshot` gives what the gateway decides by at that moment.
-    pub async fn serve(self, snapshot: impl Fn() -> Arc<Snapshot>) {
+    pub async fn serve(self, about: About, snapshot: impl Fn() -> Arc<Snapshot>) {
+        let about = Arc::new(about);
         let free = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             let Ok(place) = Arc::clone(&free).acquire_owned().await else {
@@ -138,9 +153,9 @@ impl Control {
                     continue;
                 }
             };
-            let snapshot = snapshot();
+            let (snapshot, about) = (snapshot(), Arc::clone(&about));
             tokio::spawn(async move {
-                match timeout(PATIENCE, converse(stream, &snapshot)).await {
+                match timeout(PATIENCE, converse(stream, &snapshot, &about)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => tracing::debug!(%error, "a control connection failed"),
                     Err(_) => tracing::debug!("a control client was too slow"),
@@ -175,6 +190,14 @@ pub async fn vault(path: &Path, asked: vault::Asked) -> Result<vault::Told, Cont
     }
 }
 
+/// Asks the gateway behind `path` which one it is.
+pub async fn about(path: &Path) -> Result<About, ControlError> {
+    match ask(path, &Verb::About).await? {
+        Answer::About(about) => Ok(about),
+        other => Err(other.unexpected(path)),
+    }
+}
+
 /// Does a gateway answer behind `path`? Errors: that cannot be found out, as without the right to ask.
 pub async fn is_answered(path: &Path) -> Result<bool, ControlError> {
     match UnixStream::connect(path).await {
@@ -191,7 +214,7 @@ impl Answer {
     fn unexpected(self, path: &Path) -> ControlError {
         match self {
             Self::Error(error) => ControlError::Refused(error),
-            Self::Explain(_) | Self::Revoked | Self::Vault(_) => ControlError::Answer {
+            Self::Explain(_) | Self::Revoked | Self::Vault(_) | Self::About(_) => ControlError::Answer {
                 path: path.to_owned(),
                 detail: "an answer to another question".to_owned(),
             },
@@ -227,7 +250,7 @@ async fn ask(path: &Path, verb: &Verb) -> Result<Answer, ControlError> {
     serde_json::from_str(&answer).map_err(|error| odd(error.to_string()))
 }
 
-async fn converse(stream: UnixStream, snapshot: &Snapshot) -> io::Result<()> {
+async fn converse(stream: UnixStream, snapshot: &Snapshot, about: &About) -> io::Result<()> {
     let (reading, mut writing) = stream.into_split();
     let mut request = Vec::new();
     let mut reading = BufReader::new(reading.take(MAX_REQUEST));
@@ -236,7 +259,7 @@ async fn converse(stream: UnixStream, snapshot: &Snapshot) -> io::Result<()> {
         return Ok(());
     }
     let answer = if request.ends_with(b"\n") {
-        answer(&request, snapshot).await
+        answer(&request, snapshot, about).await
     } else {
         Answer::Error(format!("a request is one line of at most {MAX_REQUEST} bytes"))
     };
@@ -245,7 +268,7 @@ async fn converse(stream: UnixStream, snapshot: &Snapshot) -> io::Result<()> {
     writing.write_all(&line).await
 }
 
-async fn answer(request: &[u8], snapshot: &Snapshot) -> Answer {
+async fn answer(request: &[u8], snapshot: &Snapshot, about: &About) -> Answer {
     match serde_json::from_slice(request) {
         Ok(Verb::Explain(question)) => {
             let keys = snapshot.tokens.key_sources();
@@ -278,6 +301,7 @@ async fn answer(request: &[u8], snapshot: &Snapshot) -> Answer {
             let told = vault::answer(asked, snapshot.bridge.store(), &snapshot.config).await;
             told.map_or_else(Answer::Error, Answer::Vault)
         }
+        Ok(Verb::About) => Answer::About(about.clone()),
         // Its text may quote what was sent, a token too.
         Err(error) => Answer::Error(format!("no request that is known here (column {})", error.column())),
     }

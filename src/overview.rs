@@ -69,6 +69,10 @@ impl Source for Overview {
         }
     }
 
+    fn hosts(&self) -> Vec<String> {
+        self.snapshot.load().config.server.admin_hosts.clone()
+    }
+
     fn denials(&self) -> Vec<Denial> {
         self.denials.latest()
     }

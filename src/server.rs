@@ -21,7 +21,7 @@ use crate::authenticate::sign_in::People;
 use crate::authenticate::token::Tokens;
 use crate::backchannel::BackchannelError;
 use crate::config::Config;
-use crate::control::{Control, ControlError};
+use crate::control::{About, Control, ControlError};
 use crate::gateway::Gateway;
 use crate::key_file;
 use crate::listen::accept::{Bounds, Door, Listener};
@@ -69,6 +69,24 @@ pub enum RunError {
     Control(#[from] ControlError),
     #[error("signals cannot be received: {0}")]
     Signal(#[source] io::Error),
+}
+
+impl RunError {
+    /// Of a listener: what the system said.
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Listen { source, .. } => Some(source.kind()),
+            _ => None,
+        }
+    }
+
+    /// Of a listener: what is wrong with its address, and what to do, without the address.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Listen { source, .. } => remedy(source),
+            other => other.to_string(),
+        }
+    }
 }
 
 fn remedy(error: &io::Error) -> String {
@@ -178,7 +196,17 @@ async fn serve(
 
     let snapshot = Arc::new(ArcSwap::from(snapshot));
     let asked_about = Arc::clone(&snapshot);
-    let control = control.map(|control| tokio::spawn(control.serve(move || asked_about.load_full())));
+    let about = About {
+        process: std::process::id(),
+        config: file.path().to_owned(),
+        listens: listeners
+            .iter()
+            .map(|listener| &listener.socket)
+            .chain([&admin_socket])
+            .filter_map(|socket| socket.local_addr().ok())
+            .collect(),
+    };
+    let control = control.map(|control| tokio::spawn(control.serve(about, move || asked_about.load_full())));
     let denials = Arc::new(Denials::new(server.denials));
     let observer = Observer::new(&metrics, log, Arc::clone(&denials));
     let app = Arc::new(proxy(&config, Arc::clone(&snapshot), observer));
@@ -267,7 +295,8 @@ fn proxy(config: &Config, snapshot: Arc<ArcSwap<Snapshot>>, observer: Observer) 
     proxy
 }
 
-fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, RunError> {
+/// A listening socket; within a tokio runtime. `key` is the setting that names the address.
+pub fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, RunError> {
     let open = || {
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()

@@ -1,7 +1,8 @@
-//! Who the admin listener takes itself for: an address, or `localhost`.
+//! Who the admin listener takes itself for: an address, `localhost`, or a name of `server.admin_hosts`.
 //!
 //! A page on `evil.example` may let that name point to 127.0.0.1 and read what is served there as its own (DNS
-//! rebinding). Its browser then still names `evil.example` in `Host`; nobody can own an address or `localhost`.
+//! rebinding). Its browser then still names `evil.example` in `Host`; nobody can own an address or `localhost`, and which
+//! names belong to the operator only the operator knows.
 
 use std::net::IpAddr;
 
@@ -9,17 +10,19 @@ use http::Request;
 use http::header::HOST;
 use http::uri::Authority;
 
-/// Is the request meant for us? It must name one host, and the one of an absolute request target counts too.
-pub(super) fn is_own<B>(request: &Request<B>) -> bool {
+/// Is the request meant for us? It must name one host, and the one of an absolute request target counts too. `names` are
+/// the operator's, in lower case.
+pub(super) fn is_own<B>(request: &Request<B>, names: &[String]) -> bool {
     let mut named = request.headers().get_all(HOST).iter();
     let (Some(host), None) = (named.next(), named.next()) else {
         return false;
     };
     let host = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
-    host.as_ref().is_some_and(is_own_name) && request.uri().authority().is_none_or(is_own_name)
+    let is_own = |authority: &Authority| is_own_name(authority, names);
+    host.as_ref().is_some_and(is_own) && request.uri().authority().is_none_or(is_own)
 }
 
-fn is_own_name(authority: &Authority) -> bool {
+fn is_own_name(authority: &Authority, names: &[String]) -> bool {
     // `user@host` is no host; and what precedes the `@` is a place to hide in.
     if authority.as_str().contains('@') {
         return false;
@@ -29,7 +32,8 @@ fn is_own_name(authority: &Authority) -> bool {
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
         .unwrap_or(host);
-    address.parse::<IpAddr>().is_ok() || host.eq_ignore_ascii_case("localhost")
+    let is_named = || names.iter().any(|name| host.eq_ignore_ascii_case(name));
+    address.parse::<IpAddr>().is_ok() || host.eq_ignore_ascii_case("localhost") || is_named()
 }
 
 #[cfg(test)]
@@ -41,7 +45,7 @@ mod tests {
         for host in hosts {
             request = request.header(HOST, *host);
         }
-        is_own(&request.body(()).unwrap())
+        is_own(&request.body(()).unwrap(), &["janua-1".to_owned()])
     }
 
     #[test]
@@ -54,6 +58,8 @@ mod tests {
             "[::1]",
             "localhost",
             "LocalHost:9",
+            "janua-1:9090",
+            "JANUA-1",
         ] {
             assert!(own(&[host], "/metrics"), "{host}");
         }
@@ -69,6 +75,10 @@ mod tests {
             "127.0.0.1.evil.example",
             "127.0.0.1@evil.example",
             "evil.example@127.0.0.1",
+            "janua-1.evil.example",
+            "janua-2",
+            "janua-1.",
+            "evil.example@janua-1",
             "",
         ] {
             assert!(!own(&[host], "/metrics"), "{host}");

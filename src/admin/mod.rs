@@ -43,6 +43,8 @@ pub trait Source: Send + Sync + 'static {
     fn metrics(&self) -> Vec<u8>;
     fn readiness(&self) -> Readiness;
     fn status(&self) -> Status;
+    /// The operator's own names for the admin listener, in lower case.
+    fn hosts(&self) -> Vec<String>;
     /// What the rules refused lately, the latest first.
     fn denials(&self) -> Vec<Denial>;
 }
@@ -102,8 +104,9 @@ async fn connection(stream: TcpStream, source: Arc<dyn Source>) {
 
 fn answer<B>(request: &Request<B>, source: &dyn Source) -> Response<String> {
     const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-    if !host::is_own(request) {
-        let told = "Ask by address or as localhost: other names are not answered here.\n";
+    if !host::is_own(request, &source.hosts()) {
+        let told =
+            "Ask by address, as localhost, or by a name in server.admin_hosts: other names are not answered here.\n";
         return response(StatusCode::MISDIRECTED_REQUEST, TEXT, told.to_owned());
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -202,6 +205,9 @@ mod tests {
         fn status(&self) -> Status {
             Status::default()
         }
+        fn hosts(&self) -> Vec<String> {
+            vec!["janua-1".to_owned()]
+        }
         fn denials(&self) -> Vec<Denial> {
             Vec::new()
         }
@@ -282,7 +288,10 @@ mod tests {
             "{head}"
         );
         let strange = exchange(address, "GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n").await;
-        assert!(strange.starts_with("HTTP/1.1 421 "), "{strange}");
+        assert!(
+            strange.starts_with("HTTP/1.1 421 ") && strange.contains("server.admin_hosts"),
+            "{strange}"
+        );
 
         end.send(()).unwrap();
         serving.await.unwrap();

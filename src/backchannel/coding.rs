@@ -7,6 +7,8 @@ use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 
+use crate::text::safe;
+
 /// What a request says that it can read.
 pub(super) const ACCEPTED: &str = "gzip";
 
@@ -36,10 +38,8 @@ pub(super) fn decoded(headers: &mut HeaderMap, body: Bytes, limit: usize) -> Res
             read => read,
         },
         other => {
-            let name = String::from_utf8_lossy(other.get(..40).unwrap_or(other))
-                .escape_debug()
-                .to_string();
-            return Err(CodingError::Unknown(name));
+            let name = String::from_utf8_lossy(other.get(..40).unwrap_or(other));
+            return Err(CodingError::Unknown(safe(&name).into_owned()));
         }
     };
     let plain = plain?;

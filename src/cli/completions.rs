@@ -18,7 +18,7 @@ pub struct Completions {
 pub fn completions(args: &Completions) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "janua", &mut script);
-    io::stdout().lock().write_all(&script)?;
+    super::put(&String::from_utf8_lossy(&script))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -31,7 +31,7 @@ pub fn man() -> anyhow::Result<ExitCode> {
     for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
         describe(command, &mut page)?;
     }
-    io::stdout().lock().write_all(&page)?;
+    super::put(&String::from_utf8_lossy(&page))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,5 @@
 //! `janua config`: what may stand in gateway.toml, what usually does, and what is in force.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -9,8 +8,31 @@ use clap::Subcommand;
 use super::{ConfigArgs, load};
 use crate::config;
 
-/// The reference file, as it stands in the repository: commented, and it runs.
-const EXAMPLE: &str = include_str!("../../gateway.toml");
+/// The reference file, as it stands in the repository: commented, and it runs there, with a sample lecture.
+const REFERENCE: &str = include_str!("../../gateway.toml");
+/// What there is only where the sample is, and what stands in its place for whoever has the binary alone.
+const WITHOUT_SAMPLE: [(&str, &str); 7] = [
+    (
+        "This file runs as it is: `make run` makes the sample lecture and its key, then starts\n# the gateway with it. To \
+         protect your own, change what is marked with <--.",
+        "Change what is marked with <--.",
+    ),
+    (
+        "\"sample/keys/jwks.json\"         # made by `make run`    <-- \"https://moodle.example.edu/.well-known/jwks.json\"",
+        "\"https://moodle.example.edu/.well-known/jwks.json\"                               # <--",
+    ),
+    ("name = \"sample\"", "name = \"moodle\""),
+    (
+        "\"sample/downloads\"             # made by `make run`    <-- \"/srv/opencast/downloads\"",
+        "\"/srv\"                         # <-- \"/srv/opencast/downloads\"",
+    ),
+    (
+        "\"sample/downloads\"                                 # <-- \"/srv/opencast/downloads\"",
+        "\"/srv\"                                             # <-- \"/srv/opencast/downloads\"",
+    ),
+    ("\"sample/downloads\"", "\"/srv\""),
+    ("\"sample/keys/jwks.json\"", "\"keys/jwks.json\""),
+];
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -40,7 +62,7 @@ A ${NAME} stays a name, whatever the variable holds, and passwords in URLs are h
 pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
     let text = match command {
         Command::Schema => format!("{:#}\n", config::schema()),
-        Command::Example => EXAMPLE.to_owned(),
+        Command::Example => example(),
         Command::Show(args) => {
             let path = args.path()?;
             let Some(loaded) = load(&path) else {
@@ -50,6 +72,29 @@ pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
             config::show(&source, &loaded.config)?
         }
     };
-    io::stdout().lock().write_all(text.as_bytes())?;
+    super::put(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn example() -> String {
+    let replaced = WITHOUT_SAMPLE.iter();
+    replaced.fold(REFERENCE.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_needs_nothing_but_the_binary() {
+        let text = example();
+        for made in ["sample", "make run"] {
+            assert!(!text.contains(made), "{made}");
+        }
+        assert_eq!(
+            text.lines().count() + 1,
+            REFERENCE.lines().count(),
+            "nothing else changes"
+        );
+    }
 }

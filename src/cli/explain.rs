@@ -1,6 +1,6 @@
 //! `janua explain`: why would this request be allowed or refused?
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 
-use super::ConfigArgs;
+use super::{ConfigArgs, in_colour, put};
 use crate::authenticate::sign_in::People;
 use crate::authenticate::token::Tokens;
 use crate::config::{self, Config, PublicUrl, TokenSource};
@@ -80,7 +80,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let loaded = match config::load(&args.config.path()?) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            eprint!("{}", problems.render(io::stderr().is_terminal()));
+            eprint!("{}", problems.render(in_colour(&io::stderr())));
             return Ok(ExitCode::FAILURE);
         }
     };
@@ -93,14 +93,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         server::install_crypto();
         runtime.block_on(offline(&config, &question))?
     };
-    let mut out = io::stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
-    } else {
-        let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        out.write_all(render::render(&report, colour).as_bytes())?;
-    }
+    put(&match args.json {
+        true => format!("{}\n", serde_json::to_string_pretty(&report)?),
+        false => render::render(&report, in_colour(&io::stdout())),
+    })?;
     Ok(match report.outcome {
         Outcome::Allow => ExitCode::SUCCESS,
         Outcome::Deny => ExitCode::from(REFUSED),

@@ -3,7 +3,6 @@
 mod gateway;
 mod octoka;
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -39,6 +38,6 @@ pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
     let written = octoka::read(&text)
         .and_then(|octoka| gateway::write(&octoka))
         .with_context(context)?;
-    io::stdout().lock().write_all(written.as_bytes())?;
+    super::put(&written)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 //! Private keys may go in; only public parts come out.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -58,7 +58,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let text = format!("{:#}\n", json!({ "keys": keys }));
     match &args.out {
         Some(path) => write_new(path, 0o644, text.as_bytes())?,
-        None => io::stdout().lock().write_all(text.as_bytes())?,
+        None => super::put(&text)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -66,18 +66,12 @@ pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Jwks(args) => return super::jwks::run(args),
     };
     let files = write_pair(new)?;
-    let mut out = io::stdout().lock();
-    writeln!(
-        out,
-        "{}  the private key: for the issuer alone",
-        files.private.display()
-    )?;
-    writeln!(out, "{}  its public part", files.public.display())?;
-    writeln!(
-        out,
-        "{}  the key set to publish, or to name in `jwks`",
+    super::put(&format!(
+        "{}  the private key: for the issuer alone\n{}  its public part\n{}  the key set to publish, or to name in `jwks`\n",
+        files.private.display(),
+        files.public.display(),
         files.jwks.display()
-    )?;
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -14,13 +14,15 @@ pub mod token;
 pub mod token_show;
 pub mod vault;
 
-use std::io::IsTerminal;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Loaded;
+use crate::text::safe;
 
 /// The gate in front of a campus's Opencast and Moodle.
 #[derive(Debug, Parser)]
@@ -104,12 +106,46 @@ impl Cli {
         match result {
             Ok(code) => code,
             Err(error) => {
-                // `{:#}` writes the causes in one line; RUST_BACKTRACE must not bury them.
-                eprintln!("janua: {error:#}");
+                eprintln!("janua: {}", told_once(&error));
                 ExitCode::FAILURE
             }
         }
     }
+}
+
+/// Writes to stdout. That nobody reads on, as after `| head`, is no error: the exit code says what was found.
+fn put(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
+}
+
+/// An error with its causes. Many errors tell their cause themselves: what has been said is not said again.
+fn told_once(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if told.is_empty() {
+            told = cause;
+        } else if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    let lines: Vec<_> = told.lines().map(safe).collect();
+    lines.join("\n")
+}
+
+/// Are colours wanted on a stream? Not where it is no terminal, nor where people say so (<https://no-color.org>).
+fn in_colour(stream: &impl IsTerminal) -> bool {
+    colour_of(stream.is_terminal(), |name| std::env::var_os(name))
+}
+
+fn colour_of(is_terminal: bool, env: impl Fn(&str) -> Option<OsString>) -> bool {
+    let refused =
+        env("NO_COLOR").is_some_and(|value| !value.is_empty()) || env("TERM").is_some_and(|term| term == "dumb");
+    is_terminal && !refused
 }
 
 /// `--config`, for every command that reads gateway.toml.
@@ -141,7 +177,7 @@ impl ConfigArgs {
 
 /// Reads the configuration; tells everything that is wrong with it on stderr. `None`: it cannot be used.
 fn load(path: &Path) -> Option<Loaded> {
-    let colour = std::io::stderr().is_terminal();
+    let colour = in_colour(&io::stderr());
     match crate::config::load(path) {
         Ok(loaded) => {
             eprint!("{}", loaded.warnings.render(colour));
@@ -151,5 +187,31 @@ fn load(path: &Path) -> Option<Loaded> {
             eprint!("{}", diagnostics.render(colour));
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_that_was_told_is_not_told_again() {
+        let inner = io::Error::other("no such key");
+        let outer = anyhow::Error::new(inner)
+            .context("file x: no such key")
+            .context("state");
+        assert_eq!(told_once(&outer), "state: file x: no such key");
+        let plain: anyhow::Result<()> = Err(io::Error::other("b\u{1b}[2J")).context("a");
+        assert_eq!(told_once(&plain.unwrap_err()), "a: b\\u001b[2J");
+    }
+
+    #[test]
+    fn colours_are_for_terminals_that_want_them() {
+        let env = |set: &'static str, to: &'static str| move |name: &str| (name == set).then(|| OsString::from(to));
+        assert!(colour_of(true, env("TERM", "xterm")) && colour_of(true, env("NO_COLOR", "")));
+        assert!(!colour_of(true, env("NO_COLOR", "1")) && !colour_of(true, env("TERM", "dumb")));
+        assert!(!colour_of(false, env("TERM", "xterm")));
     }
 }

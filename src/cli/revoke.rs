@@ -32,6 +32,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(control::revoke(&loaded.config.server.control, revoked))?;
-    println!("revoked: passes and launch sessions made until now are no longer taken");
+    super::put("revoked: passes and launch sessions made until now are no longer taken\n")?;
     Ok(ExitCode::SUCCESS)
 }

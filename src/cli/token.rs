@@ -2,7 +2,7 @@
 //!
 //! What is minted is written as asked, sensible or not: a gateway's refusals want to be tried too.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -90,7 +90,7 @@ pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Show(args) => return super::token_show::run(args),
     };
     let token = mint(arguments, SystemTime::now())?;
-    writeln!(io::stdout().lock(), "{token}")?;
+    super::put(&format!("{token}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 

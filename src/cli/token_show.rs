@@ -3,7 +3,7 @@
 //! Nothing of a token is believed for being shown; the signature is never printed.
 
 use std::fmt::Write as _;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -19,6 +19,7 @@ use crate::config::pattern::RolePattern;
 use crate::config::{Algorithm, Issuer, JwksLocation, Jwt, Rate};
 use crate::rejection::Rejection;
 use crate::server;
+use crate::text::safe;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -67,7 +68,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     };
     writeln!(out, "verdict\n  {verdict}")?;
-    io::stdout().lock().write_all(out.as_bytes())?;
+    super::put(&out)?;
     Ok(code)
 }
 
@@ -241,16 +242,7 @@ fn json(value: &Value) -> String {
 
 /// What a token holds must not steer a terminal.
 fn plain(text: &str) -> String {
-    let escaped = |letter: char| -> String {
-        // Bidirectional and other invisible marks are no control characters.
-        match letter.is_control()
-            || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        {
-            true => letter.escape_unicode().to_string(),
-            false => letter.to_string(),
-        }
-    };
-    text.chars().map(escaped).collect()
+    safe(text).into_owned()
 }
 
 /// `Sat, 21 Nov 2026 05:37:00 GMT (in 4h 12m)`.
@@ -313,9 +305,6 @@ mod tests {
 
     #[test]
     fn no_claim_steers_the_terminal() {
-        assert_eq!(
-            plain("a\u{1b}[31m\n\u{202e}\u{fc}"),
-            "a\\u{1b}[31m\\u{a}\\u{202e}\u{fc}"
-        );
+        assert_eq!(plain("a\u{1b}[31m\n\u{202e}\u{fc}"), "a\\u001b[31m\\n\\u202e\u{fc}");
     }
 }

@@ -6,14 +6,14 @@ mod list;
 mod reach;
 mod roster;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::bail;
 
 use self::reach::Reach;
-use super::ConfigArgs;
+use super::{ConfigArgs, in_colour, put, told_once};
 use crate::config::{self, Config, Moodle, MoodleSource};
 use crate::control::vault::{Asked, Told};
 use crate::moodle::vault::Shown;
@@ -129,7 +129,7 @@ pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
     let config = match config::load(&config.path()?) {
         Ok(loaded) => loaded.config,
         Err(problems) => {
-            eprint!("{}", problems.render(io::stderr().is_terminal()));
+            eprint!("{}", problems.render(in_colour(&io::stderr())));
             return Ok(ExitCode::FAILURE);
         }
     };
@@ -162,17 +162,18 @@ async fn import(args: &Import, config: &Config) -> anyhow::Result<ExitCode> {
         let told = reach.ask(Asked::Import(portion.to_vec())).await;
         if let Err(error) = told {
             bail!(
-                "{error:#}\n{done} of {} tokens are in the vault; run the command again for the rest",
+                "{}\n{done} of {} tokens are in the vault; run the command again for the rest",
+                told_once(&error),
                 entries.len()
             );
         }
         done += portion.len();
     }
-    println!(
-        "{} imported for moodle.{}, {reach}",
+    put(&format!(
+        "{} imported for moodle.{}, {reach}\n",
         list::count(done, "token"),
         moodle.name
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -233,7 +234,7 @@ async fn list(args: &List, config: &Config) -> anyhow::Result<ExitCode> {
         true => list::json(&entries, SystemTime::now()),
         false => list::table(&entries, SystemTime::now()),
     };
-    io::stdout().lock().write_all(text.as_bytes())?;
+    put(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -267,10 +268,12 @@ async fn remove(args: &Remove, config: &Config) -> anyhow::Result<ExitCode> {
         removed += usize::from(was_there);
     }
     if removed == 0 {
-        println!("nothing removed: the vault has no such token for moodle.{moodle} (`janua vault list` says which)");
+        put(&format!(
+            "nothing removed: the vault has no such token for moodle.{moodle} (`janua vault list` says which)\n"
+        ))?;
         return Ok(ExitCode::FAILURE);
     }
-    println!("{} removed, {reach}", list::count(removed, "token"));
+    put(&format!("{} removed, {reach}\n", list::count(removed, "token")))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -294,7 +297,9 @@ async fn rotate(config: &Config) -> anyhow::Result<ExitCode> {
             None => break,
         }
     }
-    println!("{again} records re-sealed with the newest master key, {before} were so already, {reach}");
+    put(&format!(
+        "{again} records re-sealed with the newest master key, {before} were so already, {reach}\n"
+    ))?;
     if lost > 0 {
         eprintln!(
             "janua: {lost} records open with none of the lines in the key file and count as absent: if a former line was \
@@ -302,7 +307,7 @@ async fn rotate(config: &Config) -> anyhow::Result<ExitCode> {
         );
         return Ok(ExitCode::FAILURE);
     }
-    println!("the store needs the older lines of the key file no more; cookies do, until their sessions end");
+    put("the store needs the older lines of the key file no more; cookies do, until their sessions end\n")?;
     Ok(ExitCode::SUCCESS)
 }
 

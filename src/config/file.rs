@@ -4,7 +4,6 @@
 //! together in `compile`. Durations are `"300ms"`, `"10s"`, `"1h30m"`; sizes `"64KiB"`, `"10MB"`; rates `"200/s"`.
 //! `${NAME}` in any string is an environment variable. Paths are relative to the file's own folder.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::{HeaderName, Method};
@@ -16,20 +15,20 @@ use super::pattern::{RolePattern, Template};
 use super::read::{At, Named, OneOrMany};
 use super::section::section;
 use super::value::{PerSecond, Permission, Size, Store};
-use super::{
-    Algorithm, Balance, Carry, Credential, LogFormat, LogLevel, Present, PublicUrl, UpstreamServer, ValkeyAddress,
-};
+use super::{Algorithm, Balance, Carry, Credential, Present, UpstreamServer, ValkeyAddress};
 
 mod launch;
 mod moodle;
 mod opencast;
 mod respond;
+mod server;
 mod sign_in;
 
 pub(super) use self::launch::Launch;
 pub(super) use self::moodle::{Facade, FunctionEntry, Moodle};
 pub(super) use self::opencast::Opencast;
 pub(super) use self::respond::{Decide, Respond};
+pub(super) use self::server::{ClientTimeouts, Connections, Log, Server, Tls};
 pub(super) use self::sign_in::{Cas, RoleRule, SessionLimits, SignIn};
 
 section! {
@@ -53,88 +52,6 @@ section! {
         upstreams: Named<Upstream>,
         /// What is published, to whom: `[[routes]]`. Their order means nothing; the most specific one is taken.
         routes: Vec<At<Route>>,
-    }
-}
-
-section! {
-    /// `[server]`
-    struct Server {
-        /// Addresses for plain HTTP/1.1 and h2c: `["0.0.0.0:8080"]`; port 0 lets the system choose. Required unless `tls`.
-        listen: Vec<At<SocketAddr>>,
-        /// Addresses for HTTP/1.1 and HTTP/2 over TLS. Default: none.
-        tls: Vec<At<Tls>>,
-        /// How clients call the gateway: `["https://video.example.edu"]`. With several, an unknown Host or port gets 421;
-        /// with one, every Host is replaced by it, unless `strict_host`. Required; or `public_url`.
-        public_urls: Vec<At<PublicUrl>>,
-        /// The short form for one.
-        public_url: PublicUrl,
-        /// Does an unknown Host or port get 421 with one public URL, too? Default: false.
-        strict_host: bool,
-        /// Address for /metrics, /healthz, /readyz and /denials. Default: `127.0.0.1:9090`.
-        admin: SocketAddr,
-        /// How many of the requests that rules refused the admin listener tells of: who, with which roles, and what would
-        /// have let them pass. In memory only, at most 1000. 0: none, and no line in the log about them. Default: 100.
-        denials: u64,
-        /// The socket file through which commands ask the running gateway. Default: `state/control.sock`.
-        control: String,
-        /// Networks of proxies whose `X-Forwarded-*` and `Forwarded` are believed. Default: nobody.
-        trusted_proxies: Vec<At<IpNet>>,
-        /// Worker threads. Default: 0, one per core.
-        threads: u64,
-        /// How long running transfers may go on after SIGTERM or SIGINT. Default: 30s.
-        shutdown_grace: Duration,
-        /// Patience with clients.
-        timeouts: ClientTimeouts,
-        /// How many clients at once.
-        connections: Connections,
-    }
-}
-
-section! {
-    /// An element of `server.tls`. The files are read again when they change.
-    struct Tls {
-        /// Required.
-        listen: SocketAddr,
-        /// PEM file: the certificate, then its intermediates. Required.
-        certificate: String,
-        /// PEM file: the private key. Required.
-        key: String,
-    }
-}
-
-section! {
-    /// `server.timeouts`: towards clients.
-    struct ClientTimeouts {
-        /// From the first byte of a request to the end of its headers. Default: 10s.
-        header: Duration,
-        /// Between two requests of one connection. Default: 75s.
-        keep_alive: Duration,
-        /// Without a byte of a request's body. Default: 60s.
-        read: Duration,
-        /// Without a byte taken of the answer. Default: 60s.
-        write: Duration,
-    }
-}
-
-section! {
-    /// `server.connections`
-    struct Connections {
-        /// Altogether. Default: 20000.
-        max: u64,
-        /// From one address. Default: 500.
-        per_address: u64,
-    }
-}
-
-section! {
-    /// `[log]`
-    struct Log {
-        /// error, warn, info, debug or trace. Default: info.
-        level: LogLevel,
-        /// text or json. Default: text.
-        format: LogFormat,
-        /// Default: stderr.
-        file: String,
     }
 }
 

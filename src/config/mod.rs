@@ -77,6 +77,8 @@ pub struct Server {
     /// A Host that is none of theirs is refused, even where there is only one.
     pub strict_host: bool,
     pub admin: SocketAddr,
+    /// Names that the admin listener answers to, in lower case.
+    pub admin_hosts: Vec<String>,
     /// Refusals by rules that are kept; 0: none, and none is told.
     pub denials: usize,
     /// The control socket.

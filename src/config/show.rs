@@ -72,6 +72,7 @@ fn server(mut table: Section<'_>, server: &Server) {
     table.default("tls", Array::new());
     table.default("strict_host", server.strict_host);
     table.default("admin", server.admin.to_string());
+    table.default("admin_hosts", Array::new());
     table.default("denials", number(server.denials));
     table.default("control", super::compile::DEFAULT_CONTROL);
     table.default("trusted_proxies", Array::new());

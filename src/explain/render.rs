@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::lay_out::SESSION;
 use super::{Action, Budget, Capped, Credential, Keys, Moment, Outcome, Report, RouteFate, Rule};
+use crate::text::safe;
 
 /// The whole report, for people. What a request brought is written without its control characters.
 pub fn render(report: &Report, colour: bool) -> String {
@@ -351,14 +352,14 @@ impl Page {
         } else {
             self.inked(Ink::Bad, "✗")
         };
-        self.put(depth, &format!("{tick} {}", printable(text)))
+        self.put(depth, &format!("{tick} {}", safe(text)))
     }
 
     fn line(&mut self, depth: usize, text: &str) -> fmt::Result {
-        self.put(depth, &printable(text))
+        self.put(depth, &safe(text))
     }
 
-    /// `text` may hold ink, and what came from outside has been through [`printable`].
+    /// `text` may hold ink, and what came from outside has been through [`safe`].
     fn put(&mut self, depth: usize, text: &str) -> fmt::Result {
         writeln!(self.text, "{:depth$}{text}", "", depth = depth * 2)
     }
@@ -370,19 +371,13 @@ impl Page {
             Ink::Bad => 31,
             Ink::Faint => 2,
         };
-        let text = printable(text);
+        let text = safe(text);
         if self.colour {
             format!("\u{1b}[{code}m{text}\u{1b}[0m")
         } else {
-            text
+            text.into_owned()
         }
     }
-}
-
-/// A claim or path must not move an operator's cursor.
-fn printable(text: &str) -> String {
-    let shown = |character: char| if character.is_control() { '\u{fffd}' } else { character };
-    text.chars().map(shown).collect()
 }
 
 fn at(moment: &Moment) -> String {

@@ -167,8 +167,8 @@ fn protocol(version: Version) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fields::is_treacherous;
     use super::*;
+    use crate::text::is_unsafe;
     use proptest::prelude::*;
 
     const TOKEN: &str = "eyJhbGciOiJFUzI1NiJ9.eyJleHAiOjF9.c2lnbmF0dXJl";
@@ -286,7 +286,7 @@ mod tests {
             let agent = HeaderValue::from_bytes(&agent).ok();
             let entry = Entry { path: &path, host: &host, user_agent: agent.as_ref(), ..entry() };
             let line = text(&entry);
-            prop_assert!(line.ends_with('\n') && !line.trim_end_matches('\n').contains(is_treacherous), "{:?}", line);
+            prop_assert!(line.ends_with('\n') && !line.trim_end_matches('\n').contains(is_unsafe), "{:?}", line);
             // Outside of quotes stand only the names, once each.
             let mut bare = line.replace("\\\\", "").replace("\\\"", "");
             while let Some(from) = bare.find('"') {

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::redact;
 use super::timestamp::write_rfc3339;
+use crate::text::push_safe;
 
 /// A field's name as it stands before a value: one piece of text each, since a line has two dozen of them. Made by
 /// [`name!`].
@@ -173,24 +174,15 @@ fn escape(out: &mut String, text: &str, longest: usize) {
         match character {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            character if is_treacherous(character) => {
-                write!(out, "\\u{:04x}", u32::from(character)).unwrap_or_default();
-            }
-            character => out.push(character),
+            character => push_safe(out, character),
         }
     }
-}
-
-/// Control characters, line and paragraph separators, and the marks that reorder text (Unicode TR 36).
-pub(super) fn is_treacherous(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::is_unsafe;
     use proptest::prelude::*;
 
     proptest! {
@@ -199,7 +191,7 @@ mod tests {
         fn escaped_text_reads_as_it_was(text in any::<String>()) {
             let mut escaped = String::new();
             escape(&mut escaped, &text, usize::MAX);
-            prop_assert!(!escaped.contains(is_treacherous));
+            prop_assert!(!escaped.contains(is_unsafe));
             prop_assert_eq!(serde_json::from_str::<String>(&format!("\"{escaped}\"")).unwrap(), text);
         }
     }

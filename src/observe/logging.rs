@@ -19,11 +19,11 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::access_log::AccessLog;
-use super::fields::is_treacherous;
 pub use super::sink::Guard;
 use super::sink::{LogFile, Sink, Target};
 use super::{redact, timestamp};
 use crate::config::{Log, LogFormat, LogLevel};
+use crate::text::safe;
 
 /// Why the log could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -181,14 +181,7 @@ impl Write for Diagnostic {
 /// A line without tokens and control characters, ended by one line feed. Quotes stay: they are the format's own.
 fn harmless(line: &str) -> String {
     let line = redact::tokens(line.trim_end_matches('\n'));
-    let mut told = String::with_capacity(line.len() + 1);
-    for character in line.chars() {
-        match character {
-            '\n' => told.push_str("\\n"),
-            character if is_treacherous(character) => told.push(char::REPLACEMENT_CHARACTER),
-            character => told.push(character),
-        }
-    }
+    let mut told = safe(&line).into_owned();
     told.push('\n');
     told
 }

@@ -44,11 +44,33 @@ impl Opencast {
                 let series = answer::series(&body, event).map_err(unreadable)?;
                 Ok(Some(Answer::Series(series.map(Into::into))))
             }
-            (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => Err(Failure::Odd(format!(
+            (StatusCode::UNAUTHORIZED, _) => Err(Failure::Odd(format!(
+                "{path}: {status}; `username` and the password in `password_file` are not accepted"
+            ))),
+            (StatusCode::FORBIDDEN, _) => Err(Failure::Odd(format!(
                 "{path}: {status}; the user needs ROLE_API, ROLE_API_EVENTS_VIEW and ROLE_API_EVENTS_ACL_VIEW"
             ))),
             (status, _) => Err(Failure::Odd(format!("{path}: {status}"))),
         }
+    }
+
+    /// Puts both questions about an event that nobody made, for `janua check`. Error, for people: the user may not ask, or
+    /// what answers is no Opencast.
+    pub async fn probe(&self, public: &PublicUrl) -> Result<(), String> {
+        let event = format!("janua-check-{:016x}", rand::random::<u64>());
+        let host = self.host(public);
+        for question in [Question::Acl, Question::Series] {
+            match self.fetch(question, &event, public, &host).await {
+                Ok(None) => {}
+                Ok(Some(_)) => {
+                    return Err(format!(
+                        "it knows the event {event}, which nobody made: is that an Opencast?"
+                    ));
+                }
+                Err(failure) => return Err(failure.to_string()),
+            }
+        }
+        Ok(())
     }
 
     /// Asks one server; another one if it gives no answer.

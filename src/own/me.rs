@@ -8,6 +8,7 @@ use crate::authenticate::session::Session;
 use crate::rejection::Rejection;
 use crate::respond::page::{self, Escaped};
 use crate::respond::{Answering, Reply};
+use crate::text::safe;
 
 pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
     let session = asked.here.session(asked.headers).await?;
@@ -50,7 +51,7 @@ fn person(session: &Session, here: &Here<'_>) -> Reply {
     let body = format!(
         "<p>You are signed in as <strong>{}</strong> by {}, for another {} h {:02} min at most.</p>\n\
          <p><a class=\"button quiet\" href=\"/_janua/sign-out\">Sign out</a></p>",
-        Escaped(user),
+        Escaped(&safe(user)),
         Escaped(&session.identity.source),
         minutes / 60,
         minutes % 60,

@@ -14,6 +14,7 @@ use crate::authenticate::sign_in::target;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::page::Escaped;
 use crate::respond::{Reply, security};
+use crate::text::safe;
 
 pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
     let session = asked.here.session(asked.headers).await?;
@@ -22,7 +23,11 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
         return Ok(match (session, launch) {
             (Some(session), _) => {
                 let user = session.identity.subject.as_deref().unwrap_or_default();
-                ask(asked, &format!("signed in as <strong>{}</strong>", Escaped(user)), true)
+                ask(
+                    asked,
+                    &format!("signed in as <strong>{}</strong>", Escaped(&safe(user))),
+                    true,
+                )
             }
             (None, Some(launch)) => {
                 let from = Escaped(&launch.identity.source);

@@ -79,7 +79,7 @@ fn list_page_and_log_say_who_held_what_and_what_was_needed() {
         ("client", json!("127.0.0.1")),
         ("count", json!(1)),
         ("request_id", json!(id)),
-        ("roles", json!(["5_Learner", "<b>\u{fffd}\u{fffd}"])),
+        ("roles", json!(["5_Learner", "<b>\\u202e\\n"])),
         ("grants", json!([])),
         ("denied_by", json!([])),
         (

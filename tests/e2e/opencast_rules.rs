@@ -123,8 +123,8 @@ struct Stage {
     signer: Signer,
 }
 
-/// The repository's own file, with the section in force; what has to be changed anywhere is changed, and no more.
-fn config(opencast: &Opencast) -> String {
+/// The repository's own file, with the section in force.
+fn in_force() -> String {
     let mut text = fs::read_to_string("gateway.toml").unwrap();
     let section = text.find("# A whole Opencast behind this gateway").unwrap();
     let lines = text.split_off(section);
@@ -135,6 +135,12 @@ fn config(opencast: &Opencast) -> String {
         text += in_force.unwrap_or(line);
         text += "\n";
     }
+    text
+}
+
+/// The same; what has to be changed anywhere is changed, and no more.
+fn config(opencast: &Opencast) -> String {
+    let mut text = in_force();
     let changes = [
         (
             "listen = [\"127.0.0.1:8080\"]",
@@ -143,7 +149,7 @@ fn config(opencast: &Opencast) -> String {
         ("store = \"embedded\"", "store = \"memory\"".to_owned()),
         ("path = \"state/janua.redb\"\n", String::new()),
         (
-            "allow_roles = [\"*_Learner\", \"*_Instructor\", \"ROLE_STUDIO\", \"ROLE_ADMIN\"]",
+            "allow_roles = [\"*_Learner\", \"*_Instructor\", \"ROLE_USER\", \"ROLE_STUDIO\", \"ROLE_API*\", \"ROLE_ADMIN*\"]",
             "allow_roles = [\"*\"]".to_owned(),
         ),
         (
@@ -280,4 +286,16 @@ fn opencast_hears_who_it_is() {
     let file = "/static/mh_default_org/engage-player/one/a/b.mp4";
     stage.gateway.get_with(file, &stage.signer.read("one")).expect(200);
     stage.gateway.get_with(file, &stage.signer.read("other")).expect(403);
+}
+
+#[test]
+fn the_section_as_it_is_shipped_checks_clean() {
+    let (site, signer) = (Site::new(), Signer::new());
+    site.write_keys("sample/keys/jwks.json", &[&signer]);
+    site.write("sample/downloads/a.mp4", "lecture");
+    site.write("secrets/opencast", "letmein\n");
+    let file = site.write("gateway.toml", in_force());
+    let ran = janua(["check", "--offline", "--config", file.to_str().unwrap()]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
+    assert!(!ran.stdout.contains("note") && !ran.stdout.contains("BAD"), "{ran:?}");
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use pingora::lb::discovery::ServiceDiscovery;
 use pingora::lb::health_check::HealthCheck;
 use pingora::lb::selection::{Consistent, RoundRobin};
@@ -81,11 +82,12 @@ impl Balancer {
         }
     }
 
-    /// Checks every address once, in the order of the configuration.
-    pub(super) async fn probe(&self) -> Vec<(String, std::result::Result<(), String>)> {
+    /// Checks every address once, all at the same time, and tells each answer when it is there.
+    pub(super) async fn probe(&self, tell: impl Fn(&str, std::result::Result<(), String>)) {
         self.resolve().await;
         let backends = self.backends().get_backend();
-        let mut answers = Vec::new();
+        let tell = &tell;
+        let mut checks = Vec::new();
         for server in &self.servers {
             let of_server = |backend: &&Backend| {
                 let known = backend.ext.get::<Arc<Server>>();
@@ -93,14 +95,14 @@ impl Balancer {
             };
             let mut addresses = backends.iter().filter(of_server).peekable();
             if addresses.peek().is_none() {
-                answers.push((server.label.clone(), Err("the name cannot be looked up".to_owned())));
+                tell(&server.label, Err("the name cannot be looked up".to_owned()));
             }
-            for address in addresses {
+            checks.extend(addresses.map(|address| async move {
                 let answer = self.probe.check(address).await;
-                answers.push((server.label.clone(), answer.map_err(|error| describe(&error))));
-            }
+                tell(&server.label, answer.map_err(|error| describe(&error)));
+            }));
         }
-        answers
+        join_all(checks).await;
     }
 
     /// Every address, in no order. Unlike a selection this does not move the round robin on.

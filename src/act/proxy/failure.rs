@@ -43,28 +43,103 @@ pub fn client_gone(error: &Error) -> Rejection {
     Rejection::because(Reason::ClientGone, describe(error))
 }
 
-/// An error for the log. pingora's own text would quote what did not parse: headers, with tokens and cookies in them.
-/// Until a connection stands nothing of a request has been seen, and the cause (which certificate, which system error)
-/// may be told.
+/// An error for people, with whose side failed where that is known. pingora's own text would quote what did not parse:
+/// headers, with tokens and cookies in them. Until a connection stands nothing of a request has been seen, and the cause
+/// (which certificate, which system error) may be told.
 pub fn describe(error: &Error) -> String {
-    let summary = format!("{} side: {}", error.esource().as_str(), error.etype().as_str());
-    match &error.cause {
-        Some(cause) if before_any_request(error.etype()) => format!("{summary}: {cause}"),
-        _ => summary,
+    let side = match error.esource() {
+        ErrorSource::Downstream => "client: ",
+        ErrorSource::Upstream => "upstream: ",
+        ErrorSource::Internal | ErrorSource::Unset => "",
+    };
+    let (what, has_cause) = in_words(error.etype());
+    match error.cause.as_deref().filter(|_| has_cause) {
+        Some(cause) => format!("{side}{what}: {}", innermost(cause)),
+        None => format!("{side}{what}"),
     }
 }
 
-fn before_any_request(kind: &ErrorType) -> bool {
-    matches!(
-        kind,
-        ErrorType::ConnectTimedout
-            | ErrorType::ConnectRefused
-            | ErrorType::ConnectError
-            | ErrorType::ConnectNoRoute
-            | ErrorType::SocketError
-            | ErrorType::TLSHandshakeFailure
-            | ErrorType::TLSHandshakeTimedout
-            | ErrorType::InvalidCert
-            | ErrorType::HandshakeError
-    )
+/// And whether the cause says more.
+fn in_words(kind: &ErrorType) -> (String, bool) {
+    let (what, has_cause) = match kind {
+        ErrorType::ConnectTimedout => ("no connection in time", false),
+        ErrorType::ConnectRefused => ("the connection was refused", false),
+        ErrorType::ConnectNoRoute => ("no route to it", true),
+        ErrorType::ConnectError | ErrorType::SocketError => ("no connection", true),
+        ErrorType::TLSHandshakeFailure | ErrorType::HandshakeError => ("the TLS handshake failed", true),
+        ErrorType::TLSHandshakeTimedout => ("the TLS handshake took too long", false),
+        ErrorType::InvalidCert => ("its certificate is not accepted", true),
+        ErrorType::ReadTimedout => ("no answer in time", false),
+        ErrorType::WriteTimedout => ("it took no data in time", false),
+        ErrorType::ReadError => ("reading failed", false),
+        ErrorType::WriteError => ("writing failed", false),
+        ErrorType::ConnectionClosed => ("the connection was closed", false),
+        ErrorType::InvalidHTTPHeader => ("no valid HTTP", false),
+        ErrorType::H1Error => ("an error of HTTP/1.1", false),
+        ErrorType::H2Error => ("an error of HTTP/2", false),
+        // What pingora's health check says of every other status.
+        ErrorType::CustomCode("non 200 code", status) => return (format!("it answered {status}, not 200"), false),
+        other => (other.as_str(), false),
+    };
+    (what.to_owned(), has_cause)
+}
+
+/// The cause below all others, which says what happened; those above it repeat it with addresses around it.
+fn innermost(cause: &(dyn std::error::Error + 'static)) -> String {
+    let mut last = cause;
+    loop {
+        // pingora boxes its errors before it makes them a cause.
+        let pingoras = last.downcast_ref::<Box<Error>>().map(Box::as_ref);
+        let next = match pingoras.or_else(|| last.downcast_ref::<Error>()) {
+            Some(error) => error
+                .cause
+                .as_deref()
+                .map(|cause| cause as &(dyn std::error::Error + 'static)),
+            None => match last.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+                Some(wrapped) => Some(wrapped as &(dyn std::error::Error + 'static)),
+                None => last.source(),
+            },
+        };
+        match next {
+            Some(next) => last = next,
+            None => return last.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn errors_are_told_in_plain_words_and_once() {
+        let refused = Error::because(
+            ErrorType::ConnectRefused,
+            "Fail to connect to 127.0.0.1:2",
+            io::Error::other("x"),
+        );
+        assert_eq!(describe(&refused), "the connection was refused");
+        let tls = io::Error::new(
+            io::ErrorKind::InvalidData,
+            io::Error::other("invalid peer certificate: Expired"),
+        );
+        let below = Error::because(ErrorType::TLSHandshakeFailure, "TLS accept() failed", tls);
+        let mut above = Error::because(ErrorType::TLSHandshakeFailure, "Fail to connect", below);
+        above.as_up();
+        assert_eq!(
+            describe(&above),
+            "upstream: the TLS handshake failed: invalid peer certificate: Expired"
+        );
+        let mut quoting = Error::because(
+            ErrorType::InvalidHTTPHeader,
+            "cookie: secret",
+            io::Error::other("secret"),
+        );
+        quoting.as_down();
+        assert_eq!(describe(&quoting), "client: no valid HTTP");
+        let unwell = Error::new(ErrorType::CustomCode("non 200 code", 503));
+        assert_eq!(describe(&unwell), "it answered 503, not 200");
+    }
 }

@@ -169,9 +169,10 @@ impl Upstream {
         self.balancer.watch(shutdown).await;
     }
 
-    /// Asks every server once, for `janua check`: its `host:port`, and the error if it is not well.
-    pub async fn probe(&self) -> Vec<(String, Result<(), String>)> {
-        self.balancer.probe().await
+    /// Asks every server once, all at the same time, for `janua check`. `tell` is told its `host:port`, and the error if it
+    /// is not well.
+    pub async fn probe(&self, tell: impl Fn(&str, Result<(), String>)) {
+        self.balancer.probe(tell).await;
     }
 
     /// Looks the servers' names up once, so that the first request finds addresses.

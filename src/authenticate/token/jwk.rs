@@ -101,9 +101,17 @@ impl KeySet {
         if text.len() > MAX_SET {
             return Err(KeySetError::TooLarge);
         }
-        let members = json::parse_object(text).map_err(|error| KeySetError::Malformed(error.to_string()))?;
+        let members = json::parse_object(text).map_err(|error| match pem(text) {
+            Some(what) => KeySetError::Malformed(what.to_owned()),
+            None => KeySetError::Malformed(error.to_string()),
+        })?;
         let Some(Value::Array(entries)) = members.get("keys") else {
-            return Err(KeySetError::Malformed("no array \"keys\" in it".to_owned()));
+            let what = match members.contains_key("kty") {
+                true if members.contains_key("d") => PRIVATE,
+                true => "it is a single key; `janua keys jwks FILE` makes a key set of it",
+                false => "no array \"keys\" in it",
+            };
+            return Err(KeySetError::Malformed(what.to_owned()));
         };
         let mut set = Self::default();
         for (place, entry) in entries.iter().enumerate() {
@@ -122,6 +130,23 @@ impl KeySet {
         }
         Ok(set)
     }
+}
+
+const PRIVATE: &str = "it is a private key: whoever reads this file can make tokens. Keep it at the issuer, and name a key set of \
+     its public part, which `janua keys jwks FILE` makes";
+
+/// What a PEM file that was named for a key set is, and what to do.
+fn pem(text: &[u8]) -> Option<&'static str> {
+    let text = String::from_utf8_lossy(text);
+    let (_, label) = text.split_once("-----BEGIN ")?;
+    let (label, _) = label.split_once("-----")?;
+    Some(match label {
+        label if label.ends_with("PRIVATE KEY") => PRIVATE,
+        "CERTIFICATE" => {
+            "it is a certificate (PEM); `openssl x509 -pubkey -noout` tells its key, of which `janua keys jwks FILE` makes a key set"
+        }
+        _ => "it is a PEM file; `janua keys jwks FILE` makes a key set of it",
+    })
 }
 
 type Members = Map<String, Value>;

@@ -217,20 +217,23 @@ impl Tokens {
         self.refreshers.iter().map(|refresher| refresher.report()).collect()
     }
 
-    /// Fetches every key set once and tells what is there. Changes nothing.
-    pub async fn probe(&self) -> Vec<IssuerReport> {
-        join_all(self.refreshers.iter().map(|refresher| async {
+    /// Fetches every key set once and tells what is there, each when it has come. Changes nothing. Gives the good ones.
+    pub async fn probe(&self, tell: impl Fn(&IssuerReport)) -> Vec<FoundKeys> {
+        let tell = &tell;
+        let reports = self.refreshers.iter().map(|refresher| async move {
             let found = refresher.source.fetch().await.map(|brought| FoundKeys {
                 trials: Keyring::new(0, [Some(&brought.set)]).most_trials(),
                 usable: brought.set.keys.iter().map(|key| key.describe()).collect(),
                 refused: brought.set.refused,
             });
-            IssuerReport {
+            let report = IssuerReport {
                 issuer: Arc::clone(&refresher.source.issuer),
                 found: found.map_err(|error| error.to_string()),
-            }
-        }))
-        .await
+            };
+            tell(&report);
+            report.found.ok()
+        });
+        join_all(reports).await.into_iter().flatten().collect()
     }
 
     /// Judges a request's tokens in their order; the first valid one counts. `issuers` are those whose tokens the route

@@ -11,7 +11,7 @@ use crate::present::moodle::tokens::site::{self, Finding};
 use crate::sealing::MasterKeys;
 use crate::store::Store;
 
-pub(super) async fn check(moodle: &config::Moodle, config: &Config, metrics: &Metrics, report: &mut Report) {
+pub(super) async fn check(moodle: &config::Moodle, config: &Config, metrics: &Metrics, report: &Report) {
     let what = format!("moodle {}", moodle.name);
     let asked = match made(moodle, config, metrics).await {
         Ok(asked) => asked,

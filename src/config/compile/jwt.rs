@@ -13,7 +13,7 @@ use crate::config::value::{PerSecond, Size};
 use crate::config::{Algorithm, Issuer, JwksLocation, Jwt, Rate, TokenSource, file};
 
 const DEFAULT_ROLES_CLAIMS: [&str; 2] = ["oc-roles", "roles"];
-const DEFAULT_ACTIONS: [&str; 4] = ["read", "write", "annotate", "annotate-admin"];
+pub(super) const DEFAULT_ACTIONS: [&str; 4] = ["read", "write", "annotate", "annotate-admin"];
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

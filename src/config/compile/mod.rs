@@ -16,6 +16,7 @@ mod rules;
 mod server;
 mod sign_in;
 mod state;
+mod unmet;
 mod upstreams;
 mod watch;
 
@@ -29,6 +30,7 @@ use self::moodle::KnownMoodle;
 pub(super) use self::opencast::{DEFAULT_SIGN_KEY, NEVER};
 pub(super) use self::server::DEFAULT_CONTROL;
 pub(super) use self::state::{DEFAULT_MASTER_KEY, DEFAULT_STATE};
+use self::unmet::Source;
 use super::diagnostics::{Diagnostic, Diagnostics, Span, did_you_mean};
 use super::file::File;
 use super::read::{At, Env, Key, read};
@@ -96,6 +98,10 @@ struct Known {
     issuers: Names,
     /// Of these, by index: may they name users?
     naming: Vec<bool>,
+    /// What the tokens of each issuer may say, by index.
+    caps: Vec<Source>,
+    /// What the sessions of each sign-in say, by index.
+    given_roles: Vec<Source>,
     /// Where tokens are looked for; `None` when that could not be read.
     sources: Option<Vec<TokenSource>>,
     sign_ins: Names,
@@ -132,6 +138,12 @@ impl Checker<'_> {
             .filter(|issuer| issuer.value.name.given().is_some())
             .map(may_name)
             .collect();
+        let given = jwt.issuers.value().into_iter().flatten();
+        let caps = given
+            .filter(|issuer| issuer.value.name.given().is_some())
+            .map(|issuer| Source::of_issuer(&issuer.value))
+            .collect();
+        let given_roles = Source::of_sign_ins(&file.sign_in);
         let (jwt, issuers) = self.jwt(jwt);
         let (sign_ins, sign_in_names) = self.sign_ins(file.sign_in, &issuers);
         let (upstreams, upstream_names) = self.upstreams(file.upstreams);
@@ -140,6 +152,8 @@ impl Checker<'_> {
             upstreams: upstream_names,
             issuers,
             naming,
+            caps,
+            given_roles,
             sources: jwt.as_ref().map(|jwt| jwt.sources.clone()),
             sign_ins: sign_in_names,
             moodles: Vec::new(),

@@ -134,6 +134,8 @@ impl Checker<'_> {
         let functions = self.moodle_route(of_moodle, known);
         let vouching = (accept.as_slice(), issuers.as_ref().and_then(Option::as_deref));
         self.names_of_nobody(&[&route.allow, &route.deny], vouching, known);
+        let named = (vouching.1, sign_ins.as_ref().and_then(Option::as_deref));
+        self.said_by_nobody(&[&route.allow, &route.deny], &accept, named, known);
         let allow = self.allow(route.allow, place, path.as_ref(), known);
         self.denies_without_asking(route.deny.value().map_or(&[], Vec::as_slice));
         let deny = self.rules(route.deny.or_default(), path.as_ref(), known);

@@ -251,7 +251,9 @@ impl Checker<'_> {
 
     fn pointless_beside_anyone(&mut self, rules: &[At<file::Rule>]) {
         let open = rules.iter().find(|rule| rule.value.anyone.value() == Some(&true));
-        if let (Some(open), true) = (open, rules.len() > 1) {
+        // `signed_in` beside it means that people are asked who they are, for the upstream, and let through all the same.
+        let asks = |rule: &At<file::Rule>| rule.value.signed_in.value() == Some(&true);
+        if let (Some(open), true) = (open, rules.len() > 1 && !rules.iter().any(asks)) {
             let problem = Diagnostic::warning(open.at, "this rule allows everyone, the others beside it mean nothing");
             self.report(problem.help("any table of `allow` is enough: remove this one, or the others"));
         }

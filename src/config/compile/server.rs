@@ -70,12 +70,14 @@ impl Checker<'_> {
         let connections = self.connections(server.connections.or_default());
         let control = self.control(server.control);
         let denials = self.number(server.denials, "denials", 100, (0, 1000));
+        let admin_hosts = self.admin_hosts(server.admin_hosts);
         Some(Server {
             listen: listen.into_iter().map(|listener| listener.value).collect(),
             tls: tls.into_iter().collect::<Option<_>>()?,
             public_urls,
             strict_host: server.strict_host.or(false),
             admin: server.admin.or(DEFAULT_ADMIN),
+            admin_hosts,
             denials: usize::try_from(denials).unwrap_or(usize::MAX),
             control: control?,
             trusted_proxies: values(server.trusted_proxies.or_default()),
@@ -210,6 +212,26 @@ impl Checker<'_> {
             return None;
         }
         Some(absolute)
+    }
+
+    /// Exact names: with a pattern, anybody could own one that fits.
+    fn admin_hosts(&mut self, hosts: Key<Vec<At<String>>>) -> Vec<String> {
+        let hosts = hosts.or_default();
+        self.unique(
+            "name",
+            hosts.iter().map(|host| (host.at, host.value.to_ascii_lowercase())),
+        );
+        for host in &hosts {
+            let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            if host.value.is_empty() || host.value.starts_with('.') || !host.value.bytes().all(is_of_name) {
+                let problem = Diagnostic::error(host.at, "`admin_hosts`: this is no host's name");
+                self.report(problem.help(
+                    "a name as it stands in the address, without scheme, port and wildcard: \"janua-1\". Addresses and \
+                     localhost need not be named",
+                ));
+            }
+        }
+        hosts.into_iter().map(|host| host.value.to_ascii_lowercase()).collect()
     }
 
     pub(super) fn log(&mut self, log: file::Log) -> Option<Log> {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::text;
+
 /// Longest part of the server's words that is kept, in characters.
 const MAX_TEXT: usize = 200;
 
@@ -109,22 +111,23 @@ impl fmt::Display for FailureCode {
 
 /// One line without control characters in which every `ST-…`, `PT-…`, `PGT-…` and the like ends after its hyphen.
 fn without_tickets(text: &str) -> String {
-    let mut safe = String::new();
+    let text = text::safe(text.trim());
+    let mut kept = String::new();
     // Longest first, so that no kind is found within another one.
     const KINDS: [&str; 7] = ["PGTIOU-", "TGC-", "TGT-", "PGT-", "LT-", "ST-", "PT-"];
-    let mut rest = text.trim();
+    let mut rest = text.as_ref();
     while let Some(letter) = rest.chars().next() {
         let kind = KINDS.iter().find(|kind| rest.starts_with(**kind));
         if let Some(kind) = kind {
-            safe.push_str(kind);
-            safe.push('…');
+            kept.push_str(kind);
+            kept.push('…');
             rest = rest.trim_start_matches(is_of_ticket);
             continue;
         }
-        safe.push(if letter.is_control() { ' ' } else { letter });
+        kept.push(letter);
         rest = rest.get(letter.len_utf8()..).unwrap_or_default();
     }
-    safe.chars().take(MAX_TEXT).collect()
+    kept.chars().take(MAX_TEXT).collect()
 }
 
 fn is_of_ticket(letter: char) -> bool {
@@ -145,7 +148,7 @@ mod tests {
                 "/pgt?pgtId=PGT-…&pgtIou=PGTIOU-… (x)",
             ),
             ("BEST-EFFORT", "BEST-…"),
-            ("two\r\nlines\u{1b}[0m", "two  lines [0m"),
+            ("two\r\nlines\u{1b}[0m", "two\\u000d\\nlines\\u001b[0m"),
             ("", ""),
         ] {
             assert_eq!(Failure::new("X", text).text, safe);
