@@ -90,7 +90,37 @@ fn what_the_gateway_makes_in_kubernetes_lies_on_its_volume() {
         panic!("one store for each replica: {:?}", config.state);
     };
     assert!(path.starts_with("/state"), "{path:?}");
-    assert!(key_file.starts_with("/state"), "{key_file:?}");
+    // The same for all replicas: what one has signed counts at the others.
+    assert!(key_file.starts_with("/secrets"), "{key_file:?}");
+    assert!(manifest.contains("mountPath: /secrets") && manifest.contains("create secret generic janua"));
+    assert!(
+        config.routes.iter().all(|route| route.watch.is_some()),
+        "players outlive their tokens"
+    );
+}
+
+/// As its first line says, `docker compose -f deploy/compose.yaml up` starts with what is in the repository.
+#[test]
+fn compose_mounts_a_configuration_that_is_there() {
+    let compose = fs::read_to_string("deploy/compose.yaml").unwrap();
+    let mounted = compose
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- ./")?.split(':').next());
+    let mounted: Vec<&str> = mounted.collect();
+    assert_eq!(mounted, ["gateway.toml"]);
+    let text = fs::read_to_string("deploy/gateway.toml").unwrap();
+    let (_folder, config) = load(
+        &text
+            .replace("/srv/opencast/downloads", ".")
+            .replace("0.0.0.0:9090", "127.0.0.1:9090"),
+    );
+    // A published port leads to the container's address, not to its loopback.
+    assert!(config.server.listen.iter().all(|address| address.ip().is_unspecified()));
+    assert!(text.contains("\"0.0.0.0:9090\"") && compose.contains("127.0.0.1:9090:9090"));
+    assert!(
+        config.routes.iter().all(|route| route.watch.is_some()),
+        "players outlive their tokens"
+    );
 }
 
 #[test]
@@ -113,7 +143,7 @@ fn the_defaults_that_the_repositorys_own_file_tells_are_true() {
     let path = folder.path().join("gateway.toml");
     let text = fs::read_to_string("gateway.toml").unwrap();
     let defaults = [
-        "admin",
+        "admin =",
         "shutdown_grace",
         "timeouts    ",
         "connections",

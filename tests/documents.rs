@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use janua::rejection::Reason;
 
@@ -46,6 +47,19 @@ fn every_metric_is_documented_and_no_other() {
         .filter_map(|line| line.strip_prefix("| `janua_")?.split('`').next());
     let rows: BTreeSet<String> = rows.map(|name| format!("janua_{name}")).collect();
     assert_eq!(rows, metrics());
+}
+
+/// Prometheus' own tool says so, where it is installed.
+#[test]
+fn alerts_fire_when_they_should() {
+    let tested = Command::new("promtool")
+        .args(["test", "rules", "deploy/prometheus-rules-test.yaml"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output();
+    match tested {
+        Ok(tested) => assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr)),
+        Err(_) => eprintln!("skipped: promtool is not installed"),
+    }
 }
 
 #[test]
