@@ -16,7 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::admin;
+use crate::admin::{self, Source as _};
 use crate::authenticate::sign_in::People;
 use crate::authenticate::token::Tokens;
 use crate::backchannel::BackchannelError;
@@ -41,6 +41,8 @@ use crate::store::{Store, StoreError};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
+/// Between two looks whether the gateway is ready at last.
+const UNTIL_READY: Duration = Duration::from_millis(200);
 /// Unused connections kept to all upstreams together, per worker thread.
 const UPSTREAM_POOL: usize = 1024;
 
@@ -255,7 +257,7 @@ async fn serve(
         );
         tokio::spawn(door.clone().serve(listener));
     }
-    tracing::info!("ready to serve");
+    tell_readiness(&overview);
 
     let name = tokio::select! {
         name = signals.next() => name,
@@ -276,6 +278,22 @@ async fn serve(
         name = signals.next() => tracing::warn!(cut = door.bounds.open(), "{name} again: connections are cut"),
     }
     Ok(())
+}
+
+/// Says what `/readyz` says: at once, and once more where the first keys are still to come.
+fn tell_readiness(overview: &Arc<Overview>) {
+    let readiness = overview.readiness();
+    if readiness.ready {
+        return tracing::info!("ready to serve");
+    }
+    tracing::info!("not ready yet: {}", readiness.problems.join("; "));
+    let overview = Arc::clone(overview);
+    tokio::spawn(async move {
+        while !overview.readiness().ready {
+            tokio::time::sleep(UNTIL_READY).await;
+        }
+        tracing::info!("ready to serve");
+    });
 }
 
 /// pingora's proxy around the gateway: HTTP/1.1 and HTTP/2, in clear too.

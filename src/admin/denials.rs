@@ -20,42 +20,48 @@ pub(super) fn json(denials: &[Denial]) -> String {
     json!({ "denials": denials }).to_string() + "\n"
 }
 
-/// The page. Every text of a denial is escaped.
+/// The page: a card for each, readable on any width. Every text of a denial is escaped.
 pub(super) fn render(denials: &[Denial]) -> String {
-    let rows = denials.iter().map(|denial| {
-        let request = format!("{} {}", denial.method, denial.path);
-        let who = denial.who().unwrap_or_else(|| "nobody".to_owned());
-        let when = humantime(denial);
-        [
-            Escaped(&when).to_string(),
-            Escaped(&denial.route).to_string(),
-            Escaped(&request).to_string(),
-            Escaped(denial.reason).to_string(),
-            Escaped(&format!("{who} from {}", denial.client)).to_string(),
-            lines(denial.roles.iter().chain(&denial.grants), "none"),
-            match denial.denied_by.is_empty() {
-                true => lines(&denial.would_allow, "nothing: there is no rule"),
-                false => format!("but denied by<br>{}", lines(&denial.denied_by, "")),
-            },
-            Escaped(&denial.request_id).to_string(),
-        ]
-    });
-    let names = [
-        "last (UTC)",
-        "route",
-        "request",
-        "reason",
-        "who",
-        "roles and grants held",
-        "would have let it pass",
-        "request id",
-    ];
-    let mut body = String::new();
-    status::table(&mut body, "Refused by the rules", names, rows);
+    let mut body = "<h2>Refused by the rules</h2>\n".to_owned();
+    body.extend(denials.iter().map(card));
     if denials.is_empty() {
         body.push_str("<p>The rules have refused nothing lately.</p>\n");
     }
-    status::page(&format!("{body}<p>JSON: /denials.json</p>\n"))
+    status::page(&format!(
+        "{body}<p><a href=\"/denials.json\">As JSON</a> · <a href=\"/\">Status</a></p>\n"
+    ))
+}
+
+fn card(denial: &Denial) -> String {
+    let who = denial.who().unwrap_or_else(|| "nobody".to_owned());
+    let passes = match denial.denied_by.is_empty() {
+        true => (
+            "would have let it pass",
+            lines(&denial.would_allow, "nothing: there is no rule"),
+        ),
+        false => ("denied by", lines(&denial.denied_by, "")),
+    };
+    let rows = [
+        ("last (UTC)", Escaped(&humantime(denial)).to_string()),
+        (
+            "request",
+            Escaped(&format!("{} {}", denial.method, denial.path)).to_string(),
+        ),
+        ("who", Escaped(&format!("{who} from {}", denial.client)).to_string()),
+        (
+            "roles and grants held",
+            lines(denial.roles.iter().chain(&denial.grants), "none"),
+        ),
+        passes,
+        ("request id", Escaped(&denial.request_id).to_string()),
+    ];
+    let rows = rows.map(|(name, value)| format!("<dt>{name}</dt><dd>{value}</dd>\n"));
+    format!(
+        "<section>\n<h3>{} on {}</h3>\n<dl>\n{}</dl>\n</section>\n",
+        Escaped(denial.reason),
+        Escaped(&denial.route),
+        rows.concat()
+    )
 }
 
 fn humantime(denial: &Denial) -> String {
@@ -110,7 +116,8 @@ mod tests {
             "moodle/&lt;script&gt; from 192.0.2.1",
             "4_Learner<br>&lt;u&gt;",
             "role = &quot;&lt;s&gt;&quot;",
-            "<td>GET /&lt;i&gt;</td>",
+            "<dd>GET /&lt;i&gt;</dd>",
+            "<h3>missing_role on &lt;b&gt;</h3>",
         ] {
             assert!(page.contains(part), "no {part} in {page}");
         }
@@ -123,7 +130,7 @@ mod tests {
             ..denial()
         };
         let page = render(&[denied]);
-        assert!(page.contains("but denied by<br>role = &quot;&lt;u&gt;&quot;") && page.contains("nobody from"));
+        assert!(page.contains("<dt>denied by</dt><dd>role = &quot;&lt;u&gt;&quot;") && page.contains("nobody from"));
         assert!(render(&[]).contains("refused nothing lately"));
     }
 

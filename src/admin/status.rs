@@ -52,14 +52,18 @@ pub struct ServerStatus {
 
 /// Nothing may be loaded or frame it; the style is known by its hash, which a test recomputes.
 pub(super) const POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-K2ruUC4IdwG+CE54mTeclrGcutN3yB+so3l1HCk4YKY='; base-uri 'none'; form-action 'none'; \
+    style-src 'sha256-PqLVvgZmFU1OXLNznWPK7CXlYN/DX2+fp44FEu1jCII='; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
 const STYLE: &str = ":root{color-scheme:light dark}\
 body{max-width:60rem;margin:2rem auto;padding:0 1rem;font:1rem/1.5 system-ui,sans-serif}\
-h1{font-size:1.5rem}h2{font-size:1.125rem;margin-top:2rem}\
-table{width:100%;border-collapse:collapse}\
-th,td{padding:.25rem .75rem .25rem 0;border-bottom:1px solid #8884;text-align:left;overflow-wrap:anywhere}\
+h1{font-size:1.5rem}h2{font-size:1.125rem;margin-top:2rem}h3{font-size:1rem;margin:0 0 .5rem}\
+.wide{overflow-x:auto}table{width:100%;border-collapse:collapse}\
+th,td{padding:.25rem .75rem .25rem 0;border-bottom:1px solid #8884;text-align:left}\
+section{margin:1rem 0;padding:1rem;border:1px solid #8884;border-radius:.5rem}\
+dl{display:grid;grid-template-columns:12rem minmax(0,1fr);gap:.25rem 1rem;margin:0}\
+dt{opacity:.75}dd{margin:0;overflow-wrap:anywhere}\
+@media(max-width:40rem){dl{grid-template-columns:minmax(0,1fr)}dd{margin-bottom:.5rem}}\
 .bad{font-weight:bold;color:#c62828}\
 @media(prefers-color-scheme:dark){.bad{color:#ff8a80}}";
 
@@ -101,7 +105,7 @@ pub(super) fn render(status: &Status, readiness: &Readiness) -> String {
         ]
     });
     table(&mut body, "Upstreams", ["upstream", "server", "health"], servers);
-    body.push_str("<p>Metrics: /metrics. Refused by the rules lately: <a href=\"/denials\">/denials</a>.</p>\n");
+    body.push_str("<p>Metrics: <a href=\"/metrics\">/metrics</a>. Refused by the rules lately: <a href=\"/denials\">/denials</a>.</p>\n");
     page(&body)
 }
 
@@ -110,8 +114,8 @@ pub(super) fn page(body: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>Janua</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
-         <h1>Janua {version}</h1>\n{body}</body>\n</html>\n",
+         <title>Janua</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n\
+         <h1>Janua {version}</h1>\n{body}</main>\n</body>\n</html>\n",
         version = env!("CARGO_PKG_VERSION"),
     )
 }
@@ -139,7 +143,12 @@ pub(super) fn table<const N: usize>(
         .collect();
     if !rows.is_empty() {
         let head = format!("<tr><th>{}</th></tr>\n", names.join("</th><th>"));
-        write!(page, "<h2>{title}</h2>\n<table>\n{head}{}</table>\n", rows.concat()).unwrap_or_default();
+        let rows = rows.concat();
+        write!(
+            page,
+            "<h2>{title}</h2>\n<div class=\"wide\"><table>\n{head}{rows}</table></div>\n"
+        )
+        .unwrap_or_default();
     }
 }
 

@@ -11,6 +11,7 @@ use super::{Asked, html, redirect};
 use crate::authenticate::session::cookie::{LAUNCH, SESSION};
 use crate::authenticate::session::{Carrier, Session};
 use crate::authenticate::sign_in::target;
+use crate::config::Provider;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::page::Escaped;
 use crate::respond::{Reply, security};
@@ -23,15 +24,18 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
         return Ok(match (session, launch) {
             (Some(session), _) => {
                 let user = session.identity.subject.as_deref().unwrap_or_default();
-                ask(
-                    asked,
-                    &format!("signed in as <strong>{}</strong>", Escaped(&safe(user))),
-                    true,
-                )
+                let mut sign_ins = asked.here.snapshot.config.sign_ins.iter();
+                let known = sign_ins.find(|sign_in| sign_in.name == session.identity.source);
+                let server = known.and_then(|sign_in| {
+                    let Provider::Cas(cas) = &sign_in.provider;
+                    cas.server.host_str()
+                });
+                let who = format!("signed in as <strong>{}</strong>", Escaped(&safe(user)));
+                ask(asked, &who, Some(server.unwrap_or("the sign-in server")))
             }
             (None, Some(launch)) => {
                 let from = Escaped(&launch.identity.source);
-                ask(asked, &format!("here by a link from <strong>{from}</strong>"), false)
+                ask(asked, &format!("here by a link from <strong>{from}</strong>"), None)
             }
             (None, None) => nobody(),
         });
@@ -87,29 +91,40 @@ fn gone(asked: &Asked<'_>, session: Option<&Session>, origins: &[String]) -> Res
     match (client.filter(|_| everywhere), back) {
         (Some((_, client)), back) => redirect(client.logout_url(back.as_deref()).as_str()),
         (None, Some(back)) => redirect(&back),
-        (None, None) => Ok(html("Signed out", "<p>You are signed out here.</p>")),
+        (None, None) => Ok(html("Signed out", &format!("<p>You are signed out here.</p>\n{ON}"))),
     }
 }
 
-/// `who` is HTML. `elsewhere`: is there a sign-in server to sign out of, too?
-fn ask(asked: &Asked<'_>, who: &str, elsewhere: bool) -> Reply {
+/// Where to go from a page that ends something.
+const ON: &str = "<p><a href=\"/\">To the start page</a></p>";
+
+/// `who` is HTML. `server`: the host of the sign-in server, which may be signed out of, too.
+fn ask(asked: &Asked<'_>, who: &str, server: Option<&str>) -> Reply {
     let back = super::parameter(asked.query.unwrap_or_default().as_bytes(), "return");
     let back = back.map(|back| format!("<input type=\"hidden\" name=\"return\" value=\"{}\">\n", Escaped(&back)));
-    let everywhere = match elsewhere {
-        true => "\n<button class=\"button quiet\" name=\"everywhere\" value=\"1\">Sign out everywhere</button>",
-        false => "",
+    // The first one is what most people need, above all at a computer that others use.
+    let (warning, buttons) = match server.map(Escaped) {
+        Some(server) => (
+            format!(
+                "<p>Signing out here alone leaves you signed in at {server}: whoever uses this browser next comes in as you \
+                 without a password.</p>\n"
+            ),
+            "<button class=\"button\" name=\"everywhere\" value=\"1\">Sign out everywhere</button>\n\
+             <button class=\"button quiet\">Sign out here</button>",
+        ),
+        None => (String::new(), "<button class=\"button\">Sign out here</button>"),
     };
     let body = format!(
         "<p>You are {who}.</p>\n\
-         <form method=\"post\" action=\"/_janua/sign-out\">\n{}\
-         <p><button class=\"button\">Sign out here</button>{everywhere}</p>\n</form>",
+         {warning}<form method=\"post\" action=\"/_janua/sign-out\">\n{}\
+         <p class=\"buttons\">{buttons}</p>\n</form>",
         back.unwrap_or_default(),
     );
     html("Sign out?", &body)
 }
 
 fn nobody() -> Reply {
-    html("Signed out", "<p>You are not signed in here.</p>")
+    html("Signed out", &format!("<p>You are not signed in here.</p>\n{ON}"))
 }
 
 fn app_origins(asked: &Asked<'_>) -> Vec<String> {

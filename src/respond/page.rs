@@ -11,11 +11,11 @@ use crate::rejection::Reason;
 
 /// Nothing may be loaded; the style below is known by its hash, which a test recomputes.
 pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-tTM02cqMzIdAYo48VRZMcx+5bY+kBArhnvhnTdBMDP4='; base-uri 'none'; form-action 'none'";
+    style-src 'sha256-q4GMUFv3El3lSwtACd1JaIgG+76z4kBJPHxbAHmaCzA='; base-uri 'none'; form-action 'none'";
 
 /// The same for a page with a form, which nobody may frame.
 pub(super) const FORM_SECURITY_POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-tTM02cqMzIdAYo48VRZMcx+5bY+kBArhnvhnTdBMDP4='; base-uri 'none'; frame-ancestors 'none'";
+    style-src 'sha256-q4GMUFv3El3lSwtACd1JaIgG+76z4kBJPHxbAHmaCzA='; base-uri 'none'; frame-ancestors 'none'";
 
 const STYLE: &str = ":root{color-scheme:light dark}\
 body{margin:0;min-height:100vh;display:flex;align-items:center;justify-content:center;\
@@ -26,6 +26,7 @@ p{margin:0 0 .75rem}\
 small{color:#5b6573;overflow-wrap:anywhere}\
 .button{display:inline-block;padding:.5rem 1.25rem;border:0;border-radius:.5rem;background:#1f5fbf;color:#fff;\
 font:inherit;text-decoration:none;cursor:pointer}\
+.buttons{display:flex;flex-wrap:wrap;gap:.75rem}\
 .quiet{background:none;color:inherit;border:1px solid #9aa5b4}\
 @media(prefers-color-scheme:dark){body{background:#14181f;color:#e6e9ee}\
 main{background:#1c222b;border-color:#323a46}small{color:#9aa5b4}}";

@@ -1,7 +1,7 @@
 //! The command line makes keys and tokens that the gateway takes.
 
-use crate::support::tools::janua;
-use crate::support::{Config, MEDIA, Site};
+use crate::support::tools::{janua, run};
+use crate::support::{Config, MEDIA, Signer, Site};
 
 #[test]
 fn keys_and_tokens_from_the_command_line_open_a_lecture() {
@@ -53,4 +53,34 @@ fn what_is_asked_wrongly_is_told() {
     let wrong = janua(["rnu"]);
     assert_eq!(wrong.code, Some(2));
     assert!(wrong.stderr.contains("rnu"), "{}", wrong.stderr);
+}
+
+/// As after `janua config example | head`.
+#[test]
+fn output_that_nobody_reads_on_is_no_error() {
+    let binary = env!("CARGO_BIN_EXE_janua");
+    for command in ["config example", "config schema", "man", "completions bash"] {
+        let ran = run(
+            "bash",
+            [
+                "-c",
+                &format!("set -o pipefail; '{binary}' {command} | head -c 1 >/dev/null"),
+            ],
+        );
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{command}");
+    }
+}
+
+/// The log and `/readyz` agree.
+#[test]
+fn it_is_ready_to_serve_when_readyz_says_so() {
+    let site = Site::new();
+    site.write("keys.json", r#"{"keys":[]}"#);
+    let gateway = site.start(&Config::new().issuer("moodle", "keys.json", "").open_route());
+    gateway.logged(&["not ready yet", "issuer moodle: no usable key"]);
+    gateway.admin("/readyz").expect(503);
+    assert!(!gateway.said().contains("ready to serve"), "{}", gateway.said());
+    site.write_keys("keys.json", &[&Signer::new()]);
+    gateway.logged(&["ready to serve"]);
+    gateway.admin("/readyz").expect(200);
 }

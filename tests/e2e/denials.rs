@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::watch::{cookie, with_cookie};
+use crate::support::browse;
 use crate::support::{Config, Connection, Gateway, Opencast, Request, Signer, Site, eventually, in_seconds};
 
 const FILE: &str = "/static/org/player/one/a.mp4";
@@ -323,4 +324,46 @@ fn nothing_is_kept_or_told_where_that_is_wanted() {
     );
     told(&gateway, 0);
     assert!(gateway.admin("/denials").text().contains("refused nothing lately"));
+}
+
+#[test]
+fn the_page_is_readable_on_every_width() {
+    let (signer, opencast) = (Signer::new(), Opencast::start());
+    opencast.event("one", &["4_Instructor", "4_Learner"]);
+    let gateway = start(&signer, &opencast, &[]);
+    let token = named(&signer, "anna", &["5_Learner"]);
+    gateway
+        .get(&format!("{FILE}?jwt={token}"))
+        .refused(403, "event_not_granted");
+    // A word that stands in two lines has two rectangles.
+    let script = r#"
+        const seen = [];
+        for (const width of [1280, 390]) {
+            await page.setViewportSize({ width, height: 900 });
+            for (const path of ["/denials", "/"]) {
+                await page.goto(args.admin + path);
+                seen.push(await page.evaluate(() => {
+                    const words = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+                    const broken = [];
+                    while (words.nextNode()) {
+                        const node = words.currentNode;
+                        for (const word of node.data.matchAll(/[^\s/]+/g)) {
+                            const range = document.createRange();
+                            range.setStart(node, word.index);
+                            range.setEnd(node, word.index + word[0].length);
+                            if (range.getClientRects().length > 1 && word[0].length < 32) broken.push(word[0]);
+                        }
+                    }
+                    const page = document.documentElement;
+                    return { broken, fits: page.scrollWidth <= page.clientWidth };
+                }));
+            }
+        }
+        return seen;
+    "#;
+    let Some(seen) = browse(script, &json!({ "admin": format!("http://{}", gateway.admin) })) else {
+        return;
+    };
+    let good = json!({ "broken": [], "fits": true });
+    assert_eq!(seen, json!([good, good, good, good]));
 }

@@ -16,6 +16,9 @@ use super::witness::Witness;
 /// Where a gateway that logs into a file is told to write, below its site.
 pub const LOG_FILE: &str = "log/janua.log";
 
+/// What it says when it takes requests; the other one while the first keys are still to come.
+const SERVES: [&str; 2] = ["ready to serve", "not ready yet"];
+
 /// A running `janua run`. Killed on drop.
 pub struct Gateway {
     child: Process,
@@ -38,11 +41,12 @@ impl Gateway {
         let (child, said) = spawn(site, config, None);
         let mut child = Process(child);
         let process = child.0.id();
-        eventually("janua: ready to serve", || {
+        eventually("janua serves", || {
             if let Some(status) = child.0.try_wait().unwrap() {
                 panic!("the gateway ended with {status}:\n{config}\n{}", said.lock().unwrap());
             }
-            all_said(site, &said).contains("ready to serve").then_some(())
+            let said = all_said(site, &said);
+            SERVES.iter().any(|line| said.contains(line)).then_some(())
         });
         let lines = all_said(site, &said);
         let gateway = Self {
@@ -70,7 +74,7 @@ impl Gateway {
     pub fn fails(site: &Site, config: &str, wrapper: Option<&[&str]>) -> (ExitStatus, String) {
         let (mut child, said) = spawn(site, config, wrapper);
         let status = eventually("the gateway ends", || {
-            if said.lock().unwrap().contains("ready to serve") {
+            if SERVES.iter().any(|line| said.lock().unwrap().contains(line)) {
                 child.kill().unwrap();
                 panic!("the gateway serves");
             }

@@ -74,18 +74,28 @@ fn a_person_signs_out_by_the_page_and_going_back_shows_nothing() {
         await signIn(page, "alice", args.password);
         await page.goto(args.origin + "/_janua/sign-out");
         const asked = await page.innerText("main, body");
+        await page.setViewportSize({ width: 390, height: 800 });
+        const [first, second] = await Promise.all((await page.$$("button")).map((button) => button.boundingBox()));
+        const apart = Math.max(second.x - first.x - first.width, second.y - first.y - first.height);
         await Promise.all([page.waitForLoadState(), page.click("text=Sign out here")]);
         await page.waitForFunction(() => document.title.includes("Signed out"));
+        const links = await page.$$eval("main a", (found) => found.map((link) => link.href));
         const after = (await context.cookies(args.origin)).map((cookie) => cookie.name);
         await page.goBack();
         await page.goBack();
         await page.reload();
-        return { asked, after, url: page.url() };
+        return { asked, apart, links, after, url: page.url() };
     "#;
     let Some((campus, told)) = with_campus(script) else {
         return;
     };
-    assert!(told["asked"].as_str().unwrap().contains("alice"), "{told}");
+    let asked = told["asked"].as_str().unwrap();
+    assert!(
+        asked.contains("alice") && asked.contains("leaves you signed in at 127.0.0.1"),
+        "{told}"
+    );
+    assert!(told["apart"].as_f64().unwrap() >= 8.0, "the buttons of a phone: {told}");
+    assert_eq!(told["links"], json!([format!("{}/", campus.origin())]), "no dead end");
     assert!(!told["after"].as_array().unwrap().contains(&json!("janua")), "{told}");
     // The CAS server's own session lives on, so the page is there again, by a new ticket and a new session.
     assert_eq!(told["url"], format!("{}{PAGE}", campus.origin()));
