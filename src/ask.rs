@@ -34,6 +34,7 @@ const SHARES: Shares = Shares {
     all: 64,
     each: 16,
     kept: 32,
+    queue: 512,
     wait: Duration::from_secs(5),
 };
 const MAX_CHALLENGES: usize = 4;

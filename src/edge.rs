@@ -209,6 +209,7 @@ async fn send_file(
         headers,
         download: wants_download(request.query.as_deref()),
         private: ctx.route.as_ref().is_none_or(|route| !route.anonymous),
+        client: ctx.client.as_ref().ok_or(Reason::Internal)?.address,
     };
     let kind = playlist::Kind::of_path(below);
     let mut answer = match watch::Rewriting::of(ctx).zip(kind) {

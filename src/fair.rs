@@ -17,8 +17,6 @@ use crate::identity::Identity;
 use crate::rate::address_key;
 use crate::rejection::{Hint, Reason, Rejection};
 
-/// Requests of one client that may wait at once; the next one is refused.
-const MOST_WAITING: usize = 512;
 /// Requests of all clients that may wait at once.
 const MOST_WAITING_IN_ALL: usize = 16_384;
 
@@ -70,6 +68,8 @@ pub struct Shares {
     pub each: usize,
     /// Of all, those that only clients with a valid credential get.
     pub kept: usize,
+    /// Requests of one client that may wait; the next one is refused.
+    pub queue: usize,
     /// How long a request waits for a place.
     pub wait: Duration,
 }
@@ -142,7 +142,7 @@ impl Places {
             if ahead == 0 && state.has_room(&asker, &inner.shares) {
                 return Ok(state.give(inner, &asker));
             }
-            if ahead >= MOST_WAITING || state.waiting >= MOST_WAITING_IN_ALL {
+            if ahead >= inner.shares.queue || state.waiting >= MOST_WAITING_IN_ALL {
                 return Err(none);
             }
             let (sender, receiver) = oneshot::channel();
@@ -269,14 +269,20 @@ struct Waiting<'a> {
 impl Waiting<'_> {
     async fn place(mut self) -> Option<Place> {
         let receiver = self.receiver.as_mut()?;
-        timeout(self.places.shares.wait, receiver).await.ok()?.ok()
+        let place = timeout(self.places.shares.wait, receiver).await.ok()?.ok();
+        // Served, and in no queue any more.
+        self.receiver = None;
+        place
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        // With the receiver goes a place that came in the last moment.
-        drop(self.receiver.take());
+        let Some(receiver) = self.receiver.take() else {
+            return;
+        };
+        // With it goes a place that came in the last moment.
+        drop(receiver);
         let mut state = self.places.locked();
         let Some(line) = state.lines.get_mut(&self.asker) else {
             return;
@@ -305,6 +311,7 @@ mod tests {
         all: 4,
         each: 2,
         kept: 1,
+        queue: 512,
         wait: Duration::from_secs(5),
     };
 
@@ -405,7 +412,7 @@ mod tests {
             places.take(stranger(1)).await.unwrap(),
             places.take(stranger(1)).await.unwrap(),
         ];
-        let mut flood: Vec<_> = (0..MOST_WAITING).map(|_| Box::pin(places.take(stranger(1)))).collect();
+        let mut flood: Vec<_> = (0..SHARES.queue).map(|_| Box::pin(places.take(stranger(1)))).collect();
         for request in &mut flood {
             assert!(poll(request.as_mut()).is_none());
         }

@@ -127,7 +127,9 @@ impl Gateway {
         let request = ctx
             .request
             .insert(intake::take(header, edge::raw_header(session).as_deref())?);
-        intake::settle_host(request, &ctx.snapshot.config.server)?;
+        if let Some(client) = &ctx.client {
+            edge::decide::settle_host(request, client, &ctx.snapshot)?;
+        }
         ctx.path = Some(Path::parse(&request.raw_path)?);
         Ok(())
     }

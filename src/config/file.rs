@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::{HeaderName, Method};
 use ipnet::IpNet;
 
-use super::net::{FrameAncestor, HostHeader, Origin};
+use super::net::{FrameAncestor, HostHeader};
 use super::path_pattern::PathPattern;
 use super::pattern::{RolePattern, Template};
 use super::read::{At, Named, OneOrMany};
@@ -17,6 +17,7 @@ use super::section::section;
 use super::value::{PerSecond, Permission, Size, Store};
 use super::{Algorithm, Balance, Carry, Credential, Present, UpstreamServer, ValkeyAddress};
 
+mod cors;
 mod launch;
 mod moodle;
 mod opencast;
@@ -24,6 +25,7 @@ mod respond;
 mod server;
 mod sign_in;
 
+pub(super) use self::cors::Cors;
 pub(super) use self::launch::Launch;
 pub(super) use self::moodle::{Facade, FunctionEntry, Moodle};
 pub(super) use self::opencast::Opencast;
@@ -234,6 +236,9 @@ section! {
         /// May requests become websockets here? Any other protocol is never switched to. Default: what the upstream's
         /// `websocket` says.
         websocket: bool,
+        /// Is `.well-known` served, as the first folder below `files` or `accel`? Other names that begin with a dot never
+        /// are. Default: false.
+        well_known: bool,
         /// Kinds of credential that are looked at, in order: "jwt", "session", "launch", "watch". Default: jwt.
         accept: Vec<At<Credential>>,
         /// Issuers whose tokens are looked at. Default: all.
@@ -339,16 +344,6 @@ section! {
         carry: Vec<At<Carry>>,
         /// How long a pass is good for; the issuer's `watch_max` may make it less. Default: 4h.
         ttl: Duration,
-    }
-}
-
-section! {
-    /// `routes.cors`
-    struct Cors {
-        /// `["https://moodle.example.edu"]`, or `["*"]`. Required.
-        origins: Vec<At<Origin>>,
-        /// May their requests carry cookies? Default: false.
-        credentials: bool,
     }
 }
 

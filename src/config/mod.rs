@@ -7,6 +7,7 @@
 
 pub mod cas;
 mod compile;
+mod cors;
 mod diagnostics;
 mod file;
 mod frames;
@@ -39,6 +40,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 
 pub use self::compile::{Loaded, load, load_with};
+pub use self::cors::Cors;
 pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use self::frames::{FrameAncestors, Frames};
 pub use self::identity_headers::IdentityHeaders;
@@ -262,6 +264,8 @@ pub struct Route {
     pub path_params: bool,
     /// `None`: what the upstream says.
     pub websocket: Option<bool>,
+    /// Is `.well-known` below its folder served?
+    pub well_known: bool,
     /// `None`: any method.
     pub methods: Option<Vec<Method>>,
     pub action: Action,
@@ -353,15 +357,6 @@ pub enum Credential {
     Watch,
     /// The cookie of a launch session, begun by an earlier request with a token.
     Launch,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Cors {
-    /// Serialised origins, lower case; or `*` alone (then `credentials` is false).
-    pub origins: Vec<String>,
-    pub credentials: bool,
-    /// Those of the site's own apps, always with cookies.
-    pub apps: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Rate;
+
 /// An Opencast that the gateway itself asks about events.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Opencast {
     pub name: String,
     /// Index into [`super::Config::upstreams`]; no two have the same.
@@ -15,6 +17,8 @@ pub struct Opencast {
     pub acl_ttl: Duration,
     /// How long it holds on while there is no new one.
     pub acl_stale: Duration,
+    /// Questions about events that Opencast does not know, for each client.
+    pub unknown_events: Rate,
     /// The private key of the tokens that it is shown; made if missing, but not where gateways share a store.
     pub sign_key_file: PathBuf,
     /// Names that such a token never carries, in lower case; `username` among them.

@@ -47,6 +47,7 @@ pub fn show(source: &str, config: &Config) -> Result<String, TomlError> {
             let mut table = Section::of(item);
             table.default("acl_ttl", duration_text(opencast.acl_ttl));
             table.default("acl_stale", duration_text(opencast.acl_stale));
+            table.default("unknown_events", format!("{}/s", opencast.unknown_events.per_second));
             table.default("sign_key_file", super::compile::DEFAULT_SIGN_KEY);
             table.default("never", list(super::compile::NEVER));
         }
@@ -209,6 +210,9 @@ fn route(item: &mut Item, route: &Route, websocket: bool, issuers: &[Issuer], so
     if let Some(methods) = &route.methods {
         table.default("methods", list(methods));
     }
+    if let Action::Files(_) | Action::Accel(_) = route.action {
+        table.default("well_known", route.well_known);
+    }
     if let Action::Upstream(_) = route.action {
         table.default("path_params", route.path_params);
         table.default("websocket", websocket);
@@ -253,6 +257,8 @@ fn route(item: &mut Item, route: &Route, websocket: bool, issuers: &[Issuer], so
         let mut table = table.inner("cors");
         table.default("origins", list(&cors.origins));
         table.default("credentials", cors.credentials);
+        table.default("headers", list::<&str>([]));
+        table.default("expose", list::<&str>([]));
     }
     if let Some(rate) = &route.limits.rate {
         table.inner("limits").default("burst", i64::from(rate.burst));

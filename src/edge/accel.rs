@@ -27,6 +27,9 @@ const X_ACCEL_REDIRECT: HeaderName = HeaderName::from_static("x-accel-redirect")
 pub async fn tell(session: &mut Session, ctx: &Context, route: &Route, prefix: &str) -> std::result::Result<(), Stop> {
     let (request, path) = taken(ctx)?;
     let (encoded, decoded) = path.stripped(&route.strip);
+    if file::is_hidden(&decoded, route.well_known) {
+        return Err(Reason::FileNotFound.into());
+    }
     let name = HeaderValue::try_from(format!("{prefix}{encoded}"))
         .map_err(|error| Rejection::because(Reason::Internal, format!("the path makes no header: {error}")))?;
     let mut headers = file::entrusted(&decoded, wants_download(request.query.as_deref()), !route.anonymous);

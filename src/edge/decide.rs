@@ -4,18 +4,17 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode, header};
-use ipnet::IpNet;
 use pingora::proxy::Session;
 
 use super::{Stop, common_headers};
-use crate::config::Decide;
+use crate::config::{Decide, PublicUrl};
 use crate::context::Context;
 use crate::listen::intake;
 use crate::rejection::{Reason, Rejection};
 use crate::request::{Client, Request};
 use crate::respond::{self, Reply};
 use crate::route::path::Path;
-use crate::snapshot::{Action, Route};
+use crate::snapshot::{Action, Route, Snapshot};
 
 /// From here on the context tells of the request in question. Its credentials and its client are those of the request
 /// that asks: the proxy passes them on.
@@ -27,7 +26,7 @@ pub fn put_in_place(session: &Session, ctx: &mut Context, names: &Decide) -> Res
         return Err(Reason::Internal.into());
     };
     let headers = &session.req_header().headers;
-    let request = in_question(headers, asking, client, &ctx.snapshot.trusted_proxies, names)?;
+    let request = in_question(headers, asking, client, &ctx.snapshot, names)?;
     let request = ctx.request.insert(request);
     ctx.path = Some(Path::parse(&request.raw_path)?);
     ctx.route = None;
@@ -39,10 +38,10 @@ pub fn in_question(
     headers: &HeaderMap,
     asking: &Request,
     client: &Client,
-    trusted: &[IpNet],
+    snapshot: &Snapshot,
     names: &Decide,
 ) -> Result<Request, Rejection> {
-    if !trusted.iter().any(|net| net.contains(&client.peer)) {
+    if !is_trusted(client, snapshot) {
         let detail = "who asks for decisions must be one of server.trusted_proxies";
         return Err(Rejection::because(Reason::NotAllowed, detail));
     }
@@ -51,7 +50,33 @@ pub fn in_question(
         name if *name == header::HOST => named.unwrap_or(&asking.authority),
         name => the_one(headers, name)?,
     };
-    intake::described(the_one(headers, &names.method)?, authority, target)
+    let mut request = intake::described(the_one(headers, &names.method)?, authority, target)?;
+    intake::settle_host(&mut request, &snapshot.config.server)?;
+    Ok(request)
+}
+
+/// Puts a public host in the place of the one that the client wrote, as [`intake::settle_host`] does. A trusted proxy that
+/// asks for a decision may do so by any name: it mostly has the gateway's address in its own network.
+pub fn settle_host(request: &mut Request, client: &Client, snapshot: &Snapshot) -> Result<(), Rejection> {
+    let server = &snapshot.config.server;
+    let Err(refusal) = intake::settle_host(request, server) else {
+        return Ok(());
+    };
+    let asked_at = |url: &&PublicUrl| {
+        let path = Path::parse(&request.raw_path).ok()?;
+        let found = snapshot.table.find(&url.host, path.decoded(), &request.method).ok()?;
+        let route = snapshot.routes.get(found.route)?;
+        matches!(route.action, Action::Decide(_)).then_some(())
+    };
+    let mut urls = server.public_urls.iter().filter(|_| is_trusted(client, snapshot));
+    let url = urls.find(|url| asked_at(url).is_some()).ok_or(refusal)?;
+    request.host.clone_from(&url.host);
+    request.authority = url.authority();
+    Ok(())
+}
+
+fn is_trusted(client: &Client, snapshot: &Snapshot) -> bool {
+    snapshot.trusted_proxies.iter().any(|net| net.contains(&client.peer))
 }
 
 /// The authority and the target of what may be a whole URL, as ingress-nginx sends it, or a path.

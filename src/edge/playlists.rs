@@ -80,9 +80,14 @@ pub fn answered(session: &Session, answer: &mut ResponseHeader, ctx: &mut Contex
         (StatusCode::OK | StatusCode::NOT_MODIFIED, Some(b"gzip" | b"x-gzip")) => true,
         _ => return Ok(()),
     };
-    if let Some(etag) = answer.headers.get(header::ETAG).and_then(|etag| etag.to_str().ok()) {
-        let etag = tagged(etag, &rewriting.tag);
-        answer.insert_header(header::ETAG, etag)?;
+    match answer.headers.get(header::ETAG).map(|etag| etag.to_str()) {
+        Some(Ok(etag)) => {
+            let etag = tagged(etag, &rewriting.tag);
+            answer.insert_header(header::ETAG, etag)?;
+        }
+        // It cannot be told apart from the upstream's own.
+        Some(Err(_)) => drop(answer.remove_header(&header::ETAG)),
+        None => {}
     }
     answer.remove_header(&header::LAST_MODIFIED);
     if answer.status == StatusCode::NOT_MODIFIED {

@@ -222,6 +222,10 @@ pub fn dress(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) 
             answer.remove_header(&name);
         }
         let private = respond::security::private_cache_control(answer.headers.get_all(header::CACHE_CONTROL));
+        let contradicting = respond::security::contradicting(&answer.headers, &private);
+        for name in contradicting.into_iter().flatten() {
+            answer.remove_header(&name);
+        }
         answer.insert_header(header::CACHE_CONTROL, private)?;
     }
     for (name, value) in common_headers(ctx, &session.req_header().headers) {

@@ -134,7 +134,7 @@ impl Walk<'_> {
         let peer = SocketAddr::new(question.from, 0);
         let client = client::identify(peer, question.https, headers, &self.snapshot.trusted_proxies);
         let mut request = intake::take(&composed, None)?;
-        intake::settle_host(&mut request, &self.snapshot.config.server)?;
+        edge::decide::settle_host(&mut request, &client, self.snapshot)?;
         self.report.request = Some(seen(&request, None, &client));
         let carried = carrier::find(&self.snapshot.token_sources, headers, request.query.as_deref());
         self.tokens.extend(carried.iter().map(str::to_owned));
@@ -166,8 +166,7 @@ impl Walk<'_> {
         };
         // What is asked about takes the place of the request that asks.
         self.report.outcome = Outcome::Deny;
-        let trusted = &self.snapshot.trusted_proxies;
-        let request = edge::decide::in_question(headers, &request, &client, trusted, names)?;
+        let request = edge::decide::in_question(headers, &request, &client, self.snapshot, names)?;
         let path = Path::parse(&request.raw_path)?;
         self.report.request = Some(seen(&request, Some(&path), &client));
         let decided = self.judge(&request, &path, headers, &client).await?;
@@ -302,6 +301,7 @@ impl Walk<'_> {
                     headers,
                     download: false,
                     private: !route.anonymous,
+                    client: client.address,
                 };
                 let answer = file::answer(root, &below, asked, self.now).await?;
                 // A playlist with passes in it has an entity tag of its own, which conditions are about.
@@ -310,7 +310,10 @@ impl Walk<'_> {
                 Ok((!may_differ || !is_conditional).then_some(answer.status))
             }
             snapshot::Action::Accel(prefix) => {
-                let (encoded, _) = path.stripped(&route.strip);
+                let (encoded, below) = path.stripped(&route.strip);
+                if file::is_hidden(&below, route.well_known) {
+                    return Err(Reason::FileNotFound.into());
+                }
                 self.report.action = Some(Action::Accel {
                     name: format!("{prefix}{encoded}"),
                 });

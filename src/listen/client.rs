@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
 use crate::request::Client;
@@ -50,11 +50,11 @@ fn canonical(address: IpAddr) -> IpAddr {
 
 /// The addresses of the forwarding header in use, left to right; `None` for a hop without an address.
 fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    let list = |name: &str| -> Vec<String> {
-        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        values
-            .flat_map(|value| value.split(','))
-            .map(|hop| hop.trim().to_owned())
+    // By bytes: what a client has written in front, in whatever character set, hides nothing that a proxy has added.
+    let list = |name: &str| -> Vec<&str> {
+        let values = headers.get_all(name).iter();
+        let hops = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+        hops.map(|hop| std::str::from_utf8(hop).unwrap_or_default().trim())
             .collect()
     };
     let forwarded_for = list("x-forwarded-for");
@@ -70,17 +70,19 @@ fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
 
 /// `X-Forwarded-Proto`, or `proto` of the nearest element of `Forwarded`: did the client speak TLS with the proxy?
 fn forwarded_https(headers: &HeaderMap) -> Option<bool> {
-    let proto = headers
-        .get_all("x-forwarded-proto")
-        .iter()
-        .next_back()
-        .and_then(|value| value.to_str().ok());
-    if let Some(nearest) = proto.and_then(|proto| proto.rsplit(',').next()) {
-        return Some(nearest.trim().eq_ignore_ascii_case("https"));
+    let proto = headers.get_all("x-forwarded-proto").iter().next_back();
+    if let Some(proto) = proto {
+        return Some(nearest(proto).eq_ignore_ascii_case("https"));
     }
-    let forwarded = headers.get_all("forwarded").iter().next_back()?.to_str().ok()?;
-    let proto = parameter(forwarded.rsplit(',').next()?, "proto")?;
+    let forwarded = headers.get_all("forwarded").iter().next_back()?;
+    let proto = parameter(nearest(forwarded), "proto")?;
     Some(proto.eq_ignore_ascii_case("https"))
+}
+
+/// The last element of a list.
+fn nearest(list: &HeaderValue) -> &str {
+    let last = list.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
+    std::str::from_utf8(last).unwrap_or_default().trim()
 }
 
 /// A parameter of one element of `Forwarded` (RFC 7239 section 4).
@@ -152,6 +154,29 @@ mod tests {
         let seen = client("127.0.0.1", &[forwarded], &["127.0.0.1/32"]);
         assert_eq!(seen.address.to_string(), "2001:db8::7");
         assert!(seen.https);
+    }
+
+    #[test]
+    fn a_byte_beyond_ascii_hides_no_proxys_word() {
+        for name in ["x-forwarded-for", "forwarded"] {
+            let mut headers = HeaderMap::new();
+            let (address, proto) = match name {
+                "forwarded" => ("for=192.0.2.7;proto=https", None),
+                _ => ("192.0.2.7", Some(&b"\xfc, https"[..])),
+            };
+            let line = [b"\xfc\xff, ", address.as_bytes()].concat();
+            headers.append(name, HeaderValue::from_bytes(&line).unwrap());
+            if let Some(proto) = proto {
+                headers.append("x-forwarded-proto", HeaderValue::from_bytes(proto).unwrap());
+            }
+            let trusted = ["127.0.0.1/32".parse().unwrap()];
+            let seen = identify(SocketAddr::from(([127, 0, 0, 1], 4000)), false, &headers, &trusted);
+            assert_eq!(
+                (seen.address.to_string().as_str(), seen.https),
+                ("192.0.2.7", true),
+                "{name}"
+            );
+        }
     }
 
     #[test]

@@ -48,6 +48,7 @@ const SPENDING: Shares = Shares {
     all: 32,
     each: 2,
     kept: 0,
+    queue: 512,
     wait: Duration::from_secs(10),
 };
 

@@ -28,7 +28,7 @@ use self::question::credentials;
 use self::speaker::Speaker;
 use crate::act::proxy::Upstream;
 use crate::backchannel::{Backchannel, BackchannelError};
-use crate::config::{self, PublicUrl, Rate};
+use crate::config::{self, PublicUrl};
 use crate::event::{Acl, Events, Question};
 use crate::fair::{Asker, NoPlace, Places, Shares};
 use crate::identity::Identity;
@@ -47,15 +47,11 @@ const SHARES: Shares = Shares {
     all: 64,
     each: 16,
     kept: 32,
+    queue: 512,
     wait: Duration::from_secs(5),
 };
 /// For a place, for others that ask the same, and for the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Events that Opencast does not know, for each client: questions about made-up ones are as dear as others.
-const UNKNOWN_EVENTS: Rate = Rate {
-    per_second: 2.0,
-    burst: 100,
-};
 /// What is remembered, in bytes.
 const MEMORY: u64 = 64 << 20;
 const MAX_FLIGHTS: u64 = 10_000;
@@ -158,7 +154,7 @@ impl Opencast {
                 .time_to_idle(Duration::from_secs(10))
                 .build(),
             places: Places::new(SHARES),
-            unknown: Keyed::new(UNKNOWN_EVENTS),
+            unknown: Keyed::new(config.unknown_events),
             down_until: AtomicU64::new(0),
             metrics,
             speaker: Speaker::new(config.sign_key_file.clone(), make_key, config.never.clone()),
@@ -241,7 +237,7 @@ impl Opencast {
         let flight = self.flights.get_with(key.clone(), Arc::default);
         loop {
             if !self.unknown.peek(asker, Instant::now()) {
-                let refusal = Rejection::because(Reason::RateLimited, "too many events that Opencast does not know");
+                let refusal = Rejection::because(Reason::RateLimited, self.too_many());
                 return Err(refusal.with_hint(Hint::RetryAfter(1)));
             }
             // Before the flight: nobody else waits for the turn of this client.
@@ -338,6 +334,13 @@ impl Opencast {
                 Err(self.unavailable(&failure.to_string()))
             }
         }
+    }
+
+    fn too_many(&self) -> String {
+        format!(
+            "too many events that Opencast does not know (opencast.{}.unknown_events)",
+            self.name
+        )
     }
 
     fn unavailable(&self, why: &str) -> Rejection {

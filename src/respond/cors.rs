@@ -12,13 +12,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use super::Reply;
 use crate::config::Cors;
 
-/// What a player reads: where a range lies, how long the file is, which version, and the id to report.
-const EXPOSED: HeaderValue =
-    HeaderValue::from_static("content-range, accept-ranges, content-length, etag, x-request-id");
-/// What a player sends: its token, ranges, conditions; the type of what it uploads; and what shows that a script has sent it.
-const ALLOWED: HeaderValue = HeaderValue::from_static(
-    "authorization, range, if-range, if-none-match, if-modified-since, content-type, x-requested-with",
-);
 /// A page of a public address asks whether it may call a private one (WICG, Private Network Access).
 const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
 const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
@@ -37,7 +30,7 @@ pub fn headers(policy: &Cors, origin: Option<&HeaderValue>) -> Vec<(HeaderName, 
         if credentials {
             headers.push((ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true")));
         }
-        headers.push((ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED));
+        headers.push((ACCESS_CONTROL_EXPOSE_HEADERS, policy.expose.clone()));
     }
     headers
 }
@@ -76,7 +69,7 @@ pub fn preflight(policy: &Cors, method: &Method, request: &HeaderMap, methods: O
                 .ok()
                 .map(|value| (ACCESS_CONTROL_ALLOW_METHODS, value)),
         );
-        headers.push((ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED));
+        headers.push((ACCESS_CONTROL_ALLOW_HEADERS, policy.headers.clone()));
         headers.push((ACCESS_CONTROL_MAX_AGE, MAX_AGE));
         if request
             .get(REQUEST_PRIVATE_NETWORK)
@@ -114,7 +107,7 @@ mod tests {
         Cors {
             origins: vec!["https://moodle.example.edu".to_owned()],
             credentials: true,
-            apps: Vec::new(),
+            ..Cors::default()
         }
     }
 
@@ -168,8 +161,7 @@ mod tests {
     fn a_route_open_to_all_origins_says_so() {
         let open = Cors {
             origins: vec!["*".to_owned()],
-            credentials: false,
-            apps: Vec::new(),
+            ..Cors::default()
         };
         let headers = headers(&open, Some(&HeaderValue::from_static("https://a.example")));
         assert_eq!(get(&headers, "access-control-allow-origin"), Some("*"));
@@ -212,8 +204,8 @@ mod tests {
         for origins in [&[][..], &["*".to_owned()], &["https://moodle.example.edu".to_owned()]] {
             let policy = Cors {
                 origins: origins.to_vec(),
-                credentials: false,
                 apps: vec!["https://app.example.edu".to_owned()],
+                ..Cors::default()
             };
             let app = headers(&policy, Some(&HeaderValue::from_static("https://app.example.edu")));
             assert_eq!(

@@ -2,8 +2,8 @@
 //!
 //! What files from disk carry beyond that (`sandbox`, attachment) is theirs to say.
 
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, EXPIRES, PRAGMA, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::page;
 
@@ -38,11 +38,11 @@ pub fn form() -> impl Iterator<Item = (HeaderName, HeaderValue)> {
 /// `no-store` already says more and stays alone; `public` and `s-maxage`, which would open it again, go.
 pub fn private_cache_control<'a>(existing: impl IntoIterator<Item = &'a HeaderValue>) -> HeaderValue {
     let mut kept = String::from("private");
-    for directive in existing
+    let values: Vec<_> = existing
         .into_iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-    {
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
+    for directive in values.iter().flat_map(|value| value.split(',')) {
         let directive = directive.trim();
         let name = directive.split('=').next().unwrap_or_default().trim();
         if name.eq_ignore_ascii_case("no-store") {
@@ -57,6 +57,16 @@ pub fn private_cache_control<'a>(existing: impl IntoIterator<Item = &'a HeaderVa
         }
     }
     HeaderValue::try_from(kept).unwrap_or(HeaderValue::from_static("private"))
+}
+
+/// Headers of HTTP/1.0 that would say something else beside this `Cache-Control`, to caches that know no other: a `Pragma`
+/// that is not `no-cache`, and an `Expires` where `max-age` or `no-store` counts (RFC 9111 sections 5.3 and 5.4).
+pub fn contradicting(headers: &HeaderMap, cache_control: &HeaderValue) -> [Option<HeaderName>; 2] {
+    let is_no_cache = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"no-cache");
+    let pragma = headers.get_all(PRAGMA).iter().any(|value| !is_no_cache(value));
+    let says = |directive: &[u8]| memchr::memmem::find(cache_control.as_bytes(), directive).is_some();
+    let expires = says(b"max-age") || says(b"no-store");
+    [pragma.then_some(PRAGMA), expires.then_some(EXPIRES)]
 }
 
 #[cfg(test)]
@@ -95,5 +105,30 @@ mod tests {
                 .iter()
                 .any(|(name, value)| name == REFERRER_POLICY && value == "no-referrer")
         );
+    }
+
+    #[test]
+    fn headers_of_older_caches_do_not_say_otherwise() {
+        let gone = |fields: &[(HeaderName, &'static str)], cache_control: &'static str| {
+            let fields = fields
+                .iter()
+                .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
+            contradicting(&fields.collect(), &HeaderValue::from_static(cache_control))
+        };
+        let (old, new) = ((PRAGMA, "no-cache"), (PRAGMA, "public"));
+        let expires = (EXPIRES, "Thu, 01 Jan 2099 00:00:00 GMT");
+        assert_eq!(
+            gone(&[new, expires.clone()], "private, max-age=60"),
+            [Some(PRAGMA), Some(EXPIRES)]
+        );
+        assert_eq!(gone(std::slice::from_ref(&expires), "no-store"), [None, Some(EXPIRES)]);
+        // How long a browser may keep it.
+        assert_eq!(gone(&[old, expires], "private"), [None, None]);
+    }
+
+    #[test]
+    fn a_byte_beyond_ascii_hides_no_directive() {
+        let value = HeaderValue::from_bytes(b"\xfc, no-store").unwrap();
+        assert_eq!(private_cache_control(&[value]), "no-store");
     }
 }

@@ -46,6 +46,8 @@ pub struct Route {
     pub methods: Option<Vec<Method>>,
     pub action: Action,
     pub strip: String,
+    /// Is `.well-known` below its folder served?
+    pub well_known: bool,
     /// Kinds of credential that are looked at, in order; none where nobody's identity could change the answer.
     pub accept: Vec<Credential>,
     pub issuers: Option<Vec<usize>>,
@@ -188,7 +190,7 @@ impl Route {
                     path: path.clone(),
                     source,
                 })?;
-                Action::Files(Arc::new(root))
+                Action::Files(Arc::new(root.serving_well_known(route.well_known)))
             }
             config::Action::KeySet(path) => {
                 let set = KeySet::open(path).map_err(|source| SnapshotError::Files {
@@ -224,6 +226,7 @@ impl Route {
             methods: route.methods.clone(),
             action,
             strip: route.strip.clone(),
+            well_known: route.well_known,
             accept: if anonymous { Vec::new() } else { route.accept.clone() },
             issuers: route.issuers.clone(),
             sign_ins: route.sign_ins.clone(),

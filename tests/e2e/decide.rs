@@ -133,6 +133,45 @@ fn other_proxies_ask_in_their_own_headers() {
     gateway.send(asked("GET", "/open?to=https://video.test/x")).expect(204);
 }
 
+/// A described host is a public one, as any other; the proxy itself may call the gateway by the name that it has in their
+/// own network.
+#[test]
+fn the_host_in_question_is_a_public_one_and_the_asking_one_need_not_be() {
+    let signer = Signer::new();
+    let site = Site::with_lecture();
+    let names = r#"uri = "X-Forwarded-Uri", method = "X-Forwarded-Method", host = "X-Forwarded-Host""#;
+    let decide = DECIDE.replace(r#"uri = "X-Original-URI", method = "X-Original-Method""#, names);
+    let start = |trusted: &str| {
+        let config = Config::media(&site, &signer)
+            .server("trusted_proxies", trusted)
+            .server("public_urls", r#"["http://video.test", "http://moodle.test:8080"]"#);
+        site.start(&config.section(&decide).open_route())
+    };
+    let gateway = start(r#"["127.0.0.1/32"]"#);
+    let about = |host: &str| {
+        let request = Request::get("/_decide").host("janua.default.svc:8080");
+        let request = request
+            .header("X-Forwarded-Uri", "/open")
+            .header("X-Forwarded-Method", "GET");
+        gateway.send(request.header("X-Forwarded-Host", host))
+    };
+    about("video.test").expect(204);
+    for host in [
+        "video.test:8443",
+        "other.test",
+        "janua.default.svc:8080",
+        "moodle.test:80",
+    ] {
+        denied(about(host), 403, "unknown_host");
+    }
+    // By any other path that name is nobody's, and a stranger may not call the gateway by it.
+    let inside = |path: &str| Request::get(path).host("janua.default.svc:8080");
+    gateway.send(inside("/open")).refused(421, "unknown_host");
+    drop(gateway);
+    let gateway = start(r#"["192.0.2.1/32"]"#);
+    gateway.send(inside("/_decide")).refused(421, "unknown_host");
+}
+
 #[test]
 fn what_is_missing_or_said_twice_is_no_question() {
     let gateway = gateway(&Signer::new(), r#"["127.0.0.1/32"]"#);

@@ -2,17 +2,19 @@
 //! served as ever.
 
 use std::io::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use url::Url;
 
+use crate::moodle::school::{FILE, SITE_INFO, School};
 use crate::support::cas::query;
 use crate::support::double::Double;
 use crate::support::http::Response;
+use crate::support::moodle::HELD;
 use crate::support::wait::DEADLINE;
-use crate::support::{Config, Connection, Gateway, Request, Signer, Site, eventually, in_seconds};
+use crate::support::{Config, Connection, Gateway, Held, Request, Signer, Site, in_seconds};
 
 const STRANGER: &str = "203.0.113.1";
 const INNOCENT: &str = "203.0.113.2";
@@ -20,38 +22,14 @@ const INNOCENT: &str = "203.0.113.2";
 const FLOOD: usize = 100;
 /// What one address gets of it.
 const SHARE: usize = 16;
+/// What one person gets of what is asked of Moodle.
+const SHARE_OF_MOODLE: usize = 2;
 
 /// A server that answers what it is asked to hold only when it is let go.
 struct Slow {
     double: Double,
     held: Arc<Held>,
-}
-
-#[derive(Default)]
-struct Held {
-    waiting: AtomicUsize,
-    most: AtomicUsize,
-    asked: AtomicUsize,
-    /// A server that is slow, and not silent.
-    longest: Option<Duration>,
-    is_free: Mutex<bool>,
-    freed: Condvar,
-}
-
-impl Held {
-    fn wait(&self) {
-        let waiting = self.waiting.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most.fetch_max(waiting, Ordering::SeqCst);
-        let is_free = self.is_free.lock().unwrap();
-        let longest = self.longest.unwrap_or(DEADLINE);
-        drop(self.freed.wait_timeout_while(is_free, longest, |free| !*free).unwrap());
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
-    }
-
-    fn let_go(&self) {
-        *self.is_free.lock().unwrap() = true;
-        self.freed.notify_all();
-    }
+    asked: Arc<AtomicUsize>,
 }
 
 impl Slow {
@@ -61,18 +39,16 @@ impl Slow {
         holds: impl Fn(&str, &str) -> bool + Send + Sync + 'static,
         answer: impl Fn(&str) -> (&'static str, String) + Send + Sync + 'static,
     ) -> Self {
-        let held = Arc::new(Held {
-            longest,
-            ..Held::default()
-        });
-        let counted = Arc::clone(&held);
+        let held = Arc::new(Held::for_at_most(longest.unwrap_or(DEADLINE)));
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (held_there, counted) = (Arc::clone(&held), Arc::clone(&asked));
         let double = Double::start(move |mut wire| {
             while let Ok((first, fields)) = wire.head() {
                 let target = first.split(' ').nth(1).unwrap_or_default().to_owned();
-                counted.asked.fetch_add(1, Ordering::SeqCst);
+                counted.fetch_add(1, Ordering::SeqCst);
                 let cookies = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("cookie"));
                 if holds(&target, cookies.map_or("", |(_, value)| value)) {
-                    counted.wait();
+                    held_there.wait();
                 }
                 let (status, body) = answer(&target);
                 let length = body.len();
@@ -87,7 +63,7 @@ impl Slow {
                 }
             }
         });
-        Self { double, held }
+        Self { double, held, asked }
     }
 
     fn url(&self) -> String {
@@ -95,14 +71,7 @@ impl Slow {
     }
 
     fn asked(&self) -> usize {
-        self.held.asked.load(Ordering::SeqCst)
-    }
-
-    /// Its share of the places is taken by one address.
-    fn holds(&self, count: usize) {
-        eventually("the flood is there", || {
-            (self.held.waiting.load(Ordering::SeqCst) >= count).then_some(())
-        });
+        self.asked.load(Ordering::SeqCst)
     }
 }
 
@@ -210,13 +179,13 @@ fn a_flood_of_tickets_keeps_nobody_else_from_signing_in() {
     let flood: Vec<_> = flood.collect();
     let mine = Attempt::begin(&gateway, INNOCENT);
     let (answer, _) = during(&gateway, flood, || {
-        cas.holds(SHARE);
+        cas.held.holds(SHARE);
         let answer = gateway.send(mine.with(INNOCENT, "ST-good-1"));
         cas.held.let_go();
         answer
     });
     answer.expect(303);
-    assert_eq!(cas.held.most.load(Ordering::SeqCst), SHARE);
+    assert_eq!(cas.held.most(), SHARE);
 }
 
 #[test]
@@ -258,6 +227,45 @@ fn refused_tickets_are_counted_by_address() {
     gateway.send(mine.with(INNOCENT, "ST-good-2")).expect(303);
 }
 
+// ---- tickets for Moodle ----
+
+#[test]
+fn a_flood_of_tickets_for_moodle_keeps_nobody_else_from_a_token() {
+    let Some(school) = School::start("[\"cas-launch\"]") else {
+        return;
+    };
+    let held = Arc::new(Held::for_at_most(DEADLINE));
+    school.moodle.site().holds = Some(Arc::clone(&held));
+    let (alice, bob) = (school.cas.person("alice"), school.cas.person("bob"));
+    let (flooding, quiet) = (school.browser(), school.browser());
+    for (person, browser) in [(&alice, &flooding), (&bob, &quiet)] {
+        browser.open(person, "/private/x").expect(204);
+    }
+    let service = flooding.depart(FILE);
+    let service = service.query_pairs().find(|(name, _)| name == "service").unwrap().1;
+    let landing = Url::parse(&service).unwrap();
+    let flood = (0..FLOOD).map(|number| {
+        let target = format!(
+            "{}&{}",
+            &landing[url::Position::BeforePath..],
+            query(&[("ticket", &format!("{HELD}{number}"))])
+        );
+        let request = Request::get(&target).host(&school.gateway.http().to_string());
+        request
+            .header("Cookie", &flooding.cookies())
+            .header("Connection", "close")
+    });
+    let (answer, _) = during(&school.gateway, flood.collect(), || {
+        held.holds(SHARE_OF_MOODLE);
+        quiet.open(&bob, FILE);
+        let answer = quiet.call(SITE_INFO);
+        held.let_go();
+        answer
+    });
+    answer.expect(200);
+    assert_eq!(held.most(), SHARE_OF_MOODLE);
+}
+
 // ---- events ----
 
 const MEDIA: &str = r#"
@@ -286,7 +294,7 @@ fn lectures(opencast: &Slow, signer: &Signer) -> Gateway {
 fn opencast(holds: bool) -> Slow {
     Slow::start(
         // Well within the time that the gateway gives it.
-        Some(Duration::from_millis(300)),
+        Some(Duration::from_millis(100)),
         move |target, _| holds && target.contains("/slow"),
         |target| match target.contains("/events/known") {
             true => (
@@ -330,7 +338,7 @@ fn waiting_for_a_place_is_no_failure_of_opencast() {
     let flood = (0..3 * FLOOD).map(|number| at(STRANGER, Request::get(&format!("/media/slow-{number}"))));
     let (answers, _) = during(&gateway, flood.collect(), || {
         // It answers everybody soon enough, but not all of them at once.
-        opencast.holds(SHARE);
+        opencast.held.holds(SHARE);
         let lecture = |number| {
             let request = Request::get(&format!("/media/known-{number}")).bearer(&token);
             gateway.send(at(INNOCENT, request))
@@ -342,7 +350,7 @@ fn waiting_for_a_place_is_no_failure_of_opencast() {
     for answer in answers {
         answer.expect(204);
     }
-    assert_eq!(opencast.held.most.load(Ordering::SeqCst), SHARE);
+    assert_eq!(opencast.held.most(), SHARE);
     gateway
         .send(at(INNOCENT, Request::get("/media/known-after").bearer(&token)))
         .expect(204);
@@ -376,11 +384,11 @@ fn made_up_sessions_keep_nobody_from_an_upstreams_word() {
     };
     let flood = (0..FLOOD).map(|number| asked(STRANGER, &format!("made-up-{number}")));
     let (answer, _) = during(&gateway, flood.collect(), || {
-        zoo.holds(SHARE);
+        zoo.held.holds(SHARE);
         let answer = gateway.send(asked(INNOCENT, "good"));
         zoo.held.let_go();
         answer
     });
     answer.expect(204);
-    assert_eq!(zoo.held.most.load(Ordering::SeqCst), SHARE);
+    assert_eq!(zoo.held.most(), SHARE);
 }

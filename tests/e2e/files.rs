@@ -336,6 +336,65 @@ fn what_is_no_plain_file_below_the_root_is_not_there() {
     drop(socket);
 }
 
+/// `.well-known` where a route says so, and no other name that begins with a dot.
+#[test]
+fn well_known_is_served_where_a_route_says_so() {
+    let site = Site::new();
+    site.write("downloads/.well-known/acme-challenge/x", "key");
+    site.write("downloads/.well-known/.git/config", "secret");
+    site.write("downloads/.git/config", "secret");
+    site.write("downloads/a/.well-known/x", "secret");
+    let names = [
+        "/.well-known/acme-challenge/x",
+        "/.well-known/.git/config",
+        "/.git/config",
+        "/a/.well-known/x",
+    ];
+    for (more, served) in [("", false), ("well_known = true", true)] {
+        let gateway = open(&site, more);
+        let statuses = names.map(|name| gateway.get(name).status);
+        assert_eq!(statuses, [if served { 200 } else { 404 }, 404, 404, 404], "{more}");
+        drop(gateway);
+        let config = Config::new().section(&format!(
+            "[[routes]]\nname = \"told\"\npath = \"/{{*rest}}\"\naccel = \"/protected\"\nallow = [{{ anyone = true }}]\n{more}\n"
+        ));
+        let gateway = site.start(&config);
+        let statuses = names.map(|name| gateway.get(name).status);
+        assert_eq!(
+            statuses,
+            [if served { 200 } else { 404 }, 404, 404, 404],
+            "accel, {more}"
+        );
+    }
+}
+
+#[test]
+fn a_routes_own_headers_cross_origins_too() {
+    let site = Site::new();
+    site.write("downloads/a.mp4", "a");
+    let gateway = open(
+        &site,
+        r#"cors = { origins = ["https://moodle.test"], headers = ["CMCD-Request", "Range"], expose = ["X-Played"] }"#,
+    );
+    let asking = || Request::new("OPTIONS", "/a.mp4").header("Origin", "https://moodle.test");
+    let allowed = gateway
+        .send(asking().header("Access-Control-Request-Method", "GET"))
+        .expect(204);
+    let headers = allowed.header("access-control-allow-headers").unwrap();
+    assert!(
+        headers.starts_with("authorization, range, ") && headers.ends_with(", cmcd-request"),
+        "{headers}"
+    );
+    let told = gateway
+        .send(Request::get("/a.mp4").header("Origin", "https://moodle.test"))
+        .expect(200);
+    let exposed = told.header("access-control-expose-headers").unwrap();
+    assert!(
+        exposed.starts_with("content-range, ") && exposed.ends_with(", x-played"),
+        "{exposed}"
+    );
+}
+
 #[test]
 fn cors_on_every_answer() {
     let (site, signer) = (Site::with_lecture(), Signer::new());

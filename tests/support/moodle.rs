@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 pub use self::answer::Answer;
 use super::double::Double;
+use super::held::Held;
 use super::http::{Wire, values};
 use super::secrets::{self, Kind};
 
@@ -127,7 +128,12 @@ pub struct Site {
     php_sessions: HashMap<String, String>,
     files: HashMap<String, files::Stored>,
     drafts: u64,
+    /// Where tickets that begin with [`HELD`] wait.
+    pub holds: Option<Arc<Held>>,
 }
+
+/// What tickets begin with that are not looked at before they are let go.
+pub const HELD: &str = "ST-held-";
 
 /// The running double. Ends on drop.
 pub struct Moodle {
@@ -190,6 +196,7 @@ impl Site {
             php_sessions: HashMap::new(),
             files: HashMap::new(),
             drafts: 0,
+            holds: None,
         };
         site.files = files::stored();
         site

@@ -1,28 +1,35 @@
 //! Where file operations wait that may take long: a bounded number of threads beside the workers.
 //!
-//! A mount that hangs holds its own places and nothing else: no worker thread, and no other root's places.
+//! A mount that hangs holds its own places and nothing else: no worker thread, and no other root's places. Nor does a
+//! client hold those of others, which asks for what is slow again and again: a file on a bad sector, or on a tape.
 
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-/// Operations at the same time, for each root: more would only queue up in the disk.
-const PLACES: usize = 64;
-/// How long a request waits for a place.
-const WAIT: Duration = Duration::from_secs(5);
+use crate::fair::{self, Asker, Shares};
+
+/// Operations at the same time, for each root: more would only queue up in the disk, and how many are good for it does not
+/// depend on who asks. Half of them are more than a whole campus behind one address needs; all of its players may wait.
+const SHARES: Shares = Shares {
+    all: 64,
+    each: 32,
+    kept: 0,
+    queue: 4096,
+    wait: Duration::from_secs(5),
+};
 /// How long an operation may take before its request gives up; the place stays taken until it really ends.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The places of one root.
-pub(super) struct Places(Arc<Semaphore>);
+pub(super) struct Places(fair::Places);
 
 /// Why an operation brought no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Stalled {
-    #[error("no free place for a file operation within {} s", WAIT.as_secs())]
+    #[error("no free place for a file operation within {} s", SHARES.wait.as_secs())]
     NoPlace,
     #[error("the file system did not answer within {} s", PATIENCE.as_secs())]
     NoAnswer,
@@ -32,13 +39,16 @@ pub(super) enum Stalled {
 
 impl Places {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(PLACES)))
+        Self(fair::Places::new(SHARES))
     }
 
-    /// Runs `work` on a thread that may block.
-    pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stalled> {
-        let place = timeout(WAIT, self.0.clone().acquire_owned()).await;
-        let place = place.map_err(|_| Stalled::NoPlace)?.map_err(|_| Stalled::Lost)?;
+    /// Runs `work` for a client on a thread that may block.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        client: IpAddr,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Stalled> {
+        let place = self.0.take(Asker::at(client)).await.map_err(|_| Stalled::NoPlace)?;
         let running = spawn_blocking(move || {
             let result = work();
             // Released here and not by the request: one that went away must not free a thread that is still stuck.
@@ -51,54 +61,94 @@ impl Places {
             .map_err(|_| Stalled::Lost)
     }
 
+    /// Takes every place, for as many clients.
     #[cfg(test)]
-    pub(super) fn take_all(&self) -> tokio::sync::OwnedSemaphorePermit {
-        self.0.clone().try_acquire_many_owned(PLACES as u32).unwrap()
+    pub(super) async fn take_all(&self) -> Vec<fair::Place> {
+        let mut all = Vec::new();
+        for last in 0..SHARES.all {
+            let client = IpAddr::from([192, 0, 2, u8::try_from(last).unwrap()]);
+            all.push(self.0.take(Asker::at(client)).await.unwrap());
+        }
+        all
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
+    use tokio::sync::oneshot;
+
     use super::*;
+
+    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 1));
+    const ANOTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 2));
 
     #[tokio::test]
     async fn runs_work_and_gives_the_place_back() {
         let places = Places::new();
-        for n in 0..PLACES * 2 {
-            assert_eq!(places.run(move || n).await, Ok(n));
+        for n in 0..SHARES.all * 2 {
+            assert_eq!(places.run(CLIENT, move || n).await, Ok(n));
         }
-        assert_eq!(places.0.available_permits(), PLACES);
+        assert_eq!(places.0.taken(), 0);
     }
 
     #[tokio::test]
     async fn a_panic_costs_its_request_only() {
         let places = Places::new();
-        assert_eq!(places.run(|| panic!("on purpose")).await, Err::<(), _>(Stalled::Lost));
-        assert_eq!(places.0.available_permits(), PLACES);
+        let lost = places.run(CLIENT, || panic!("on purpose")).await;
+        assert_eq!(lost, Err::<(), _>(Stalled::Lost));
+        assert_eq!(places.0.taken(), 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn gives_up_when_all_places_stay_taken() {
         let places = Places::new();
-        let _taken = places.take_all();
-        assert_eq!(places.run(|| ()).await, Err(Stalled::NoPlace));
+        let _taken = places.take_all().await;
+        assert_eq!(places.run(CLIENT, || ()).await, Err(Stalled::NoPlace));
     }
 
-    #[tokio::test]
-    async fn an_abandoned_operation_keeps_its_place_until_it_ends() {
-        let places = Places::new();
-        let (started, has_started) = tokio::sync::oneshot::channel();
-        let (end, ended) = std::sync::mpsc::channel::<()>();
-        let work = places.run(move || {
+    /// Starts an operation that goes on until the sender is dropped.
+    async fn stuck(places: &Places, client: IpAddr) -> mpsc::Sender<()> {
+        let (started, has_started) = oneshot::channel();
+        let (end, ended) = mpsc::channel::<()>();
+        let work = places.run(client, move || {
             started.send(()).unwrap();
-            ended.recv()
+            ended.recv().ok();
         });
         tokio::select! {
             _ = work => panic!("cannot end by itself"),
             result = has_started => result.unwrap(),
         }
-        assert_eq!(places.0.available_permits(), PLACES - 1);
-        end.send(()).unwrap();
-        let _all = places.0.acquire_many(PLACES as u32).await.unwrap();
+        end
+    }
+
+    #[tokio::test]
+    async fn an_abandoned_operation_keeps_its_place_until_it_ends() {
+        let places = Places::new();
+        let end = stuck(&places, CLIENT).await;
+        assert_eq!(places.0.taken(), 1);
+        drop(end);
+        while places.0.taken() > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_asks_for_what_hangs_leaves_places_to_others() {
+        let places = Places::new();
+        let mut flood = Vec::new();
+        for _ in 0..SHARES.each {
+            flood.push(stuck(&places, CLIENT).await);
+        }
+        let mut next = std::pin::pin!(places.run(CLIENT, || ()));
+        tokio::select! {
+            biased;
+            _ = &mut next => panic!("a client has more than its share"),
+            () = tokio::task::yield_now() => {}
+        }
+        assert_eq!(places.run(ANOTHER, || 7).await, Ok(7));
+        drop(flood);
+        assert_eq!(next.await, Ok(()));
     }
 }

@@ -15,6 +15,7 @@ mod resolve;
 mod stream;
 
 use std::io;
+use std::net::IpAddr;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -54,6 +55,8 @@ pub struct FileRequest<'a> {
     pub download: bool,
     /// A credential was needed: shared caches must not keep the answer.
     pub private: bool,
+    /// Who is served: each has a share of what a disk can do.
+    pub client: IpAddr,
 }
 
 /// The answer: 200, 206 or 304.
@@ -80,7 +83,7 @@ pub async fn answer(
         let allow = Hint::Allow(vec![Method::GET, Method::HEAD]);
         return Err(Rejection::new(Reason::MethodNotAllowed).with_hint(allow));
     }
-    let opened = root.open_file(path, now).await?;
+    let opened = root.open_file(path, request.client, now).await?;
     let complete = opened.metadata.len();
     let name = path.rsplit('/').next().unwrap_or_default();
     let described = opened.described(name, now);
@@ -117,7 +120,8 @@ pub async fn answer(
     let body = if request.method == Method::HEAD {
         FileBody::empty()
     } else {
-        FileBody::start(root, &opened, plan.pieces).await.map_err(unreadable)?
+        let body = FileBody::start(root, &opened, request.client, plan.pieces).await;
+        body.map_err(unreadable)?
     };
     Ok(FileAnswer {
         status: plan.status,
@@ -145,7 +149,7 @@ pub async fn answer_edited(
     edit: &Edit<'_>,
     now: SystemTime,
 ) -> Result<FileAnswer, Rejection> {
-    let opened = root.open_file(path, now).await?;
+    let opened = root.open_file(path, request.client, now).await?;
     let complete = opened.metadata.len();
     let name = path.rsplit('/').next().unwrap_or_default();
     let described = opened.described(name, now);
@@ -159,7 +163,7 @@ pub async fn answer_edited(
                 start: 0,
                 end: complete,
             });
-            let body = FileBody::start(root, &opened, vec![whole]).await;
+            let body = FileBody::start(root, &opened, request.client, vec![whole]).await;
             (edit.edit)(&read_whole(body, complete).await.map_err(unreadable)?)
         }
         _ => None,
@@ -222,6 +226,12 @@ async fn read_whole(body: io::Result<FileBody>, length: u64) -> io::Result<Vec<u
         whole.extend(&chunk);
     }
     Ok(whole)
+}
+
+/// May nobody have a file of this name, wherever it lies? Names that begin with a dot (`.git`, `.htpasswd`) are not for
+/// clients, but those in `.well-known` right below the folder are if that is served.
+pub fn is_hidden(path: &str, well_known: bool) -> bool {
+    resolve::is_hidden(path, well_known)
 }
 
 /// The headers of a file that another server sends: all that must be said whatever is in it.

@@ -7,6 +7,7 @@
 
 use std::fs::{File, Metadata};
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
@@ -32,6 +33,8 @@ struct Inner {
     kernel_confines: bool,
     /// May a worker thread open files itself, as long as the kernel has all that it needs in memory?
     inline: bool,
+    /// May `.well-known` be the first folder of a name?
+    well_known: bool,
     places: Places,
     /// What was opened on the spot a moment ago.
     kept: Kept,
@@ -83,15 +86,24 @@ impl Root {
             path,
             kernel_confines,
             inline,
+            well_known: false,
             places: Places::new(),
             kept: Kept::default(),
             downloads: Arc::new(()),
         })))
     }
 
+    /// The same with `.well-known` (RFC 8615), if it is to be served, before anybody else has the root.
+    pub fn serving_well_known(mut self, well_known: bool) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.well_known = well_known;
+        }
+        self
+    }
+
     /// Opens the file at `path`: decoded, canonical, beginning with a slash. `now` says how long ago it was opened last.
-    pub(super) async fn open_file(&self, path: &str, now: SystemTime) -> Result<Opened, Rejection> {
-        let Some(name) = relative(path) else {
+    pub(super) async fn open_file(&self, path: &str, client: IpAddr, now: SystemTime) -> Result<Opened, Rejection> {
+        let Some(name) = relative(path, self.0.well_known) else {
             return Err(Rejection::because(Reason::FileNotFound, "not a name that is served"));
         };
         if self.0.inline {
@@ -112,7 +124,7 @@ impl Root {
         let opened = self
             .0
             .places
-            .run(move || inner.open_patiently(&name).and_then(regular))
+            .run(client, move || inner.open_patiently(&name).and_then(regular))
             .await;
         opened.map_err(overloaded)?.map_err(rejection)
     }
@@ -171,10 +183,17 @@ impl Inner {
 }
 
 /// The path below the root, if every segment of it is a name that may be asked for.
-fn relative(path: &str) -> Option<&str> {
+fn relative(path: &str, well_known: bool) -> Option<&str> {
     let name = path.strip_prefix('/')?;
-    let served = |segment: &str| !segment.is_empty() && !segment.starts_with('.');
-    (name.split('/').all(served) && !name.contains('\0')).then_some(name)
+    let is_there = |segment: &str| !segment.is_empty();
+    let served = name.split('/').all(is_there) && !name.contains('\0') && !is_hidden(path, well_known);
+    served.then_some(name)
+}
+
+/// Does a name in this path begin with a dot? `.well-known` counts unless it is served, as the first one.
+pub(super) fn is_hidden(path: &str, well_known: bool) -> bool {
+    let rest = path.strip_prefix("/.well-known/").filter(|_| well_known);
+    rest.unwrap_or(path).split('/').any(|segment| segment.starts_with('.'))
 }
 
 fn regular(file: OwnedFd) -> Result<Opened, Errno> {
@@ -256,6 +275,8 @@ mod tests {
 
     use super::*;
 
+    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
     /// `served/` with all that may lie there, `outside/` beside it.
     fn tree() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -326,7 +347,7 @@ mod tests {
                 ("/folder-link/b/file", "a/b/file"),
                 ("/a/out-and-in", "plain"),
             ] {
-                let opened = root.open_file(path, SystemTime::now()).await;
+                let opened = root.open_file(path, CLIENT, SystemTime::now()).await;
                 let mut opened = opened.unwrap_or_else(|rejection| panic!("{how}, {path}: {rejection:?}"));
                 let mut found = String::new();
                 opened.file.read_to_string(&mut found).unwrap();
@@ -379,7 +400,7 @@ mod tests {
         for (how, root) in roots(&dir) {
             for path in refused {
                 let rejection = root
-                    .open_file(path, SystemTime::now())
+                    .open_file(path, CLIENT, SystemTime::now())
                     .await
                     .err()
                     .unwrap_or_else(|| panic!("{how}: {path} was opened"));
@@ -423,7 +444,7 @@ mod tests {
             return; // root may read everything
         }
         for (how, root) in roots(&dir) {
-            let rejection = root.open_file("/plain", SystemTime::now()).await.err().unwrap();
+            let rejection = root.open_file("/plain", CLIENT, SystemTime::now()).await.err().unwrap();
             assert_eq!(
                 rejection,
                 Rejection::because(Reason::FileNotFound, "permission denied"),
@@ -436,8 +457,8 @@ mod tests {
     async fn a_file_system_that_hangs_means_overloaded() {
         let dir = tree();
         let root = Root::degraded(&dir.path().join("served"), true);
-        let _taken = root.places().take_all();
-        let rejection = root.open_file("/plain", SystemTime::now()).await.err().unwrap();
+        let _taken = root.places().take_all().await;
+        let rejection = root.open_file("/plain", CLIENT, SystemTime::now()).await.err().unwrap();
         assert_eq!(
             (rejection.reason, rejection.hint),
             (Reason::Overloaded, Hint::RetryAfter(5))
@@ -456,7 +477,7 @@ mod tests {
         let Some(root) = inline(&dir) else { return };
         let path = dir.path().join("served/plain");
         let other = dir.path().join("served/a/100%.txt");
-        let open = async || root.open_file("/plain", SystemTime::now()).await.unwrap().file;
+        let open = async || root.open_file("/plain", CLIENT, SystemTime::now()).await.unwrap().file;
         let given_again = async || Arc::ptr_eq(&open().await, &open().await);
         // The time may just be over between the two; not twice.
         assert!(given_again().await || given_again().await);
@@ -485,13 +506,17 @@ mod tests {
         let dir = tree();
         let Some(root) = inline(&dir) else { return };
         let folder = dir.path().join("served/a/b");
-        let before = root.open_file("/a/b/file", SystemTime::now()).await.unwrap();
+        let before = root.open_file("/a/b/file", CLIENT, SystemTime::now()).await.unwrap();
         fs::rename(&folder, dir.path().join("served/a/c")).unwrap();
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("file"), "other").unwrap();
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
         while Arc::ptr_eq(
-            &root.open_file("/a/b/file", SystemTime::now()).await.unwrap().file,
+            &root
+                .open_file("/a/b/file", CLIENT, SystemTime::now())
+                .await
+                .unwrap()
+                .file,
             &before.file,
         ) {
             assert!(
@@ -501,7 +526,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         fs::rename(folder.join("file"), dir.path().join("served/elsewhere")).unwrap();
-        while root.open_file("/a/b/file", SystemTime::now()).await.is_ok() {
+        while root.open_file("/a/b/file", CLIENT, SystemTime::now()).await.is_ok() {
             assert!(std::time::Instant::now() < deadline, "the file's move is never noticed");
             tokio::task::yield_now().await;
         }
@@ -516,11 +541,17 @@ mod tests {
         let dir = tree();
         for (how, root) in roots(&dir) {
             let path = dir.path().join("served/new");
-            assert!(root.open_file("/new", SystemTime::now()).await.is_err(), "{how}");
+            assert!(
+                root.open_file("/new", CLIENT, SystemTime::now()).await.is_err(),
+                "{how}"
+            );
             fs::write(&path, "").unwrap();
-            assert!(root.open_file("/new", SystemTime::now()).await.is_ok(), "{how}");
+            assert!(root.open_file("/new", CLIENT, SystemTime::now()).await.is_ok(), "{how}");
             fs::remove_file(&path).unwrap();
-            assert!(root.open_file("/new", SystemTime::now()).await.is_err(), "{how}");
+            assert!(
+                root.open_file("/new", CLIENT, SystemTime::now()).await.is_err(),
+                "{how}"
+            );
         }
     }
 

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::mem::take;
+use std::net::IpAddr;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -74,7 +75,12 @@ impl FileBody {
 
     /// Reads the first chunk at once: most bodies consist of it, and a file that cannot be read is found out while the
     /// answer can still say so.
-    pub(super) async fn start(root: &Root, opened: &Opened, mut pieces: Vec<Piece>) -> io::Result<Self> {
+    pub(super) async fn start(
+        root: &Root,
+        opened: &Opened,
+        client: IpAddr,
+        mut pieces: Vec<Piece>,
+    ) -> io::Result<Self> {
         let described = opened.described.get();
         if let Some(content) = described.and_then(Described::content) {
             pieces.iter_mut().for_each(|piece| piece.take_from(content));
@@ -83,7 +89,7 @@ impl FileBody {
         let mut streaming = Streaming {
             ahead: None,
             pieces: pieces.into(),
-            reader: Reader::new(root, Arc::clone(&opened.file)),
+            reader: Reader::new(root, Arc::clone(&opened.file), client),
         };
         let Some(first) = streaming.next().await? else {
             return Ok(Self::empty());
@@ -154,6 +160,7 @@ impl Streaming {
 struct Reader {
     root: Root,
     file: Arc<File>,
+    client: IpAddr,
     /// Does the file system know `RWF_NOWAIT`? Until it says no.
     inline: bool,
     spent: Spent,
@@ -162,10 +169,11 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(root: &Root, file: Arc<File>) -> Self {
+    fn new(root: &Root, file: Arc<File>, client: IpAddr) -> Self {
         Self {
             root: root.clone(),
             file,
+            client,
             inline: true,
             spent: Spent::default(),
             downloads: root.downloads().clone(),
@@ -196,7 +204,7 @@ impl Reader {
         buffer.resize(left.min(chunk), 0);
         let file = self.file.clone();
         let read = move || read_at(&file, &mut buffer, range.start).map(|count| first(buffer, count));
-        let chunk = self.root.places().run(read).await??;
+        let chunk = self.root.places().run(self.client, read).await??;
         if chunk.is_empty() {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
@@ -272,6 +280,8 @@ mod tests {
 
     use super::*;
 
+    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
     struct Fixture {
         dir: tempfile::TempDir,
         content: Vec<u8>,
@@ -297,8 +307,8 @@ mod tests {
         /// Inline as far as the kernel can, and always by way of the blocking threads.
         async fn bodies(&self, pieces: impl Fn() -> Vec<Piece>) -> [FileBody; 2] {
             let root = Root::open(self.dir.path()).unwrap();
-            let inline = FileBody::start(&root, &self.opened(), pieces()).await.unwrap();
-            let mut reader = Reader::new(&root, self.opened().file);
+            let inline = FileBody::start(&root, &self.opened(), CLIENT, pieces()).await.unwrap();
+            let mut reader = Reader::new(&root, self.opened().file, CLIENT);
             reader.inline = false;
             let patient = Streaming {
                 ahead: None,
@@ -414,7 +424,9 @@ mod tests {
         let mut places = Vec::new();
         for length in [CHUNK * 2, CHUNK, WORTH_KEEPING, CHUNK + 1] {
             let piece = range(0, length as u64);
-            let mut body = FileBody::start(&root, &fixture.opened(), vec![piece]).await.unwrap();
+            let mut body = FileBody::start(&root, &fixture.opened(), CLIENT, vec![piece])
+                .await
+                .unwrap();
             let first = body.next().await.unwrap().unwrap();
             let read = first.len();
             assert!(first == fixture.content[..read] && read >= WARM, "{length}");
@@ -432,7 +444,7 @@ mod tests {
         let State::Streaming(streaming) = &body.0 else {
             panic!("two chunks are a stream")
         };
-        let _taken = streaming.reader.root.places().take_all();
+        let _taken = streaming.reader.root.places().take_all().await;
         assert_eq!(body.next().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 

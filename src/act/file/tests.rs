@@ -5,6 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
 /// Worker threads may hand requests to each other.
 fn sendable<T: Send>(future: T) -> T {
     future
@@ -77,6 +79,7 @@ impl Fixture {
                 headers: &headers,
                 download: false,
                 private: true,
+                client: CLIENT,
             },
             path,
         )
@@ -124,6 +127,7 @@ async fn what_needed_no_credential_may_be_cached_by_all() {
         headers: &headers,
         download: false,
         private: false,
+        client: CLIENT,
     };
     assert_eq!(
         fixture
@@ -320,7 +324,7 @@ async fn what_is_remembered_of_a_file_ends_with_its_version() {
             std::time::Instant::now() < deadline,
             "what was remembered is never sent"
         );
-        let opened = fixture.root.open_file("/note.txt", now()).await.unwrap();
+        let opened = fixture.root.open_file("/note.txt", CLIENT, now()).await.unwrap();
         let described = opened.described("note.txt", now());
         described.remember(&Bytes::from_static(b"in our head"), &opened.metadata, now());
         let whole = fixture.get("/note.txt", &[]).await.body;
@@ -355,6 +359,7 @@ async fn a_download_is_an_attachment_and_so_is_what_a_browser_would_run() {
             headers: &headers,
             download,
             private: true,
+            client: CLIENT,
         };
         assert_eq!(
             fixture

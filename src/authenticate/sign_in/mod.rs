@@ -39,6 +39,7 @@ const SHARES: Shares = Shares {
     all: 64,
     each: 16,
     kept: 0,
+    queue: 512,
     wait: Duration::from_secs(10),
 };
 /// Tickets that a CAS server may refuse, for each address. A whole campus may come from one.

@@ -6,6 +6,7 @@
 mod action;
 mod asking;
 mod conflicts;
+mod cors;
 mod frames;
 mod jwt;
 mod launch;

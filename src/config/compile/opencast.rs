@@ -2,11 +2,18 @@
 
 use std::time::Duration;
 
+use super::jwt::rate;
 use super::{Checker, Known};
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::read::{At, Key, Named};
+use crate::config::value::PerSecond;
 use crate::config::{Action, ElseAsk, GrantItem, Opencast, Present, Rule, file};
 
+/// Questions about made-up events are as dear to Opencast as others. Lectures that are gone or not there yet are asked for
+/// once in ten seconds each, however many want to see them.
+const UNKNOWN_EVENTS: PerSecond = PerSecond(2.0);
+/// For each that may be asked in a second.
+const UNKNOWN_AT_ONCE: f64 = 50.0;
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -48,6 +55,8 @@ impl Checker<'_> {
         let bounds = (Duration::from_secs(1), DAY);
         let acl_ttl = self.duration(opencast.acl_ttl, "acl_ttl", MINUTE, bounds);
         let acl_stale = self.duration(opencast.acl_stale, "acl_stale", DAY, (Duration::ZERO, DAY * 30));
+        let unknown_events = opencast.unknown_events.or(UNKNOWN_EVENTS);
+        let at_once = unknown_events.0 * UNKNOWN_AT_ONCE;
         let sign_key_file = match opencast.sign_key_file {
             Key::Given(path) => self.absolute(&path, "sign_key_file"),
             Key::Absent => Some(self.folder.join(DEFAULT_SIGN_KEY)),
@@ -66,6 +75,8 @@ impl Checker<'_> {
             password_file: password_file?,
             acl_ttl,
             acl_stale,
+            // Saturates: what nobody can ask at once is no bound.
+            unknown_events: rate(unknown_events, Some(at_once.ceil() as u32)),
             sign_key_file: sign_key_file?,
             never,
         })

@@ -105,6 +105,7 @@ impl Checker<'_> {
         let strip = self.strip(route.strip, path.as_ref(), kind);
         self.only_for_upstreams(route.path_params.given().map(|given| given.at), "path_params", kind);
         self.only_for_upstreams(route.websocket.given().map(|given| given.at), "websocket", kind);
+        self.only_for_files(route.well_known.given().map(|given| given.at), action.as_ref());
         self.only_for_upstreams(route.present.given().map(|given| given.at), "present", kind);
         let accept_at = route.accept.given().map_or(place, |accept| accept.at);
         let accept = match route.accept {
@@ -173,8 +174,7 @@ impl Checker<'_> {
             // Public keys are for everyone: any web page may verify a token itself.
             Key::Absent if matches!(action, Some(Action::KeySet(_) | Action::OwnKeys)) => Some(Some(Cors {
                 origins: vec!["*".to_owned()],
-                credentials: false,
-                apps: Vec::new(),
+                ..Cors::default()
             })),
             Key::Absent | Key::Bad => None,
         };
@@ -186,6 +186,7 @@ impl Checker<'_> {
             path: path?.value.text,
             path_params: route.path_params.or(false),
             websocket: route.websocket.into_value(),
+            well_known: route.well_known.or(false),
             methods: methods?,
             action: action?,
             strip: strip?,
@@ -343,6 +344,14 @@ impl Checker<'_> {
         }
     }
 
+    fn only_for_files(&mut self, given: Option<Span>, action: Option<&Action>) {
+        let has_files = matches!(action, None | Some(Action::Files(_) | Action::Accel(_)));
+        if let Some(at) = given.filter(|_| !has_files) {
+            let problem = Diagnostic::error(at, "`well_known` is only for routes with `files` or `accel`");
+            self.report(problem.help("remove this key"));
+        }
+    }
+
     fn accepted_issuers(&mut self, issuers: Key<Vec<At<String>>>, known: &Known) -> Option<Option<Vec<usize>>> {
         let issuers = match issuers {
             Key::Given(issuers) => issuers,
@@ -386,39 +395,6 @@ impl Checker<'_> {
                 self.report(problem.help("remove this key: the default is [\"jwt\"]"));
             }
         }
-    }
-
-    fn cors(&mut self, cors: file::Cors) -> Option<Cors> {
-        let origins = self.required(
-            cors.origins,
-            "origins",
-            cors.place,
-            "origins = [\"https://moodle.example.edu\"]",
-        )?;
-        self.not_empty(&origins, "origins", "remove `cors`, or name at least one origin")?;
-        self.unique(
-            "origin",
-            origins.value.iter().map(|origin| (origin.at, origin.value.0.clone())),
-        );
-        if let Some(any) = origins.value.iter().find(|origin| origin.value.0 == "*") {
-            if origins.value.len() > 1 {
-                let problem = Diagnostic::error(any.at, "`*` stands beside other origins");
-                self.report(problem.help("`*` is every origin: remove it, or the others"));
-            }
-            if let Some(credentials) = cors.credentials.given().filter(|credentials| credentials.value) {
-                let problem = Diagnostic::error(any.at, "every web site could call with the cookies of its visitors");
-                self.report(
-                    problem
-                        .also(credentials.at, "because of this")
-                        .help("name the origins that may"),
-                );
-            }
-        }
-        Some(Cors {
-            origins: origins.value.into_iter().map(|origin| origin.value.0).collect(),
-            credentials: cors.credentials.or(false),
-            apps: Vec::new(),
-        })
     }
 
     fn limits(&mut self, limits: file::Limits) -> Option<Limits> {

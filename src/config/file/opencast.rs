@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::config::read::At;
 use crate::config::section::section;
+use crate::config::value::PerSecond;
 
 section! {
     /// `[opencast.<name>]`: an Opencast that the gateway itself asks, for `event_acl` and `series_of`.
@@ -19,6 +20,8 @@ section! {
         acl_ttl: Duration,
         /// How long the last answer holds on while Opencast does not answer. Default: 24h.
         acl_stale: Duration,
+        /// Questions about events that Opencast does not know, for each client; fifty times as many at once. Default: 2/s.
+        unknown_events: PerSecond,
         /// PEM file (PKCS#8, P-256) with the private key of the tokens that `present = "opencast-jwt"` shows. Made if
         /// missing, but never with store = "valkey": all gateways need the same. Default: state/opencast-es256.pem.
         sign_key_file: String,

@@ -8,6 +8,6 @@ mod explained;
 mod own_tokens;
 mod reactions;
 mod replicas;
-mod school;
+pub mod school;
 mod sources;
 mod vault;

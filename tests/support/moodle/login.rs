@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::answer::Answer;
 use super::php::Request;
-use super::{Account, Row, SESSION, Session, Site};
+use super::{Account, HELD, Row, SESSION, Session, Site};
 use crate::support::http::Connection;
 use crate::support::secrets::{self, Kind};
 
@@ -17,6 +17,10 @@ const JSON: &str = "application/json; charset=utf-8";
 /// Who is behind a ticket: phpCAS asks about the address that it was called by.
 fn validate(request: &Request, site: &Mutex<Site>, ticket: &str) -> Option<String> {
     secrets::register(Kind::Ticket, ticket);
+    let holds = site.lock().unwrap().holds.clone();
+    if let Some(holds) = holds.filter(|_| ticket.starts_with(HELD)) {
+        holds.wait();
+    }
     let (cas, root) = {
         let site = site.lock().unwrap();
         (site.settings.cas.clone()?, site.settings.wwwroot.clone())
