@@ -8,7 +8,7 @@ mod hint;
 
 use http::StatusCode;
 
-pub use self::hint::Hint;
+pub use self::hint::{Hint, NEEDS_BROWSER};
 
 /// Why a request is refused. The variants are in the order in which a request can meet them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -274,7 +274,7 @@ impl Reason {
             Self::SignInRefused => (
                 "sign_in_refused",
                 S::FORBIDDEN,
-                "The sign-in server does not vouch for this sign-in.",
+                "The sign-in server did not accept this sign-in.",
             ),
             Self::SignInUnavailable => (
                 "sign_in_unavailable",

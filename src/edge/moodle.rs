@@ -4,6 +4,7 @@
 mod back;
 mod call;
 pub mod facade;
+mod nobody;
 pub mod own;
 
 use std::sync::Arc;

@@ -3,11 +3,15 @@
 //!
 //! What they look like and what is said about them is decided in `present::moodle::tokens::cas_facade`.
 
+use std::net::IpAddr;
+use std::sync::PoisonError;
+use std::time::Instant;
+
 use super::Bridge;
 use super::keeper::NO_STORE;
 use crate::present::moodle::token::Token;
 use crate::present::moodle::tokens::cas_facade::{self, LIFETIME, Vouched};
-use crate::present::moodle::tokens::{Conversation, TokenError};
+use crate::present::moodle::tokens::{Conversation, NotAsked, TokenError};
 use crate::store::{StoreError, Table};
 
 impl Bridge {
@@ -17,11 +21,31 @@ impl Bridge {
         let (store, kept) = (&self.0.store, vouched.encode());
         let put = store.put_new(Table::FacadeTickets, &ticket, &kept, Some(LIFETIME));
         put.await.map_err(|_| NO_STORE)?;
+        let started = Instant::now();
         let obtained = cas_facade::obtain(moodle, &ticket, &vouched).await;
-        if obtained.is_err() && self.take(&ticket).await.is_err() {
-            tracing::debug!("a ticket for Moodle waits for its end");
+        if obtained.is_ok() {
+            return obtained;
         }
-        obtained
+        let is_left = self.take(&ticket).await.map_err(|_| NO_STORE)?.is_some();
+        match obtained {
+            Err(TokenError::TicketRefused) if is_left => Err(TokenError::NotAsked(self.why_nobody_asked(started))),
+            obtained => obtained,
+        }
+    }
+
+    /// A question at the facade's path came from an address that is not in `facade.from`.
+    pub fn turned_away(&self, address: IpAddr) {
+        let mut turned_away = self.0.turned_away.lock().unwrap_or_else(PoisonError::into_inner);
+        *turned_away = Some((Instant::now(), address));
+    }
+
+    /// For a ticket that was made at `started`.
+    fn why_nobody_asked(&self, started: Instant) -> NotAsked {
+        let turned_away = *self.0.turned_away.lock().unwrap_or_else(PoisonError::into_inner);
+        match turned_away.filter(|(when, _)| *when >= started) {
+            Some((_, address)) => NotAsked::From(address),
+            None => NotAsked::Elsewhere,
+        }
     }
 
     /// What the ticket vouches for; of several who ask at once, at whatever replica, one is told.

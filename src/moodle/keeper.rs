@@ -319,6 +319,11 @@ impl Moodle {
             MoodleSource::CasFacade => self.bridge.vouch(moodle, username).await?,
         };
         let checked = check_identity(moodle, &token, username).await;
+        if source == MoodleSource::Vault && matches!(checked, Err(TokenError::Died)) {
+            return Err(TokenError::Denied(
+                "its token in the vault is dead, Moodle has deleted it: import another one (janua vault import)",
+            ));
+        }
         if matches!(checked, Err(TokenError::OtherAccount)) {
             // What made it goes as well.
             self.forget_session(session).await.map_err(|_| NO_STORE)?;

@@ -16,14 +16,16 @@ pub mod vault;
 pub mod visit;
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use moka::future::Cache;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
+use url::Url;
 
 pub(crate) use self::refusals::maintenance;
 use self::refusals::{LONG, Refused};
@@ -69,6 +71,8 @@ struct Inner {
     changes: AtomicU64,
     /// Tickets that are spent at Moodle at once.
     spending: Places,
+    /// When and from where a facade was asked last by whom it does not answer.
+    turned_away: Mutex<Option<(Instant, IpAddr)>>,
 }
 
 /// A Moodle, ready to be called.
@@ -94,6 +98,7 @@ impl Bridge {
             names: Mutex::default(),
             changes: AtomicU64::new(0),
             spending: Places::new(SPENDING),
+            turned_away: Mutex::default(),
         }))
     }
 
@@ -196,6 +201,11 @@ impl Moodle {
     /// What it says of itself.
     pub async fn public_config(&self) -> Result<SiteConfig, TokenError> {
         site::public_config(&self.conversation().map_err(|_| keeper::NOT_CHOSEN)?).await
+    }
+
+    /// The CAS server that it sends people to, see [`site::login::cas_server`].
+    pub async fn cas_server(&self) -> Result<Option<Url>, TokenError> {
+        site::login::cas_server(&self.conversation().map_err(|_| keeper::NOT_CHOSEN)?).await
     }
 
     /// Would it take calls? Asks without a token.

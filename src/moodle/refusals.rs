@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::Moodle;
 use crate::authenticate::session::{Carrier, Session};
 use crate::present::moodle::tokens::TokenError;
-use crate::rejection::{Hint, Reason, Rejection};
+use crate::rejection::{Hint, NEEDS_BROWSER, Reason, Rejection};
 
 /// What an administrator has to change. Also what the longest refusal is believed for.
 pub(super) const LONG: Duration = Duration::from_secs(20);
@@ -44,15 +44,24 @@ impl NoToken {
 
     /// What this means for a session, and for how long it is so for whoever is the same person.
     pub(super) fn for_session(self, session: &Session) -> (Rejection, Duration) {
-        let nobody = "no source has a token for this person";
+        let nobody = |detail: &str| Rejection::because(Reason::NoMoodleToken, detail);
+        const BY_BROWSER: &str = "a back end's session brings no ticket for Moodle: send the person's browser once to sign_in \
+                                  with `return`, or use another source (cas-facade, vault)";
         match self.told {
             _ if self.needs_ticket && session.carrier == Carrier::Cookie => {
                 (Reason::MoodleSignInRequired.into(), Duration::ZERO)
             }
             // Another session of the same person may bring a ticket.
+            Some((rejection, _)) if self.needs_ticket && rejection.reason == Reason::NoMoodleToken => {
+                (rejection.with_hint(Hint::Remedy(NEEDS_BROWSER)), Duration::ZERO)
+            }
             Some((rejection, _)) if self.needs_ticket => (rejection, Duration::ZERO),
             Some(told) => told,
-            None => (Rejection::because(Reason::NoMoodleToken, nobody), Duration::ZERO),
+            None if self.needs_ticket => (
+                nobody(BY_BROWSER).with_hint(Hint::Remedy(NEEDS_BROWSER)),
+                Duration::ZERO,
+            ),
+            None => (nobody("no source has a token for this person"), Duration::ZERO),
         }
     }
 }
@@ -90,9 +99,11 @@ pub(super) fn believed(error: &TokenError) -> Duration {
         | TokenError::OddName
         | TokenError::Denied(_) => LONG,
         TokenError::VisitMoodle(_) | TokenError::Maintenance | TokenError::Misconfigured(_) => SHORT,
-        TokenError::NotReached(_) | TokenError::TicketRefused | TokenError::SessionEnded | TokenError::Died => {
-            Duration::ZERO
-        }
+        TokenError::NotReached(_)
+        | TokenError::TicketRefused
+        | TokenError::NotAsked(_)
+        | TokenError::SessionEnded
+        | TokenError::Died => Duration::ZERO,
     }
 }
 
@@ -107,9 +118,11 @@ pub(crate) fn rejection(error: &TokenError) -> Rejection {
         | TokenError::Denied(_) => Reason::NoMoodleToken,
         TokenError::VisitMoodle(_) => Reason::MoodleVisitRequired,
         TokenError::Maintenance => return maintenance(error.to_string()),
-        TokenError::TicketRefused | TokenError::SessionEnded | TokenError::Died | TokenError::Misconfigured(_) => {
-            Reason::UpstreamFailed
-        }
+        TokenError::TicketRefused
+        | TokenError::NotAsked(_)
+        | TokenError::SessionEnded
+        | TokenError::Died
+        | TokenError::Misconfigured(_) => Reason::UpstreamFailed,
     };
     Rejection::because(reason, error.to_string())
 }

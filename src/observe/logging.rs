@@ -140,8 +140,16 @@ impl log::Log for Bridge {
         // pingora tells a client's failed TLS handshake as its own error, beside errors of the listener itself.
         let is_of_client = record.target() == "pingora_core::services::listening"
             && record.args().to_string().starts_with("Downstream handshake");
+        // And as an error that a kept connection was closed by its server: another one is opened.
+        let is_of_pool = record.target() == "pingora_core::connectors"
+            && record
+                .args()
+                .to_string()
+                .starts_with("failed to acquire reusable stream");
         if is_of_client {
             tracing::debug!(target: "janua::listen", "{}", record.args());
+        } else if is_of_pool {
+            tracing::debug!(target: "janua::upstream", "{}", record.args());
         } else if let Err(error) = tracing_log::format_trace(record) {
             tracing::debug!(%error, "a record of {} is lost", record.target());
         }

@@ -4,10 +4,10 @@
 use http::StatusCode;
 use serde_json::json;
 
-use super::callback::{judged, logout, place, posted_logout, refused, unavailable};
-use super::{Asked, json};
+use super::callback::{judged, no_username, place, refused, unavailable};
+use super::{Asked, json, logout};
 use crate::authenticate::session::{Carrier, NewSession};
-use crate::authenticate::sign_in::cas::{Principal, Ticket};
+use crate::authenticate::sign_in::cas::Ticket;
 use crate::config::{Provider, SignIn};
 use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
@@ -22,25 +22,15 @@ pub(super) async fn answer(asked: &Asked<'_>, index: usize) -> Result<Reply, Rej
             "no proxy_chains: back ends get no sessions",
         ));
     }
-    if let Some(ticket) = posted_logout(asked) {
-        return logout(asked, index, &ticket).await;
+    if let Some(ticket) = logout::posted(asked) {
+        return logout::end(asked, sign_in, &ticket).await;
     }
     let metrics = &snapshot.people.metrics;
     let judged = judge(asked, index, sign_in).await;
-    let (principal, ticket) = judged.map_err(|(rejection, label)| {
+    let new = judged.map_err(|(rejection, label)| {
         metrics.signed_in(&sign_in.name, label);
         rejection
     })?;
-    let Some(subject) = principal.username(&cas.username).map(str::to_owned) else {
-        metrics.signed_in(&sign_in.name, "no_username");
-        let detail = format!("the CAS server gave no usable {} for this person", cas.username);
-        return Err(Rejection::because(Reason::SignInRefused, detail));
-    };
-    let new = NewSession {
-        subject,
-        principal,
-        ticket,
-    };
     let sessions = &snapshot.people.sessions;
     let begun = sessions.begin(sign_in, new, Carrier::Bearer, asked.here.now).await;
     let (secret, session) = begun.map_err(|error| unavailable(&error))?;
@@ -57,11 +47,7 @@ pub(super) async fn answer(asked: &Asked<'_>, index: usize) -> Result<Reply, Rej
     ))
 }
 
-async fn judge(
-    asked: &Asked<'_>,
-    index: usize,
-    sign_in: &SignIn,
-) -> Result<(Principal, Ticket), (Rejection, &'static str)> {
+async fn judge(asked: &Asked<'_>, index: usize, sign_in: &SignIn) -> Result<NewSession, (Rejection, &'static str)> {
     let snapshot = asked.here.snapshot;
     let Provider::Cas(cas) = &sign_in.provider;
     let ticket = super::parameter(&asked.body, "ticket").unwrap_or_default();
@@ -69,7 +55,10 @@ async fn judge(
     let client = snapshot.cas.get(index).ok_or((Reason::Internal.into(), "internal"))?;
     let service = format!("{}/_janua/cas/{}/session", asked.here.public.origin(), sign_in.name);
     let place = place(asked).await?;
-    let principal = judged(asked, sign_in, place, client.proxy_validate(&service, &ticket)).await?;
+    let question = client.proxy_validate(&service, &ticket);
+    let principal = judged(asked, sign_in, place, question)
+        .await
+        .map_err(|error| refused(&error))?;
     if !principal.came_through(&cas.proxy_chains) {
         let detail = format!(
             "the ticket came through {}, which is not in proxy_chains",
@@ -77,5 +66,5 @@ async fn judge(
         );
         return Err((Rejection::because(Reason::SignInRefused, detail), "foreign_chain"));
     }
-    Ok((principal, ticket))
+    NewSession::of(principal, ticket, &cas.username).ok_or_else(|| no_username(&cas.username))
 }

@@ -1,40 +1,40 @@
-//! The browser on its way back from a CAS server, and the CAS server's own calls: a logout is told where the ticket was
-//! sent.
+//! The browser on its way back from a CAS server: with a ticket, without one, or after signing out there. The CAS server's own
+//! calls come to the same address.
 
 use std::time::Instant;
 
-use bytes::Bytes;
-use http::{Method, StatusCode, header};
+use http::Method;
 
 use super::sign_in::{nobody, service, set};
-use super::{Asked, redirect};
+use super::{Asked, app_origins, logout, redirect};
 use crate::authenticate::session::cookie::SESSION;
 use crate::authenticate::session::{Carrier, NewSession};
 use crate::authenticate::sign_in::attempt::Attempt;
-use crate::authenticate::sign_in::cas::logout::{logout_query, logout_request};
-use crate::authenticate::sign_in::cas::{Principal, SessionIndex, Ticket, ValidateError};
+use crate::authenticate::sign_in::cas::logout::logout_query;
+use crate::authenticate::sign_in::cas::{Principal, Ticket, ValidateError};
+use crate::authenticate::sign_in::target;
 use crate::config::{Provider, SignIn};
 use crate::fair::Place;
 use crate::rejection::{Hint, Reason, Rejection};
-use crate::respond::{Reply, security};
+use crate::respond::Reply;
 use crate::store::StoreError;
 
 pub(super) async fn answer(asked: &Asked<'_>, index: usize) -> Result<Reply, Rejection> {
-    if *asked.method == Method::POST {
-        return match posted_logout(asked) {
-            Some(ticket) => logout(asked, index, &ticket).await,
-            None => Err(Rejection::because(
-                Reason::BadRequest,
-                "a POST that is no logout request",
-            )),
-        };
-    }
-    let query = asked.query.unwrap_or_default();
-    if let Some(ticket) = logout_query(query) {
-        return logout(asked, index, &ticket).await;
-    }
     let snapshot = asked.here.snapshot;
     let sign_in = snapshot.config.sign_ins.get(index).ok_or(Reason::NoRoute)?;
+    let query = asked.query.unwrap_or_default();
+    if *asked.method == Method::POST {
+        return match logout::posted(asked) {
+            Some(ticket) => logout::end(asked, sign_in, &ticket).await,
+            None => posted_ticket(asked),
+        };
+    }
+    if let Some(ticket) = logout_query(query) {
+        return logout::in_the_browser(asked, sign_in, &ticket).await;
+    }
+    if let Some(target) = signed_out(asked, sign_in) {
+        return redirect(&target);
+    }
     let outcome = arrive(asked, index, sign_in).await;
     let label = match &outcome {
         Ok((_, label)) => label,
@@ -47,25 +47,35 @@ pub(super) async fn answer(asked: &Asked<'_>, index: usize) -> Result<Reply, Rej
     }
 }
 
-pub(super) fn posted_logout(asked: &Asked<'_>) -> Option<SessionIndex> {
-    let content_type = asked.headers.get(header::CONTENT_TYPE);
-    logout_request(content_type.and_then(|value| value.to_str().ok()), &asked.body)
+/// Where a browser goes on that comes back from signing out.
+fn signed_out(asked: &Asked<'_>, sign_in: &SignIn) -> Option<String> {
+    let state = super::parameter(asked.query.unwrap_or_default().as_bytes(), "state")?;
+    let signed_out = asked.here.snapshot.people.attempts.open_signed_out(&state)?;
+    let origin = asked.here.public.origin();
+    let is_this = *signed_out.sign_in == *sign_in.name && signed_out.origin == origin;
+    // The list of apps may have changed since.
+    let target = target::judged(&signed_out.target, &origin, &app_origins(asked.here.snapshot))?;
+    is_this.then_some(target)
 }
 
-/// Ends the session that the ticket began. The server is told nothing of whether there was one.
-pub(super) async fn logout(asked: &Asked<'_>, index: usize, ticket: &SessionIndex) -> Result<Reply, Rejection> {
-    let snapshot = asked.here.snapshot;
-    let sign_in = snapshot.config.sign_ins.get(index).ok_or(Reason::NoRoute)?;
-    let Provider::Cas(cas) = &sign_in.provider;
-    if cas.single_logout {
-        let ended = snapshot.people.sessions.end_by_ticket(ticket.as_str()).await;
-        ended.map_err(|error| unavailable(&error))?;
-    }
-    Ok(Reply {
-        status: StatusCode::OK,
-        headers: security::own().into_iter().collect(),
-        body: Bytes::new(),
-    })
+/// Some servers let the browser post the ticket (CAS 3.0 section 2.1.1, `method=POST`). Cookies that are `SameSite=Lax` do
+/// not come along from another site; they do with the GET that follows.
+fn posted_ticket(asked: &Asked<'_>) -> Result<Reply, Rejection> {
+    let Some(ticket) = super::parameter(&asked.body, "ticket") else {
+        let detail = "a POST without a logout request and without a ticket";
+        return Err(Rejection::because(Reason::BadRequest, detail));
+    };
+    let ticket = Ticket::service(&ticket).map_err(|error| Rejection::because(Reason::BadRequest, error.to_string()))?;
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    let state = super::parameter(asked.query.unwrap_or_default().as_bytes(), "state");
+    query.extend_pairs(state.map(|state| ("state", state)));
+    query.append_pair("ticket", ticket.as_str());
+    redirect(&format!(
+        "{}{}?{}",
+        asked.here.public.origin(),
+        asked.path,
+        query.finish()
+    ))
 }
 
 type Arrived = Result<(Reply, &'static str), (Rejection, &'static str)>;
@@ -77,90 +87,112 @@ async fn arrive(asked: &Asked<'_>, index: usize, sign_in: &SignIn) -> Arrived {
     let origin = here.public.origin();
     let attempt = snapshot.people.attempts.open(&state);
     let attempt = attempt.filter(|attempt| *attempt.sign_in == *sign_in.name && attempt.origin == origin);
-    let session = here
+    let before = here
         .session(asked.headers)
         .await
         .map_err(|refusal| (refusal, "store"))?;
-    let is_signed_in = session
-        .as_ref()
-        .is_some_and(|session| session.identity.source == sign_in.name);
+    let known = before
+        .as_deref()
+        .filter(|session| session.identity.source == sign_in.name);
     let Provider::Cas(cas) = &sign_in.provider;
     let Some(attempt) = attempt else {
         // Neither where it came from nor where it should go can be told.
-        return match is_signed_in {
-            true => going_on(&format!("{origin}/_janua/me"), "already"),
-            false => Err((again(asked, index, "/"), "stale")),
+        return match known {
+            Some(_) => going_on(&format!("{origin}/_janua/me"), "already"),
+            None => Err((again(asked, index, "/"), "stale")),
         };
     };
     let is_ours = {
         let cookies = here.jar().all(asked.headers, &attempt.cookie());
         cookies.iter().any(|cookie| attempt.is_of(cookie, here.now))
     };
-    if is_signed_in && (!cas.renew || !is_ours) {
-        // Another tab was faster, or the way back leads here once more.
-        return going_on(&attempt.target, "already").map(|(reply, label)| (forget(asked, reply, &attempt), label));
-    }
+    let on = |label| going_on(&attempt.target, label).map(|(reply, label)| (forget(asked, reply, &attempt), label));
+    // Who must type the password again is not known by an earlier session.
+    let known = known.filter(|_| !cas.renew || !is_ours);
+    let may_stay = known.is_some();
     if !is_ours {
-        return Err((again(asked, index, &attempt.target), "stale"));
+        return match may_stay {
+            true => on("already"),
+            false => Err((again(asked, index, &attempt.target), "stale")),
+        };
     }
     let Some(ticket) = super::parameter(query, "ticket") else {
-        if attempt.passive {
-            let (mut reply, label) = going_on(&attempt.target, "nobody")?;
-            set(&mut reply, nobody(here.jar(), &sign_in.name));
-            return Ok((forget(asked, reply, &attempt), label));
-        }
-        return Err((again(asked, index, &attempt.target), "no_ticket"));
+        return match attempt.passive {
+            _ if may_stay => on("already"),
+            true => on("nobody").map(|(mut reply, label)| {
+                set(&mut reply, nobody(here.jar(), &sign_in.name));
+                (reply, label)
+            }),
+            false => Err((again(asked, index, &attempt.target), "no_ticket")),
+        };
     };
+    if let Some(session) = known
+        && !snapshot.people.may_bring_another(session.key)
+    {
+        return on("already");
+    }
     let service = service(&origin, &sign_in.name, &state);
-    let stale = || (again(asked, index, &attempt.target), "stale");
-    let ticket = Ticket::service(&ticket).map_err(|error| refused(&error.into()))?;
-    if snapshot.people.attempts.is_spent(&attempt) {
-        return Err(stale());
+    let new = match redeem(asked, index, sign_in, &attempt, (&service, &ticket)).await {
+        Ok(new) => new,
+        // A reload, or the way back leads here once more: the session is as good as before.
+        Err(_) if may_stay => return on("already"),
+        Err(error) => return Err(error),
+    };
+    if let Some(session) = known.filter(|session| session.identity.subject.as_deref() == Some(&*new.subject)) {
+        // Another tab was faster. The server may name the ticket of either when the person signs out there.
+        let added = snapshot.people.sessions.also_by(session, &new.ticket, here.now).await;
+        added.map_err(|error| (unavailable(&error), "store"))?;
+        return on("already");
     }
-    let place = place(asked).await?;
-    if !snapshot.people.attempts.spend(&attempt) {
-        return Err(stale());
-    }
-    let new = judge(asked, index, sign_in, &service, ticket, place).await?;
     let begun = snapshot
         .people
         .sessions
         .begin(sign_in, new, Carrier::Cookie, here.now)
         .await;
     let (secret, _) = begun.map_err(|error| (unavailable(&error), "store"))?;
-    if let Some(before) = session.filter(|session| session.is_by_cookie()) {
+    if let Some(before) = before.filter(|session| session.is_by_cookie()) {
         // Its cookie is about to be written over; who has kept a copy has nothing.
         let ended = snapshot.people.sessions.end(before.key, "replaced").await;
         ended.map_err(|error| (unavailable(&error), "store"))?;
     }
-    let (mut reply, _) = going_on(&attempt.target, "ok")?;
+    let (mut reply, label) = on("ok")?;
     set(&mut reply, here.jar().set(SESSION, &secret, None));
-    Ok((forget(asked, reply, &attempt), "ok"))
+    Ok((reply, label))
 }
 
-/// Asks the CAS server about the ticket, once.
-async fn judge(
+/// The person of the ticket that came with the attempt, which is spent by it.
+async fn redeem(
     asked: &Asked<'_>,
     index: usize,
     sign_in: &SignIn,
-    service: &str,
-    ticket: Ticket,
-    place: Place,
+    attempt: &Attempt,
+    (service, ticket): (&str, &str),
 ) -> Result<NewSession, (Rejection, &'static str)> {
-    let snapshot = asked.here.snapshot;
-    let Provider::Cas(cas) = &sign_in.provider;
-    let client = snapshot.cas.get(index).ok_or((Reason::Internal.into(), "internal"))?;
-    let question = client.validate(service, &ticket, cas.renew);
-    let principal = judged(asked, sign_in, place, question).await?;
-    let Some(subject) = principal.username(&cas.username).map(str::to_owned) else {
-        let detail = format!("the CAS server gave no usable {} for this person", cas.username);
-        return Err((Rejection::because(Reason::SignInRefused, detail), "no_username"));
+    let attempts = &asked.here.snapshot.people.attempts;
+    let begin_again = |error: &ValidateError| {
+        let (refusal, label) = refused(error);
+        match error.is_of_ticket() {
+            true => (refusal.with_hint(where_again(asked, index, &attempt.target)), label),
+            false => (refusal, label),
+        }
     };
-    Ok(NewSession {
-        subject,
-        principal,
-        ticket,
-    })
+    let stale = || (again(asked, index, &attempt.target), "stale");
+    let ticket = Ticket::service(ticket).map_err(|error| begin_again(&error.into()))?;
+    if attempts.is_spent(attempt) {
+        return Err(stale());
+    }
+    let place = place(asked).await?;
+    if !attempts.spend(attempt) {
+        return Err(stale());
+    }
+    let Provider::Cas(cas) = &sign_in.provider;
+    let client = asked.here.snapshot.cas.get(index);
+    let client = client.ok_or((Reason::Internal.into(), "internal"))?;
+    let question = client.validate(service, &ticket, cas.renew);
+    let principal = judged(asked, sign_in, place, question)
+        .await
+        .map_err(|error| begin_again(&error))?;
+    NewSession::of(principal, ticket, &cas.username).ok_or_else(|| no_username(&cas.username))
 }
 
 /// A place to have the request's ticket judged; not too many are asked about at once.
@@ -175,18 +207,22 @@ pub(super) async fn judged(
     sign_in: &SignIn,
     _place: Place,
     question: impl Future<Output = Result<Principal, ValidateError>>,
-) -> Result<Principal, (Rejection, &'static str)> {
+) -> Result<Principal, ValidateError> {
     let people = &asked.here.snapshot.people;
     let started = Instant::now();
     let answer = question.await;
     people.metrics.asked_cas(&sign_in.name, started.elapsed());
-    answer.map_err(|error| {
-        let (refusal, label) = refused(&error);
-        if refusal.reason == Reason::SignInRefused {
+    answer.inspect_err(|error| {
+        if refusal(error).reason == Reason::SignInRefused {
             people.ticket_refused(asked.client);
         }
-        (refusal, label)
     })
+}
+
+/// The refusal of a person whom the CAS server vouches for, without the attribute that names people here.
+pub(super) fn no_username(attribute: &str) -> (Rejection, &'static str) {
+    let detail = format!("the CAS server gave no usable {attribute} for this person");
+    (Rejection::because(Reason::SignInRefused, detail), "no_username")
 }
 
 pub(super) fn refused(error: &ValidateError) -> (Rejection, &'static str) {
@@ -222,8 +258,12 @@ fn forget(asked: &Asked<'_>, mut reply: Reply, attempt: &Attempt) -> Reply {
 
 /// Too late, or in another browser: the page offers to begin once more, and goes nowhere by itself.
 fn again(asked: &Asked<'_>, index: usize, target: &str) -> Rejection {
+    Rejection::new(Reason::SignInStale).with_hint(where_again(asked, index, target))
+}
+
+fn where_again(asked: &Asked<'_>, index: usize, target: &str) -> Hint {
     let mut url = super::where_to(&asked.here, &[index]);
     url.push_str("&return=");
     url.extend(form_urlencoded::byte_serialize(target.as_bytes()));
-    Rejection::new(Reason::SignInStale).with_hint(Hint::SignIn(url))
+    Hint::SignIn(url)
 }

@@ -15,6 +15,7 @@ mod back_end;
 mod callback;
 pub mod isolation;
 pub mod launch;
+mod logout;
 mod me;
 pub mod moodle;
 mod sign_in;
@@ -241,15 +242,16 @@ impl<'a> Here<'a> {
 
 /// Which other origins may ask who somebody is, and sign them out: those of the sign-ins' apps.
 fn app_policy(snapshot: &Snapshot) -> Cors {
-    let origins = snapshot
-        .config
-        .sign_ins
-        .iter()
-        .flat_map(|sign_in| sign_in.app_origins.clone());
     Cors {
-        apps: origins.collect(),
+        apps: app_origins(snapshot),
         ..Cors::default()
     }
+}
+
+/// The origins of the apps of all sign-ins.
+fn app_origins(snapshot: &Snapshot) -> Vec<String> {
+    let sign_ins = snapshot.config.sign_ins.iter();
+    sign_ins.flat_map(|sign_in| sign_in.app_origins.clone()).collect()
 }
 
 fn redirect(location: &str) -> Result<Reply, Rejection> {

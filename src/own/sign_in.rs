@@ -8,7 +8,7 @@ use crate::authenticate::sign_in::attempt::{self, Wanted};
 use crate::authenticate::sign_in::cas::Login;
 use crate::authenticate::sign_in::target;
 use crate::config::Provider;
-use crate::rejection::{Reason, Rejection};
+use crate::rejection::{Hint, Reason, Rejection};
 use crate::respond::page::{self, Escaped};
 use crate::respond::{Answering, Reply};
 
@@ -34,8 +34,7 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
         return Ok(chooser(&asked.here, &choice, &back));
     };
     let sign_in = sign_ins.get(only).ok_or(Reason::NoRoute)?;
-    let target = target::judged(&back, &asked.here.public.origin(), &sign_in.app_origins)
-        .ok_or_else(|| Rejection::because(Reason::BadRequest, "`return` is neither here nor at one of app_origins"))?;
+    let target = target::judged(&back, &asked.here.public.origin(), &sign_in.app_origins).ok_or_else(no_way_back)?;
     let Provider::Cas(cas) = &sign_in.provider;
     let session = asked.here.session(asked.headers).await?;
     let known = session.filter(|session| session.identity.source == sign_in.name);
@@ -57,6 +56,14 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
         None => target,
     };
     begin(&asked.here, asked.headers, only, &target, false)
+}
+
+/// The refusal of a `return` that leads elsewhere, with what the operator can do about it.
+pub(super) fn no_way_back() -> Rejection {
+    const REMEDY: &str = "`return` leads to another site: it must be an address here, or begin with one of the origins that \
+                          app_origins of the sign-in lists.";
+    Rejection::because(Reason::BadRequest, "`return` is neither here nor at one of app_origins")
+        .with_hint(Hint::Remedy(REMEDY))
 }
 
 /// To the sign-in server, to come back to `target`, which was judged. `passive`: as nobody, if it knows nobody.

@@ -6,13 +6,14 @@ use http::{Method, StatusCode};
 
 use super::callback::unavailable;
 use super::isolation::Purpose;
-use super::sign_in::set;
-use super::{Asked, html, redirect};
+use super::sign_in::{no_way_back, service, set};
+use super::{Asked, app_origins, html, redirect};
 use crate::authenticate::session::cookie::{LAUNCH, SESSION};
 use crate::authenticate::session::{Carrier, Session};
+use crate::authenticate::sign_in::attempt::SignedOut;
 use crate::authenticate::sign_in::target;
 use crate::config::Provider;
-use crate::rejection::{Reason, Rejection};
+use crate::rejection::Rejection;
 use crate::respond::page::Escaped;
 use crate::respond::{Reply, security};
 use crate::text::safe;
@@ -40,7 +41,7 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
             (None, None) => nobody(),
         });
     }
-    let origins = app_origins(asked);
+    let origins = app_origins(asked.here.snapshot);
     let is_bearer = session
         .as_ref()
         .is_some_and(|session| session.carrier == Carrier::Bearer);
@@ -77,11 +78,7 @@ fn gone(asked: &Asked<'_>, session: Option<&Session>, origins: &[String]) -> Res
     let origin = asked.here.public.origin();
     let back = super::parameter(&asked.body, "return").map(|back| target::judged(&back, &origin, origins));
     let back = match back {
-        Some(None) => {
-            let detail = "`return` is neither here nor at one of app_origins";
-            return Err(Rejection::because(Reason::BadRequest, detail));
-        }
-        Some(Some(back)) => Some(back),
+        Some(back) => Some(back.ok_or_else(no_way_back)?),
         None => None,
     };
     let snapshot = asked.here.snapshot;
@@ -89,7 +86,18 @@ fn gone(asked: &Asked<'_>, session: Option<&Session>, origins: &[String]) -> Res
     let mut sign_ins = snapshot.config.sign_ins.iter().zip(&snapshot.cas);
     let client = session.and_then(|session| sign_ins.find(|(config, _)| config.name == session.identity.source));
     match (client.filter(|_| everywhere), back) {
-        (Some((_, client)), back) => redirect(client.logout_url(back.as_deref()).as_str()),
+        (Some((config, client)), back) => {
+            let back = back.map(|target| {
+                let (sign_in, origin) = (config.name.to_string(), origin.clone());
+                let state = snapshot.people.attempts.signed_out(&SignedOut {
+                    sign_in,
+                    origin,
+                    target,
+                });
+                service(&asked.here.public.origin(), &config.name, &state)
+            });
+            redirect(client.logout_url(back.as_deref()).as_str())
+        }
         (None, Some(back)) => redirect(&back),
         (None, None) => Ok(html("Signed out", &format!("<p>You are signed out here.</p>\n{ON}"))),
     }
@@ -125,9 +133,4 @@ fn ask(asked: &Asked<'_>, who: &str, server: Option<&str>) -> Reply {
 
 fn nobody() -> Reply {
     html("Signed out", &format!("<p>You are not signed in here.</p>\n{ON}"))
-}
-
-fn app_origins(asked: &Asked<'_>) -> Vec<String> {
-    let sign_ins = asked.here.snapshot.config.sign_ins.iter();
-    sign_ins.flat_map(|sign_in| sign_in.app_origins.clone()).collect()
 }

@@ -8,13 +8,16 @@ use http::{HeaderMap, Method, header};
 use super::isolation::Purpose;
 use super::{Here, asks_silently, begin, choose, page_load, where_to};
 use crate::authenticate::launch::LaunchSession;
-use crate::authenticate::session::Session;
+use crate::authenticate::session::{Carrier, Session};
 use crate::present::moodle::endpoint::Endpoint;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::request::Request;
 use crate::respond::Reply;
 use crate::route::path::Path;
 use crate::snapshot::Route;
+
+/// What a back end is told that brings a session which counts no more.
+const ENDED: &str = "This session has ended or never was one: bring another proxy ticket for a new one.";
 
 /// What of the request is looked at.
 #[derive(Clone, Copy)]
@@ -106,6 +109,7 @@ impl Visit<'_> {
         };
         match (sent, &refusal.hint) {
             (Some(reply), _) => Ok(reply),
+            (None, Hint::None) if self.brings_a_secret() => Err(refusal.with_hint(Hint::Remedy(ENDED))),
             (None, Hint::None) => {
                 let mut sign_in = where_to(&self.here, sign_ins);
                 if let Some(moodle) = route.injects() {
@@ -115,6 +119,12 @@ impl Visit<'_> {
             }
             (None, _) => Err(refusal),
         }
+    }
+
+    /// Does a back end ask, by the secret of a session?
+    fn brings_a_secret(&self) -> bool {
+        let carried = self.here.carried(self.headers);
+        carried.iter().any(|carried| carried.carrier == Carrier::Bearer)
     }
 
     /// For a page that is open to everyone, but shows more to somebody: is the browser known at a passive sign-in?

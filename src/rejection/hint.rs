@@ -22,3 +22,6 @@ pub enum Hint {
     /// What the client is told instead of the reason's own sentence. It never quotes what the client sent.
     Remedy(&'static str),
 }
+
+/// What a back end is told whose person's browser has to bring Moodle a ticket.
+pub const NEEDS_BROWSER: &str = "Moodle gives no token without a browser: open `sign_in` once in the person's browser.";

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use crate::rejection::{Hint, Reason, Rejection};
+use crate::rejection::{Hint, NEEDS_BROWSER, Reason, Rejection};
 use crate::request::REQUEST_ID;
 
 /// An answer that the gateway makes itself, whole. `Content-Length` is left to [`write::write`].
@@ -74,17 +74,20 @@ fn told(rejection: &Rejection, status: StatusCode, context: &Answering<'_>) -> R
         Hint::Visit(url) => Some(url.as_str()),
         _ => None,
     };
+    let detail = match (&rejection.hint, reason) {
+        (Hint::Remedy(text), _) => text,
+        // Where a session would do, there is more than tokens.
+        (Hint::SignIn(_), Reason::NoCredentials) => "Nobody is signed in here.",
+        (Hint::SignIn(_), Reason::NoMoodleToken) => NEEDS_BROWSER,
+        _ => reason.public_text(),
+    };
     let body = if page::is_wanted(context) {
         headers.push((CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")));
         headers.extend(security::page());
-        page::render(reason, context.request_id, sign_in, visit)
+        page::render((reason, detail), context.request_id, sign_in, visit)
     } else {
         headers.push((CONTENT_TYPE, HeaderValue::from_static("application/problem+json")));
         headers.extend(security::own());
-        let detail = match &rejection.hint {
-            Hint::Remedy(text) => text,
-            _ => reason.public_text(),
-        };
         problem::render((reason, detail), status, context.request_id, (sign_in, visit))
     };
     match &rejection.hint {

@@ -48,8 +48,14 @@ pub fn is_wanted(context: &Answering<'_>) -> bool {
     }
 }
 
-/// The page of a refusal. Everything that is not a constant of this file is escaped.
-pub(super) fn render(reason: Reason, request_id: &str, sign_in: Option<&str>, visit: Option<&str>) -> String {
+/// The page of a refusal; `detail` says in a sentence what is refused. Everything that is not a constant of this file is
+/// escaped.
+pub(super) fn render(
+    (reason, detail): (Reason, &str),
+    request_id: &str,
+    sign_in: Option<&str>,
+    visit: Option<&str>,
+) -> String {
     let (title, advice) = match sign_in {
         Some(_) => ("Please sign in", ""),
         None => in_plain_words(reason),
@@ -61,7 +67,7 @@ pub(super) fn render(reason: Reason, request_id: &str, sign_in: Option<&str>, vi
     };
     let body = format!(
         "<p>{text}</p>\n<p>{remedy}</p>\n<p><small>{status} {label} · {id}</small></p>",
-        text = Escaped(reason.public_text()),
+        text = Escaped(detail),
         status = reason.status().as_u16(),
         label = Escaped(reason.label()),
         id = Escaped(request_id),
@@ -230,7 +236,13 @@ mod tests {
 
     #[test]
     fn nothing_can_break_out_of_the_page() {
-        let page = render(Reason::TokenExpired, "\"><script>alert('1')</script>&", None, None);
+        let reason = Reason::TokenExpired;
+        let page = render(
+            (reason, reason.public_text()),
+            "\"><script>alert('1')</script>&",
+            None,
+            None,
+        );
         assert!(!page.contains("<script"));
         assert!(page.contains("&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;"));
         assert!(page.contains("open the video again"));
@@ -239,7 +251,7 @@ mod tests {
     #[test]
     fn every_reason_has_its_words() {
         for reason in Reason::ALL {
-            let page = render(*reason, "4f2a", None, None);
+            let page = render((*reason, reason.public_text()), "4f2a", None, None);
             assert!(page.contains(&Escaped(reason.public_text()).to_string()), "{reason:?}");
             assert!(page.contains(reason.label()) && page.contains("4f2a"));
         }

@@ -13,7 +13,7 @@ pub enum Table {
     KeySets,
     /// Sessions, by a hash of their id.
     Sessions,
-    /// Sessions' keys, by the CAS ticket that began them.
+    /// Sessions' keys, by the CAS tickets that came for them.
     Tickets,
     /// Launch sessions, by a hash of their id.
     Launches,

@@ -224,6 +224,7 @@ fn moodle_is_asked_and_what_it_must_switch_on_is_told() {
             let settings = &mut moodle.site().settings;
             settings.wwwroot = "https://moodle.test".to_owned();
             settings.host = Some("moodle.test".to_owned());
+            settings.cas_public = cas.url();
             change(settings);
         }
         let config = Config::new()
@@ -244,6 +245,7 @@ fn moodle_is_asked_and_what_it_must_switch_on_is_told() {
         "ok   moodle campus: takes web service calls as https://moodle.test",
         "ok   moodle campus, vault:",
         "ok   moodle campus, cas-launch:",
+        "note moodle campus: not seen without a token:",
         "note moodle campus, cas-token: the CAS server must allow the service https://moodle.test/login/token.php",
     ] {
         assert!(ran.stdout.contains(told), "no {told} in {}", ran.stdout);
@@ -252,7 +254,7 @@ fn moodle_is_asked_and_what_it_must_switch_on_is_told() {
     for target in ["/lib/ajax/service-nologin.php", "/login/token.php?appsitecheck=1"] {
         assert!(asked.iter().any(|(_, known, _)| known == target), "{target}: {asked:?}");
     }
-    let cases: [(Change, &str); 7] = [
+    let cases: [(Change, &str); 8] = [
         (
             |settings| settings.web_services = false,
             "BAD  moodle campus: web services are off",
@@ -267,12 +269,16 @@ fn moodle_is_asked_and_what_it_must_switch_on_is_told() {
             "$CFG->wwwroot is https://moodle.test/moodle, but public_url says https://moodle.test:",
         ),
         (
-            |settings| settings.mobile_service = false,
-            "BAD  moodle campus, cas-launch: the service moodle_mobile_app is off",
+            |settings| settings.auth_cas = false,
+            "BAD  moodle campus, cas-launch: Moodle offers no sign-in by CAS",
         ),
         (
-            |settings| settings.mobile_service = false,
-            "BAD  moodle campus, cas-token",
+            |settings| settings.cas_public = String::new(),
+            "BAD  moodle campus, cas-token: Moodle offers no sign-in by CAS",
+        ),
+        (
+            |settings| settings.cas_public = "https://other.test/cas".to_owned(),
+            "BAD  moodle campus, cas-launch: Moodle sends people to https://other.test/cas to sign in",
         ),
         (
             |settings| settings.host = Some("other.test".to_owned()),
@@ -284,8 +290,12 @@ fn moodle_is_asked_and_what_it_must_switch_on_is_told() {
         assert_eq!(ran.code, Some(1), "{told}: {ran:?}");
         assert!(ran.stdout.contains(told), "no {told} in {}", ran.stdout);
     }
-    // A provided token needs no switch for mobile devices.
-    let (_, ran) = ask(r#"["vault"]"#, |settings| settings.mobile_service = false);
+    // The app's service may be on without the switch for the app.
+    let (_, ran) = ask(all, |settings| settings.mobile_service = false);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.contains("enablemobilewebservice"), "{ran:?}");
+    // A provided token needs no sign-in by CAS.
+    let (_, ran) = ask(r#"["vault"]"#, |settings| settings.auth_cas = false);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let nobody = Config::new()
         .upstream("moodle", &["http://127.0.0.1:9".to_owned()], "")

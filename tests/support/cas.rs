@@ -2,7 +2,7 @@
 //! HTTP: what a browser would do, without one.
 //!
 //! Accounts: `alice` (two affiliations, odd letters), `bob`, `carol` (no attributes); everybody's password is
-//! [`PASSWORD`]. Registered services: everything on loopback; `http://renamed.test/`, whose user is the attribute `uid`;
+//! [`PASSWORD`]. Registered services: on loopback what lies below `/_janua/cas/`, and few other paths; `http://renamed.test/`, whose user is the attribute `uid`;
 //! `http://noattr.test/`, which is told no attributes and takes no proxy tickets; `http://bobs.test/`, which only bob may
 //! use; and any site with TLS. Single logout is for those on loopback, since nobody listens elsewhere, and names below
 //! `localhost` are known to browsers only.
@@ -277,8 +277,7 @@ fn world(ticket_seconds: u32) -> Value {
             "carol": { "password": PASSWORD, "attributes": {} },
         },
         "services": [
-            { "pattern": r"^http://127\.0\.0\.1(:[0-9]+)?/" },
-            { "pattern": r"^http://localhost(:[0-9]+)?/" },
+            { "pattern": r"^http://(127\.0\.0\.1|localhost)(:[0-9]+)?/(_janua/cas/|elsewhere|callback|deep/link|app$|pgt$|login/)" },
             { "pattern": r"^http://([a-z]+\.)+localhost(:[0-9]+)?/", "single_logout": false },
             { "pattern": r"^http://renamed\.test/", "user_field": "uid", "single_logout": false },
             { "pattern": r"^http://noattr\.test/", "attributes": [], "proxy": false, "single_logout": false },

@@ -41,6 +41,8 @@ pub struct Settings {
     pub host: Option<String>,
     /// `auth_cas|multiauth`: there are other ways to log in, and a page on which one chooses.
     pub multiauth: bool,
+    /// The authentication plugin `auth_cas` is enabled.
+    pub auth_cas: bool,
     /// 1: app, 2: browser, 3: embedded browser.
     pub type_of_login: u8,
     pub forced_url_scheme: String,
@@ -50,6 +52,12 @@ pub struct Settings {
     pub mfa: bool,
     /// PHP's `post_max_size`.
     pub post_max_size: usize,
+    /// `client_max_body_size` of the nginx in front.
+    pub client_max_body_size: usize,
+    /// PHP does not run behind it.
+    pub php_is_down: bool,
+    /// Moodle 4.5 and later: exceptions have their names in a namespace.
+    pub is_4_5: bool,
 }
 
 /// An account.
@@ -177,11 +185,15 @@ impl Site {
                 maintenance: false,
                 host: None,
                 multiauth: false,
+                auth_cas: true,
                 type_of_login: 1,
                 forced_url_scheme: "moodlemobile".to_owned(),
                 prevent_account_creation: false,
                 mfa: false,
                 post_max_size: 8 << 20,
+                client_max_body_size: usize::MAX,
+                php_is_down: false,
+                is_4_5: false,
             },
             accounts: HashMap::from([
                 ("alice".to_owned(), account(3, "Alice")),
@@ -245,7 +257,17 @@ fn serve(wire: &mut Wire, site: &Mutex<Site>) -> io::Result<bool> {
         String::from_utf8_lossy(&request.body).into_owned(),
     );
     site.lock().unwrap().requests.push(told);
-    let answer = answer_to(&request, site);
+    let mut answer = answer_to(&request, site);
+    // Moodle does so for Chrome, whose pages may stand in frames of other sites.
+    let is_chrome = request
+        .header("user-agent")
+        .is_some_and(|agent| agent.contains("Chrome"));
+    let sets = answer
+        .headers
+        .iter_mut()
+        .filter(|(name, _)| is_chrome && name == "Set-Cookie");
+    sets.filter(|(_, value)| value.starts_with("MoodleSession="))
+        .for_each(|(_, value)| value.push_str("; SameSite=None"));
     wire.stream.write_all(&answer.bytes(method == "HEAD"))?;
     Ok(values(&request.headers, "connection").first() != Some(&"close"))
 }
@@ -253,6 +275,12 @@ fn serve(wire: &mut Wire, site: &Mutex<Site>) -> io::Result<bool> {
 fn answer_to(request: &php::Request, site: &Mutex<Site>) -> Answer {
     let (script, info) = request.script();
     let settings = site.lock().unwrap().settings.clone();
+    if request.body.len() > settings.client_max_body_size {
+        return Answer::of_nginx(413, "Request Entity Too Large");
+    }
+    if settings.php_is_down {
+        return Answer::of_nginx(502, "Bad Gateway");
+    }
     if settings
         .host
         .as_deref()

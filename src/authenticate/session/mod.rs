@@ -21,7 +21,7 @@ pub use self::record::NewSession;
 use self::record::Record;
 use self::secret::Secrets;
 pub use self::secret::{Carried, Carrier, SessionKey};
-use crate::authenticate::sign_in::cas::Attributes;
+use crate::authenticate::sign_in::cas::{Attributes, Ticket};
 use crate::config::SignIn;
 use crate::identity::Identity;
 use crate::observe::metrics::SessionMetrics;
@@ -272,7 +272,17 @@ impl Sessions {
         Ok(was_there)
     }
 
-    /// Ends the session that this ticket began.
+    /// Another ticket of the same person came to this session: single logout may name either of them. The record stays as
+    /// it is, since a change of it could bring back what ends meanwhile.
+    pub async fn also_by(&self, session: &Session, ticket: &Ticket, now: SystemTime) -> Result<(), StoreError> {
+        let lives = session.expires.duration_since(now).unwrap_or_default();
+        let name = session.key.text();
+        self.store
+            .put(Table::Tickets, ticket.as_str(), name.as_bytes(), Some(lives))
+            .await
+    }
+
+    /// Ends the session that this ticket began, or was added to.
     pub async fn end_by_ticket(&self, ticket: &str) -> Result<Option<SessionKey>, StoreError> {
         let key = self.store.get(Table::Tickets, ticket).await?;
         let key = key.and_then(|bytes| SessionKey::parse(std::str::from_utf8(&bytes).ok()?));

@@ -20,6 +20,18 @@ pub struct NewSession {
     pub ticket: Ticket,
 }
 
+impl NewSession {
+    /// `username` is what the person is named by, as [`Principal::username`] takes it. `None`: this person has no such name.
+    pub fn of(principal: Principal, ticket: Ticket, username: &str) -> Option<Self> {
+        let subject = principal.username(username)?.to_owned();
+        Some(Self {
+            subject,
+            principal,
+            ticket,
+        })
+    }
+}
+
 /// Members have short names: there may be a hundred thousand in memory.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Record {

@@ -46,6 +46,20 @@ pub struct Attempt {
     browser: [u8; 32],
 }
 
+/// What a [`SignedOut`] is sealed for, so that none opens as an attempt.
+const SIGNED_OUT: &[u8] = b"signed out";
+
+/// A sign-out at a sign-in server, after which the browser comes back: servers send it to registered addresses only, so it
+/// comes to the one that tickets come to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedOut {
+    pub sign_in: String,
+    /// The public origin that the person signed out at.
+    pub origin: String,
+    /// Where the browser goes on: a whole URL, to be judged once more.
+    pub target: String,
+}
+
 /// What the browser gets at the start.
 pub struct Started {
     /// For the `state` parameter: letters, digits, `-` and `_`.
@@ -101,6 +115,19 @@ impl Attempts {
             state: BASE64_URL_SAFE_NO_PAD.encode(self.sealer.seal(b"", &plain)),
             cookie: (attempt.cookie(), value),
         }
+    }
+
+    /// The `state` that brings a browser back from signing out.
+    pub fn signed_out(&self, signed_out: &SignedOut) -> String {
+        // Strings always can be written.
+        let plain = serde_json::to_vec(signed_out).unwrap_or_default();
+        BASE64_URL_SAFE_NO_PAD.encode(self.sealer.seal(SIGNED_OUT, &plain))
+    }
+
+    /// What such a `state` says, however long ago it was made. `None` for every other one.
+    pub fn open_signed_out(&self, state: &str) -> Option<SignedOut> {
+        let sealed = BASE64_URL_SAFE_NO_PAD.decode(state).ok()?;
+        serde_json::from_slice(&self.sealer.open(SIGNED_OUT, &sealed)?).ok()
     }
 
     /// The attempt of a `state` that was made here, however long ago.
@@ -204,6 +231,21 @@ mod tests {
         for wrong in ["", "x", &state[1..], &format!("{state}="), "ä"] {
             assert_eq!(attempts.open(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_sign_out_is_no_attempt_and_the_other_way_round() {
+        let attempts = Attempts::new(&MasterKeys::random());
+        let signed_out = SignedOut {
+            sign_in: "campus".into(),
+            origin: wanted().origin.into(),
+            target: wanted().target.into(),
+        };
+        let state = attempts.signed_out(&signed_out);
+        assert_eq!(attempts.open_signed_out(&state), Some(signed_out));
+        assert_eq!(attempts.open(&state), None);
+        assert_eq!(attempts.open_signed_out(&attempts.start(&wanted(), NOW).state), None);
+        assert_eq!(Attempts::new(&MasterKeys::random()).open_signed_out(&state), None);
     }
 
     #[test]

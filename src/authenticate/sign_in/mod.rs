@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use self::attempt::Attempts;
 use super::launch::Launches;
-use super::session::Sessions;
+use super::session::{SessionKey, Sessions};
 use crate::config::Rate;
 use crate::fair::{Asker, Place, Places, Shares};
 use crate::observe::metrics::SessionMetrics;
@@ -32,6 +32,8 @@ pub struct People {
     judging: Places,
     /// Tickets that were refused, by address.
     refused: Arc<Keyed<IpAddr>>,
+    /// Tickets that came for whoever was signed in already, by session.
+    further: Arc<Keyed<SessionKey>>,
 }
 
 /// Tickets that are judged at once, for all sign-ins.
@@ -47,6 +49,12 @@ const REFUSED: Rate = Rate {
     per_second: 1.0,
     burst: 60,
 };
+/// Tickets that are judged for one session beyond its first: a browser that opens its tabs again brings some at once. Each
+/// is remembered for as long as the session may live.
+const FURTHER: Rate = Rate {
+    per_second: 1.0 / 60.0,
+    burst: 32,
+};
 
 impl People {
     /// Sessions are kept in `store`; what browsers carry is sealed and signed by `keys`.
@@ -58,6 +66,7 @@ impl People {
             metrics: metrics.clone(),
             judging: Places::new(SHARES),
             refused: Arc::new(Keyed::new(REFUSED)),
+            further: Arc::new(Keyed::new(FURTHER)),
         }
     }
 
@@ -69,6 +78,11 @@ impl People {
         // Others of its tickets were judged meanwhile.
         self.is_trusted(client)?;
         Ok(place)
+    }
+
+    /// May one more ticket be judged for this session?
+    pub fn may_bring_another(&self, session: SessionKey) -> bool {
+        self.further.take(session, Instant::now()).is_ok()
     }
 
     /// A ticket of this client was refused.

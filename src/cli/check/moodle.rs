@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use url::Url;
+
 use super::Report;
 use crate::act::proxy::Upstream;
-use crate::config::{self, Config};
+use crate::config::{self, Config, MoodleSource, Provider};
 use crate::moodle::{Bridge, Moodle};
 use crate::observe::metrics::Metrics;
-use crate::present::moodle::tokens::site::{self, Finding};
+use crate::present::moodle::tokens::site::{self, Finding, SiteConfig};
 use crate::sealing::MasterKeys;
 use crate::store::Store;
 
@@ -28,17 +30,76 @@ pub(super) async fn check(moodle: &config::Moodle, config: &Config, metrics: &Me
             Some(source) => format!("{what}, {}", source.label()),
             None => what.clone(),
         };
-        match finding {
-            Finding::Good(text) => report.good(&what, &text),
-            Finding::Note(text) => report.note(&what, &text),
-            Finding::Bad(text) => report.bad(&what, &text),
-        }
+        tell(&finding, &what, report);
+    }
+    if !is_bad {
+        sign_in(&asked, &settings, config, &what, report).await;
     }
     match asked.takes_calls().await {
         Ok(()) => report.good(&what, &format!("takes web service calls as {}", settings.wwwroot)),
         // It has been told why.
         Err(_) if is_bad => {}
         Err(error) => report.bad(&what, &error.to_string()),
+    }
+}
+
+/// Does Moodle send people to the CAS server that the sources need?
+async fn sign_in(asked: &Moodle, settings: &SiteConfig, config: &Config, what: &str, report: &Report) {
+    let sources = || {
+        asked
+            .config
+            .tokens
+            .iter()
+            .filter(|source| **source != MoodleSource::Vault)
+    };
+    if sources().next().is_none() {
+        return;
+    }
+    let seen = match asked.cas_server().await {
+        Ok(seen) => seen,
+        Err(error) => return report.bad(what, &error.to_string()),
+    };
+    for source in sources() {
+        let what = format!("{what}, {}", source.label());
+        let wanted = wanted(asked, *source, config);
+        tell(
+            &site::login::finding(settings, *source, seen.as_ref(), &wanted),
+            &what,
+            report,
+        );
+    }
+    let unseen = "not seen without a token: whether people may make tokens (moodle/webservice:createmobiletoken), and whether \
+                  the service is enabled in External services";
+    report.note(what, unseen);
+}
+
+fn tell(finding: &Finding, what: &str, report: &Report) {
+    match finding {
+        Finding::Good(text) => report.good(what, text),
+        Finding::Note(text) => report.note(what, text),
+        Finding::Bad(text) => report.bad(what, text),
+    }
+}
+
+/// The addresses of the CAS server that Moodle has to ask for this source.
+fn wanted(asked: &Moodle, source: MoodleSource, config: &Config) -> Vec<Url> {
+    let facade = asked.config.facade.as_ref();
+    match (source, facade) {
+        (MoodleSource::CasFacade, Some(facade)) => {
+            let urls = config.server.public_urls.iter();
+            urls.filter_map(|url| Url::parse(&format!("{}{}", url.origin(), facade.path)).ok())
+                .collect()
+        }
+        _ => {
+            let sign_in = config.sign_ins.get(asked.config.sign_in);
+            sign_in
+                .map(|sign_in| {
+                    let Provider::Cas(cas) = &sign_in.provider;
+                    cas.server.clone()
+                })
+                .into_iter()
+                .collect()
+        }
     }
 }
 

@@ -188,7 +188,10 @@ async fn check_sign_in(sign_in: &SignIn, config: &Config, report: &Report) {
     let asked = config.server.public_urls.iter().map(|public| async move {
         let service = format!("{}/_janua/cas/{}/callback", public.origin(), sign_in.name);
         let probed = match snapshot::cas_client(sign_in) {
-            Ok(client) => client.probe(&service).await.map_err(|error| error.to_string()),
+            Ok(client) => client
+                .probe(&service)
+                .await
+                .map_err(|error| format!("{error}{}", error.hint())),
             Err(error) => Err(error.to_string()),
         };
         match probed {
@@ -199,6 +202,15 @@ async fn check_sign_in(sign_in: &SignIn, config: &Config, report: &Report) {
             what,
             &format!("to register at the CAS server: {service}, with any `?state=` behind it"),
         );
+        if !cas.proxy_chains.is_empty() {
+            let session = format!("{}/_janua/cas/{}/session", public.origin(), sign_in.name);
+            report.note(
+                what,
+                &format!(
+                    "to register there for back ends: {session}, and that their own services may have proxy tickets"
+                ),
+            );
+        }
         for app in sign_in.app_origins.iter().filter(|app| !is_same_site(app, public)) {
             report.note(
                 what,

@@ -12,9 +12,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::super::own::visit;
 use super::super::{Stop, count_body, taken, upstream};
 use super::back::go_back;
+use super::nobody;
 use crate::act::proxy::Attempts;
 use crate::authenticate::session::Session as Person;
 use crate::config::pattern::Params;
@@ -22,7 +22,6 @@ use crate::context::Context;
 use crate::identity::Identity;
 use crate::moodle::call::{self, Answer};
 use crate::moodle::{Moodle, call::Pieces as Coming, maintenance};
-use crate::own;
 use crate::present::moodle::answer::{self, Reaction, SAFE_BODY, Verdict};
 use crate::present::moodle::endpoint::Endpoint;
 use crate::present::moodle::functions::{self, Permit};
@@ -31,7 +30,6 @@ use crate::present::moodle::token::Token;
 use crate::present::{self, moodle as judging};
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::request::Request;
-use crate::respond::write::write;
 use crate::route::path::Path;
 use crate::snapshot::Route;
 
@@ -100,10 +98,7 @@ pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, now:
         }
         Err(Stop::Refused(refusal)) => {
             metrics.called(&moodle.config.name, script, call.group, refusal.reason.label());
-            match refusal.reason {
-                Reason::MoodleSignInRequired => to_sign_in(session, ctx, &moodle, &person, refusal, now).await,
-                _ => Err(refusal.into()),
-            }
+            nobody::instead(session, ctx, (&moodle, &person), refusal, now).await
         }
         Err(lost) => Err(lost),
     }
@@ -424,25 +419,4 @@ async fn next_piece(session: &mut Session, ctx: &mut Context) -> Result<Option<B
             .into());
     }
     Ok(piece)
-}
-
-/// Only the browser can bring a token: a page load is sent for one, anything else is told where to go.
-async fn to_sign_in(
-    session: &mut Session,
-    ctx: &mut Context,
-    moodle: &Moodle,
-    person: &Person,
-    refusal: Rejection,
-    now: SystemTime,
-) -> Result<(), Stop> {
-    let visit = visit(session, ctx, now)?;
-    let here = visit.here;
-    if own::page_load(&visit.request.method, visit.headers) {
-        let reply = own::moodle::begin(&here, moodle, person, &visit.target())?;
-        ctx.rejection = Some(refusal);
-        return Ok(write(session, &reply).await?);
-    }
-    let mut sign_in = own::where_to(&here, &[moodle.config.sign_in]);
-    sign_in.extend(["&moodle=", &moodle.config.name]);
-    Err(refusal.with_hint(Hint::SignIn(sign_in)).into())
 }

@@ -1,12 +1,9 @@
 //! `cas-facade`: where Moodle asks the gateway as its CAS server.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use url::Url;
+use http::{HeaderValue, Method, StatusCode, header};
 
 use super::super::{Stop, taken};
-use crate::backchannel::Backchannel;
-use crate::config::{self, Provider};
 use crate::context::Context;
 use crate::moodle::Moodle;
 use crate::present::moodle::tokens::cas_facade::{self, Facade};
@@ -46,6 +43,7 @@ pub fn asked<'a>(
     let query = request.query.as_deref().unwrap_or_default();
     Some(match cas_facade::judge(below, query, client.address, &facade.from) {
         Facade::Forbidden => {
+            moodle.bridge().turned_away(client.address);
             let detail = "the facade answers only the addresses in moodle.facade.from";
             Err(Rejection::because(Reason::NotAllowed, detail))
         }
@@ -70,19 +68,8 @@ pub(super) async fn answer(ctx: &Context) -> Result<Option<Reply>, Stop> {
         moodle,
         below,
     } = asked?;
-    let real = || -> Result<(Url, &config::Cas), Rejection> {
-        let sign_in = ctx
-            .snapshot
-            .config
-            .sign_ins
-            .get(moodle.config.sign_in)
-            .ok_or(Reason::Internal)?;
-        let Provider::Cas(cas) = &sign_in.provider;
-        let mut url = cas.server.clone();
-        url.set_path(&format!("{}{below}", cas.server.path().trim_end_matches('/')));
-        url.set_query(request.query.as_deref());
-        Ok((url, cas))
-    };
+    let real = ctx.snapshot.cas.get(moodle.config.sign_in).ok_or(Reason::Internal)?;
+    let query = request.query.as_deref();
     let reply = match question {
         Facade::Asked(question) => {
             let taken = moodle.bridge().take(question.ticket()).await;
@@ -92,15 +79,12 @@ pub(super) async fn answer(ctx: &Context) -> Result<Option<Reply>, Stop> {
             reply(StatusCode::OK, header::CONTENT_TYPE, kind, told.body.into())
         }
         Facade::Redirect => {
-            let location = HeaderValue::try_from(real()?.0.as_str()).map_err(|_| Reason::BadRequest)?;
+            let location = HeaderValue::try_from(real.url_at(below, query).as_str()).map_err(|_| Reason::BadRequest)?;
             reply(StatusCode::FOUND, header::LOCATION, location, Bytes::new())
         }
         Facade::PassOn => {
-            let (url, cas) = real()?;
             let failed = |error| Rejection::because(Reason::SignInUnavailable, format!("{error}"));
-            let backchannel = Backchannel::new(cas.ca_file.as_deref()).map_err(failed)?;
-            let exchange = backchannel.exchange(Method::GET, &url, HeaderMap::new(), Bytes::new(), LONGEST);
-            let said = exchange.await.map_err(failed)?;
+            let said = real.ask_at(below, query, LONGEST).await.map_err(failed)?;
             let kind = said.headers.get(header::CONTENT_TYPE).cloned();
             let kind = kind.unwrap_or_else(|| HeaderValue::from_static("text/plain"));
             reply(said.status, header::CONTENT_TYPE, kind, said.body)

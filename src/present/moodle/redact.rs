@@ -7,7 +7,7 @@
 //! be kept.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, header};
 
 /// Behind these names stands a key.
 const NAMES: [&[u8]; 3] = [b"userprivateaccesskey", b"privatetoken", b"tokenpluginfile"];
@@ -18,8 +18,6 @@ const PARAMETER: &[u8] = b"token";
 const SHORTEST_KEY: usize = 6;
 /// So much may stand between a name and its key, backslashes aside.
 const MAX_BETWEEN: usize = 64;
-/// Left in a browser, it takes over the next sign-in's target.
-const LAUNCH_COOKIE: &str = "tool_mobile_launch=";
 
 /// Takes an answer piece by piece and gives what may be sent on.
 #[derive(Default)]
@@ -202,15 +200,6 @@ pub fn removals(headers: &HeaderMap) -> Vec<HeaderName> {
     remove
 }
 
-/// The cookies that an ordinary page of Moodle's may set; `None`: there is nothing to take out.
-pub fn cookies_without_launch(headers: &HeaderMap) -> Option<Vec<HeaderValue>> {
-    let launch = |cookie: &&HeaderValue| cookie.as_bytes().starts_with(LAUNCH_COOKIE.as_bytes());
-    let all = headers.get_all(header::SET_COOKIE);
-    all.iter()
-        .any(|cookie| launch(&cookie))
-        .then(|| all.iter().filter(|cookie| !launch(cookie)).cloned().collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,10 +294,6 @@ mod tests {
         ] {
             headers.append(name, value.parse().unwrap());
         }
-        assert_eq!(
-            cookies_without_launch(&headers),
-            Some(vec![HeaderValue::from_static("MoodleSession=x; path=/")])
-        );
         for name in removals(&headers) {
             headers.remove(name);
         }
@@ -316,7 +301,6 @@ mod tests {
             headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
             ["content-type"]
         );
-        assert_eq!(cookies_without_launch(&headers), None);
     }
 
     proptest! {

@@ -112,3 +112,87 @@ fn the_apps_of_a_sign_in_need_no_cors_on_each_route() {
     // A page that is open to anyone stays as the upstream says it.
     assert_eq!(ask("/course/view.php", APP).header("access-control-allow-origin"), None);
 }
+
+/// The same script below other addresses, each with rules of its own.
+fn below(prefix: &str, rules: &str) -> String {
+    format!(
+        "[[routes]]\nname = \"{prefix}\"\npath = \"/{prefix}/{{*rest}}\"\nstrip = \"/{prefix}\"\nupstream = \"moodle\"\n\
+         present = \"moodle-token\"\naccept = [\"session\"]\nsign_in = \"campus\"\n{rules}\n"
+    )
+}
+
+#[test]
+fn rules_that_concern_no_person_hold_for_tokens_of_their_own() {
+    let config = Config::new()
+        .section(&below(
+            "here",
+            "allow = [{ signed_in = true, from = [\"127.0.0.0/8\"] }]",
+        ))
+        .section(&below(
+            "there",
+            "allow = [{ signed_in = true, from = [\"192.0.2.0/24\"] }]",
+        ))
+        .section(&below(
+            "posted",
+            "allow = [{ role = \"ROLE_X\", methods = [\"POST\"] }]",
+        ))
+        .section(&below(
+            "denied",
+            "allow = [{ signed_in = true }]\ndeny = [{ from = [\"127.0.0.0/8\"] }]",
+        ));
+    let Some(school) = School::at(&Site::new(), config, "[\"cas-launch\"]") else {
+        return;
+    };
+    school.moodle.site().give(TOKEN, "alice", "moodle_mobile_app");
+    let host = school.gateway.http().to_string();
+    let call = |method: &str, prefix: &str| {
+        let target = format!("/{prefix}{REST}?wsfunction=core_unknown&moodlewsrestformat=json&wstoken={TOKEN}");
+        school.gateway.send(Request::new(method, &target).host(&host))
+    };
+    for (method, prefix) in [("GET", "here"), ("POST", "posted")] {
+        let told = call(method, prefix).expect(200).json();
+        assert_eq!(
+            told["exception"], "dml_missing_record_exception",
+            "it is Moodle that answers"
+        );
+    }
+    let asked = school.moodle.site().requests.len();
+    call("GET", "there").refused(403, "not_allowed");
+    call("GET", "posted").refused(403, "not_allowed");
+    call("GET", "denied").refused(403, "denied_by_rule");
+    assert_eq!(school.moodle.site().requests.len(), asked);
+}
+
+#[test]
+fn tokens_of_their_own_are_refused_where_the_operator_says_so() {
+    let Some(school) = School::start("[\"cas-launch\"]\nown_tokens = \"refuse\"") else {
+        return;
+    };
+    school.moodle.site().give(TOKEN, "alice", "moodle_mobile_app");
+    let host = school.gateway.http().to_string();
+    let send = |request: Request| school.gateway.send(request.host(&host));
+    let asked = school.moodle.site().requests.len();
+    for request in [
+        Request::get(&format!("{SITE_INFO}&wstoken={TOKEN}")),
+        Request::get(&format!("{FILE}?token={TOKEN}")),
+        upload(10),
+    ] {
+        send(request).refused(401, "no_credentials");
+    }
+    assert_eq!(school.moodle.site().requests.len(), asked);
+}
+
+#[test]
+fn moodles_own_app_gets_its_token_from_moodle() {
+    let Some(school) = start() else { return };
+    // The app opens a browser: `typeoflogin` 2.
+    school.moodle.site().settings.type_of_login = 2;
+    let (alice, browser) = (school.cas.person("alice"), school.browser());
+    let launch = "/admin/tool/mobile/launch.php?service=moodle_mobile_app&passport=1234.5&urlscheme=moodlemobile";
+    browser.open(&alice, "/course/view.php?id=2").expect(200);
+    let answer = browser
+        .step(&format!("{}{launch}", school.origin()).parse().unwrap())
+        .expect(302);
+    let location = answer.header("location").unwrap();
+    assert!(location.starts_with("moodlemobile://token="), "it is for the app");
+}

@@ -281,3 +281,34 @@ fn a_moodle_that_is_set_up_wrongly_is_not_asked_for_a_token_at_every_call() {
     });
     school.keeps_its_secrets();
 }
+
+#[test]
+fn pages_of_the_web_server_in_front_of_moodle_are_told_as_what_they_are() {
+    let Some(school) = start() else { return };
+    let (alice, browser) = (school.cas.person("alice"), school.browser());
+    browser.sign_in(&alice).expect(200);
+    browser.call(SITE_INFO).expect(200);
+    school.moodle.site().settings.client_max_body_size = 1 << 20;
+    upload(&browser, 2 << 20).refused(413, "body_too_large");
+    upload(&browser, 10).expect(200);
+    school.moodle.site().settings.php_is_down = true;
+    browser.call(SITE_INFO).refused(502, "upstream_failed");
+    school.gateway.logged(&["php-fpm"]);
+    school.moodle.site().settings.php_is_down = false;
+    browser.call(SITE_INFO).expect(200);
+    assert_eq!(school.moodle.site().made, 1, "nothing of it was the token's fault");
+}
+
+#[test]
+fn exceptions_in_a_namespace_mean_the_same() {
+    let Some(school) = start() else { return };
+    let (alice, browser) = (school.cas.person("alice"), school.browser());
+    school.moodle.site().settings.is_4_5 = true;
+    browser.sign_in(&alice).expect(200);
+    browser.call(SITE_INFO).expect(200);
+    school.moodle.site().tokens.clear();
+    browser.call(SITE_INFO).expect(200);
+    school.moodle.site().tokens.clear();
+    browser.call(&SITE_INFO.replace("json", "xml")).expect(200);
+    assert_eq!(school.moodle.site().made, 3);
+}

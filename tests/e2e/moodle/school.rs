@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use url::Url;
 
-use crate::support::cas::Person;
+use crate::support::cas::{Person, ProxyingBackEnd};
 use crate::support::http::Response;
 use crate::support::{CasServer, Config, Gateway, Moodle, Request, Reserved, Site};
 
@@ -75,6 +75,17 @@ impl School {
 
     /// The same under another name, which only browsers know.
     pub fn called(host: &str, site: &Site, config: Config, tokens: &str) -> Option<Self> {
+        Self::planned(host, site, config, (tokens, ""))
+    }
+
+    /// One at which this back end may bring proxy tickets.
+    pub fn with_back_end(back_end: &ProxyingBackEnd, tokens: &str) -> Option<Self> {
+        let cas = format!("proxy_chains = [\"{}\"]\n", back_end.url());
+        Self::planned("127.0.0.1", &Site::new(), Config::new(), (tokens, &cas))
+    }
+
+    /// `cas` are lines of `[sign_in.campus.cas]`.
+    fn planned(host: &str, site: &Site, config: Config, (tokens, cas_lines): (&str, &str)) -> Option<Self> {
         let (cas, moodle) = (CasServer::start()?, Moodle::start());
         // An app that may use the session may read the answers.
         let apps = config.text();
@@ -99,7 +110,7 @@ impl School {
             .server("listen", &format!("[\"{address}\"]"))
             .server("public_urls", &format!("[\"{origin}\"]"))
             .upstream("moodle", &[moodle.url()], "")
-            .section(&format!("[sign_in.campus.cas]\nserver = \"{}\"\n", cas.url()))
+            .section(&format!("[sign_in.campus.cas]\nserver = \"{}\"\n{cas_lines}", cas.url()))
             .section(&format!(
                 "[moodle.campus]\nupstream = \"moodle\"\npublic_url = \"{origin}\"\nsign_in = \"campus\"\ntokens = {tokens}\n"
             ))

@@ -95,6 +95,13 @@ fn a_provided_token_serves_its_person_until_it_is_removed() {
     assert_eq!(vault(site, &["remove", "alice"]).code, Some(1));
     assert_eq!(listed(site), [""; 0]);
 
+    // One that an administrator of Moodle has deleted.
+    import(site, &format!("username,token\nalice,{ALICES}\n")).ok();
+    browser.call(SITE_INFO).expect(200);
+    school.moodle.site().tokens.retain(|row| row.token != ALICES);
+    assert_eq!(browser.call(SITE_INFO).expect(403).json()["reason"], "no_moodle_token");
+    school.gateway.logged(&["no token", "its token in the vault is dead"]);
+
     // Somebody else's token, by mistake: Moodle says whose it is.
     import(site, &format!("username,token\nalice,{BOBS}\n")).ok();
     assert_eq!(browser.call(SITE_INFO).expect(403).json()["reason"], "no_moodle_token");

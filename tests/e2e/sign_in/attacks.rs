@@ -23,6 +23,8 @@ fn a_return_address_elsewhere_is_refused() {
         &format!("{own}.evil.test/"),
         &format!("https{}/app/x", own.strip_prefix("http").unwrap()),
     ] {
+        let answer = campus.visitor().fetch(&sign_in_to(evil)).expect(400);
+        assert!(answer.text().contains("app_origins"), "{}", answer.text());
         let answer = campus.visitor().open(&sign_in_to(evil)).expect(400);
         assert_eq!(answer.header("location"), None, "{evil}");
     }

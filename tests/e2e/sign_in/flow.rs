@@ -113,6 +113,77 @@ fn logout_request(callback: &url::Url) -> String {
 }
 
 #[test]
+fn logging_out_at_cas_ends_a_session_that_a_second_tab_has_found() {
+    let Some(campus) = Campus::start() else { return };
+    let (alice, visitor) = (campus.cas.person("alice"), campus.visitor());
+    let first = visitor.callback(&alice, PAGE);
+    let second = visitor.callback(&alice, "/app/second");
+    visitor.open(target(&first)).expect(303);
+    let session = visitor.session();
+    let on = visitor.open(target(&second)).expect(303);
+    assert_eq!(on.header("location"), Some(&*format!("{}/app/second", campus.origin())));
+    assert_eq!(visitor.session(), session);
+    // The server names the ticket of the second tab alone.
+    alice.sign_out();
+    eventually("alice is signed out", || (!visitor.is_signed_in()).then_some(()));
+}
+
+#[test]
+fn a_second_tab_that_comes_back_as_somebody_else_is_somebody_else() {
+    let Some(campus) = Campus::start() else { return };
+    let visitor = campus.visitor();
+    let alices = visitor.callback(&campus.cas.person("alice"), PAGE);
+    let bobs = visitor.callback(&campus.cas.person("bob"), PAGE);
+    visitor.open(target(&alices)).expect(303);
+    let before = visitor.session().unwrap();
+    visitor.open(target(&bobs)).expect(303);
+    assert_eq!(visitor.me()["user"], "bob");
+    assert!(!campus.visitor_with(&before).is_signed_in());
+}
+
+#[test]
+fn a_used_ticket_offers_to_begin_again() {
+    let Some(campus) = Campus::start() else { return };
+    let callback = campus.visitor().callback(&campus.cas.person("alice"), PAGE);
+    let ticket = callback.query_pairs().find(|(name, _)| name == "ticket").unwrap().1;
+    let late = campus.visitor();
+    let to_cas = late.open(PAGE).expect(303);
+    let login: url::Url = to_cas.header("location").unwrap().parse().unwrap();
+    let service = login.query_pairs().find(|(name, _)| name == "service").unwrap().1;
+    let with_it = format!("{service}&{}", query(&[("ticket", &ticket)]));
+    let page = late.open(target(&with_it.parse().unwrap())).expect(403).text();
+    let whole = format!("{}{PAGE}", campus.origin());
+    let again = format!("/_janua/sign-in?{}", query(&[("with", "campus"), ("return", &whole)]));
+    assert!(page.contains(&again.replace('&', "&amp;")), "{again} in {page}");
+}
+
+#[test]
+fn a_ticket_may_be_posted() {
+    let Some(campus) = Campus::start() else { return };
+    let visitor = campus.visitor();
+    let callback = visitor.callback(&campus.cas.person("alice"), PAGE);
+    let state = callback.query_pairs().find(|(name, _)| name == "state").unwrap().1;
+    let ticket = callback.query_pairs().find(|(name, _)| name == "ticket").unwrap().1;
+    let from_cas = |form: &str| {
+        // Another site's form: no cookie that is `SameSite=Lax` comes with it.
+        campus.visitor().send(
+            Request::new("POST", &format!("{}?{}", callback.path(), query(&[("state", &state)])))
+                .header("Content-Type", "application/x-www-form-urlencoded")
+                .header("Sec-Fetch-Site", "cross-site")
+                .body(form.to_owned()),
+        )
+    };
+    let on = from_cas(&query(&[("ticket", &ticket), ("_csrf", "x")])).expect(303);
+    let on: url::Url = on.header("location").unwrap().parse().unwrap();
+    assert_eq!(on, callback);
+    visitor.open(target(&on)).expect(303);
+    assert!(visitor.is_signed_in());
+    for none in ["", "ticket=", "ticket=x%0d%0a", "_csrf=x"] {
+        from_cas(none).expect(400);
+    }
+}
+
+#[test]
 fn a_browser_may_carry_the_logout_too() {
     let Some(campus) = Campus::start() else { return };
     let visitor = campus.visitor();
@@ -123,6 +194,18 @@ fn a_browser_may_carry_the_logout_too() {
     // By whichever browser: the ticket is what proves it.
     campus.visitor().open(&carried).expect(200);
     assert!(!visitor.is_signed_in());
+    // As a script that calls a function, or the server's page says that the logout failed.
+    let script = campus
+        .visitor()
+        .open(&format!("{carried}&callback=jQuery36_1"))
+        .expect(200);
+    assert_eq!(script.header("content-type"), Some("text/javascript; charset=utf-8"));
+    assert_eq!(script.text(), "/**/jQuery36_1({});");
+    let hostile = campus
+        .visitor()
+        .open(&format!("{carried}&callback=alert(1)//"))
+        .expect(200);
+    assert_eq!((hostile.header("content-type"), &*hostile.text()), (None, ""));
 }
 
 #[test]
@@ -167,4 +250,30 @@ fn signing_out_everywhere_leads_to_the_servers_own_logout() {
         on.expect(303).header("location"),
         Some(&*format!("{}/app/x", campus.origin()))
     );
+}
+
+#[test]
+fn signing_out_everywhere_comes_back_to_the_page_that_was_asked_for() {
+    let Some(campus) = Campus::start() else { return };
+    let (alice, visitor) = (campus.cas.person("alice"), campus.visitor());
+    visitor.sign_in(&alice, PAGE).expect(303);
+    let form = query(&[("everywhere", "1"), ("return", "/app/bye?a=%2F")]);
+    let to_cas = visitor.post("/_janua/sign-out", &form).expect(303);
+    // The server lets nobody sign out who would come back to an address that is not registered.
+    let back = alice.look(to_cas.header("location").unwrap()).expect(302);
+    let back: url::Url = back.header("location").unwrap().parse().unwrap();
+    assert_eq!(back.path(), "/_janua/cas/campus/callback");
+    let on = visitor.open(target(&back)).expect(303);
+    assert_eq!(
+        on.header("location"),
+        Some(&*format!("{}/app/bye?a=%2F", campus.origin()))
+    );
+    assert!(!visitor.is_signed_in());
+    let login = visitor.open(PAGE).expect(303);
+    alice.look(login.header("location").unwrap()).expect(200);
+    // What was made for this sign-out begins nothing, and leads nobody on from another name of the gateway.
+    let ticketed = format!("{}&ticket=ST-1", target(&back));
+    let still = visitor.open(&ticketed).expect(303);
+    assert_eq!(still.header("location"), on.header("location"));
+    campus.visitor_of_localhost().open(target(&back)).expect(400);
 }

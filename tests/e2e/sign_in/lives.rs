@@ -68,7 +68,7 @@ fn a_file_keeps_sessions_over_a_restart_and_memory_does_not() {
         visitor.sign_in(&alice, PAGE).expect(303);
         assert!(visitor.is_signed_in());
         let gone = campus.visitor();
-        gone.sign_in(&alice, PAGE).expect(303);
+        gone.sign_in(&campus.cas.person("alice"), PAGE).expect(303);
         let kept = gone.session().unwrap();
         gone.post("/_janua/sign-out", "").expect(200);
 

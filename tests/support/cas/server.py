@@ -2,6 +2,11 @@
 
 Called with a folder for its database; prints its port when it listens, and ends with its standard input. Accounts and
 registered services are those of the tests: see `cas.rs` beside this folder.
+
+In two things it is as strict as Apereo's servers are by default, which most campuses run: a `service` at which a logout is to
+end must be registered as well, else nothing ends; and of several tickets for one path only the last one is named at single
+logout, even if nobody had it validated (`TicketGrantingTicketImpl.trackServiceSession` with
+`cas.ticket.tgt.core.only-track-most-recent-session`).
 """
 
 import json
@@ -96,12 +101,42 @@ settings.configure(
 django.setup()
 
 from cas_server.auth import AuthUser
-from cas_server.models import ReplaceAttributName, ServicePattern
+from cas_server.models import ReplaceAttributName, ServicePattern, ServiceTicket
+from cas_server.views import LogoutView
 from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
+from django.db.models.signals import post_save
+from django.dispatch import receiver
+from django.http import HttpResponse
 from django.urls import include, path
 
-urlpatterns = [path("cas/", include("cas_server.urls", namespace="cas_server"))]
+
+def logout(request):
+    service = request.GET.get("service")
+    try:
+        if service is not None:
+            ServicePattern.validate(service)
+    except ServicePattern.DoesNotExist:
+        return HttpResponse("Application Not Authorized to Use CAS", status=400)
+    return LogoutView.as_view()(request)
+
+
+urlpatterns = [
+    path("cas/logout", logout),
+    path("cas/", include("cas_server.urls", namespace="cas_server")),
+]
+
+
+@receiver(post_save, sender=ServiceTicket)
+def only_the_last_is_named(instance, created, **_):
+    if created:
+        before = ServiceTicket.objects.filter(user=instance.user, single_log_out=True).exclude(pk=instance.pk)
+        of_its_path = [ticket.pk for ticket in before if bare(ticket.service) == bare(instance.service)]
+        ServiceTicket.objects.filter(pk__in=of_its_path).update(single_log_out=False)
+
+
+def bare(service):
+    return service.split("?", 1)[0].lower()
 
 
 class Account(AuthUser):

@@ -40,6 +40,19 @@ impl Answer {
         )
     }
 
+    /// nginx's own page, in front of PHP.
+    pub fn of_nginx(status: u16, phrase: &str) -> Self {
+        let head = format!("<head><title>{status} {phrase}</title></head>");
+        let body = format!(
+            "<body>\r\n<center><h1>{status} {phrase}</h1></center>\r\n<hr><center>nginx/1.22.1</center>\r\n</body>"
+        );
+        Self::new(
+            status,
+            "text/html",
+            format!("<html>\r\n{head}\r\n{body}\r\n</html>\r\n"),
+        )
+    }
+
     /// A page of an error, in the site's language: what it is stands in the link for more about it.
     pub fn error_page(module: &str, code: &str, text: &str) -> Self {
         let link = format!("<a href=\"http://docs.moodle.org/404/en/error/{module}/{code}\">?</a>");

@@ -119,7 +119,11 @@ impl Site {
 pub fn index(request: &Request, site: &Mutex<Site>) -> Answer {
     let ticket = request.text("ticket").map(str::to_owned);
     let here = request.target_without("ticket");
-    let asks_cas = !site.lock().unwrap().settings.multiauth || request.text("authCAS") == Some("CAS");
+    let asks_cas = {
+        let settings = &site.lock().unwrap().settings;
+        let is_on = settings.auth_cas && !settings.cas_public.is_empty();
+        is_on && (!settings.multiauth || request.text("authCAS") == Some("CAS"))
+    };
     if let Some(ticket) = ticket.filter(|_| asks_cas) {
         let user = validate(request, site, &ticket);
         let mut site = site.lock().unwrap();

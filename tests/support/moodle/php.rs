@@ -63,9 +63,10 @@ impl Request {
         values(&self.headers, name).first().copied()
     }
 
-    /// A cookie's value.
+    /// A cookie's value. Of several `Cookie` fields PHP behind nginx 1.22 sees the last one alone.
     pub fn cookie(&self, name: &str) -> Option<&str> {
-        let pairs = self.header("cookie").unwrap_or_default().split("; ");
+        let fields = values(&self.headers, "cookie");
+        let pairs = fields.last().copied().unwrap_or_default().split("; ");
         pairs
             .filter_map(|pair| pair.split_once('='))
             .find(|(known, _)| *known == name)

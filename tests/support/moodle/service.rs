@@ -86,7 +86,15 @@ pub fn rest(request: &Request, site: &mut Site) -> Answer {
         return Answer::new(403, "text/html; charset=utf-8", "");
     }
     let format = request.text("moodlewsrestformat");
-    let refuse = |(class, code, message): Refused| Answer::exception(format, class, &code, &message);
+    let is_4_5 = site.settings.is_4_5;
+    let refuse = |(class, code, message): Refused| {
+        let class = match (class, is_4_5, format) {
+            ("moodle_exception", true, Some("json")) => r"core\\exception\\moodle_exception",
+            ("moodle_exception", true, _) => r"core\exception\moodle_exception",
+            (class, ..) => class,
+        };
+        Answer::exception(format, class, &code, &message)
+    };
     let (user, service) = match site.take_token(request.text("wstoken")) {
         Ok(taken) => taken,
         Err(refused) => return refuse(refused),
@@ -249,14 +257,20 @@ pub fn ajax(site: &mut Site) -> Answer {
 
 pub fn public_config(site: &Site) -> Answer {
     let (settings, number) = (&site.settings, |on: bool| u8::from(on));
+    // Only with CAS on and its hostname set; its name is empty by default.
+    let offered = match settings.auth_cas && !settings.cas_public.is_empty() {
+        true => {
+            json!([{ "name": "", "iconurl": "", "url": format!("{}/login/index.php?authCAS=CAS", settings.wwwroot) }])
+        }
+        false => json!([]),
+    };
     let body = json!([{ "error": false, "data": {
         "wwwroot": settings.wwwroot, "httpswwwroot": settings.wwwroot, "sitename": "Stand Moodle", "guestlogin": 1,
         "rememberusername": 2, "authloginviaemail": 0, "registerauth": "", "forgottenpasswordurl": "",
         "authinstructions": "", "authnoneenabled": 0, "enablewebservices": number(settings.web_services),
         "enablemobilewebservice": number(settings.mobile_service), "maintenanceenabled": number(settings.maintenance), "maintenancemessage": "",
         "typeoflogin": settings.type_of_login, "launchurl": format!("{}/admin/tool/mobile/launch.php", settings.wwwroot),
-        "mobilecssurl": "", "tool_mobile_disabledfeatures": "", "identityproviders": [{ "name": "CAS", "iconurl": "",
-        "url": format!("{}/login/index.php?authCAS=CAS", settings.wwwroot) }], "country": "0",
+        "mobilecssurl": "", "tool_mobile_disabledfeatures": "", "identityproviders": offered, "country": "0",
         "agedigitalconsentverification": false, "supportpage": "", "supportavailability": 1, "autolang": 1, "lang": "en",
         "langmenu": 1, "langlist": "", "locale": "", "tool_mobile_minimumversion": "",
         "tool_mobile_iosappid": "633359593", "tool_mobile_androidappid": "com.moodle.moodlemobile",

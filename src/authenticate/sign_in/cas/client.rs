@@ -2,6 +2,8 @@
 //!
 //! A ticket is asked about once and never again: it is spent by the first answer. Nothing here repeats a request.
 
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
 use thiserror::Error;
 use url::Url;
 
@@ -10,7 +12,7 @@ use super::failure::{Failure, FailureCode};
 use super::principal::Principal;
 use super::ticket::{BadTicket, Ticket};
 use super::{Protocol, answer::MAX_BYTES};
-use crate::backchannel::{Backchannel, BackchannelError};
+use crate::backchannel::{Backchannel, BackchannelError, Reply};
 
 /// No server has made this one.
 const UNKNOWN_TICKET: &str = "ST-0-janua-check";
@@ -117,6 +119,22 @@ impl Client {
         }
     }
 
+    /// The same place below the server's address as `below`, which begins with a slash, is below the gateway's.
+    pub fn url_at(&self, below: &str, query: Option<&str>) -> Url {
+        let mut url = self.url(below.trim_start_matches('/'), []);
+        url.set_query(query);
+        url
+    }
+
+    /// What the server answers there: for whoever asks the gateway in its place. At most `longest` bytes of it.
+    pub async fn ask_at(&self, below: &str, query: Option<&str>, longest: usize) -> Result<Reply, BackchannelError> {
+        let url = self.url_at(below, query);
+        let (headers, body) = (HeaderMap::new(), Bytes::new());
+        self.backchannel
+            .exchange(Method::GET, &url, headers, body, longest)
+            .await
+    }
+
     /// Is there a CAS server that knows this protocol? It must refuse a ticket that nobody made, as unknown.
     pub async fn probe(&self, service: &str) -> Result<(), ValidateError> {
         let ticket = Ticket::service(UNKNOWN_TICKET)?;
@@ -180,6 +198,18 @@ impl ValidateError {
             Self::Unreachable(_) => "the sign-in server cannot be reached: try again later",
             Self::Timeout(_) => "the sign-in server does not answer: try again later",
             Self::Http(_) | Self::Answer(_) => "the sign-in server gave an answer that cannot be used",
+        }
+    }
+
+    /// What an operator may look at first where the server did not even refuse a made-up ticket.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Http(BackchannelError::Status { status, .. })
+                if [StatusCode::FORBIDDEN, StatusCode::INTERNAL_SERVER_ERROR].contains(status) =>
+            {
+                ". Apereo's servers answer so where the service is not registered"
+            }
+            _ => "",
         }
     }
 

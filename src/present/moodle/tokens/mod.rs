@@ -14,6 +14,8 @@ pub mod vault;
 
 pub use self::conversation::{Conversation, Cookie};
 
+use std::net::IpAddr;
+
 use http::Method;
 
 use super::answer::{self, Reaction};
@@ -31,6 +33,9 @@ pub enum TokenError {
         "Moodle's CAS client refused the ticket: compare auth_cas' server with sign_in's, and moodle.public_url with $CFG->wwwroot"
     )]
     TicketRefused,
+    /// The gateway's own ticket was refused, and Moodle did not ask the gateway about it.
+    #[error("Moodle refused the gateway's ticket: {0}")]
+    NotAsked(NotAsked),
     /// The kept MoodleSession is over: a ticket is needed.
     #[error("the session in Moodle has ended")]
     SessionEnded,
@@ -58,12 +63,24 @@ pub enum TokenError {
     Misconfigured(&'static str),
 }
 
+/// Why Moodle was told nothing about a ticket of `cas-facade`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotAsked {
+    #[error("its question came from {0}, which is not in moodle.facade.from")]
+    From(IpAddr),
+    #[error(
+        "it did not ask the gateway. Compare auth_cas' hostname, port and baseuri with a public URL of the gateway and \
+         facade.path; Moodle must trust the gateway's certificate, or have certificate_check off"
+    )]
+    Elsewhere,
+}
+
 impl TokenError {
     /// A word for metrics.
     pub fn outcome(&self) -> &'static str {
         match self {
             Self::NotReached(_) => "not_reached",
-            Self::TicketRefused => "ticket_refused",
+            Self::TicketRefused | Self::NotAsked(_) => "ticket_refused",
             Self::SessionEnded => "session_ended",
             Self::Died => "died",
             Self::NoAccount => "no_account",

@@ -1,6 +1,8 @@
 //! What a Moodle says of itself to whoever asks, without any sign-in (facts 1.5), and what follows from it for each
 //! source of tokens.
 
+pub mod login;
+
 use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
@@ -26,6 +28,9 @@ pub struct SiteConfig {
     /// `tool_mobile|typeoflogin`; 1: app, 2: browser, 3: embedded browser.
     pub type_of_login: u64,
     pub launch_url: String,
+    /// Where one may sign in otherwise than by a password here (`identityproviders`). `None`: an old Moodle, which does not
+    /// say.
+    pub login_urls: Option<Vec<String>>,
 }
 
 /// One thing to tell the operator.
@@ -130,9 +135,9 @@ fn of_source(source: MoodleSource, site: &SiteConfig, moodle: &Moodle) -> Vec<Fi
                 moodle.service
             )));
         } else if !site.mobile_service {
-            found.push(Finding::Bad(format!(
-                "the service {APP} is off: switch on \"Enable web services for mobile devices\" \
-                 (enablemobilewebservice) in Site administration, Mobile app, Mobile settings"
+            found.push(Finding::Note(format!(
+                "\"Enable web services for mobile devices\" (enablemobilewebservice) is off: there are tokens only if {APP} \
+                 itself is enabled in Site administration, Server, Web services, External services, which is not seen from here"
             )));
         }
     }
@@ -182,6 +187,10 @@ fn read(body: &[u8]) -> Option<SiteConfig> {
         maintenance: number("maintenanceenabled")? != 0,
         type_of_login: number("typeoflogin")?,
         launch_url: text("launchurl")?,
+        login_urls: data.get("identityproviders").and_then(Value::as_array).map(|offered| {
+            let urls = offered.iter().filter_map(|one| one.get("url")?.as_str());
+            urls.map(str::to_owned).collect()
+        }),
     })
 }
 
@@ -200,7 +209,7 @@ fn elsewhere(reply: &Reply) -> TokenError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::config::MoodleUsername;
 
@@ -220,7 +229,7 @@ mod tests {
         }
     }
 
-    fn site() -> SiteConfig {
+    pub(super) fn site() -> SiteConfig {
         SiteConfig {
             wwwroot: "https://moodle.test".to_owned(),
             web_services: true,
@@ -228,6 +237,7 @@ mod tests {
             maintenance: false,
             type_of_login: 1,
             launch_url: "https://moodle.test/admin/tool/mobile/launch.php".to_owned(),
+            login_urls: Some(vec!["https://moodle.test/login/index.php?authCAS=CAS".to_owned()]),
         }
     }
 
@@ -249,8 +259,7 @@ mod tests {
             mobile_service: false,
             ..site()
         };
-        assert_eq!(bad(&no_mobile, &all).len(), 3);
-        assert_eq!(bad(&no_mobile, &moodle(&[MoodleSource::Vault])), [""; 0]);
+        assert_eq!(bad(&no_mobile, &all), [""; 0], "the service itself may be on");
         let own = Moodle {
             service: "gw_ext".to_owned(),
             ..all.clone()
@@ -275,8 +284,14 @@ mod tests {
     fn settings_are_read_as_php_writes_them() {
         let body = r#"[{"error":false,"data":{"wwwroot":"https:\/\/moodle.test","enablewebservices":1,
             "enablemobilewebservice":"1","maintenanceenabled":false,"typeoflogin":1,
-            "launchurl":"https:\/\/moodle.test\/admin\/tool\/mobile\/launch.php"}}]"#;
+            "launchurl":"https:\/\/moodle.test\/admin\/tool\/mobile\/launch.php","identityproviders":[{"name":"",
+            "iconurl":"","url":"https:\/\/moodle.test\/login\/index.php?authCAS=CAS"}]}}]"#;
         assert_eq!(read(body.as_bytes()), Some(site()));
+        let old = SiteConfig {
+            login_urls: None,
+            ..site()
+        };
+        assert_eq!(read(body.replace("identityproviders", "x").as_bytes()), Some(old));
         for body in ["", "[]", "{}", r#"[{"error":true,"exception":{}}]"#] {
             assert_eq!(read(body.as_bytes()), None, "{body}");
         }

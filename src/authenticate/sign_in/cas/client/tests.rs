@@ -171,6 +171,7 @@ async fn what_went_wrong_is_told_apart() {
         let error = error(peer).await;
         assert!(error.to_string().contains(part), "{error}");
         assert_eq!((error.label(), error.is_of_ticket()), ("bad_answer", false));
+        assert_eq!(error.hint().contains("not registered"), part == "500", "{error}");
     }
 
     let port = Reserved::new(0).unwrap();

@@ -1,0 +1,39 @@
+//! Who has no token of Moodle's yet, and where a browser gets one.
+
+use std::time::SystemTime;
+
+use pingora::proxy::Session;
+
+use super::super::Stop;
+use super::super::own::visit;
+use crate::authenticate::session::Session as Person;
+use crate::context::Context;
+use crate::moodle::Moodle;
+use crate::own;
+use crate::rejection::{Hint, NEEDS_BROWSER, Reason, Rejection};
+use crate::respond::write::write;
+
+/// Only the browser can bring a token: a page load is sent for one, anything else is told where to go. A back end is told
+/// too, since it may send its person's browser there.
+pub(super) async fn instead(
+    session: &mut Session,
+    ctx: &mut Context,
+    (moodle, person): (&Moodle, &Person),
+    refusal: Rejection,
+    now: SystemTime,
+) -> Result<(), Stop> {
+    let helps = refusal.reason == Reason::MoodleSignInRequired || refusal.hint == Hint::Remedy(NEEDS_BROWSER);
+    if !helps {
+        return Err(refusal.into());
+    }
+    let visit = visit(session, ctx, now)?;
+    let here = visit.here;
+    if person.is_by_cookie() && own::page_load(&visit.request.method, visit.headers) {
+        let reply = own::moodle::begin(&here, moodle, person, &visit.target())?;
+        ctx.rejection = Some(refusal);
+        return Ok(write(session, &reply).await?);
+    }
+    let mut sign_in = own::where_to(&here, &[moodle.config.sign_in]);
+    sign_in.extend(["&moodle=", &moodle.config.name]);
+    Err(refusal.with_hint(Hint::SignIn(sign_in)).into())
+}

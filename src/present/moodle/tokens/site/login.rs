@@ -1,0 +1,119 @@
+//! Which CAS server Moodle sends people to, as far as everybody can see it, and whether it is the right one.
+
+use http::Method;
+use url::Url;
+
+use super::{Finding, SiteConfig};
+use crate::config::MoodleSource;
+use crate::present::moodle::tokens::conversation::location;
+use crate::present::moodle::tokens::{Conversation, TokenError};
+
+/// What `auth_cas` is asked by to send the browser on.
+const BY_CAS: &str = "authCAS=CAS";
+
+/// The CAS server to which Moodle's login page sends a browser that chose CAS: what stands before `/login`. `None`: it sends
+/// nobody anywhere.
+pub async fn cas_server(moodle: &Conversation) -> Result<Option<Url>, TokenError> {
+    let reply = moodle
+        .send(Method::GET, &format!("/login/index.php?{BY_CAS}"), &[], &[])
+        .await?;
+    Ok(server_of(location(&reply)))
+}
+
+fn server_of(location: &str) -> Option<Url> {
+    let mut url = Url::parse(location).ok()?;
+    let path = url.path().strip_suffix("/login")?.to_owned();
+    url.set_path(&path);
+    url.set_query(None);
+    url.set_fragment(None);
+    Some(url)
+}
+
+/// `seen` is the server to which Moodle sends people; `wanted` are the addresses of the one that it has to ask for this
+/// source: several names, one of which is enough.
+pub fn finding(site: &SiteConfig, source: MoodleSource, seen: Option<&Url>, wanted: &[Url]) -> Finding {
+    const SETTINGS: &str = "Site administration, Plugins, Authentication";
+    let is_by = |parameter: &str| {
+        let mut offered = site.login_urls.iter().flatten();
+        offered.any(|url| url.ends_with(parameter))
+    };
+    if !is_by(BY_CAS) && is_by("authCASattras=CASattras") {
+        return Finding::Bad(format!(
+            "Moodle signs people in by auth_casattras beside other methods, which waits for authCASattras=CASattras: the \
+             gateway asks as auth_cas does ({BY_CAS}). Switch its multiauth off, or use auth_cas, in {SETTINGS}"
+        ));
+    }
+    let is_off = site.login_urls.as_ref().is_some_and(|urls| urls.is_empty());
+    let Some(seen) = seen.filter(|_| !is_off) else {
+        return Finding::Bad(format!(
+            "Moodle offers no sign-in by CAS: switch on \"CAS server (SSO)\" (auth_cas) and set its hostname, in {SETTINGS}"
+        ));
+    };
+    let is_same = |wanted: &Url| {
+        wanted.host() == seen.host()
+            && wanted.port_or_known_default() == seen.port_or_known_default()
+            && wanted.path().trim_end_matches('/') == seen.path().trim_end_matches('/')
+    };
+    if wanted.iter().any(is_same) {
+        return Finding::Good(format!("Moodle sends people to {seen} to sign in"));
+    }
+    let names: Vec<&str> = wanted.iter().map(Url::as_str).collect();
+    let whose = match source {
+        MoodleSource::CasFacade => "the gateway's facade",
+        _ => "the server of sign_in",
+    };
+    Finding::Bad(format!(
+        "Moodle sends people to {seen} to sign in, and {whose} is {}: set hostname, port and baseuri of auth_cas, in {SETTINGS}",
+        names.join(" or ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::site;
+    use super::*;
+
+    fn found(offered: Option<&[&str]>, location: &str) -> Finding {
+        let site = SiteConfig {
+            login_urls: offered.map(|urls| urls.iter().map(|url| (*url).to_owned()).collect()),
+            ..site()
+        };
+        let wanted = ["https://cas.test/cas".parse().unwrap()];
+        finding(&site, MoodleSource::CasLaunch, server_of(location).as_ref(), &wanted)
+    }
+
+    #[test]
+    fn the_server_is_compared_with_the_one_that_the_gateway_asks() {
+        const CAS: &str = "https://moodle.test/login/index.php?authCAS=CAS";
+        const THERE: &str = "https://cas.test:443/cas/login?service=x&gateway=true";
+        for offered in [Some(&[CAS][..]), Some(&["https://idp.test/", CAS]), None] {
+            assert!(matches!(found(offered, THERE), Finding::Good(_)), "{offered:?}");
+        }
+        let other = "https://moodle.test/login/index.php?authCASattras=CASattras";
+        for (offered, location, told) in [
+            (Some(&[][..]), "", "no sign-in by CAS"),
+            (Some(&[][..]), THERE, "no sign-in by CAS"),
+            (
+                None,
+                "https://moodle.test/login/index.php?loginredirect=1",
+                "no sign-in by CAS",
+            ),
+            (Some(&[other]), "", "multiauth"),
+            (
+                Some(&[CAS]),
+                "https://cas.test/login?service=x",
+                "sends people to https://cas.test/",
+            ),
+            (
+                Some(&[CAS]),
+                "https://other.test/cas/login",
+                "sends people to https://other.test/cas",
+            ),
+        ] {
+            let Finding::Bad(text) = found(offered, location) else {
+                panic!("{told}");
+            };
+            assert!(text.contains(told), "{text}");
+        }
+    }
+}
