@@ -47,7 +47,7 @@ fn a_state_folder_that_cannot_be_is_told_offline_too() {
         told(
             &ran,
             1,
-            "BAD  state ",
+            "BAD  state.path: ",
             &["state is no folder", "state.path", "/var/lib/janua/janua.redb"],
         );
         assert_eq!(
@@ -84,7 +84,7 @@ fn it_is_the_user_of_the_check_that_counts() {
     told(
         &ran,
         1,
-        "BAD  state ",
+        "BAD  state.path: ",
         &["may not write in", "(uid ", "run the check as the gateway's user"],
     );
 }

@@ -22,14 +22,14 @@ pub(super) fn check(config: &Config, report: &Report) {
     }
     check_state(&config.state, report);
     if let Some(file) = &config.log.file {
-        tell(blocked(file), "log", "log.file", report);
+        tell(blocked(file), "log.file", report);
     }
     for opencast in &config.opencasts {
         let key = &opencast.sign_key_file;
         // Gateways that share a store need the same key: there it is not made.
         if !key.exists() && !matches!(config.state, State::Valkey(_)) {
             let setting = format!("opencast.{}.sign_key_file", opencast.name);
-            tell(blocked(key), &format!("opencast {}", opencast.name), &setting, report);
+            tell(blocked(key), &setting, report);
         }
     }
     // Lectures are served without it too.
@@ -46,22 +46,20 @@ fn check_state(state: &State, report: &Report) {
     let key_file = match state {
         State::Memory => return,
         State::Embedded { path, key_file } => {
-            let what = format!("state {}", path.display());
             let in_the_way = blocked(path);
             match &in_the_way {
-                Some(blocked) => tell_blocked(blocked, &what, "state.path", report),
-                None if !path.exists() => report.good(&what, "not there yet; the gateway makes it"),
+                Some(blocked) => blocked.tell("state.path", report),
+                None if !path.exists() => {
+                    let what = format!("state {}", path.display());
+                    report.good(&what, "not there yet; the gateway makes it");
+                }
                 None => {}
             }
             if !key_file.exists() {
-                let blocked = blocked(key_file)
-                    .filter(|blocked| Some(&blocked.place) != in_the_way.as_ref().map(|one| &one.place));
-                return tell(
-                    blocked,
-                    &format!("master key {}", key_file.display()),
-                    "state.key_file",
-                    report,
-                );
+                // What is in the way of both is told once.
+                let told = in_the_way.map(|blocked| blocked.place);
+                let blocked = blocked(key_file).filter(|blocked| told.as_ref() != Some(&blocked.place));
+                return tell(blocked, "state.key_file", report);
             }
             key_file
         }
@@ -82,6 +80,15 @@ struct Blocked {
 }
 
 impl Blocked {
+    fn tell(&self, setting: &str, report: &Report) {
+        let name = self.file.file_name().unwrap_or_default().to_string_lossy();
+        let remedy = format!(
+            "run the check as the gateway's user, let that user write there, or name another place (under systemd \
+             \"/var/lib/janua/{name}\")"
+        );
+        report.bad(setting, &format!("{}; {remedy}", self.why()));
+    }
+
     fn why(&self) -> String {
         let place = self.place.display();
         let user = geteuid().as_raw();
@@ -97,19 +104,10 @@ impl Blocked {
     }
 }
 
-fn tell(blocked: Option<Blocked>, what: &str, setting: &str, report: &Report) {
+fn tell(blocked: Option<Blocked>, setting: &str, report: &Report) {
     if let Some(blocked) = blocked {
-        tell_blocked(&blocked, what, setting, report);
+        blocked.tell(setting, report);
     }
-}
-
-fn tell_blocked(blocked: &Blocked, what: &str, setting: &str, report: &Report) {
-    let name = blocked.file.file_name().unwrap_or_default().to_string_lossy();
-    let remedy = format!(
-        "run the check as the gateway's user, let that user write there, or set {setting} to another place \
-         (under systemd \"/var/lib/janua/{name}\")"
-    );
-    report.bad(what, &format!("{}; {remedy}", blocked.why()));
 }
 
 /// Could this process write the file, or make it with the folders above it?

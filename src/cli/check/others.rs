@@ -21,7 +21,7 @@ use crate::snapshot;
 use crate::store::{Store, StoreError};
 
 /// For everything that one of them is asked. Each question has a limit of its own; the look-up of a name has none.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Asks all of them.
 ///

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::moodle::vault::Shown;
 use crate::observe::timestamp::write_rfc3339;
+use crate::text::safe;
 
 /// Columns with a heading, and a line that counts.
 pub(super) fn table(entries: &[Shown], now: SystemTime) -> String {
@@ -13,7 +14,9 @@ pub(super) fn table(entries: &[Shown], now: SystemTime) -> String {
     let rows = entries.iter().map(|entry| {
         let state = if is_expired(entry, now) { "expired" } else { "good" };
         let until = entry.valid_until.map_or_else(|| "-".to_owned(), utc);
-        let (user, service, moodle) = (entry.username.clone(), entry.service.clone(), entry.moodle.clone());
+        // Names come from files and stores, and must not steer a terminal.
+        let [user, service, moodle] =
+            [&entry.username, &entry.service, &entry.moodle].map(|name| safe(name).into_owned());
         [user, service, moodle, until, state.to_owned()]
     });
     let rows: Vec<_> = std::iter::once(heading).chain(rows).collect();
@@ -92,6 +95,7 @@ bob-the-builder  app      campus  1970-01-12 13:46:39 UTC  expired
 ";
         assert_eq!(table(&entries, now), expected);
         assert_eq!(table(&[], now), "0 tokens, 0 expired\n");
+        assert!(table(&[shown("a\u{1b}[2J\u{202e}", None)], now).contains("a\\u001b[2J\\u202e  app"));
         let told: serde_json::Value = serde_json::from_str(&json(&entries, now)).unwrap();
         assert_eq!(told[1]["expired"], true);
         assert_eq!(told[0]["valid_until"], serde_json::Value::Null);
