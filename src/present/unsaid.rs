@@ -17,6 +17,8 @@ const UNSAID: &[(&str, &str)] = &[
     ("remote-user", "servers behind a gateway that signs people in"),
     ("x-webauth-user", "servers behind a gateway that signs people in"),
     ("x-authenticated-user", "servers behind a gateway that signs people in"),
+    ("x-client-cert", "servers behind one that checks certificates"),
+    ("x-arr-clientcert", "IIS, Azure: the client's certificate"),
     // Where the client is.
     ("forwarded", "RFC 7239"),
     ("client-ip", "Moodle's getremoteaddr() believes it first"),
@@ -28,6 +30,7 @@ const UNSAID: &[(&str, &str)] = &[
     ("cf-pseudo-ipv4", "Cloudflare"),
     ("fastly-client-ip", "Fastly"),
     ("x-cluster-client-ip", "Rackspace, Riverbed"),
+    ("fly-client-ip", "Fly.io"),
     ("x-azure-clientip", "Azure Front Door"),
     ("x-azure-socketip", "Azure Front Door"),
     ("x-appengine-user-ip", "App Engine"),
@@ -40,6 +43,7 @@ const UNSAID: &[(&str, &str)] = &[
     ("wl-proxy-client-ip", "WebLogic"),
     ("proxy-client-ip", "WebLogic"),
     ("x-forwarded", "the beginning of a name is a name too"),
+    ("forwarded-for", "application servers"),
     // What is asked for.
     (
         "x-http-method-override",
@@ -63,6 +67,7 @@ const UNSAID: &[(&str, &str)] = &[
     ("x-scheme", "ingress-nginx: whether it is https"),
     ("x-url-scheme", "whether it is https"),
     ("front-end-https", "Microsoft: whether it is https"),
+    ("x-arr-ssl", "IIS, Azure: whether it is https"),
     // For servers of the same hop.
     ("proxy", "CGI: becomes HTTP_PROXY, a program's own proxy"),
     (
@@ -70,16 +75,26 @@ const UNSAID: &[(&str, &str)] = &[
         "RFC 7540 section 3.2.1: an upgrade that the gateway does not make",
     ),
     ("x-accel-internal", "an instruction among servers"),
+    ("x-accel-mapping", "Rack: which folder of the server's stands for which"),
+    ("x-sendfile-type", "Rack: how a file is named to the server in front"),
     ("surrogate-capability", "an instruction among caches"),
     ("x-request-id", "the gateway gives the number"),
 ];
 
-const FORWARDED_PREFIX: &str = "x-forwarded-";
+/// The same of every name that begins so.
+const UNSAID_BEGINNINGS: [(&str, &str); 4] = [
+    ("x-forwarded-", "what a proxy tells of the client"),
+    ("x-auth-request-", "oauth2-proxy: who the person is"),
+    ("ssl-client-", "nginx, Apache: the client's certificate"),
+    ("x-ssl-client-", "HAProxy, nginx: the client's certificate"),
+];
 
 /// Is it for the gateway alone to say?
 pub fn is_unsaid(name: &HeaderName) -> bool {
     let bytes = name.as_str().as_bytes();
-    begins_alike(bytes, FORWARDED_PREFIX) || UNSAID.iter().any(|(known, _)| is_alike(name, known))
+    let mut beginnings = UNSAID_BEGINNINGS.iter();
+    beginnings.any(|(beginning, _)| begins_alike(bytes, beginning))
+        || UNSAID.iter().any(|(known, _)| is_alike(name, known))
 }
 
 /// The same name to CGI and WSGI, which cannot tell `_` from `-`.
@@ -104,7 +119,14 @@ mod tests {
                 assert!(is_unsaid(&name.parse().unwrap()), "{name}");
             }
         }
-        for name in ["x-forwarded-for", "x_forwarded_anything", "x-forwarded_port"] {
+        for name in [
+            "x-forwarded-for",
+            "x_forwarded_anything",
+            "x-forwarded_port",
+            "x-auth-request-user",
+            "ssl_client_s_dn",
+            "x-ssl-client-cert",
+        ] {
             assert!(is_unsaid(&name.parse().unwrap()), "{name}");
         }
         for name in [
