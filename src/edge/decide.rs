@@ -56,7 +56,8 @@ pub fn in_question(
 }
 
 /// Puts a public host in the place of the one that the client wrote, as [`intake::settle_host`] does. A trusted proxy that
-/// asks for a decision may do so by any name: it mostly has the gateway's address in its own network.
+/// asks for a decision may do so by any name: it mostly has the gateway's address in its own network. What it wrote stays
+/// the authority: where `Host` names the host in question, that one is judged.
 pub fn settle_host(request: &mut Request, client: &Client, snapshot: &Snapshot) -> Result<(), Rejection> {
     let server = &snapshot.config.server;
     let Err(refusal) = intake::settle_host(request, server) else {
@@ -71,7 +72,6 @@ pub fn settle_host(request: &mut Request, client: &Client, snapshot: &Snapshot) 
     let mut urls = server.public_urls.iter().filter(|_| is_trusted(client, snapshot));
     let url = urls.find(|url| asked_at(url).is_some()).ok_or(refusal)?;
     request.host.clone_from(&url.host);
-    request.authority = url.authority();
     Ok(())
 }
 

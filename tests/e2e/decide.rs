@@ -141,13 +141,13 @@ fn the_host_in_question_is_a_public_one_and_the_asking_one_need_not_be() {
     let site = Site::with_lecture();
     let names = r#"uri = "X-Forwarded-Uri", method = "X-Forwarded-Method", host = "X-Forwarded-Host""#;
     let decide = DECIDE.replace(r#"uri = "X-Original-URI", method = "X-Original-Method""#, names);
-    let start = |trusted: &str| {
+    let start = |trusted: &str, more: &str| {
         let config = Config::media(&site, &signer)
             .server("trusted_proxies", trusted)
             .server("public_urls", r#"["http://video.test", "http://moodle.test:8080"]"#);
-        site.start(&config.section(&decide).open_route())
+        site.start(&config.section(&decide).section(more).open_route())
     };
-    let gateway = start(r#"["127.0.0.1/32"]"#);
+    let gateway = start(r#"["127.0.0.1/32"]"#, "");
     let about = |host: &str| {
         let request = Request::get("/_decide").host("janua.default.svc:8080");
         let request = request
@@ -164,11 +164,32 @@ fn the_host_in_question_is_a_public_one_and_the_asking_one_need_not_be() {
     ] {
         denied(about(host), 403, "unknown_host");
     }
+    // Where nothing else names the host in question, Host does.
+    let by_host = DECIDE
+        .replace("X-Original-URI", "X-Forwarded-Uri")
+        .replace("X-Original-Method", "X-Forwarded-Method");
+    let by_host = by_host
+        .replace("nginx asks", "caddy asks")
+        .replace("/_decide", "/_caddy");
+    drop(gateway);
+    let gateway = start(r#"["127.0.0.1/32"]"#, &by_host);
+    let about = |host: &str| {
+        let request = Request::get("/_caddy").host(host);
+        gateway.send(
+            request
+                .header("X-Forwarded-Uri", "/open")
+                .header("X-Forwarded-Method", "GET"),
+        )
+    };
+    about("video.test").expect(204);
+    for host in ["video.test:9", "other.test"] {
+        denied(about(host), 403, "unknown_host");
+    }
     // By any other path that name is nobody's, and a stranger may not call the gateway by it.
     let inside = |path: &str| Request::get(path).host("janua.default.svc:8080");
     gateway.send(inside("/open")).refused(421, "unknown_host");
     drop(gateway);
-    let gateway = start(r#"["192.0.2.1/32"]"#);
+    let gateway = start(r#"["192.0.2.1/32"]"#, "");
     gateway.send(inside("/_decide")).refused(421, "unknown_host");
 }
 
