@@ -31,6 +31,8 @@ pub(super) struct Moodle {
     /// `$CFG->wwwroot`: the gateway, which stands in front.
     wwwroot: String,
     cas: Arc<Cas>,
+    /// Where browsers sign in.
+    cas_login: String,
     /// What the app's page may load and where its form leads.
     policy: HeaderValue,
     sessions: Kept<&'static Person>,
@@ -46,6 +48,7 @@ impl Moodle {
         Self {
             wwwroot,
             cas,
+            cas_login: format!("{cas_origin}/cas/login"),
             policy: HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'self'")),
             sessions: Kept::new(),
             tokens: Kept::new(),
@@ -69,7 +72,12 @@ impl Moodle {
         }
         match self.person(request) {
             Some(person) => redirect(&format!("{}/login/index.php?testsession={}", self.wwwroot, person.id)),
-            None => nothing(),
+            None => {
+                let service: String = form_urlencoded::byte_serialize(service.as_bytes()).collect();
+                let mut answer = redirect(&format!("{}?service={service}", self.cas_login));
+                *answer.status_mut() = StatusCode::FOUND;
+                answer
+            }
         }
     }
 

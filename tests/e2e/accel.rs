@@ -221,5 +221,5 @@ fn a_client_that_goes_in_the_middle_stands_in_the_log() {
     client.write(Request::get("/zoo/protected/long.mp4").bytes()).unwrap();
     assert_eq!(client.response_head().unwrap().status, 200);
     drop(client);
-    gateway.logged(&["/zoo/protected/long.mp4", "WriteError"]);
+    gateway.logged(&["/zoo/protected/long.mp4", "writing failed"]);
 }

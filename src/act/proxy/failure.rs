@@ -54,7 +54,7 @@ pub fn describe(error: &Error) -> String {
     };
     let (what, has_cause) = in_words(error.etype());
     match error.cause.as_deref().filter(|_| has_cause) {
-        Some(cause) => format!("{side}{what}: {}", innermost(cause)),
+        Some(cause) => format!("{side}{what}: {}", innermost(error, cause)),
         None => format!("{side}{what}"),
     }
 }
@@ -84,17 +84,22 @@ fn in_words(kind: &ErrorType) -> (String, bool) {
     (what.to_owned(), has_cause)
 }
 
-/// The cause below all others, which says what happened; those above it repeat it with addresses around it.
-fn innermost(cause: &(dyn std::error::Error + 'static)) -> String {
+/// The cause below all others, which says what happened; those above it repeat it with addresses around it. Below a failed
+/// TLS handshake pingora puts its own address alone, and what happened stands in the context above.
+fn innermost(error: &Error, cause: &(dyn std::error::Error + 'static)) -> String {
     let mut last = cause;
+    let mut context = error.context.as_ref();
     loop {
         // pingora boxes its errors before it makes them a cause.
         let pingoras = last.downcast_ref::<Box<Error>>().map(Box::as_ref);
         let next = match pingoras.or_else(|| last.downcast_ref::<Error>()) {
-            Some(error) => error
-                .cause
-                .as_deref()
-                .map(|cause| cause as &(dyn std::error::Error + 'static)),
+            Some(error) => {
+                context = error.context.as_ref().or(context);
+                error
+                    .cause
+                    .as_deref()
+                    .map(|cause| cause as &(dyn std::error::Error + 'static))
+            }
             None => match last.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
                 Some(wrapped) => Some(wrapped as &(dyn std::error::Error + 'static)),
                 None => last.source(),
@@ -102,7 +107,13 @@ fn innermost(cause: &(dyn std::error::Error + 'static)) -> String {
         };
         match next {
             Some(next) => last = next,
-            None => return last.to_string(),
+            None => {
+                let told = last.to_string();
+                return match context.filter(|_| told.starts_with("local address ")) {
+                    Some(context) => context.as_str().to_owned(),
+                    None => told,
+                };
+            }
         }
     }
 }
