@@ -104,16 +104,8 @@ mod tests {
     use http::Method;
 
     use super::*;
-    use crate::config::pattern::{Params, RolePattern, Template};
+    use crate::config::pattern::{NoParams, RolePattern, Template};
     use crate::identity::Identity;
-
-    struct NoParams;
-
-    impl Params for NoParams {
-        fn get(&self, _name: &str) -> Option<&str> {
-            None
-        }
-    }
 
     fn rule(conditions: Vec<Condition>) -> Rule {
         Rule { conditions }

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use url::Url;
 
-use super::pattern::{Params, RolePattern};
+use super::pattern::{NoParams, RolePattern};
 
 /// A Moodle whose web services are called with tokens that the gateway puts in.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,14 +126,5 @@ impl FunctionPattern {
     /// Does it name this function in full?
     pub fn is_exactly(&self, function: &str) -> bool {
         self.whole && self.matches(function)
-    }
-}
-
-/// Such a pattern has no parameters.
-struct NoParams;
-
-impl Params for NoParams {
-    fn get(&self, _name: &str) -> Option<&str> {
-        None
     }
 }

@@ -13,6 +13,15 @@ pub trait Params: Sync {
     fn get(&self, name: &str) -> Option<&str>;
 }
 
+/// Where no path is: none has a value.
+pub struct NoParams;
+
+impl Params for NoParams {
+    fn get(&self, _name: &str) -> Option<&str> {
+        None
+    }
+}
+
 /// `"{event}"`, `"course-{course}"` or plain text: literal parts and parameters, no wildcard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {

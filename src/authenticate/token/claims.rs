@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::header::malformed;
 use super::json;
-use crate::config::pattern::Params;
+use crate::config::pattern::NoParams;
 use crate::config::{Issuer, Jwt};
 use crate::identity::{Grant, GrantKind, Identity};
 use crate::rejection::Rejection;
@@ -112,15 +112,6 @@ pub(in crate::authenticate) fn cap(who: &mut Identity, all: &[Issuer]) {
     who.roles
         .retain(|role| may_hold(role) && magic_grant(role).is_none_or(|grant| may_act(&grant.action)));
     who.grants.retain(|grant| may_act(&grant.action));
-}
-
-/// `allow_roles` are patterns without parameters: there is no path yet.
-struct NoParams;
-
-impl Params for NoParams {
-    fn get(&self, _name: &str) -> Option<&str> {
-        None
-    }
 }
 
 /// A claim that says something: null and an empty list or object, which libraries write where a value is not set, count

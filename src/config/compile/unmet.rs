@@ -157,15 +157,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::pattern::Params;
-
-    struct NoParams;
-
-    impl Params for NoParams {
-        fn get(&self, _name: &str) -> Option<&str> {
-            None
-        }
-    }
+    use crate::config::pattern::NoParams;
 
     fn pattern(text: &str) -> RolePattern {
         RolePattern::parse(text).unwrap()
