@@ -51,21 +51,21 @@ fn canonical(address: IpAddr) -> IpAddr {
 /// The addresses of the forwarding header in use, left to right; `None` for a hop without an address.
 fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     // By bytes: what a client has written in front, in whatever character set, hides nothing that a proxy has added.
-    let list = |name: &str| -> Vec<&str> {
+    // An empty element is none (RFC 9110 section 5.6.1.2).
+    let list = |name: &str| -> Vec<Option<&str>> {
         let values = headers.get_all(name).iter();
         let hops = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-        hops.map(|hop| std::str::from_utf8(hop).unwrap_or_default().trim())
+        hops.map(<[u8]>::trim_ascii)
+            .filter(|hop| !hop.is_empty())
+            .map(|hop| std::str::from_utf8(hop).ok())
             .collect()
     };
     let forwarded_for = list("x-forwarded-for");
     if !forwarded_for.is_empty() {
-        return forwarded_for.iter().map(|hop| node(hop)).collect();
+        return forwarded_for.into_iter().map(|hop| node(hop?)).collect();
     }
-    let forwarded = list("forwarded");
-    forwarded
-        .iter()
-        .map(|element| parameter(element, "for").and_then(|value| node(&value)))
-        .collect()
+    let forwarded = list("forwarded").into_iter();
+    forwarded.map(|element| node(&parameter(element?, "for")?)).collect()
 }
 
 /// `X-Forwarded-Proto`, or `proto` of the nearest element of `Forwarded`: did the client speak TLS with the proxy?
@@ -79,10 +79,11 @@ fn forwarded_https(headers: &HeaderMap) -> Option<bool> {
     Some(proto.eq_ignore_ascii_case("https"))
 }
 
-/// The last element of a list.
+/// The last element of a list that is not empty.
 fn nearest(list: &HeaderValue) -> &str {
-    let last = list.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
-    std::str::from_utf8(last).unwrap_or_default().trim()
+    let mut elements = list.as_bytes().rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let last = elements.find(|element| !element.is_empty()).unwrap_or_default();
+    std::str::from_utf8(last).unwrap_or_default()
 }
 
 /// A parameter of one element of `Forwarded` (RFC 7239 section 4).
@@ -146,6 +147,23 @@ mod tests {
             client("127.0.0.1", &lines, &["127.0.0.1/32"]).address.to_string(),
             "192.0.2.7"
         );
+    }
+
+    #[test]
+    fn an_empty_element_is_none() {
+        let lines = [
+            ("x-forwarded-for", "203.0.113.9, 192.0.2.7,"),
+            ("x-forwarded-for", " , "),
+        ];
+        let lines = [&lines[..], &[("x-forwarded-proto", "http, https, ,")]].concat();
+        let seen = client("127.0.0.1", &lines, &["127.0.0.1/32"]);
+        assert_eq!((seen.address.to_string().as_str(), seen.https), ("192.0.2.7", true));
+        let seen = client(
+            "127.0.0.1",
+            &[("forwarded", "for=192.0.2.7;proto=https,")],
+            &["127.0.0.1/32"],
+        );
+        assert_eq!((seen.address.to_string().as_str(), seen.https), ("192.0.2.7", true));
     }
 
     #[test]
