@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use super::RoleRule;
 use super::principal::Principal;
 
-/// Longest value that becomes part of a role, in bytes.
-const MAX_VALUE: usize = 128;
+/// Longest value that becomes part of a role, in bytes: names of groups as directories and federations write them fit.
+const MAX_VALUE: usize = 512;
 
 /// Roles of one person.
 const MAX_ROLES: usize = 500;
@@ -17,7 +17,8 @@ const MAX_ROLES: usize = 500;
 ///
 /// A value is inserted to the letter: case, spaces and other scripts stay. It is passed over where it could become more
 /// than one role, or another one, on the way to an upstream, which may get them in a header, with commas between: if it
-/// is blank, padded, longer than 128 bytes, or has control characters, line separators or commas.
+/// is blank, padded, longer than 512 bytes, or has control characters, line separators or commas. A role in which no
+/// value stands follows from any value that is not blank.
 pub fn roles(rules: &[RoleRule], principal: &Principal) -> Vec<String> {
     let mut known = HashSet::new();
     let mut roles: Vec<String> = Vec::new();
@@ -37,10 +38,15 @@ fn of_rule(rule: &RoleRule, principal: &Principal) -> Vec<String> {
         None => return vec![rule.before.clone()],
         Some(attribute) => principal.attributes.get(attribute),
     };
-    let values = values.iter().filter(|value| is_usable(value));
     match &rule.after {
-        Some(after) => values.map(|value| format!("{}{value}{after}", rule.before)).collect(),
-        None => values.map(|_| rule.before.clone()).take(1).collect(),
+        Some(after) => {
+            let values = values.iter().filter(|value| is_usable(value));
+            values.map(|value| format!("{}{value}{after}", rule.before)).collect()
+        }
+        None => {
+            let has_one = values.iter().any(|value| !value.trim().is_empty());
+            Vec::from_iter(has_one.then(|| rule.before.clone()))
+        }
     }
 }
 
@@ -100,6 +106,12 @@ mod tests {
         let odd = ["x,ROLE_ADMIN", "x\nROLE_ADMIN", " ROLE_ADMIN", "x\u{2028}y", &long];
         assert!(roles(&rules, &principal(&odd)).is_empty());
         assert_eq!(roles(&rules, &principal(&["{value}", "*"])), ["{value}", "*"]);
+        let fixed = [rule(Some("affiliation"), "ROLE_STAFF")];
+        assert_eq!(
+            roles(&fixed, &principal(&["CN=Staff,OU=Groups,DC=example,DC=edu"])),
+            ["ROLE_STAFF"]
+        );
+        assert!(roles(&fixed, &principal(&[" "])).is_empty());
     }
 
     #[test]
