@@ -123,15 +123,9 @@ pub fn shown<'a>(session: &'a Session, ctx: &'a Context) -> Result<Shown<'a>> {
 pub fn apply(request: &mut RequestHeader, changes: Changes) -> Result<()> {
     let (nothing, ()) = http::Request::new(()).into_parts();
     let mut parts = http::request::Parts::from(std::mem::replace(request, nothing.into()));
-    for name in changes.remove {
-        parts.headers.remove(name);
-    }
-    for (name, value) in changes.set {
-        let set = parts.headers.try_insert(name, value);
-        set.or_err(ErrorType::InternalError, "more headers than a map can hold")?;
-    }
+    let applied = changes.apply(&mut parts.headers);
     *request = parts.into();
-    Ok(())
+    applied.or_err(ErrorType::InternalError, "more headers than a map can hold")
 }
 
 /// Path and query as the upstream gets them: the canonical path, less `strip`, and the query less the tokens.
@@ -189,7 +183,7 @@ pub fn dress(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) 
         answer.remove_header(&name);
     }
     if route.present == Present::OpencastJwt {
-        // A session there would outlive what the gateway decides, and is none of the client's (facts 1.4).
+        // A session there would outlive what the gateway decides, and is none of the client's.
         answer.remove_header(&header::SET_COOKIE);
     }
     if let Some(foreign) = present::foreign_set_cookies(&answer.headers) {

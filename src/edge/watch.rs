@@ -368,7 +368,7 @@ impl Rewriting {
 }
 
 /// The entity tag of a rewritten playlist, from that of the plain one: `"abc"` becomes `"abc-w…"`. Opencast's has no
-/// quotes (facts 2.1).
+/// quotes.
 pub fn tagged(etag: &str, tag: &str) -> String {
     match etag.strip_suffix('"') {
         Some(open) => format!("{open}-w{tag}\""),

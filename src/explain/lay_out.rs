@@ -238,13 +238,14 @@ pub(super) fn budget(key: &str, of: String, rate: Rate, spent: bool, live: bool)
 }
 
 /// What arrives there. Of credentials only their kind is told.
-pub(super) fn upstream_headers(headers: &HeaderMap, changes: present::Changes) -> Vec<(String, String)> {
+pub(super) fn upstream_headers(
+    headers: &HeaderMap,
+    changes: impl IntoIterator<Item = present::Changes>,
+) -> Vec<(String, String)> {
     let mut headers = headers.clone();
-    for name in changes.remove {
-        headers.remove(name);
-    }
-    for (name, value) in changes.set {
-        headers.insert(name, value);
+    for changes in changes {
+        // More than a map can hold is refused, where it is carried out.
+        drop(changes.apply(&mut headers));
     }
     let told = headers.iter().map(|(name, value)| {
         let text = String::from_utf8_lossy(value.as_bytes());

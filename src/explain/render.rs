@@ -328,8 +328,12 @@ impl Page {
                 self.heading("answer")?;
                 self.line(1, &format!("{status}: the proxy that asks lets the request pass"))
             }
-            Action::Upstream { name, target, headers } => {
-                let method = report.request.as_ref().map_or("", |seen| seen.method.as_str());
+            Action::Upstream {
+                name,
+                method,
+                target,
+                headers,
+            } => {
                 self.heading(&format!("upstream {name} would get"))?;
                 self.line(1, &format!("{method} {target}"))?;
                 for (name, value) in headers {

@@ -223,6 +223,9 @@ pub enum Action {
     Decision,
     Upstream {
         name: String,
+        /// That the upstream gets: a GET of Moodle's REST script goes on as POST.
+        #[serde(default)]
+        method: String,
         /// Path and query that the upstream gets.
         target: String,
         /// All headers that it gets; credentials are hidden.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, Method, StatusCode, header};
 
+use self::moodle::Call;
 use self::people::Sent;
 use super::lay_out::{self, fate, key_set, seen, told, upstream_headers};
 use super::times::moment;
@@ -340,9 +341,11 @@ impl Walk<'_> {
                 Ok(Some(set.answer(headers).status))
             }
             snapshot::Action::Upstream(upstream) => {
-                if let Some(status) = self.call(route, request, headers, path).await? {
-                    return Ok(Some(status));
-                }
+                let call = match self.call(route, request, headers, path).await? {
+                    Call::Here(status) => return Ok(Some(status)),
+                    Call::With(changes) => Some(changes),
+                    Call::AsItCame => None,
+                };
                 let sources = &self.snapshot.token_sources;
                 let who = self.who.as_deref();
                 let authorization = edge::opencast::authorization(route, who, self.now)?;
@@ -356,10 +359,17 @@ impl Walk<'_> {
                 changes
                     .set
                     .extend(authorization.map(|value| (header::AUTHORIZATION, value)));
+                let mut target = parts::target_on(route, request, path, sources);
+                let mut method = &request.method;
+                if let Some(call) = &call {
+                    method = &call.method;
+                    target = moodle::with_query(&target, call.query.as_deref());
+                }
                 self.report.action = Some(Action::Upstream {
                     name: upstream.name.to_string(),
-                    target: parts::target_on(route, request, path, sources),
-                    headers: upstream_headers(headers, changes),
+                    method: method.to_string(),
+                    target,
+                    headers: upstream_headers(headers, [changes].into_iter().chain(call.map(|call| call.head))),
                 });
                 Ok(None)
             }

@@ -8,6 +8,7 @@ pub mod moodle;
 pub mod trace;
 pub mod unsaid;
 
+use http::header::MaxSizeReached;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::percent_decode;
 
@@ -59,6 +60,19 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 pub struct Changes {
     pub remove: Vec<HeaderName>,
     pub set: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Changes {
+    /// Errors: more headers than a map can hold.
+    pub fn apply(self, headers: &mut HeaderMap) -> Result<(), MaxSizeReached> {
+        for name in self.remove {
+            headers.remove(name);
+        }
+        for (name, value) in self.set {
+            headers.try_insert(name, value)?;
+        }
+        Ok(())
+    }
 }
 
 /// What the gateway knows of a request that goes upstream.

@@ -55,7 +55,7 @@ fn through(script: &std::path::Path, method: Method, query: &str, content_type: 
         sent.extend(transformer.push(Bytes::copy_from_slice(piece)).ok()?);
     }
     sent.extend(transformer.finish().ok()?);
-    let new_type = changes.set.iter().find(|(name, _)| *name == header::CONTENT_TYPE);
+    let new_type = changes.head.set.iter().find(|(name, _)| *name == header::CONTENT_TYPE);
     let content_type = new_type.map_or(content_type, |(_, value)| value.to_str().unwrap());
     Some(php(
         script,

@@ -144,14 +144,9 @@ pub fn plan(
 
 /// The client's headers as an upstream gets them; what frames the body is set when it is sent.
 fn headers(session: &Session, ctx: &Context) -> Result<HeaderMap, Stop> {
-    let changes = present::changes(&upstream::shown(session, ctx)?);
     let mut headers = session.req_header().headers.clone();
-    for name in &changes.remove {
-        headers.remove(name);
-    }
-    for (name, value) in changes.set {
-        headers.insert(name, value);
-    }
+    let changes = present::changes(&upstream::shown(session, ctx)?);
+    changes.apply(&mut headers).map_err(|_| Reason::HeadersTooLarge)?;
     for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::EXPECT] {
         headers.remove(name);
     }
@@ -265,12 +260,7 @@ impl Call<'_> {
     ) -> Result<(Answer, Option<Verdict>), Stop> {
         let changes = self.plan.changes(token);
         let mut headers = self.headers.clone();
-        for name in &changes.remove {
-            headers.remove(name);
-        }
-        for (name, value) in changes.set {
-            headers.insert(name, value);
-        }
+        changes.head.apply(&mut headers).map_err(|_| Reason::HeadersTooLarge)?;
         let target = match &changes.query {
             Some(query) => format!("{}?{query}", self.path),
             None => self.path.clone(),

@@ -16,6 +16,8 @@ use crate::moodle::Moodle;
 use crate::moodle::forecast::Prospect;
 use crate::own;
 use crate::own::visit::Visit;
+use crate::present::moodle::inject::Changes;
+use crate::present::moodle::token::Token;
 use crate::present::moodle::tokens::cas_facade::Facade;
 use crate::rejection::{Reason, Rejection};
 use crate::request::{Client, Request};
@@ -131,16 +133,16 @@ impl Walk<'_> {
         });
     }
 
-    /// `Ok(Some(status))`: a browser is sent for a ticket first.
+    /// What becomes of a call. No token is obtained: one that is none stands in its place.
     pub(super) async fn call(
         &mut self,
         route: &Route,
         request: &Request,
         headers: &HeaderMap,
         path: &Path,
-    ) -> Result<Option<StatusCode>, Rejection> {
+    ) -> Result<Call, Rejection> {
         let Some(moodle) = route.injects().filter(|_| !self.own_token) else {
-            return Ok(None);
+            return Ok(Call::AsItCame);
         };
         let config = &self.snapshot.config;
         let of = config.sign_ins.get(moodle.config.sign_in).map(|sign_in| &sign_in.name);
@@ -150,7 +152,7 @@ impl Walk<'_> {
             session.ok_or_else(|| Rejection::because(Reason::NoMoodleToken, "no session of moodle.sign_in"))?;
         let target = parts::target_on(route, request, path, &self.snapshot.token_sources);
         let params = Known(&self.report.params);
-        plan(
+        let plan = plan(
             moodle,
             route,
             request,
@@ -168,7 +170,7 @@ impl Walk<'_> {
             ..named(moodle)
         });
         let Some(refusal) = forecast.refusal else {
-            return Ok(None);
+            return Ok(Call::With(plan.changes(&Token::stand_in())));
         };
         if refusal.reason == Reason::MoodleSignInRequired && own::page_load(&request.method, headers) {
             let here = self.here(request)?;
@@ -182,9 +184,27 @@ impl Walk<'_> {
             self.report.reason = Some(refusal.reason.label().to_owned());
             self.report.text = Some(refusal.reason.public_text().to_owned());
             self.report.action = Some(Action::SignIn);
-            return Ok(Some(reply.status));
+            return Ok(Call::Here(reply.status));
         }
         Err(refusal)
+    }
+}
+
+/// What becomes of a call of Moodle's web services.
+pub(super) enum Call {
+    /// A browser is sent for a ticket first.
+    Here(StatusCode),
+    With(Changes),
+    /// It is none, or brings its own token.
+    AsItCame,
+}
+
+/// The target with another query, in which the stand-in for the token is not shown.
+pub(super) fn with_query(target: &str, query: Option<&str>) -> String {
+    let path = target.split('?').next().unwrap_or_default();
+    match query {
+        Some(query) => format!("{path}?{}", query.replacen(Token::stand_in().reveal(), "***", 1)),
+        None => path.to_owned(),
     }
 }
 

@@ -1,11 +1,11 @@
 //! Where the token goes, and what else changes on a request's way to Moodle.
 //!
 //! A GET of the REST script goes on as POST with its query kept and the token in the body, which keeps it out of Moodle's
-//! access log; an urlencoded body gets it first and last; everywhere else it stands in the query (facts 1.2, 1.4). A
+//! access log; an urlencoded body gets it first and last; everywhere else it stands in the query. A
 //! [`Plan`] is made once from the head and serves every attempt, with whatever token.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::Refusal;
 use super::endpoint::Endpoint;
@@ -14,6 +14,7 @@ use super::multipart::Multipart;
 use super::params::{self, Called};
 use super::token::Token;
 use super::urlencoded::{Form, Wanted};
+use crate::present;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const MULTIPART: &str = "multipart/form-data";
@@ -51,13 +52,12 @@ enum Content {
     Opaque,
 }
 
-/// The changes of a head: what the upstream gets instead.
+/// What the upstream gets instead of the client's head.
 pub struct Changes {
     pub method: Method,
     /// With the token in it, unless that is in the body.
     pub query: Option<String>,
-    pub remove: Vec<HeaderName>,
-    pub set: Vec<(HeaderName, HeaderValue)>,
+    pub head: present::Changes,
 }
 
 /// A body on its way: pieces in, pieces out.
@@ -125,9 +125,12 @@ impl Plan {
             method: self.method.clone(),
             query: self.query.clone(),
             // Moodle's web services look at neither, and the answer must be readable.
-            remove: vec![header::AUTHORIZATION, header::COOKIE, header::ACCEPT_ENCODING],
-            set: vec![(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))],
+            head: present::Changes {
+                remove: vec![header::AUTHORIZATION, header::COOKIE, header::ACCEPT_ENCODING],
+                set: vec![(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))],
+            },
         };
+        let head = &mut changes.head;
         let pair = self.pair(token);
         if !self.token_in_body() {
             changes.query = Some(match &self.query {
@@ -136,14 +139,12 @@ impl Plan {
             });
         } else if self.method == Method::GET {
             changes.method = Method::POST;
-            changes.remove.push(header::TRANSFER_ENCODING);
-            changes.set.push((header::CONTENT_TYPE, HeaderValue::from_static(FORM)));
-            changes
-                .set
-                .push((header::CONTENT_LENGTH, HeaderValue::from(pair.len())));
+            head.remove.push(header::TRANSFER_ENCODING);
+            head.set.push((header::CONTENT_TYPE, HeaderValue::from_static(FORM)));
+            head.set.push((header::CONTENT_LENGTH, HeaderValue::from(pair.len())));
         } else if let Some(length) = self.content_length {
             let longer = length.saturating_add(Form::added(&pair));
-            changes.set.push((header::CONTENT_LENGTH, HeaderValue::from(longer)));
+            head.set.push((header::CONTENT_LENGTH, HeaderValue::from(longer)));
         }
         changes
     }
@@ -260,6 +261,8 @@ fn has_body(headers: &HeaderMap, content_length: Option<u64>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
     use crate::present::moodle::functions::testing::permit;
 
@@ -298,7 +301,11 @@ mod tests {
     }
 
     fn length(changes: &Changes) -> Option<String> {
-        let mut lengths = changes.set.iter().filter(|(name, _)| *name == header::CONTENT_LENGTH);
+        let mut lengths = changes
+            .head
+            .set
+            .iter()
+            .filter(|(name, _)| *name == header::CONTENT_LENGTH);
         lengths.next().map(|(_, value)| value.to_str().unwrap().to_owned())
     }
 
@@ -312,6 +319,7 @@ mod tests {
         assert_eq!(length(&changes), Some(body.len().to_string()));
         assert!(
             changes
+                .head
                 .set
                 .contains(&(header::CONTENT_TYPE, HeaderValue::from_static(FORM)))
         );

@@ -127,6 +127,21 @@ fn each_step_to_a_token_is_told_before_it_is_made() {
         (vec!["[vault]".into(), "cas-launch".into()], &Value::Null)
     );
     assert_eq!((&report["moodle"]["kept"], asked()), (&json!(false), before));
+    // As Moodle gets it: with the token in the body.
+    let upstream = &report["action"]["upstream"];
+    let (_, query) = SITE_INFO.split_once('?').unwrap();
+    assert_eq!(
+        (
+            &upstream["method"],
+            upstream["target"].as_str().unwrap().split_once('?').unwrap().1
+        ),
+        (&json!("POST"), query)
+    );
+    let length = json!(["content-length", ("wstoken=".len() + TOKEN.len()).to_string()]);
+    assert!(upstream["headers"].as_array().unwrap().contains(&length), "{upstream}");
+    let (words, report) = explain(&school, &browser, FILE, &SCRIPT, true);
+    assert_eq!(report["action"]["upstream"]["method"], "GET");
+    assert!(words.contains(&format!("GET {FILE}?token=***")), "{words}");
 
     browser.call(SITE_INFO).expect(200);
     let (words, report) = explain(&school, &browser, SITE_INFO, &SCRIPT, true);
