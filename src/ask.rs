@@ -1,6 +1,6 @@
 //! `else_ask`: where no rule of a route speaks, what does an upstream say to the client's own credentials?
 //!
-//! It is asked about the same path with either the session cookie or Basic, never both (facts 1.4: an `Authorization`
+//! It is asked about the same path with either the session cookie or Basic, never both (an `Authorization`
 //! ends the session), and never a token: what the issuer's caps took from it would be given back there. Answers are
 //! remembered for a short time, and a question that is on its way is not asked a second time.
 
@@ -38,7 +38,7 @@ const SHARES: Shares = Shares {
     wait: Duration::from_secs(5),
 };
 const MAX_CHALLENGES: usize = 4;
-/// The cookies that make a session of Opencast's (facts 1.4).
+/// The cookies that make a session of Opencast's.
 const SESSION_COOKIES: [&str; 2] = ["JSESSIONID=", "oc-remember-me="];
 
 /// What the upstream said.

@@ -241,7 +241,7 @@ impl Pieces for Chunks {
     }
 }
 
-/// `?download=1`, as Opencast understands it (facts 2.1).
+/// `?download=1`, as Opencast understands it.
 fn wants_download(query: Option<&str>) -> bool {
     let mut pairs = query
         .into_iter()

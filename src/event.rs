@@ -5,11 +5,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Held by everyone, signed in or not (facts 4.1).
+/// Held by everyone, signed in or not.
 pub const EVERYONE: &str = "ROLE_ANONYMOUS";
 
 /// An access control list. Roles and actions are compared byte for byte, `write` does not include `read`, and without
-/// an entry nobody may (facts 4.1). Opencast's own parts disagree about entries that deny; here such an entry wins
+/// an entry nobody may. Opencast's own parts disagree about entries that deny; here such an entry wins
 /// wherever it stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Acl {

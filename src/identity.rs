@@ -30,7 +30,7 @@ impl Identity {
     }
 }
 
-/// One action on one item: an entry of the `oc` claim, or a role `ROLE_EPISODE_<id>_<ACTION>` (facts 1.1, 1.3).
+/// One action on one item: an entry of the `oc` claim, or a role `ROLE_EPISODE_<id>_<ACTION>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     pub kind: GrantKind,

@@ -1,7 +1,7 @@
 //! Condition `grant`: was this action granted on exactly this event, series or playlist?
 //!
-//! A grant on a series or playlist covers that item alone, not the videos in it (facts 1.1), unless a rule asks for the
-//! series of an event; and `write` does not include `read`: issuers name both (facts 1.1).
+//! A grant on a series or playlist covers that item alone, not the videos in it, unless a rule asks for the
+//! series of an event; and `write` does not include `read`: issuers name both.
 
 use super::Facts;
 use crate::config::GrantItem;

@@ -1,4 +1,4 @@
-//! `janua token`: makes tokens as an issuer would, to try rules and to write examples (schema: facts 1.1).
+//! `janua token`: makes tokens as an issuer would, to try rules and to write examples.
 //!
 //! What is minted is written as asked, sensible or not: a gateway's refusals want to be tried too.
 

@@ -24,7 +24,7 @@ pub(super) struct Case {
     answer: Result<StatusCode, Reason>,
 }
 
-/// How a token travels (facts 1.2).
+/// How a token travels.
 #[derive(Clone, Copy)]
 enum Carried {
     /// `?jwt=…`, as in links of a learning platform.

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::DemoError;
 
-/// The lecture in the layout that Opencast publishes (facts 2.1), once for an event and once for a course.
+/// The lecture in the layout that Opencast publishes, once for an event and once for a course.
 const PLACES: [&str; 2] = ["engage-player/lecture-1", "course/4"];
 const LECTURE: [(&str, &[u8]); 8] = [
     (

@@ -115,7 +115,7 @@ pub(super) fn nothing() -> Response<String> {
     text(StatusCode::NOT_FOUND, PLAIN, "There is no such page.\n")
 }
 
-/// A parameter, of the body's form rather than of the query, as PHP merges them (facts 1.2).
+/// A parameter, of the body's form rather than of the query, as PHP merges them.
 pub(super) fn parameter(request: &Request<Bytes>, name: &str) -> Option<String> {
     let query = request.uri().query().unwrap_or_default();
     [request.body(), query.as_bytes()].into_iter().find_map(|form| {

@@ -1,5 +1,5 @@
-//! The Moodle of the demo: from a ticket to a session, from a session to a token, and two web services (facts 3.3, 2.1,
-//! 1.2); beside it on the same host, an app that calls them.
+//! The Moodle of the demo: from a ticket to a session, from a session to a token, and two web services; beside it
+//! on the same host, an app that calls them.
 //!
 //! Enough for `cas-launch`, the gateway's default source. A real Moodle asks the CAS server over HTTP what is a call here,
 //! and has pages of its own.
@@ -97,7 +97,7 @@ impl Moodle {
         answer
     }
 
-    /// Errors have status 200 (facts 1.3).
+    /// Errors have status 200.
     fn rest(&self, request: &Request<Bytes>) -> Response<String> {
         let [token, function] = ["wstoken", "wsfunction"].map(|name| parameter(request, name).unwrap_or_default());
         let told = match (self.tokens.get(&token), function.as_str()) {
@@ -138,7 +138,7 @@ impl Site for Moodle {
             "/login/index.php" => self.login(request),
             "/admin/tool/mobile/launch.php" => self.launch(request),
             "/webservice/rest/server.php" => self.rest(request),
-            // What `janua check` asks (facts 1.5).
+            // What `janua check` asks.
             "/login/token.php" => json_answer(&json!({ "appsitecheck": "ok" })),
             "/lib/ajax/service-nologin.php" => json_answer(&json!([{ "error": false, "data": {
                 "wwwroot": self.wwwroot, "httpswwwroot": self.wwwroot, "sitename": "A stand-in for Moodle",

@@ -1,4 +1,4 @@
-//! Answers of Opencast's external API (facts 4.2), read strictly: what is not complete and of the known shape is no
+//! Answers of Opencast's external API, read strictly: what is not complete and of the known shape is no
 //! answer at all, so that nothing is ever decided by half of a list.
 
 use serde::Deserialize;

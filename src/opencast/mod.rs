@@ -78,7 +78,7 @@ pub struct Opencast {
     speaker: Speaker,
 }
 
-/// The tenant is chosen by the host that Opencast is called by (facts 2.2).
+/// The tenant is chosen by the host that Opencast is called by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     host: Box<str>,

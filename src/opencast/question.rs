@@ -19,7 +19,7 @@ const MAX_BODY: usize = 1 << 20;
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 impl Opencast {
-    /// `None`: it knows no such event, or none that its user may see (facts 4.2).
+    /// `None`: it knows no such event, or none that its user may see.
     pub(super) async fn fetch(
         &self,
         question: Question,

@@ -1,5 +1,5 @@
 //! Tokens for Opencast, made when they are needed and used again until shortly before their end, so that Opencast's own
-//! memory of verified tokens serves too (facts 1.3).
+//! memory of verified tokens serves too.
 
 use std::io;
 use std::path::PathBuf;

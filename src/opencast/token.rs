@@ -1,7 +1,7 @@
-//! What the gateway tells Opencast of somebody, as a token in Opencast's own schema (facts 1.1): `present =
+//! What the gateway tells Opencast of somebody, as a token in Opencast's own schema: `present =
 //! "opencast-jwt"`.
 //!
-//! Opencast believes `sub`: whoever has the name of one of its users has that user's roles too (facts 1.3). So a name is
+//! Opencast believes `sub`: whoever has the name of one of its users has that user's roles too. So a name is
 //! told only of people whose source may name users, some names never, and everybody else gets a pseudonym. Opencast
 //! keeps the roles of the last token of a name for all who share it, so that no two sets of roles share a pseudonym.
 
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::identity::{Grant, GrantKind, Identity};
 
-/// Blank ones make Opencast fail (facts 1.3).
+/// Blank ones make Opencast fail.
 const NO_MAIL: &str = "no-mail@janua.invalid";
 
 /// Who that is to Opencast.

@@ -1,5 +1,5 @@
 //! Launches: a learning platform opens a page here with a token, in the page's own address or in a form that names the
-//! page (`form`; facts 1.4, 7). Decides what counts as a launch and what the browser gets; whose token it is, and whether
+//! page (`form`). Decides what counts as a launch and what the browser gets; whose token it is, and whether
 //! the rules let that person pass, is decided by who asks.
 //!
 //! Any site can make a launch, with a token of its own: login CSRF, which cannot be told from the real thing. So a launch
@@ -25,8 +25,8 @@ use crate::respond::{Reply, security};
 use crate::route::path::Path;
 use crate::snapshot::{Action, Route};
 
-/// Cookies of an Opencast that has signed somebody in. Whom it knows it goes on knowing, whatever token comes along
-/// (facts 1.4); the second one signs in again by itself.
+/// Cookies of an Opencast that has signed somebody in. Whom it knows it goes on knowing, whatever token comes along;
+/// the second one signs in again by itself.
 const STALE: [&str; 2] = ["JSESSIONID", "oc-remember-me"];
 /// Cookies of one request that are tried: over plain HTTP a sibling host can add one to ours.
 const MOST: usize = 4;

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// `Permissions-Policy`.
 pub const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
-/// The cookies of Opencast's sign-in: its session, and the one that makes it again (facts 1.5).
+/// The cookies of Opencast's sign-in: its session, and the one that makes it again.
 const SIGN_IN_COOKIES: [&str; 2] = ["JSESSIONID", "oc-remember-me"];
 
 /// What a cookie needs so that a browser keeps it in a frame of another site, and apart from those of other frames

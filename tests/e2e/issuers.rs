@@ -1,4 +1,4 @@
-//! Issuers as they are: what ILIAS, Moodle and Tobira really put into their tokens (facts 1.6 and 1.7), here and on the
+//! Issuers as they are: what ILIAS, Moodle and Tobira really put into their tokens, here and on the
 //! way to Opencast.
 
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Octoka's behaviour (facts 5.1), row by row: each name says whether the gateway does the same or better.
+//! Octoka's behaviour, row by row: each name says whether the gateway does the same or better.
 
 mod answers;
 
@@ -121,7 +121,7 @@ fn equal_nothing_else_is_a_grant() {
 fn better_what_issuers_really_write_is_understood() {
     let bench = Bench::new();
     for claims in [
-        // ILIAS; the guide of Moodle; Tobira's uploads (facts 1.5 to 1.7).
+        // ILIAS; the guide of Moodle; Tobira's uploads.
         json!({ "oc": { "e:lecture-1": "read" } }),
         json!({ "roles": "ROLE_ADMIN" }),
         json!({ "oc-roles": ["ROLE_ADMIN"] }),

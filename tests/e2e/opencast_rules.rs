@@ -1,5 +1,5 @@
 //! The Opencast section of gateway.toml, with its comment signs taken off: it is a good configuration, and its rules are
-//! Opencast's own (facts 2.1 and 2.2), closed where those say nothing.
+//! Opencast's own, closed where those say nothing.
 
 use std::fs;
 

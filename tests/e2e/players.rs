@@ -10,7 +10,7 @@ const EVENT: &str = "/static/org/player/lecture-1";
 /// Seconds of the lecture.
 const LENGTH: f64 = 12.0;
 
-/// A lecture in the layout that Opencast publishes (facts 3.1): each file in a folder of its own, playlists that
+/// A lecture in the layout that Opencast publishes: each file in a folder of its own, playlists that
 /// point to their neighbours. Made once and kept below the target folder.
 fn lecture() -> &'static Path {
     static LECTURE: OnceLock<PathBuf> = OnceLock::new();

@@ -385,7 +385,7 @@ fn a_script_is_told_and_a_page_load_is_sent_to_sign_in() {
     const ANY: Field = ("Accept", "*/*");
     const HTML: Field = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
     const XHR: Field = ("X-Requested-With", "XMLHttpRequest");
-    // Studio's and the Editor's calls (facts 7), with and without what newer browsers say about them.
+    // Studio's and the Editor's calls, with and without what newer browsers say about them.
     let scripts: [(&str, &str, &[Field]); 12] = [
         ("GET", "/info/me.json", &[ANY, CORS, EMPTY]),
         ("GET", "/info/me.json", &[ANY]),

@@ -1,5 +1,5 @@
-//! An Opencast on a port of the system's choice: who somebody is (facts 1.3), its sessions (1.4), its files (2.1), its
-//! interceptor rules (2.2) and its external API (4.2), as far as a gateway meets them.
+//! An Opencast on a port of the system's choice: who somebody is, its sessions, its files, its
+//! interceptor rules and its external API, as far as a gateway meets them.
 //!
 //! It trusts one key set only, a request with `Authorization` ends its session, and an event that a user may not read
 //! does not exist for that user.

@@ -35,7 +35,7 @@ impl Kind {
     }
 
     /// By a `Content-Type`: those registered, and those that servers have for HLS besides (RFC 8216 section 4; Opencast
-    /// sends `application/x-mpegURL`, facts 2.1).
+    /// sends `application/x-mpegURL`).
     pub fn of_content_type(value: &str) -> Option<Self> {
         let essence = value.split(';').next().unwrap_or_default().trim();
         let is = |known: &str| essence.eq_ignore_ascii_case(known);

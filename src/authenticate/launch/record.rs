@@ -74,7 +74,7 @@ impl Record {
     pub(super) fn new(new: NewLaunch<'_>, now: SystemTime) -> Self {
         let (who, all) = (new.who, &new.config.jwt.issuers);
         let issuers = who.issuers.iter().filter_map(|index| all.get(*index));
-        // A name that the issuer may not give is nobody's: some give all their people the same (facts 1.7).
+        // A name that the issuer may not give is nobody's: some give all their people the same.
         let named = issuers.clone().all(|issuer| issuer.may_name_users);
         let created = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         Self {

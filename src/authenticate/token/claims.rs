@@ -1,4 +1,4 @@
-//! What a token says about its bearer: reads the claims of the schema that Opencast's issuers share (facts 1.1), then
+//! What a token says about its bearer: reads the claims of the schema that Opencast's issuers share, then
 //! cuts them down to what their issuers may say.
 //!
 //! Reading decides about shapes only; whether the token is genuine and in time is decided elsewhere.
@@ -19,7 +19,7 @@ use crate::rejection::Rejection;
 /// The last second of the year 9999. A later time is as good as this one and would not fit everywhere.
 const LAST_SECOND: f64 = 253_402_300_799.0;
 
-/// What issuers write, and Opencast assumes, where there is no name (facts 1.3 and 1.7). Taken for one, it would make all
+/// What issuers write, and Opencast assumes, where there is no name. Taken for one, it would make all
 /// of them the same person, who shares rights in Opencast and the limits here.
 const NO_NAME: &str = "unknown-jwt-user";
 
@@ -219,7 +219,7 @@ fn list(value: &Value) -> Option<Vec<&Value>> {
     }
 }
 
-/// `ROLE_EPISODE_<id>_<ACTION>` (facts 1.3): Opencast reads such a role as a grant, so an issuer that hands it out means
+/// `ROLE_EPISODE_<id>_<ACTION>`: Opencast reads such a role as a grant, so an issuer that hands it out means
 /// one. The action is the last word; the id may hold underscores.
 fn magic_grant(role: &str) -> Option<Grant> {
     let (id, action) = role.strip_prefix("ROLE_EPISODE_")?.rsplit_once('_')?;

@@ -1,6 +1,6 @@
 //! The keys of all issuers as one collection: which keys a token is tried with, and whose they are.
 //!
-//! A token names no issuer (facts 1.1): the key set that verifies it is its issuer. A key that several issuers publish
+//! A token names no issuer: the key set that verifies it is its issuer. A key that several issuers publish
 //! is one key here, with several issuers.
 
 use std::cmp::Reverse;

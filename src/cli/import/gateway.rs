@@ -1,4 +1,4 @@
-//! The gateway.toml that does what an Octoka did (facts 5.1, 5.2).
+//! The gateway.toml that does what an Octoka did.
 //!
 //! What Octoka lets pass without being asked is kept, so that nothing stops playing, and marked with WARNING; what is
 //! different here is marked with NOTE.

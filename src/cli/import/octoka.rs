@@ -1,4 +1,4 @@
-//! Octoka's configuration (1.3): its keys, and their defaults (facts 5.2). What they become is decided in `gateway`.
+//! Octoka's configuration, as of 1.3: its keys, and their defaults. What they become is decided in `gateway`.
 
 use std::collections::BTreeMap;
 

@@ -218,7 +218,7 @@ fn username(cell: Option<&str>) -> Result<String, &'static str> {
     }
 }
 
-/// As Moodle makes them: an MD5 in hexadecimal (facts 1.1).
+/// As Moodle makes them: an MD5 in hexadecimal.
 fn token(cell: Option<&str>) -> Result<Token, &'static str> {
     const HELP: &str =
         "token: not 32 digits of 0-9 and a-f, as Moodle makes them: copy it again, whole and in lower case";

@@ -1,4 +1,4 @@
-//! The form with which a learning platform opens a page here: `jwt` and `target`, urlencoded (facts 1.4). Decides which
+//! The form with which a learning platform opens a page here: `jwt` and `target`, urlencoded. Decides which
 //! forms are read and which targets are pages of this host; whose token it is, is decided by who asks.
 
 use http::{HeaderMap, HeaderValue, Method, header};

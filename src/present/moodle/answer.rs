@@ -1,4 +1,4 @@
-//! What an answer of Moodle's means for the token that was sent: web service errors come with status 200 (facts 1.3, 6).
+//! What an answer of Moodle's means for the token that was sent: web service errors come with status 200.
 //!
 //! The head decides where it can; else the body's first bytes do, and they must be withheld until then. What is done
 //! about it, and how often, is decided by the caller. Every verdict names the setting in Moodle to look at.

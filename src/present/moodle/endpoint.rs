@@ -1,6 +1,6 @@
 //! Which of Moodle's scripts gets a token: four of them, by their path. Everything else on such a route gets none.
 //!
-//! SOAP is left out on purpose: its answers repeat the token (facts 1.5). PHP runs the script whose name ends in `.php`
+//! SOAP is left out on purpose: its answers repeat the token. PHP runs the script whose name ends in `.php`
 //! and takes what follows as PATH_INFO, so `server.php/x` is `server.php`.
 
 use http::Method;

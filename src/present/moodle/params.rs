@@ -1,6 +1,6 @@
 //! What PHP would call a parameter: the one rule by which an overriding token and the called function are found.
 //!
-//! PHP decodes a name, cuts it at NUL, strips spaces in front of it and makes an array of it at `[` (facts 1.2). A name is
+//! PHP decodes a name, cuts it at NUL, strips spaces in front of it and makes an array of it at `[`. A name is
 //! judged by what it becomes there, never by how it is written.
 
 use percent_encoding::percent_decode;

@@ -7,7 +7,7 @@ use crate::support::browser::browse_with;
 use crate::support::tools::missing;
 use crate::support::{Config, Gateway, Nginx, Opencast, Reserved, Signer, Site, in_seconds};
 
-/// Opencast Studio, as far as it matters here (facts 7): scripts, who am I, and one upload as a script sends it.
+/// Opencast Studio, as far as it matters here: scripts, who am I, and one upload as a script sends it.
 const STUDIO: &str = r#"<!doctype html><title>Studio</title><body>
 <script src="static/js/app.js"></script>"#;
 

@@ -104,7 +104,7 @@ fn equal_fallback_502_without_opencast_and_504_without_its_answer() {
 
 #[test]
 fn better_fallback_sends_one_credential_and_no_token() {
-    // Octoka clones all headers, and an Authorization ends the session that the cookie names (facts 1.4).
+    // Octoka clones all headers, and an Authorization ends the session that the cookie names.
     for asking in Asking::both() {
         let request = Request::get("/static/org/zoo/source/a.mp4").header("Cookie", "JSESSIONID=s");
         asking

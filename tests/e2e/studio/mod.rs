@@ -1,5 +1,5 @@
-//! Studio and Editor in a frame of a learning platform, in a real browser: a launch by form, everything that they ask
-//! (facts 7), and the end. Once with a launch session of the gateway's, once with Opencast's own session, which a browser
+//! Studio and Editor in a frame of a learning platform, in a real browser: a launch by form, everything that they ask,
+//! and the end. Once with a launch session of the gateway's, once with Opencast's own session, which a browser
 //! keeps in such a frame because the gateway makes its cookie so.
 
 mod answers;

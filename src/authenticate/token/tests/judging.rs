@@ -15,7 +15,7 @@ use super::super::verify::Unverified;
 use super::*;
 use crate::config::Algorithm;
 
-/// The tokens that Octoka was tried with (facts 5.1), with the outcome expected here: `Ok(true)` reads event `e`.
+/// The tokens that Octoka was tried with, with the outcome expected here: `Ok(true)` reads event `e`.
 #[tokio::test]
 async fn the_matrix_of_tokens() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! `cas-facade`: the gateway is the CAS server that Moodle asks, and vouches for people by tickets of its own
-//! (facts 3.5).
+//! `cas-facade`: the gateway is the CAS server that Moodle asks, and vouches for people by tickets of its
+//! own.
 //!
 //! With it the gateway can become anyone in Moodle. So a ticket is good once, for a short time, for one service and one
 //! name; it is answered to Moodle's addresses alone; and everything that is not such a ticket goes on to the real CAS.

@@ -1,7 +1,7 @@
-//! `cas-launch`: a ticket for Moodle's own CAS address becomes a MoodleSession, and that a token (facts 3.3, 2.1).
+//! `cas-launch`: a ticket for Moodle's own CAS address becomes a MoodleSession, and that a token.
 //!
 //! Works with Moodle's own settings and in clusters. The session may be kept: as long as it lives, it makes another
-//! token without the browser. It must never show a page of HTML, or `launch.php` closes (facts 2.1).
+//! token without the browser. It must never show a page of HTML, or `launch.php` closes.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine as _;

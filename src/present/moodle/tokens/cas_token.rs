@@ -1,4 +1,4 @@
-//! `cas-token`: Moodle's token script takes a ticket in place of a password (facts 3.2).
+//! `cas-token`: Moodle's token script takes a ticket in place of a password.
 //!
 //! Makes no session in Moodle, but keeps the spent ticket's answer in a file of one web server: both requests must reach
 //! the same one. CAS must allow the address of this script as a service.

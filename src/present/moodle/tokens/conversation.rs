@@ -16,7 +16,7 @@ use crate::backchannel::{Backchannel, Reply};
 const MAX_ANSWER: usize = 2 << 20;
 
 /// Moodle as it is reached from here. All requests of a conversation go to one server: `login/token.php` keeps its state
-/// in a file there (facts 3.2).
+/// in a file there.
 pub struct Conversation {
     backchannel: Backchannel,
     server: Url,

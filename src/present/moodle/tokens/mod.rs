@@ -2,7 +2,7 @@
 //!
 //! A source is a conversation with Moodle over the backchannel. Which one is tried when, that nobody asks twice at once, and
 //! what is kept is decided by the caller; here, no token leaves without the account behind it being the one that
-//! was expected (facts 3.1).
+//! was expected.
 
 pub mod cas_facade;
 pub mod cas_launch;

@@ -1,4 +1,4 @@
-//! What a Moodle says of itself to whoever asks, without any sign-in (facts 1.5), and what follows from it for each
+//! What a Moodle says of itself to whoever asks, without any sign-in, and what follows from it for each
 //! source of tokens.
 
 pub mod login;
@@ -194,7 +194,7 @@ fn read(body: &[u8]) -> Option<SiteConfig> {
     })
 }
 
-/// Moodle sends whoever calls it by another name to its own (facts 5).
+/// Moodle sends whoever calls it by another name to its own.
 fn elsewhere(reply: &Reply) -> TokenError {
     match location(reply).starts_with("http:") {
         true => TokenError::Misconfigured(
