@@ -291,7 +291,7 @@ fn base() -> ClientBuilder {
 }
 
 /// Host and port for messages. Path and query stay out of them.
-fn authority(url: &Url) -> String {
+pub fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or("-");
     match url.port() {
         Some(port) => format!("{host}:{port}"),

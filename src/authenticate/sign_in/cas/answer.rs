@@ -76,21 +76,23 @@ pub fn parse(protocol: Protocol, content_type: Option<&str>, body: &[u8]) -> Res
 }
 
 /// The text, by its byte order mark, by the `charset` of its type, or by its XML declaration (RFC 7303 section 3). Where one
-/// of the two says UTF-8 and it is UTF-8, it is that: Tomcat adds `charset=ISO-8859-1` to whatever has none.
+/// of the two says UTF-8 and it is UTF-8, it is that: Tomcat adds `charset=ISO-8859-1` to whatever has none. Where it is
+/// not what the type says, the declaration counts: containers add `charset=UTF-8`, too.
 fn decoded<'a>(content_type: Option<&str>, body: &'a [u8]) -> Option<Cow<'a, str>> {
     if let Some((encoding, length)) = Encoding::for_bom(body) {
         return encoding.decode_without_bom_handling_and_without_replacement(body.get(length..)?);
     }
-    let by_type = content_type.and_then(charset);
-    let by_declaration = declared(body);
-    let named = [by_type, by_declaration];
+    let mut named = [content_type.and_then(charset), declared(body)];
     if named.contains(&Some(UTF_8))
         && let Ok(text) = std::str::from_utf8(body)
     {
         return Some(Cow::Borrowed(text));
     }
-    let encoding = by_type.or(by_declaration).unwrap_or(UTF_8);
-    encoding.decode_without_bom_handling_and_without_replacement(body)
+    if named == [None, None] {
+        named = [Some(UTF_8), None];
+    }
+    let mut encodings = named.into_iter().flatten();
+    encodings.find_map(|encoding| encoding.decode_without_bom_handling_and_without_replacement(body))
 }
 
 fn charset(content_type: &str) -> Option<&'static Encoding> {
@@ -114,19 +116,24 @@ fn declared(body: &[u8]) -> Option<&'static Encoding> {
     Encoding::for_label(label)
 }
 
-/// `yes` and the user, or `no`, each with its line feed (CAS 3.0 section 2.4.2). A last line without one may be cut off.
+/// `yes` and the user, or `no`, a line each (CAS 3.0 section 2.4.2). Servers end lines in either way, or leave the last one
+/// open, as phpCAS takes them: that the body is whole is the caller's to know. Behind the user stands nothing.
 fn cas_1(text: &str) -> Result<Answer, BadAnswer> {
-    if let Some(rest) = text.strip_prefix("yes\n") {
-        let user = rest.strip_suffix('\n').ok_or(BadAnswer::Form)?;
-        return success(Principal {
+    let mut lines = text.lines();
+    match (lines.next(), lines.next()) {
+        (Some("no"), _) => Ok(Answer::Failure(Failure::new("INVALID_TICKET", ""))),
+        (Some("yes"), Some(user)) if lines.all(|line| line.trim().is_empty()) => success(Principal {
             user: user.to_owned(),
             ..Principal::default()
-        });
-    }
-    match text {
-        "no\n" | "no\n\n" => Ok(Answer::Failure(Failure::new("INVALID_TICKET", ""))),
+        }),
         _ => Err(BadAnswer::Form),
     }
+}
+
+/// Without the space and line ends around it, which are the document's, as phpCAS has it: white space of XML (XML 1.0
+/// section 2.3).
+pub(super) fn trimmed(text: &str) -> &str {
+    text.trim_matches([' ', '\t', '\r', '\n'])
 }
 
 /// The last look at a principal, whatever form it came in.

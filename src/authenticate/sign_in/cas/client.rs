@@ -3,6 +3,7 @@
 //! A ticket is asked about once and never again: it is spent by the first answer. Nothing here repeats a request.
 
 use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, StatusCode};
 use thiserror::Error;
 use url::Url;
@@ -12,7 +13,7 @@ use super::failure::{Failure, FailureCode};
 use super::principal::Principal;
 use super::ticket::{BadTicket, Ticket};
 use super::{Protocol, answer::MAX_BYTES};
-use crate::backchannel::{Backchannel, BackchannelError, Reply};
+use crate::backchannel::{Backchannel, BackchannelError, Reply, authority};
 
 /// No server has made this one.
 const UNKNOWN_TICKET: &str = "ST-0-janua-check";
@@ -156,10 +157,25 @@ impl Client {
         let question = [("service", service), ("ticket", ticket.as_str())];
         let renew = renew.then_some(("renew", "true"));
         let url = self.url(endpoint, question.into_iter().chain(renew));
-        let fetched = self.backchannel.get(&url, MAX_BYTES).await.map_err(sorted)?;
-        let content_type = fetched.headers.get(http::header::CONTENT_TYPE);
+        let (headers, body) = (HeaderMap::new(), Bytes::new());
+        let exchange = self.backchannel.exchange(Method::GET, &url, headers, body, MAX_BYTES);
+        let reply = exchange.await.map_err(sorted)?;
+        let content_type = reply.headers.get(CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok());
-        match answer::parse(protocol, content_type, &fetched.body).map_err(ValidateError::Answer)? {
+        let answer = answer::parse(protocol, content_type, &reply.body);
+        if !reply.status.is_success() {
+            let (status, host) = (reply.status, authority(&url));
+            return Err(match answer {
+                // RubyCAS-Server refuses with 422, Apereo's with 403.
+                Ok(Answer::Failure(failure)) if status.is_client_error() => ValidateError::Refused(failure),
+                _ if status.is_redirection() => ValidateError::Http(BackchannelError::Redirect { host, status }),
+                _ => ValidateError::Http(BackchannelError::Status { host, status }),
+            });
+        }
+        match answer.map_err(ValidateError::Answer)? {
+            Answer::Success(_) if protocol == Protocol::Cas1 && !is_whole(&reply) => {
+                Err(ValidateError::Answer(BadAnswer::Form))
+            }
             Answer::Success(principal) => Ok(principal),
             Answer::Failure(failure) => Err(ValidateError::Refused(failure)),
         }
@@ -224,6 +240,12 @@ impl ValidateError {
             Self::Unreachable(_) | Self::Timeout(_) | Self::Http(_) | Self::Answer(_) => false,
         }
     }
+}
+
+/// Is nothing cut off? A body that ends with its connection tells so by its last line feed only.
+fn is_whole(reply: &Reply) -> bool {
+    let is_framed = |name| reply.headers.contains_key(name);
+    is_framed(CONTENT_LENGTH) || is_framed(TRANSFER_ENCODING) || reply.body.ends_with(b"\n")
 }
 
 fn quoted(text: &str) -> String {

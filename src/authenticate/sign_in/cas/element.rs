@@ -45,7 +45,7 @@ pub enum XmlError {
     Instruction,
     #[error("it has an entity other than the five of XML")]
     Entity,
-    #[error("it is not declared as XML 1.0")]
+    #[error("it is not declared as XML 1")]
     Declaration,
     #[error("it has a character that XML does not allow")]
     Character,
@@ -69,7 +69,7 @@ impl Element {
             match event {
                 Event::Decl(declaration) => {
                     let version = declaration.version().map_err(|_| XmlError::Syntax)?;
-                    if !first || version != "1.0" {
+                    if !first || !version.starts_with("1.") {
                         return Err(XmlError::Declaration);
                     }
                 }
@@ -206,7 +206,7 @@ fn element(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Element, 
 
 /// quick-xml takes what stands up to a space for a name; markup and separators within it are none (XML 1.0 section 2.3).
 fn plain_name(name: &str) -> Result<String, XmlError> {
-    let odd = |letter: char| letter.is_control() || letter.is_whitespace() || "<>&\"'=/:;,!?()[]{}".contains(letter);
+    let odd = |letter: char| letter.is_control() || letter.is_whitespace() || "<>&\"'=/;,!?()[]{}".contains(letter);
     if name.is_empty() || name.contains(odd) {
         return Err(XmlError::Syntax);
     }
@@ -253,6 +253,13 @@ mod tests {
     }
 
     #[test]
+    fn every_version_of_xml_1_is_read() {
+        for version in ["1.0", "1.1"] {
+            assert!(Element::parse(&format!("<?xml version='{version}'?><a/>")).is_ok());
+        }
+    }
+
+    #[test]
     fn what_could_mean_two_things_is_refused() {
         refused("<!DOCTYPE a><a/>", XmlError::DocumentType);
         refused("<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", XmlError::DocumentType);
@@ -260,7 +267,7 @@ mod tests {
         refused("<a b='&c;'/>", XmlError::Entity);
         refused("<?xml-stylesheet href='x'?><a/>", XmlError::Instruction);
         refused("<a/><?xml version='1.0'?>", XmlError::Declaration);
-        refused("<?xml version='1.1'?><a/>", XmlError::Declaration);
+        refused("<?xml version='2.0'?><a/>", XmlError::Declaration);
         refused("<a/><b/>", XmlError::Outside);
         refused("<a/>b", XmlError::Outside);
         refused("b<a/>", XmlError::Outside);

@@ -3,9 +3,9 @@
 
 use serde_json::{Map, Value};
 
-use super::answer::{Answer, BadAnswer, success};
+use super::answer::{Answer, BadAnswer, success, trimmed};
 use super::failure::Failure;
-use super::principal::{Attributes, Principal};
+use super::principal::{Attributes, Principal, is_secret};
 use super::xml_answer::{MAX_PROXIES, is_proxy};
 use crate::authenticate::token::json;
 
@@ -17,33 +17,58 @@ pub(super) fn parse(text: &str) -> Result<Answer, BadAnswer> {
         (Some(told), None) => success(principal(told)?),
         (None, Some(told)) => {
             let text = |name| told.get(name).and_then(Value::as_str);
-            let code = text("code").ok_or(BadAnswer::Form)?;
-            Ok(Answer::Failure(Failure::new(
-                code,
-                text("description").unwrap_or_default(),
-            )))
+            let [code, words] = ["code", "description"].map(|name| text(name).unwrap_or_default());
+            Ok(Answer::Failure(Failure::new(code, words)))
         }
         _ => Err(BadAnswer::Form),
     }
 }
 
 fn principal(told: &Map<String, Value>) -> Result<Principal, BadAnswer> {
-    let user = told.get("user").and_then(Value::as_str).ok_or(BadAnswer::User)?;
+    let user = match told.get("user") {
+        Some(Value::String(user)) => trimmed(user).to_owned(),
+        // A matriculation number, say, that a server written in PHP takes for one.
+        Some(Value::Number(number)) if !number.is_f64() => number.to_string(),
+        _ => return Err(BadAnswer::User),
+    };
     let mut attributes = Attributes::default();
-    for (name, value) in object(told, "attributes")?.into_iter().flatten() {
-        let values = match value {
-            Value::Array(values) => values.as_slice(),
-            value => std::slice::from_ref(value),
-        };
-        for value in values.iter().filter_map(scalar) {
-            attributes.add(name, &value).map_err(|_| BadAnswer::Attributes)?;
+    for (name, value) in told.get("attributes").map(members).transpose()?.unwrap_or_default() {
+        for value in parts(value).into_iter().flat_map(parts).filter_map(scalar) {
+            attributes
+                .add(name, trimmed(&value))
+                .map_err(|_| BadAnswer::Attributes)?;
         }
     }
     Ok(Principal {
-        user: user.to_owned(),
+        user,
         attributes,
         proxies: proxies(told)?,
     })
+}
+
+/// The attributes by name. An empty list is what PHP makes of none; in a list of objects, each holds some.
+fn members(attributes: &Value) -> Result<Vec<(&String, &Value)>, BadAnswer> {
+    match attributes {
+        Value::Null => Ok(Vec::new()),
+        Value::Object(all) => Ok(all.iter().collect()),
+        Value::Array(some) => {
+            let objects: Option<Vec<_>> = some.iter().map(Value::as_object).collect();
+            Ok(objects.ok_or(BadAnswer::Form)?.into_iter().flatten().collect())
+        }
+        _ => Err(BadAnswer::Form),
+    }
+}
+
+/// The values of a list, or of an object, which is what PHP makes of a list with gaps; anything else is one value.
+fn parts(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Array(values) => values.iter().collect(),
+        Value::Object(members) => {
+            let kept = members.iter().filter(|(name, _)| !is_secret(name));
+            kept.map(|(_, value)| value).collect()
+        }
+        value => vec![value],
+    }
 }
 
 fn proxies(told: &Map<String, Value>) -> Result<Vec<String>, BadAnswer> {
@@ -56,7 +81,7 @@ fn proxies(told: &Map<String, Value>) -> Result<Vec<String>, BadAnswer> {
     chain.iter().map(proxy).collect::<Option<_>>().ok_or(BadAnswer::Proxies)
 }
 
-/// An attribute's value. What is an object, an array within an array or null is none.
+/// An attribute's value. What is nested more than two levels deep or null is none.
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

@@ -70,7 +70,7 @@ impl Attributes {
 
     /// Adds a value unless it is there or blank, or nobody's to keep. `Err`: there are too many.
     pub fn add(&mut self, name: &str, value: &str) -> Result<(), TooMany> {
-        if SECRETS.contains(&name) {
+        if is_secret(name) {
             return Ok(());
         }
         if value.trim().is_empty() || self.get(name).iter().any(|known| known == value) {
@@ -86,6 +86,11 @@ impl Attributes {
         }
         Ok(())
     }
+}
+
+/// Is the attribute of this name nobody's to keep?
+pub(super) fn is_secret(name: &str) -> bool {
+    SECRETS.contains(&name)
 }
 
 /// More attribute values than any person has.

@@ -1,12 +1,13 @@
 //! The `serviceResponse` of CAS 2 and 3 as XML (CAS 3.0 sections 2.5, 2.6 and appendix A).
 //!
-//! Every element counts by its namespace, which is that of the root, and its place: a `user` anywhere but right below
-//! `authenticationSuccess` is nobody. Which namespace it is does not matter: servers have their own, or none.
+//! What the protocol names counts by its namespace, which is that of the root, and its place: a `user` anywhere but right
+//! below `authenticationSuccess` is nobody. Which namespace it is does not matter: servers have their own, or none.
+//! Attributes may be in any other, too: RubyCAS-Server writes them without a prefix, and phpCAS takes them by local name.
 
-use super::answer::{Answer, BadAnswer, success};
+use super::answer::{Answer, BadAnswer, success, trimmed};
 use super::element::Element;
 use super::failure::Failure;
-use super::principal::{Attributes, Principal};
+use super::principal::{Attributes, Principal, is_secret};
 
 /// Back ends that a ticket may have come through; one is usual, two are rare.
 pub(super) const MAX_PROXIES: usize = 16;
@@ -27,24 +28,22 @@ pub(super) fn parse(text: &str) -> Result<Answer, BadAnswer> {
 }
 
 /// An element that the protocol does not know is an attribute (EU Login, RubyCAS); one that it knows stands there once.
-/// Space and line ends around a value are the document's, as phpCAS has it.
 fn principal(told: &Element) -> Result<Principal, BadAnswer> {
     let mut user = None;
     let mut attributes = Attributes::default();
     let mut chain = None;
-    let ours = |child: &&Element| child.namespace == told.namespace;
-    for child in told.children.iter().filter(ours) {
+    for child in &told.children {
+        let is_ours = child.namespace == told.namespace;
         match child.name.as_str() {
-            "user" if user.is_some() => return Err(BadAnswer::User),
-            "user" => user = Some(child.only_text().ok_or(BadAnswer::User)?.trim_matches(is_space)),
+            "user" if is_ours && user.is_some() => return Err(BadAnswer::User),
+            "user" if is_ours => user = Some(trimmed(child.only_text().ok_or(BadAnswer::User)?)),
+            "proxies" if is_ours && chain.is_some() => return Err(BadAnswer::Proxies),
+            "proxies" if is_ours => chain = Some(proxies(child)?),
             "attributes" => {
-                for attribute in child.children.iter().filter(ours) {
+                for attribute in &child.children {
                     add(&mut attributes, attribute)?;
                 }
             }
-            "proxies" if chain.is_some() => return Err(BadAnswer::Proxies),
-            "proxies" => chain = Some(proxies(child)?),
-            "proxyGrantingTicket" => {}
             // `attribute` is the second spelling, which django-cas-server sends beside the first.
             _ => add(&mut attributes, child)?,
         }
@@ -56,19 +55,37 @@ fn principal(told: &Element) -> Result<Principal, BadAnswer> {
     })
 }
 
-/// `<cas:mail>a@b</cas:mail>` or `<cas:attribute name="mail" value="a@b"/>`. An element that holds elements is no value.
+/// `<cas:mail>a@b</cas:mail>`, `<cas:attribute name="mail" value="a@b"/>` or, with the value as its text,
+/// `<cas:attribute name="mail">a@b</cas:attribute>`. An element that holds nothing but elements with text has several values;
+/// where it is named after these (EU Login's `groups` of `group`s), they are values of that name, too. Of another's name they
+/// are not: the `uid` in a `manager` is not the person's.
 fn add(attributes: &mut Attributes, element: &Element) -> Result<(), BadAnswer> {
-    let named = (element.name == "attribute").then(|| (element.attribute("name"), element.attribute("value")));
-    let (name, value) = match named {
-        Some((Some(name), Some(value))) => (name, Some(value)),
-        _ => (element.name.as_str(), element.only_text()),
-    };
-    let Some(value) = value.map(|value| value.trim_matches(is_space)) else {
+    let named = element.attribute("name").filter(|_| element.name == "attribute");
+    let name = named.unwrap_or(&element.name);
+    if let Some(value) = named.and_then(|_| element.attribute("value")).or(element.only_text()) {
+        return put(attributes, name, value);
+    }
+    if is_secret(name) || !trimmed(&element.text).is_empty() {
         return Ok(());
-    };
-    let names = [Some(name), encoded_name(name).as_deref()].map(|name| name.map(str::to_owned));
-    for name in names.into_iter().flatten() {
-        attributes.add(&name, value).map_err(|_| BadAnswer::Attributes)?;
+    }
+    let inner = element.children.iter().filter(|child| !is_secret(&child.name));
+    let inner: Option<Vec<(&str, &str)>> = inner
+        .map(|child| Some((child.name.as_str(), child.only_text()?)))
+        .collect();
+    for (inner_name, value) in inner.unwrap_or_default() {
+        put(attributes, name, value)?;
+        if name.starts_with(inner_name) {
+            put(attributes, inner_name, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn put(attributes: &mut Attributes, name: &str, value: &str) -> Result<(), BadAnswer> {
+    for name in [Some(name), encoded_name(name).as_deref()].into_iter().flatten() {
+        attributes
+            .add(name, trimmed(value))
+            .map_err(|_| BadAnswer::Attributes)?;
     }
     Ok(())
 }
@@ -93,17 +110,10 @@ fn encoded_name(name: &str) -> Option<String> {
     (!is_xml_name && !decoded.contains(char::is_control)).then_some(decoded)
 }
 
-/// White space of XML (XML 1.0 section 2.3).
-fn is_space(letter: char) -> bool {
-    matches!(letter, ' ' | '\t' | '\r' | '\n')
-}
-
 fn proxies(element: &Element) -> Result<Vec<String>, BadAnswer> {
     let proxy = |child: &Element| {
         let url = child.only_text().filter(|_| child.is(&element.namespace, "proxy"));
-        url.map(|url| url.trim_matches(is_space))
-            .filter(|url| is_proxy(url))
-            .map(str::to_owned)
+        url.map(trimmed).filter(|url| is_proxy(url)).map(str::to_owned)
     };
     if element.children.len() > MAX_PROXIES {
         return Err(BadAnswer::Proxies);
@@ -118,6 +128,7 @@ pub(super) fn is_proxy(url: &str) -> bool {
 }
 
 fn failure(told: &Element) -> Result<Answer, BadAnswer> {
-    let code = told.attribute("code").ok_or(BadAnswer::Form)?;
+    // Some say no without a code.
+    let code = told.attribute("code").unwrap_or_default();
     Ok(Answer::Failure(Failure::new(code, &told.text)))
 }

@@ -11,6 +11,8 @@ const SERVICE: &str = "https://gw.test/_janua/cas/campus/callback?a=b c&d=ü";
 #[derive(Clone)]
 enum Peer {
     Says(&'static str, String),
+    /// The same without a length: the body ends with its connection.
+    SaysUnframed(&'static str, String),
     /// A byte now and then, for ever: never silent for long, never done.
     Drips,
 }
@@ -33,6 +35,11 @@ async fn client(protocol: Protocol, peer: Peer) -> (Client, mpsc::UnboundedRecei
                     let answer =
                         format!("HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
                     // Who has read enough hangs up.
+                    socket.write_all(answer.as_bytes()).await.ok();
+                    socket.shutdown().await.ok();
+                }
+                Peer::SaysUnframed(head, body) => {
+                    let answer = format!("HTTP/1.1 {head}\r\nconnection: close\r\n\r\n{body}");
                     socket.write_all(answer.as_bytes()).await.ok();
                     socket.shutdown().await.ok();
                 }
@@ -144,6 +151,25 @@ async fn a_service_ticket_has_no_chain_and_a_proxy_ticket_has_one() {
 }
 
 #[tokio::test]
+async fn a_name_that_may_be_cut_off_is_nobodys() {
+    let head = "200 OK\r\ncontent-type: text/plain";
+    let answered = |peer| async move {
+        let (client, _told) = client(Protocol::Cas1, peer).await;
+        client.validate(SERVICE, &ticket(), false).await
+    };
+    for whole in [
+        Peer::Says(head, "yes\nalice".to_owned()),
+        Peer::SaysUnframed(head, "yes\nalice\n".to_owned()),
+    ] {
+        assert_eq!(answered(whole).await.unwrap().user, "alice");
+    }
+    let open = answered(Peer::SaysUnframed(head, "yes\nalic".to_owned()))
+        .await
+        .unwrap_err();
+    assert!(matches!(open, ValidateError::Answer(BadAnswer::Form)), "{open}");
+}
+
+#[tokio::test]
 async fn what_went_wrong_is_told_apart() {
     let refused = error(ok("<c:serviceResponse xmlns:c='http://www.yale.edu/tp/cas'>\
         <c:authenticationFailure code='INVALID_TICKET'>Ticket ST-secret no</c:authenticationFailure></c:serviceResponse>"))
@@ -153,6 +179,23 @@ async fn what_went_wrong_is_told_apart() {
         "{refused}"
     );
     assert_eq!((refused.label(), refused.is_of_ticket()), ("invalid_ticket", true));
+
+    let no = |code: &str| {
+        format!("<serviceResponse><authenticationFailure code='{code}'>no</authenticationFailure></serviceResponse>")
+    };
+    for (status, code, label) in [
+        ("422 Unprocessable Entity", "INVALID_TICKET", "invalid_ticket"),
+        ("403 Forbidden", "UNAUTHORIZED_SERVICE", "unauthorized_service"),
+        ("500 Oops", "INVALID_TICKET", "bad_answer"),
+    ] {
+        let refused = error(Peer::Says(status, no(code))).await;
+        assert_eq!(refused.label(), label, "{refused}");
+    }
+    let yes = "<serviceResponse><authenticationSuccess><user>a</user></authenticationSuccess></serviceResponse>";
+    for status in ["403 Forbidden", "302 Found", "500 Oops"] {
+        let error = error(Peer::Says(status, yes.to_owned())).await;
+        assert_eq!(error.label(), "bad_answer", "{error}");
+    }
 
     for (peer, part) in [
         (Peer::Says("302 Found\r\nlocation: /cas/login", String::new()), "302"),
