@@ -17,8 +17,6 @@ use super::ticket::Ticket;
 /// Longest body, query or inflated request. The real ones have some 500 bytes.
 pub const MAX_BYTES: usize = 16 << 10;
 
-const NAMESPACE: &str = "urn:oasis:names:tc:SAML:2.0:protocol";
-
 const PARAMETER: &str = "logoutRequest";
 
 /// The ticket that a session was made by. As good as a secret: it shows in no log.
@@ -37,10 +35,11 @@ impl fmt::Debug for SessionIndex {
     }
 }
 
-/// Back channel: the form that the server posts to a service URL. `None`: this is no logout request.
+/// Back channel: the form that the server posts to a service URL, of this type or of none. `None`: this is no logout
+/// request.
 pub fn logout_request(content_type: Option<&str>, body: &[u8]) -> Option<SessionIndex> {
-    let kind = content_type?.split(';').next()?.trim();
-    if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+    let kind = content_type.and_then(|kind| kind.split(';').next());
+    if kind.is_some_and(|kind| !kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
         return None;
     }
     let request = parameter(body)?;
@@ -78,13 +77,13 @@ fn inflated(decoder: impl std::io::Read) -> Option<String> {
     (read <= MAX_BYTES).then_some(text)
 }
 
-/// The one `SessionIndex` right below `LogoutRequest`.
+/// The one `SessionIndex` right below `LogoutRequest`, in whatever namespace: RubyCAS-Server declares none for its prefix.
 fn read(request: &str) -> Option<SessionIndex> {
     let root = Element::parse(request.trim()).ok()?;
-    if !root.is(NAMESPACE, "LogoutRequest") {
+    if root.name != "LogoutRequest" {
         return None;
     }
-    let mut found = root.children.iter().filter(|child| child.is(NAMESPACE, "SessionIndex"));
+    let mut found = root.children.iter().filter(|child| child.name == "SessionIndex");
     let index = found.next()?;
     if found.next().is_some() {
         return None;
