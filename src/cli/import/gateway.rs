@@ -6,17 +6,22 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value};
 use url::Url;
 
-use super::octoka::{Fallback, Http, Octoka, Source, duration};
+use super::lines::{comment, inline, leave_out, list, remark, text, time, value};
+use super::octoka::{Fallback, Http, Log, Octoka};
+use super::sources;
+use crate::text::safe;
 
+const LARGEST: &str = "\
+NOTE: Octoka sets no bounds to a token's size, roles and grants; these are the largest here.";
 const ADMIN: &str = "\
 WARNING: in Octoka, whoever holds one of these issuers' keys can call themselves ROLE_ADMIN, and that opens every event.
 Remove the role here and in `allow` below if this issuer has no business with it.";
 const LIFETIME: &str = "\
-WARNING: Octoka sets no bound to how long a token may be valid. Moodle's are valid for 4h: a bound close to what your
-issuer needs makes a leaked link worth less.";
+WARNING: Octoka sets no bound to how long a token may be valid; 366d is the longest here, and tokens beyond it are
+refused. Moodle's are valid for 4h: a bound close to what your issuer needs makes a leaked link worth less.";
 const ALGORITHMS: &str = "\
 WARNING: Octoka takes every algorithm that fits a key. Remove those that your issuers do not use; most use ES256 alone.
 NOTE: ES512, RS384, RS512, PS384 and PS512 are not taken here.";
@@ -33,31 +38,44 @@ store = \"embedded\" and path = \"/var/lib/janua/janua.redb\", in a folder that 
 const WATCH: &str = "\
 NOTE: a player that came with a token goes on when the token is over, by a cookie for its event; Octoka lets it stop.
 To have it as before, remove `accept` and `watch`.";
-const MIN_REFRESH: &str = "NOTE: Octoka fetches keys more often; 30s is the shortest time here.";
-const FIRST_VALID: &str = "\
-NOTE: the first *valid* token counts; in Octoka the first one found.";
+const NO_TOKEN: &str = "\
+NOTE: who has no valid token gets 401 here, 403 in Octoka. Does nginx go on to Opencast then? Name both in its
+configuration: error_page 401 403 = @oc_static_files;";
 
-/// Writes the file. Errors: what has no counterpart.
-pub(super) fn write(octoka: &Octoka) -> anyhow::Result<String> {
+/// Writes the file for an Octoka whose own file is in this folder. Errors: what has no counterpart.
+pub(super) fn write(octoka: &Octoka, folder: &Path) -> anyhow::Result<String> {
     let mut document = DocumentMut::new();
     let root = document.as_table_mut();
     root.insert("server", Item::Table(server(&octoka.http).context("http")?));
-    root.insert("log", Item::Table(log(octoka)));
+    root.insert("log", Item::Table(log(&octoka.log)));
     root.insert("state", Item::Table(state()));
     root.insert("jwt", Item::Table(jwt(octoka)?));
     if octoka.opencast.fallback != Fallback::None {
         root.insert("upstreams", Item::Table(upstreams(octoka).context("opencast.host")?));
     }
-    root.insert("routes", Item::ArrayOfTables(routes(octoka)?));
-    Ok(format!(
-        "# Made from Octoka's configuration by `janua import octoka`. `janua config example` explains every key.\n{document}"
-    ))
+    root.insert("routes", Item::ArrayOfTables(routes(octoka, folder)?));
+    let mut head =
+        "Made from Octoka's configuration by `janua import octoka`. `janua config example` explains every key."
+            .to_owned();
+    if !octoka.strange.is_empty() {
+        head.push_str(&format!(
+            "\nNOTE: Octoka takes no notice of these keys: {}",
+            safe(&octoka.strange.join(", "))
+        ));
+    }
+    Ok(format!("{}{document}", comment(&head)))
 }
 
 fn server(http: &Http) -> anyhow::Result<Table> {
     let mut table = Table::new();
     // Both can run side by side until this one has shown that it does the same.
-    let port = http.port.checked_add(1).unwrap_or(http.port - 1);
+    let port = match http.port {
+        0 => 4051,
+        u16::MAX => u16::MAX - 1,
+        // The port between is the admin listener's.
+        9089 => 9091,
+        port => port + 1,
+    };
     let at = |port| std::net::SocketAddr::new(http.address, port).to_string();
     table.insert("listen", list([at(port)]));
     let beside = format!(
@@ -71,39 +89,38 @@ fn server(http: &Http) -> anyhow::Result<Table> {
         "public_url",
         "How clients call this gateway: scheme, host, and port if unusual.    <--",
     );
-    table.insert(
-        "shutdown_grace",
-        text(time(http.shutdown_timeout.as_deref(), "3s", "shutdown_timeout")?),
-    );
+    if http.port == 9090 {
+        table.insert("admin", text("127.0.0.1:9092"));
+        remark(&mut table, "admin", "NOTE: 9090, the default, is Octoka's.");
+    }
+    let grace = http.shutdown_timeout.as_deref().unwrap_or("3s");
+    time(&mut table, "shutdown_grace", grace, ["0", "1h"]).context("shutdown_timeout")?;
     let connections = inline([("max", 20_000.into()), ("per_address", 20_000.into())]);
     table.insert("connections", connections.into());
     remark(&mut table, "connections", &format!("{PROXIES}\n{PER_ADDRESS}"));
     Ok(table)
 }
 
-fn log(octoka: &Octoka) -> Table {
+fn log(log: &Log) -> Table {
     let mut table = Table::new();
-    let level = octoka.log.filters.get("octoka").map_or("error", String::as_str);
-    let mut remarks = Vec::new();
-    if octoka.log.filters.keys().any(|target| target != "octoka") {
-        remarks.push("NOTE: there is one level for all; the filters for parts of Octoka are left out.");
+    let level = log.filters.get("octoka").map_or("error", String::as_str);
+    table.insert("level", text(if level == "off" { "error" } else { level }));
+    if log.filters.keys().any(|target| target != "octoka") {
+        let note = "NOTE: there is one level for all; the filters for parts of Octoka are left out.";
+        remark(&mut table, "level", note);
     }
-    let level = match level {
-        "off" => {
-            remarks.push("NOTE: Octoka's log was off; errors are always told here.");
-            "error"
-        }
-        level => level,
-    };
-    table.insert("level", text(level));
-    let file = octoka.log.file.as_ref().map(|file| {
-        format!(
+    if level == "off" {
+        remark(
+            &mut table,
+            "level",
+            "NOTE: Octoka's log was off; errors are always told here.",
+        );
+    }
+    if let Some(file) = &log.file {
+        let note = format!(
             "NOTE: the log goes to stderr, and not into Octoka's file {file:?}: file = \"/var/log/janua/janua.log\" names another."
-        )
-    });
-    remarks.extend(file.as_deref());
-    if !remarks.is_empty() {
-        remark(&mut table, "level", &remarks.join("\n"));
+        );
+        remark(&mut table, "level", &note);
     }
     table
 }
@@ -120,35 +137,21 @@ fn jwt(octoka: &Octoka) -> anyhow::Result<Table> {
     let mut table = Table::new();
     table.insert("algorithms", list(["ES256", "ES384", "EdDSA", "RS256", "PS256"]));
     remark(&mut table, "algorithms", ALGORITHMS);
-    if let Some(sources) = &octoka.http.jwt_sources {
-        let different = sources
-            .iter()
-            .enumerate()
-            .filter(|(place, source)| !sources.iter().take(*place).any(|other| other == *source));
-        let sources = different
-            .map(|(_, found)| source(found))
-            .collect::<anyhow::Result<Array>>();
-        table.insert("sources", value(sources.context("http.jwt_sources")?));
-        remark(&mut table, "sources", FIRST_VALID);
+    if let Some(given) = &octoka.http.jwt_sources {
+        sources::write(&mut table, given).context("http.jwt_sources")?;
     }
     table.insert("roles_claims", list(["roles"]));
-    table.insert(
-        "leeway",
-        text(time(jwt.allowed_clock_skew.as_deref(), "3s", "jwt.allowed_clock_skew")?),
-    );
-    let refresh = time(jwt.key_cache_duration.as_deref(), "10min", "jwt.key_cache_duration")?;
-    let mut remarks = Vec::new();
+    table.insert("max_token", text("64KiB"));
+    remark(&mut table, "max_token", LARGEST);
+    table.insert("max_roles", value(4096));
+    table.insert("max_grants", value(4096));
+    let leeway = jwt.allowed_clock_skew.as_deref().unwrap_or("3s");
+    time(&mut table, "leeway", leeway, ["0", "5min"]).context("jwt.allowed_clock_skew")?;
+    let refresh = jwt.key_cache_duration.as_deref().unwrap_or("10min");
+    time(&mut table, "refresh", refresh, ["30s", "24h"]).context("jwt.key_cache_duration")?;
     if !jwt.background_key_refresh {
-        remarks.push("NOTE: keys are always refreshed in the background; no request waits for it.");
-    }
-    if is_shorter_than_30s(&refresh) {
-        remarks.push(MIN_REFRESH);
-        table.insert("refresh", text("30s"));
-    } else {
-        table.insert("refresh", text(refresh));
-    }
-    if !remarks.is_empty() {
-        remark(&mut table, "refresh", &remarks.join("\n"));
+        let note = "NOTE: keys are always refreshed in the background; no request waits for it.";
+        remark(&mut table, "refresh", note);
     }
     table.insert("keep_stale", text("24h"));
     remark(&mut table, "keep_stale", KEEP_STALE);
@@ -159,7 +162,7 @@ fn jwt(octoka: &Octoka) -> anyhow::Result<Table> {
         let name = unique(url.host_str().unwrap_or("issuer"), &names);
         let mut issuer = Table::new();
         issuer.insert("name", text(&name));
-        issuer.insert("jwks", text(jwks));
+        issuer.insert("jwks", text(url.as_str()));
         issuer.insert("allow_roles", list(["ROLE_ADMIN"]));
         remark(&mut issuer, "allow_roles", ADMIN);
         issuer.insert("allow_actions", list(["read"]));
@@ -175,25 +178,6 @@ fn jwt(octoka: &Octoka) -> anyhow::Result<Table> {
     Ok(table)
 }
 
-fn source(source: &Source) -> anyhow::Result<Value> {
-    match source {
-        Source::Query { name } => Ok(inline([("query", name.into())]).into()),
-        Source::Header { name, prefix } => {
-            // Without a prefix the token stands alone.
-            let prefix = prefix.as_deref().unwrap_or_default();
-            let scheme = match prefix.is_empty() {
-                true => Some(""),
-                false => prefix.strip_suffix(' '),
-            };
-            let scheme = scheme.filter(|scheme| !scheme.contains(' ') && scheme.is_empty() == prefix.is_empty());
-            let Some(scheme) = scheme else {
-                bail!("the header {name:?} needs a prefix such as \"Bearer \", one word and a blank, or none");
-            };
-            Ok(inline([("header", name.into()), ("scheme", scheme.into())]).into())
-        }
-    }
-}
-
 fn upstreams(octoka: &Octoka) -> anyhow::Result<Table> {
     let host = octoka.opencast.host.trim_end_matches('/');
     // Octoka's documentation names it without a scheme.
@@ -205,8 +189,10 @@ fn upstreams(octoka: &Octoka) -> anyhow::Result<Table> {
     if url.path() != "/" {
         bail!("{host:?} has a path: name scheme, host and port alone");
     }
+    let name = url.host_str().unwrap_or_default().trim_end_matches('.');
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     let mut opencast = Table::new();
-    opencast.insert("servers", list([host]));
+    opencast.insert("servers", list([format!("{}://{name}{port}", url.scheme())]));
     opencast.insert(
         "timeouts",
         inline([("connect", "2s".into()), ("read", "3s".into())]).into(),
@@ -218,17 +204,12 @@ fn upstreams(octoka: &Octoka) -> anyhow::Result<Table> {
 }
 
 /// One route for each prefix.
-fn routes(octoka: &Octoka) -> anyhow::Result<ArrayOfTables> {
+fn routes(octoka: &Octoka, folder: &Path) -> anyhow::Result<ArrayOfTables> {
     let opencast = &octoka.opencast;
     let mut routes = ArrayOfTables::new();
     let mut names: Vec<String> = Vec::new();
-    let mut prefixes: Vec<String> = Vec::new();
-    for prefix in &opencast.path_prefixes {
-        let prefix = plain(prefix)?;
-        if !prefixes.contains(&prefix) {
-            prefixes.push(prefix);
-        }
-    }
+    let (prefixes, never) = sorted(&opencast.path_prefixes, plain);
+    let (origins, unsent) = sorted(&octoka.http.cors_allowed_origins, origin);
     for prefix in &prefixes {
         let mut route = Table::new();
         let name = unique("media", &names);
@@ -239,7 +220,7 @@ fn routes(octoka: &Octoka) -> anyhow::Result<ArrayOfTables> {
             text(format!("{prefix}/{{org}}/{{channel}}/{{event}}/{{*file}}")),
         );
         route.insert("methods", list(["GET", "HEAD"]));
-        let strips = act(&mut route, octoka)?;
+        let strips = act(&mut route, octoka, folder)?;
         if strips && !prefix.is_empty() {
             route.insert("strip", text(prefix));
         }
@@ -260,61 +241,81 @@ fn routes(octoka: &Octoka) -> anyhow::Result<ArrayOfTables> {
             let note = "NOTE: only the session cookie or Basic goes there; in Octoka every header, tokens included.";
             remark(&mut route, "else_ask", note);
         }
-        if !octoka.http.cors_allowed_origins.is_empty() {
-            let origins: Array = octoka.http.cors_allowed_origins.iter().collect();
+        if opencast.fallback == Fallback::None {
+            remark(&mut route, "allow", NO_TOKEN);
+        }
+        if !origins.is_empty() {
+            let origins: Array = origins.iter().collect();
             route.insert("cors", inline([("origins", origins.into())]).into());
         }
+        let note = "NOTE: no browser sends these origins, which are";
+        leave_out(&mut route, "path", note, &unsent);
         if octoka.http.on_deny != "empty" {
             let note =
                 "NOTE: who is refused gets 403; Octoka's on_deny has no counterpart: let nginx's error_page do it.";
             remark(&mut route, "allow", note);
         }
+        if routes.is_empty() {
+            let warning = "WARNING: these of opencast.path_prefixes are";
+            leave_out(&mut route, "path", warning, &never);
+        }
         routes.push(route);
     }
     if routes.is_empty() {
-        bail!("opencast.path_prefixes is empty");
+        bail!("opencast.path_prefixes has none that can be the beginning of a path");
     }
     Ok(routes)
 }
 
-/// A prefix as `path` and `strip` have it: with one slash before and none behind, escapes decoded. Octoka takes it with
-/// and without slashes.
-fn plain(prefix: &str) -> anyhow::Result<String> {
-    let decoded = percent_encoding::percent_decode_str(prefix.trim_matches('/')).decode_utf8();
-    let decoded = decoded.with_context(|| format!("opencast.path_prefixes: {prefix:?}"))?;
-    if decoded.contains(['{', '}', '*']) {
-        bail!("opencast.path_prefixes: {prefix:?} cannot be the beginning of a path");
+/// What a list becomes, each once, and what of it has no counterpart.
+fn sorted(given: &[String], read: impl Fn(&str) -> Option<String>) -> (Vec<String>, Vec<String>) {
+    let (mut kept, mut left_out) = (Vec::new(), Vec::new());
+    for text in given {
+        match read(text) {
+            None => left_out.push(format!("{text:?}")),
+            Some(read) if kept.contains(&read) => {}
+            Some(read) => kept.push(read),
+        }
     }
-    Ok(match decoded.is_empty() {
-        true => String::new(),
-        false => format!("/{decoded}"),
-    })
+    (kept, left_out)
 }
 
-/// Of a duration as [`duration`] writes it.
-fn is_shorter_than_30s(written: &str) -> bool {
-    let digits = written.find(|c: char| !c.is_ascii_digit()).unwrap_or(written.len());
-    let (number, unit) = written.split_at(digits);
-    let number: u64 = number.parse().unwrap_or(u64::MAX);
-    match unit {
-        "ms" => number < 30_000,
-        "s" => number < 30,
-        _ => number == 0,
+/// A prefix as `path` and `strip` have it: with one slash before and none behind, escapes decoded. Octoka takes it with
+/// and without slashes. `None`: no path that the gateway serves begins so.
+fn plain(prefix: &str) -> Option<String> {
+    let decoded = percent_encoding::percent_decode_str(prefix.trim_matches('/')).decode_utf8();
+    let decoded = decoded.ok()?;
+    if decoded.is_empty() {
+        return Some(String::new());
     }
+    let is_odd = |letter: char| letter.is_control() || "{}*;%\\?#".contains(letter);
+    let is_never = |segment: &str| matches!(segment, "" | "." | "..") || segment.contains(is_odd);
+    let is_good = !decoded.split('/').any(is_never) && decoded.split('/').next() != Some("_janua");
+    is_good.then(|| format!("/{decoded}"))
+}
+
+/// An origin as browsers write it (RFC 6454 section 6.2).
+fn origin(text: &str) -> Option<String> {
+    let is_odd = |letter: char| letter.is_whitespace() || letter.is_control() || letter == '\\';
+    let url = Url::parse(text).ok().filter(|_| !text.contains(is_odd))?;
+    let has_name = url.host_str().is_some_and(|host| !host.ends_with('.'));
+    (has_name && url.port() != Some(0)).then(|| url.origin().ascii_serialization())
 }
 
 /// What an allowed request gets. True if the path is looked up without its prefix.
-fn act(route: &mut Table, octoka: &Octoka) -> anyhow::Result<bool> {
+fn act(route: &mut Table, octoka: &Octoka, folder: &Path) -> anyhow::Result<bool> {
     let on_allow = octoka.http.on_allow.as_str();
     match (on_allow, on_allow.strip_prefix("x-accel-redirect:")) {
         ("file", _) => {
-            let Some(folder) = &octoka.opencast.downloads_path else {
+            let Some(downloads) = &octoka.opencast.downloads_path else {
                 bail!("opencast.downloads_path is missing: on_allow = \"file\" needs it");
             };
-            route.insert("files", text(folder));
-            if !Path::new(folder).is_absolute() {
-                remark(route, "files", "NOTE: relative paths begin at the folder of this file.");
-            }
+            let downloads = folder.join(downloads);
+            let downloads = downloads
+                .to_str()
+                .filter(|path| !path.contains("${"))
+                .context("opencast.downloads_path: this name cannot be written here: name the folder by a link")?;
+            route.insert("files", text(downloads));
             Ok(true)
         }
         ("empty", _) => {
@@ -322,11 +323,34 @@ fn act(route: &mut Table, octoka: &Octoka) -> anyhow::Result<bool> {
             Ok(false)
         }
         (_, Some(prefix)) => {
-            // Octoka puts exactly one slash before and behind it.
-            route.insert("accel", text(format!("/{}", prefix.trim_matches('/'))));
+            accel(route, prefix);
             Ok(true)
         }
         _ => bail!("http.on_allow: {on_allow:?} is none of \"file\", \"empty\", \"x-accel-redirect:<prefix>\""),
+    }
+}
+
+/// Octoka puts exactly one slash before and behind the prefix, which may be empty there, or have any letters of a path.
+fn accel(route: &mut Table, given: &str) {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-._~/".contains(letter);
+    let mut written: String = given
+        .chars()
+        .map(|letter| if is_plain(letter) { letter } else { '-' })
+        .collect();
+    let segments = written
+        .split('/')
+        .filter(|segment| !matches!(*segment, "" | "." | ".."));
+    written = segments.map(|segment| format!("/{segment}")).collect();
+    if written.is_empty() {
+        written.push_str("/protected");
+    }
+    let is_same = written.trim_start_matches('/') == given.trim_matches('/');
+    route.insert("accel", text(&written));
+    if !is_same {
+        let warning = format!(
+            "WARNING: Octoka's prefix, {given:?}, cannot be written here: name nginx's internal location {written:?}."
+        );
+        remark(route, "accel", &warning);
     }
 }
 
@@ -358,30 +382,5 @@ fn unique(name: &str, taken: &[String]) -> String {
     names.find(|name| !taken.contains(name)).unwrap_or_default()
 }
 
-fn time(given: Option<&str>, default: &str, key: &'static str) -> anyhow::Result<String> {
-    duration(given.unwrap_or(default)).context(key)
-}
-
-fn text(text: impl Into<String>) -> Item {
-    value(text.into())
-}
-
-fn list<T: Into<Value>>(items: impl IntoIterator<Item = T>) -> Item {
-    value(items.into_iter().collect::<Array>())
-}
-
-fn value(value: impl Into<Value>) -> Item {
-    Item::Value(value.into())
-}
-
-fn inline<const N: usize>(members: [(&str, Value); N]) -> InlineTable {
-    members.into_iter().collect()
-}
-
-/// Puts comment lines above a key.
-fn remark(table: &mut Table, key: &str, remark: &str) {
-    if let Some(mut key) = table.key_mut(key) {
-        let lines: String = remark.lines().map(|line| format!("# {line}\n")).collect();
-        key.leaf_decor_mut().set_prefix(lines);
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Octoka's configuration, as of 1.3: its keys, and their defaults. What they become is decided in `gateway`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
@@ -8,10 +9,7 @@ use toml::Table;
 
 /// Every key, by section.
 const KEYS: [(&str, &[&str]); 4] = [
-    (
-        "opencast",
-        &["downloads_path", "host", "fallback", "use_as_fallback", "path_prefixes"],
-    ),
+    ("opencast", &["downloads_path", "host", "fallback", "path_prefixes"]),
     (
         "jwt",
         &[
@@ -45,6 +43,9 @@ pub(super) struct Octoka {
     pub(super) http: Http,
     #[serde(default)]
     pub(super) log: Log,
+    /// The keys that Octoka takes no notice of.
+    #[serde(skip)]
+    pub(super) strange: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -53,8 +54,6 @@ pub(super) struct Opencast {
     pub(super) downloads_path: Option<String>,
     pub(super) host: String,
     pub(super) fallback: Fallback,
-    /// Of earlier versions; Octoka 1.3 takes no notice of it, and its documentation still shows it.
-    pub(super) use_as_fallback: Option<bool>,
     pub(super) path_prefixes: Vec<String>,
 }
 
@@ -64,7 +63,6 @@ impl Default for Opencast {
             downloads_path: None,
             host: "http://localhost:8080".to_owned(),
             fallback: Fallback::Head,
-            use_as_fallback: None,
             path_prefixes: vec!["/static".to_owned()],
         }
     }
@@ -115,7 +113,7 @@ impl Default for Http {
     }
 }
 
-#[derive(Deserialize, PartialEq, Eq)]
+#[derive(Debug, Deserialize, PartialEq, Eq)]
 #[serde(tag = "source", rename_all = "snake_case")]
 pub(super) enum Source {
     Query { name: String },
@@ -144,14 +142,15 @@ fn yes() -> bool {
     true
 }
 
-/// Reads the file. Errors name every key that Octoka does not know, then what is missing or of the wrong type.
+/// Reads the file as Octoka does: keys that it does not know are passed over. Errors name what is missing or of the wrong
+/// type.
 pub(super) fn read(text: &str) -> anyhow::Result<Octoka> {
     let table: Table = toml::from_str(text)?;
-    let strange = strange_keys(&table);
-    if !strange.is_empty() {
-        bail!("Octoka 1.3 has no such keys: {}", strange.join(", "));
-    }
-    toml::from_str(text).context("this is not what Octoka 1.3 takes")
+    let octoka: Octoka = toml::from_str(text).context("this is not what Octoka 1.3 takes")?;
+    Ok(Octoka {
+        strange: strange_keys(&table),
+        ..octoka
+    })
 }
 
 fn strange_keys(table: &Table) -> Vec<String> {
@@ -168,23 +167,27 @@ fn strange_keys(table: &Table) -> Vec<String> {
     strange
 }
 
-/// A duration as Octoka writes it, as gateway.toml does: minutes are `min` there and `m` here, and zero needs no unit
+/// A duration as Octoka writes it, and as gateway.toml does: minutes are `min` there and `m` here, and zero needs no unit
 /// there.
-pub(super) fn duration(text: &str) -> anyhow::Result<String> {
+pub(super) fn duration(text: &str) -> anyhow::Result<(Duration, String)> {
     if text == "0" {
-        return Ok("0s".to_owned());
+        return Ok((Duration::ZERO, "0s".to_owned()));
     }
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let unit = match unit.trim() {
-        "min" => "m",
-        unit @ ("ms" | "s" | "h" | "d") => unit,
+    let (unit, millis) = match unit {
+        "ms" => ("ms", 1),
+        "s" => ("s", 1000),
+        "min" => ("m", 60_000),
+        "h" => ("h", 3_600_000),
+        "d" => ("d", 86_400_000),
         _ => bail!("{text:?} is no duration such as \"3s\" or \"10min\""),
     };
-    if number.is_empty() {
-        bail!("{text:?} is no duration: the number is missing");
-    }
-    Ok(format!("{number}{unit}"))
+    let number: u32 = number.parse().with_context(|| format!("{text:?} is no duration"))?;
+    Ok((
+        Duration::from_millis(u64::from(number) * millis),
+        format!("{number}{unit}"),
+    ))
 }
 
 #[cfg(test)]
@@ -193,21 +196,35 @@ mod tests {
 
     #[test]
     fn durations_change_their_spelling() {
-        assert_eq!(duration("10min").unwrap(), "10m");
-        assert_eq!(duration("3s").unwrap(), "3s");
-        assert_eq!(duration("0").unwrap(), "0s");
-        for wrong in ["", "3", "s", "3 weeks", "1.5s"] {
+        let seconds = Duration::from_secs;
+        assert_eq!(duration("10min").unwrap(), (seconds(600), "10m".to_owned()));
+        assert_eq!(duration("3s").unwrap(), (seconds(3), "3s".to_owned()));
+        assert_eq!(duration("0").unwrap(), (Duration::ZERO, "0s".to_owned()));
+        assert_eq!(
+            duration("4294967295d").unwrap().0,
+            seconds(u64::from(u32::MAX) * 86_400)
+        );
+        for wrong in ["", "3", "s", "3 weeks", "3 s", "1.5s", "4294967296s"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn every_unknown_key_is_named() {
-        let text = "verbose = true\n[jwt]\ntrusted_keys = []\nissuer = 1\n[http]\nport = 1\nhost = 2\n";
-        let told = read(text).err().unwrap().to_string();
-        for key in ["`verbose`", "`jwt.issuer`", "`http.host`"] {
-            assert!(told.contains(key), "{told}");
+    fn unknown_keys_are_passed_over_and_named() {
+        let text = "verbose = true\n[jwt]\ntrusted_keys = []\nissuer = 1\n[http]\nport = 1\nhost = 2\n\
+                    [opencast]\nuse_as_fallback = 7\n";
+        let strange = read(text).unwrap().strange;
+        assert_eq!(
+            strange,
+            ["`http.host`", "`jwt.issuer`", "`opencast.use_as_fallback`", "`verbose`"]
+        );
+        for wrong in [
+            "",
+            "[jwt]\ntrusted_keys = 7\n",
+            "[jwt",
+            "http = 1\n[jwt]\ntrusted_keys = []\n",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
         }
-        assert!(!told.contains("port"), "{told}");
     }
 }
