@@ -28,7 +28,7 @@ impl Kind {
     pub fn of_path(path: &str) -> Option<Self> {
         let (_, extension) = path.rsplit_once('.')?;
         match extension {
-            _ if extension.eq_ignore_ascii_case("m3u8") => Some(Self::M3u8),
+            _ if extension.eq_ignore_ascii_case("m3u8") || extension.eq_ignore_ascii_case("m3u") => Some(Self::M3u8),
             _ if extension.eq_ignore_ascii_case("mpd") => Some(Self::Mpd),
             _ => None,
         }

@@ -19,8 +19,15 @@ use super::{Passage, within_bounds};
 
 /// Bases that may apply to one address; beyond, it stays as it is.
 const MAX_BASES: usize = 16;
+/// Ids of Representations that one template is judged with, and such judgements in all; beyond, templates stay as they are.
+const MAX_IDS: usize = 64;
+const MAX_JUDGEMENTS: usize = 1 << 16;
+/// Stands for every plain id: where it makes a scheme or a host, it is none of the gateway's.
+const PLAIN_ID: &str = "x";
 /// Steps over elements while bases are gathered; no real manifest comes near.
 const MAX_STEPS: usize = 1 << 20;
+
+const REPRESENTATION_ID: &str = "RepresentationID";
 
 pub(super) fn rewrite(manifest: &str, passage: &Passage<'_>) -> Option<Vec<u8>> {
     let found = Found::read(manifest)?;
@@ -28,10 +35,20 @@ pub(super) fn rewrite(manifest: &str, passage: &Passage<'_>) -> Option<Vec<u8>> 
     let mut judge = Judge::new(passage);
     let mut written = Vec::with_capacity(manifest.len() + manifest.len() / 2);
     let mut copied = 0;
+    let mut judgements = 0;
     let parameter = escape(passage.parameter);
     for address in &found.addresses {
         let (group, bases) = bases.of_address(address);
-        if (address.by_id && found.has_strange_ids) || !judge.covers(group, bases, &address.judged()) {
+        let ids = found.odd_ids(address);
+        judgements += ids.len();
+        if ids.len() > MAX_IDS || judgements > MAX_JUDGEMENTS {
+            continue;
+        }
+        let ids = ids.iter().map(|(_, id)| id.as_str());
+        // Players differ in what of these they escape.
+        let mut is_covered =
+            |id: &str| !id.contains(['?', '#', '%']) && judge.covers(group, bases, &address.judged(id));
+        if !std::iter::once(PLAIN_ID).chain(ids).all(&mut is_covered) {
             continue;
         }
         let here = std::slice::from_ref(passage.here);
@@ -75,20 +92,22 @@ struct Address<'a> {
     is_of_manifest: bool,
     /// `$…$` in it are to be filled in by the player.
     is_template: bool,
-    /// One of them is an id from the manifest, which may hold anything.
-    by_id: bool,
 }
 
 impl Address<'_> {
-    /// The address as it may become, for the question where it leads.
-    fn judged(&self) -> Cow<'_, str> {
+    /// The address as it becomes for a Representation of this id, for the question where it leads.
+    fn judged(&self, id: &str) -> Cow<'_, str> {
         if !self.is_template || !self.text.contains('$') {
             return Cow::Borrowed(&self.text);
         }
         // Every other piece is an identifier; `$$`, an empty one, is a dollar sign.
         let pieces = self.text.split('$').enumerate();
         pieces
-            .map(|(index, piece)| if index % 2 == 1 { "1" } else { piece })
+            .map(|(index, piece)| match index % 2 == 1 {
+                true if piece.starts_with(REPRESENTATION_ID) => id,
+                true => "1",
+                false => piece,
+            })
             .collect()
     }
 }
@@ -97,8 +116,8 @@ impl Address<'_> {
 struct Found<'a> {
     levels: Vec<Level>,
     addresses: Vec<Address<'a>>,
-    /// An id of a Representation that could turn a template into another address.
-    has_strange_ids: bool,
+    /// The ids of Representations that could turn a template into another address, by level, in the document's order.
+    odd_ids: Vec<(usize, String)>,
 }
 
 impl<'a> Found<'a> {
@@ -168,11 +187,13 @@ impl<'a> Found<'a> {
             let range = trimmed(manifest, offset(manifest, &attribute.value)?)?;
             let text = unescape(manifest.get(range.clone())?).ok()?;
             if attribute.key.0 == "id" {
-                self.has_strange_ids |= text.bytes().any(|byte| byte <= b' ' || b":/\\%?#".contains(&byte));
+                let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+                if !text.bytes().all(is_plain) {
+                    self.odd_ids.push((level, text.into_owned()));
+                }
             } else if !text.is_empty() {
                 let is_template = name.as_ref() == "SegmentTemplate" && !is_link;
                 self.addresses.push(Address {
-                    by_id: is_template && text.contains("$RepresentationID"),
                     range,
                     text,
                     level,
@@ -183,6 +204,16 @@ impl<'a> Found<'a> {
             }
         }
         Some(level)
+    }
+
+    /// Those of the Representations that a template applies to.
+    fn odd_ids(&self, address: &Address<'_>) -> &[(usize, String)] {
+        if !address.is_template || !address.text.contains(REPRESENTATION_ID) {
+            return &[];
+        }
+        let place = |level: usize| self.odd_ids.partition_point(|(known, _)| *known < level);
+        let end = self.levels.get(address.level).map_or(0, |level| level.end);
+        self.odd_ids.get(place(address.level)..place(end)).unwrap_or_default()
     }
 
     fn open(&mut self, parent: usize) -> usize {
@@ -227,7 +258,6 @@ impl<'a> Found<'a> {
                 is_base,
                 is_of_manifest: !is_base,
                 is_template: false,
-                by_id: false,
             });
         }
         Some(())

@@ -198,6 +198,53 @@ fn a_manifest_of_templates() {
 }
 
 #[test]
+fn templates_are_judged_with_the_ids_that_fill_them() {
+    let manifest = |template: &str, ids: &[&str]| {
+        let ids: String = ids.iter().map(|id| format!("<Representation id='{id}'/>")).collect();
+        format!("<MPD><Period><SegmentTemplate media='{template}'/><AdaptationSet>{ids}</AdaptationSet></Period></MPD>")
+    };
+    // Bento4's mp4dash names them `video/avc1/1`.
+    for ids in [
+        &["video/avc1/1", "audio/en/mp4a.40.2", "1"][..],
+        &["a b"],
+        &["v.1"],
+        &["a/../b"],
+        &["../../lecture-1/a"],
+    ] {
+        becomes(Kind::Mpd, &manifest("$RepresentationID$/seg-$Number$.m4s{}", ids));
+    }
+    for (template, ids) in [
+        ("$RepresentationID$/seg-$Number$.m4s", &["1", "../../lecture-2"][..]),
+        ("$RepresentationID$/$RepresentationID$/lecture-2/1.m4s", &[".."]),
+        ("$RepresentationID$/seg-$Number$.m4s", &["/other", "1"]),
+        ("$RepresentationID$/seg-$Number$.m4s", &["//cdn.example"]),
+        ("$RepresentationID$/seg-$Number$.m4s", &["v:1"]),
+        ("$RepresentationID$/seg-$Number$.m4s", &["https://cdn.example"]),
+        ("https$RepresentationID$//cdn.example/1.m4s", &[":"]),
+        ("$RepresentationID$://cdn.example/1.m4s", &["https"]),
+        ("//$RepresentationID$/1.m4s", &["cdn-example"]),
+        ("$RepresentationID$/1.m4s", &["a\\b"]),
+        ("$RepresentationID$/1.m4s", &["a%2fb"]),
+        ("$RepresentationID$/1.m4s", &["a?b"]),
+        ("$RepresentationID$/1.m4s", &["a#b"]),
+    ] {
+        let manifest = manifest(template, ids);
+        assert_eq!(dash(&manifest), manifest);
+    }
+    // An id counts for the templates that it fills.
+    becomes(
+        Kind::Mpd,
+        "<MPD><Period><AdaptationSet><SegmentTemplate media='$RepresentationID$.m4s{}'/><Representation id='a/b'/>\
+         </AdaptationSet><AdaptationSet><SegmentTemplate media='$RepresentationID$.m4s'/><Representation id='//c/d'/>\
+         </AdaptationSet></Period></MPD>",
+    );
+    let many: Vec<String> = (0..65).map(|number| format!("a/{number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    becomes(Kind::Mpd, &manifest("$RepresentationID$.m4s{}", &many[1..]));
+    becomes(Kind::Mpd, &manifest("$RepresentationID$.m4s", &many));
+}
+
+#[test]
 fn a_manifest_of_lists_and_single_files() {
     becomes(
         Kind::Mpd,
