@@ -6,7 +6,7 @@ use std::time::Instant;
 use http::Method;
 
 use super::sign_in::{nobody, service, set};
-use super::{Asked, app_origins, logout, redirect};
+use super::{Asked, Here, app_origins, go_to, logout, redirect};
 use crate::authenticate::session::cookie::SESSION;
 use crate::authenticate::session::{Carrier, NewSession};
 use crate::authenticate::sign_in::attempt::Attempt;
@@ -98,7 +98,7 @@ async fn arrive(asked: &Asked<'_>, index: usize, sign_in: &SignIn) -> Arrived {
     let Some(attempt) = attempt else {
         // Neither where it came from nor where it should go can be told.
         return match known {
-            Some(_) => going_on(&format!("{origin}/_janua/me"), "already"),
+            Some(_) => going_on(here, &format!("{origin}/_janua/me"), "already"),
             None => Err((again(asked, index, "/"), "stale")),
         };
     };
@@ -106,7 +106,8 @@ async fn arrive(asked: &Asked<'_>, index: usize, sign_in: &SignIn) -> Arrived {
         let cookies = here.jar().all(asked.headers, &attempt.cookie());
         cookies.iter().any(|cookie| attempt.is_of(cookie, here.now))
     };
-    let on = |label| going_on(&attempt.target, label).map(|(reply, label)| (forget(asked, reply, &attempt), label));
+    let on =
+        |label| going_on(here, &attempt.target, label).map(|(reply, label)| (forget(asked, reply, &attempt), label));
     // Who must type the password again is not known by an earlier session.
     let known = known.filter(|_| !cas.renew || !is_ours);
     let may_stay = known.is_some();
@@ -245,8 +246,8 @@ pub(super) fn unavailable(error: &StoreError) -> Rejection {
     Rejection::because(Reason::StoreUnavailable, error.to_string())
 }
 
-fn going_on(target: &str, label: &'static str) -> Arrived {
-    let reply = redirect(target).map_err(|refusal| (refusal, "internal"))?;
+fn going_on(here: &Here<'_>, target: &str, label: &'static str) -> Arrived {
+    let reply = go_to(here, target).map_err(|refusal| (refusal, "internal"))?;
     Ok((reply, label))
 }
 

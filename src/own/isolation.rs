@@ -9,7 +9,7 @@
 //! | --- | --- | --- | --- | --- |
 //! | a call | yes | `fetch()` by POST, or with `X-Requested-With` | the same, with `Origin` | no |
 //! | a call | no | with `X-Requested-With`, and an `Origin` or `Referer` of this origin | the same | no |
-//! | a file | yes | whatever shows or reads it | the same, by `Origin` or `Referer` | the address bar; the sign-in server's way back |
+//! | a file | yes | whatever shows or reads it | the same, by `Origin` or `Referer` | what the person does alone; the sign-in server's way back |
 //! | a file | no | an `Origin` or `Referer` of this origin | the same | no |
 //! | a change | yes | yes | by `Origin` | no |
 //! | a change | no | by `Origin` | by `Origin` | no |
@@ -185,7 +185,9 @@ fn file(site: Option<Site>, mode: Option<&[u8]>, dest: Option<&[u8]>, sender: Se
     match (site, sender) {
         (Some(Site::SameOrigin), Sender::Own | Sender::Unsaid)
         | (Some(Site::Other) | None, Sender::Own | Sender::App) => Ok(()),
-        (Some(Site::Nobody), _) | (Some(Site::Other), Sender::SignIn) if is_page => Ok(()),
+        // No page makes a browser say that: it loads an address from its bar, or resumes a download.
+        (Some(Site::Nobody), _) => Ok(()),
+        (Some(Site::Other), Sender::SignIn) if is_page => Ok(()),
         _ => Err(Refusal::OtherSite),
     }
 }
@@ -446,8 +448,7 @@ mod tests {
                     assert_eq!(is_back, mode == "navigate", "{back:?}");
                 }
                 let addressed = fetched("none", mode, dest, &[]);
-                let is_opened = judged(Purpose::File, &method, &addressed).is_ok();
-                assert_eq!(is_opened, mode == "navigate", "{addressed:?}");
+                assert_eq!(judged(Purpose::File, &method, &addressed), expected, "{addressed:?}");
             }
         }
         for alone in [("sec-fetch-site", "none"), ("referer", "https://moodle.test/x"), LISTED] {

@@ -37,7 +37,10 @@ use crate::authenticate::session::{Carried, NoSession, Session};
 use crate::config::{Cors, Provider, PublicUrl, SignIn};
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::respond::{Reply, cors, page, security};
+use crate::route::path::Path;
 use crate::snapshot::Snapshot;
+
+const HTML: &str = "text/html; charset=utf-8";
 
 /// What everything of the gateway's own begins with.
 const PREFIX: &str = "/_janua/";
@@ -266,6 +269,43 @@ fn redirect(location: &str) -> Result<Reply, Rejection> {
     })
 }
 
+/// To where a browser was going before it was sent to a sign-in server.
+///
+/// A redirect, but to a file of Moodle's. That is judged by the page which sends the browser there, and of a chain of
+/// redirects it is known only that another site took part in it: `Sec-Fetch-Site` is `cross-site`, and the `Referer` is the
+/// sign-in server's, somebody else's whom that one asked, or missing. A page of the gateway's own sends it on then.
+fn go_to(here: &Here<'_>, target: &str) -> Result<Reply, Rejection> {
+    let mut reply = redirect(target)?;
+    if !is_file_of_moodle(here, target) {
+        return Ok(reply);
+    }
+    let refresh = HeaderValue::try_from(format!("0; url={target}"));
+    let refresh = refresh.map_err(|_| Rejection::because(Reason::Internal, "a refresh to what is no URL"))?;
+    let body = format!("<p><a href=\"{}\">Open the file</a></p>", page::Escaped(target));
+    reply.status = StatusCode::OK;
+    reply.headers = security::page().collect();
+    // The address of this page has the ticket in it; its origin is all that the next one is told.
+    reply.headers.retain(|(name, _)| name != header::REFERRER_POLICY);
+    reply.headers.extend([
+        (header::REFERRER_POLICY, HeaderValue::from_static("origin")),
+        (header::REFRESH, refresh),
+        (header::CONTENT_TYPE, HeaderValue::from_static(HTML)),
+    ]);
+    reply.body = page::whole("You are signed in", &body).into();
+    Ok(reply)
+}
+
+fn is_file_of_moodle(here: &Here<'_>, target: &str) -> bool {
+    let origin = here.public.origin();
+    let below = target.strip_prefix(&origin).unwrap_or(target);
+    let path = below.split(['?', '#']).next().unwrap_or_default();
+    let Ok(path) = Path::parse(path) else { return false };
+    let snapshot = here.snapshot;
+    let found = snapshot.table.find(&here.public.host, path.decoded(), &Method::GET);
+    let route = found.ok().and_then(|found| snapshot.routes.get(found.route));
+    route.is_some_and(|route| route.injects().is_some())
+}
+
 fn json(status: StatusCode, value: &Value) -> Reply {
     let mut headers: Vec<(HeaderName, HeaderValue)> = security::own().into_iter().collect();
     headers.push((header::CONTENT_TYPE, HeaderValue::from_static("application/json")));
@@ -279,10 +319,7 @@ fn json(status: StatusCode, value: &Value) -> Reply {
 /// A page, which no other site may frame: its buttons are for the person alone.
 fn html(title: &str, body: &str) -> Reply {
     let mut headers: Vec<(HeaderName, HeaderValue)> = security::form().collect();
-    headers.push((
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/html; charset=utf-8"),
-    ));
+    headers.push((header::CONTENT_TYPE, HeaderValue::from_static(HTML)));
     Reply {
         status: StatusCode::OK,
         headers,

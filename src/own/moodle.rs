@@ -13,7 +13,7 @@ use url::Url;
 
 use super::callback::unavailable;
 use super::sign_in::set;
-use super::{Asked, Here, redirect};
+use super::{Asked, Here, go_to, redirect};
 use crate::authenticate::session::Session;
 use crate::authenticate::sign_in::cas::logout::{logout_query, logout_request};
 use crate::authenticate::sign_in::cas::{Login, SessionIndex, Ticket};
@@ -42,7 +42,7 @@ pub(super) async fn go_on(
     match moodle.token(session).await {
         Err(refusal) if refusal.reason == Reason::MoodleSignInRequired => begin(here, moodle, session, target),
         // What else is wrong, the app's calls are told.
-        _ => redirect(target),
+        _ => go_to(here, target),
     }
 }
 
@@ -144,7 +144,7 @@ async fn arrive(here: &Here<'_>, moodle: &Moodle, visit: &Visit, ticket: &Ticket
         return Err(Reason::SignInStale.into());
     }
     match arrived {
-        Ok(()) => redirect(&visit.target),
+        Ok(()) => go_to(here, &visit.target),
         Err(error) => {
             tracing::warn!(moodle = moodle.config.name, %error, "no token by a ticket");
             let is_final = matches!(error, TokenError::OtherAccount | TokenError::Never);

@@ -43,7 +43,7 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
     if let Some(session) = known.filter(|_| is_enough) {
         return match super::moodle::wanted(asked, only) {
             Some(moodle) => super::moodle::go_on(&asked.here, moodle, &session, &target).await,
-            None => redirect(&target),
+            None => super::go_to(&asked.here, &target),
         };
     }
     let target = match super::moodle::wanted(asked, only) {

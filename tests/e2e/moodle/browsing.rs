@@ -83,13 +83,13 @@ fn pages_uploads_files_and_the_way_out_after_moodles_own_login_by_cas() {
         assert_eq!(head.header("content-length"), Some("3000000"));
 
         let out = browser
-            .step(&format!("{}{logout}", school.origin()).parse().unwrap())
+            .step(&format!("{}{logout}", school.origin()).parse().unwrap(), "same-origin")
             .expect(302);
         let to = out.header("location").unwrap();
         assert!(to.starts_with(&format!("{}/logout?", school.cas.url())), "{to}");
         alice.sign_out();
         let again = browser
-            .step(&format!("{}{COURSE}", school.origin()).parse().unwrap())
+            .step(&format!("{}{COURSE}", school.origin()).parse().unwrap(), "same-origin")
             .expect(303);
         assert!(again.header("location").unwrap().ends_with("/login/index.php"));
     }

@@ -191,7 +191,7 @@ fn moodles_own_app_gets_its_token_from_moodle() {
     let launch = "/admin/tool/mobile/launch.php?service=moodle_mobile_app&passport=1234.5&urlscheme=moodlemobile";
     browser.open(&alice, "/course/view.php?id=2").expect(200);
     let answer = browser
-        .step(&format!("{}{launch}", school.origin()).parse().unwrap())
+        .step(&format!("{}{launch}", school.origin()).parse().unwrap(), "same-origin")
         .expect(302);
     let location = answer.header("location").unwrap();
     assert!(location.starts_with("moodlemobile://token="), "it is for the app");

@@ -195,12 +195,18 @@ impl Browser<'_> {
     pub fn open(&self, person: &Person<'_>, address: &str) -> Response {
         let base: Url = self.school.origin().parse().unwrap();
         let mut at = base.join(address).unwrap();
+        let mut site = "same-origin";
         for _ in 0..12 {
             if at.as_str().starts_with(&self.school.cas.url()) {
                 at = person.sign_in(at.as_str());
+                site = "cross-site";
             }
             assert_eq!(at.origin(), base.origin(), "led away");
-            let answer = self.step(&at);
+            let answer = self.step(&at, site);
+            if let Some((_, to)) = answer.header("refresh").and_then(|told| told.split_once("url=")) {
+                (at, site) = (at.join(to).unwrap(), "same-origin");
+                continue;
+            }
             let Some(to) = answer.header("location").filter(|_| answer.status < 400) else {
                 return answer;
             };
@@ -215,7 +221,7 @@ impl Browser<'_> {
         let base: Url = self.school.origin().parse().unwrap();
         let mut at = base.join(address).unwrap();
         while at.origin() == base.origin() {
-            let answer = self.step(&at);
+            let answer = self.step(&at, "same-origin");
             let to = answer
                 .header("location")
                 .unwrap_or_else(|| panic!("{at} leads nowhere: {}", answer.text()));
@@ -224,14 +230,15 @@ impl Browser<'_> {
         at
     }
 
-    /// One page load.
-    pub fn step(&self, at: &Url) -> Response {
+    /// One page load. `site`: how the pages that have led there, by links and redirects, belong to its address. No
+    /// `Referer`, which each of them may have forbidden.
+    pub fn step(&self, at: &Url, site: &str) -> Response {
         self.visited.lock().unwrap().push(at.clone());
         self.send(
             Request::get(&at[url::Position::BeforePath..url::Position::AfterQuery])
                 .header("Sec-Fetch-Mode", "navigate")
                 .header("Sec-Fetch-Dest", "document")
-                .header("Sec-Fetch-Site", "same-origin")
+                .header("Sec-Fetch-Site", site)
                 .header("Accept", "text/html"),
         )
     }
