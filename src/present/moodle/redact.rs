@@ -13,9 +13,9 @@ use http::{HeaderMap, HeaderName, header};
 const NAMES: [&[u8]; 3] = [b"userprivateaccesskey", b"privatetoken", b"tokenpluginfile"];
 /// Without slash arguments the key stands in the query of `tokenpluginfile.php`.
 const PARAMETER: &[u8] = b"token";
-/// Between a name and its key stand punctuation and words of an escape or an element, `quot` and `VALUE`. Moodle's keys have
-/// 32 digits at least.
-const SHORTEST_KEY: usize = 6;
+/// Moodle makes keys of 32 digits and more; between a name and its key stand punctuation and shorter words, of an escape, an
+/// element or an address.
+const SHORTEST_KEY: usize = 32;
 /// So much may stand between a name and its key, backslashes aside.
 const MAX_BETWEEN: usize = 64;
 
@@ -35,22 +35,57 @@ enum State {
     Between(Between),
     /// In a key that is left out.
     Key,
-    /// In the query of an address; has a parameter's name just ended that a key follows?
-    Query(bool),
+    /// In the query of an address, or behind a key, where one may begin.
+    Query(Query),
+}
+
+/// What has come of a query.
+#[derive(Default, Clone, Copy)]
+struct Query {
+    /// A parameter's name has just ended that a key follows.
+    named: bool,
+    escape: Escape,
+}
+
+/// An escape of JSON or of an address, escaped itself any number of times: `\u0026`, `%26`, `%2526`, `\n`.
+#[derive(Default, Clone, Copy)]
+struct Escape {
+    /// The byte before.
+    last: u8,
+    /// So many digits are to come.
+    digits: u8,
+}
+
+impl Escape {
+    /// Is this byte part of an escape?
+    fn takes(&mut self, byte: u8) -> bool {
+        let last = std::mem::replace(&mut self.last, byte);
+        if self.digits > 0 && byte.is_ascii_hexdigit() {
+            self.digits -= 1;
+            // An escaped `%` begins an escape in its turn.
+            if self.digits == 0 && (last, byte) == (b'2', b'5') {
+                self.digits = 2;
+            }
+            return true;
+        }
+        self.digits = match (last, byte) {
+            (_, b'%') => 2,
+            (b'\\', b'u') => 4,
+            _ => 0,
+        };
+        last == b'\\' && b"ubfnrt".contains(&byte)
+    }
 }
 
 /// What has come behind a name.
 #[derive(Default, Clone, Copy)]
 struct Between {
     bytes: usize,
-    /// Something that parts a name from its value.
-    parted: bool,
-    /// The byte before.
-    last: u8,
+    escape: Escape,
     /// An element begins: backslashes aside, the byte before is `<`.
     opens: bool,
-    /// So many digits of an escape are to come.
-    digits: u8,
+    /// `php`, and what may become an escaped `?`.
+    script: bool,
 }
 
 impl Redactor {
@@ -74,10 +109,11 @@ impl Redactor {
             State::Between(between) => self.between(byte, between, out),
             State::Key if of_key(byte) => {}
             State::Key => {
-                self.state = State::Text;
-                self.text(byte, out);
+                // The address may have it once more, in its query.
+                let query = Query::default();
+                self.query(byte, query, out);
             }
-            State::Query(named) => self.query(byte, named, out),
+            State::Query(query) => self.query(byte, query, out),
         }
     }
 
@@ -103,34 +139,30 @@ impl Redactor {
     }
 
     fn between(&mut self, byte: u8, mut between: Between, out: &mut BytesMut) {
-        let escapes = byte == b'u' && between.last == b'\\';
-        if between.digits > 0 && byte.is_ascii_hexdigit() {
-            between.digits -= 1;
-            // An escaped `%` begins an escape in its turn.
-            if between.digits == 0 && (between.last, byte) == (b'2', b'5') {
-                between.digits = 2;
+        let last = between.escape.last;
+        if between.escape.takes(byte) {
+            self.flush(out);
+            out.put_u8(byte);
+            if between.script && (last, byte.to_ascii_uppercase()) == (b'3', b'F') {
+                self.state = State::Query(Query::default());
+                return;
             }
-            between.parted = true;
-            out.put_u8(byte);
-        } else if escapes {
-            between.digits = 4;
-            out.put_u8(byte);
-        } else if of_key(byte) && byte != b'=' && between.last != 0 {
+        } else if of_key(byte) && byte != b'=' && last != 0 {
             self.pending.push(byte);
-            if between.parted && self.pending.len() >= SHORTEST_KEY {
+            if self.pending.len() >= SHORTEST_KEY {
                 self.pending.clear();
                 self.state = State::Key;
                 return;
             }
         } else {
-            let query = byte == b'?' && self.pending == b"php";
+            let is_script = self.pending == b"php";
             self.flush(out);
             let punctuation = byte.is_ascii_whitespace() || b"\\\"':&;#%/.<>=?".contains(&byte);
             let closes = between.opens && byte == b'/';
             between.opens = byte == b'<' || (between.opens && byte == b'\\');
-            if query {
+            if is_script && byte == b'?' {
                 out.put_u8(byte);
-                self.state = State::Query(false);
+                self.state = State::Query(Query::default());
                 return;
             }
             if !punctuation || closes || between.bytes > MAX_BETWEEN {
@@ -138,41 +170,40 @@ impl Redactor {
                 self.text(byte, out);
                 return;
             }
-            between.parted |= b":;/>=".contains(&byte);
-            between.digits = if byte == b'%' { 2 } else { 0 };
+            between.script = is_script && byte == b'%';
             out.put_u8(byte);
         }
-        if self.pending.len() > MAX_BETWEEN {
-            self.flush(out);
-            self.state = State::Text;
-            return;
-        }
         between.bytes += usize::from(byte != b'\\');
-        between.last = byte;
         self.state = State::Between(between);
     }
 
     /// Up to the end of an address.
-    fn query(&mut self, byte: u8, named: bool, out: &mut BytesMut) {
-        if byte.is_ascii_alphanumeric() {
+    fn query(&mut self, byte: u8, mut query: Query, out: &mut BytesMut) {
+        if query.escape.takes(byte) {
+            self.flush(out);
+            out.put_u8(byte);
+        } else if byte.is_ascii_alphanumeric() {
+            if query.named {
+                self.pending.clear();
+                self.state = State::Key;
+                return;
+            }
             self.pending.push(byte);
             if self.pending.len() > PARAMETER.len() {
                 self.flush(out);
             }
-            if named {
-                self.pending.clear();
-                self.state = State::Key;
+        } else {
+            query.named = self.pending == PARAMETER && matches!(byte, b'=' | b'%') || query.named && byte == b'\\';
+            self.flush(out);
+            let ends = byte.is_ascii_whitespace() || b"\"<>,}]".contains(&byte);
+            if ends {
+                self.state = State::Text;
+                self.text(byte, out);
+                return;
             }
-            return;
+            out.put_u8(byte);
         }
-        let named = self.pending == PARAMETER && matches!(byte, b'=' | b'%');
-        self.flush(out);
-        let ends = byte.is_ascii_whitespace() || matches!(byte, b'"' | b'<' | b'>');
-        self.state = match ends {
-            true => State::Text,
-            false => State::Query(named),
-        };
-        out.put_u8(byte);
+        self.state = State::Query(query);
     }
 
     fn flush(&mut self, out: &mut BytesMut) {
@@ -248,6 +279,10 @@ mod tests {
             r"<VALUE>{\&quot;tokenpluginfile\&quot;:\&quot;KEY\&quot;}</VALUE>",
             "{&#34;userprivateaccesskey&#34;:&#x22;KEY&#34;}",
             "<VALUE>https://m/tokenpluginfile.php?file=/5/x&amp;token=KEY</VALUE>",
+            r#"{"url":"https://m/tokenpluginfile.php?file=%2F5%2Fuser\u0026token=KEY"}"#,
+            "tokenpluginfile.php%3Ffile%3D%252F5%252Fprivate%252Fx%26token%3DKEY",
+            "tokenpluginfile.php%253Ffile%253D%25252F5%2526token%253DKEY",
+            r#"{"url":"https://m/tokenpluginfile.php/KEY/5/user/icon?rev=1&token=KEY"}"#,
         ]
         .map(str::to_owned);
         for case in cases {
@@ -269,6 +304,8 @@ mod tests {
             r#"{"text":"pluginfile.php/16471f0cc175b9c0f1b6a831c399e269?token=16471f0cc175b9c0f1b6a831c399e269"}"#,
             "<KEY name=\"privatetoken\"><VALUE></VALUE>\n</KEY>\n<KEY name=\"something\">",
             "<KEY name=\"privatetoken\"><VALUE null=\"null\"/></KEY>\n<KEY name=\"something\">",
+            r#"{"text":"privatetoken:\nsomething\tprivatetoken: \\something","a":"b"}"#,
+            r#"{"text":"tokenpluginfile.php%3Ffile%3Dsomething"}"#,
             "userprivateaccesske",
             "userprivateaccesskey",
             "userprivateaccesskey: ab",
