@@ -21,6 +21,8 @@ pub enum Hint {
     Visit(String),
     /// What the client is told instead of the reason's own sentence. It never quotes what the client sent.
     Remedy(&'static str),
+    /// What is wrong with the request, told behind the reason's own sentence. It never quotes what the client sent.
+    Fault(&'static str),
 }
 
 /// What a back end is told whose person's browser has to bring Moodle a ticket.

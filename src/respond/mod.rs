@@ -74,11 +74,16 @@ fn told(rejection: &Rejection, status: StatusCode, context: &Answering<'_>) -> R
         Hint::Visit(url) => Some(url.as_str()),
         _ => None,
     };
+    let fault = match rejection.hint {
+        Hint::Fault(text) => format!("{} What is wrong: {text}.", reason.public_text()),
+        _ => String::new(),
+    };
     let detail = match (&rejection.hint, reason) {
         (Hint::Remedy(text), _) => text,
         // Where a session would do, there is more than tokens.
         (Hint::SignIn(_), Reason::NoCredentials) => "Nobody is signed in here.",
         (Hint::SignIn(_), Reason::NoMoodleToken) => NEEDS_BROWSER,
+        (Hint::Fault(_), _) => &fault,
         _ => reason.public_text(),
     };
     let body = if page::is_wanted(context) {
@@ -131,7 +136,7 @@ fn hint(rejection: &Rejection) -> Option<(HeaderName, HeaderValue)> {
         (Hint::None, StatusCode::TOO_MANY_REQUESTS) => Some((RETRY_AFTER, HeaderValue::from(1))),
         // As long as it takes until the keys of a failing issuer may be asked for again.
         (Hint::None, StatusCode::SERVICE_UNAVAILABLE) => Some((RETRY_AFTER, HeaderValue::from(5))),
-        (Hint::None | Hint::Challenge(_) | Hint::SignIn(_) | Hint::Visit(_) | Hint::Remedy(_), _) => None,
+        _ => None,
     }
 }
 

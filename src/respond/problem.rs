@@ -15,7 +15,7 @@ struct Problem<'a> {
     r#type: &'static str,
     title: &'a str,
     status: u16,
-    detail: &'static str,
+    detail: &'a str,
     reason: &'static str,
     request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,7 +27,7 @@ struct Problem<'a> {
 /// The body of the problem. `detail` is the reason's own sentence or a remedy: nothing of what the client sent; `status` is that of
 /// the answer, mostly the reason's own; `sign_in` is where to sign in, `visit` what to open first.
 pub(super) fn render(
-    (reason, detail): (Reason, &'static str),
+    (reason, detail): (Reason, &str),
     status: StatusCode,
     request_id: &str,
     (sign_in, visit): (Option<&str>, Option<&str>),

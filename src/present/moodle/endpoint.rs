@@ -40,11 +40,11 @@ impl Endpoint {
 
     /// What PHP reads a body for is POST; the others carry none. `OPTIONS` would be run as a call, and so would `HEAD`: it
     /// cannot go on as POST as a GET does, so the token would stand in the URL, which Moodle's web server logs.
-    pub fn takes(self, method: &Method) -> bool {
+    pub fn methods(self) -> &'static [Method] {
         match self {
-            Self::Rest => matches!(*method, Method::GET | Method::POST),
-            Self::File => matches!(*method, Method::GET | Method::HEAD | Method::POST),
-            Self::Upload => *method == Method::POST,
+            Self::Rest => &[Method::GET, Method::POST],
+            Self::File => &[Method::GET, Method::HEAD, Method::POST],
+            Self::Upload => &[Method::POST],
         }
     }
 

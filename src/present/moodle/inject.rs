@@ -75,8 +75,8 @@ pub enum Body {
 /// Judges a head. `permit` is what this person may call here; a function named in the query is checked at once.
 pub fn plan(head: &Head<'_>, permit: Permit) -> Result<Plan, Refusal> {
     let endpoint = Endpoint::of(head.path)?;
-    if !endpoint.takes(head.method) {
-        return Err(Refusal::Method);
+    if !endpoint.methods().contains(head.method) {
+        return Err(Refusal::Method(endpoint.methods()));
     }
     let Called { function, wrapped } = params::scan_query(head.query.unwrap_or_default())?;
     let content = content(head)?;

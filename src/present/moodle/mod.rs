@@ -16,15 +16,18 @@ pub mod token;
 pub mod tokens;
 pub mod urlencoded;
 
-use crate::rejection::{Reason, Rejection};
+use http::Method;
+
+use crate::rejection::{Hint, Reason, Rejection};
 
 /// Why a request gets no token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error("only rest/server.php, upload.php, pluginfile.php and draftfile.php below /webservice/ take tokens")]
     Endpoint,
+    /// With those that it takes.
     #[error("this script takes no such method")]
-    Method,
+    Method(&'static [Method]),
     #[error("a parameter would take the place of the token that the gateway puts in")]
     Override,
     #[error("{0}")]
@@ -37,11 +40,16 @@ impl From<Refusal> for Rejection {
     fn from(refusal: Refusal) -> Self {
         let reason = match refusal {
             Refusal::Endpoint => Reason::MoodleEndpoint,
-            Refusal::Method => Reason::MethodNotAllowed,
+            Refusal::Method(_) => Reason::MethodNotAllowed,
             Refusal::Override => Reason::TokenOverride,
             Refusal::Malformed(_) => Reason::BadRequest,
             Refusal::Function(_) => Reason::FunctionNotAllowed,
         };
-        Self::because(reason, refusal.to_string())
+        let rejection = Self::because(reason, refusal.to_string());
+        match refusal {
+            Refusal::Method(methods) => rejection.with_hint(Hint::Allow(methods.to_vec())),
+            Refusal::Malformed(text) => rejection.with_hint(Hint::Fault(text)),
+            _ => rejection,
+        }
     }
 }

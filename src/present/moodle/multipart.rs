@@ -247,32 +247,22 @@ fn header(pending: &[u8]) -> Result<Step, Refusal> {
     }
 }
 
-/// `form-data; name="…"`, perhaps with `; filename="…"`: quoted, without escapes, each once.
+/// `form-data; name="…"`, perhaps with `; filename="…"` and `; filename*=…`, each once. Plain texts need no quotes, and are
+/// written without by .NET; in a quoted file name stands `\"`, which curl writes. PHP reads these in the same way
+/// (`php_ap_getword`, main/rfc1867.c); it takes no notice of `filename*`, and `'` for a quote.
 fn disposition(value: &str) -> Result<Meaning, Refusal> {
     let malformed = Refusal::Malformed("a part's Content-Disposition is not form-data; name=\"…\"; filename=\"…\"");
-    let mut rest = value
-        .trim_start_matches(' ')
-        .strip_prefix("form-data")
-        .ok_or(malformed.clone())?;
-    let (mut name, mut filename) = (None, None);
-    while !rest.is_empty() {
-        let parameter = rest.strip_prefix(';').ok_or(malformed.clone())?.trim_start_matches(' ');
-        let (key, quoted) = parameter.split_once("=\"").ok_or(malformed.clone())?;
-        let (text, after) = quoted.split_once('"').ok_or(malformed.clone())?;
-        if text.contains('\\') {
-            return Err(malformed);
-        }
-        let slot = match key {
-            "name" => &mut name,
-            "filename" => &mut filename,
-            _ => return Err(malformed),
-        };
-        if slot.replace(text).is_some() {
-            return Err(malformed);
-        }
-        rest = after;
-    }
-    match params::meaning_of_text(name.ok_or(malformed)?.as_bytes()) {
+    let parts = disposition_parts(value).ok_or(malformed.clone())?;
+    let once = |key: &str| {
+        let mut texts = parts.iter().filter(|(known, _)| *known == key);
+        texts.next().map(|(_, text)| (*text, texts.next().is_none()))
+    };
+    let (filename, extended) = (once("filename"), once("filename*"));
+    let doubled = [filename, extended].into_iter().flatten().any(|(_, alone)| !alone);
+    let (name, true) = once("name").filter(|_| !doubled).ok_or(malformed.clone())? else {
+        return Err(malformed);
+    };
+    match params::meaning_of_text(name.as_bytes()) {
         Meaning::Token => Err(Refusal::Override),
         Meaning::FunctionArray => Err(Refusal::Malformed("wsfunction is a list")),
         // PHP makes no parameter of a file, but nothing sound is called so.
@@ -283,24 +273,81 @@ fn disposition(value: &str) -> Result<Meaning, Refusal> {
     }
 }
 
-/// PHP takes the first `boundary` that it finds anywhere in the header, so no other parameter may hold one.
+/// The parameters behind `form-data`, without their quotes. `None`: of no shape that is known.
+fn disposition_parts(value: &str) -> Option<Vec<(&str, &str)>> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&+-.@[]^_`{|}~".contains(&byte);
+    let mut rest = value.trim_start_matches(' ').strip_prefix("form-data")?;
+    let mut parts = Vec::new();
+    while !rest.is_empty() {
+        let (key, value) = rest.strip_prefix(';')?.trim_start_matches(' ').split_once('=')?;
+        let (text, after, fits) = match value.strip_prefix('"') {
+            Some(quoted) => {
+                let (text, after) = quoted.split_at_checked(closing_quote(quoted)?)?;
+                let fits = match key {
+                    "name" => !text.contains('\\'),
+                    // With two, PHP and RFC 9110 would find the end at different quotes.
+                    _ => key == "filename" && !text.contains("\\\\"),
+                };
+                (text, after.get(1..)?, fits)
+            }
+            None => {
+                let (text, after) = value.split_at_checked(value.find(';').unwrap_or(value.len()))?;
+                let quotes = text.bytes().filter(|byte| *byte == b'\'').count();
+                let fits = match key {
+                    // RFC 8187: charset'language'value.
+                    "filename*" => quotes == 2 && text.bytes().all(|byte| byte == b'\'' || plain(byte)),
+                    _ => matches!(key, "name" | "filename") && !text.is_empty() && text.bytes().all(plain),
+                };
+                (text, after, fits)
+            }
+        };
+        parts.push((key, text));
+        rest = after;
+        if !fits {
+            return None;
+        }
+    }
+    Some(parts)
+}
+
+/// Where the quote stands that no `\` escapes.
+fn closing_quote(quoted: &str) -> Option<usize> {
+    let mut quotes = quoted.match_indices('"');
+    let end = quotes.find(|(at, _)| quoted.get(..*at).is_none_or(|before| !before.ends_with('\\')));
+    end.map(|(at, _)| at)
+}
+
+/// PHP takes the first `boundary` that it finds anywhere in the header, so that word stands there once. A charset says
+/// nothing here; Spring and Apache HttpClient write one.
 fn boundary(content_type: &str) -> Result<&str, Refusal> {
     let malformed = Refusal::Malformed("the Content-Type is not multipart/form-data; boundary=…");
-    let (media_type, parameter) = content_type.split_once(';').ok_or(malformed.clone())?;
-    let parameter = parameter.trim_start_matches(' ');
-    let (name, value) = parameter.split_once('=').ok_or(malformed.clone())?;
-    let value = value
-        .strip_prefix('"')
-        .map_or(Some(value), |quoted| quoted.strip_suffix('"'))
-        .ok_or(malformed.clone())?;
-    // RFC 2046's `bchars` without the space and without what PHP would end a boundary at.
-    let sound = |byte: u8| byte.is_ascii_alphanumeric() || b"'()+_-./:=?".contains(&byte);
-    let fits = (1..=MAX_BOUNDARY).contains(&value.len()) && value.bytes().all(sound);
-    let named = media_type.eq_ignore_ascii_case("multipart/form-data") && name.eq_ignore_ascii_case("boundary");
-    match fits && named {
-        true => Ok(value),
-        false => Err(malformed),
+    let lower = content_type.to_ascii_lowercase();
+    let is_once = lower.matches("boundary").count() == 1;
+    let mut parts = content_type.split(';');
+    let media_type = parts.next().unwrap_or_default();
+    let mut found = None;
+    for parameter in parts {
+        let (name, value) = parameter
+            .trim_start_matches(' ')
+            .split_once('=')
+            .ok_or(malformed.clone())?;
+        let value = value
+            .strip_prefix('"')
+            .map_or(Some(value), |quoted| quoted.strip_suffix('"'))
+            .ok_or(malformed.clone())?;
+        // RFC 2046's `bchars` without the space and without what PHP would end a boundary at.
+        let sound = |byte: u8| byte.is_ascii_alphanumeric() || b"'()+_-./:=?".contains(&byte);
+        if !(1..=MAX_BOUNDARY).contains(&value.len()) || !value.bytes().all(sound) {
+            return Err(malformed);
+        }
+        match name {
+            _ if name.eq_ignore_ascii_case("boundary") => found = Some(value),
+            _ if name.eq_ignore_ascii_case("charset") => {}
+            _ => return Err(malformed),
+        }
     }
+    let is_form = media_type.eq_ignore_ascii_case("multipart/form-data");
+    found.filter(|_| is_form && is_once).ok_or(malformed)
 }
 
 /// Does `text` begin so? `None`: too little of it has come.

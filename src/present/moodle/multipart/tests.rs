@@ -42,6 +42,26 @@ fn what_browsers_send_passes_unchanged() {
             "",
         ),
     ];
+    let of_libraries = [
+        // .NET; urllib3 before 2; curl.
+        part(
+            "Content-Disposition: form-data; name=file; filename=x.txt; filename*=utf-8''x.txt",
+            "y",
+        ),
+        part(
+            "Content-Disposition: form-data; name=\"file\"; filename*=utf-8''%C3%A9.txt",
+            "y",
+        ),
+        part(
+            "Content-Disposition: form-data; name=\"f\"; filename=\"a\\\"; b.txt\"",
+            "y",
+        ),
+        part(
+            "Content-Disposition: form-data; name=\"g\"; filename=\"C:\\dir\\x.txt\"",
+            "y",
+        ),
+    ];
+    let parts = [&parts[..], &of_libraries].concat();
     for end in ["--XyZ--", "--XyZ--\r\n"] {
         let body = parts.concat() + end;
         assert_eq!(sent(body.as_bytes(), &[]), Ok(body.into_bytes()));
@@ -56,6 +76,10 @@ fn parts_that_would_override_are_refused() {
             assert_eq!(sent(body.as_bytes(), &[]), Err(Refusal::Override), "{name}{file}");
         }
     }
+    for header in ["name=wstoken", "name=token; filename=x", "filename=x; name=wstoken"] {
+        let body = body(&format!("Content-Disposition: form-data; {header}"));
+        assert_eq!(sent(body.as_bytes(), &[]), Err(Refusal::Override), "{header}");
+    }
     let list = body("Content-Disposition: form-data; name=\"wsfunction[]\"");
     assert!(matches!(sent(list.as_bytes(), &[]), Err(Refusal::Malformed(_))));
 }
@@ -63,10 +87,17 @@ fn parts_that_would_override_are_refused() {
 #[test]
 fn ambiguous_part_headers_are_refused() {
     let headers = [
-        "Content-Disposition: form-data; name=a",
+        "Content-Disposition: form-data; name=it's; filename=a'",
+        "Content-Disposition: form-data; name=a b",
+        "Content-Disposition: form-data; name=a=b",
+        "Content-Disposition: form-data; name=",
+        "Content-Disposition: form-data; name=a; name=wstoken",
+        "Content-Disposition: form-data; name =a",
+        "Content-Disposition: form-data; name=\"a\"; filename*=utf-8'x",
+        "Content-Disposition: form-data; name=\"a\"; filename*=utf-8''x; filename*=utf-8''y",
+        "Content-Disposition: form-data; name=\"a\"; filename=\"a\\\\\"; x=\"",
         "Content-Disposition: form-data; name*=utf-8''wstoken",
         "Content-Disposition: form-data; name=\"a\"; name=\"wstoken\"",
-        "Content-Disposition: form-data; name=\"a\"; filename*=utf-8''x",
         "Content-Disposition: form-data; name=\"a\"; x='; name=\"wstoken\"'",
         "Content-Disposition: form-data; name=\"a\\\"; name=\"b\"",
         "Content-Disposition: form-data; name='a'",
@@ -132,6 +163,9 @@ fn one_boundary_and_no_doubt_about_it() {
     let good = [
         "multipart/form-data; boundary=a",
         "Multipart/Form-Data;boundary=\"----WebKit+a/b\"",
+        // Spring; Apache HttpClient.
+        "multipart/form-data;charset=UTF-8;boundary=a",
+        "multipart/form-data; boundary=a; charset=UTF-8",
     ];
     assert!(good.iter().all(|header| Multipart::new(header).is_ok()));
     let bad = [
@@ -140,7 +174,9 @@ fn one_boundary_and_no_doubt_about_it() {
         "multipart/form-data; boundary=\"\"",
         "multipart/form-data; boundary=a; boundary=b",
         "multipart/form-data; xboundary=a; boundary=b",
-        "multipart/form-data; charset=utf-8; boundary=a",
+        "multipart/form-data; charset=boundary; boundary=a",
+        "multipart/form-data; boundary=a ; charset=utf-8",
+        "multipart/form-data; x=y; boundary=a",
         "multipart/form-data; boundary=a,b",
         "multipart/form-data, boundary=a",
         "multipart/mixed; boundary=a",
