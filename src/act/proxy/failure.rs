@@ -59,6 +59,10 @@ pub fn describe(error: &Error) -> String {
     }
 }
 
+/// webpki takes no CA's certificate for a server's, and pingora has no place for another verdict.
+const CA_AS_SERVER: &str = "its own certificate is one for a CA, as `openssl req -x509` makes it by default: make it with \
+                            `-addext basicConstraints=critical,CA:FALSE`";
+
 /// And whether the cause says more.
 fn in_words(kind: &ErrorType) -> (String, bool) {
     let (what, has_cause) = match kind {
@@ -109,9 +113,13 @@ fn innermost(error: &Error, cause: &(dyn std::error::Error + 'static)) -> String
             Some(next) => last = next,
             None => {
                 let told = last.to_string();
-                return match context.filter(|_| told.starts_with("local address ")) {
+                let told = match context.filter(|_| told.starts_with("local address ")) {
                     Some(context) => context.as_str().to_owned(),
                     None => told,
+                };
+                return match told.contains("CaUsedAsEndEntity") {
+                    true => CA_AS_SERVER.to_owned(),
+                    false => told,
                 };
             }
         }
@@ -143,6 +151,9 @@ mod tests {
             describe(&above),
             "upstream: the TLS handshake failed: invalid peer certificate: Expired"
         );
+        let own = io::Error::other("invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))");
+        let own = Error::because(ErrorType::TLSHandshakeFailure, "TLS connect() failed", own);
+        assert!(describe(&own).contains("CA:FALSE"), "{}", describe(&own));
         let mut quoting = Error::because(
             ErrorType::InvalidHTTPHeader,
             "cookie: secret",
