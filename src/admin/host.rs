@@ -6,16 +6,20 @@
 
 use std::net::IpAddr;
 
-use http::Request;
 use http::header::HOST;
 use http::uri::Authority;
+use http::{Request, Version};
 
 /// Is the request meant for us? It must name one host, and the one of an absolute request target counts too. `names` are
 /// the operator's, in lower case.
 pub(super) fn is_own<B>(request: &Request<B>, names: &[String]) -> bool {
     let mut named = request.headers().get_all(HOST).iter();
-    let (Some(host), None) = (named.next(), named.next()) else {
+    let (host, None) = (named.next(), named.next()) else {
         return false;
+    };
+    let Some(host) = host else {
+        // A probe of a load balancer's. Browsers do not speak HTTP/1.0, where it need not name one.
+        return request.version() == Version::HTTP_10 && request.uri().authority().is_none();
     };
     let host = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
     let is_own = |authority: &Authority| is_own_name(authority, names);
