@@ -72,11 +72,16 @@ fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
 fn forwarded_https(headers: &HeaderMap) -> Option<bool> {
     let proto = headers.get_all("x-forwarded-proto").iter().next_back();
     if let Some(proto) = proto {
-        return Some(nearest(proto).eq_ignore_ascii_case("https"));
+        return Some(is_https(nearest(proto)));
     }
     let forwarded = headers.get_all("forwarded").iter().next_back()?;
     let proto = parameter(nearest(forwarded), "proto")?;
-    Some(proto.eq_ignore_ascii_case("https"))
+    Some(is_https(&proto))
+}
+
+/// Traefik says `wss` of a websocket.
+fn is_https(proto: &str) -> bool {
+    ["https", "wss"].iter().any(|known| proto.eq_ignore_ascii_case(known))
 }
 
 /// The last element of a list that is not empty.
@@ -164,6 +169,12 @@ mod tests {
             &["127.0.0.1/32"],
         );
         assert_eq!((seen.address.to_string().as_str(), seen.https), ("192.0.2.7", true));
+    }
+
+    #[test]
+    fn a_websocket_over_tls_is_https() {
+        assert!(client("127.0.0.1", &[("x-forwarded-proto", "wss")], &["127.0.0.1/32"]).https);
+        assert!(!client("127.0.0.1", &[("x-forwarded-proto", "ws")], &["127.0.0.1/32"]).https);
     }
 
     #[test]
