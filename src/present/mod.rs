@@ -187,12 +187,13 @@ pub fn answer_removals(headers: &HeaderMap, upgrade: bool) -> Vec<HeaderName> {
 /// Edge Architecture 1.0, nginx's ngx_http_upstream_module): beside `private` they would make it public again.
 pub fn answer_cache_overrides(headers: &HeaderMap) -> Vec<HeaderName> {
     let overrides = |name: &&HeaderName| {
-        let name = name.as_str();
-        name.ends_with("cdn-cache-control")
+        let name = name.as_str().replace('_', "-");
+        name.ends_with("-cache-control")
             || name.starts_with("x-accel-")
+            || name.starts_with("x-litespeed-")
             || matches!(
-                name,
-                "surrogate-control" | "edge-control" | "x-cache-control" | "edge-cache-control"
+                name.as_str(),
+                "surrogate-control" | "edge-control" | "x-reverse-proxy-ttl" | "x-varnish-ttl" | "x-cache-ttl"
             )
     };
     headers.keys().filter(overrides).cloned().collect()
@@ -241,10 +242,9 @@ fn stays_itself(text: &str) -> bool {
 /// A session of a back end's: whoever holds it is that person here.
 fn carries_session(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::AUTHORIZATION).iter();
-    values.into_iter().any(|value| {
-        let token = value.as_bytes().splitn(2, |byte| *byte == b' ').nth(1);
-        token.is_some_and(|token| token.trim_ascii_start().starts_with(SESSION_BEARER))
-    })
+    // Whatever scheme it has, if any: what reads this behind the gateway may be lenient.
+    let words = values.flat_map(|value| value.as_bytes().split(u8::is_ascii_whitespace));
+    words.into_iter().any(|word| word.starts_with(SESSION_BEARER))
 }
 
 /// Meant for this hop, or for the gateway alone to say.
@@ -286,7 +286,14 @@ fn judged_headers(shown: &Shown<'_>) -> impl Iterator<Item = HeaderName> {
 
 /// The `Referer` without its query, if there is a token or a pass in that: a page's address may hold one.
 fn referer_without_tokens(shown: &Shown<'_>) -> Option<HeaderValue> {
-    let referer = shown.headers.get(header::REFERER)?.as_bytes();
+    let mut lines = shown.headers.get_all(header::REFERER).iter();
+    let referer = lines.next()?.as_bytes();
+    // No browser sends two: the first one is all that goes on, without its query.
+    let is_alone = lines.next().is_none();
+    if !is_alone {
+        let page = referer.split(|byte| *byte == b'?').next().unwrap_or_default();
+        return HeaderValue::from_bytes(page).ok();
+    }
     let (page, query) = referer.split_at(memchr::memchr(b'?', referer)?);
     let judged = shown.sources.iter().filter_map(|source| match source {
         TokenSource::Query { parameter } => Some(parameter.as_str()),
