@@ -40,7 +40,8 @@ impl Asker {
     pub fn of(who: Option<&Identity>, address: IpAddr) -> Self {
         match who {
             None => Self::at(address),
-            Some(who) if who.subject.is_none() => Self::at(address).known(),
+            // A name that the issuer may not give is nobody's: all its people may have the same.
+            Some(who) if who.name().is_none() => Self::at(address).known(),
             Some(who) => Self::person(who),
         }
     }

@@ -59,6 +59,7 @@ async fn begun(session: &Session, ctx: &Context, route: &Route, now: SystemTime)
     let sources = &ctx.snapshot.token_sources;
     let new = NewLaunch {
         who,
+        client: ctx.client.as_ref().ok_or(Reason::Internal)?.address,
         route: &route.name,
         launch,
         config: &ctx.snapshot.config,
@@ -133,6 +134,7 @@ async fn posted(session: &mut Session, ctx: &mut Context, route: &Route, now: Sy
     let decided = case.decide(Some(&who), &mut events).await;
     let new = NewLaunch {
         who: &who,
+        client: client.address,
         route: &route.name,
         launch: route.launch.ok_or(Reason::Internal)?,
         config: &ctx.snapshot.config,

@@ -24,9 +24,6 @@ use crate::store::{Index, Notice, Store, StoreError, Table};
 
 /// Launch sessions remembered at most, some kB each. Beyond it the store is asked more often.
 const MOST_REMEMBERED: u64 = 10_000;
-/// Launch sessions of one person, or of one token that names nobody; beyond it the oldest one ends. A page with many
-/// players in frames begins one for each.
-const MOST: usize = 100;
 /// What a notice about an ended launch session begins with; its key follows.
 const ENDED: &str = "launch-ended ";
 
@@ -173,7 +170,7 @@ impl Launches {
         let (index, group) = (Index::LaunchesByOrigin, &record.group);
         self.store.index_add(index, group, &name, millis(now), lives).await?;
         let all = self.store.index_members(index, group).await?;
-        let surplus = all.len().saturating_sub(MOST);
+        let surplus = all.len().saturating_sub(record::most(group));
         for (oldest, _) in all.iter().take(surplus).filter(|(oldest, _)| *oldest != name) {
             self.end_named(oldest, group).await?;
         }

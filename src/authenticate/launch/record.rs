@@ -1,6 +1,7 @@
 //! A launch session as it stands in the store: what the token said within the caps of its issuers, and when. The caps
 //! that are in force when it is read are applied once more: they may have become narrower.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,6 +12,7 @@ use crate::authenticate::session::secret::key_of;
 use crate::authenticate::token;
 use crate::config::{Config, Launch};
 use crate::identity::{Grant, GrantKind, Identity};
+use crate::rate::address_key;
 
 /// A launch session, alive when it was looked up.
 #[derive(Debug, Clone)]
@@ -27,6 +29,8 @@ pub struct LaunchSession {
 pub struct NewLaunch<'a> {
     /// Whom the token speaks for.
     pub who: &'a Identity,
+    /// The client's address.
+    pub client: IpAddr,
     /// Where it begins.
     pub route: &'a str,
     pub launch: Launch,
@@ -57,17 +61,34 @@ pub(super) struct Record {
     pub(super) group: String,
 }
 
+/// Launch sessions of one person; beyond it the oldest one ends. A page with many players in frames begins one for each.
+pub(super) const MOST: usize = 100;
+/// The same of tokens that name nobody, say the very same, and come from one address, behind which a whole course may be.
+const MOST_OF_NOBODY: usize = 1000;
+/// What the group of these begins with.
+const OF_NOBODY: &str = "token ";
+
 /// The group of a person's.
 pub(super) fn of_subject(issuer: &str, subject: &str) -> String {
     format!("subject {issuer}/{subject}")
 }
 
-/// The group of a token that names nobody: of all that say the very same.
-fn of_nobody(who: &Identity) -> String {
+/// The group of a token that names nobody: of all that say the very same at one address. A course's people may all have
+/// such a token, and none of them ends the sessions of the others.
+fn of_nobody(who: &Identity, client: IpAddr) -> String {
     let grants: Vec<_> = who.grants.iter().map(written).collect();
     let until = who.expires.duration_since(UNIX_EPOCH).unwrap_or_default();
     let said = serde_json::json!([*who.source, who.subject, who.roles, grants, until.as_millis()]);
-    format!("token {}", key_of(&said.to_string()).text())
+    let said = format!("{said} {}", address_key(client));
+    format!("{OF_NOBODY}{}", key_of(&said).text())
+}
+
+/// Launch sessions of such a group: one of a person, or of all that say the same behind one address.
+pub(super) fn most(group: &str) -> usize {
+    match group.starts_with(OF_NOBODY) {
+        true => MOST_OF_NOBODY,
+        false => MOST,
+    }
 }
 
 impl Record {
@@ -82,7 +103,7 @@ impl Record {
             issuers: issuers.map(|issuer| issuer.name.to_string()).collect(),
             group: match who.subject.as_deref().filter(|_| named) {
                 Some(subject) => of_subject(&who.source, subject),
-                None => of_nobody(who),
+                None => of_nobody(who, new.client),
             },
             subject: who.subject.clone(),
             roles: who.roles.clone(),

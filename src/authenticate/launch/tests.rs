@@ -1,5 +1,6 @@
 //! Launch sessions over a store in memory: whose they are, by which configuration, how many, and how they end.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::*;
@@ -67,6 +68,7 @@ fn who(issuer: usize, subject: Option<&str>) -> Identity {
 async fn begin(launches: &Launches, who: &Identity, config: &Arc<Config>, now: SystemTime) -> String {
     let new = NewLaunch {
         who,
+        client: IpAddr::from([192, 0, 2, 7]),
         route: "studio",
         launch: config.routes[0].launch.unwrap(),
         config,
@@ -136,7 +138,7 @@ async fn a_person_has_so_many_and_the_oldest_goes() {
     let (launches, config) = (launches(), usual());
     let anna = who(1, Some("anna"));
     let mut begun = Vec::new();
-    for second in 0..=MOST as u64 {
+    for second in 0..=record::MOST as u64 {
         begun.push(begin(&launches, &anna, &config, NOW + Duration::from_secs(second)).await);
     }
     // Nobody else is touched: not the same name by another issuer, who may name nobody, nor another name.
