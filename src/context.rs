@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 use crate::act::playlist::collect::Collecting;
@@ -10,6 +11,7 @@ use crate::act::proxy::{Attempts, Chosen};
 use crate::authenticate::session::Session;
 use crate::authenticate::watch::Pass;
 use crate::event::Events;
+use crate::fair::Place;
 use crate::identity::Identity;
 use crate::observe::request_id::RequestId;
 use crate::rejection::Rejection;
@@ -47,6 +49,8 @@ pub struct Context {
     /// A proxy asks about the request that stands here, or is about to: the decision is the answer, and nothing is done.
     pub only_decide: bool,
     pub upstream: UpstreamPart,
+    /// Until the answer has left.
+    pub in_flight: Option<Place>,
     pub watch: WatchPart,
     /// Bytes of the body that have gone upstream.
     pub body: u64,
@@ -62,6 +66,8 @@ pub struct UpstreamPart {
     pub authorization: Option<HeaderValue>,
     /// A token that would count elsewhere stands in the headers, on a route open to everyone.
     pub carries_ours: bool,
+    /// Of the client's body, which the gateway has read and the upstream still has to get.
+    pub beginning: Option<Bytes>,
     /// The answer named a file of ours instead of holding it.
     pub redirect: Option<Redirect>,
     /// From the choice of the server to the header of its answer.
@@ -130,6 +136,7 @@ impl Context {
             rejection: None,
             only_decide: false,
             upstream: UpstreamPart::default(),
+            in_flight: None,
             watch: WatchPart::default(),
             body: 0,
         }

@@ -4,6 +4,7 @@
 
 pub mod accel;
 pub mod ask;
+mod body;
 pub mod decide;
 pub mod denials;
 pub mod frames;
@@ -34,6 +35,7 @@ use crate::act::reply::Fixed;
 use crate::authenticate::token::Recent;
 use crate::config::ClientTimeouts;
 use crate::context::Context;
+use crate::fair::Asker;
 use crate::listen::connection::Shared;
 use crate::listen::intake;
 use crate::observe::request_id::RequestId;
@@ -65,6 +67,16 @@ impl From<Box<Error>> for Stop {
 }
 
 // ---- the client's side ----
+
+/// Takes a place among the requests of an address that are under way. A connection of HTTP/2 carries many: without it one
+/// client would hold many times the buffers and upstream connections that the bound on its connections is meant for.
+pub async fn in_flight(session: &Session, ctx: &mut Context) -> std::result::Result<(), Rejection> {
+    let Some(client) = ctx.client.as_ref().filter(|_| session.is_http2()) else {
+        return Ok(());
+    };
+    ctx.in_flight = Some(ctx.snapshot.in_flight.take(Asker::at(client.address)).await?);
+    Ok(())
+}
 
 /// The header is here: its deadline ends, and the limits of a request begin.
 pub fn begin(session: &mut Session, timeouts: &ClientTimeouts) {

@@ -42,6 +42,7 @@ impl Gateway {
     async fn walk(&self, session: &mut Session, ctx: &mut Context) -> Result<Next, Stop> {
         let now = ctx.at;
         self.take(session, ctx)?;
+        edge::in_flight(session, ctx).await?;
         if let Some(reply) = edge::moodle::aside(session, ctx, now).await? {
             return self.reply(session, &reply).await;
         }
@@ -127,8 +128,11 @@ impl Gateway {
         let request = ctx
             .request
             .insert(intake::take(header, edge::raw_header(session).as_deref())?);
-        if let Some(client) = &ctx.client {
-            edge::decide::settle_host(request, client, &ctx.snapshot)?;
+        if let Some(client) = &ctx.client
+            && let Err(refusal) = edge::decide::settle_host(request, client, &ctx.snapshot)
+        {
+            ctx.only_decide = edge::decide::is_asked_anywhere(request, &ctx.snapshot);
+            return Err(refusal);
         }
         ctx.path = Some(Path::parse(&request.raw_path)?);
         Ok(())
@@ -149,10 +153,7 @@ impl Gateway {
     /// route: the most specific for host, path and method.
     fn find(&self, ctx: &mut Context) -> Result<Arc<Route>, Rejection> {
         let (request, path) = edge::taken(ctx)?;
-        let found = ctx
-            .snapshot
-            .table
-            .find(&request.host, path.decoded(), &request.method)?;
+        let found = edge::decide::find(&ctx.snapshot, request, path, ctx.client.as_ref())?;
         let route = ctx.snapshot.routes.get(found.route).ok_or(Reason::NoRoute)?;
         let fits = route.take(path, request.query.as_deref());
         let route = Arc::clone(ctx.route.insert(Arc::clone(route)));

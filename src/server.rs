@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use pingora::apps::{HttpServerApp, HttpServerOptions};
+use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
 use pingora_runtime::Runtime;
@@ -39,6 +40,8 @@ use crate::sealing::{MasterKeyError, MasterKeys};
 use crate::snapshot::{Passes, Snapshot, SnapshotError};
 use crate::store::{Store, StoreError};
 
+/// Bytes of an answer that one stream of HTTP/2 may have in memory, beyond what its pieces are read into.
+const H2_UNSENT: usize = 128 << 10;
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
 /// Between two looks whether the gateway is ready at last.
@@ -309,6 +312,10 @@ fn proxy(config: &Config, snapshot: Arc<ArcSwap<Snapshot>>, observer: Observer) 
     options.h2_idle_timeout = Some(config.server.timeouts.keep_alive);
     let mut proxy = HttpProxy::new(gateway, Arc::new(conf));
     proxy.server_options = Some(options);
+    let mut h2 = default_h2_options();
+    // What one stream may hold of an answer that nobody reads.
+    h2.max_send_buffer_size(H2_UNSENT);
+    proxy.h2_options = Some(h2);
     proxy.handle_init_modules();
     proxy
 }

@@ -19,6 +19,7 @@ use crate::authenticate::token::Tokens;
 use crate::authenticate::watch::Revocations;
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config::{self, ClientTimeouts, Config, Present, Provider, State, TokenSource};
+use crate::fair::{Places, Shares};
 use crate::moodle::{Bridge, Moodle};
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::opencast::{Opencast, SetupError};
@@ -28,6 +29,9 @@ use crate::sealing::{Mac, MasterKeys, Purpose};
 use crate::store::{Store, StoreError};
 
 pub use self::route::{Action, Route, RouteWatch};
+
+/// Requests over HTTP/2 of one address that wait until others of it have ended.
+const WAITING_IN_FLIGHT: usize = 4096;
 
 /// Everything a request is judged by.
 pub struct Snapshot {
@@ -50,6 +54,8 @@ pub struct Snapshot {
     /// Of all routes: no client may send them.
     pub identity_headers: Vec<HeaderName>,
     pub timeouts: ClientTimeouts,
+    /// Requests over HTTP/2 that are under way: as many from one address as it may have connections.
+    pub in_flight: Places,
     /// For requests that match no route.
     pub unrouted: RouteMetrics,
 }
@@ -179,6 +185,13 @@ impl Snapshot {
             trusted_proxies: config.server.trusted_proxies.clone(),
             identity_headers: identity_headers(config),
             timeouts: config.server.timeouts,
+            in_flight: Places::new(Shares {
+                all: usize::MAX,
+                each: config.server.connections.per_address,
+                kept: 0,
+                queue: WAITING_IN_FLIGHT,
+                wait: config.server.timeouts.header,
+            }),
             unrouted: metrics.route("-"),
         })
     }

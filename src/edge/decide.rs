@@ -3,17 +3,19 @@
 //! The steps of the gateway then judge it like any other; only what would be done about it is left out.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use pingora::proxy::Session;
 
 use super::{Stop, common_headers};
 use crate::config::{Decide, PublicUrl};
 use crate::context::Context;
 use crate::listen::intake;
+use crate::present::unsaid::is_method_override;
 use crate::rejection::{Reason, Rejection};
 use crate::request::{Client, Request};
 use crate::respond::{self, Reply};
 use crate::route::path::Path;
+use crate::route::table::{Found, Miss};
 use crate::snapshot::{Action, Route, Snapshot};
 
 /// From here on the context tells of the request in question. Its credentials and its client are those of the request
@@ -42,17 +44,44 @@ pub fn in_question(
     names: &Decide,
 ) -> Result<Request, Rejection> {
     if !is_trusted(client, snapshot) {
-        let detail = "who asks for decisions must be one of server.trusted_proxies";
-        return Err(Rejection::because(Reason::NotAllowed, detail));
+        return Err(not_trusted());
     }
     let (named, target) = taken_apart(the_one(headers, &names.uri)?);
     let authority = match &names.host {
         name if *name == header::HOST => named.unwrap_or(&asking.authority),
         name => the_one(headers, name)?,
     };
-    let mut request = intake::described(the_one(headers, &names.method)?, authority, target)?;
+    let method = the_one(headers, &names.method)?;
+    // RFC 8441: over HTTP/2 a websocket begins with CONNECT, which every server behind gets as GET.
+    let is_websocket = method == "CONNECT" && headers.contains_key(header::UPGRADE);
+    let method = if is_websocket { "GET" } else { method };
+    let mut request = intake::described(method, authority, target)?;
+    if let Some(named) = named
+        && intake::described(method, named, target)?.host != request.host
+    {
+        let detail = format!("{} and {} name two hosts", names.uri, names.host);
+        return Err(Rejection::because(Reason::BadRequest, detail));
+    }
+    let says = |name: &HeaderName| is_method_override(name).then(|| headers.get_all(name).iter());
+    let mut others = headers
+        .keys()
+        .filter(|name| **name != names.method)
+        .filter_map(says)
+        .flatten();
+    if others.any(|other| !other.as_bytes().eq_ignore_ascii_case(method.as_bytes())) {
+        // It goes from the proxy to the server in question, where it counts.
+        let detail = "a header asks the server in question for another method";
+        return Err(Rejection::because(Reason::BadRequest, detail));
+    }
     intake::settle_host(&mut request, &snapshot.config.server)?;
     Ok(request)
+}
+
+fn not_trusted() -> Rejection {
+    Rejection::because(
+        Reason::NotAllowed,
+        "who asks for decisions must be one of server.trusted_proxies",
+    )
 }
 
 /// Puts a public host in the place of the one that the client wrote, as [`intake::settle_host`] does. A trusted proxy that
@@ -63,16 +92,41 @@ pub fn settle_host(request: &mut Request, client: &Client, snapshot: &Snapshot) 
     let Err(refusal) = intake::settle_host(request, server) else {
         return Ok(());
     };
-    let asked_at = |url: &&PublicUrl| {
-        let path = Path::parse(&request.raw_path).ok()?;
-        let found = snapshot.table.find(&url.host, path.decoded(), &request.method).ok()?;
-        let route = snapshot.routes.get(found.route)?;
-        matches!(route.action, Action::Decide(_)).then_some(())
-    };
-    let mut urls = server.public_urls.iter().filter(|_| is_trusted(client, snapshot));
-    let url = urls.find(|url| asked_at(url).is_some()).ok_or(refusal)?;
+    let path = Path::parse(&request.raw_path)?;
+    let (url, _) = asked_at(snapshot, &path, &request.method).ok_or(refusal)?;
+    if !is_trusted(client, snapshot) {
+        return Err(not_trusted());
+    }
     request.host.clone_from(&url.host);
     Ok(())
+}
+
+/// Is a decision asked for, whatever the host?
+pub fn is_asked_anywhere(request: &Request, snapshot: &Snapshot) -> bool {
+    Path::parse(&request.raw_path).is_ok_and(|path| asked_at(snapshot, &path, &request.method).is_some())
+}
+
+/// The public URL that has a route at this path which decides.
+fn asked_at<'a>(snapshot: &'a Snapshot, path: &Path, method: &Method) -> Option<(&'a PublicUrl, Found)> {
+    let mut urls = snapshot.config.server.public_urls.iter();
+    urls.find_map(|url| {
+        let found = snapshot.table.find(&url.host, path.decoded(), method).ok()?;
+        let route = snapshot.routes.get(found.route)?;
+        matches!(route.action, Action::Decide(_)).then_some((url, found))
+    })
+}
+
+/// The route of a request. Proxies ask with the host in question, which need not be the one that has the route for
+/// decisions.
+pub fn find(snapshot: &Snapshot, request: &Request, path: &Path, client: Option<&Client>) -> Result<Found, Miss> {
+    let found = snapshot.table.find(&request.host, path.decoded(), &request.method);
+    match found {
+        Err(Miss::NoRoute) if client.is_some_and(|client| is_trusted(client, snapshot)) => {
+            let elsewhere = asked_at(snapshot, path, &request.method);
+            elsewhere.map(|(_, found)| found).ok_or(Miss::NoRoute)
+        }
+        found => found,
+    }
 }
 
 fn is_trusted(client: &Client, snapshot: &Snapshot) -> bool {

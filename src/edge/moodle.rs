@@ -14,14 +14,12 @@ use http::{Method, header};
 use pingora::http::ResponseHeader;
 use pingora::prelude::Result as PingoraResult;
 use pingora::proxy::Session;
-use tokio::time::timeout;
 
 pub use self::call::{plan, serve};
 use super::{Stop, taken};
 use crate::context::Context;
 use crate::moodle::Moodle;
 use crate::own::{Here, moodle as visits};
-use crate::rejection::Reason;
 use crate::request::Request;
 use crate::respond::Reply;
 use crate::route::path::Path;
@@ -70,15 +68,7 @@ async fn at_login(session: &mut Session, ctx: &Context, now: SystemTime) -> Resu
     }
     // What is read here, pingora sends to the upstream if it was no logout.
     session.as_mut().enable_retry_buffering();
-    let mut body = Vec::new();
-    let read = async {
-        while let Some(piece) = session.read_request_body().await? {
-            body.extend_from_slice(&piece);
-        }
-        Ok::<_, Stop>(())
-    };
-    let late = |_| Stop::from(Reason::RequestTimeout);
-    timeout(crate::own::LONGEST_WAIT, read).await.map_err(late)??;
+    let body = super::body::read(session, |_| Ok(false)).await?;
     match visits::logged_out(query, content_type, &body) {
         Some(ticket) => Ok(Some(visits::log_out(&here, &moodle, &ticket).await?)),
         None => Ok(None),

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use pingora::proxy::Session;
-use tokio::time::timeout;
 
 use super::{Stop, taken};
 use crate::authenticate::token::Outcome;
@@ -43,18 +42,11 @@ pub async fn answer(session: &mut Session, ctx: &mut Context, now: SystemTime) -
 
 /// Whole, in good time, and not longer than anything that is for the gateway itself.
 pub(super) async fn body(session: &mut Session) -> Result<Bytes, Stop> {
-    let read = async {
-        let mut body = BytesMut::new();
-        while let Some(piece) = session.read_request_body().await? {
-            if body.len() + piece.len() > own::LONGEST_BODY {
-                return Err(Reason::BodyTooLarge.into());
-            }
-            body.extend_from_slice(&piece);
-        }
-        Ok(body.freeze())
+    let fits = |body: &[u8]| match body.len() > own::LONGEST_BODY {
+        true => Err(Reason::BodyTooLarge.into()),
+        false => Ok(false),
     };
-    let late = |_| Stop::from(Reason::RequestTimeout);
-    timeout(own::LONGEST_WAIT, read).await.map_err(late)?
+    super::body::read(session, fits).await
 }
 
 /// Whose is the session that the request carries, if this route takes it?

@@ -76,9 +76,10 @@ impl Refusals {
     }
 }
 
-/// Whose `limits.rate` a request is taken from: the subject's, or where there is none the address's.
+/// Whose `limits.rate` a request is taken from: the person's, or where nobody is named the address's. A name that the
+/// issuer may not give is nobody's: all its people may have the same.
 pub fn rate_key(who: Option<&Identity>, client: &Client) -> String {
-    match who.and_then(|who| Some((&who.source, who.subject.as_ref()?))) {
+    match who.and_then(|who| Some((&who.source, who.name()?))) {
         Some((source, subject)) => format!("{source}/{subject}"),
         None => address_key(client.address).to_string(),
     }
@@ -107,15 +108,26 @@ pub fn person<'a>(route: &'a Route, who: Option<&'a Identity>) -> Option<Person<
     })
 }
 
-/// Does a request that nobody is judged by, on a route open to everyone, carry a token that would count elsewhere?
-/// `client`: whose budget a check is taken from; `None`: nobody's.
-pub fn carries_ours(snapshot: &Snapshot, route: &Route, headers: &HeaderMap, client: Option<IpAddr>) -> bool {
-    let sources = &snapshot.token_sources;
-    route.anonymous && snapshot.tokens.are_ours(&carrier::find(sources, headers, None), client)
+/// Is nobody judged by the tokens of a request: on a route open to everyone, or where it brings Moodle's own?
+pub fn goes_unjudged(route: &Route, own_token: bool) -> bool {
+    route.anonymous || own_token
 }
 
-/// What is known for [`crate::present::changes`] of a request on a route: without an id, and no upgrade. `ours`: what
-/// [`carries_ours`] says.
+/// Does a request that nobody is judged by carry a token that would count elsewhere? `client`: whose budget a check is
+/// taken from; `None`: nobody's.
+pub fn carries_ours(
+    snapshot: &Snapshot,
+    route: &Route,
+    own_token: bool,
+    headers: &HeaderMap,
+    client: Option<IpAddr>,
+) -> bool {
+    let found = || carrier::find(&snapshot.token_sources, headers, None);
+    goes_unjudged(route, own_token) && snapshot.tokens.are_ours(&found(), client)
+}
+
+/// What is known for [`crate::present::changes`] of a request on a route: without an id, and no upgrade. `own_token`: it
+/// brings one of Moodle's, and goes on with what it brings. `ours`: what [`carries_ours`] says.
 #[allow(clippy::too_many_arguments, reason = "a request, whose it is, and where it goes")]
 pub fn shown_on<'a>(
     snapshot: &'a Snapshot,
@@ -124,6 +136,7 @@ pub fn shown_on<'a>(
     request: &'a Request,
     headers: &'a HeaderMap,
     client: &'a Client,
+    own_token: bool,
     ours: bool,
 ) -> Shown<'a> {
     Shown {
@@ -133,9 +146,9 @@ pub fn shown_on<'a>(
         headers,
         client,
         request_id: "",
-        present: route.present,
+        present: if own_token { Present::Pass } else { route.present },
         sources: &snapshot.token_sources,
-        judged: if route.anonymous && !ours {
+        judged: if goes_unjudged(route, own_token) && !ours {
             &[]
         } else {
             &snapshot.token_sources
@@ -145,15 +158,6 @@ pub fn shown_on<'a>(
             _ => None,
         },
         upgrade: false,
-    }
-}
-
-/// The same of a request that goes on with what it brings.
-pub fn as_it_came(shown: Shown<'_>) -> Shown<'_> {
-    Shown {
-        present: Present::Pass,
-        judged: &[],
-        ..shown
     }
 }
 

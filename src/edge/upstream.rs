@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, ErrorType, HttpPeer, OrErr, Result};
 use pingora::proxy::Session;
@@ -31,7 +31,8 @@ pub fn prepare(session: &mut Session, ctx: &mut Context, route: &Route) {
         session.req_header_mut().remove_header(&header::UPGRADE);
     }
     let client = ctx.client.as_ref().map(|client| client.address);
-    ctx.upstream.carries_ours = parts::carries_ours(&ctx.snapshot, route, &session.req_header().headers, client);
+    let headers = &session.req_header().headers;
+    ctx.upstream.carries_ours = parts::carries_ours(&ctx.snapshot, route, ctx.own_token, headers, client);
 }
 
 /// A server for this attempt. pingora calls again after a failure that may be retried.
@@ -105,12 +106,9 @@ pub fn shown<'a>(session: &'a Session, ctx: &'a Context) -> Result<Shown<'a>> {
         request,
         headers,
         client,
+        ctx.own_token,
         ctx.upstream.carries_ours,
     );
-    let shown = match ctx.own_token {
-        true => parts::as_it_came(shown),
-        false => shown,
-    };
     Ok(Shown {
         request_id: ctx.id.as_str(),
         upgrade: session.is_upgrade_req(),
@@ -179,6 +177,13 @@ pub fn dress(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) 
         // Some clients wait for the body that this header announces.
         answer.remove_header(&header::TRANSFER_ENCODING);
     }
+    if answer.status == StatusCode::NO_CONTENT {
+        answer.remove_header(&header::CONTENT_LENGTH);
+    }
+    if session.req_header().version == Version::HTTP_10 {
+        // RFC 9112 section 6.1: it knows no chunks, and reads to the end of the connection.
+        answer.remove_header(&header::TRANSFER_ENCODING);
+    }
     for name in present::answer_removals(&answer.headers, upgrade) {
         answer.remove_header(&name);
     }
@@ -233,8 +238,9 @@ pub fn dress(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) 
 }
 
 fn is_websocket(answer: &ResponseHeader) -> bool {
-    let protocol = answer.headers.get(header::UPGRADE);
-    protocol.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    let mut protocols = answer.headers.get_all(header::UPGRADE).iter();
+    let is_it = |protocol: &HeaderValue| protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
+    protocols.next().is_some_and(is_it) && protocols.next().is_none()
 }
 
 /// As [`apply`] does it. The reason phrase stays: some clients show it to people.

@@ -190,8 +190,7 @@ impl Walk<'_> {
         let carried = carrier::find(&self.snapshot.token_sources, headers, request.query.as_deref());
         self.tokens.extend(carried.iter().map(str::to_owned));
         self.routes(request, path, &request.method);
-        let table = &self.snapshot.table;
-        let found = table.find(&request.host, path.decoded(), &request.method)?;
+        let found = edge::decide::find(self.snapshot, request, path, Some(client))?;
         let route = self.snapshot.routes.get(found.route).ok_or(Reason::NoRoute)?;
         self.route = Some(Arc::clone(route));
         self.only_decides |= matches!(route.action, snapshot::Action::Decide(_));
@@ -349,12 +348,9 @@ impl Walk<'_> {
                 let sources = &self.snapshot.token_sources;
                 let who = self.who.as_deref();
                 let authorization = edge::opencast::authorization(route, who, self.now)?;
-                let ours = parts::carries_ours(self.snapshot, route, headers, None);
-                let shown = parts::shown_on(self.snapshot, route, who, request, headers, client, ours);
-                let shown = match self.own_token {
-                    true => parts::as_it_came(shown),
-                    false => shown,
-                };
+                let own = self.own_token;
+                let ours = parts::carries_ours(self.snapshot, route, own, headers, None);
+                let shown = parts::shown_on(self.snapshot, route, who, request, headers, client, own, ours);
                 let mut changes = present::changes(&shown);
                 changes
                     .set

@@ -77,6 +77,7 @@ impl ProxyHttp for Gateway {
         _end: bool,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
+        edge::moodle::own::give_back(ctx, body);
         edge::count_body(ctx, body.as_ref())
     }
 

@@ -86,10 +86,20 @@ impl Visit<'_> {
         (&self.request.method, self.headers)
     }
 
-    /// Is it more than reading? Who opens a websocket talks both ways, and any site's page may open one.
+    /// Is it more than reading? Who opens a websocket talks both ways, and any site's page may open one. A proxy that asks
+    /// for a decision has mostly taken off `Upgrade`, but leaves what else a browser says of a websocket.
     fn changes_something(&self) -> bool {
         let reads = matches!(self.request.method, Method::GET | Method::HEAD | Method::OPTIONS);
-        !reads || self.headers.contains_key(header::UPGRADE)
+        let said = |name: &str, value: &[u8]| {
+            let mut values = self.headers.get_all(name).iter();
+            values.any(|said| said.as_bytes() == value)
+        };
+        !reads
+            || self.headers.contains_key(header::UPGRADE)
+            || self.headers.contains_key(header::SEC_WEBSOCKET_KEY)
+            || self.headers.contains_key(header::SEC_WEBSOCKET_VERSION)
+            || said("sec-fetch-mode", b"websocket")
+            || said("sec-fetch-dest", b"websocket")
     }
 
     /// What a browser that nobody knows gets instead of the refusal: the way to the sign-in. Programs get the refusal,

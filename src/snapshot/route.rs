@@ -15,7 +15,7 @@ use crate::ask::ElseAsk;
 use crate::authorize;
 use crate::authorize::settled::Fingerprinted;
 use crate::config::{
-    self, Config, Cors, Credential, Decide, Frames, FunctionRule, IdentityHeaders, Launch, Present, Rule,
+    self, Condition, Config, Cors, Credential, Decide, Frames, FunctionRule, IdentityHeaders, Launch, Present, Rule,
 };
 use crate::moodle::Moodle;
 use crate::observe::metrics::{Metrics, RouteMetrics};
@@ -303,7 +303,12 @@ fn overrides_method(query: &str) -> bool {
 /// A route's own policy, and the apps of the sign-ins whose sessions it takes; not those where nobody needs a session.
 fn cors_policy(route: &config::Route, config: &Config) -> Option<Cors> {
     let own = route.cors.clone();
-    let is_open = route.allow.iter().any(|rule| !authorize::needs_identity([rule]));
+    // A rule by address alone opens the route to some networks, not to everyone.
+    let is_for_all = |rule: &Rule| {
+        let mut conditions = rule.conditions.iter();
+        conditions.all(|condition| matches!(condition, Condition::Anyone | Condition::Methods(_)))
+    };
+    let is_open = route.allow.iter().any(is_for_all);
     let is_question = matches!(route.action, config::Action::Decide(_));
     if !route.accept.contains(&Credential::Session) || is_open || is_question {
         return own;

@@ -190,7 +190,67 @@ fn the_host_in_question_is_a_public_one_and_the_asking_one_need_not_be() {
     gateway.send(inside("/open")).refused(421, "unknown_host");
     drop(gateway);
     let gateway = start(r#"["192.0.2.1/32"]"#, "");
-    gateway.send(inside("/_decide")).refused(421, "unknown_host");
+    denied(gateway.send(inside("/_decide")), 403, "not_allowed");
+}
+
+/// nginx and Caddy ask with the host in question, whichever of the public ones has the route for decisions.
+#[test]
+fn decisions_are_asked_for_at_any_public_host() {
+    let site = Site::with_lecture();
+    let elsewhere = r#"
+[[routes]]
+name = "moodle"
+host = "moodle.test"
+path = "/course"
+respond = { status = 204 }
+allow = [{ anyone = true }]
+"#;
+    let config = Config::media(&site, &Signer::new())
+        .server("trusted_proxies", r#"["127.0.0.1/32"]"#)
+        .server("public_urls", r#"["http://video.test", "http://moodle.test:8080"]"#);
+    let gateway = site.start(&config.section(DECIDE).section(elsewhere).open_route());
+    let about = |host: &str, uri: &str| gateway.send(asked("GET", uri).host(host));
+    about("moodle.test:8080", "/course").expect(204);
+    denied(about("moodle.test:8080", "/open"), 403, "no_route");
+    denied(about("video.test", "/course"), 403, "no_route");
+    gateway
+        .send(Request::get("/nowhere").host("moodle.test:8080"))
+        .refused(404, "no_route");
+}
+
+/// The proxy that asks passes on what its client has said: what counts there is what was decided about.
+#[test]
+fn what_the_server_in_question_would_do_is_what_is_judged() {
+    let gateway = gateway(&Signer::new(), r#"["127.0.0.1/32"]"#);
+    for name in [
+        "X-HTTP-Method-Override",
+        "X-HTTP-Method",
+        "X_Method_Override",
+        "X-Method",
+    ] {
+        let says = |method: &str| gateway.send(asked("GET", "/open").header(name, method));
+        denied(says("DELETE"), 403, "bad_request");
+        says("get").expect(204);
+    }
+    // Over HTTP/2 a websocket begins so (RFC 8441).
+    let opens = asked("CONNECT", "/open").header("Connection", "Upgrade");
+    gateway.send(opens.header("Upgrade", "websocket")).expect(204);
+    denied(gateway.send(asked("CONNECT", "/open")), 403, "not_implemented");
+    let site = Site::with_lecture();
+    let names = r#"uri = "X-Original-URL", method = "X-Original-Method", host = "X-Asked-Host""#;
+    let decide = DECIDE.replace(r#"uri = "X-Original-URI", method = "X-Original-Method""#, names);
+    let config = Config::media(&site, &Signer::new()).server("trusted_proxies", r#"["127.0.0.1/32"]"#);
+    let gateway = site.start(&config.section(&decide).open_route());
+    let about = |host: &str| {
+        let request = Request::get("/_decide").header("X-Original-Method", "GET");
+        gateway.send(
+            request
+                .header("X-Original-URL", "http://video.test/open")
+                .header("X-Asked-Host", host),
+        )
+    };
+    about("VIDEO.test:80").expect(204);
+    denied(about("moodle.test"), 403, "bad_request");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::support::h2::{H2, Outcome};
 use crate::support::http::Response;
 use crate::support::{Config, Connection, Gateway, Request, Site, Upstream, eventually};
 
@@ -188,6 +189,33 @@ fn connections_are_kept_and_pipelined_requests_answered_in_order() {
     let chunks = "POST /chunks HTTP/1.1\r\nHost: video.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n";
     let told = connection.exchange_raw(chunks).unwrap().json();
     assert_eq!(told["body"], "abcde");
+}
+
+/// One connection of HTTP/2 carries many requests; the bound on connections counts for these, too.
+#[test]
+fn requests_over_http2_are_bounded_by_address_and_wait_their_turn() {
+    let zoo = Upstream::start();
+    let bounded = |wait: &str| {
+        open_gateway(&zoo, |config| {
+            let config = config.server("connections", "{ max = 1000, per_address = 2 }");
+            config.server("timeouts", &format!("{{ header = \"{wait}\" }}"))
+        })
+    };
+    let (impatient, patient) = (bounded("300ms"), bounded("10s"));
+    let ask = |gateway: &Gateway| {
+        let mut client = H2::open(gateway.http());
+        for stream in [1, 3, 5] {
+            client.request(stream, "GET", "/zoo/late", &[], true).unwrap();
+        }
+        client
+    };
+    let (mut refused, mut waiting) = (ask(&impatient), ask(&patient));
+    assert_eq!(refused.outcome(5), Outcome::Answered(503));
+    // Another kind of client is not concerned, nor is who comes over another connection of HTTP/1.1.
+    impatient.get("/a").expect(200);
+    zoo.release();
+    assert_eq!(waiting.outcome(5), Outcome::Answered(200));
+    impatient.logged(&["status=503", "overloaded"]);
 }
 
 #[test]

@@ -19,6 +19,8 @@ const MAX_CANDIDATES: usize = 4;
 pub struct Carried<'a> {
     /// Filled from the front; with the index of the source.
     tokens: [Option<(usize, Cow<'a, str>)>; MAX_CANDIDATES],
+    /// There were others.
+    more: bool,
 }
 
 impl<'a> Carried<'a> {
@@ -45,12 +47,18 @@ impl<'a> Carried<'a> {
         self.iter().next().is_none()
     }
 
+    /// Were there more than are looked at?
+    pub fn had_more(&self) -> bool {
+        self.more
+    }
+
     fn add(&mut self, source: usize, token: Cow<'a, str>) {
         if token.is_empty() || self.iter().any(|known| known == token) {
             return;
         }
-        if let Some(free) = self.tokens.iter_mut().find(|place| place.is_none()) {
-            *free = Some((source, token));
+        match self.tokens.iter_mut().find(|place| place.is_none()) {
+            Some(free) => *free = Some((source, token)),
+            None => self.more = true,
         }
     }
 }
@@ -112,16 +120,18 @@ fn is_named(pair: &str, parameter: &str) -> bool {
     percent_decode_str(name).eq(parameter.bytes())
 }
 
-/// `<scheme> <token>`: the scheme in any case, then one or more spaces (RFC 9110 section 11.4). Without a configured
-/// scheme the whole value is the token.
+/// `<scheme> <token>`: the scheme in any case, then one or more spaces (RFC 9110 section 11.4), or tabs, which some servers
+/// read as such. Without a configured scheme the whole value is the token.
 fn after_scheme<'a>(value: &'a str, scheme: &str) -> Option<&'a str> {
+    const BLANK: [char; 2] = [' ', '\t'];
+    let value = value.trim_matches(BLANK);
     if scheme.is_empty() {
-        return Some(value.trim_matches(' '));
+        return Some(value);
     }
-    let (found, token) = value.trim_matches(' ').split_once(' ')?;
+    let (found, token) = value.split_once(BLANK)?;
     found
         .eq_ignore_ascii_case(scheme)
-        .then(|| token.trim_start_matches(' '))
+        .then(|| token.trim_start_matches(BLANK))
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use moka::sync::Cache;
 use super::Tokens;
 use super::cache::{Digest, digest_of};
 use super::carrier::Carried;
-use super::header::too_long;
-use super::verify::Unverified;
+use super::header::split;
 use crate::config::Rate;
 use crate::rate::{Keyed, address_key};
+use crate::rejection::Reason;
 
 /// What a session's secret begins with, wherever it stands.
 const SESSION: &str = "jns_";
@@ -41,21 +41,21 @@ impl Foreign {
 }
 
 impl Tokens {
-    /// Is any of these a session's secret, or a token that a key of a configured issuer verifies? Expired ones, too. An
-    /// address that has sent too many foreign ones gets yes: then nothing goes on. `client`: `None` takes nothing.
+    /// Is any of these a session's secret, or a token that a key of a configured issuer verifies? Expired ones too, and
+    /// those whose claims nobody here could use. Where that cannot be told it is yes, and nothing goes on: of more tokens
+    /// than are looked at, of one that is too long or hardly readable, of an address that has sent too many foreign ones.
+    /// `client`: `None` takes nothing.
     pub fn are_ours(&self, carried: &Carried<'_>, client: Option<IpAddr>) -> bool {
-        carried.iter().any(|token| self.is_ours(token, client))
+        carried.had_more() || carried.iter().any(|token| self.is_ours(token, client))
     }
 
     fn is_ours(&self, token: &str, client: Option<IpAddr>) -> bool {
         if token.starts_with(SESSION) {
             return true;
         }
-        let Some(unverified) = Some(token)
-            .filter(|token| too_long(token, &self.config).is_none())
-            .and_then(|token| Unverified::read(token, &self.config).ok())
-        else {
-            return false;
+        let parts = match split(token, &self.config) {
+            Ok(parts) => parts,
+            Err(refusal) => return refusal.reason != Reason::AlgorithmNotAllowed && looks_signed(token),
         };
         let (ring, digest) = (self.keys.ring(), digest_of(token));
         if self.cache.get(&digest, ring.generation).is_some() {
@@ -64,14 +64,22 @@ impl Tokens {
         if self.foreign.known.get(&digest) == Some(ring.generation) {
             return false;
         }
-        let has_left = |client: IpAddr| self.foreign.checks.take(address_key(client), Instant::now()).is_ok();
-        if !client.is_none_or(has_left) {
+        let client = client.map(address_key);
+        if client.is_some_and(|client| !self.foreign.checks.peek(&client, Instant::now())) {
             return true;
         }
-        let is_foreign = unverified.key(&ring, &self.config).is_err();
-        if is_foreign && client.is_some() {
+        let Err(no_key) = parts.key(None, &ring, &self.config) else {
+            return true;
+        };
+        if let Some(client) = client {
+            self.foreign.checks.spend(client, no_key.trials, Instant::now());
             self.foreign.known.insert(digest, ring.generation);
         }
-        !is_foreign
+        false
     }
+}
+
+/// Has it the outer shape of a signed token: a JSON object in base64url, and two dots (RFC 7515 section 3.1)?
+fn looks_signed(token: &str) -> bool {
+    token.starts_with("eyJ") && token.bytes().filter(|byte| *byte == b'.').count() == 2
 }

@@ -34,8 +34,8 @@ impl<'a> Unverified<'a> {
     /// Errors: `keys_unavailable` without any key; `bad_signature` if keys fit and none verifies; `unknown_key` if none
     /// fits.
     pub(super) fn verify(self, ring: &Keyring, config: &Jwt) -> Result<Verified, NoKey> {
-        let (entry, _) = self.key(ring, config)?;
         let parts = &self.parts;
+        let (entry, _) = parts.key(self.claims.issuer.as_deref(), ring, config)?;
         let unmet = |issuer: &Issuer| required::unmet(issuer, parts.typ.as_deref(), &self.claims);
         let at = |index: &usize| config.issuers.get(*index);
         let meeting = |index: &usize| at(index).is_some_and(|issuer| unmet(issuer).is_none());
@@ -49,6 +49,23 @@ impl<'a> Unverified<'a> {
 
     /// The key that verifies the signature, and whose it is. Errors as in [`verify`](Self::verify).
     pub(super) fn key<'r>(&self, ring: &'r Keyring, config: &Jwt) -> Result<(&'r Entry, &'r Key), NoKey> {
+        self.parts.key(self.claims.issuer.as_deref(), ring, config)
+    }
+
+    pub(super) fn claims(&self) -> &Claims {
+        &self.claims
+    }
+}
+
+impl Parts<'_> {
+    /// The key that verifies the signature, and whose it is; those of the claimed `issuer` are tried first. Errors as in
+    /// [`Unverified::verify`].
+    pub(super) fn key<'r>(
+        &self,
+        issuer: Option<&str>,
+        ring: &'r Keyring,
+        config: &Jwt,
+    ) -> Result<(&'r Entry, &'r Key), NoKey> {
         let no_key = |reason, trials| NoKey { reason, trials };
         if ring.is_empty() {
             return Err(no_key(Reason::KeysUnavailable, 0));
@@ -59,8 +76,7 @@ impl<'a> Unverified<'a> {
             ref signature,
             ref kid,
             ..
-        } = self.parts;
-        let issuer = self.claims.issuer.as_deref();
+        } = *self;
         let claimed = |index: usize| issuer.is_some_and(|claimed| required::is_claimed(config, index, claimed));
         let candidates = ring.candidates(kid.as_deref(), algorithm, claimed);
         for (trial, (entry, key)) in candidates.iter().enumerate() {
@@ -77,10 +93,6 @@ impl<'a> Unverified<'a> {
             _ => Reason::BadSignature,
         };
         Err(no_key(reason, trials))
-    }
-
-    pub(super) fn claims(&self) -> &Claims {
-        &self.claims
     }
 }
 

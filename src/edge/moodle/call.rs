@@ -400,7 +400,7 @@ impl Call<'_> {
 }
 
 async fn next_piece(session: &mut Session, ctx: &mut Context) -> Result<Option<Bytes>, Stop> {
-    let piece = session.read_request_body().await?;
+    let piece = super::super::body::next(session).await?;
     if count_body(ctx, piece.as_ref()).is_err() {
         return Err(ctx
             .rejection

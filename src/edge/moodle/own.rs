@@ -1,16 +1,14 @@
 //! A call of Moodle's web services that brings a token of its own and no session: judged as nobody, and passed on.
 
-use bytes::BytesMut;
+use bytes::Bytes;
 use http::Method;
 use pingora::proxy::Session;
-use tokio::time::timeout;
 
 use super::super::rules::Case;
 use super::super::{Stop, taken};
 use crate::config::OwnTokens;
 use crate::context::Context;
 use crate::moodle::Moodle;
-use crate::own;
 use crate::present::moodle::endpoint::Endpoint;
 use crate::present::moodle::own_token;
 use crate::rejection::{Reason, Rejection};
@@ -18,9 +16,8 @@ use crate::request::Request;
 use crate::route::path::Path;
 use crate::snapshot::Route;
 
-/// Longest body that is read whole to find the token in it: pingora keeps so much for the upstream. Of a longer one, the
-/// first piece is looked at.
-const WHOLE: u64 = 64 << 10;
+/// So much of a body is read to find the token in it.
+const LOOKED_AT: usize = 64 << 10;
 
 /// Does such a call come, where nobody was let in, or nobody in particular? Then the context says so from now on.
 pub async fn is_brought(session: &mut Session, ctx: &mut Context, refusal: Option<&Rejection>) -> Result<bool, Stop> {
@@ -31,9 +28,11 @@ pub async fn is_brought(session: &mut Session, ctx: &mut Context, refusal: Optio
         return Ok(false);
     };
     let (request, path) = taken(ctx)?;
+    let (_, decoded) = path.stripped(&route.strip);
+    let headers = &session.req_header().headers;
     let mut is_own = in_address(moodle, &route, request, path);
-    if !is_own && request.method == Method::POST && own_token::may_be_in_body(&session.req_header().headers) {
-        is_own = in_body(session).await?;
+    if !is_own && request.method == Method::POST && own_token::may_be_in_body(moodle.below(&decoded), headers) {
+        is_own = in_body(session, ctx).await?;
     }
     if is_own {
         ctx.own_token = true;
@@ -80,24 +79,36 @@ fn endpoint(moodle: &Moodle, route: &Route, path: &Path) -> Option<Endpoint> {
     Endpoint::of(moodle.below(&decoded)?).ok()
 }
 
-async fn in_body(session: &mut Session) -> Result<bool, Stop> {
+async fn in_body(session: &mut Session, ctx: &mut Context) -> Result<bool, Stop> {
     let headers = session.req_header().headers.clone();
-    let length = headers.get(http::header::CONTENT_LENGTH);
-    let length: Option<u64> = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    let is_short = length.is_some_and(|length| length <= WHOLE);
-    // What is read here, pingora sends to the upstream.
+    // What is read here, pingora sends to the upstream, as long as its buffer has room for all of it.
     session.as_mut().enable_retry_buffering();
-    let mut beginning = BytesMut::new();
-    let read = async {
-        while let Some(piece) = session.read_request_body().await? {
-            beginning.extend_from_slice(&piece);
-            if !is_short && !beginning.is_empty() {
-                break;
-            }
+    let (mut is_own, mut judged) = (false, 0);
+    let is_enough = |beginning: &[u8]| {
+        // Never piece by piece: that would be quadratic.
+        let is_all = beginning.len() >= LOOKED_AT;
+        if is_all || beginning.len() >= 2 * judged {
+            (is_own, judged) = (own_token::in_body(&headers, beginning), beginning.len());
         }
-        Ok::<_, Stop>(())
+        Ok(is_own || is_all)
     };
-    let late = |_| Stop::from(Reason::RequestTimeout);
-    timeout(own::LONGEST_WAIT, read).await.map_err(late)??;
-    Ok(own_token::in_body(&headers, &beginning))
+    let beginning = super::super::body::read(session, is_enough).await?;
+    if judged < beginning.len() {
+        is_own = own_token::in_body(&headers, &beginning);
+    }
+    if session.as_ref().retry_buffer_truncated() {
+        // A body that has ended with the piece that was too much cannot be given back any more.
+        is_own &= !session.as_mut().is_body_done();
+        ctx.upstream.beginning = Some(beginning);
+    }
+    Ok(is_own)
+}
+
+/// Puts what was read of a body in front of the piece that comes next.
+pub fn give_back(ctx: &mut Context, piece: &mut Option<Bytes>) {
+    let Some(beginning) = ctx.upstream.beginning.take() else {
+        return;
+    };
+    let rest = piece.take().unwrap_or_default();
+    *piece = Some([beginning, rest].concat().into());
 }

@@ -3,19 +3,38 @@
 
 use http::{HeaderMap, header};
 
+use super::endpoint::Endpoint;
 use super::params::{Meaning, meaning, meaning_of_text};
 
 /// Below `wwwroot`: the key that stands behind it is a token (Moodle, tokenpluginfile.php).
 const KEY_IN_PATH: &str = "/tokenpluginfile.php/";
 
-/// Does a request bring a token in its address?
+/// Does a request bring a token in its address? `below`: its path below `wwwroot`.
 pub fn in_address(below: Option<&str>, query: &str) -> bool {
     let in_path = below.and_then(|below| below.strip_prefix(KEY_IN_PATH));
-    in_path.is_some_and(|key| !key.is_empty()) || in_pairs(query.as_bytes())
+    in_path.is_some_and(|key| !key.is_empty()) || (judges_tokens(below) && in_pairs(query.as_bytes()))
+}
+
+/// Is it one of the scripts that let nobody in but by a token: those which the gateway calls, and the servers of other
+/// protocols? On any other page a parameter of that name says nothing.
+fn judges_tokens(below: Option<&str>) -> bool {
+    below.is_some_and(|below| Endpoint::of(below).is_ok() || is_server(below))
+}
+
+/// `/webservice/<protocol>/server.php`.
+fn is_server(below: &str) -> bool {
+    let mut segments = below.strip_prefix("/webservice/").unwrap_or_default().splitn(3, '/');
+    let protocol = segments.next().unwrap_or_default();
+    !protocol.is_empty()
+        && protocol.bytes().all(|byte| byte.is_ascii_lowercase())
+        && segments.next() == Some("server.php")
 }
 
 /// May its body name one? PHP reads parameters from two kinds.
-pub fn may_be_in_body(headers: &HeaderMap) -> bool {
+pub fn may_be_in_body(below: Option<&str>, headers: &HeaderMap) -> bool {
+    if !judges_tokens(below) {
+        return false;
+    }
     let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
     kind.is_some_and(|kind| is_form(kind) || is_multipart(kind))
 }
@@ -92,10 +111,29 @@ mod tests {
         HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(kind))])
     }
 
+    const SCRIPTS: [&str; 4] = [
+        "/webservice/rest/server.php",
+        "/webservice/upload.php",
+        "/webservice/pluginfile.php/1/a",
+        "/webservice/soap/server.php",
+    ];
+
     #[test]
     fn a_token_is_found_wherever_php_looks_for_one() {
         for query in ["wstoken=a", "x=1&token=a", "a&%20ws%74oken=a", "token[]=a"] {
-            assert!(in_address(None, query), "{query}");
+            for script in SCRIPTS {
+                assert!(in_address(Some(script), query), "{script}?{query}");
+            }
+            for page in [
+                "/",
+                "/admin/index.php",
+                "/webservice/",
+                "/webservice/soap/simpleserver.php",
+                "/login/token.php",
+            ] {
+                assert!(!in_address(Some(page), query), "{page}?{query}");
+            }
+            assert!(!in_address(None, query), "{query}");
             assert!(
                 in_body(
                     &of("application/x-www-form-urlencoded; charset=UTF-8"),
@@ -106,8 +144,10 @@ mod tests {
             assert!(!in_body(&of("application/json"), query.as_bytes()), "{query}");
         }
         for query in ["", "wstoken", "wstoken=", "xtoken=a", "a=token"] {
-            assert!(!in_address(None, query), "{query}");
+            assert!(!in_address(Some(SCRIPTS[0]), query), "{query}");
         }
+        let form = of("application/x-www-form-urlencoded");
+        assert!(may_be_in_body(Some(SCRIPTS[0]), &form) && !may_be_in_body(Some("/admin/settings.php"), &form));
         assert!(in_address(Some("/tokenpluginfile.php/0123/1/a"), ""));
         assert!(!in_address(Some("/tokenpluginfile.php/"), "") && !in_address(Some("/pluginfile.php/1"), ""));
     }

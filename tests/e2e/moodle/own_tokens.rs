@@ -2,7 +2,7 @@
 //! the site's apps call across origins without a `cors` on each route.
 
 use super::school::{FILE, SITE_INFO, School, script};
-use crate::support::{Config, Request, Site};
+use crate::support::{Config, Connection, Request, Site};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const REST: &str = "/webservice/rest/server.php";
@@ -62,6 +62,75 @@ fn a_call_with_its_own_token_passes_wherever_the_token_stands() {
     let passed = "group=\"-\",moodle=\"campus\",outcome=\"own_token\",script=\"rest\"";
     let passed = school.gateway.metric(&format!("janua_moodle_calls_total{{{passed}}}"));
     assert_eq!(passed, Some(7.0));
+}
+
+/// Only a script that judges tokens is asked with one: on a page of Moodle's a parameter of that name says nothing.
+#[test]
+fn a_token_opens_no_other_page() {
+    let all = "[[routes]]\nname = \"all\"\npath = \"/all/{*rest}\"\nstrip = \"/all\"\nupstream = \"moodle\"\n\
+               present = \"moodle-token\"\naccept = [\"session\"]\nsign_in = \"campus\"\nallow = [{ signed_in = true }]\n";
+    let Some(school) = School::at(&Site::new(), Config::new().section(all), "[\"cas-launch\"]") else {
+        return;
+    };
+    let send = |request: Request| school.gateway.send(request.host(&school.gateway.http().to_string()));
+    for page in [
+        "/admin/index.php",
+        "/login/index.php",
+        "/",
+        "/webservice/soap/simpleserver.php",
+    ] {
+        for query in ["token=1", "wstoken[]=1"] {
+            send(Request::get(&format!("/all{page}?{query}"))).refused(401, "no_credentials");
+        }
+        let form = Request::new("POST", &format!("/all{page}"))
+            .header(FORM.0, FORM.1)
+            .body("token=1&x=y");
+        send(form).refused(401, "no_credentials");
+    }
+}
+
+/// A body that comes bit by bit, from a client that waits to be asked for it.
+#[test]
+fn a_token_is_found_in_a_body_that_comes_slowly() {
+    let Some(school) = start() else { return };
+    let host = school.gateway.http().to_string();
+    let form = format!("wstoken={TOKEN}&wsfunction=core_unknown&moodlewsrestformat=json&x=");
+    for fill in [0, 100_000, 400_000] {
+        let body = format!("{form}{}", "y".repeat(fill));
+        let head = format!(
+            "POST {REST} HTTP/1.1\r\nHost: {host}\r\n{}: {}\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+            FORM.0,
+            FORM.1,
+            body.len()
+        );
+        let mut connection = Connection::open(school.gateway.http());
+        connection.write(head).unwrap();
+        let asked = connection.read_until("\r\n\r\n").unwrap();
+        assert!(
+            asked.starts_with(b"HTTP/1.1 100"),
+            "{}",
+            String::from_utf8_lossy(&asked)
+        );
+        let (first, rest) = body.split_at(6);
+        for piece in [first, rest] {
+            connection.write(piece).unwrap();
+        }
+        let told = connection.response(false).unwrap().expect(200).json();
+        assert!(told["exception"].is_string(), "{told}");
+    }
+    // In chunks, of which the first has not even the name.
+    let head = format!(
+        "POST {REST} HTTP/1.1\r\nHost: {host}\r\n{}: {}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{}\r\n",
+        FORM.0,
+        FORM.1,
+        &form[..5]
+    );
+    let mut connection = Connection::open(school.gateway.http());
+    connection.write(head).unwrap();
+    connection
+        .write(format!("{:x}\r\n{}\r\n0\r\n\r\n", form.len() - 5, &form[5..]))
+        .unwrap();
+    assert!(connection.response(false).unwrap().expect(200).json()["exception"].is_string());
 }
 
 #[test]
