@@ -117,7 +117,33 @@ fn a_token_of_ours_goes_nowhere_and_a_foreign_one_where_everybody_may() {
         assert_eq!(seen("/open/a", "Authorization", &format!("Bearer {token}")), None);
         assert_eq!(seen("/open/a", "X-Tok", &format!("tok {token}")), None);
     }
-    assert_eq!(seen("/open/a", "Authorization", "Bearer jns_abc"), None);
+    for secret in ["Bearer jns_abc", "Bearer\tjns_abc", "jns_abc"] {
+        assert_eq!(seen("/open/a", "Authorization", secret), None, "{secret}");
+    }
+    // Whatever it says: the key is what makes it one of ours.
+    let many: Vec<String> = (0..400).map(|role| format!("ROLE_{role}")).collect();
+    let unusable = [
+        signer.token(&json!({ "exp": in_seconds(60), "roles": many })),
+        signer.token(&json!({ "roles": ["ROLE_A"] })),
+        signer.token(&json!({ "exp": null })),
+        signer.token(&json!({ "exp": in_seconds(60), "x": "x".repeat(17 << 10) })),
+        signer.sign(r#"{"alg":"ES256","crit":["x"],"x":1}"#, "{}"),
+    ];
+    for token in &unusable {
+        assert_eq!(
+            seen("/open/a", "Authorization", &format!("Bearer {token}")),
+            None,
+            "{token}"
+        );
+    }
+    assert_eq!(seen("/open/a", "Authorization", &format!("Bearer\t{ours}")), None);
+    let several = (0..5).fold(Request::get("/open/several"), |request, junk| {
+        request.header("Authorization", &format!("Bearer junk{junk}"))
+    });
+    gateway
+        .send(several.header("Authorization", &format!("Bearer {ours}")))
+        .expect(200);
+    assert_eq!(zoo.seen("/open/several").header("authorization"), None);
     for value in [
         format!("Bearer {foreign}"),
         "Bearer opaque".to_owned(),
@@ -139,7 +165,8 @@ fn what_is_private_is_private_for_every_cache() {
     let (zoo, signer) = (Upstream::start(), Signer::new());
     let gateway = start(&zoo, &signer);
     let says = "cache-control=public&cdn-cache-control=max-age%3D60&cloudflare-cdn-cache-control=max-age%3D60&\
-                surrogate-control=max-age%3D60&x-accel-expires=60&x-accel-limit-rate=1&etag=1";
+                surrogate-control=max-age%3D60&x-accel-expires=60&x-accel-limit-rate=1&etag=1&\
+                x-litespeed-cache-control=public&akamai-cache-control=public&x-reverse-proxy-ttl=60";
     let token = signer.roles(&["ROLE_A"]);
     let told = gateway.get_with(&format!("/zoo/says?{says}"), &token).expect(200);
     for name in [
@@ -148,6 +175,9 @@ fn what_is_private_is_private_for_every_cache() {
         "surrogate-control",
         "x-accel-expires",
         "x-accel-limit-rate",
+        "x-litespeed-cache-control",
+        "akamai-cache-control",
+        "x-reverse-proxy-ttl",
     ] {
         assert_eq!(told.header(name), None, "{name}");
     }
@@ -171,4 +201,22 @@ fn an_answer_without_a_body_announces_none() {
             assert_eq!(told.header("transfer-encoding"), None);
         }
     }
+    let told = gateway.get_with("/zoo/bodiless/204?length", &token).expect(204);
+    assert_eq!(told.header("content-length"), None);
+}
+
+/// RFC 9112 section 6.1.
+#[test]
+fn http_1_0_knows_no_chunks() {
+    let (zoo, signer) = (Upstream::start(), Signer::new());
+    let gateway = start(&zoo, &signer);
+    let mut connection = Connection::open(gateway.http());
+    let token = signer.roles(&["ROLE_A"]);
+    let request = format!("GET /zoo/trailers HTTP/1.0\r\nHost: video.test\r\nAuthorization: Bearer {token}\r\n\r\n");
+    let told = connection.exchange_raw(request).unwrap().expect(200);
+    assert_eq!(
+        (told.header("transfer-encoding"), told.body.len()),
+        (None, 4),
+        "{told:?}"
+    );
 }

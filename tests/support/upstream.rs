@@ -255,7 +255,9 @@ fn serve(wire: &mut Wire, name: &str, (state, changed): &(Mutex<State>, Condvar)
         }
         // 204 or 304 that announce a body all the same, as PHP behind some servers does.
         "bodiless" => {
-            let head = format!("HTTP/1.1 {number} Bodiless\r\nTransfer-Encoding: chunked\r\nETag: \"1\"\r\n\r\n");
+            let length = seen.target.ends_with("?length");
+            let says = if length { "Content-Length: 0" } else { "Transfer-Encoding: chunked" };
+            let head = format!("HTTP/1.1 {number} Bodiless\r\n{says}\r\nETag: \"1\"\r\n\r\n");
             wire.stream.write_all(head.as_bytes())?;
         }
         // Answers with the headers that the query names.
