@@ -81,13 +81,39 @@ fn add(attributes: &mut Attributes, element: &Element) -> Result<(), BadAnswer> 
     Ok(())
 }
 
-fn put(attributes: &mut Attributes, name: &str, value: &str) -> Result<(), BadAnswer> {
-    for name in [Some(name), encoded_name(name).as_deref()].into_iter().flatten() {
-        attributes
-            .add(name, trimmed(value))
-            .map_err(|_| BadAnswer::Attributes)?;
+fn put(attributes: &mut Attributes, name: &str, text: &str) -> Result<(), BadAnswer> {
+    let encoded = encoded_name(name);
+    for value in values(trimmed(text)) {
+        for name in [Some(name), encoded.as_deref()].into_iter().flatten() {
+            attributes.add(name, value).map_err(|_| BadAnswer::Attributes)?;
+        }
     }
     Ok(())
+}
+
+/// RubyCAS-Server writes what is no text as YAML: a list of words is one of values, a lone word one value; anything else,
+/// such as nil or an empty list, is none. Other texts are what they are.
+fn values(text: &str) -> Vec<&str> {
+    let yaml = text.strip_prefix("---");
+    let Some(yaml) = yaml.filter(|yaml| yaml.is_empty() || yaml.starts_with([' ', '\r', '\n'])) else {
+        return vec![text];
+    };
+    let lines = yaml.lines().map(str::trim).filter(|line| !matches!(*line, "" | "..."));
+    let words = lines.map(|line| yaml_word(line.strip_prefix("- ").unwrap_or(line)));
+    words.collect::<Option<_>>().unwrap_or_default()
+}
+
+/// A scalar of YAML 1.2 that stands for its own letters, without the quotes that it may have. `None`: it may mean something else.
+fn yaml_word(text: &str) -> Option<&str> {
+    for quote in ['\'', '"'] {
+        if let Some(inside) = text.strip_prefix(quote) {
+            let inside = inside.strip_suffix(quote)?;
+            return (!inside.contains(['\'', '"', '\\'])).then_some(inside);
+        }
+    }
+    let is_plain = !text.starts_with(|first: char| "-?:,[]{}#&*!|>%@`~".contains(first));
+    let is_scalar = !text.contains(": ") && !text.ends_with(':') && !text.contains(" #") && text != "null";
+    (is_plain && is_scalar).then_some(text)
 }
 
 /// The name that Apereo's servers write as `_` and its bytes in hex, since it is none of XML's: `urn:oid:…` and the like.

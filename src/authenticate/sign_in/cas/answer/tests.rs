@@ -467,6 +467,40 @@ fn an_element_of_elements_is_a_list_of_values() {
 }
 
 #[test]
+fn rubys_yaml_is_a_list_or_nothing() {
+    let aff = |yaml: &str| {
+        let body = success_with(&format!("<cas:user>alice</cas:user><aff><![CDATA[{yaml}]]></aff>"));
+        principal(&body).attributes.get("aff").to_vec()
+    };
+    for list in [
+        "---\n- staff\n- member\n",
+        "--- \r\n- staff\r\n- 'member'\r\n",
+        "---\n- \"staff\"\n- member\n...\n",
+    ] {
+        assert_eq!(aff(list), ["staff", "member"], "{list}");
+    }
+    assert_eq!(aff("--- true\n...\n"), ["true"]);
+    assert_eq!(aff("---staff"), ["---staff"]);
+    for none in [
+        "--- \n...\n",
+        "---",
+        "--- []\n",
+        "--- {}\n",
+        "--- ~\n",
+        "---\n- null\n",
+        "---\n- staff\n- a: b\n",
+        "---\n:staff:\n- x\n",
+        "---\nstaff:\n- x\n",
+        "---\n- |\n  staff\n",
+        "---\n- 'it''s'\n",
+        "---\n- !ruby/object:X\n",
+        "---\n- - staff\n",
+    ] {
+        assert!(aff(none).is_empty(), "{none}");
+    }
+}
+
+#[test]
 fn attributes_may_stand_beside_the_user() {
     let alice = principal(&success_with(
         "\n  <cas:user>\n   alice\r\n  </cas:user>\n <cas:proxyGrantingTicket>PGTIOU-1</cas:proxyGrantingTicket>\
