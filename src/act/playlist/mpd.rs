@@ -21,7 +21,7 @@ use super::{Passage, within_bounds};
 const MAX_BASES: usize = 16;
 /// Ids of Representations that one template is judged with, and such judgements in all; beyond, templates stay as they are.
 const MAX_IDS: usize = 64;
-const MAX_JUDGEMENTS: usize = 1 << 16;
+const MAX_JUDGEMENTS: usize = 1 << 14;
 /// Stands for every plain id: where it makes a scheme or a host, it is none of the gateway's.
 const PLAIN_ID: &str = "x";
 /// Steps over elements while bases are gathered; no real manifest comes near.
