@@ -103,6 +103,9 @@ impl FromText for Origin {
         match text {
             "*" => Ok(Self(text.to_owned())),
             "null" => Err(Refusal::new("`null` is the origin of every sandboxed page").help("name real origins")),
+            _ if text.contains('*') => {
+                Err(Refusal::new("a `*` within an origin matches nothing").help("name each origin in full"))
+            }
             _ => base_url(text).map(|(url, _)| Self(url.origin().ascii_serialization())),
         }
     }
@@ -286,6 +289,7 @@ mod tests {
             Origin::from_text("https://A.example:443").unwrap().0,
             "https://a.example"
         );
+        assert!(!is_read::<Origin>("https://*.example"));
         assert!(!is_read::<Origin>("null") && !is_read::<Origin>("https://a/") && !is_read::<Origin>("a.example"));
     }
 

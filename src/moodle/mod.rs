@@ -193,6 +193,11 @@ impl Moodle {
         self.config.public_url.origin().ascii_serialization()
     }
 
+    /// Where Moodle asks of somebody what it wants: its dashboard, which lets nobody in who is not signed in.
+    pub fn to_visit(&self) -> String {
+        format!("{}/my/", self.config.wwwroot)
+    }
+
     /// What of a path lies below `wwwroot`.
     pub fn below<'a>(&self, path: &'a str) -> Option<&'a str> {
         path.strip_prefix(self.config.public_url.path().trim_end_matches('/'))

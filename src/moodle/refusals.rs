@@ -71,7 +71,7 @@ impl Moodle {
     pub(crate) fn rejection(&self, error: &TokenError) -> Rejection {
         let rejection = rejection(error);
         match error {
-            TokenError::VisitMoodle(_) => rejection.with_hint(Hint::Visit(self.config.wwwroot.clone())),
+            TokenError::VisitMoodle(_) => rejection.with_hint(Hint::Visit(self.to_visit())),
             _ => rejection,
         }
     }

@@ -71,6 +71,19 @@ fn output_that_nobody_reads_on_is_no_error() {
     }
 }
 
+/// With the binary alone, as README says; only the ports are the system's choice here.
+#[test]
+fn the_example_is_well_but_for_the_servers_that_it_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = janua(["config", "example"]).ok().stdout;
+    let text = text.replace("127.0.0.1:8080", "127.0.0.1:0");
+    let text = text.replacen("[server]", "[server]\nadmin = \"127.0.0.1:0\"", 1);
+    let file = folder.path().join("gateway.toml");
+    std::fs::write(&file, text).unwrap();
+    let told = janua(["check", "--config", file.to_str().unwrap()]).ok().stdout;
+    assert!(told.contains("moodle.example.edu stands for your own server"), "{told}");
+}
+
 /// The log and `/readyz` agree.
 #[test]
 fn it_is_ready_to_serve_when_readyz_says_so() {

@@ -79,7 +79,7 @@ async fn bounded(what: &str, report: &Report, asking: impl Future<Output = ()>) 
 
 async fn check_issuers(config: &config::Jwt, metrics: &Metrics, report: &Report) -> Result<(), BackchannelError> {
     let tokens = Tokens::new(config, &Store::in_memory(), metrics, None)?;
-    let found = timeout(PATIENCE, tokens.probe(|found| tell_keys(found, report))).await;
+    let found = timeout(PATIENCE, tokens.probe(|found| tell_keys(found, config, report))).await;
     let Ok(found) = found else {
         report.bad("issuers", &format!("no answer within {} s", PATIENCE.as_secs()));
         return Ok(());
@@ -100,7 +100,7 @@ async fn check_issuers(config: &config::Jwt, metrics: &Metrics, report: &Report)
     Ok(())
 }
 
-fn tell_keys(issuer: &IssuerReport, report: &Report) {
+fn tell_keys(issuer: &IssuerReport, config: &config::Jwt, report: &Report) {
     let what = format!("issuer {}", issuer.issuer);
     match &issuer.found {
         Ok(keys) => {
@@ -112,8 +112,32 @@ fn tell_keys(issuer: &IssuerReport, report: &Report) {
                 report.note(&what, &format!("a key is not used: {refused}"));
             }
         }
-        Err(error) => report.bad(&what, error),
+        Err(error) => match example_host(&issuer.issuer, config) {
+            Some(host) => report.note(
+                &what,
+                &format!("{host} stands for your own server: until `jwks` names that, no token counts"),
+            ),
+            None => report.bad(&what, error),
+        },
     }
+}
+
+/// The host of an issuer's key set, if it is one of those that `janua config example` and other manuals write: nobody's (RFC
+/// 2606), or the American universities' registry's.
+fn example_host<'a>(issuer: &str, config: &'a config::Jwt) -> Option<&'a str> {
+    let mut issuers = config.issuers.iter();
+    let JwksLocation::Url(url) = &issuers.find(|known| *known.name == *issuer)?.jwks else {
+        return None;
+    };
+    let host = url.host_str()?;
+    let ends = [
+        ".example.edu",
+        ".example.com",
+        ".example.org",
+        ".example.net",
+        ".example",
+    ];
+    ends.iter().any(|end| host.ends_with(end)).then_some(host)
 }
 
 /// A server that signs in people for many services signs for all of them with the same keys.

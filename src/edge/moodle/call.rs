@@ -215,7 +215,7 @@ impl Call<'_> {
         let refusal = match reaction {
             Reaction::Maintenance => maintenance(verdict.hint),
             Reaction::VisitMoodle => {
-                Rejection::because(reason, verdict.hint).with_hint(Hint::Visit(self.moodle.config.wwwroot.clone()))
+                Rejection::because(reason, verdict.hint).with_hint(Hint::Visit(self.moodle.to_visit()))
             }
             _ => Rejection::because(reason, verdict.hint),
         };
