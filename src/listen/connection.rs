@@ -26,6 +26,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
+use super::absolute;
 use super::accept::Permit;
 use super::gather::Gather;
 
@@ -288,7 +289,7 @@ impl Drop for Connection {
 #[async_trait]
 impl Peek for Connection {
     /// Tells an HTTP/2 preface from anything else. Reads no further than the first byte that differs, so that a short
-    /// HTTP/1.0 request is not waited on. `buffer` equals the preface only if all of it came.
+    /// HTTP/1.0 request is not waited on; but to the end of the header of a request in absolute form. `buffer` equals the preface only if all of it came.
     async fn try_peek(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
         let mut seen = Vec::with_capacity(H2_PREFACE.len());
         while seen.len() < H2_PREFACE.len() && H2_PREFACE.starts_with(&seen) {
@@ -303,6 +304,15 @@ impl Peek for Connection {
         }
         if seen == H2_PREFACE {
             self.shared.request_begins();
+        } else if absolute::begins(&seen) {
+            while !absolute::is_whole(&seen) && seen.len() < MAX_HEADER {
+                let mut more = [0; 1024];
+                match self.read(&mut more).await? {
+                    0 => break,
+                    count => seen.extend(more.iter().take(count)),
+                }
+            }
+            seen = absolute::in_origin_form(&seen).unwrap_or(seen);
         }
         self.peeked = seen;
         Ok(true)

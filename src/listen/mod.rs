@@ -5,6 +5,7 @@
 //! and a shutdown must end with the last transfer instead of after a fixed time. What pingora makes of a connection
 //! afterwards (HTTP/1.1, HTTP/2) is its own.
 
+mod absolute;
 pub mod accept;
 pub mod client;
 pub mod connection;

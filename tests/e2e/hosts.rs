@@ -85,8 +85,14 @@ fn a_target_in_absolute_form_is_taken_as_clients_of_a_proxy_send_it() {
     assert_eq!(status("http://moodle.test:8080/page", "moodle.test:8080"), 410);
     assert_eq!(status("HTTP://video.test/page?a=1", "video.test"), 204);
     assert_eq!(status("http://other.test/page", "other.test"), 421);
-    // pingora refuses a Host that says something else.
-    assert_eq!(status("http://moodle.test:8080/page", "video.test"), 400);
+    // Whatever Host says, it is ignored.
+    assert_eq!(status("http://moodle.test:8080/page", "video.test"), 410);
+    assert_eq!(status("HTTP://VIDEO.test:/page", "moodle.test:8080"), 204);
+    assert_eq!(status("http://video.test/page", "other.test"), 204);
+    assert_eq!(status("http://other.test/page", "video.test"), 421);
+    assert_eq!(raw(&gateway, "GET http://video.test/page HTTP/1.0\r\n\r\n"), 204);
+    let doubled = "GET http://video.test/page HTTP/1.1\r\nHost: video.test\r\nHost: video.test\r\n\r\n";
+    assert_eq!(raw(&gateway, doubled), 400);
     for target in ["http://user@video.test/page", "ftp://video.test/page", "http:///page"] {
         let told = status(target, "video.test");
         assert!([400, 404].contains(&told), "{target}: {told}");
