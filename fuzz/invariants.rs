@@ -256,7 +256,7 @@ pub fn logout(text: &[u8]) {
     for given in [text, format!("logoutRequest={encoded}").as_bytes()] {
         let by_form = logout::logout_request(Some(form), given);
         let by_query = std::str::from_utf8(given).ok().and_then(logout::logout_query);
-        for index in by_form.iter().chain(&by_query) {
+        for index in by_form.iter().chain(&by_query).flatten() {
             let ticket = index.as_str();
             assert!(
                 ["ST-", "PT-", "PGT-"]

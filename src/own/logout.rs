@@ -1,4 +1,4 @@
-//! Single logout: the CAS server, or a browser in its place, says at a service URL which ticket's session has ended
+//! Single logout: the CAS server, or a browser in its place, says at a service URL which tickets' sessions have ended
 //! (CAS 3.0 section 2.3.3). The caller is told nothing of whether there was one.
 
 use bytes::Bytes;
@@ -15,19 +15,21 @@ use crate::respond::{Reply, security};
 /// Longest name of a function that a script's answer calls, in bytes.
 const LONGEST_CALLBACK: usize = 64;
 
-/// The ticket in the form that the server posts.
-pub(super) fn posted(asked: &Asked<'_>) -> Option<SessionIndex> {
+/// The tickets in the form that the server posts.
+pub(super) fn posted(asked: &Asked<'_>) -> Option<Vec<SessionIndex>> {
     let content_type = asked.headers.get(header::CONTENT_TYPE);
     logout_request(content_type.and_then(|value| value.to_str().ok()), &asked.body)
 }
 
-/// Ends the session that the ticket came for: the back channel.
-pub(super) async fn end(asked: &Asked<'_>, sign_in: &SignIn, ticket: &SessionIndex) -> Result<Reply, Rejection> {
+/// Ends the sessions that the tickets came for: the back channel.
+pub(super) async fn end(asked: &Asked<'_>, sign_in: &SignIn, tickets: &[SessionIndex]) -> Result<Reply, Rejection> {
     let Provider::Cas(cas) = &sign_in.provider;
     if cas.single_logout {
         let sessions = &asked.here.snapshot.people.sessions;
-        let ended = sessions.end_by_ticket(ticket.as_str()).await;
-        ended.map_err(|error| unavailable(&error))?;
+        for ticket in tickets {
+            let ended = sessions.end_by_ticket(ticket.as_str()).await;
+            ended.map_err(|error| unavailable(&error))?;
+        }
     }
     Ok(Reply {
         status: StatusCode::OK,
@@ -41,9 +43,9 @@ pub(super) async fn end(asked: &Asked<'_>, sign_in: &SignIn, ticket: &SessionInd
 pub(super) async fn in_the_browser(
     asked: &Asked<'_>,
     sign_in: &SignIn,
-    ticket: &SessionIndex,
+    tickets: &[SessionIndex],
 ) -> Result<Reply, Rejection> {
-    let mut reply = end(asked, sign_in, ticket).await?;
+    let mut reply = end(asked, sign_in, tickets).await?;
     let function = super::parameter(asked.query.unwrap_or_default().as_bytes(), "callback");
     if let Some(function) = function.filter(|name| is_function(name)) {
         let kind = HeaderValue::from_static("text/javascript; charset=utf-8");

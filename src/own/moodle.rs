@@ -184,18 +184,20 @@ pub fn departed(here: &Here<'_>, moodle: &Moodle, headers: &HeaderMap, location:
 
 /// The CAS server's logout at the address that tickets for Moodle were made for: posted, or by way of the browser in the
 /// query. `None`: it is no logout.
-pub fn logged_out(query: &str, content_type: Option<&str>, body: &[u8]) -> Option<SessionIndex> {
+pub fn logged_out(query: &str, content_type: Option<&str>, body: &[u8]) -> Option<Vec<SessionIndex>> {
     logout_query(query).or_else(|| logout_request(content_type, body))
 }
 
-/// Ends the session that the ticket is of, if there is one. The server is told nothing of that, and Moodle, which would
+/// Ends the sessions that the tickets are of, if there are any. The server is told nothing of that, and Moodle, which would
 /// take no notice, is told nothing at all.
-pub async fn log_out(here: &Here<'_>, moodle: &Moodle, ticket: &SessionIndex) -> Result<Reply, Rejection> {
+pub async fn log_out(here: &Here<'_>, moodle: &Moodle, tickets: &[SessionIndex]) -> Result<Reply, Rejection> {
     let sign_in = here.snapshot.config.sign_ins.get(moodle.config.sign_in);
     let Provider::Cas(cas) = &sign_in.ok_or(Reason::Internal)?.provider;
     if cas.single_logout {
-        let ended = here.snapshot.people.sessions.end_by_ticket(ticket.as_str()).await;
-        ended.map_err(|error| unavailable(&error))?;
+        for ticket in tickets {
+            let ended = here.snapshot.people.sessions.end_by_ticket(ticket.as_str()).await;
+            ended.map_err(|error| unavailable(&error))?;
+        }
     }
     Ok(Reply {
         status: StatusCode::OK,

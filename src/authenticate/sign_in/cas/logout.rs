@@ -1,4 +1,4 @@
-//! The server's single logout: which ticket's session has ended (CAS 3.0 section 2.3.3 and appendix C).
+//! The server's single logout: which tickets' sessions have ended (CAS 3.0 section 2.3.3 and appendix C).
 //!
 //! A request proves itself by the ticket that it names, which nobody else knows; whether a session was made by it is the
 //! caller's to find out.
@@ -16,6 +16,9 @@ use super::ticket::Ticket;
 
 /// Longest body, query or inflated request. The real ones have some 500 bytes.
 pub const MAX_BYTES: usize = 16 << 10;
+
+/// Sessions that one request ends. CAS names one; SAML allows several (saml-core-2.0 section 3.7.1).
+const MAX_SESSIONS: usize = 16;
 
 const PARAMETER: &str = "logoutRequest";
 
@@ -37,7 +40,7 @@ impl fmt::Debug for SessionIndex {
 
 /// Back channel: the form that the server posts to a service URL, of this type or of none. `None`: this is no logout
 /// request.
-pub fn logout_request(content_type: Option<&str>, body: &[u8]) -> Option<SessionIndex> {
+pub fn logout_request(content_type: Option<&str>, body: &[u8]) -> Option<Vec<SessionIndex>> {
     let kind = content_type.and_then(|kind| kind.split(';').next());
     if kind.is_some_and(|kind| !kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
         return None;
@@ -49,7 +52,7 @@ pub fn logout_request(content_type: Option<&str>, body: &[u8]) -> Option<Session
 /// Front channel: the query with which the server lets the browser call a service URL. The request stands there deflated
 /// and in base64 as in SAML's redirect binding (section 3.4.4.1), with zlib's frame around it as Apereo's servers send
 /// it, or plain. `None`: this is no logout request.
-pub fn logout_query(query: &str) -> Option<SessionIndex> {
+pub fn logout_query(query: &str) -> Option<Vec<SessionIndex>> {
     let value = parameter(query.as_bytes())?;
     if value.trim_start().starts_with('<') {
         return read(&value);
@@ -77,19 +80,17 @@ fn inflated(decoder: impl std::io::Read) -> Option<String> {
     (read <= MAX_BYTES).then_some(text)
 }
 
-/// The one `SessionIndex` right below `LogoutRequest`, in whatever namespace: RubyCAS-Server declares none for its prefix.
-fn read(request: &str) -> Option<SessionIndex> {
+/// Every `SessionIndex` right below `LogoutRequest`, one at least, in whatever namespace: RubyCAS-Server declares none for
+/// its prefix.
+fn read(request: &str) -> Option<Vec<SessionIndex>> {
     let root = Element::parse(request.trim()).ok()?;
     if root.name != "LogoutRequest" {
         return None;
     }
-    let mut found = root.children.iter().filter(|child| child.name == "SessionIndex");
-    let index = found.next()?;
-    if found.next().is_some() {
-        return None;
-    }
-    let ticket = Ticket::of_session(index.only_text()?.trim()).ok()?;
-    Some(SessionIndex(ticket))
+    let found = root.children.iter().filter(|child| child.name == "SessionIndex");
+    let ticket = |index: &Element| Ticket::of_session(index.only_text()?.trim()).ok().map(SessionIndex);
+    let ended = found.map(ticket).collect::<Option<Vec<_>>>()?;
+    (1..=MAX_SESSIONS).contains(&ended.len()).then_some(ended)
 }
 
 #[cfg(test)]

@@ -28,8 +28,13 @@ fn form(request: &str) -> String {
         .finish()
 }
 
+fn joined(ended: &[SessionIndex]) -> String {
+    let all: Vec<&str> = ended.iter().map(SessionIndex::as_str).collect();
+    all.join(" ")
+}
+
 fn posted(request: &str) -> Option<String> {
-    logout_request(FORM, form(request).as_bytes()).map(|index| index.as_str().to_owned())
+    logout_request(FORM, form(request).as_bytes()).map(|ended| joined(&ended))
 }
 
 fn zlib(text: &str) -> Vec<u8> {
@@ -46,14 +51,14 @@ fn deflated(text: &str) -> Vec<u8> {
 
 fn called(packed: &[u8]) -> Option<String> {
     let query = form(&STANDARD.encode(packed));
-    logout_query(&query).map(|index| index.as_str().to_owned())
+    logout_query(&query).map(|ended| joined(&ended))
 }
 
 #[test]
 fn recorded_requests_name_their_ticket() {
     let index = logout_request(FORM, RECORDED_FORM.as_bytes()).unwrap();
-    assert_eq!(index.as_str(), INDEX);
-    assert_eq!(format!("{index:?}"), "SessionIndex(…)");
+    assert_eq!(joined(&index), INDEX);
+    assert_eq!(format!("{index:?}"), "[SessionIndex(…)]");
     assert!(posted(RECORDED).unwrap().starts_with("PGT-"));
     assert_eq!(posted(APEREO).as_deref(), Some("ST-1-a.cas01"));
     let with_charset = Some("Application/X-WWW-Form-Urlencoded; charset=UTF-8");
@@ -77,10 +82,21 @@ fn the_namespace_does_not_count() {
 }
 
 #[test]
+fn a_request_may_end_several_sessions() {
+    let with = |further: usize| {
+        let further = "<samlp:SessionIndex>ST-2</samlp:SessionIndex>".repeat(further);
+        APEREO.replace("<samlp:SessionIndex>", &format!("{further}<samlp:SessionIndex>"))
+    };
+    assert_eq!(posted(&with(1)).as_deref(), Some("ST-2 ST-1-a.cas01"));
+    assert!(posted(&with(MAX_SESSIONS - 1)).is_some());
+    assert!(posted(&with(MAX_SESSIONS)).is_none());
+}
+
+#[test]
 fn the_front_channel_may_deflate() {
     assert_eq!(called(&zlib(APEREO)).as_deref(), Some("ST-1-a.cas01"));
     assert_eq!(called(&deflated(APEREO)).as_deref(), Some("ST-1-a.cas01"));
-    assert_eq!(logout_query(&form(APEREO)).unwrap().as_str(), "ST-1-a.cas01");
+    assert_eq!(joined(&logout_query(&form(APEREO)).unwrap()), "ST-1-a.cas01");
     // A server that does not escape base64's `+` in a query.
     let packed = (0..100)
         .map(|number| STANDARD.encode(deflated(&APEREO.replace("LR-1", &format!("LR-{number}")))))
@@ -114,7 +130,7 @@ fn what_is_no_logout_request_ends_nothing() {
         ("ST-1-a.cas01", "<samlp:x/>ST-1"),
         (
             "<samlp:SessionIndex>",
-            "<samlp:SessionIndex>ST-2</samlp:SessionIndex><samlp:SessionIndex>",
+            "<samlp:SessionIndex>alice</samlp:SessionIndex><samlp:SessionIndex>",
         ),
         (
             "<samlp:SessionIndex>",
