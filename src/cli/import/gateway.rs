@@ -296,7 +296,7 @@ fn plain(prefix: &str) -> Option<String> {
 
 /// An origin as browsers write it (RFC 6454 section 6.2).
 fn origin(text: &str) -> Option<String> {
-    let is_odd = |letter: char| letter.is_whitespace() || letter.is_control() || letter == '\\';
+    let is_odd = |letter: char| letter.is_whitespace() || letter.is_control() || "\\*".contains(letter);
     let url = Url::parse(text).ok().filter(|_| !text.contains(is_odd))?;
     let has_name = url.host_str().is_some_and(|host| !host.ends_with('.'));
     (has_name && url.port() != Some(0)).then(|| url.origin().ascii_serialization())
