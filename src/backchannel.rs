@@ -99,6 +99,16 @@ pub enum BackchannelError {
     Broken { host: String, detail: String },
 }
 
+impl BackchannelError {
+    /// Was there no connection, whatever would have been asked over it?
+    pub fn is_unreachable(&self) -> bool {
+        matches!(
+            self,
+            Self::Resolve { .. } | Self::Refused { .. } | Self::Tls { .. } | Self::Connect { .. }
+        )
+    }
+}
+
 impl Backchannel {
     /// A client that trusts the system's roots and, besides, the certificates of a PEM file: as roots, and each of them
     /// where a server shows it itself.

@@ -17,6 +17,8 @@ pub struct Opencast {
     pub acl_ttl: Duration,
     /// How long it holds on while there is no new one.
     pub acl_stale: Duration,
+    /// How long one question may take, on all servers that are tried together.
+    pub acl_timeout: Duration,
     /// Questions about events that Opencast does not know, for each client.
     pub unknown_events: Rate,
     /// The private key of the tokens that it is shown; made if missing, but not where gateways share a store.

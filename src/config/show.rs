@@ -47,6 +47,7 @@ pub fn show(source: &str, config: &Config) -> Result<String, TomlError> {
             let mut table = Section::of(item);
             table.default("acl_ttl", duration_text(opencast.acl_ttl));
             table.default("acl_stale", duration_text(opencast.acl_stale));
+            table.default("acl_timeout", duration_text(opencast.acl_timeout));
             table.default("unknown_events", format!("{}/s", opencast.unknown_events.per_second));
             table.default("sign_key_file", super::compile::DEFAULT_SIGN_KEY);
             table.default("never", list(super::compile::NEVER));

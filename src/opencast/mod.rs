@@ -5,6 +5,7 @@
 //! One question about an event is on its way at a time. What an answer means for a rule is decided in `authorize`.
 
 mod answer;
+mod away;
 mod key;
 mod question;
 mod speaker;
@@ -13,8 +14,7 @@ mod token;
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
@@ -24,6 +24,7 @@ use thiserror::Error;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use self::away::{AWAY_FOR, Away};
 use self::question::credentials;
 use self::speaker::Speaker;
 use crate::act::proxy::Upstream;
@@ -36,12 +37,8 @@ use crate::observe::metrics::OpencastMetrics;
 use crate::rate::Keyed;
 use crate::rejection::{Hint, Reason, Rejection};
 
-/// For all servers that are tried, together.
-const TIME_LIMIT: Duration = Duration::from_millis(900);
 /// How long it holds that Opencast does not know an event: a new lecture is there soon.
 const UNKNOWN_FOR: Duration = Duration::from_secs(10);
-/// How long nobody asks again after a failure.
-const FAILED_FOR: Duration = Duration::from_secs(2);
 /// Questions on their way at once. Strangers leave half of them to people with a credential.
 const SHARES: Shares = Shares {
     all: 64,
@@ -66,12 +63,13 @@ pub struct Opencast {
     credentials: HeaderValue,
     ttl: Duration,
     stale: Duration,
+    /// For all servers that are tried, together.
+    time_limit: Duration,
     known: Cache<Key, Known>,
     flights: Cache<Key, Arc<Mutex<()>>>,
     places: Places,
     unknown: Keyed<Asker>,
-    /// By [`now_ms`]: until then no server is tried.
-    down_until: AtomicU64,
+    away: Away,
     metrics: OpencastMetrics,
     /// What it was made of, for [`Opencast::is_same`].
     config: config::Opencast,
@@ -113,14 +111,20 @@ pub enum SetupError {
 /// Why there is no answer.
 #[derive(Debug, Error)]
 enum Failure {
-    /// Nothing was answered: the next question would fare no better.
+    /// No server can be reached, whatever is asked.
     #[error("{0}")]
     Away(String),
+    /// A server was reached, and this question had no whole answer in time.
+    #[error("{0}")]
+    Unanswered(String),
     #[error("{0}")]
     Odd(String),
     /// It was not asked: the gateway has no place for the question.
     #[error("{0}")]
     Busy(NoPlace),
+    /// It was not asked: too many questions of this client have failed.
+    #[error("too many events that Opencast does not know")]
+    TooMany,
 }
 
 impl Opencast {
@@ -148,6 +152,7 @@ impl Opencast {
             credentials: credentials(config)?,
             ttl: config.acl_ttl,
             stale: config.acl_stale,
+            time_limit: config.acl_timeout,
             known: Cache::builder().max_capacity(MEMORY).weigher(weight).build(),
             flights: Cache::builder()
                 .max_capacity(MAX_FLIGHTS)
@@ -155,7 +160,7 @@ impl Opencast {
                 .build(),
             places: Places::new(SHARES),
             unknown: Keyed::new(config.unknown_events),
-            down_until: AtomicU64::new(0),
+            away: Away::default(),
             metrics,
             speaker: Speaker::new(config.sign_key_file.clone(), make_key, config.never.clone()),
             config: config.clone(),
@@ -223,7 +228,7 @@ impl Opencast {
             return known;
         }
         let asking = timeout(PATIENCE, self.learn(&key, public, &host, asker)).await;
-        asking.unwrap_or_else(|_| self.failed(key, &Failure::Busy(NoPlace::within(PATIENCE))))
+        asking.unwrap_or_else(|_| self.failed(key, &Failure::Busy(NoPlace::within(PATIENCE)), asker))
     }
 
     /// Asks, or waits for the answer to the same question of another client.
@@ -237,13 +242,12 @@ impl Opencast {
         let flight = self.flights.get_with(key.clone(), Arc::default);
         loop {
             if !self.unknown.peek(asker, Instant::now()) {
-                let refusal = Rejection::because(Reason::RateLimited, self.too_many());
-                return Err(refusal.with_hint(Hint::RetryAfter(1)));
+                return self.failed(key.clone(), &Failure::TooMany, asker);
             }
             // Before the flight: nobody else waits for the turn of this client.
             let place = match self.places.take(asker.clone()).await {
                 Ok(place) => place,
-                Err(none) => return self.failed(key.clone(), &Failure::Busy(none)),
+                Err(none) => return self.failed(key.clone(), &Failure::Busy(none), asker),
             };
             let Ok(_only) = flight.try_lock() else {
                 // Whoever asks has a place; those who wait for the same answer need none.
@@ -259,11 +263,15 @@ impl Opencast {
                 self.metrics.hit.inc();
                 return known;
             }
-            if self.is_away() {
-                return self.failed(key.clone(), &Failure::Away("it was away a moment ago".to_owned()));
+            if self.away.is_now(Instant::now()) {
+                let failure = Failure::Away("it was away a moment ago".to_owned());
+                return self.failed(key.clone(), &failure, asker);
             }
-            let asked = timeout(TIME_LIMIT, self.fetch(key.question, &key.event, public, host)).await;
-            let asked = asked.unwrap_or_else(|_| Err(Failure::Away(format!("no answer within {TIME_LIMIT:?}"))));
+            let limit = self.time_limit;
+            let asked = timeout(limit, self.fetch(key.question, &key.event, public, host)).await;
+            let late = || Failure::Unanswered(format!("no answer within {limit:?} (`acl_timeout`)"));
+            let asked = asked.unwrap_or_else(|_| Err(late()));
+            self.judge(asked.as_ref().err(), asker);
             return match asked {
                 Ok(answer) => {
                     if answer.is_none() {
@@ -272,7 +280,7 @@ impl Opencast {
                     }
                     Ok(self.learned(key.clone(), answer))
                 }
-                Err(failure) => self.failed(key.clone(), &failure),
+                Err(failure) => self.failed(key.clone(), &failure, asker),
             };
         }
     }
@@ -302,53 +310,57 @@ impl Opencast {
         answer
     }
 
-    /// The last good answer serves on, if there is one.
-    fn failed(&self, key: Key, failure: &Failure) -> Result<Answer, Rejection> {
-        let now = Instant::now();
-        if let Failure::Away(_) = failure
-            && !self.is_away()
-        {
-            tracing::warn!(opencast = self.name, %failure, "Opencast does not answer");
-            let until = now_ms() + FAILED_FOR.as_millis() as u64;
-            self.down_until.store(until, Ordering::Relaxed);
-        } else if let Failure::Odd(_) = failure {
-            tracing::warn!(opencast = self.name, %failure, "Opencast's answer cannot be used");
+    /// What the end of a question says about Opencast itself.
+    fn judge(&self, failure: Option<&Failure>, asker: &Asker) {
+        match failure {
+            Some(Failure::Away(_)) => self.away.unreachable(Instant::now()),
+            Some(Failure::Unanswered(_)) => self.away.unanswered(asker, Instant::now()),
+            _ => self.away.answered(),
         }
+        match failure {
+            Some(Failure::Odd(why)) => {
+                tracing::warn!(opencast = self.name, failure = why, "Opencast's answer cannot be used");
+            }
+            Some(failure) => tracing::warn!(opencast = self.name, %failure, "Opencast does not answer"),
+            None => {}
+        }
+    }
+
+    /// The last good answer serves on, if there is one. If there is none, a question that Opencast was asked in vain
+    /// costs its asker as much as one about an event that Opencast does not know.
+    fn failed(&self, key: Key, failure: &Failure, asker: &Asker) -> Result<Answer, Rejection> {
+        let now = Instant::now();
         let before = self.known.get(&key).and_then(|known| known.answer);
         let answer = before.filter(|(_, since)| since.elapsed() < self.stale);
-        if !matches!(failure, Failure::Busy(_)) {
+        if !matches!(failure, Failure::Busy(_) | Failure::TooMany) {
             let known = Known {
                 answer: answer.clone(),
-                ask_again: now + FAILED_FOR,
+                ask_again: now + AWAY_FOR,
             };
             self.known.insert(key, known);
         }
-        match (answer, failure) {
-            (Some((answer, _)), _) => {
-                self.metrics.stale.inc();
-                Ok(answer)
+        if let Some((answer, _)) = answer {
+            self.metrics.stale.inc();
+            return Ok(answer);
+        }
+        if matches!(failure, Failure::Unanswered(_) | Failure::Odd(_)) {
+            self.unknown.spend(asker.clone(), 1, now);
+        }
+        match failure {
+            Failure::Busy(none) => Err((*none).into()),
+            Failure::TooMany => {
+                let detail = format!("{failure} (opencast.{}.unknown_events)", self.name);
+                Err(Rejection::because(Reason::RateLimited, detail).with_hint(Hint::RetryAfter(1)))
             }
-            (None, Failure::Busy(none)) => Err((*none).into()),
-            (None, failure) => {
+            Failure::Away(_) | Failure::Unanswered(_) | Failure::Odd(_) => {
                 self.metrics.failed.inc();
                 Err(self.unavailable(&failure.to_string()))
             }
         }
     }
 
-    fn too_many(&self) -> String {
-        format!(
-            "too many events that Opencast does not know (opencast.{}.unknown_events)",
-            self.name
-        )
-    }
-
     fn unavailable(&self, why: &str) -> Rejection {
         Rejection::because(Reason::AclUnavailable, format!("opencast.{}: {why}", self.name))
-    }
-
-    fn is_away(&self) -> bool {
-        now_ms() < self.down_until.load(Ordering::Relaxed)
     }
 }
 
@@ -372,10 +384,4 @@ fn nothing(question: Question) -> Answer {
 /// Could this be the identifier of an event, and one segment of a path?
 fn sound(event: &str) -> bool {
     !matches!(event, "" | "." | "..") && event.len() <= MAX_ID && !event.contains(char::is_control)
-}
-
-fn now_ms() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    // Not 0 at the start, so that "until 0" is always over.
-    START.get_or_init(Instant::now).elapsed().as_millis() as u64 + 1
 }

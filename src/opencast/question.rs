@@ -97,7 +97,7 @@ impl Opencast {
         .into_iter()
         .collect();
         let mut attempts = Attempts::default();
-        let mut last = "no server to ask".to_owned();
+        let mut last = Failure::Away("no server to ask".to_owned());
         while let Ok(chosen) = self.upstream.choose(path, &mut attempts) {
             let Some(url) = chosen.server.url(path) else { break };
             let asked = self
@@ -106,10 +106,13 @@ impl Opencast {
             match asked.await {
                 Ok(reply) => return Ok((reply.status, reply.body)),
                 Err(error @ BackchannelError::TooLarge { .. }) => return Err(Failure::Odd(error.to_string())),
-                Err(error) => last = error.to_string(),
+                Err(error) if error.is_unreachable() && matches!(last, Failure::Away(_)) => {
+                    last = Failure::Away(error.to_string());
+                }
+                Err(error) => last = Failure::Unanswered(error.to_string()),
             }
         }
-        Err(Failure::Away(last))
+        Err(last)
     }
 
     /// The upstream's `host`, or what clients call this gateway.

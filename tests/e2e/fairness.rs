@@ -268,6 +268,9 @@ fn a_flood_of_tickets_for_moodle_keeps_nobody_else_from_a_token() {
 
 // ---- events ----
 
+/// Well within the time that the gateway gives it.
+const IN_TIME: Duration = Duration::from_millis(100);
+
 const MEDIA: &str = r#"
 [[routes]]
 name    = "media"
@@ -277,25 +280,25 @@ allow   = [{ event_acl = "read", event = "{event}" }]
 "#;
 
 /// An Opencast that knows events which begin with `known`, and takes `holds` for the others.
-fn lectures(opencast: &Slow, signer: &Signer) -> Gateway {
+fn lectures(opencast: &Slow, signer: &Signer, more: &str) -> Gateway {
     let site = Site::new();
     site.write_keys("keys.json", &[signer]);
     site.write("secrets/opencast", "letmein\n");
     let config = behind_a_proxy()
         .issuer("moodle", "keys.json", "")
         .upstream("opencast", &[opencast.url()], "")
-        .section(
-            "[opencast.main]\nupstream = \"opencast\"\nusername = \"gateway\"\npassword_file = \"secrets/opencast\"\n",
-        )
+        .section(&format!(
+            "[opencast.main]\nupstream = \"opencast\"\nusername = \"gateway\"\npassword_file = \"secrets/opencast\"\n{more}\n",
+        ))
         .section(MEDIA);
     site.start(&config)
 }
 
-fn opencast(holds: bool) -> Slow {
+/// Holds what is asked about events that begin with `slow` so long, at most.
+fn opencast(slow: Duration) -> Slow {
     Slow::start(
-        // Well within the time that the gateway gives it.
-        Some(Duration::from_millis(100)),
-        move |target, _| holds && target.contains("/slow"),
+        Some(slow),
+        |target, _| target.contains("/slow"),
         |target| match target.contains("/events/known") {
             true => (
                 "200 OK",
@@ -312,8 +315,8 @@ fn student(signer: &Signer) -> String {
 
 #[test]
 fn made_up_events_are_counted_by_address_and_known_people_are_not_at_their_mercy() {
-    let (opencast, signer) = (opencast(false), Signer::new());
-    let gateway = lectures(&opencast, &signer);
+    let (opencast, signer) = (opencast(Duration::ZERO), Signer::new());
+    let gateway = lectures(&opencast, &signer, "");
     let unknown = |number: usize| gateway.send(at(STRANGER, Request::get(&format!("/media/unknown-{number}"))));
     let limited = (0..1000).map(unknown).find(|answer| answer.status == 429);
     assert!(limited.unwrap().header("retry-after").is_some());
@@ -332,8 +335,8 @@ fn made_up_events_are_counted_by_address_and_known_people_are_not_at_their_mercy
 
 #[test]
 fn waiting_for_a_place_is_no_failure_of_opencast() {
-    let (opencast, signer) = (opencast(true), Signer::new());
-    let gateway = lectures(&opencast, &signer);
+    let (opencast, signer) = (opencast(IN_TIME), Signer::new());
+    let gateway = lectures(&opencast, &signer, "");
     let token = student(&signer);
     let flood = (0..3 * FLOOD).map(|number| at(STRANGER, Request::get(&format!("/media/slow-{number}"))));
     let (answers, _) = during(&gateway, flood.collect(), || {
@@ -348,6 +351,35 @@ fn waiting_for_a_place_is_no_failure_of_opencast() {
         answers
     });
     for answer in answers {
+#[test]
+fn an_event_that_opencast_is_slow_to_answer_fails_alone() {
+    let (opencast, signer) = (opencast(DEADLINE), Signer::new());
+    let gateway = lectures(&opencast, &signer, "");
+    let token = student(&signer);
+    for number in 0..3 {
+        gateway
+            .send(at(STRANGER, Request::get(&format!("/media/slow-{number}"))))
+            .refused(502, "acl_unavailable");
+        let lecture = Request::get(&format!("/media/known-{number}")).bearer(&token);
+        gateway.send(at(INNOCENT, lecture)).expect(204);
+    }
+    gateway.logged(&["no answer within 900ms (`acl_timeout`)"]);
+}
+
+#[test]
+fn events_that_opencast_does_not_answer_are_counted_by_address() {
+    let (opencast, signer) = (opencast(DEADLINE), Signer::new());
+    // Fifty times as many at once: one.
+    let more = "unknown_events = \"36/h\"\nacl_timeout = \"100ms\"";
+    let gateway = lectures(&opencast, &signer, more);
+    let slow = |number: usize, address| gateway.send(at(address, Request::get(&format!("/media/slow-{number}"))));
+    slow(1, STRANGER).refused(502, "acl_unavailable");
+    let asked = opencast.asked();
+    slow(2, STRANGER).refused(429, "rate_limited");
+    assert_eq!(opencast.asked(), asked);
+    slow(3, INNOCENT).refused(502, "acl_unavailable");
+}
+
         answer.expect(204);
     }
     assert_eq!(opencast.held.most(), SHARE);

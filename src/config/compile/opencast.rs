@@ -14,6 +14,9 @@ use crate::config::{Action, ElseAsk, GrantItem, Opencast, Present, Rule, file};
 const UNKNOWN_EVENTS: PerSecond = PerSecond(2.0);
 /// For each that may be asked in a second.
 const UNKNOWN_AT_ONCE: f64 = 50.0;
+const ACL_TIMEOUT: Duration = Duration::from_millis(900);
+/// A request waits for its turn and for the answer, ten seconds in all.
+const ACL_TIMEOUTS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -55,6 +58,7 @@ impl Checker<'_> {
         let bounds = (Duration::from_secs(1), DAY);
         let acl_ttl = self.duration(opencast.acl_ttl, "acl_ttl", MINUTE, bounds);
         let acl_stale = self.duration(opencast.acl_stale, "acl_stale", DAY, (Duration::ZERO, DAY * 30));
+        let acl_timeout = self.duration(opencast.acl_timeout, "acl_timeout", ACL_TIMEOUT, ACL_TIMEOUTS);
         let unknown_events = opencast.unknown_events.or(UNKNOWN_EVENTS);
         let at_once = unknown_events.0 * UNKNOWN_AT_ONCE;
         let sign_key_file = match opencast.sign_key_file {
@@ -75,6 +79,7 @@ impl Checker<'_> {
             password_file: password_file?,
             acl_ttl,
             acl_stale,
+            acl_timeout,
             // Saturates: what nobody can ask at once is no bound.
             unknown_events: rate(unknown_events, Some(at_once.ceil() as u32)),
             sign_key_file: sign_key_file?,

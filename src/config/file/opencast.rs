@@ -20,7 +20,10 @@ section! {
         acl_ttl: Duration,
         /// How long the last answer holds on while Opencast does not answer. Default: 24h.
         acl_stale: Duration,
-        /// Questions about events that Opencast does not know, for each client; fifty times as many at once. Default: 2/s.
+        /// How long one question about an event may take. Default: 900ms.
+        acl_timeout: Duration,
+        /// Questions about events that Opencast does not know or does not answer, for each client; fifty times as many at
+        /// once. Default: 2/s.
         unknown_events: PerSecond,
         /// PEM file (PKCS#8, P-256) with the private key of the tokens that `present = "opencast-jwt"` shows. Made if
         /// missing, but never with store = "valkey": all gateways need the same. Default: state/opencast-es256.pem.
