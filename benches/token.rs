@@ -70,6 +70,7 @@ impl Bench {
                 burst: u32::MAX,
             },
             max_token: 16 << 10,
+            max_key_set: 256 << 10,
             max_roles: 256,
             max_grants: 256,
             issuers: vec![Issuer {

@@ -139,6 +139,7 @@ fn config(jwks: Option<JwksLocation>) -> Jwt {
             burst: 1,
         },
         max_token: 64 << 10,
+        max_key_set: 256 << 10,
         max_roles: 4096,
         max_grants: 4096,
         issuers: jwks.into_iter().map(issuer).collect(),

@@ -102,6 +102,8 @@ section! {
         bad_signatures: PerSecond,
         /// A longer token is refused, from 1KiB to 64KiB. Default: 16KiB.
         max_token: Size,
+        /// A larger key set is not read, from 16KiB to 16MiB. Default: 256KiB.
+        max_key_set: Size,
         /// A token with more roles is refused, at most 4096. Default: 256.
         max_roles: u64,
         /// A token with more grants in `oc` is refused, at most 4096. Default: 256.

@@ -198,6 +198,8 @@ pub struct Jwt {
     pub bad_signatures: Rate,
     /// Bytes of one token.
     pub max_token: usize,
+    /// Bytes of one key set.
+    pub max_key_set: usize,
     pub max_roles: usize,
     pub max_grants: usize,
     pub issuers: Vec<Issuer>,

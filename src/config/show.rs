@@ -133,6 +133,7 @@ fn jwt(mut table: Section<'_>, jwt: &Jwt) {
     table.default("cache", bytes(jwt.cache));
     table.default("bad_signatures", format!("{}/s", jwt.bad_signatures.per_second));
     table.default("max_token", bytes(jwt.max_token as u64));
+    table.default("max_key_set", bytes(jwt.max_key_set as u64));
     table.default("max_roles", i64::try_from(jwt.max_roles).unwrap_or(i64::MAX));
     table.default("max_grants", i64::try_from(jwt.max_grants).unwrap_or(i64::MAX));
     each(table.item("issuers"), &jwt.issuers, |item, issuer| {

@@ -48,16 +48,14 @@ impl Claims {
     /// roles or grants than are allowed: rules would have to walk them on every request.
     pub(super) fn parse(text: &[u8], config: &Jwt) -> Result<Self, Rejection> {
         let members = json::parse_object(text).map_err(|error| malformed(format!("claims: {error}")))?;
-        let subject = match present(&members, "sub") {
-            None => None,
-            Some(Value::String(subject)) if subject.trim().is_empty() || subject == NO_NAME => None,
-            Some(Value::String(subject)) => Some(subject.clone()),
-            Some(_) => return Err(malformed("sub is no string")),
-        };
+        let subject = json::set(&members, "sub").map(|sub| json::text(sub).ok_or_else(|| malformed("sub is no text")));
+        let subject = subject
+            .transpose()?
+            .filter(|sub| !sub.trim().is_empty() && sub != NO_NAME);
         Ok(Self {
             expires: time("exp", members.get("exp").ok_or_else(|| malformed("no exp"))?)?,
-            not_before: present(&members, "nbf").map(|nbf| time("nbf", nbf)).transpose()?,
-            issuer: present(&members, "iss").and_then(Value::as_str).map(str::to_owned),
+            not_before: json::set(&members, "nbf").map(|nbf| time("nbf", nbf)).transpose()?,
+            issuer: json::set(&members, "iss").and_then(Value::as_str).map(str::to_owned),
             audience: audience(&members),
             subject,
             roles: roles(&members, config)?,
@@ -114,17 +112,6 @@ pub(in crate::authenticate) fn cap(who: &mut Identity, all: &[Issuer]) {
     who.grants.retain(|grant| may_act(&grant.action));
 }
 
-/// A claim that says something: null and an empty list or object, which libraries write where a value is not set, count
-/// as absent.
-fn present<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    members.get(name).filter(|value| match value {
-        Value::Null => false,
-        Value::Array(list) => !list.is_empty(),
-        Value::Object(object) => !object.is_empty(),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
-    })
-}
-
 /// A NumericDate (RFC 7519 section 2): seconds since 1970, with or without a fraction, not before 1970.
 fn time(name: &str, value: &Value) -> Result<SystemTime, Rejection> {
     let seconds = value
@@ -142,16 +129,13 @@ fn roles(members: &Map<String, Value>, config: &Jwt) -> Result<Vec<String>, Reje
     for (name, value) in config
         .roles_claims
         .iter()
-        .filter_map(|name| Some((name, present(members, name)?)))
+        .filter_map(|name| Some((name, json::set(members, name)?)))
     {
-        for role in list(value).ok_or_else(|| malformed(format!("{name} is no list")))? {
-            let role = match role {
-                Value::String(role) => role,
-                Value::Null => continue,
-                _ => return Err(malformed(format!("{name} holds something else than strings"))),
-            };
-            if !role.is_empty() && known.insert(role) {
-                roles.push(role.clone());
+        let list = json::list(value).ok_or_else(|| malformed(format!("{name} is no list")))?;
+        // What is no text gives no role, and leaves the others as they are.
+        for role in list.into_iter().filter_map(json::text) {
+            if !role.is_empty() && known.insert(role.clone()) {
+                roles.push(role);
             }
         }
     }
@@ -165,13 +149,9 @@ fn roles(members: &Map<String, Value>, config: &Jwt) -> Result<Vec<String>, Reje
 /// The `oc` claim: `{"e:<id>": ["read", …]}`. What is no action of an event, a series or a playlist grants nothing and
 /// leaves the rest as it is: so does Opencast (`DynamicLoginHandler`), and other kinds of item are not judged here.
 fn grants(members: &Map<String, Value>, most: usize) -> Result<Vec<Grant>, Rejection> {
-    let items = match present(members, "oc") {
-        None => return Ok(Vec::new()),
-        Some(Value::Object(items)) => items,
-        Some(_) => return Err(malformed("oc is no object")),
-    };
+    let items = json::set(members, "oc").and_then(Value::as_object);
     let mut grants = Vec::new();
-    for (item, actions) in items {
+    for (item, actions) in items.into_iter().flatten() {
         let Some((kind, id)) = item.split_once(':').filter(|(_, id)| !id.is_empty()) else {
             continue;
         };
@@ -181,7 +161,7 @@ fn grants(members: &Map<String, Value>, most: usize) -> Result<Vec<Grant>, Rejec
             "p" => GrantKind::Playlist,
             _ => continue,
         };
-        for action in list(actions).into_iter().flatten().filter_map(Value::as_str) {
+        for action in json::list(actions).into_iter().flatten().filter_map(Value::as_str) {
             grants.push(Grant {
                 kind,
                 id: id.to_owned(),
@@ -200,23 +180,8 @@ fn grants(members: &Map<String, Value>, most: usize) -> Result<Vec<Grant>, Rejec
 
 /// `aud` (RFC 7519 section 4.1.3): one or several strings.
 fn audience(members: &Map<String, Value>) -> Vec<String> {
-    let all = present(members, "aud").and_then(list).into_iter().flatten();
+    let all = json::set(members, "aud").and_then(json::list).into_iter().flatten();
     all.filter_map(Value::as_str).map(str::to_owned).collect()
-}
-
-/// A claim of one or several values, as JSON libraries write it: an array; one string, which stands for an array of
-/// itself (ILIAS); or an object with numbers for names, which is an array with gaps of PHP (after `array_unique` or
-/// `array_filter`). `None` for anything else.
-fn list(value: &Value) -> Option<Vec<&Value>> {
-    match value {
-        Value::String(_) => Some(vec![value]),
-        Value::Array(many) => Some(many.iter().collect()),
-        Value::Object(numbered) => numbered
-            .iter()
-            .map(|(name, value)| name.parse::<u64>().is_ok().then_some(value))
-            .collect(),
-        _ => None,
-    }
 }
 
 /// `ROLE_EPISODE_<id>_<ACTION>`: Opencast reads such a role as a grant, so an issuer that hands it out means
@@ -300,7 +265,7 @@ mod tests {
     #[test]
     fn what_is_not_set_is_absent() {
         let bare = read(r#"{"exp":1}"#).unwrap();
-        for unset in ["null", "[]", "{}"] {
+        for unset in ["null", "[]", "{}", "false"] {
             let names = ["sub", "nbf", "roles", "oc-roles", "oc", "iat", "aud", "iss", "jti"];
             let members = names.map(|name| format!(r#""{name}":{unset}"#)).join(",");
             let claims = read(&format!(r#"{{"exp":1,{members}}}"#)).unwrap();
@@ -315,7 +280,7 @@ mod tests {
     #[test]
     fn an_array_with_gaps_is_a_list() {
         let claims = read(
-            r#"{"exp":1,"roles":{"0":"a","2":"b","10":"c","11":null},"oc-roles":["d",null,""],
+            r#"{"exp":1,"roles":{"-1":"a","2":"b","10":"c","11":null},"oc-roles":["d",null,""],
                 "oc":{"e:x":{"0":"read","1":"write","3":"annotate-admin"}}}"#,
         )
         .unwrap();
@@ -335,21 +300,33 @@ mod tests {
         .unwrap();
         assert_eq!(claims.grants, [grant(GrantKind::Event, "c", "read")]);
         assert_eq!(claims.roles, ["r"]);
+        for oc in ["\"\"", "true", "7", "[\"read\"]", "\"e:a\""] {
+            assert!(
+                read(&format!(r#"{{"exp":1,"oc":{oc}}}"#)).unwrap().grants.is_empty(),
+                "{oc}"
+            );
+        }
+        let odd = r#"{"exp":1,"sub":42,"roles":["a",5,5,1.5,["b"],{"c":"d"},true],"more":"#;
+        let nested = format!("{odd}{}{}}}", "[".repeat(50), "]".repeat(50));
+        let claims = read(&nested).unwrap();
+        assert_eq!(claims.roles, ["a", "5"]);
+        assert_eq!(claims.subject.as_deref(), Some("42"));
     }
 
     #[test]
     fn other_shapes_are_malformed() {
         let many = |n: usize| (0..n).map(|i| format!("\"r{i}\"")).collect::<Vec<_>>().join(",");
         for member in [
-            r#""sub":1"#,
-            r#""roles":[1]"#,
+            r#""sub":1.5"#,
+            r#""sub":true"#,
+            r#""sub":["anna"]"#,
             r#""roles":{"a":"b"}"#,
             r#""roles":{"0":"a","0":"b"}"#,
             r#""roles":1"#,
             r#""nbf":true"#,
-            r#""oc":["read"]"#,
+            r#""nbf":"""#,
             r#""oc":{"e:a":{"0":"read","0":"write"}}"#,
-            r#""oc":"e:a""#,
+            r#""other":{"a":1,"a":1}"#,
             r#""oc":{"e:a":"read","e:a":"write"}"#,
             r#""exp":2"#,
             &format!(r#""roles":[{}]"#, many(257)),

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use super::json;
+use super::{json, jwk};
 use crate::config::{Algorithm, Jwt};
 use crate::rejection::{Reason, Rejection};
 
@@ -27,7 +27,7 @@ pub(super) struct Parts<'a> {
 /// Takes a token apart.
 ///
 /// Errors: `malformed_token` for anything but three strict base64url parts (no padding, no stray bits) with a header
-/// object that has a string `alg`, no `crit` and, if any, a string or null `kid`; `algorithm_not_allowed` for an `alg` that is
+/// object that has a string `alg`, no `crit` and, if any, a `kid` that is a text, a whole number or not set; `algorithm_not_allowed` for an `alg` that is
 /// not among those configured: `none`, HMAC and unknown ones never are.
 pub(super) fn split<'a>(token: &'a str, config: &Jwt) -> Result<Parts<'a>, Rejection> {
     if let Some(refusal) = too_long(token, config) {
@@ -42,16 +42,12 @@ pub(super) fn split<'a>(token: &'a str, config: &Jwt) -> Result<Parts<'a>, Rejec
     let claims = decode(claims, "claims")?;
     let signature = decode(signature, "signature")?;
     let header = json::parse_object(&header).map_err(|error| malformed(format!("header: {error}")))?;
-    // RFC 7515 section 4.1.11: extensions that are not understood must not be ignored, and none is understood here.
-    if header.contains_key("crit") {
+    // RFC 7515 section 4.1.11: extensions that are not understood must not be ignored, and none is understood here. Null
+    // is what libraries write where nothing is set.
+    if header.get("crit").is_some_and(|crit| !crit.is_null()) {
         return Err(malformed("crit in the header"));
     }
-    let kid = match header.get("kid") {
-        // Libraries write null, or nothing at all, where no name is set.
-        None | Some(Value::Null) => None,
-        Some(Value::String(kid)) => Some(kid.clone()).filter(|kid| !kid.is_empty()),
-        Some(_) => return Err(malformed("kid is no string")),
-    };
+    let kid = jwk::kid(&header).map_err(|_| malformed("kid is no text"))?;
     let Some(Value::String(name)) = header.get("alg") else {
         return Err(malformed("no alg in the header"));
     };
@@ -80,7 +76,8 @@ pub(super) fn by_name(name: &str) -> Option<Algorithm> {
     Some(match name {
         "ES256" => Algorithm::Es256,
         "ES384" => Algorithm::Es384,
-        "EdDSA" => Algorithm::EdDsa,
+        // The second since RFC 9864.
+        "EdDSA" | "Ed25519" => Algorithm::EdDsa,
         "RS256" => Algorithm::Rs256,
         "PS256" => Algorithm::Ps256,
         _ => return None,
@@ -136,6 +133,7 @@ mod tests {
             r#"{"alg":"ES256"}"#,
             r#"{"alg":"ES256","kid":null}"#,
             r#"{"alg":"ES256","kid":""}"#,
+            r#"{"alg":"ES256","kid":false,"cty":null,"crit":null}"#,
         ] {
             let token = with_header(header);
             assert_eq!(
@@ -144,6 +142,9 @@ mod tests {
                 "{header}"
             );
         }
+        let numbered = with_header(r#"{"alg":"ES256","kid":7}"#);
+        let kid = split(&numbered, &allowing(&[Algorithm::Es256])).unwrap().kid;
+        assert_eq!(kid.as_deref(), Some("7"));
     }
 
     #[test]
@@ -169,7 +170,8 @@ mod tests {
             &with_header("{}"),
             &with_header(r#"{"alg":5}"#),
             &with_header(r#"{"alg":"ES256","alg":"ES256"}"#),
-            &with_header(r#"{"alg":"ES256","kid":7}"#),
+            &with_header(r#"{"alg":"ES256","kid":7.5}"#),
+            &with_header(r#"{"alg":"ES256","kid":["7"]}"#),
             &with_header(r#"{"alg":"ES256","crit":["zzz"]}"#),
             &with_header(r#"{"alg":"ES256","crit":[]}"#),
             &with_header(r#"{"alg":"none","crit":["b64"]}"#),

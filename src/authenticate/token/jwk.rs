@@ -17,9 +17,6 @@ use super::header::by_name;
 use super::json;
 use crate::config::Algorithm;
 
-/// Bytes of one key set.
-pub(super) const MAX_SET: usize = 256 * 1024;
-
 /// A public key that may verify tokens.
 #[derive(Clone)]
 pub(super) struct Key {
@@ -78,8 +75,6 @@ pub(super) struct KeySet {
 /// Why a document gives no keys.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum KeySetError {
-    #[error("it is larger than {MAX_SET} bytes")]
-    TooLarge,
     #[error("it is no key set: {0}")]
     Malformed(String),
     #[error("it holds no key that can verify tokens{}", list(.0))]
@@ -95,17 +90,14 @@ fn list(refused: &[String]) -> String {
 }
 
 impl KeySet {
-    /// Reads a JWK set (RFC 7517 section 5). One odd key does not spoil the others; a set without a usable one is an
-    /// error.
+    /// Reads a JWK set (RFC 7517 section 5). Size is bounded by the caller. One odd key does not spoil the others; a set
+    /// without a usable one is an error.
     pub(super) fn parse(text: &[u8]) -> Result<Self, KeySetError> {
-        if text.len() > MAX_SET {
-            return Err(KeySetError::TooLarge);
-        }
-        let members = json::parse_object(text).map_err(|error| match pem(text) {
+        let members = json::parse_list(text).map_err(|error| match pem(text) {
             Some(what) => KeySetError::Malformed(what.to_owned()),
             None => KeySetError::Malformed(error.to_string()),
         })?;
-        let Some(Value::Array(entries)) = members.get("keys") else {
+        let Some(entries) = members.get("keys").and_then(json::list) else {
             let what = match members.contains_key("kty") {
                 true if members.contains_key("d") => PRIVATE,
                 true => "it is a single key; `janua keys jwks FILE` makes a key set of it",
@@ -119,7 +111,7 @@ impl KeySet {
             match read {
                 Ok(key) => set.keys.push(key),
                 Err(why) => {
-                    let kid = entry.get("kid").and_then(Value::as_str);
+                    let kid = entry.get("kid").and_then(json::text);
                     let name = kid.map_or(String::new(), |kid| format!(", kid {kid:?}"));
                     set.refused.push(format!("key {}{name}: {why}", place + 1));
                 }
@@ -168,10 +160,9 @@ pub(super) fn key(jwk: &Members) -> Result<Key, &'static str> {
     if text(jwk, "use")?.is_some_and(|purpose| purpose != "sig") {
         return Err("not for signatures (use)");
     }
-    match present(jwk, "key_ops") {
-        None => {}
-        Some(Value::Array(operations)) if operations.iter().any(|operation| operation == "verify") => {}
-        Some(_) => return Err("not for verifying (key_ops)"),
+    let operations = present(jwk, "key_ops").map(|all| json::list(all).unwrap_or_default());
+    if operations.is_some_and(|all| !all.into_iter().any(|one| one == "verify")) {
+        return Err("not for verifying (key_ops)");
     }
     // The members in the one spelling that RFC 7518 allows, of which thumbprints are made.
     let (thumbprint, mut verifying) = match kty {
@@ -189,7 +180,7 @@ pub(super) fn key(jwk: &Members) -> Result<Key, &'static str> {
         }
     }
     Ok(Key {
-        kid: text(jwk, "kid")?.filter(|kid| !kid.is_empty()).map(str::to_owned),
+        kid: kid(jwk).map_err(|_| "kid is no text")?,
         thumbprint,
         verifying,
     })
@@ -270,9 +261,19 @@ fn rsa(jwk: &Members) -> Result<Material, &'static str> {
     ))
 }
 
-/// A member that is set: many libraries write null for one that is not.
+/// The name of a key, in a key set or in the header of a token.
+pub(super) fn kid(members: &Members) -> Result<Option<String>, NoText> {
+    present(members, "kid")
+        .map(|kid| json::text(kid).ok_or(NoText))
+        .transpose()
+}
+
+#[derive(Debug)]
+pub(super) struct NoText;
+
+/// A member that is set: an empty text is none either.
 fn present<'a>(jwk: &'a Members, name: &str) -> Option<&'a Value> {
-    jwk.get(name).filter(|value| !value.is_null())
+    json::set(jwk, name).filter(|value| *value != "")
 }
 
 fn text<'a>(jwk: &'a Members, name: &str) -> Result<Option<&'a str>, &'static str> {
@@ -287,10 +288,17 @@ fn needed<'a>(jwk: &'a Members, name: &str) -> Result<&'a str, &'static str> {
     text(jwk, name)?.ok_or("a part of the key is missing")
 }
 
-/// base64url, with or without the padding that RFC 7515 section 2 leaves out.
+/// base64url, as RFC 7515 section 2 says; or with padding, with line breaks, or in the other alphabet of base64 (PHP's
+/// `base64_encode`), all of which Opencast reads too.
 fn decoded(text: &str) -> Result<Vec<u8>, &'static str> {
+    let bytes = text.trim_ascii_end().trim_end_matches('=').bytes();
+    let url_safe = bytes.filter(|byte| !byte.is_ascii_whitespace()).map(|byte| match byte {
+        b'+' => b'-',
+        b'/' => b'_',
+        other => other,
+    });
     URL_SAFE_NO_PAD
-        .decode(text.trim_end_matches('='))
+        .decode(url_safe.collect::<Vec<_>>())
         .map_err(|_| "a part of the key is no base64url")
 }
 
@@ -353,6 +361,8 @@ mod tests {
         for member in [
             json!({"use":"sig"}),
             json!({"key_ops":["verify"]}),
+            json!({"key_ops":"verify"}),
+            json!({"key_ops":{"1":"sign","3":"verify"}}),
             json!({"alg":"ES256"}),
             json!({"x5c":["?"]}),
         ] {
@@ -367,10 +377,13 @@ mod tests {
             ("crv", json!("secp256k1")),
             ("use", json!("enc")),
             ("key_ops", json!(["sign"])),
-            ("key_ops", json!("verify")),
+            ("key_ops", json!("sign")),
+            ("key_ops", json!(7)),
             ("alg", json!("ES384")),
             ("alg", json!("HS256")),
             ("alg", json!(7)),
+            ("kid", json!(1.5)),
+            ("kid", json!(["a"])),
             ("d", json!("AAAA")),
             ("x", good["y"].clone()),
             ("x", json!("AAAA")),
@@ -388,6 +401,11 @@ mod tests {
         assert_ne!(refusal(&json!({"kty":"oct","k":"c2VjcmV0"})), "none");
         assert_ne!(refusal(&json!({"kty":"OKP","crv":"X25519","x":ED25519_X})), "none");
         assert_ne!(refusal(&json!({"kty":"OKP","crv":"Ed25519","x":"AAAA"})), "none");
+        // RFC 9864 section 2.2.
+        for alg in ["EdDSA", "Ed25519"] {
+            let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": ED25519_X, "alg": alg });
+            assert_eq!(refusal(&jwk), "none", "{alg}");
+        }
     }
 
     #[test]
@@ -412,6 +430,39 @@ mod tests {
         assert_eq!(set.keys.len(), 1);
         assert_eq!(set.refused.len(), 3);
         assert!(set.refused[0].starts_with("key 1, kid \"shared\": "));
+        let nested = format!("{}{}", "[".repeat(100), "]".repeat(100));
+        let text = format!(
+            r#"{{"meta":{{"a":1,"a":2}},"more":{nested},"keys":[{{"kty":"RSA","kty":"RSA"}},{{"x5c":{nested}}},{}]}}"#,
+            p256_jwk()
+        );
+        let set = KeySet::parse(text.as_bytes()).ok().unwrap();
+        assert_eq!((set.keys.len(), set.refused.len()), (1, 2));
+    }
+
+    #[test]
+    fn an_array_with_gaps_of_php_is_a_list_of_keys() {
+        let set = json!({ "keys": { "1": p256_jwk(), "3": rsa_jwk() } }).to_string();
+        assert_eq!(KeySet::parse(set.as_bytes()).ok().unwrap().keys.len(), 2);
+    }
+
+    #[test]
+    fn a_number_is_a_name() {
+        let named = key(with(p256_jwk(), "kid", json!(5)).as_object().unwrap());
+        assert_eq!(named.ok().unwrap().kid.as_deref(), Some("5"));
+    }
+
+    #[test]
+    fn every_spelling_of_base64_is_read() {
+        use base64::engine::general_purpose::STANDARD;
+        for (good, names) in [(p256_jwk(), ["x", "y"]), (rsa_jwk(), ["n", "e"])] {
+            let mut other = good.clone();
+            for name in names {
+                let standard = STANDARD.encode(URL_SAFE_NO_PAD.decode(good[name].as_str().unwrap()).unwrap());
+                let (begin, end) = standard.split_at(3);
+                other[name] = json!(format!(" {begin}\r\n{end}\n"));
+            }
+            assert_eq!(print(&other), print(&good));
+        }
     }
 
     #[test]
@@ -422,10 +473,10 @@ mod tests {
             parse(r#"{"keys":[{"kty":"oct","k":"AA"}]}"#),
             KeySetError::NoUsableKey(_)
         ));
-        assert!(matches!(parse(r#"{"keys":{}}"#), KeySetError::Malformed(_)));
+        assert!(matches!(parse(r#"{"keys":{}}"#), KeySetError::NoUsableKey(_)));
+        assert!(matches!(parse(r#"{"keys":{"a":{}}}"#), KeySetError::Malformed(_)));
         assert!(matches!(parse("<html>"), KeySetError::Malformed(_)));
         assert!(matches!(parse(&p256_jwk().to_string()), KeySetError::Malformed(_)));
-        assert!(matches!(parse(&" ".repeat(MAX_SET + 1)), KeySetError::TooLarge));
     }
 
     /// A key whose coordinate begins with a zero, which one in 256 has.
@@ -479,6 +530,15 @@ mod tests {
         let mut nulls = good.clone();
         for name in ["kid", "use", "alg", "key_ops", "x5c", "d", "p", "k"] {
             nulls[name] = json!(null);
+        }
+        for (name, value) in [
+            ("use", json!("")),
+            ("alg", json!("")),
+            ("d", json!("")),
+            ("key_ops", json!([])),
+            ("kid", json!(false)),
+        ] {
+            assert_eq!(refusal(&with(good.clone(), name, value)), "none", "{name}");
         }
         let set = json!({ "keys": [nulls] }).to_string();
         let set = KeySet::parse(set.as_bytes()).ok().unwrap();

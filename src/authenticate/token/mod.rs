@@ -147,7 +147,7 @@ impl Tokens {
         };
         let mut refreshers = Vec::with_capacity(config.issuers.len());
         for (index, issuer) in config.issuers.iter().enumerate() {
-            let source = Source::new(issuer, store)?;
+            let source = Source::new(issuer, config.max_key_set, store)?;
             let refresher = Refresher::new(index, source, Arc::clone(&keys), pace, metrics.issuer(&issuer.name));
             refreshers.push(Arc::new(refresher));
         }

@@ -12,7 +12,7 @@ use http::header::CACHE_CONTROL;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 
-use super::jwk::{KeySet, KeySetError, MAX_SET};
+use super::jwk::{KeySet, KeySetError};
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config::{Issuer, JwksLocation};
 use crate::store::{Store, Table};
@@ -36,9 +36,11 @@ pub(super) struct Brought {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
     #[error(transparent)]
-    Request(#[from] BackchannelError),
+    Request(BackchannelError),
     #[error("{path} cannot be read: {source}")]
     File { path: PathBuf, source: io::Error },
+    #[error("the key set of {from} is larger than {limit} bytes (`jwt.max_key_set`)")]
+    TooLarge { from: String, limit: usize },
     #[error("the key set cannot be used: {0}")]
     Keys(#[from] KeySetError),
 }
@@ -47,6 +49,8 @@ pub(super) enum FetchError {
 pub(super) struct Source {
     pub(super) issuer: Arc<str>,
     place: Place,
+    /// Bytes of a set.
+    limit: usize,
     /// The content of `ca_file`.
     ca: Option<Vec<u8>>,
 }
@@ -61,8 +65,8 @@ enum Place {
 }
 
 impl Source {
-    /// Errors: the issuer's `ca_file` is unusable.
-    pub(super) fn new(issuer: &Issuer, store: &Store) -> Result<Self, BackchannelError> {
+    /// `limit` is in bytes. Errors: the issuer's `ca_file` is unusable.
+    pub(super) fn new(issuer: &Issuer, limit: usize, store: &Store) -> Result<Self, BackchannelError> {
         let place = match &issuer.jwks {
             JwksLocation::File(path) => Place::File(path.clone()),
             JwksLocation::Url(url) => Place::Url {
@@ -74,6 +78,7 @@ impl Source {
         Ok(Self {
             issuer: Arc::clone(&issuer.name),
             place,
+            limit,
             ca: ca_of(issuer),
         })
     }
@@ -98,17 +103,22 @@ impl Source {
 
     /// Fetches and reads the set once.
     pub(super) async fn fetch(&self) -> Result<Brought, FetchError> {
+        let limit = self.limit;
+        let too_large = |from: String| FetchError::TooLarge { from, limit };
         let (body, max_age) = match &self.place {
             Place::Url { url, backchannel, .. } => {
-                let fetched = backchannel.get(url, MAX_SET).await?;
+                let fetched = backchannel.get(url, limit).await.map_err(|error| match error {
+                    BackchannelError::TooLarge { host, .. } => too_large(host),
+                    error => FetchError::Request(error),
+                })?;
                 (fetched.body.to_vec(), max_age(&fetched.headers))
             }
             Place::File(path) => {
-                let read = read_bounded(path).await.map_err(|source| FetchError::File {
+                let read = read_bounded(path, limit).await.map_err(|source| FetchError::File {
                     path: path.clone(),
                     source,
                 })?;
-                (read, None)
+                (read.ok_or_else(|| too_large(path.display().to_string()))?, None)
             }
         };
         let set = KeySet::parse(&body)?;
@@ -174,12 +184,12 @@ struct Kept {
     body: String,
 }
 
-/// At most one byte more than a key set may have, which `KeySet::parse` then refuses.
-async fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+/// `None`: it is larger than `limit` bytes.
+async fn read_bounded(path: &Path, limit: usize) -> io::Result<Option<Vec<u8>>> {
     let file = tokio::fs::File::open(path).await?;
     let mut body = Vec::new();
-    file.take(MAX_SET as u64 + 1).read_to_end(&mut body).await?;
-    Ok(body)
+    file.take(limit as u64 + 1).read_to_end(&mut body).await?;
+    Ok(Some(body).filter(|body| body.len() <= limit))
 }
 
 /// RFC 9111 section 5.2.2.1.

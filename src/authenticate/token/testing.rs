@@ -120,6 +120,7 @@ pub(super) fn config(issuers: Vec<Issuer>) -> Jwt {
             burst: 20,
         },
         max_token: 16 * 1024,
+        max_key_set: 256 * 1024,
         max_roles: 256,
         max_grants: 256,
         issuers,

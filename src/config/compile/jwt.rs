@@ -17,6 +17,7 @@ pub(super) const DEFAULT_ACTIONS: [&str; 4] = ["read", "write", "annotate", "ann
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
 impl Checker<'_> {
@@ -50,7 +51,8 @@ impl Checker<'_> {
         let refresh = self.duration(jwt.refresh, "refresh", 10 * MINUTE, (Duration::from_secs(30), DAY));
         let keep_stale = self.duration(jwt.keep_stale, "keep_stale", DAY, (Duration::ZERO, 30 * DAY));
         let cache = self.cache(jwt.cache);
-        let max_token = self.max_token(&jwt.max_token);
+        let max_token = self.bytes(&jwt.max_token, "max_token", 16 * KIB, (KIB, 64 * KIB));
+        let max_key_set = self.bytes(&jwt.max_key_set, "max_key_set", 256 * KIB, (16 * KIB, 16 * MIB));
         let max_roles = self.at_most(&jwt.max_roles, "max_roles");
         let max_grants = self.at_most(&jwt.max_grants, "max_grants");
         let issuers = jwt.issuers.or_default();
@@ -74,6 +76,7 @@ impl Checker<'_> {
                 cache,
                 bad_signatures: rate(jwt.bad_signatures.or(PerSecond(200.0)), None),
                 max_token,
+                max_key_set,
                 max_roles,
                 max_grants,
                 issuers,
@@ -169,20 +172,19 @@ impl Checker<'_> {
         cache.or(Size(128 * MIB)).0
     }
 
-    fn max_token(&mut self, max_token: &Key<Size>) -> usize {
-        const DEFAULT: usize = 16 << 10;
-        let Some(given) = max_token.given() else { return DEFAULT };
-        match usize::try_from(given.value.0)
-            .ok()
-            .filter(|bytes| (1 << 10..=64 << 10).contains(bytes))
+    fn bytes(&mut self, size: &Key<Size>, name: &str, default: u64, (least, most): (u64, u64)) -> usize {
+        let given = size.given().map_or(default, |given| given.value.0);
+        if let Some(size) = size.given()
+            && !(least..=most).contains(&given)
         {
-            Some(bytes) => bytes,
-            None => {
-                let problem = Diagnostic::error(given.at, "`max_token` is out of bounds");
-                self.report(problem.label("allowed: from 1KiB to 64KiB"));
-                DEFAULT
-            }
+            let problem = Diagnostic::error(size.at, format!("`{name}` is out of bounds"));
+            let text = |bytes: u64| match bytes % MIB {
+                0 => format!("{}MiB", bytes / MIB),
+                _ => format!("{}KiB", bytes / KIB),
+            };
+            self.report(problem.label(format!("allowed: from {} to {}", text(least), text(most))));
         }
+        usize::try_from(given).unwrap_or(usize::MAX)
     }
 
     fn at_most(&mut self, number: &Key<u64>, name: &str) -> usize {

@@ -215,6 +215,24 @@ async fn a_probe_says_what_is_there() {
     assert!(
         matches!(told.as_slice(), [error] if error.contains("no key that can verify")),
         "{told:?}"
+#[tokio::test]
+async fn a_set_that_is_too_large_names_the_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    let keys = [Signer::new().jwk(None)];
+    std::fs::write(&path, jwks(&keys)).unwrap();
+    let mut config = Endpoint::new(&keys).await.config();
+    config.issuers.push(at_file(all_powerful("moodle"), &path));
+    config.max_key_set = jwks(&keys).len();
+    assert_eq!(tokens(&config).await.probe(|_| ()).await.len(), 2);
+    config.max_key_set -= 1;
+    let tell = |report: &IssuerReport| {
+        let error = report.found.as_ref().err().unwrap();
+        assert!(error.contains("jwt.max_key_set"), "{error}");
+    };
+    assert!(tokens(&config).await.probe(tell).await.is_empty());
+}
+
     );
     let [found] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!(found.usable, ["ES256 kid \"k\""]);
