@@ -270,7 +270,8 @@ fn set_cookie(asked: &Asked<'_>, watch: &Watch, text: &str, seconds: u64) -> Opt
     HeaderValue::try_from(cookie).ok()
 }
 
-/// The path as the client spells it, up to and with the last parameter: what it asks for next begins so, byte for byte.
+/// The path as the client spells it, up to and with the last parameter: what it asks for next begins so, byte for byte. No
+/// slash follows where the client wrote none: the cookie is for that path too, and for all below it (RFC 6265 section 5.1.4).
 fn cookie_path<'a>(asked: &Asked<'a>, watch: &Watch) -> Option<&'a str> {
     let canonical = beginning(asked.path.encoded(), watch.depth)?;
     let written = beginning(&asked.request.raw_path, watch.depth);
@@ -280,15 +281,13 @@ fn cookie_path<'a>(asked: &Asked<'a>, watch: &Watch) -> Option<&'a str> {
     fits.then_some(path)
 }
 
-/// So many segments and the slash behind them. Empty ones do not count, as in the canonical path.
+/// So many segments, and the slash behind them if there is one. Empty ones do not count, as in the canonical path.
 fn beginning(path: &str, segments: usize) -> Option<&str> {
     let bytes = path.as_bytes();
-    let ends = bytes
-        .windows(2)
-        .enumerate()
-        .filter(|(_, two)| matches!(two, [last, b'/'] if *last != b'/'));
-    let (last, _) = ends.take(segments).nth(segments.checked_sub(1)?)?;
-    path.get(..last + 2)
+    let is_slash = |at: usize| bytes.get(at).is_none_or(|byte| *byte == b'/');
+    let mut ends = (0..bytes.len()).filter(|at| !is_slash(*at) && is_slash(at + 1));
+    let last = ends.nth(segments.checked_sub(1)?)?;
+    path.get(..path.len().min(last + 2))
 }
 
 /// The header with which an answer hands a pass to a browser.
@@ -404,7 +403,9 @@ mod tests {
             ("/static/org/player/e1/a/b.mp4", 4, Some("/static/org/player/e1/")),
             ("/static//org/player/e1//b.mp4", 4, Some("/static//org/player/e1/")),
             ("/e1/b", 1, Some("/e1/")),
-            ("/e1", 1, None),
+            ("/e1", 1, Some("/e1")),
+            ("/static//e1", 2, Some("/static//e1")),
+            ("/static/", 2, None),
             ("/e1/b", 3, None),
         ] {
             assert_eq!(beginning(path, depth), expected, "{path}");
