@@ -1,6 +1,6 @@
 //! One token's verdict: from what its connection remembers, from the cache, or by its signature; and who pays for that.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -115,6 +115,14 @@ impl<'a> Payer<'a> {
             Self::Sender(address, _) => Some(address),
             Self::Paid(_) => None,
             Self::Nobody(address) => address,
+        }
+    }
+
+    /// On whose behalf fresh keys are asked for. All who ask about tokens are one.
+    pub(super) fn asker(self) -> IpAddr {
+        match self {
+            Self::Sender(address, _) | Self::Paid(address) => address,
+            Self::Nobody(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         }
     }
 

@@ -287,23 +287,25 @@ impl Tokens {
         if refusals.iter().any(new_keys_may_help) {
             let again =
                 |refusals: &mut Vec<Rejection>| self.judge_again(candidates, refusals, issuers, payer.again(), now);
-            if let Some(identity) = self.with_fresh_keys(judged, &mut refusals, again).await {
+            if let Some(identity) = self.with_fresh_keys(judged, payer.asker(), &mut refusals, again).await {
                 return Outcome::Person(identity);
             }
         }
         refusals.into_iter().next().map_or(Outcome::Nobody, Outcome::Refused)
     }
 
-    /// Asks all issuers for fresh keys and judges again with each change, until that helps, all have answered, or the
+    /// Asks all issuers for fresh keys, on behalf of an address, and judges again with each change, until that helps, all have answered, or the
     /// time is over. `judged` is the generation that the refusals come from.
     async fn with_fresh_keys(
         &self,
         mut judged: u64,
+        asker: IpAddr,
         refusals: &mut Vec<Rejection>,
         again: impl Fn(&mut Vec<Rejection>) -> Option<Arc<Identity>>,
     ) -> Option<Arc<Identity>> {
         let mut changes = self.keys.changes();
-        let asked: Vec<_> = self.refreshers.iter().filter_map(|refresher| refresher.ask()).collect();
+        let refreshers = self.refreshers.iter();
+        let asked: Vec<_> = refreshers.filter_map(|refresher| refresher.ask(asker)).collect();
         let mut over = asked.is_empty();
         let mut all_answered = join_all(
             asked

@@ -3,6 +3,7 @@
 //! One task an issuer does all its fetching, so that there is never more than one fetch at a time. While fetching
 //! fails, the last good keys serve on for `keep_stale`.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -14,10 +15,20 @@ use tokio::sync::{Notify, watch};
 use super::IssuerState;
 use super::keyring::Keyring;
 use super::source::{Brought, FetchError, Held, Source};
+use crate::config::Rate;
 use crate::observe::metrics::IssuerMetrics;
+use crate::rate::{Keyed, address_key};
 
-/// A token that no key verifies may ask for a refresh of an issuer no more often than this.
+/// A token that no key verifies may ask for a refresh of an issuer no more often than this...
 const ON_DEMAND_EVERY: Duration = Duration::from_secs(5);
+/// ...and one from an address that has not asked often, after this already. Whoever sends made-up names of keys does
+/// not keep the others from a new key.
+const ON_DEMAND_PAUSE: Duration = Duration::from_secs(1);
+/// What one address may ask for: once in [`ON_DEMAND_EVERY`], and some at once, since many may come from it.
+const ON_DEMAND: Rate = Rate {
+    per_second: 0.2,
+    burst: 3,
+};
 /// `Cache-Control: max-age` may not shorten `refresh` below this.
 const SHORTEST_MAX_AGE: Duration = Duration::from_secs(30);
 /// After a failed fetch: the first pause, doubled up to the last.
@@ -95,6 +106,8 @@ pub(super) struct Refresher {
     /// Wakes the task for a fetch out of turn.
     wanted: Notify,
     state: Mutex<State>,
+    /// Who asked for a fetch out of turn, by address.
+    askers: Keyed<IpAddr>,
     /// How long the first fetch can wait, where the keys were taken over fresh.
     rest: Mutex<Option<Duration>>,
     /// Counts finished fetches.
@@ -122,6 +135,7 @@ impl Refresher {
             metrics,
             wanted: Notify::new(),
             state: Mutex::default(),
+            askers: Keyed::new(ON_DEMAND),
             rest: Mutex::default(),
             finished: watch::Sender::new(0),
         }
@@ -181,6 +195,9 @@ impl Refresher {
                 () = tokio::time::sleep(pause) => {}
                 () = self.wanted.notified() => {}
             }
+            if let Some(left) = self.left_of_pause() {
+                tokio::time::sleep(left).await;
+            }
         }
     }
 
@@ -189,21 +206,30 @@ impl Refresher {
         self.wanted.notify_one();
     }
 
-    /// Asks for a fetch out of turn, and gives what tells of its end; `None` if the last one began just now. Many
-    /// askers share one fetch.
-    pub(super) fn ask(&self) -> Option<watch::Receiver<u64>> {
+    /// Asks for a fetch out of turn, and gives what tells of its end; `None` if the last one began just now and `address` has
+    /// asked often. Many askers share one fetch.
+    pub(super) fn ask(&self, address: IpAddr) -> Option<watch::Receiver<u64>> {
         let mut state = locked(&self.state);
         if !state.alive {
             return None;
         }
         if !state.running {
-            if state.started.is_some_and(|started| started.elapsed() < ON_DEMAND_EVERY) {
+            let is_rare = self.askers.take(address_key(address), Instant::now()).is_ok();
+            let is_early = state.started.is_some_and(|started| started.elapsed() < ON_DEMAND_EVERY);
+            if is_early && !is_rare {
                 return None;
             }
             state.running = true;
             self.wanted.notify_one();
         }
         Some(self.finished.subscribe())
+    }
+
+    /// How long a fetch that somebody asked for has to wait after the one before.
+    fn left_of_pause(&self) -> Option<Duration> {
+        let state = locked(&self.state);
+        let started = state.started.filter(|_| state.running)?;
+        ON_DEMAND_PAUSE.checked_sub(started.elapsed())
     }
 
     /// One fetch and the book-keeping around it; gives the time until the next.
@@ -343,9 +369,9 @@ impl Refresher {
         self.refresh().await.is_some()
     }
 
-    /// As if the last fetch had begun long ago.
-    pub(super) fn forget_last_start(&self) {
-        locked(&self.state).started = None;
+    /// As if this address had asked for many fetches.
+    pub(super) fn asked_often(&self, address: IpAddr) {
+        self.askers.spend(address_key(address), 100, Instant::now());
     }
 }
 
