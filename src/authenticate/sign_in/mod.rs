@@ -17,7 +17,7 @@ use crate::config::Rate;
 use crate::fair::{Asker, Place, Places, Shares};
 use crate::observe::metrics::SessionMetrics;
 use crate::rate::{Keyed, address_key};
-use crate::rejection::{Hint, Reason, Rejection};
+use crate::rejection::Rejection;
 use crate::sealing::MasterKeys;
 use crate::store::Store;
 
@@ -30,6 +30,8 @@ pub struct People {
     pub metrics: SessionMetrics,
     /// Tickets that may be judged at once: whoever floods a callback shall not flood the CAS server.
     judging: Places,
+    /// The same for addresses whose tickets were refused too often.
+    judging_suspects: Places,
     /// Tickets that were refused, by address.
     refused: Arc<Keyed<IpAddr>>,
     /// Tickets that came for whoever was signed in already, by session.
@@ -44,7 +46,13 @@ const SHARES: Shares = Shares {
     queue: 512,
     wait: Duration::from_secs(10),
 };
-/// Tickets that a CAS server may refuse, for each address. A whole campus may come from one.
+/// Good tickets may come from such an address as well: they wait for their turn there.
+const SHARES_OF_SUSPECTS: Shares = Shares {
+    all: 16,
+    each: 8,
+    ..SHARES
+};
+/// Tickets that a CAS server may refuse, for each address, before it is suspected. A whole campus may come from one.
 const REFUSED: Rate = Rate {
     per_second: 1.0,
     burst: 60,
@@ -65,19 +73,23 @@ impl People {
             attempts: Attempts::new(keys),
             metrics: metrics.clone(),
             judging: Places::new(SHARES),
+            judging_suspects: Places::new(SHARES_OF_SUSPECTS),
             refused: Arc::new(Keyed::new(REFUSED)),
             further: Arc::new(Keyed::new(FURTHER)),
         }
     }
 
-    /// A place to have a ticket of this client judged. Error: too many of its tickets were refused lately, or nothing was
-    /// free in time; no ticket is lost by that.
+    /// A place to have a ticket of this client judged. Error: nothing was free in time; no ticket is lost by that.
     pub async fn place_to_judge(&self, client: IpAddr) -> Result<Place, Rejection> {
-        self.is_trusted(client)?;
-        let place = self.judging.take(Asker::at(client)).await?;
-        // Others of its tickets were judged meanwhile.
-        self.is_trusted(client)?;
-        Ok(place)
+        let is_trusted = || self.refused.peek(&address_key(client), Instant::now());
+        if is_trusted() {
+            let place = self.judging.take(Asker::at(client)).await?;
+            // Others of its tickets were judged meanwhile.
+            if is_trusted() {
+                return Ok(place);
+            }
+        }
+        Ok(self.judging_suspects.take(Asker::at(client)).await?)
     }
 
     /// May one more ticket be judged for this session?
@@ -90,14 +102,38 @@ impl People {
         // Empty by now: then the next look says so.
         self.refused.take(address_key(client), Instant::now()).ok();
     }
+}
 
-    fn is_trusted(&self, client: IpAddr) -> Result<(), Rejection> {
-        match self.refused.peek(&address_key(client), Instant::now()) {
-            true => Ok(()),
-            false => {
-                let refusal = Rejection::because(Reason::RateLimited, "too many tickets of this address were refused");
-                Err(refusal.with_hint(Hint::RetryAfter(5)))
-            }
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::pin::pin;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::observe::metrics::Metrics;
+
+    const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+
+    #[tokio::test(start_paused = true)]
+    async fn tickets_of_a_suspected_address_wait_for_their_turn() {
+        let people = People::new(&Store::in_memory(), &MasterKeys::random(), &Metrics::new().sessions());
+        people.refused.spend(address_key(CLIENT), 10_000, Instant::now());
+        let mut held = Vec::new();
+        for _ in 0..SHARES_OF_SUSPECTS.each {
+            held.push(people.place_to_judge(CLIENT).await.unwrap());
         }
+        let mut next = pin!(people.place_to_judge(CLIENT));
+        assert!(next.as_mut().now_or_never().is_none());
+        assert!(
+            people
+                .place_to_judge(OTHER)
+                .now_or_never()
+                .is_some_and(|place| place.is_ok())
+        );
+        drop(held);
+        assert!(next.await.is_ok(), "nobody is refused");
     }
 }
