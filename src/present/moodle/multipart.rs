@@ -317,12 +317,11 @@ fn closing_quote(quoted: &str) -> Option<usize> {
     end.map(|(at, _)| at)
 }
 
-/// PHP takes the first `boundary` that it finds anywhere in the header, so that word stands there once. A charset says
-/// nothing here; Spring and Apache HttpClient write one.
+/// PHP takes the first `boundary` that it finds anywhere in the header, in lower case if there is one, so no other parameter
+/// may hold that word. A charset says nothing here; Spring and Apache HttpClient write one.
 fn boundary(content_type: &str) -> Result<&str, Refusal> {
+    const NAME: &str = "boundary";
     let malformed = Refusal::Malformed("the Content-Type is not multipart/form-data; boundary=…");
-    let lower = content_type.to_ascii_lowercase();
-    let is_once = lower.matches("boundary").count() == 1;
     let mut parts = content_type.split(';');
     let media_type = parts.next().unwrap_or_default();
     let mut found = None;
@@ -340,14 +339,16 @@ fn boundary(content_type: &str) -> Result<&str, Refusal> {
         if !(1..=MAX_BOUNDARY).contains(&value.len()) || !value.bytes().all(sound) {
             return Err(malformed);
         }
-        match name {
-            _ if name.eq_ignore_ascii_case("boundary") => found = Some(value),
-            _ if name.eq_ignore_ascii_case("charset") => {}
+        let is_boundary = name.eq_ignore_ascii_case(NAME) && found.is_none();
+        let is_charset = name.eq_ignore_ascii_case("charset") && !value.to_ascii_lowercase().contains(NAME);
+        match (is_boundary, is_charset) {
+            (true, _) if name == NAME || !value.contains(NAME) => found = Some(value),
+            (false, true) => {}
             _ => return Err(malformed),
         }
     }
     let is_form = media_type.eq_ignore_ascii_case("multipart/form-data");
-    found.filter(|_| is_form && is_once).ok_or(malformed)
+    found.filter(|_| is_form).ok_or(malformed)
 }
 
 /// Does `text` begin so? `None`: too little of it has come.

@@ -166,6 +166,9 @@ fn one_boundary_and_no_doubt_about_it() {
         // Spring; Apache HttpClient.
         "multipart/form-data;charset=UTF-8;boundary=a",
         "multipart/form-data; boundary=a; charset=UTF-8",
+        "multipart/form-data; boundary=----WebKitFormBoundary7MA4YWxkTrZu0gW",
+        "multipart/form-data; boundary=----geckoformboundary1",
+        "multipart/form-data; Boundary=a",
     ];
     assert!(good.iter().all(|header| Multipart::new(header).is_ok()));
     let bad = [
@@ -175,6 +178,8 @@ fn one_boundary_and_no_doubt_about_it() {
         "multipart/form-data; boundary=a; boundary=b",
         "multipart/form-data; xboundary=a; boundary=b",
         "multipart/form-data; charset=boundary; boundary=a",
+        "multipart/form-data; Boundary=a; charset=xBoundary",
+        "multipart/form-data; Boundary=boundary=b",
         "multipart/form-data; boundary=a ; charset=utf-8",
         "multipart/form-data; x=y; boundary=a",
         "multipart/form-data; boundary=a,b",
