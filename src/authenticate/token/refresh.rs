@@ -236,11 +236,11 @@ impl Refresher {
     async fn turn(&self, failures: &mut u32) -> Duration {
         // Whoever asked until now is served by this fetch.
         self.wanted.notified().now_or_never();
-        {
+        let is_asked_for = {
             let mut state = locked(&self.state);
-            state.running = true;
             state.started = Some(Instant::now());
-        }
+            std::mem::replace(&mut state.running, true)
+        };
         let good = self.refresh().await;
         locked(&self.state).running = false;
         self.finished.send_modify(|count| *count += 1);
@@ -251,7 +251,8 @@ impl Refresher {
             }
             None => {
                 let pause = jittered(pause_after_failure(self.pace.refresh, *failures));
-                *failures = failures.saturating_add(1);
+                // Who asks out of turn makes nobody wait longer.
+                *failures = failures.saturating_add(u32::from(!is_asked_for));
                 // Awake when the last good keys have served long enough.
                 let left = self
                     .keys
