@@ -135,6 +135,7 @@ impl Checker<'_> {
         let functions = self.moodle_route(of_moodle, known);
         let vouching = (accept.as_slice(), issuers.as_ref().and_then(Option::as_deref));
         self.names_of_nobody(&[&route.allow, &route.deny], vouching, known);
+        self.names_that_are_not_denied(&route.deny, vouching, known);
         let named = (vouching.1, sign_ins.as_ref().and_then(Option::as_deref));
         self.said_by_nobody(&[&route.allow, &route.deny], &accept, named, known);
         let allow = self.allow(route.allow, place, path.as_ref(), known);

@@ -68,6 +68,32 @@ impl Checker<'_> {
         }
     }
 
+    /// A `deny` by name that tokens of some issuer pass, which may name nobody, while others may.
+    pub(super) fn names_that_are_not_denied(
+        &mut self,
+        deny: &Key<Vec<At<file::Rule>>>,
+        (accept, issuers): (&[Credential], Option<&[usize]>),
+        known: &Known,
+    ) {
+        let listed = |index: usize| issuers.is_none_or(|issuers| issuers.contains(&index));
+        let accepted = known.naming.iter().zip(&known.issuers).enumerate();
+        let accepted: Vec<_> = accepted.filter(|(index, _)| listed(*index)).collect();
+        let by_name = accept.contains(&Credential::Session) || accepted.iter().any(|(_, (may_name, _))| **may_name);
+        let Some((_, (_, passing))) = accepted.iter().find(|(_, (may_name, _))| !**may_name) else {
+            return;
+        };
+        if !by_name || accept.iter().all(|kind| *kind == Credential::Session) {
+            return;
+        }
+        for rule in deny.value().into_iter().flatten() {
+            if let Some(subject) = rule.value.subject.given() {
+                let text = format!("a token of `{}` names nobody: this never denies it", passing.value);
+                let problem = Diagnostic::warning(subject.at, text);
+                self.report(problem.help("leave that issuer out of the route's `issuers`, or set its may_name_users"));
+            }
+        }
+    }
+
     fn rule(&mut self, rule: file::Rule, path: Option<&At<PathPattern>>, known: &Known) -> Option<Rule> {
         if rule.has_strange_keys {
             return None;
