@@ -23,15 +23,21 @@ const MOST_WAITING_IN_ALL: usize = 16_384;
 /// Who asks for a place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Asker {
-    name: Arc<str>,
+    name: Name,
     is_known: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Name {
+    Address(IpAddr),
+    Person(Arc<str>),
 }
 
 impl Asker {
     /// Somebody at this address (IPv6: a host of this /64) without a credential.
     pub fn at(address: IpAddr) -> Self {
         Self {
-            name: address_key(address).to_string().into(),
+            name: Name::Address(address_key(address)),
             is_known: false,
         }
     }
@@ -40,9 +46,17 @@ impl Asker {
     pub fn of(who: Option<&Identity>, address: IpAddr) -> Self {
         match who {
             None => Self::at(address),
-            // A name that the issuer may not give is nobody's: all its people may have the same.
-            Some(who) if who.name().is_none() => Self::at(address).known(),
-            Some(who) => Self::person(who),
+            Some(who) if who.subject.is_none() => Self::at(address).known(),
+            Some(who) if who.named => Self::person(who),
+            // A name that the issuer may not give counts for one address: all its people may have the same.
+            Some(who) => {
+                let subject = who.subject.as_deref().unwrap_or_default();
+                let name = format!("{}/{subject}@{}", who.source, address_key(address));
+                Self {
+                    name: Name::Person(name.into()),
+                    is_known: true,
+                }
+            }
         }
     }
 
@@ -50,7 +64,7 @@ impl Asker {
     pub fn person(who: &Identity) -> Self {
         let subject = who.subject.as_deref().unwrap_or_default();
         Self {
-            name: format!("{}/{subject}", who.source).into(),
+            name: Name::Person(format!("{}/{subject}", who.source).into()),
             is_known: true,
         }
     }
@@ -322,7 +336,7 @@ mod tests {
 
     fn person(name: &str) -> Asker {
         Asker {
-            name: name.into(),
+            name: Name::Person(name.into()),
             is_known: true,
         }
     }

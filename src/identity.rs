@@ -24,7 +24,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The name, if it may be believed: what rules go by and upstreams are shown. Limits count by `subject` alone.
+    /// The name, if it may be believed: what rules go by and upstreams are shown. Limits count a name that may not be believed for
+    /// each address.
     pub fn name(&self) -> Option<&str> {
         self.subject.as_deref().filter(|_| self.named)
     }

@@ -76,12 +76,14 @@ impl Refusals {
     }
 }
 
-/// Whose `limits.rate` a request is taken from: the person's, or where nobody is named the address's. A name that the
-/// issuer may not give is nobody's: all its people may have the same.
+/// Whose `limits.rate` a request is taken from: the person's, or where there is no name the address's. A name that the
+/// issuer may not give counts for one address: all its people may have the same.
 pub fn rate_key(who: Option<&Identity>, client: &Client) -> String {
-    match who.and_then(|who| Some((&who.source, who.name()?))) {
-        Some((source, subject)) => format!("{source}/{subject}"),
-        None => address_key(client.address).to_string(),
+    let address = address_key(client.address);
+    match who.and_then(|who| Some((who, who.subject.as_ref()?))) {
+        Some((who, subject)) if who.named => format!("{}/{subject}", who.source),
+        Some((who, subject)) => format!("{}/{subject}@{address}", who.source),
+        None => address.to_string(),
     }
 }
 

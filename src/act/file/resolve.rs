@@ -185,15 +185,21 @@ impl Inner {
 /// The path below the root, if every segment of it is a name that may be asked for.
 fn relative(path: &str, well_known: bool) -> Option<&str> {
     let name = path.strip_prefix('/')?;
-    let is_there = |segment: &str| !segment.is_empty();
-    let served = name.split('/').all(is_there) && !name.contains('\0') && !is_hidden(path, well_known);
+    let has_empty = name.is_empty() || name.ends_with('/') || holds(path, b"//");
+    let served = !has_empty && !name.contains('\0') && !is_hidden(path, well_known);
     served.then_some(name)
 }
 
 /// Does a name in this path begin with a dot? `.well-known` counts unless it is served, as the first one.
 pub(super) fn is_hidden(path: &str, well_known: bool) -> bool {
     let rest = path.strip_prefix("/.well-known/").filter(|_| well_known);
-    rest.unwrap_or(path).split('/').any(|segment| segment.starts_with('.'))
+    let path = rest.unwrap_or(path);
+    path.starts_with('.') || holds(path, b"/.")
+}
+
+/// Paths are short: a searcher takes longer to make than to use.
+fn holds(path: &str, pair: &[u8; 2]) -> bool {
+    path.as_bytes().windows(2).any(|two| two == pair)
 }
 
 fn regular(file: OwnedFd) -> Result<Opened, Errno> {
