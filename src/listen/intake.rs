@@ -3,6 +3,8 @@
 //! pingora and httparse have refused what is not HTTP. What is left here is legal enough to be parsed and odd enough
 //! that a server behind us could read it differently: it is refused rather than repaired.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, Method, Version, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use pingora::http::RequestHeader;
@@ -67,14 +69,14 @@ pub fn take(header: &RequestHeader, raw: Option<&[u8]>) -> Result<Request, Rejec
     let authority = authority(header)?;
     match absolute(target)? {
         // RFC 9112 section 3.2.2: a server MUST ignore Host where the target names one.
-        Some((named, target)) => request(&header.method, named, target),
+        Some((named, target)) => request(&header.method, named, &target),
         None => request(&header.method, authority, target),
     }
 }
 
 /// Host and the rest of a target in absolute form (RFC 9112 section 3.2.2), as clients send it to a proxy; `None`: it is in
 /// another form. Errors: it names no host, or somebody.
-fn absolute(target: &str) -> Result<Option<(&str, &str)>, Rejection> {
+fn absolute(target: &str) -> Result<Option<(&str, Cow<'_, str>)>, Rejection> {
     let after = |scheme: &str| {
         let beginning = target.get(..scheme.len())?;
         beginning
@@ -88,9 +90,9 @@ fn absolute(target: &str) -> Result<Option<(&str, &str)>, Rejection> {
     let (authority, target) = rest.split_at(end);
     match target.chars().next() {
         _ if authority.is_empty() || authority.contains('@') => Err(bad("the request target names no host")),
-        None => Ok(Some((authority, "/"))),
-        Some('/') => Ok(Some((authority, target))),
-        Some(_) => Err(bad("the request target has a query without a path")),
+        Some('/') => Ok(Some((authority, target.into()))),
+        // An empty path is the root's (RFC 9110 section 4.2.3).
+        _ => Ok(Some((authority, format!("/{target}").into()))),
     }
 }
 
@@ -316,6 +318,7 @@ mod tests {
             ("http://Video.test/a?b=1", "Video.test", "/a", Some("b=1")),
             ("HTTPS://video.test:8443/a", "video.test:8443", "/a", None),
             ("http://[::1]:80", "[::1]:80", "/", None),
+            ("http://video.test?a", "video.test", "/", Some("a")),
             ("/http://video.test/a", "other.test:99", "/http://video.test/a", None),
         ] {
             let request = asked(target).unwrap();
@@ -330,7 +333,6 @@ mod tests {
             "http://",
             "http:///a",
             "http://user@video.test/",
-            "http://video.test?a",
             "ftp://video.test/",
             "http:/a",
         ] {

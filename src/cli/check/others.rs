@@ -163,7 +163,11 @@ async fn check_upstream(config: &config::Upstream, metrics: &Metrics, report: &R
     match Upstream::new(config, metrics) {
         Ok(upstream) => {
             let told = |server: &str, answer: Result<(), String>| match answer {
-                Ok(()) => report.good(&what(server), "answers"),
+                Ok(()) if config.health.path.is_some() => report.good(&what(server), "answers"),
+                Ok(()) => report.good(
+                    &what(server),
+                    "takes connections; with `health` it would be asked for a page",
+                ),
                 Err(error) => report.bad(&what(server), &error),
             };
             upstream.probe(told).await;
