@@ -193,7 +193,7 @@ async fn serve(
     )?);
     snapshot.prepare_keys()?;
     // So that no pass that was ended before a restart is taken after it.
-    passes.revocations.load(SystemTime::now()).await?;
+    passes.revocations.begin(SystemTime::now()).await?;
     tokio::spawn(passes.revocations.follow(SystemTime::now));
     let (shut_down, shutdown) = watch::channel(false);
     let mut background = Background::new(shutdown.clone());

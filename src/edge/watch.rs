@@ -140,12 +140,11 @@ fn good(asked: &Asked<'_>, params: &[(&str, &str)], text: &str, now: SystemTime)
         Invalid::Foreign => Reason::WatchPassInvalid,
         Invalid::Expired => Reason::WatchPassExpired,
     })?;
-    if asked
-        .snapshot
-        .passes
-        .revocations
-        .ended(&pass, params.iter().map(|(_, value)| *value))
-    {
+    let revocations = &asked.snapshot.passes.revocations;
+    if revocations.is_unread() {
+        return Err(Reason::StoreUnavailable);
+    }
+    if revocations.ended(&pass, params.iter().map(|(_, value)| *value)) {
         return Err(Reason::WatchPassRevoked);
     }
     // An issuer that is gone, or not looked at here any more, lets nobody in.

@@ -69,6 +69,24 @@ fn a_pass_is_good_at_each_and_ended_at_each() {
     with_cookie(&late, &path(1), &pass(&late, "carl", 1)).expect(200);
 }
 
+/// What has been revoked is not known then.
+#[test]
+fn a_gateway_that_starts_without_the_store_takes_no_pass_until_it_is_back() {
+    let Some(mut valkey) = Valkey::start() else { return };
+    let signer = Signer::new();
+    let here = replica(&valkey, &signer);
+    let token = signer.read("lecture-1");
+    let pass = cookie(&here.get_with(&path(1), &token).expect(200));
+    valkey.kill();
+    let late = replica(&valkey, &signer);
+    late.get_with(&path(1), &token).expect(200);
+    with_cookie(&late, &path(1), &pass).refused(503, "store_unavailable");
+    valkey.revive();
+    eventually("the store was read", || {
+        (with_cookie(&late, &path(1), &pass).status == 200).then_some(())
+    });
+}
+
 #[test]
 fn an_embedded_store_is_one_gateways() {
     let (site, signer): (Site, _) = (lectures(), Signer::new());

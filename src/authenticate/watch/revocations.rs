@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -49,6 +50,8 @@ pub struct Revocations {
     store: Store,
     /// Each with its moment in seconds since 1970.
     known: Arc<ArcSwap<HashMap<Revoked, u64>>>,
+    /// The store was away when it was to be read first. Until it is, it is not known what has ended, so everything has.
+    is_unread: Arc<AtomicBool>,
 }
 
 impl Revocations {
@@ -57,7 +60,26 @@ impl Revocations {
         Self {
             store,
             known: Arc::default(),
+            is_unread: Arc::default(),
         }
+    }
+
+    /// Reads what the store has, before the first request. One that is away is read when it is back, by
+    /// [`follow`](Self::follow).
+    pub async fn begin(&self, now: SystemTime) -> Result<(), StoreError> {
+        match self.load(now).await {
+            Err(StoreError::Away { detail }) => {
+                tracing::warn!(detail, "no watch pass counts until the state store was read");
+                self.is_unread.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            read => read,
+        }
+    }
+
+    /// Was the store away from the start?
+    pub fn is_unread(&self) -> bool {
+        self.is_unread.load(Ordering::Relaxed)
     }
 
     /// Ends the passes that were issued up to `now`. On return no request of this process passes with one of them; other
@@ -94,6 +116,9 @@ impl Revocations {
         subject: Option<&str>,
         events: impl IntoIterator<Item = &'a str>,
     ) -> bool {
+        if self.is_unread() {
+            return true;
+        }
         let known = self.known.load();
         if known.is_empty() {
             return false;
@@ -124,6 +149,7 @@ impl Revocations {
             all.retain(|_, at| !is_over(*at));
             all
         });
+        self.is_unread.store(false, Ordering::Relaxed);
         Ok(())
     }
 
