@@ -308,9 +308,10 @@ impl Moodle {
                         store.delete(Table::MoodleSessions, &key).await.map_err(|_| NO_STORE)?;
                         return Ok(None);
                     }
-                    Err(error @ TokenError::VisitMoodle(_)) => {
+                    // It remembers what was wanted when it began.
+                    Err(TokenError::Wants(wanted)) if wanted.is_for_the_person() => {
                         store.delete(Table::MoodleSessions, &key).await.map_err(|_| NO_STORE)?;
-                        return Err(error);
+                        return Err(TokenError::Wants(wanted));
                     }
                     launched => launched?,
                 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::Moodle;
 use crate::authenticate::session::{Carrier, Session};
 use crate::present::moodle::tokens::TokenError;
+use crate::present::moodle::wanted::Wanted;
 use crate::rejection::{Hint, NEEDS_BROWSER, Reason, Rejection};
 
 /// What an administrator has to change. Also what the longest refusal is believed for.
@@ -71,9 +72,14 @@ impl Moodle {
     pub(crate) fn rejection(&self, error: &TokenError) -> Rejection {
         let rejection = rejection(error);
         match error {
-            TokenError::VisitMoodle(_) => rejection.with_hint(Hint::Visit(self.to_visit())),
+            TokenError::Wants(_) => rejection.with_hint(Hint::Visit(self.to_visit())),
             _ => rejection,
         }
+    }
+
+    /// The same of what Moodle has said to a call.
+    pub(crate) fn wants(&self, wanted: Wanted) -> Rejection {
+        self.rejection(&TokenError::Wants(wanted))
     }
 
     /// Is Moodle to be left alone about whoever is kept under `key`?
@@ -98,7 +104,8 @@ pub(super) fn believed(error: &TokenError) -> Duration {
         | TokenError::Never
         | TokenError::OddName
         | TokenError::Denied(_) => LONG,
-        TokenError::VisitMoodle(_) | TokenError::Maintenance | TokenError::Misconfigured(_) => SHORT,
+        TokenError::Wants(wanted) if !wanted.is_for_the_person() => LONG,
+        TokenError::Wants(_) | TokenError::Maintenance | TokenError::Misconfigured(_) => SHORT,
         TokenError::NotReached(_)
         | TokenError::TicketRefused
         | TokenError::NotAsked(_)
@@ -116,7 +123,7 @@ pub(crate) fn rejection(error: &TokenError) -> Rejection {
         | TokenError::Never
         | TokenError::OddName
         | TokenError::Denied(_) => Reason::NoMoodleToken,
-        TokenError::VisitMoodle(_) => Reason::MoodleVisitRequired,
+        TokenError::Wants(wanted) => wanted.reason(),
         TokenError::Maintenance => return maintenance(error.to_string()),
         TokenError::TicketRefused
         | TokenError::NotAsked(_)

@@ -62,7 +62,7 @@ pub(super) fn render(
     };
     let remedy = match (sign_in, visit) {
         (Some(url), _) => format!("<a class=\"button\" href=\"{}\">Sign in</a>", Escaped(url)),
-        (None, Some(url)) => format!("<a class=\"button\" href=\"{}\">Open</a>", Escaped(url)),
+        (None, Some(url)) => format!("<a class=\"button\" href=\"{}\">Open Moodle</a>", Escaped(url)),
         (None, None) => Escaped(advice).to_string(),
     };
     let body = format!(
@@ -144,10 +144,17 @@ fn in_plain_words(reason: Reason) -> (&'static str, &'static str) {
             "There is nothing here",
             "Check the address, or open it from your course.",
         ),
-        Reason::MoodleSignInRequired | Reason::MoodleVisitRequired => (
+        Reason::MoodleSignInRequired
+        | Reason::MoodlePolicyNotAgreed
+        | Reason::MoodleProfileIncomplete
+        | Reason::MoodlePasswordChange
+        | Reason::MoodleVisitRequired => (
             "Moodle wants to see you first",
             "Open Moodle once and do what it asks, then open this page again.",
         ),
+        Reason::MoodlePasswordUnchangeable | Reason::MoodleSecondFactor => {
+            ("Moodle does not let you in this way", TELL)
+        }
         Reason::MoodleMaintenance => ("Moodle is under maintenance", LATER),
         Reason::SignInStale => ("Please sign in again", "Open the page that you wanted once more."),
         Reason::SignInRefused => ("Signing in did not work", TELL),

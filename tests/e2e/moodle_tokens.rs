@@ -188,7 +188,7 @@ type Detour = (&'static str, fn(&mut Site), &'static str);
 /// Each way off the road, and where it leads.
 #[tokio::test]
 async fn every_detour_has_its_error() {
-    let cases: [Detour; 11] = [
+    let cases: [Detour; 15] = [
         ("no cas", |site| site.settings.cas = None, "ticket_refused"),
         (
             "suspended",
@@ -206,13 +206,32 @@ async fn every_detour_has_its_error() {
         (
             "policy",
             |site| site.accounts.get_mut("alice").unwrap().policy_open = true,
-            "visit_moodle",
+            "moodle_policy_not_agreed",
+        ),
+        (
+            "policy of tool_policy",
+            |site| {
+                site.settings.policy_page = "/admin/tool/policy/index.php".to_owned();
+                site.accounts.get_mut("alice").unwrap().policy_open = true;
+            },
+            "moodle_policy_not_agreed",
         ),
         (
             "profile",
             |site| site.accounts.get_mut("alice").unwrap().incomplete_profile = true,
-            "visit_moodle",
+            "moodle_profile_incomplete",
         ),
+        (
+            "password",
+            |site| site.accounts.get_mut("alice").unwrap().new_password = true,
+            "moodle_password_change",
+        ),
+        (
+            "no password",
+            |site| site.accounts.get_mut("alice").unwrap().forced_password = true,
+            "moodle_password_unchangeable",
+        ),
+        ("factor", |site| site.settings.mfa = true, "moodle_second_factor"),
         ("maintenance", |site| site.settings.maintenance = true, "maintenance"),
         (
             "service off",

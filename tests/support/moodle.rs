@@ -50,6 +50,12 @@ pub struct Settings {
     pub prevent_account_creation: bool,
     /// `tool_mfa` wants a factor in each session.
     pub mfa: bool,
+    /// A function is refused with this code.
+    pub refuses: Option<&'static str>,
+    /// `$CFG->debugdisplay`: what goes wrong is told with the query and its parameters.
+    pub debug: bool,
+    /// Where the policy stands; `tool_policy` has one of its own.
+    pub policy_page: String,
     /// PHP's `post_max_size`.
     pub post_max_size: usize,
     /// `client_max_body_size` of the nginx in front.
@@ -74,6 +80,8 @@ pub struct Account {
     pub incomplete_profile: bool,
     /// `auth_forcepasswordchange`; the account's method is CAS, so there is nowhere to change it.
     pub forced_password: bool,
+    /// The same of an account whose method has a password in Moodle.
+    pub new_password: bool,
     /// `webservice/rest:use`, which everyone has.
     pub no_rest: bool,
     /// `moodle/webservice:createmobiletoken`, which everyone has.
@@ -112,6 +120,8 @@ pub(super) struct Session {
     just_logged_in: bool,
     /// Whether the policy was open when the session began (`$USER->policyagreed`).
     policy_open: bool,
+    /// The same of the profile, which lies in `$USER` too.
+    incomplete_profile: bool,
     /// CAS was asked whether it knows the browser (`gateway=true`).
     asked: bool,
     /// Where the person wanted to go (`$SESSION->wantsurl`).
@@ -190,6 +200,9 @@ impl Site {
                 forced_url_scheme: "moodlemobile".to_owned(),
                 prevent_account_creation: false,
                 mfa: false,
+                refuses: None,
+                debug: false,
+                policy_page: "/user/policy.php".to_owned(),
                 post_max_size: 8 << 20,
                 client_max_body_size: usize::MAX,
                 php_is_down: false,
@@ -313,7 +326,12 @@ fn answer_to(request: &php::Request, site: &Mutex<Site>) -> Answer {
         "/tokenpluginfile.php" => files::by_key(request, info, &site.lock().unwrap()),
         "/lib/ajax/service.php" => service::ajax(&mut site.lock().unwrap()),
         "/lib/ajax/service-nologin.php" => service::public_config(&site.lock().unwrap()),
-        "/" | "/course/view.php" => pages::page(request, &mut site.lock().unwrap()),
+        "/" | "/my/" | "/course/view.php" => pages::page(request, &mut site.lock().unwrap()),
+        "/user/policy.php"
+        | "/admin/tool/policy/index.php"
+        | "/user/edit.php"
+        | "/login/change_password.php"
+        | "/admin/tool/mfa/auth.php" => pages::wanted(request, &mut site.lock().unwrap()),
         "/repository/repository_ajax.php" => pages::upload(request, &mut site.lock().unwrap()),
         "/pluginfile.php" => pages::file(request, info, &mut site.lock().unwrap()),
         // The web server's own.

@@ -13,16 +13,18 @@ use crate::context::Context;
 use crate::moodle::Moodle;
 use crate::moodle::call::Answer;
 use crate::present::moodle::redact::{self, Redactor};
+use crate::present::moodle::token::Token;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::write::{Pieces, write_stream};
 
-/// The answer as the client gets it: what was held back, and the rest as it comes.
+/// The answer as the client gets it: what was held back, and the rest as it comes. `redacts`: less the keys in it, and less
+/// this token.
 pub(super) async fn go_back(
     session: &mut Session,
     ctx: &mut Context,
     answer: Answer,
     moodle: &Moodle,
-    redacts: bool,
+    redacts: Option<&Token>,
 ) -> Result<(), Stop> {
     if answer.status.is_informational() {
         // No request to Moodle switches protocols.
@@ -36,7 +38,7 @@ pub(super) async fn go_back(
         head.remove_header(&name);
     }
     head.remove_header(&header::TRANSFER_ENCODING);
-    if redacts {
+    if redacts.is_some() {
         head.remove_header(&header::CONTENT_LENGTH);
     }
     upstream::dress(session, &mut head, ctx)?;
@@ -47,7 +49,7 @@ pub(super) async fn go_back(
         seen: answer.seen.clone().into_iter(),
         answer,
         moodle,
-        redactor: redacts.then(Redactor::default),
+        redactor: redacts.map(Redactor::new),
         ended: false,
     };
     Ok(write_stream(session, status, headers, &mut body).await?)

@@ -91,10 +91,10 @@ pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, now:
     let metrics = moodle.bridge().metrics();
     let outcome = call.carry_out(session, ctx).await;
     match outcome {
-        Ok(answer) => {
+        Ok((answer, token)) => {
             metrics.called(&moodle.config.name, script, call.group, "ok");
             let redacts = call.plan.endpoint() != Endpoint::File;
-            go_back(session, ctx, answer, &moodle, redacts).await
+            go_back(session, ctx, answer, &moodle, redacts.then_some(&token)).await
         }
         Err(Stop::Refused(refusal)) => {
             metrics.called(&moodle.config.name, script, call.group, refusal.reason.label());
@@ -154,18 +154,18 @@ fn headers(session: &Session, ctx: &Context) -> Result<HeaderMap, Stop> {
 }
 
 impl Call<'_> {
-    /// The answer that the client shall get.
-    async fn carry_out(&mut self, session: &mut Session, ctx: &mut Context) -> Result<Answer, Stop> {
+    /// The answer that the client shall get, and the token that brought it.
+    async fn carry_out(&mut self, session: &mut Session, ctx: &mut Context) -> Result<(Answer, Token), Stop> {
         let mut token = self.moodle.token(self.person).await?;
         self.read_beginning(session, ctx).await?;
         let (mut obtained_again, mut probed) = (false, false);
         loop {
             let (mut answer, verdict) = self.attempt(session, ctx, &token).await?;
             let Some(verdict) = verdict else {
-                return Ok(answer);
+                return Ok((answer, token));
             };
             let reaction = match verdict.reaction {
-                Reaction::Probe | Reaction::Verify if probed => return Ok(answer),
+                Reaction::Probe | Reaction::Verify if probed => return Ok((answer, token)),
                 Reaction::Probe | Reaction::Verify => {
                     probed = true;
                     match self.moodle.is_alive(&token).await? {
@@ -179,7 +179,7 @@ impl Call<'_> {
                                 hint = verdict.hint,
                                 "Moodle denies a call"
                             );
-                            return Ok(answer);
+                            return Ok((answer, token));
                         }
                         false => Reaction::ObtainAgain,
                     }
@@ -208,15 +208,12 @@ impl Call<'_> {
     async fn give_up(&self, reaction: Reaction, verdict: &Verdict, ctx: &Context) -> Rejection {
         let reason = match reaction {
             Reaction::EndMoodle => Reason::NoMoodleToken,
-            Reaction::VisitMoodle => Reason::MoodleVisitRequired,
             Reaction::TooLarge => Reason::BodyTooLarge,
             _ => Reason::UpstreamFailed,
         };
         let refusal = match reaction {
             Reaction::Maintenance => maintenance(verdict.hint),
-            Reaction::VisitMoodle => {
-                Rejection::because(reason, verdict.hint).with_hint(Hint::Visit(self.moodle.to_visit()))
-            }
+            Reaction::Wants(wanted) => self.moodle.wants(wanted),
             _ => Rejection::because(reason, verdict.hint),
         };
         let (moodle, request_id) = (&self.moodle.config.name, ctx.id.as_str());

@@ -6,6 +6,7 @@
 use http::{HeaderMap, Method, StatusCode, header};
 
 use super::endpoint::Endpoint;
+use super::wanted::Wanted;
 
 /// An error's code stands within its first bytes; only a stack trace is longer, and stands behind it.
 const MAX_LOOKED_AT: usize = 16 << 10;
@@ -25,8 +26,8 @@ pub enum Reaction {
     EndMoodle,
     /// Keep the token; 503.
     Maintenance,
-    /// The user must agree or fill in something: send the browser to Moodle once.
-    VisitMoodle,
+    /// The user must agree to something or fill it in, or the administrators must: keep the token.
+    Wants(Wanted),
     /// The web server or PHP takes no request of this size.
     TooLarge,
     /// The answer is none of a web service's: 502.
@@ -172,12 +173,9 @@ impl Judge {
     }
 }
 
-/// Moodle wants a new password, and the account's method cannot change one.
-pub(in crate::present::moodle) const FORCED: &str = "auth_forcepasswordchange is set on a CAS account, which has no password to change in Moodle: \
-                                 take it off the account";
-
 /// What is to be done about an error of Moodle's, by its code.
 pub fn verdict(code: &str, token_may_be_lost: bool) -> Option<Verdict> {
+    let wants = |wanted: Wanted| (Reaction::Wants(wanted), wanted.hint());
     let (reaction, hint) = match code {
         "invalidtoken" | "missingparam" if token_may_be_lost => (
             Reaction::Verify,
@@ -195,10 +193,10 @@ pub fn verdict(code: &str, token_may_be_lost: bool) -> Option<Verdict> {
         "wsaccessusernologin" => (Reaction::EndMoodle, "the account's authentication method is nologin"),
         "wsaccessuserexpired" => (Reaction::EndMoodle, "the account's password has expired"),
         "sitemaintenance" => (Reaction::Maintenance, "maintenance mode"),
-        "sitepolicynotagreed" => (Reaction::VisitMoodle, "the site policy is not agreed to"),
-        "usernotfullysetup" => (Reaction::VisitMoodle, "the user's profile is not complete"),
-        "forcepasswordchangenotice" => (Reaction::VisitMoodle, "the user must change the password"),
-        "nopasswordchangeforced" => (Reaction::EndMoodle, FORCED),
+        "sitepolicynotagreed" => wants(Wanted::Policy),
+        "usernotfullysetup" => wants(Wanted::Profile),
+        "forcepasswordchangenotice" => wants(Wanted::NewPassword),
+        "nopasswordchangeforced" => wants(Wanted::NoPassword),
         "redirecterrordetected" => (
             Reaction::Misconfigured,
             "it redirects instead of answering: it takes the request for one to another site. Compare $CFG->wwwroot with \
@@ -291,11 +289,12 @@ mod tests {
             ("wsaccessuserunconfirmed", Some(Reaction::EndMoodle)),
             ("wsaccessusernologin", Some(Reaction::EndMoodle)),
             ("sitemaintenance", Some(Reaction::Maintenance)),
-            ("sitepolicynotagreed", Some(Reaction::VisitMoodle)),
-            ("usernotfullysetup", Some(Reaction::VisitMoodle)),
+            ("sitepolicynotagreed", Some(Reaction::Wants(Wanted::Policy))),
+            ("usernotfullysetup", Some(Reaction::Wants(Wanted::Profile))),
+            ("forcepasswordchangenotice", Some(Reaction::Wants(Wanted::NewPassword))),
             ("reverseproxyabused", Some(Reaction::Misconfigured)),
             ("redirecterrordetected", Some(Reaction::Misconfigured)),
-            ("nopasswordchangeforced", Some(Reaction::EndMoodle)),
+            ("nopasswordchangeforced", Some(Reaction::Wants(Wanted::NoPassword))),
             ("invalidparameter", None),
             ("invalidrecord", None),
         ];

@@ -1,7 +1,7 @@
 //! A signed-in person's web service token, put into requests to Moodle and kept out of everything else.
 //!
-//! `endpoint`, `params`, `urlencoded` and `multipart` judge a request, `inject` changes it, `answer` and `redact` look at
-//! what Moodle says. All of these are pure and take bodies piece by piece. Where tokens come from is `tokens`; whose
+//! `endpoint`, `params`, `urlencoded` and `multipart` judge a request, `inject` changes it, `answer`, `redact` and `repeated` look at
+//! what Moodle says, and `wanted` names what it wants of people. All of these are pure and take bodies piece by piece. Where tokens come from is `tokens`; whose
 //! session a request belongs to is decided before.
 
 pub mod answer;
@@ -12,9 +12,11 @@ pub mod multipart;
 pub mod own_token;
 pub mod params;
 pub mod redact;
+pub mod repeated;
 pub mod token;
 pub mod tokens;
 pub mod urlencoded;
+pub mod wanted;
 
 use http::Method;
 

@@ -3,11 +3,14 @@
 //! `core_webservice_get_site_info` hands out the key by which files can be fetched without a token; notifications hold
 //! addresses of `tokenpluginfile.php` with that key in them (`message/lib.php`); other answers hold the private half of a
 //! token. The keys are taken out wherever these names stand, as the answer passes: in JSON and XML, in a text within them
-//! that is escaped any number of times, and in addresses. A redacted answer gets shorter: its `Content-Length` must not
-//! be kept.
+//! that is escaped any number of times, and in addresses; so is the token of the call, wherever it stands. A redacted answer
+//! gets shorter: its `Content-Length` must not be kept.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, header};
+
+use super::repeated::Repeated;
+use super::token::Token;
 
 /// Behind these names stands a key.
 const NAMES: [&[u8]; 3] = [b"userprivateaccesskey", b"privatetoken", b"tokenpluginfile"];
@@ -20,8 +23,14 @@ const SHORTEST_KEY: usize = 32;
 const MAX_BETWEEN: usize = 64;
 
 /// Takes an answer piece by piece and gives what may be sent on.
-#[derive(Default)]
 pub struct Redactor {
+    repeated: Repeated,
+    keys: Keys,
+}
+
+/// Takes out what stands behind the names.
+#[derive(Default)]
+struct Keys {
     state: State,
     /// What may become a name, or a key.
     pending: Vec<u8>,
@@ -89,18 +98,36 @@ struct Between {
 }
 
 impl Redactor {
+    /// For an answer to a call with this token.
+    pub fn new(token: &Token) -> Self {
+        Self {
+            repeated: Repeated::new(token),
+            keys: Keys::default(),
+        }
+    }
+
     /// The next piece of the answer in, what may be sent out.
     pub fn push(&mut self, piece: &[u8]) -> Bytes {
-        let mut out = BytesMut::with_capacity(piece.len() + self.pending.len());
-        for byte in piece {
-            self.take(*byte, &mut out);
-        }
+        let mut out = BytesMut::with_capacity(piece.len() + self.keys.pending.len());
+        let keys = &mut self.keys;
+        self.repeated.push(piece, |text| keys.take_all(text, &mut out));
         out.freeze()
     }
 
     /// The end of the answer: what was withheld until it would be clear what it is.
     pub fn finish(&mut self) -> Bytes {
-        std::mem::take(&mut self.pending).into()
+        let mut out = BytesMut::new();
+        self.keys.take_all(&self.repeated.finish(), &mut out);
+        self.keys.flush(&mut out);
+        out.freeze()
+    }
+}
+
+impl Keys {
+    fn take_all(&mut self, text: &[u8], out: &mut BytesMut) {
+        for byte in text {
+            self.take(*byte, out);
+        }
     }
 
     fn take(&mut self, byte: u8, out: &mut BytesMut) {
@@ -237,7 +264,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn redacted(body: &[u8], cuts: &[usize]) -> String {
-        let mut redactor = Redactor::default();
+        let mut redactor = Redactor::new(&Token::parse(TOKEN).unwrap());
         let mut places: Vec<usize> = cuts.iter().map(|cut| cut % (body.len() + 1)).collect();
         places.extend([0, body.len()]);
         places.sort_unstable();
@@ -250,6 +277,19 @@ mod tests {
     }
 
     const KEY: &str = "16471f0cc175b9c0f1b6a831c399e269";
+    const TOKEN: &str = "5f15767e0d05735045e8d5226f8d38cf";
+
+    #[test]
+    fn the_token_of_the_call_goes_and_hides_no_key() {
+        let body = format!(
+            r#"{{"a":"{TOKEN}","userprivate{TOKEN}accesskey":"{KEY}","b":"{}"}}"#,
+            &TOKEN[..31]
+        );
+        let without = body.replace(TOKEN, "").replace(KEY, "");
+        for cut in 0..body.len() {
+            assert_eq!(redacted(body.as_bytes(), &[cut]), without);
+        }
+    }
 
     /// Quotes and slashes as JSON escapes them, so many times.
     fn escaped(text: &str, times: usize) -> String {

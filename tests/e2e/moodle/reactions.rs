@@ -3,7 +3,7 @@
 use super::school::{Browser, SITE_INFO, School, script};
 use super::sources::FACADE;
 use crate::support::http::Response;
-use crate::support::moodle::Site;
+use crate::support::moodle::{Account, Site};
 use crate::support::{Request, eventually};
 
 /// What an app opens for a token, and where it comes back to.
@@ -195,10 +195,10 @@ fn who_has_agreed_to_the_policy_gets_in_by_one_more_ticket() {
     let open = |on: bool| school.moodle.site().accounts.get_mut("alice").unwrap().policy_open = on;
     open(true);
     let page = browser.open(&alice, SIGN_IN).expect(403);
-    assert!(page.text().contains("moodle_visit_required"), "{}", page.text());
+    assert!(page.text().contains("moodle_policy_not_agreed"), "{}", page.text());
     let moodle = school.origin();
     assert!(page.text().contains(&format!("href=\"{moodle}")), "{}", page.text());
-    let told = browser.call(SITE_INFO).refused(403, "moodle_visit_required");
+    let told = browser.call(SITE_INFO).refused(403, "moodle_policy_not_agreed");
     assert!(told.json()["visit"].as_str().unwrap().starts_with(&moodle));
     open(false);
     // The session in Moodle has not noticed, so another one is wanted.
@@ -212,31 +212,158 @@ fn who_has_agreed_to_the_policy_gets_in_by_one_more_ticket() {
     school.keeps_its_secrets();
 }
 
+/// What Moodle wants, how the site gets so, the reason, where Moodle asks for it, and what the log says.
+type Want = (&'static str, fn(&mut Site), &'static str, &'static str, &'static str);
+
 #[test]
-fn what_no_visit_helps_against_leads_in_no_circle() {
-    type Case = (&'static str, fn(&mut Site), &'static str);
-    let cases: [Case; 3] = [
+fn what_moodle_wants_is_told_by_its_name_with_an_address_at_which_moodle_asks_for_it() {
+    let wants: [Want; 6] = [
         (
-            "capability",
-            |site| site.accounts.get_mut("alice").unwrap().no_mobile_token = true,
-            "createmobiletoken",
+            "policy",
+            |site| site.accounts.get_mut("alice").unwrap().policy_open = true,
+            "moodle_policy_not_agreed",
+            "/user/policy.php",
+            "site policy",
+        ),
+        (
+            "policy of tool_policy",
+            |site| {
+                site.settings.policy_page = "/admin/tool/policy/index.php".to_owned();
+                site.accounts.get_mut("alice").unwrap().policy_open = true;
+            },
+            "moodle_policy_not_agreed",
+            "/admin/tool/policy/index.php",
+            "site policy",
+        ),
+        (
+            "profile",
+            |site| site.accounts.get_mut("alice").unwrap().incomplete_profile = true,
+            "moodle_profile_incomplete",
+            "/user/edit.php",
+            "profile is not complete",
         ),
         (
             "password",
+            |site| site.accounts.get_mut("alice").unwrap().new_password = true,
+            "moodle_password_change",
+            "/login/change_password.php",
+            "must change the password",
+        ),
+        (
+            "no password",
             |site| site.accounts.get_mut("alice").unwrap().forced_password = true,
+            "moodle_password_unchangeable",
+            "/login/index.php",
             "auth_forcepasswordchange",
         ),
-        ("factor", |site| site.settings.mfa = true, "tool_mfa"),
+        (
+            "factor",
+            |site| site.settings.mfa = true,
+            "moodle_second_factor",
+            "/admin/tool/mfa/auth.php",
+            "tool_mfa",
+        ),
     ];
-    for (name, change, hint) in cases {
-        let Some(school) = start() else { return };
+    let Some(school) = start() else { return };
+    for (name, change, reason, asks, hint) in wants {
         let (alice, browser) = (school.cas.person("alice"), school.browser());
         change(&mut school.moodle.site());
-        let page = browser.open(&alice, SIGN_IN).expect(403);
-        assert!(page.text().contains("no_moodle_token"), "{name}: {}", page.text());
-        browser.call(SITE_INFO).refused(403, "no_moodle_token");
+        let page = browser.open(&alice, SIGN_IN).expect(403).text();
+        let told = browser.call(SITE_INFO).refused(403, reason).json();
+        let visit = told["visit"].as_str().unwrap();
+        let detail = told["detail"].as_str().unwrap();
+        assert!(visit.starts_with(&school.origin()), "{name}: {visit}");
+        for text in [reason, detail, &format!("href=\"{visit}\"")] {
+            assert!(page.contains(text), "{name}: {text} is not in {page}");
+        }
+        let led = browser.open(&alice, visit.strip_prefix(&school.origin()).unwrap());
+        assert_eq!(
+            browser.visited.lock().unwrap().last().unwrap().path(),
+            asks,
+            "{name}: {}",
+            led.text()
+        );
+        // It leads in no circle: what Moodle wants is told again, or a ticket is asked for anew.
+        let told = browser.call(SITE_INFO).json();
+        assert!(
+            [reason, "moodle_sign_in_required"].contains(&told["reason"].as_str().unwrap()),
+            "{name}: {told}"
+        );
         school.gateway.logged(&[hint]);
+        let mut site = school.moodle.site();
+        site.settings.mfa = false;
+        let account = site.accounts.get_mut("alice").unwrap();
+        *account = Account {
+            id: account.id,
+            first_name: account.first_name.clone(),
+            ..Account::default()
+        };
     }
+    school.keeps_its_secrets();
+}
+
+#[test]
+fn who_may_make_no_token_is_told_so_and_led_in_no_circle() {
+    let Some(school) = start() else { return };
+    let (alice, browser) = (school.cas.person("alice"), school.browser());
+    school.moodle.site().accounts.get_mut("alice").unwrap().no_mobile_token = true;
+    let page = browser.open(&alice, SIGN_IN).expect(403);
+    assert!(page.text().contains("no_moodle_token"), "{}", page.text());
+    browser.call(SITE_INFO).refused(403, "no_moodle_token");
+    school.gateway.logged(&["createmobiletoken"]);
+}
+
+#[test]
+fn a_second_factor_keeps_nobody_from_a_source_that_is_not_asked_for_one() {
+    let Some(school) = School::start("[\"cas-launch\", \"cas-token\"]") else {
+        return;
+    };
+    let (alice, browser) = (school.cas.person("alice"), school.browser());
+    school.moodle.site().settings.mfa = true;
+    browser.sign_in(&alice).expect(200);
+    assert_eq!(browser.call(SITE_INFO).expect(200).json()["username"], "alice");
+}
+
+#[test]
+fn a_token_outlives_what_moodle_wants_of_its_owner() {
+    let Some(school) = start() else { return };
+    let (alice, browser) = (school.cas.person("alice"), school.browser());
+    browser.sign_in(&alice).expect(200);
+    browser.call(SITE_INFO).expect(200);
+    for (code, reason) in [
+        ("sitepolicynotagreed", "moodle_policy_not_agreed"),
+        ("usernotfullysetup", "moodle_profile_incomplete"),
+        ("forcepasswordchangenotice", "moodle_password_change"),
+        ("nopasswordchangeforced", "moodle_password_unchangeable"),
+    ] {
+        school.moodle.site().settings.refuses = Some(code);
+        let told = browser.call(SITE_INFO).refused(403, reason).json();
+        assert!(
+            told["visit"].as_str().unwrap().starts_with(&school.origin()),
+            "{code}: {told}"
+        );
+        school.moodle.site().settings.refuses = None;
+        browser.call(SITE_INFO).expect(200);
+    }
+    assert_eq!(school.moodle.site().made, 1);
+}
+
+#[test]
+fn the_token_that_the_gateway_puts_in_comes_back_in_no_answer() {
+    let Some(school) = start() else { return };
+    let (alice, browser) = (school.cas.person("alice"), school.browser());
+    browser.sign_in(&alice).expect(200);
+    school.moodle.site().settings.debug = true;
+    let call = SITE_INFO.replace("core_webservice_get_site_info", "core_course_get_courses");
+    let told = browser.call(&call).expect(200).json();
+    assert_eq!(told["debuginfo"], "WHERE token = ''", "{told}");
+    let told = browser.call(&call.replace("json", "xml")).expect(200);
+    assert!(
+        told.text().contains("<DEBUGINFO>WHERE token = ''</DEBUGINFO>"),
+        "{}",
+        told.text()
+    );
+    school.keeps_its_secrets();
 }
 
 #[test]

@@ -53,10 +53,12 @@ impl Answer {
         )
     }
 
-    /// A page of an error, in the site's language: what it is stands in the link for more about it.
+    /// A page of an error, in the site's language: what it is stands in the link for more about it. The theme has addresses
+    /// of its own that look like that.
     pub fn error_page(module: &str, code: &str, text: &str) -> Self {
+        let theme = "<link rel=\"stylesheet\" href=\"/theme/campus/error/style.css\"><a href=\"/local/help/error/page/start\">?</a>";
         let link = format!("<a href=\"http://docs.moodle.org/404/en/error/{module}/{code}\">?</a>");
-        Self::html(404, &format!("{text}</p><p class=\"errorcode\">{link}"))
+        Self::html(404, &format!("{theme}{text}</p><p class=\"errorcode\">{link}"))
     }
 
     /// An answer of the REST script, as JSON or as XML, which is the default.
@@ -82,6 +84,17 @@ impl Answer {
             ),
         };
         Self::rest(format, body)
+    }
+
+    /// The same with `$CFG->debugdisplay`.
+    pub fn with_debug_info(mut self, text: &str) -> Self {
+        let body = String::from_utf8(self.body).unwrap();
+        let body = match body.strip_suffix('}') {
+            Some(json) => format!("{json},\"debuginfo\":\"{text}\"}}"),
+            None => body.replace("</EXCEPTION>", &format!("<DEBUGINFO>{text}</DEBUGINFO>\n</EXCEPTION>")),
+        };
+        self.body = body.into_bytes();
+        self
     }
 
     /// An error of the scripts that answer like AJAX.

@@ -168,10 +168,14 @@ pub fn index(request: &Request, site: &Mutex<Site>) -> Answer {
         let session = Session {
             user: Some(user),
             policy_open: account.policy_open,
+            incomplete_profile: account.incomplete_profile,
             just_logged_in: true,
             ..session
         };
         let id = site.new_session(session);
+        if account.new_password {
+            return Answer::redirect(303, &format!("{root}/login/change_password.php")).moodle_session(&id);
+        }
         return Answer::redirect(303, &format!("{root}/login/index.php?testsession={}", account.id))
             .moodle_session(&id)
             .with(
@@ -264,6 +268,31 @@ pub fn token(request: &Request, site: &Mutex<Site>) -> Answer {
     }
 }
 
+/// Where a page leads instead, as long as Moodle wants something of the session's person: `require_login`, and `tool_mfa`,
+/// which comes before the policy.
+pub(super) fn wanted(site: &Site, session: &Session, user: &str) -> Option<Answer> {
+    let account = &site.accounts[user];
+    let to = |page: &str| Some(Answer::redirect(303, &format!("{}{page}", site.settings.wwwroot)));
+    if account.forced_password {
+        let text = "Sie können das Kennwort nicht ändern.";
+        return Some(Answer::error_page("auth", "nopasswordchangeforced", text));
+    }
+    if account.new_password {
+        return to("/login/change_password.php");
+    }
+    // What is done elsewhere changes the account, not what another session remembers of it.
+    if session.incomplete_profile {
+        return to(&format!("/user/edit.php?id={}&course=1", account.id));
+    }
+    if site.settings.mfa {
+        return to("/admin/tool/mfa/auth.php");
+    }
+    if session.policy_open {
+        return to(&site.settings.policy_page);
+    }
+    None
+}
+
 /// `admin/tool/mobile/launch.php`.
 pub fn launch(request: &Request, site: &mut Site) -> Answer {
     let settings = site.settings.clone();
@@ -283,7 +312,7 @@ pub fn launch(request: &Request, site: &mut Site) -> Answer {
         .and_then(|id| site.sessions.get(id))
         .cloned()
         .unwrap_or_default();
-    let Some(user) = session.user else {
+    let Some(user) = session.user.clone() else {
         if !by_browser {
             return Answer::error_page("tool_mobile", "pluginnotenabledorconfigured", "Plugin ist nicht aktiv");
         }
@@ -292,16 +321,8 @@ pub fn launch(request: &Request, site: &mut Site) -> Answer {
     if !session.just_logged_in && !by_browser {
         return Answer::error_page("tool_mobile", "pluginnotenabledorconfigured", "Plugin ist nicht aktiv");
     }
-    let account = site.accounts[&user].clone();
-    if settings.mfa {
-        return Answer::redirect(303, &format!("{}/admin/tool/mfa/auth.php", settings.wwwroot));
-    }
-    // Agreeing elsewhere changes the account, not what another session remembers of it.
-    if session.policy_open {
-        return Answer::redirect(303, &format!("{}/user/policy.php", settings.wwwroot));
-    }
-    if account.incomplete_profile {
-        return Answer::redirect(303, &format!("{}/user/edit.php?id={}", settings.wwwroot, account.id));
+    if let Some(wanted) = wanted(site, &session, &user) {
+        return wanted;
     }
     let token = match site.token_of(&user, service) {
         Ok(token) => token,

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::answer::Answer;
 use super::files;
-use super::login::to_login;
+use super::login::{self, to_login};
 use super::php::Request;
 use super::{Session, Site};
 
@@ -17,8 +17,25 @@ fn known<'a>(request: &Request, site: &'a mut Site) -> Option<(&'a mut Session, 
     Some((session, user))
 }
 
-/// The start page or a course. Whoever has seen one is no longer just logged in.
+/// A page at which Moodle asks for something.
+pub fn wanted(request: &Request, site: &mut Site) -> Answer {
+    match known(request, site) {
+        Some((session, user)) => {
+            session.just_logged_in = false;
+            Answer::html(200, &format!("Moodle asks {user}"))
+        }
+        None => to_login(request, site),
+    }
+}
+
+/// The start page, the dashboard or a course. Whoever has seen one is no longer just logged in.
 pub fn page(request: &Request, site: &mut Site) -> Answer {
+    if let Some((session, user)) = known(request, site).filter(|_| request.path != "/") {
+        let session = session.clone();
+        if let Some(wanted) = login::wanted(site, &session, &user) {
+            return wanted;
+        }
+    }
     match known(request, site) {
         Some((session, user)) => {
             session.just_logged_in = false;

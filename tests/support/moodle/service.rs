@@ -107,13 +107,21 @@ pub fn rest(request: &Request, site: &mut Site) -> Answer {
         let message = "Invalid parameter value detected";
         Answer::exception(format, "invalid_parameter_exception", "invalidparameter", message)
     };
+    let debug = site.settings.debug.then(|| request.text("wstoken")).flatten();
     let missing = |table: &str| {
         let message = format!("Can't find data record in database table {table}.");
-        Answer::exception(format, "dml_missing_record_exception", "invalidrecord", &message)
+        let answer = Answer::exception(format, "dml_missing_record_exception", "invalidrecord", &message);
+        match debug {
+            Some(token) => answer.with_debug_info(&format!("WHERE token = '{token}'")),
+            None => answer,
+        }
     };
     let Some(function) = request.text("wsfunction") else {
         return invalid();
     };
+    if let Some(code) = site.settings.refuses {
+        return refuse(("moodle_exception", code.to_owned(), "Refused".to_owned()));
+    }
     let functions = site
         .services
         .get(&service)

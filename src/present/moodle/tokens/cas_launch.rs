@@ -12,15 +12,14 @@ use http::{Method, StatusCode};
 use super::conversation::location;
 use super::{Conversation, Cookie, TokenError, md5, page_code, refused};
 use crate::backchannel::Reply;
-use crate::present::moodle::answer::FORCED;
 use crate::present::moodle::token::Token;
+use crate::present::moodle::wanted::Wanted;
 
 /// Below `wwwroot`: where CAS sends the browser for Moodle, and what the ticket is made for.
 pub const SERVICE: &str = "/login/index.php?authCAS=CAS";
 
-/// A factor is asked for in each MoodleSession anew, and nobody can give it in the gateway's.
-const MFA: &str = "tool_mfa asks the gateway's session for a factor: give the factor \"auth\" (authentication type CAS) its full \
-                   weight, or use cas-token";
+/// What `complete_user_login` says of an account that has to change a password and has none.
+const NO_PASSWORD: &str = "nopasswordchangeforced";
 
 /// A session in Moodle that nobody but the gateway holds.
 pub struct Signed {
@@ -41,8 +40,8 @@ pub async fn sign_in(moodle: &Conversation, service: &str, ticket: &str) -> Resu
         (StatusCode::FOUND, Some(session)) if location(&first).ends_with(service) => {
             second(moodle, service, &session).await
         }
-        (StatusCode::NOT_FOUND, _) => Err(match page_code(&first) {
-            Some("nopasswordchangeforced") => TokenError::Denied(FORCED),
+        (StatusCode::NOT_FOUND, _) => Err(match page_code(&first).as_deref() {
+            Some(NO_PASSWORD) => TokenError::Wants(Wanted::NoPassword),
             _ => TokenError::TicketRefused,
         }),
         (status, _) if status.is_redirection() => Err(TokenError::Misconfigured(
@@ -65,8 +64,12 @@ async fn second(moodle: &Conversation, service: &str, session: &Cookie) -> Resul
             session: session_now.unwrap_or_else(|| session.clone()),
             user_id,
         }),
-        (None, _) if reply.status.is_redirection() => Err(TokenError::NoAccount),
-        (None, _) if page_code(&reply) == Some("nopasswordchangeforced") => Err(TokenError::Denied(FORCED)),
+        (None, _) if reply.status.is_redirection() => Err(match Wanted::of_redirect(leads) {
+            // Nobody was signed in: to the login page, or `$CFG->alternateloginurl` in its place.
+            None | Some(Wanted::Other) => TokenError::NoAccount,
+            Some(wanted) => TokenError::Wants(wanted),
+        }),
+        (None, _) if page_code(&reply).as_deref() == Some(NO_PASSWORD) => Err(TokenError::Wants(Wanted::NoPassword)),
         (None, _) => Err(TokenError::Misconfigured(
             "login/index.php did not say whom it signed in",
         )),
@@ -117,32 +120,16 @@ fn read(answer: &str, wwwroot: &str, passport: &str) -> Result<Token, TokenError
 
 /// `launch.php` leads to where something is to be done, or says in a page of HTML what is wrong.
 fn detour(reply: &Reply) -> TokenError {
-    let leads = location(reply);
-    let leads_to = |page: &str| leads.contains(page);
-    if leads_to("/user/policy.php") || leads_to("/admin/tool/policy/") {
-        return TokenError::VisitMoodle("the site policy is not agreed to");
-    }
-    if leads_to("/user/edit.php") {
-        return TokenError::VisitMoodle("the user's profile is not complete");
-    }
-    if leads_to("/login/change_password.php") {
-        return TokenError::VisitMoodle("the user must change the password");
-    }
-    if leads_to("/login/index.php") {
-        return TokenError::SessionEnded;
-    }
-    if leads_to("/tool/mfa/") {
-        return TokenError::Denied(MFA);
-    }
     if reply.status.is_redirection() {
-        return TokenError::VisitMoodle("launch.php leads to another page of Moodle's");
+        let wanted = Wanted::of_redirect(location(reply));
+        return wanted.map_or(TokenError::SessionEnded, TokenError::Wants);
     }
     if reply.status != StatusCode::NOT_FOUND {
         return TokenError::Misconfigured(
             "launch.php answered with a page: is tool_mobile installed, and is there no login page in front of Moodle?",
         );
     }
-    match page_code(reply) {
+    match page_code(reply).as_deref() {
         // The session may have ended, or shown a page: a new one is the remedy for both.
         None | Some("pluginnotenabledorconfigured") => TokenError::SessionEnded,
         Some(code) => refused(code),

@@ -20,6 +20,7 @@ use http::Method;
 
 use super::answer::{self, Reaction};
 use super::token::Token;
+use super::wanted::Wanted;
 use crate::backchannel::{BackchannelError, Reply};
 use crate::text::without_mark;
 
@@ -54,9 +55,8 @@ pub enum TokenError {
     OddName,
     #[error("Moodle gives no token: {0}")]
     Denied(&'static str),
-    /// The browser must go to Moodle once.
-    #[error("the user has to visit Moodle first: {0}")]
-    VisitMoodle(&'static str),
+    #[error("Moodle wants something first: {}", .0.hint())]
+    Wants(Wanted),
     #[error("Moodle is in maintenance mode")]
     Maintenance,
     #[error("Moodle does not answer as one: {0}")]
@@ -88,7 +88,7 @@ impl TokenError {
             Self::Never => "never",
             Self::OddName => "odd_name",
             Self::Denied(_) => "denied",
-            Self::VisitMoodle(_) => "visit_moodle",
+            Self::Wants(wanted) => wanted.reason().label(),
             Self::Maintenance => "maintenance",
             Self::Misconfigured(_) => "misconfigured",
         }
@@ -159,16 +159,36 @@ fn error_code(reply: &Reply) -> Option<String> {
 }
 
 /// The code of an error page, in whatever language it is: its link for more about it ends in `/error/<module>/<code>`, also
-/// where the site names no documentation (`$CFG->docroot`).
-fn page_code(reply: &Reply) -> Option<&str> {
-    const LINK: &[u8] = b"/error/";
-    let at = reply.body.windows(LINK.len()).position(|window| window == LINK)?;
-    let link = reply.body.get(at + LINK.len()..)?;
-    let link = link
-        .split(|byte| matches!(byte, b'"' | b'\'' | b'?' | b'#' | b'<'))
-        .next()?;
-    let (_, code) = std::str::from_utf8(link).ok()?.split_once('/')?;
-    Some(code)
+/// where the site names no documentation (`get_exception_info` in `lib/setuplib.php`). A theme, a message or a footer may hold
+/// an address that looks like one.
+fn page_code(reply: &Reply) -> Option<String> {
+    const LINK: &str = "/error/";
+    let page = String::from_utf8_lossy(&reply.body);
+    let linked = page.match_indices(LINK).filter_map(|(start, _)| {
+        let (before, link) = (page.get(..start)?, page.get(start + LINK.len()..)?);
+        let (module, code) = link.split(['"', '\'', '?', '#', '<', '>']).next()?.split_once('/')?;
+        let is_word = |word: &str| {
+            let mut bytes = word.bytes();
+            !word.is_empty() && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_:-".contains(&byte))
+        };
+        (is_word(module) && is_word(code)).then(|| (certainty(before), code))
+    });
+    // Of equals the first.
+    let likeliest = linked.reduce(|best, other| if other.0 > best.0 { other } else { best })?;
+    Some(likeliest.1.to_owned())
+}
+
+/// How surely the link of an error page begins behind this much of it: in the paragraph that Moodle makes for it
+/// (`fatal_error` in `lib/outputrenderers.php`), or else by the version and the language in front, as in `/404/en`.
+fn certainty(before: &str) -> u8 {
+    let (_, paragraph) = before.rsplit_once("class=\"errorcode\"").unwrap_or_default();
+    if paragraph.matches('<').count() == 1 {
+        return 2;
+    }
+    let mut segments = before.rsplit('/');
+    let (language, version) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
+    let is_version = |byte: u8| byte.is_ascii_digit() || byte == b'.';
+    u8::from(!language.is_empty() && !version.is_empty() && version.bytes().all(is_version))
 }
 
 /// What an error's code means where a token was to be had.
@@ -181,7 +201,7 @@ fn refused(code: &str) -> TokenError {
         ("servicenotavailable", _) => TokenError::Denied("the service of moodle.service is missing or disabled"),
         (_, Some(verdict)) => match verdict.reaction {
             Reaction::EndMoodle => TokenError::Denied(verdict.hint),
-            Reaction::VisitMoodle => TokenError::VisitMoodle(verdict.hint),
+            Reaction::Wants(wanted) => TokenError::Wants(wanted),
             Reaction::Maintenance => TokenError::Maintenance,
             Reaction::Misconfigured | Reaction::TooLarge => TokenError::Misconfigured(verdict.hint),
             Reaction::ObtainAgain => TokenError::Died,
@@ -192,3 +212,46 @@ fn refused(code: &str) -> TokenError {
 }
 
 const CANNOT_CREATE: &str = "the user lacks moodle/webservice:createmobiletoken, or moodle/webservice:createtoken for a service of the site's own";
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::{HeaderMap, StatusCode};
+
+    use super::*;
+
+    #[test]
+    fn the_code_of_a_page_stands_in_moodles_own_link() {
+        const MOODLES: &str = "<p class=\"errorcode\"><a href=\"http://docs.moodle.org/404/de/error/webservice/cannotcreatetoken\">?</a></p>";
+        let bare = "<a href='https://docs.test/4.4/de_du/error/webservice/cannotcreatetoken#x'>?</a>";
+        let own =
+            "<p class=\"errorcode\"><a href=\"https://docs.test/en/error/webservice/cannotcreatetoken\">?</a></p>";
+        let theme = "<link href=\"/theme/x/error/style.css\"><a href=\"/local/help/error/page/start\">";
+        let footer = "<a href=\"https://help.test/error/moodle/other\">?</a>";
+        let mentioned = "<p>See /404/de/error/moodle/other</p>";
+        let cases = [
+            (MOODLES.to_owned(), Some("cannotcreatetoken")),
+            (format!("{theme}{MOODLES}{footer}"), Some("cannotcreatetoken")),
+            (format!("{theme}{bare}{footer}"), Some("cannotcreatetoken")),
+            (format!("{theme}{own}{footer}"), Some("cannotcreatetoken")),
+            (format!("{mentioned}{MOODLES}{mentioned}"), Some("cannotcreatetoken")),
+            (
+                "\u{e4}<a href=\"/error/webservice/cannotcreatetoken\">".to_owned(),
+                Some("cannotcreatetoken"),
+            ),
+            (
+                "<link href=\"/theme/x/error/style.css\"> /error/ /error/a/ /error//b /error/a/b/c".to_owned(),
+                None,
+            ),
+            (String::new(), None),
+        ];
+        for (body, expected) in cases {
+            let reply = Reply {
+                status: StatusCode::NOT_FOUND,
+                headers: HeaderMap::new(),
+                body: Bytes::from(body.clone()),
+            };
+            assert_eq!(page_code(&reply).as_deref(), expected, "{body}");
+        }
+    }
+}
