@@ -50,6 +50,10 @@ impl Gateway {
             let reply = edge::own::answer(session, ctx, now).await?;
             return self.reply(session, &reply).await;
         }
+        if let Some(route) = edge::moodle::own::is_announced(session, ctx)? {
+            self.limit(session, ctx, &route)?;
+            return self.act(session, ctx, &route, now).await;
+        }
         if let Some(reply) = self.preflight(session, ctx) {
             return self.reply(session, &reply).await;
         }

@@ -149,6 +149,9 @@ impl Walk<'_> {
         if own::is_own(path.decoded()) {
             return self.own(&request, &path, headers).await;
         }
+        if let Some(route) = self.moodles_preflight(&request, &path, headers, &client)? {
+            return self.act(&route, &request, headers, &path, &client).await;
+        }
         if let Some(status) = self.preflight(&request, &path, headers) {
             return Ok(Some(status));
         }
@@ -252,7 +255,7 @@ impl Walk<'_> {
         Some(reply.status)
     }
 
-    fn routes(&mut self, request: &Request, path: &Path, method: &Method) {
+    pub(super) fn routes(&mut self, request: &Request, path: &Path, method: &Method) {
         let considered = self.snapshot.table.explain(&request.host, path.decoded(), method);
         self.report.other_routes = self.snapshot.routes.len().saturating_sub(considered.len());
         let fates = considered.iter().filter_map(|one| {
@@ -263,7 +266,7 @@ impl Walk<'_> {
     }
 
     /// `limits.rate`, from which nothing is taken.
-    fn limits(&mut self, route: &Route, client: &Client) -> Result<(), Rejection> {
+    pub(super) fn limits(&mut self, route: &Route, client: &Client) -> Result<(), Rejection> {
         let Some(rate) = &route.rate else {
             return Ok(());
         };

@@ -32,6 +32,7 @@ pub struct Metrics {
     bytes: IntCounterVec,
     decisions: IntCounterVec,
     token_cache: IntCounterVec,
+    tokens_withheld: IntCounter,
     else_ask: IntCounterVec,
     keyset_keys: IntGaugeVec,
     keyset_fetched: IntGaugeVec,
@@ -93,6 +94,11 @@ impl Metrics {
                 "janua_token_cache_total",
                 "Look-ups of tokens among those verified before.",
                 &["result"],
+            ),
+            tokens_withheld: counter(
+                &registry,
+                "janua_tokens_withheld_total",
+                "Tokens on routes open to everyone that were not passed on because their address had used up its checks.",
             ),
             else_ask: counters(
                 &registry,
@@ -207,6 +213,7 @@ impl Metrics {
         TokenCacheMetrics {
             hit: self.token_cache.with_label_values(&["hit"]),
             miss: self.token_cache.with_label_values(&["miss"]),
+            withheld: self.tokens_withheld.clone(),
         }
     }
 
@@ -320,11 +327,12 @@ pub struct ReloadMetrics {
     pub last_ok: IntGauge,
 }
 
-/// What the cache of verified tokens counts.
+/// What the cache of verified tokens counts, and the tokens that nobody could look at.
 #[derive(Clone)]
 pub struct TokenCacheMetrics {
     pub hit: IntCounter,
     pub miss: IntCounter,
+    pub withheld: IntCounter,
 }
 
 /// What a route's `else_ask` counts: questions answered from memory or by one that is on its way, and those asked.

@@ -21,7 +21,7 @@ use http::{HeaderMap, HeaderName, Method, header};
 use url::Url;
 
 /// Only scripts can set it, and a script of another origin only after a pre-flight.
-const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
+pub const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// A browser fetches what may be wanted later; the last two are older names.
 const GUESSES: [&str; 3] = ["sec-purpose", "purpose", "x-moz"];

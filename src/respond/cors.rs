@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,
-    ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
@@ -42,6 +42,19 @@ pub fn requested_method(method: &Method, request: &HeaderMap) -> Option<Method> 
     }
     let requested = request.get(ACCESS_CONTROL_REQUEST_METHOD)?;
     Method::from_bytes(requested.as_bytes()).ok()
+}
+
+/// Does the policy list the origin that the request is of?
+pub fn lists(policy: &Cors, request: &HeaderMap) -> bool {
+    let origin = request.get(ORIGIN);
+    origin.is_some_and(|origin| allowed_origin(policy, origin).is_some())
+}
+
+/// Does a pre-flight ask whether this header may be sent?
+pub fn asks_for(name: &HeaderName, request: &HeaderMap) -> bool {
+    let lines = request.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter();
+    let mut names = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    names.any(|asked| asked.trim_ascii().eq_ignore_ascii_case(name.as_str().as_bytes()))
 }
 
 /// The answer to a pre-flight; `None` if the request is none, and then goes the ordinary way.

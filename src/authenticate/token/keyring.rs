@@ -20,6 +20,8 @@ pub(super) struct Keyring {
     by_kid: HashMap<String, Vec<usize>>,
     /// Counts the tokens that were verified by another key than the first that was tried.
     clock: AtomicU64,
+    /// No issuer is without a key.
+    is_complete: bool,
 }
 
 pub(super) struct Entry {
@@ -43,10 +45,12 @@ impl Keyring {
     pub(super) fn new<'a>(generation: u64, sets: impl IntoIterator<Item = Option<&'a KeySet>>) -> Self {
         let mut ring = Self {
             generation,
+            is_complete: true,
             ..Self::default()
         };
         let mut known: HashMap<[u8; 32], usize> = HashMap::new();
         for (issuer, set) in sets.into_iter().enumerate() {
+            ring.is_complete &= set.is_some();
             for key in set.into_iter().flat_map(|set| &set.keys) {
                 let place = *known.entry(key.thumbprint).or_insert(ring.entries.len());
                 if let Some(kid) = &key.kid {
@@ -75,6 +79,11 @@ impl Keyring {
 
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Has every issuer a key here, so that of a token which none of these verifies nobody is the issuer?
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_complete
     }
 
     /// The keys to try: those that the `kid` names, then those without a kid; for a token without one, all. Of these, the

@@ -2,14 +2,17 @@
 //! `Authorization` goes on to the upstream; a token that would count elsewhere must not.
 
 use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
+use serde_json::Value;
 
-use super::Tokens;
 use super::cache::{Digest, digest_of};
 use super::carrier::Carried;
 use super::header::split;
+use super::keyring::Keyring;
+use super::{Tokens, json, required};
 use crate::config::Rate;
 use crate::rate::{Keyed, address_key};
 use crate::rejection::Reason;
@@ -20,12 +23,16 @@ const SESSION: &str = "jns_";
 /// Foreign tokens that are remembered, and for how long.
 const MAX_FOREIGN: u64 = 10_000;
 const FOREIGN_TTL: Duration = Duration::from_secs(60);
+/// At most so often it is told that tokens were not looked at.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// Tokens that no key here verifies, with the generation of the keys that did not; and a budget for each address of its
 /// own: foreign tokens are no offence, but each new one costs a check.
 pub(super) struct Foreign {
     known: Cache<Digest, u64>,
     checks: Keyed<IpAddr>,
+    /// When it was told last that tokens were not looked at.
+    told: Mutex<Option<Instant>>,
 }
 
 impl Foreign {
@@ -36,15 +43,27 @@ impl Foreign {
                 .time_to_live(FOREIGN_TTL)
                 .build(),
             checks: Keyed::new(rate),
+            told: Mutex::new(None),
         }
+    }
+
+    /// Is it time to tell again?
+    fn is_to_be_told(&self, now: Instant) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = told.is_none_or(|told| now.saturating_duration_since(told) >= TELL_EVERY);
+        if is_due {
+            *told = Some(now);
+        }
+        is_due
     }
 }
 
 impl Tokens {
     /// Is any of these a session's secret, or a token that a key of a configured issuer verifies? Expired ones too, and
     /// those whose claims nobody here could use. Where that cannot be told it is yes, and nothing goes on: of more tokens
-    /// than are looked at, of one that is too long or hardly readable, of an address that has sent too many foreign ones.
-    /// `client`: `None` takes nothing.
+    /// than are looked at, of one that is too long or hardly readable, of one of an issuer whose keys are not here, of an
+    /// address that has sent too many that had to be checked. A token that names no key of these, and no issuer of these,
+    /// needs no check. `client`: `None` takes nothing.
     pub fn are_ours(&self, carried: &Carried<'_>, client: Option<IpAddr>) -> bool {
         carried.had_more() || carried.iter().any(|token| self.is_ours(token, client))
     }
@@ -52,6 +71,9 @@ impl Tokens {
     fn is_ours(&self, token: &str, client: Option<IpAddr>) -> bool {
         if token.starts_with(SESSION) {
             return true;
+        }
+        if self.config.issuers.is_empty() {
+            return false;
         }
         let parts = match split(token, &self.config) {
             Ok(parts) => parts,
@@ -64,18 +86,42 @@ impl Tokens {
         if self.foreign.known.get(&digest) == Some(ring.generation) {
             return false;
         }
-        let client = client.map(address_key);
-        if client.is_some_and(|client| !self.foreign.checks.peek(&client, Instant::now())) {
+        let kid = parts.kid.as_deref();
+        if ring.candidates(kid, parts.algorithm, |_| false).is_empty() {
+            return self.may_be_of_unknown_key(&parts.claims, &ring);
+        }
+        let (client, now) = (client.map(address_key), Instant::now());
+        if let Some(client) = client.filter(|client| !self.foreign.checks.peek(client, now)) {
+            self.metrics.withheld.inc();
+            if self.foreign.is_to_be_told(now) {
+                tracing::warn!(
+                    %client,
+                    "tokens are not passed on, on routes open to everyone: this address has sent too many that had to be \
+                     checked (jwt.bad_signatures)"
+                );
+            }
             return true;
         }
         let Err(no_key) = parts.key(None, &ring, &self.config) else {
             return true;
         };
         if let Some(client) = client {
-            self.foreign.checks.spend(client, no_key.trials, Instant::now());
+            self.foreign.checks.spend(client, no_key.trials, now);
             self.foreign.known.insert(digest, ring.generation);
         }
         false
+    }
+
+    /// No key here can have signed it. May an issuer's key that is not here, or not yet? By the issuer that it names; one
+    /// that names none may be of an issuer of whom there is no key at all.
+    fn may_be_of_unknown_key(&self, claims: &[u8], ring: &Keyring) -> bool {
+        let members = json::parse_object(claims).unwrap_or_default();
+        match members.get("iss").and_then(Value::as_str) {
+            Some(named) => {
+                (0..self.config.issuers.len()).any(|issuer| required::is_claimed(&self.config, issuer, named))
+            }
+            None => !ring.is_complete(),
+        }
     }
 }
 

@@ -1,7 +1,10 @@
-//! A call of Moodle's web services that brings a token of its own and no session: judged as nobody, and passed on.
+//! A call of Moodle's web services that brings a token of its own and no session: judged as nobody, and passed on; so is the
+//! pre-flight of one.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderMap, Method};
 use pingora::proxy::Session;
 
 use super::super::rules::Case;
@@ -9,12 +12,14 @@ use super::super::{Stop, taken};
 use crate::config::OwnTokens;
 use crate::context::Context;
 use crate::moodle::Moodle;
+use crate::own::isolation::X_REQUESTED_WITH;
 use crate::present::moodle::endpoint::Endpoint;
 use crate::present::moodle::own_token;
 use crate::rejection::{Reason, Rejection};
-use crate::request::Request;
+use crate::request::{Client, Request};
+use crate::respond::cors;
 use crate::route::path::Path;
-use crate::snapshot::Route;
+use crate::snapshot::{Route, Snapshot};
 
 /// So much of a body is read to find the token in it.
 const LOOKED_AT: usize = 64 << 10;
@@ -59,6 +64,58 @@ pub fn passes<'a>(route: &'a Route, refusal: Option<&Rejection>) -> Option<&'a M
 pub fn in_address(moodle: &Moodle, route: &Route, request: &Request, path: &Path) -> bool {
     let (_, decoded) = path.stripped(&route.strip);
     own_token::in_address(moodle.below(&decoded), request.query.as_deref().unwrap_or_default())
+}
+
+/// A pre-flight that is Moodle's to answer, as it would be without a gateway: of a call at a place for tokens, from a page of
+/// whose origin nothing is known here. It carries no credentials. One that asks for the header of scripts which call with a
+/// session is about such a call. Gives its route, and whether it may pass: what it announces is judged as a call with a token
+/// of its own.
+pub fn preflight(
+    snapshot: &Snapshot,
+    request: &Request,
+    path: &Path,
+    headers: &HeaderMap,
+    client: &Client,
+) -> Option<(Arc<Route>, Result<(), Rejection>)> {
+    let method = cors::requested_method(&request.method, headers)?;
+    let found = snapshot.table.find(&request.host, path.decoded(), &method).ok()?;
+    let route = snapshot.routes.get(found.route)?;
+    let moodle = passes(route, None)?;
+    let (_, decoded) = path.stripped(&route.strip);
+    let is_known = route.cors.as_ref().is_some_and(|policy| cors::lists(policy, headers));
+    let is_with_session = cors::asks_for(&X_REQUESTED_WITH, headers);
+    if is_known || is_with_session || !own_token::is_place(moodle.below(&decoded)) {
+        return None;
+    }
+    let announced = Request {
+        method,
+        ..request.clone()
+    };
+    let case = Case {
+        snapshot,
+        route,
+        request: &announced,
+        client,
+        params: &found.params,
+    };
+    let fits = route.take(path, request.query.as_deref());
+    Some((Arc::clone(route), fits.and_then(|()| case.decide_own_token())))
+}
+
+/// The same of a request that has come: its route, if it is one. The context says so from now on.
+pub fn is_announced(session: &Session, ctx: &mut Context) -> Result<Option<Arc<Route>>, Rejection> {
+    let Some(((request, path), client)) = ctx.request.as_ref().zip(ctx.path.as_ref()).zip(ctx.client.as_ref()) else {
+        return Ok(None);
+    };
+    let headers = &session.req_header().headers;
+    let Some((route, allowed)) = preflight(&ctx.snapshot, request, path, headers, client) else {
+        return Ok(None);
+    };
+    ctx.own_token = true;
+    ctx.route = Some(Arc::clone(&route));
+    allowed?;
+    ctx.allowed = true;
+    Ok(Some(route))
 }
 
 /// May it pass?

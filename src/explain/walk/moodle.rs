@@ -9,6 +9,7 @@ use super::super::{Action, MoodleTokens, Outcome, TokenSource};
 use super::Walk;
 use crate::config::MoodleSource;
 use crate::config::pattern::Params;
+use crate::edge;
 use crate::edge::moodle::{facade, login_address, own as own_token, plan};
 use crate::edge::parts;
 use crate::edge::rules::Case;
@@ -21,6 +22,7 @@ use crate::present::moodle::token::Token;
 use crate::present::moodle::tokens::cas_facade::Facade;
 use crate::rejection::{Reason, Rejection};
 use crate::request::{Client, Request};
+use crate::respond::cors;
 use crate::route::path::Path;
 use crate::snapshot::Route;
 
@@ -121,6 +123,27 @@ impl Walk<'_> {
         }
         self.report.outcome = Outcome::Allow;
         Ok(route)
+    }
+
+    /// A pre-flight that is Moodle's to answer: its route.
+    pub(super) fn moodles_preflight(
+        &mut self,
+        request: &Request,
+        path: &Path,
+        headers: &HeaderMap,
+        client: &Client,
+    ) -> Result<Option<Arc<Route>>, Rejection> {
+        let Some((route, allowed)) = own_token::preflight(self.snapshot, request, path, headers, client) else {
+            return Ok(None);
+        };
+        let announced = cors::requested_method(&request.method, headers);
+        self.routes(request, path, announced.as_ref().unwrap_or(&request.method));
+        self.own_token = true;
+        allowed?;
+        self.limits(&route, client)?;
+        edge::check_announced_body(&route, headers)?;
+        self.report.outcome = Outcome::Allow;
+        Ok(Some(route))
     }
 
     /// What can be said of the route's Moodle before it is known who asks.

@@ -15,6 +15,11 @@ pub fn in_address(below: Option<&str>, query: &str) -> bool {
     in_path.is_some_and(|key| !key.is_empty()) || (judges_tokens(below) && in_pairs(query.as_bytes()))
 }
 
+/// Is it a place for calls with a token? A key in the path is one.
+pub fn is_place(below: Option<&str>) -> bool {
+    judges_tokens(below) || below.is_some_and(|below| below.starts_with(KEY_IN_PATH))
+}
+
 /// Is it one of the scripts that let nobody in but by a token: those which the gateway calls, and the servers of other
 /// protocols? On any other page a parameter of that name says nothing.
 fn judges_tokens(below: Option<&str>) -> bool {

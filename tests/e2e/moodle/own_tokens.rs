@@ -233,6 +233,62 @@ fn rules_that_concern_no_person_hold_for_tokens_of_their_own() {
 }
 
 #[test]
+fn the_pre_flight_of_a_page_that_is_not_known_here_is_answered_by_moodle() {
+    const APP: &str = "https://app.test";
+    let config = Config::new()
+        .section(&format!("[sign_in.campus]\napp_origins = [{APP:?}]\n"))
+        .section(&below(
+            "there",
+            "allow = [{ signed_in = true, from = [\"192.0.2.0/24\"] }]",
+        ))
+        .section(&below("posted", "methods = [\"POST\"]\nallow = [{ signed_in = true }]"));
+    let Some(school) = School::at(&Site::new(), config, "[\"cas-launch\"]") else {
+        return;
+    };
+    let asked = |path: &str, origin: &str| {
+        let before = school.moodle.site().requests.len();
+        let request = Request::new("OPTIONS", path)
+            .host(&school.gateway.http().to_string())
+            .header("Origin", origin)
+            .header("Access-Control-Request-Method", "POST");
+        let told = school.gateway.send(request);
+        let came = school.moodle.site().requests[before..].to_vec();
+        (told, came)
+    };
+    for path in ["/webservice/upload.php", REST, FILE, "/posted/webservice/upload.php"] {
+        let (told, came) = asked(path, "https://third.test");
+        assert_eq!(
+            told.header("access-control-allow-origin"),
+            Some("*"),
+            "{path}: {told:?}"
+        );
+        assert_eq!(told.header("access-control-allow-credentials"), None, "{path}");
+        assert!(came.len() == 1 && came[0].0 == "OPTIONS", "{path}: {came:?}");
+        assert!(!came[0].1.contains("token"), "nothing is put in: {came:?}");
+    }
+    // One that is about a call with a session is the gateway's.
+    let request = Request::new("OPTIONS", REST)
+        .host(&school.gateway.http().to_string())
+        .header("Origin", "https://third.test")
+        .header("Access-Control-Request-Method", "POST")
+        .header("Access-Control-Request-Headers", "content-type, X-Requested-With");
+    let before = school.moodle.site().requests.len();
+    assert_eq!(school.gateway.send(request).header("access-control-allow-origin"), None);
+    assert_eq!(school.moodle.site().requests.len(), before);
+    // Of the site's own apps, of other pages, of a network that may not call, it is the gateway's.
+    for (path, origin, status, allowed) in [
+        ("/webservice/upload.php", APP, 204, Some(APP)),
+        ("/webservice/soap/simpleserver.php", "https://third.test", 204, None),
+        ("/there/webservice/upload.php", "https://third.test", 403, None),
+    ] {
+        let (told, came) = asked(path, origin);
+        assert_eq!(told.status, status, "{path} {origin}");
+        assert_eq!(told.header("access-control-allow-origin"), allowed, "{path} {origin}");
+        assert_eq!(came, [], "{path} {origin}");
+    }
+}
+
+#[test]
 fn tokens_of_their_own_are_refused_where_the_operator_says_so() {
     let Some(school) = School::start("[\"cas-launch\"]\nown_tokens = \"refuse\"") else {
         return;
@@ -248,6 +304,9 @@ fn tokens_of_their_own_are_refused_where_the_operator_says_so() {
     ] {
         send(request).refused(401, "no_credentials");
     }
+    let first = Request::new("OPTIONS", "/webservice/upload.php").header("Origin", "https://third.test");
+    let told = send(first.header("Access-Control-Request-Method", "POST"));
+    assert_eq!(told.header("access-control-allow-origin"), None);
     assert_eq!(school.moodle.site().requests.len(), asked);
 }
 

@@ -126,3 +126,59 @@ async fn a_connection_that_remembers_believes_no_longer_and_no_more() {
     let replaced = trusting(&path, &[next.jwk(None)]).await;
     assert_eq!(over(&replaced, None, 0).await.err(), Some(Reason::BadSignature));
 }
+
+/// Is it kept from the upstreams of routes open to everyone?
+fn is_ours(tokens: &Tokens, token: &str, client: IpAddr) -> bool {
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+    tokens.are_ours(&find(&tokens.config.sources, &headers, None), Some(client))
+}
+
+const NAMED: &str = r#"{"alg":"ES256","kid":"a"}"#;
+const UNKNOWN: &str = r#"{"alg":"ES256","kid":"zz"}"#;
+
+#[tokio::test]
+async fn a_token_that_no_key_here_can_have_signed_costs_no_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let (signer, stranger) = (Signer::new(), Signer::new());
+    let tokens = trusting(&folder.path().join("keys"), &[signer.jwk(Some("a"))]).await;
+    let foreign = |header: &str, n: usize| stranger.sign(header, &claims(&format!(r#","n":{n}"#)));
+    for n in 0..50 {
+        assert!(!is_ours(&tokens, &foreign(UNKNOWN, n), CLIENT), "{n}");
+    }
+    // Those that a key might have signed have to be checked, which this address may cause twenty times.
+    for n in 0..20 {
+        let header = [NAMED, r#"{"alg":"ES256"}"#][n % 2];
+        assert!(!is_ours(&tokens, &foreign(header, n), CLIENT), "{n}");
+    }
+    assert_eq!(tokens.metrics.withheld.get(), 0);
+    assert!(is_ours(&tokens, &foreign(NAMED, 20), CLIENT), "nobody can tell");
+    assert_eq!(tokens.metrics.withheld.get(), 1);
+    assert!(!is_ours(&tokens, &foreign(NAMED, 20), OTHER));
+    assert!(!is_ours(&tokens, &foreign(UNKNOWN, 50), CLIENT), "it needs no check");
+    for header in [NAMED, r#"{"alg":"ES256"}"#] {
+        assert!(is_ours(&tokens, &signer.sign(header, &claims("")), OTHER), "{header}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_an_issuers_key_that_is_not_here_is_kept_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (signer, stranger) = (Signer::new(), Signer::new());
+    let path = folder.path().join("keys");
+    let complete = trusting(&path, &[signer.jwk(Some("a"))]).await;
+    let of = |iss: &str| stranger.sign(UNKNOWN, &claims(iss));
+    // A key that the issuer has begun to use a moment ago.
+    assert!(is_ours(&complete, &of(r#","iss":"moodle""#), CLIENT));
+    assert!(!is_ours(&complete, &of(r#","iss":"https://elsewhere.test""#), CLIENT));
+    // Another issuer's keys have not come yet.
+    let away = all_powerful("away");
+    let partial = tokens(&config(vec![at_file(all_powerful("moodle"), &path), away])).await;
+    assert!(is_ours(&partial, &of(""), CLIENT));
+    assert!(!is_ours(&partial, &of(r#","iss":"https://elsewhere.test""#), CLIENT));
+    // One without a name is tried with every token.
+    let nameless = trusting(&path, &[signer.jwk(None)]).await;
+    assert!(is_ours(&nameless, &signer.sign(UNKNOWN, &claims("")), CLIENT));
+    let nobodys = tokens(&config(Vec::new())).await;
+    assert!(!is_ours(&nobodys, &signer.sign(UNKNOWN, &claims("")), CLIENT));
+}
