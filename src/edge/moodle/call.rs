@@ -93,7 +93,7 @@ pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, now:
     match outcome {
         Ok((answer, token)) => {
             metrics.called(&moodle.config.name, script, call.group, "ok");
-            let redacts = call.plan.endpoint() != Endpoint::File;
+            let redacts = call.plan.endpoint() != Endpoint::File || answer::is_error_of_file(&answer.headers);
             go_back(session, ctx, answer, &moodle, redacts.then_some(&token)).await
         }
         Err(Stop::Refused(refusal)) => {

@@ -132,6 +132,13 @@ pub fn head(
     })
 }
 
+/// Is the answer of a file script an error, and no file? A file has a name, also a JSON one.
+pub fn is_error_of_file(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
+    let is_json = kind.is_some_and(|kind| kind.starts_with(b"application/json"));
+    is_json && !headers.contains_key(header::CONTENT_DISPOSITION)
+}
+
 impl Judge {
     /// The next piece of the body; `Some` as soon as the verdict stands, and then the answer may go on or not.
     pub fn push(&mut self, piece: &[u8]) -> Option<Option<Verdict>> {

@@ -363,6 +363,11 @@ fn the_token_that_the_gateway_puts_in_comes_back_in_no_answer() {
         "{}",
         told.text()
     );
+    let told = browser
+        .call("/webservice/pluginfile.php/5/a/b/1/none.pdf")
+        .expect(404)
+        .json();
+    assert_eq!(told["debuginfo"], "token = ''", "{told}");
     school.keeps_its_secrets();
 }
 

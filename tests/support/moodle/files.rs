@@ -103,7 +103,13 @@ pub fn of(request: &Request, path: &str, user: &str, site: &Site) -> Answer {
         Some(file) => send(request, path, file),
         None => {
             let text = "Sorry, the requested file could not be found";
-            Answer::error(404, JSON, "filenotfound", text)
+            let mut answer = Answer::error(404, JSON, "filenotfound", text);
+            if let Some(token) = request.text("token").filter(|_| site.settings.debug) {
+                let body = String::from_utf8(answer.body).unwrap();
+                let told = format!("\"debuginfo\":\"token = '{token}'\"");
+                answer.body = body.replace("\"debuginfo\":null", &told).into_bytes();
+            }
+            answer
         }
     }
 }

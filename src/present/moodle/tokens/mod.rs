@@ -162,33 +162,35 @@ fn error_code(reply: &Reply) -> Option<String> {
 /// where the site names no documentation (`get_exception_info` in `lib/setuplib.php`). A theme, a message or a footer may hold
 /// an address that looks like one.
 fn page_code(reply: &Reply) -> Option<String> {
-    const LINK: &str = "/error/";
     let page = String::from_utf8_lossy(&reply.body);
-    let linked = page.match_indices(LINK).filter_map(|(start, _)| {
-        let (before, link) = (page.get(..start)?, page.get(start + LINK.len()..)?);
-        let (module, code) = link.split(['"', '\'', '?', '#', '<', '>']).next()?.split_once('/')?;
-        let is_word = |word: &str| {
-            let mut bytes = word.bytes();
-            !word.is_empty() && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_:-".contains(&byte))
-        };
-        (is_word(module) && is_word(code)).then(|| (certainty(before), code))
-    });
-    // Of equals the first.
-    let likeliest = linked.reduce(|best, other| if other.0 > best.0 { other } else { best })?;
-    Some(likeliest.1.to_owned())
+    // Moodle's paragraph for it holds nothing but the link (`fatal_error` in `lib/outputrenderers.php`).
+    let mut paragraphs = page.split("class=\"errorcode\"").skip(1);
+    let in_paragraph = paragraphs.find_map(|paragraph| links(paragraph.split('<').nth(1)?).next());
+    let versioned = || links(&page).find(|(before, _)| is_versioned(before));
+    let (_, code) = in_paragraph.or_else(versioned).or_else(|| links(&page).next())?;
+    Some(code.to_owned())
 }
 
-/// How surely the link of an error page begins behind this much of it: in the paragraph that Moodle makes for it
-/// (`fatal_error` in `lib/outputrenderers.php`), or else by the version and the language in front, as in `/404/en`.
-fn certainty(before: &str) -> u8 {
-    let (_, paragraph) = before.rsplit_once("class=\"errorcode\"").unwrap_or_default();
-    if paragraph.matches('<').count() == 1 {
-        return 2;
-    }
+/// Each `/error/<module>/<code>` of a text: what stands before it, and the code.
+fn links(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    const LINK: &str = "/error/";
+    let of_word = |letter: char| letter.is_ascii_alphanumeric() || "_:-".contains(letter);
+    let is_word = move |word: &str| !word.is_empty() && word.chars().all(of_word);
+    text.match_indices(LINK).filter_map(move |(start, _)| {
+        let (before, link) = (text.get(..start)?, text.get(start + LINK.len()..)?);
+        let (module, link) = link.split_once('/')?;
+        let code = link.split(|letter| !of_word(letter)).next()?;
+        let ends = link.get(code.len()..)?.starts_with(['"', '\'', '?', '#', '<', '>']) || link.len() == code.len();
+        (is_word(module) && !code.is_empty() && ends).then_some((before, code))
+    })
+}
+
+/// Does an address go on so that documentation of Moodle's stands here: `…/404/en`, `…/4.4/de_du`?
+fn is_versioned(before: &str) -> bool {
     let mut segments = before.rsplit('/');
     let (language, version) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
     let is_version = |byte: u8| byte.is_ascii_digit() || byte == b'.';
-    u8::from(!language.is_empty() && !version.is_empty() && version.bytes().all(is_version))
+    !language.is_empty() && !version.is_empty() && version.bytes().all(is_version)
 }
 
 /// What an error's code means where a token was to be had.
