@@ -17,9 +17,13 @@ use reqwest::{Client, ClientBuilder, redirect};
 use url::Url;
 
 use self::coding::CodingError;
+use crate::text::tls;
 
 /// From the first byte of the name look-up to the last byte of the body.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// Of that, for TCP and TLS: a server that speaks no TLS may wait for more of what it takes for a request.
+const CONNECT_LIMIT: Duration = Duration::from_secs(4);
 
 const GZIP: HeaderValue = HeaderValue::from_static(coding::ACCEPTED);
 
@@ -75,7 +79,7 @@ pub enum BackchannelError {
     CaFileContent { path: PathBuf, detail: String },
     #[error("no client for outgoing requests can be made: {0}")]
     Setup(String),
-    #[error("{host} cannot be resolved: {detail}")]
+    #[error("the name of {host} cannot be looked up: {detail}")]
     Resolve { host: String, detail: String },
     #[error("{host} refused the connection")]
     Refused { host: String },
@@ -295,7 +299,7 @@ fn base() -> ClientBuilder {
     Client::builder()
         .redirect(redirect::Policy::none())
         .no_proxy()
-        .connect_timeout(TIME_LIMIT)
+        .connect_timeout(CONNECT_LIMIT)
         .pool_max_idle_per_host(1)
         .user_agent(concat!("janua/", env!("CARGO_PKG_VERSION")))
 }
@@ -312,8 +316,8 @@ pub fn authority(url: &Url) -> String {
 /// reqwest keeps the cause in the chain below its error: this finds it and names it.
 fn explain(host: String, error: &reqwest::Error) -> BackchannelError {
     for cause in std::iter::successors(error.source(), |cause| below(*cause)) {
-        if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
-            let detail = tls.to_string();
+        if let Some(failed) = cause.downcast_ref::<rustls::Error>() {
+            let detail = tls::in_words(&failed.to_string());
             return BackchannelError::Tls { host, detail };
         }
         let io = cause.downcast_ref::<io::Error>();
@@ -321,18 +325,38 @@ fn explain(host: String, error: &reqwest::Error) -> BackchannelError {
             return BackchannelError::Refused { host };
         }
     }
-    let detail = innermost(error);
-    if error.is_timeout() {
+    let detail = tls::in_words(&innermost(error));
+    if error.is_timeout() && error.is_connect() {
+        let is_https = error.url().is_some_and(|url| url.scheme() == "https");
+        let what = if is_https {
+            "TLS (is it spoken there at all?)"
+        } else {
+            "TCP"
+        };
+        let detail = format!("{what} took more than {} s", CONNECT_LIMIT.as_secs());
+        BackchannelError::Connect { host, detail }
+    } else if error.is_timeout() {
         BackchannelError::Timeout {
             host,
             limit: TIME_LIMIT,
         }
     } else if error.is_dns() {
+        let detail = looked_up(&detail);
         BackchannelError::Resolve { host, detail }
     } else if error.is_connect() {
         BackchannelError::Connect { host, detail }
     } else {
         BackchannelError::Broken { host, detail }
+    }
+}
+
+/// What the system says of a name that it cannot look up, once.
+fn looked_up(detail: &str) -> String {
+    let detail = detail.trim_start_matches("failed to lookup address information: ");
+    match detail {
+        "Name or service not known" | "No address associated with hostname" => "there is no such name".to_owned(),
+        "Temporary failure in name resolution" => "DNS gives no answer".to_owned(),
+        other => other.to_owned(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Text as editors and servers leave it, and as it may be shown.
 
+pub mod tls;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 

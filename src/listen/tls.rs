@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use pingora::listeners::tls::Acceptor;
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{InconsistentKeys, ServerConfig};
 use thiserror::Error;
 
 use crate::config::TlsListener;
@@ -23,16 +23,24 @@ use crate::watch_file;
 /// Why a certificate cannot be used. The text names the file.
 #[derive(Debug, Error)]
 pub enum CertificateError {
-    #[error("{path}: {source}")]
-    Unreadable { path: PathBuf, source: pem::Error },
+    #[error("{path} cannot be read: {source}")]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{path} is no valid PEM file: {what}")]
+    Malformed { path: PathBuf, what: &'static str },
     #[error("{path}: no certificate in it (expected PEM blocks `BEGIN CERTIFICATE`)")]
     Empty { path: PathBuf },
-    #[error("{certificate} and {key} do not fit together: {source}")]
-    Mismatch {
-        certificate: PathBuf,
-        key: PathBuf,
-        source: rustls::Error,
-    },
+    #[error("{path}: its first certificate cannot be read: it is no X.509 certificate of version 3")]
+    Odd { path: PathBuf },
+    #[error("{path}: no private key in it (expected a PEM block `BEGIN PRIVATE KEY`)")]
+    NoKey { path: PathBuf },
+    #[error("{path}: the key is encrypted; `openssl pkey -in FILE -out NEW` writes one without a password")]
+    Encrypted { path: PathBuf },
+    #[error(
+        "{path}: no key that TLS takes here: RSA of 2048 to 8192 bits, ECDSA over P-256, P-384 or P-521, or Ed25519"
+    )]
+    UnfitKey { path: PathBuf },
+    #[error("{certificate} and {key} do not fit together: the certificate is for another key")]
+    Mismatch { certificate: PathBuf, key: PathBuf },
     #[error("{path} cannot be watched for changes: {source}")]
     Unwatched { path: PathBuf, source: io::Error },
 }
@@ -83,27 +91,64 @@ impl ResolvesServerCert for Shown {
 
 /// Reads certificate and key and holds them against each other.
 pub fn load(certificate: &Path, key: &Path) -> Result<CertifiedKey, CertificateError> {
-    let unreadable = |path: &Path| {
-        let path = path.to_owned();
-        move |source| CertificateError::Unreadable { path, source }
-    };
-    let read = |path: &Path| fs::read(path).map_err(|error| unreadable(path)(pem::Error::Io(error)));
-    let chain = CertificateDer::pem_slice_iter(without_mark(&read(certificate)?))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(unreadable(certificate))?;
+    let text = read(certificate)?;
+    let chain = CertificateDer::pem_slice_iter(without_mark(&text)).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(|error| malformed(certificate, &error))?;
     if chain.is_empty() {
         return Err(CertificateError::Empty {
             path: certificate.to_owned(),
         });
     }
-    let private = PrivateKeyDer::from_pem_slice(without_mark(&read(key)?)).map_err(unreadable(key))?;
-    CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider()).map_err(|source| {
-        CertificateError::Mismatch {
+    let private = private_key(key)?;
+    let signing = aws_lc_rs::default_provider().key_provider.load_private_key(private);
+    let signing = signing.map_err(|_| CertificateError::UnfitKey { path: key.to_owned() })?;
+    let certified = CertifiedKey::new(chain, signing);
+    match certified.keys_match() {
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
+        Err(rustls::Error::InconsistentKeys(_)) => Err(CertificateError::Mismatch {
             certificate: certificate.to_owned(),
             key: key.to_owned(),
-            source,
+        }),
+        Err(_) => Err(CertificateError::Odd {
+            path: certificate.to_owned(),
+        }),
+    }
+}
+
+fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
+    let path = || file.to_owned();
+    let text = read(file)?;
+    PrivateKeyDer::from_pem_slice(without_mark(&text)).map_err(|error| {
+        // In PKCS#8, and as OpenSSL wrote keys before (RFC 1421 section 4.6.1.1).
+        let marks = [&b"BEGIN ENCRYPTED PRIVATE KEY"[..], b"Proc-Type: 4,ENCRYPTED"];
+        let is_marked = |mark: &[u8]| text.windows(mark.len()).any(|part| part == mark);
+        match error {
+            _ if marks.into_iter().any(is_marked) => CertificateError::Encrypted { path: path() },
+            pem::Error::NoItemsFound => CertificateError::NoKey { path: path() },
+            error => malformed(file, &error),
         }
     })
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, CertificateError> {
+    fs::read(file).map_err(|source| CertificateError::Unreadable {
+        path: file.to_owned(),
+        source,
+    })
+}
+
+/// Quotes nothing of the file.
+fn malformed(file: &Path, error: &pem::Error) -> CertificateError {
+    let what = match error {
+        pem::Error::MissingSectionEnd { .. } => "a line `-----END …-----` is missing",
+        pem::Error::IllegalSectionStart { .. } => "a line `-----BEGIN …-----` is not whole",
+        pem::Error::Base64Decode(_) => "what stands between BEGIN and END is no base64",
+        _ => "it cannot be read",
+    };
+    CertificateError::Malformed {
+        path: file.to_owned(),
+        what,
+    }
 }
 
 /// An acceptor for one listener, HTTP/2 preferred, and what to change its certificate by.

@@ -80,6 +80,7 @@ pub fn tell_panics() {
 /// | `pingora_core::apps` | nothing | the same |
 /// | `pingora_core::protocols` | `error` | its warnings quote `Content-Length`, and any client can cause them |
 /// | `rustls` | `error` | its warnings are alerts that any client can cause |
+/// | `rustls_platform_verifier` | nothing | each of its lines is about a certificate, which the gateway tells of itself |
 /// | `pingora_load_balancing` | `info` | servers that come and go |
 /// | every other | `warn` | below it stand headers and bodies |
 fn cap(target: &str, configured: Level) -> LevelFilter {
@@ -91,6 +92,7 @@ fn cap(target: &str, configured: Level) -> LevelFilter {
     let most = match () {
         () if within("janua") => LevelFilter::TRACE,
         () if within("pingora_proxy") || within("pingora_core::apps") => LevelFilter::OFF,
+        () if within("rustls_platform_verifier") => LevelFilter::OFF,
         () if within("pingora_core::protocols") || within("rustls") => LevelFilter::ERROR,
         () if within("pingora_load_balancing") => LevelFilter::INFO,
         () => LevelFilter::WARN,

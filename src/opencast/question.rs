@@ -50,6 +50,10 @@ impl Opencast {
             (StatusCode::FORBIDDEN, _) => Err(Failure::Odd(format!(
                 "{path}: {status}; the user needs ROLE_API, ROLE_API_EVENTS_VIEW and ROLE_API_EVENTS_ACL_VIEW"
             ))),
+            (status, _) if status.is_redirection() => Err(Failure::Odd(format!(
+                "{path}: {status}, which is not followed: it leads to a login page where the user is not taken, and to the \
+                 server's own address where `servers` of the upstream name another"
+            ))),
             (status, _) => Err(Failure::Odd(format!("{path}: {status}"))),
         }
     }

@@ -3,6 +3,7 @@
 use pingora::prelude::{Error, ErrorSource, ErrorType};
 
 use crate::rejection::{Reason, Rejection};
+use crate::text::tls;
 
 /// `None`: the client is gone, and there is nobody to answer.
 pub fn rejection(error: &Error) -> Option<Rejection> {
@@ -59,10 +60,6 @@ pub fn describe(error: &Error) -> String {
     }
 }
 
-/// webpki takes no CA's certificate for a server's, and pingora has no place for another verdict.
-const CA_AS_SERVER: &str = "its own certificate is one for a CA, as `openssl req -x509` makes it by default: make it with \
-                            `-addext basicConstraints=critical,CA:FALSE`";
-
 /// And whether the cause says more.
 fn in_words(kind: &ErrorType) -> (String, bool) {
     let (what, has_cause) = match kind {
@@ -117,10 +114,7 @@ fn innermost(error: &Error, cause: &(dyn std::error::Error + 'static)) -> String
                     Some(context) => context.as_str().to_owned(),
                     None => told,
                 };
-                return match told.contains("CaUsedAsEndEntity") {
-                    true => CA_AS_SERVER.to_owned(),
-                    false => told,
-                };
+                return tls::in_words(&told);
             }
         }
     }
@@ -149,7 +143,7 @@ mod tests {
         above.as_up();
         assert_eq!(
             describe(&above),
-            "upstream: the TLS handshake failed: invalid peer certificate: Expired"
+            "upstream: the TLS handshake failed: its certificate has expired: renew it there (or is the clock here wrong?)"
         );
         let own = io::Error::other("invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))");
         let own = Error::because(ErrorType::TLSHandshakeFailure, "TLS connect() failed", own);

@@ -79,13 +79,17 @@ impl Lifetime {
         };
         let left = self.until.saturating_sub(now);
         if self.from > now {
-            let told = format!(
-                "not valid yet, for another {}; is the clock right?",
-                days(self.from - now)
-            );
+            let wait = match self.from - now < i64::try_from(DAY).unwrap_or(i64::MAX) {
+                true => "some hours".to_owned(),
+                false => days(self.from - now),
+            };
+            let told = format!("not valid yet, for another {wait}; is the clock right?");
             report.bad(what, &told);
         } else if left < 0 {
-            let told = format!("expired {} ago: renew it", days(-left));
+            let told = match -left < i64::try_from(DAY).unwrap_or(i64::MAX) {
+                true => "expired in the last 24 hours: renew it".to_owned(),
+                false => format!("expired {} ago: renew it", days(-left)),
+            };
             report.bad(what, &told);
         } else if left < i64::try_from(SOON.as_secs()).unwrap_or(i64::MAX) {
             report.note(
