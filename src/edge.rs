@@ -25,7 +25,7 @@ use std::io;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::prelude::{Error, ErrorType, Result};
 use pingora::proxy::Session;
 
@@ -87,6 +87,11 @@ pub fn begin(session: &mut Session, timeouts: &ClientTimeouts) {
     session.set_read_timeout(Some(timeouts.read));
     session.set_write_timeout(Some(timeouts.write));
     session.set_total_drain_timeout(Some(timeouts.read));
+    if session.req_header().version == Version::HTTP_10 {
+        // RFC 9110 section 15.2: it knows no interim answers; and section 10.1.1: it cannot ask for one.
+        session.set_ignore_info_resp(true);
+        session.req_header_mut().remove_header(&header::EXPECT);
+    }
     // pingora keeps a connection for ever by default; a client that asked to close is not kept.
     if session.get_keepalive().is_some() {
         session.set_keepalive(Some(timeouts.keep_alive.as_secs().max(1)));
@@ -139,11 +144,21 @@ pub fn route_headers(ctx: &Context, headers: &HeaderMap) -> Vec<(HeaderName, Hea
     told
 }
 
-fn common_headers(ctx: &Context, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+/// What every answer on a route has; `answer` is its status and what it says to be.
+fn common_headers(
+    ctx: &Context,
+    headers: &HeaderMap,
+    answer: (StatusCode, Option<&HeaderValue>),
+) -> Vec<(HeaderName, HeaderValue)> {
     let mut common = route_headers(ctx, headers);
-    common.extend(watch::headers(ctx));
+    common.extend(watch::headers(ctx, answer));
     common.extend(HeaderValue::from_str(ctx.id.as_str()).ok().map(|id| (REQUEST_ID, id)));
     common
+}
+
+fn content_type(headers: &[(HeaderName, HeaderValue)]) -> Option<&HeaderValue> {
+    let found = headers.iter().find(|(name, _)| *name == header::CONTENT_TYPE);
+    found.map(|(_, value)| value)
 }
 
 // ---- limits ----
@@ -240,7 +255,8 @@ async fn send_file(
             answer.headers.push((name, value));
         }
     }
-    answer.headers.extend(common_headers(ctx, headers));
+    let common = common_headers(ctx, headers, (answer.status, content_type(&answer.headers)));
+    answer.headers.extend(common);
     let mut body = Chunks(answer.body);
     Ok(respond::write::write_stream(session, answer.status, answer.headers, &mut body).await?)
 }
@@ -272,7 +288,9 @@ pub async fn serve_reply(
         headers: fixed.headers.clone(),
         body: fixed.body.clone(),
     };
-    reply.headers.extend(common_headers(ctx, &session.req_header().headers));
+    let answer = (fixed.status, content_type(&fixed.headers));
+    let common = common_headers(ctx, &session.req_header().headers, answer);
+    reply.headers.extend(common);
     if !route.anonymous {
         reply.headers.retain(|(name, _)| name != header::CACHE_CONTROL);
         reply

@@ -9,7 +9,7 @@ use pingora::prelude::{Error, ErrorType, Result};
 use pingora::proxy::Session;
 
 use super::upstream::is_interim;
-use super::{Stop, common_headers, send_file, taken, wants_download};
+use super::{Stop, common_headers, content_type, send_file, taken, wants_download};
 use crate::act::file;
 use crate::act::proxy::{self, Upstream};
 use crate::config::Present;
@@ -34,7 +34,9 @@ pub async fn tell(session: &mut Session, ctx: &Context, route: &Route, prefix: &
         .map_err(|error| Rejection::because(Reason::Internal, format!("the path makes no header: {error}")))?;
     let mut headers = file::entrusted(&decoded, wants_download(request.query.as_deref()), !route.anonymous);
     headers.push((X_ACCEL_REDIRECT, name));
-    headers.extend(common_headers(ctx, &session.req_header().headers));
+    let answer = (StatusCode::OK, content_type(&headers));
+    let common = common_headers(ctx, &session.req_header().headers, answer);
+    headers.extend(common);
     let reply = Reply {
         status: StatusCode::OK,
         headers,

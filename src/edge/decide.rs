@@ -170,7 +170,8 @@ pub async fn answer(session: &mut Session, ctx: &mut Context, decided: &Route) -
         ctx.allowed = false;
         return Err(Rejection::because(Reason::NoRoute, "a decision about a decision").into());
     }
-    let mut headers = common_headers(ctx, &session.req_header().headers);
+    let answer = (StatusCode::NO_CONTENT, None);
+    let mut headers = common_headers(ctx, &session.req_header().headers, answer);
     headers.push((header::CACHE_CONTROL, header::HeaderValue::from_static("no-store")));
     let reply = Reply {
         status: StatusCode::NO_CONTENT,

@@ -68,7 +68,8 @@ async fn begun(session: &Session, ctx: &Context, route: &Route, now: SystemTime)
     let location = launch::without_token(request, path, sources);
     let headers = &session.req_header().headers;
     let mut reply = here.launched(new, &location, headers).await?;
-    reply.headers.extend(common_headers(ctx, headers));
+    let common = common_headers(ctx, headers, (reply.status, None));
+    reply.headers.extend(common);
     Ok(Some(reply))
 }
 
@@ -155,7 +156,8 @@ async fn posted(session: &mut Session, ctx: &mut Context, route: &Route, now: Sy
     };
     ctx.who = Some(who);
     let mut reply = launched?;
-    reply.headers.extend(common_headers(ctx, &session.req_header().headers));
+    let common = common_headers(ctx, &session.req_header().headers, (reply.status, None));
+    reply.headers.extend(common);
     Ok(reply)
 }
 

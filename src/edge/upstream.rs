@@ -202,7 +202,6 @@ pub fn dress(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) 
     if route.watch.is_some() {
         answer.insert_header(header::REFERRER_POLICY, "no-referrer")?;
         playlists::answered(session, answer, ctx)?;
-        super::watch::answered(answer.headers.get(header::CONTENT_TYPE), ctx);
     }
     if route.cors.is_some() && !ctx.own_token {
         // The gateway answers for the route: two policies side by side would make browsers refuse both.
@@ -227,7 +226,9 @@ pub fn dress(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) 
         }
         answer.insert_header(header::CACHE_CONTROL, private)?;
     }
-    for (name, value) in common_headers(ctx, &session.req_header().headers) {
+    let content_type = answer.headers.get(header::CONTENT_TYPE);
+    let common = common_headers(ctx, &session.req_header().headers, (answer.status, content_type));
+    for (name, value) in common {
         if SEVERAL.contains(&name) {
             answer.append_header(name, value)?;
         } else {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora::proxy::Session;
 use url::Url;
 
@@ -231,23 +231,17 @@ fn earn(asked: &Asked<'_>, who: &Identity, now: SystemTime) -> Option<(Option<He
 }
 
 /// An image is fetched once and whole. A page shows a hundred of them, each with a token of its own, and browsers keep
-/// 10 KiB of partitioned cookies for a site: their passes would drive out those of what plays.
+/// 10 KiB of partitioned cookies for a site: their passes would drive out those of what plays. A browser that does not say what
+/// it fetches for names the kinds of images first where it wants one.
 fn is_image(asked: &Asked<'_>) -> bool {
     let dest = asked.headers.get("sec-fetch-dest");
-    dest.is_some_and(|dest| dest == "image") || file::is_image(asked.path.decoded())
+    let is_wanted = || dest.is_none() && asked.headers.get(header::ACCEPT).is_some_and(is_image_type);
+    dest.is_some_and(|dest| dest == "image") || file::is_image(asked.path.decoded()) || is_wanted()
 }
 
-/// The upstream says what its answer is: an image earns no pass, whatever its name.
-pub fn answered(content_type: Option<&HeaderValue>, ctx: &mut Context) {
-    let is_image = |value: &HeaderValue| {
-        value
-            .as_bytes()
-            .get(..6)
-            .is_some_and(|kind| kind.eq_ignore_ascii_case(b"image/"))
-    };
-    if content_type.is_some_and(is_image) {
-        ctx.watch.cookie = None;
-    }
+fn is_image_type(value: &HeaderValue) -> bool {
+    let kind = value.as_bytes().get(..6);
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(b"image/"))
 }
 
 fn has_token_in_query(asked: &Asked<'_>) -> bool {
@@ -289,9 +283,15 @@ fn beginning(path: &str, segments: usize) -> Option<&str> {
     path.get(..path.len().min(last + 2))
 }
 
-/// The header with which an answer hands a pass to a browser.
-pub fn headers(ctx: &Context) -> Option<(HeaderName, HeaderValue)> {
-    ctx.watch.cookie.clone().map(|cookie| (header::SET_COOKIE, cookie))
+/// The header with which an answer hands a pass to a browser. One that says itself to be an image earns none, whatever its
+/// name; neither does one that says that there is nothing to play.
+pub fn headers(
+    ctx: &Context,
+    (status, content_type): (StatusCode, Option<&HeaderValue>),
+) -> Option<(HeaderName, HeaderValue)> {
+    let cookie = ctx.watch.cookie.as_ref()?;
+    let is_earned = status.as_u16() < 400 && !content_type.is_some_and(is_image_type);
+    is_earned.then(|| (header::SET_COOKIE, cookie.clone()))
 }
 
 /// How playlists in the answer to this request are rewritten; `None`: not at all.

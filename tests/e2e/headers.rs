@@ -246,3 +246,18 @@ fn an_interim_answer_has_links_and_nothing_else() {
     assert_eq!(lines, expected);
     assert_eq!(connection.response(false).unwrap().expect(200).text(), "final");
 }
+
+/// RFC 9110 section 15.2.
+#[test]
+fn a_client_of_http_1_0_gets_no_interim_answer() {
+    let zoo = Upstream::start();
+    let gateway = gateway(&zoo, |config| config);
+    for more in ["", "Expect: 100-continue\r\n"] {
+        let mut connection = Connection::open(gateway.http());
+        let request = format!("GET /zoo/hints HTTP/1.0\r\nHost: video.test\r\n{more}\r\n");
+        connection.write(request.as_bytes()).unwrap();
+        let head = connection.read_until("\r\n\r\n").unwrap();
+        let head = String::from_utf8(head).unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 "), "{more}{head}");
+    }
+}

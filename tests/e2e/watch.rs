@@ -73,6 +73,18 @@ fn an_image_earns_no_pass() {
     ] {
         assert_eq!(get(name, dest), earns, "{name} as {dest}");
     }
+    // A browser that does not say what it fetches for asks for images by their kinds.
+    site.write("downloads/org/player/lecture-1/a/thumb", "t");
+    let unsaid = |accept: &str| {
+        let request = Request::get(&format!("{EVENT}/a/thumb?jwt={token}")).header("Accept", accept);
+        gateway.send(request).expect(200).header("set-cookie").is_some()
+    };
+    assert!(!unsaid(
+        "image/webp,image/png,image/svg+xml,image/*;q=0.8,video/*;q=0.8,*/*;q=0.5"
+    ));
+    assert!(unsaid("*/*"));
+    let gone = gateway.get(&format!("{EVENT}/a/gone.mp4?jwt={token}"));
+    assert!(gone.status == 404 && gone.header("set-cookie").is_none());
     // An upstream says itself what its answer is.
     let (site, zoo) = (Site::new(), Upstream::start());
     let config = config(&site, &signer, "upstream = \"zoo\"", "\"cookie\"");
@@ -83,6 +95,13 @@ fn an_image_earns_no_pass() {
     };
     assert!(!said("Image/PNG"));
     assert!(said("video/mp4"));
+    for status in [404, 500] {
+        let answer = gateway.get(&format!("{EVENT}/zoo/status/{status}?jwt={token}"));
+        assert!(
+            answer.status == status && answer.header("set-cookie").is_none(),
+            "{status}"
+        );
+    }
 }
 
 #[test]
