@@ -385,6 +385,12 @@ fn what_a_variable_holds_is_not_expanded_again() {
 }
 
 #[test]
+fn two_dollars_write_one() {
+    let (_folder, config) = load(&SMALLEST.replace("\"media\"", "\"a$$b$${PORT}$c$${\""));
+    assert_eq!(&*config.routes[0].name, "a$$b${PORT}$c${");
+}
+
+#[test]
 fn the_order_in_the_file_means_nothing_to_references() {
     let (before, after) = SMALLEST.split_once("[[jwt.issuers]]").unwrap();
     let (sections, routes) = after.split_once("[[routes]]").unwrap();

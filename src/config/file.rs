@@ -2,7 +2,7 @@
 //!
 //! Keys that are known but not built yet are named with what to do instead. Defaults are filled in and values judged
 //! together in `compile`. Durations are `"300ms"`, `"10s"`, `"1h30m"`; sizes `"64KiB"`, `"10MB"`; rates `"200/s"`.
-//! `${NAME}` in any string is an environment variable. Paths are relative to the file's own folder.
+//! `${NAME}` in any string is an environment variable, `$${` stands for `${`. Paths are relative to the file's own folder.
 
 use std::time::Duration;
 

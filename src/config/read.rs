@@ -225,7 +225,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A string with its `${NAME}`s replaced.
+    /// A string with its `${NAME}`s replaced, and `$${` as `${`.
     fn string(&mut self, value: &Spanned<DeValue<'_>>, expected: &str) -> Option<String> {
         match value.get_ref() {
             DeValue::String(text) if text.contains("${") => self.expand(text, value.span().into()),
@@ -243,10 +243,17 @@ impl<'a> Reader<'a> {
         let mut complete = true;
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
+            if let Some(before) = before.strip_suffix('$') {
+                expanded.push_str(before);
+                expanded.push_str("${");
+                rest = after;
+                continue;
+            }
             expanded.push_str(before);
             let Some((name, after)) = after.split_once('}').filter(|(name, _)| is_param_name(name)) else {
-                let problem = Diagnostic::error(at, format!("`{}`: a `${{` that names no variable", self.key))
-                    .help("write ${NAME}: letters, digits and `_`, not a digit first");
+                let problem = Diagnostic::error(at, format!("`{}`: a `${{` that names no variable", self.key)).help(
+                    "write ${NAME}: letters, digits and `_`, not a digit first; or $${ for the two letters themselves",
+                );
                 self.report(problem);
                 return None;
             };

@@ -22,8 +22,9 @@ pub(super) fn time(table: &mut Table, key: &str, given: &str, [least, most]: [&s
     Ok(())
 }
 
+/// A string that means what it says: Octoka's file knows no variables.
 pub(super) fn text(text: impl Into<String>) -> Item {
-    value(text.into())
+    value(text.into().replace("${", "$${"))
 }
 
 pub(super) fn list<T: Into<Value>>(items: impl IntoIterator<Item = T>) -> Item {

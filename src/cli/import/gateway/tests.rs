@@ -203,7 +203,9 @@ fn a_folder_is_named_from_octokas_own() {
     let written = written_in(folder.path(), "downloads_path = \"downloads\"", "", "");
     let path = folder.path().join("downloads");
     has(&written, &format!("\nfiles = {:?}\n", path.to_str().unwrap()));
-    assert!(error("downloads_path = \"/srv/${x}\"", "").contains("downloads_path"));
+    std::fs::create_dir(folder.path().join("${x}")).unwrap();
+    let written = written_in(folder.path(), "downloads_path = \"${x}\"", "", "");
+    has(&written, "/$${x}\"\n");
 }
 
 #[test]
