@@ -1,66 +1,216 @@
-//! Files that hold secrets, and whether others than their owner and group can read them.
+//! Files that hold secrets, and who beside the gateway could read, change or replace them.
 
+use std::collections::HashSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::process::geteuid;
 use thiserror::Error;
 
 use crate::config::{Config, State};
 
 /// Read, write or search permission for everybody.
 const OTHERS: u32 = 0o007;
+const GROUP_WRITES: u32 = 0o020;
+const OTHERS_WRITE: u32 = 0o002;
+/// In such a folder everybody replaces their own files only.
+const STICKY: u32 = 0o1000;
 
-/// A file with a secret that everybody on the machine can read or change.
+/// A file with a secret that is not the gateway's alone.
 #[derive(Debug, Error)]
-#[error(
-    "{key}: {path} is open to everybody (mode {mode:04o}): chmod 600 it, or 640 for a group; a Kubernetes secret wants \
-     `defaultMode: 0400` and the pod an fsGroup"
-)]
-pub struct OpenToAll {
+#[error("{key}: {fault}")]
+pub struct OpenFile {
     key: String,
-    path: PathBuf,
-    mode: u32,
-    /// `janua check` refuses it: a master key or a password. A warning is enough for other keys, which other programs use too.
+    fault: Fault,
+    /// `janua check` refuses it: a master key or a password that others can get at. A warning is enough for other keys, which
+    /// other programs use too, and for an owner who may be meant.
     pub is_refused: bool,
 }
 
-impl OpenToAll {
-    /// What is wrong with this file. `None`: nothing, or it is not there.
-    fn find(key: String, path: &Path, is_refused: bool) -> Option<Self> {
-        let mode = fs::metadata(path).ok()?.permissions().mode() & 0o7777;
-        let path = path.to_owned();
-        (mode & OTHERS != 0).then_some(Self {
-            key,
-            path,
-            mode,
-            is_refused,
-        })
+#[derive(Debug, Error)]
+enum Fault {
+    #[error(
+        "{path} is open to everybody (mode {mode:04o}): chmod 600 it, or 640 for a group; a Kubernetes secret wants \
+         `defaultMode: 0400` and the pod an fsGroup"
+    )]
+    Everybody { path: PathBuf, mode: u32 },
+    #[error("{path} can be changed by its group (mode {mode:04o}): chmod 600 it, or 640 for a group that reads it")]
+    Group { path: PathBuf, mode: u32 },
+    #[error(
+        "{path} belongs to uid {owner}, neither root nor the user that runs this (uid {own}), and can be read and changed \
+         there: chown it, or run this as that user"
+    )]
+    Owner { path: PathBuf, owner: u32, own: u32 },
+    #[error(
+        "{path} can be replaced by everybody: its folder {folder} is open to everybody (mode {mode:04o}): chmod o-w it"
+    )]
+    Folder { path: PathBuf, folder: PathBuf, mode: u32 },
+}
+
+/// Who looks at the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looking {
+    /// The gateway's process itself.
+    Gateway,
+    /// A command. Root may run it for a gateway that has a user of its own: whose the folder is, theirs may the file be.
+    Command,
+}
+
+/// What is wrong with all such files that the configuration names. A file that is not there yet is judged by its folder.
+pub fn open_files(config: &Config, looking: Looking) -> Vec<OpenFile> {
+    let own = geteuid().as_raw();
+    let mut folders = HashSet::new();
+    let mut found = Vec::new();
+    for (key, path, is_secret) in named(config) {
+        let faults = of_file(path, own, looking)
+            .into_iter()
+            .chain(of_folders(path, &mut folders));
+        found.extend(faults.map(|fault| OpenFile {
+            key: key.clone(),
+            is_refused: is_secret && !matches!(fault, Fault::Owner { .. }),
+            fault,
+        }));
+    }
+    found
+}
+
+/// Tells of them in the log. A gateway that has the configuration already is not kept from running by it.
+pub fn tell(found: &[OpenFile]) {
+    for open in found {
+        match open.is_refused {
+            true => tracing::error!("{open}"),
+            false => tracing::warn!("{open}"),
+        }
     }
 }
 
-/// All such files that the configuration names.
-pub fn open_to_all(config: &Config) -> Vec<OpenToAll> {
-    let mut found = Vec::new();
+/// Each file, with the key that names it, and whether it is the gateway's alone: a master key or a password.
+fn named(config: &Config) -> Vec<(String, &Path, bool)> {
+    let mut named: Vec<(String, &Path, bool)> = Vec::new();
     match &config.state {
         State::Memory => {}
         State::Embedded { path, key_file } => {
-            found.push(OpenToAll::find("state.key_file".to_owned(), key_file, true));
-            found.push(OpenToAll::find("state.path".to_owned(), path, false));
+            named.push(("state.key_file".to_owned(), key_file, true));
+            named.push(("state.path".to_owned(), path, false));
         }
         State::Valkey(valkey) => {
-            found.push(OpenToAll::find("state.key_file".to_owned(), &valkey.key_file, true));
-            let password = valkey.password_file.as_deref();
-            found.push(password.and_then(|path| OpenToAll::find("state.password_file".to_owned(), path, true)));
+            named.push(("state.key_file".to_owned(), &valkey.key_file, true));
+            if let Some(password) = &valkey.password_file {
+                named.push(("state.password_file".to_owned(), password, true));
+            }
         }
     }
     for opencast in &config.opencasts {
         let key = |key| format!("opencast.{}.{key}", opencast.name);
-        found.push(OpenToAll::find(key("password_file"), &opencast.password_file, true));
-        found.push(OpenToAll::find(key("sign_key_file"), &opencast.sign_key_file, false));
+        named.push((key("password_file"), &opencast.password_file, true));
+        named.push((key("sign_key_file"), &opencast.sign_key_file, false));
     }
     for listener in &config.server.tls {
-        found.push(OpenToAll::find("server.tls.key".to_owned(), &listener.key, false));
+        named.push(("server.tls.key".to_owned(), &listener.key, false));
     }
-    found.into_iter().flatten().collect()
+    named
+}
+
+/// `own` is the user of this process.
+fn of_file(path: &Path, own: u32, looking: Looking) -> Vec<Fault> {
+    let Ok(found) = fs::metadata(path) else {
+        return Vec::new();
+    };
+    let at = || path.to_owned();
+    let mode = found.permissions().mode() & 0o7777;
+    let mut faults = Vec::new();
+    if mode & OTHERS != 0 {
+        faults.push(Fault::Everybody { path: at(), mode });
+    } else if mode & GROUP_WRITES != 0 {
+        faults.push(Fault::Group { path: at(), mode });
+    }
+    let owner = found.uid();
+    let folder = || path.parent().and_then(|folder| fs::metadata(folder).ok());
+    let is_meant = || looking == Looking::Command && own == 0 && folder().is_some_and(|folder| folder.uid() == owner);
+    if owner != 0 && owner != own && !is_meant() {
+        faults.push(Fault::Owner { path: at(), owner, own });
+    }
+    faults
+}
+
+/// The folders above it, by its own name and where links lead, in which everybody could put another one in its place. Each
+/// folder is told once.
+fn of_folders(path: &Path, told: &mut HashSet<PathBuf>) -> Vec<Fault> {
+    let places = [std::path::absolute(path), fs::canonicalize(path)];
+    let folders = places.iter().flatten().flat_map(|place| place.ancestors().skip(1));
+    let open = folders.filter_map(|folder| {
+        let mode = mode(folder).ok()?;
+        (mode & OTHERS_WRITE != 0 && mode & STICKY == 0).then_some((folder, mode))
+    });
+    let new = open.filter(|(folder, _)| told.insert((*folder).to_owned()));
+    new.map(|(folder, mode)| Fault::Folder {
+        path: path.to_owned(),
+        folder: folder.to_owned(),
+        mode,
+    })
+    .collect()
+}
+
+fn mode(path: &Path) -> io::Result<u32> {
+    Ok(fs::metadata(path)?.permissions().mode() & 0o7777)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, set_permissions};
+
+    use super::*;
+
+    #[test]
+    fn every_way_to_a_secret_is_told() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = top.path().join("state");
+        fs::create_dir(&folder).unwrap();
+        let path = folder.join("master.key");
+        fs::write(&path, "x").unwrap();
+        let own = fs::metadata(&path).unwrap().uid();
+        let judge = |file: u32, above: u32, own: u32| -> Vec<String> {
+            set_permissions(&path, Permissions::from_mode(file)).unwrap();
+            set_permissions(&folder, Permissions::from_mode(above)).unwrap();
+            let faults = of_file(&path, own, Looking::Gateway).into_iter();
+            let faults = faults.chain(of_folders(&path, &mut HashSet::new()));
+            faults.map(|fault| fault.to_string()).collect()
+        };
+        for (file, above) in [(0o600, 0o700), (0o640, 0o755), (0o440, 0o1777), (0o400, 0o770)] {
+            assert_eq!(judge(file, above, own), Vec::<String>::new(), "{file:o} {above:o}");
+        }
+        for (file, above, told) in [
+            (0o644, 0o700, "is open to everybody (mode 0644)"),
+            (0o602, 0o700, "is open to everybody (mode 0602)"),
+            (0o660, 0o700, "can be changed by its group (mode 0660)"),
+            (0o620, 0o700, "can be changed by its group (mode 0620)"),
+            (0o600, 0o777, "is open to everybody (mode 0777)"),
+            (0o600, 0o702, "can be replaced by everybody"),
+        ] {
+            let found = judge(file, above, own);
+            assert!(
+                found.len() == 1 && found[0].contains(told),
+                "{file:o} {above:o}: {found:?}"
+            );
+        }
+        assert!(
+            of_folders(&folder.join("not/there/yet"), &mut HashSet::new()).len() == 1,
+            "what is made there later is judged too"
+        );
+        let link = top.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(of_folders(&link, &mut HashSet::new()).len(), 1, "where a link leads");
+        let owner = if own == 0 { 65534 } else { own };
+        std::os::unix::fs::chown(&path, Some(owner), None).unwrap();
+        assert!(judge(0o600, 0o700, owner + 1)[0].contains("belongs to uid"));
+        assert!(judge(0o600, 0o700, owner).is_empty());
+        std::os::unix::fs::chown(&folder, Some(owner), None).unwrap();
+        assert!(of_file(&path, 0, Looking::Gateway).len() == usize::from(owner != 0));
+        assert!(
+            of_file(&path, 0, Looking::Command).is_empty(),
+            "the folder is its owner's"
+        );
+    }
 }

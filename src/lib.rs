@@ -28,7 +28,7 @@
 //! | [`opencast`] | what Opencast is asked about events, and told of people |
 //! | [`ask`] | an upstream's word where no rule speaks |
 //! | [`store`], [`sealing`] | what outlives a restart, and the master key that it is sealed with |
-//! | [`key_file`] | files with secrets that everybody can read |
+//! | [`key_file`] | files with secrets that others can get at |
 //! | [`backchannel`] | requests that the gateway makes itself |
 //! | [`explain`] | a request's way without the request: why it is allowed or refused |
 //! | [`admin`], [`overview`] | the second listener, and what it tells |

@@ -24,7 +24,7 @@ use crate::backchannel::BackchannelError;
 use crate::config::Config;
 use crate::control::{About, Control, ControlError};
 use crate::gateway::Gateway;
-use crate::key_file;
+use crate::key_file::{self, Looking};
 use crate::listen::accept::{Bounds, Door, Listener};
 use crate::listen::tls::{self, CertificateError};
 use crate::moodle::Bridge;
@@ -114,7 +114,7 @@ pub fn run(file: ConfigFile, config: Config) -> Result<(), RunError> {
     let metrics = Arc::new(Metrics::new());
     let (access_log, _flushed_at_the_end) = logging::init(&config.log, metrics.log_lines_dropped())?;
     logging::tell_panics();
-    tell_open_key_files(&config);
+    key_file::tell(&key_file::open_files(&config, Looking::Gateway));
     let keys = MasterKeys::of(&config.state)?;
     let store = Store::open(&config.state, &keys, &metrics)?;
     let runtime = Runtime::new_no_steal(config.server.threads, "janua");
@@ -123,17 +123,6 @@ pub fn run(file: ConfigFile, config: Config) -> Result<(), RunError> {
         .block_on(serve(file, Arc::new(config), &keys, store, metrics, access_log));
     runtime.shutdown_timeout(Duration::ZERO);
     result
-}
-
-/// Keys and passwords that everybody on the machine can read. `janua check` refuses the worst of them; a gateway that runs
-/// already is not kept from starting again by it.
-fn tell_open_key_files(config: &Config) {
-    for open in key_file::open_to_all(config) {
-        match open.is_refused {
-            true => tracing::error!("{open}"),
-            false => tracing::warn!("{open}"),
-        }
-    }
 }
 
 /// One crypto library for TLS, tokens and everything else. pingora would take another if none were chosen.

@@ -5,6 +5,7 @@ mod files;
 mod moodle;
 mod others;
 mod ports;
+mod state;
 
 use std::cell::Cell;
 use std::process::ExitCode;
@@ -42,10 +43,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match args.offline {
-            true => others::key_files(config, &report).await,
+            true => others::files(config, &path, &report).await,
             false => {
                 ports::check(config, &path, &report).await;
-                others::check(config, &report).await
+                others::check(config, &path, &report).await
             }
         }
     })?;

@@ -17,7 +17,7 @@ use url::Url;
 use crate::authenticate::token::inspect;
 use crate::config::pattern::RolePattern;
 use crate::config::{Algorithm, Issuer, JwksLocation, Jwt, Rate};
-use crate::rejection::Rejection;
+use crate::rejection::{Reason, Rejection};
 use crate::server;
 use crate::text::safe;
 
@@ -40,9 +40,15 @@ gives. What a route and an issuer's caps make of a good token is not asked here.
 
 /// Longer input is no token.
 const MAX_INPUT: u64 = 64 * 1024;
+/// Characters of what was given that are told again.
+const MAX_ECHO: usize = 80;
 
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if let Some(neither) = neither(&args.token) {
+        super::put(&format!("verdict\n  {}\n", refused(&neither)))?;
+        return Ok(ExitCode::FAILURE);
+    }
     let token = read(&args.token)?;
     let now = SystemTime::now();
     let mut out = described(&token, now);
@@ -76,13 +82,29 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn read(given: &str) -> anyhow::Result<String> {
     let source: Box<dyn Read> = match given {
         "-" => Box::new(io::stdin().lock()),
-        path if Path::new(path).is_file() => Box::new(std::fs::File::open(path)?),
+        path if Path::new(path).exists() => {
+            let file = std::fs::File::open(path);
+            Box::new(file.with_context(|| format!("{path} cannot be read"))?)
+        }
         token => return Ok(token.trim().to_owned()),
     };
     let mut text = String::new();
     let read = source.take(MAX_INPUT).read_to_string(&mut text);
     read.context("the token cannot be read")?;
     Ok(text.trim().to_owned())
+}
+
+/// What was given is neither a file nor meant as a token: the first part of one, good or not, is an object, which mostly
+/// begins with `{"`.
+fn neither(given: &str) -> Option<Rejection> {
+    let is_token = || given.trim().starts_with("eyJ") || part(given.trim().split('.').next()).is_some();
+    if given == "-" || Path::new(given).exists() || is_token() {
+        return None;
+    }
+    let given: String = given.chars().take(MAX_ECHO).collect();
+    let detail =
+        format!("there is no file {given}, and the text is no token: three parts in base64url with dots between");
+    Some(Rejection::because(Reason::MalformedToken, detail))
 }
 
 /// As for the gateway: over http from this machine only.

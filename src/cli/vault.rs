@@ -16,8 +16,10 @@ use self::reach::Reach;
 use super::{ConfigArgs, in_colour, put, told_once};
 use crate::config::{self, Config, Moodle, MoodleSource};
 use crate::control::vault::{Asked, Told};
+use crate::key_file::{self, Looking};
 use crate::moodle::vault::Shown;
 use crate::present::moodle::tokens::vault::Provided;
+use crate::text::safe;
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
@@ -133,6 +135,9 @@ pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
+    for open in key_file::open_files(&config, Looking::Command) {
+        eprintln!("note: {}", safe(&open.to_string()));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match command {

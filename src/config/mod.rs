@@ -217,6 +217,17 @@ pub enum Algorithm {
 
 impl Algorithm {
     pub const ALL: [Self; 5] = [Self::Es256, Self::Es384, Self::EdDsa, Self::Rs256, Self::Ps256];
+
+    /// As `jwt.algorithms` and the header of a token spell it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::EdDsa => "EdDSA",
+            Self::Rs256 => "RS256",
+            Self::Ps256 => "PS256",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use toml_edit::{Array, DocumentMut, Formatted, InlineTable, Item, Table, TableLi
 
 use super::cas::Protocol;
 use super::value::duration_text;
-use super::{Action, Algorithm, Balance, Config, Issuer, LogFormat, LogLevel, Present, Route, State, Upstream};
+use super::{Action, Balance, Config, Issuer, LogFormat, LogLevel, Present, Route, State, Upstream};
 use super::{Carry, Credential, Jwt, Provider, Server, SignIn, TokenSource};
 
 /// Fills the defaults of `config` into `source`, the text it was compiled from.
@@ -124,7 +124,10 @@ fn state(mut table: Section<'_>, state: &State) {
 }
 
 fn jwt(mut table: Section<'_>, jwt: &Jwt) {
-    table.default("algorithms", list(jwt.algorithms.iter().map(algorithm)));
+    table.default(
+        "algorithms",
+        list(jwt.algorithms.iter().map(|algorithm| algorithm.name())),
+    );
     table.default("sources", jwt.sources.iter().map(source).collect::<Array>());
     table.default("roles_claims", list(&jwt.roles_claims));
     table.default("leeway", duration_text(jwt.leeway));
@@ -273,16 +276,6 @@ fn credential(credential: &Credential) -> &'static str {
         Credential::Session => "session",
         Credential::Watch => "watch",
         Credential::Launch => "launch",
-    }
-}
-
-fn algorithm(algorithm: &Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::Es256 => "ES256",
-        Algorithm::Es384 => "ES384",
-        Algorithm::EdDsa => "EdDSA",
-        Algorithm::Rs256 => "RS256",
-        Algorithm::Ps256 => "PS256",
     }
 }
 

@@ -28,6 +28,7 @@ pub use self::told::Told;
 use crate::authenticate::token::Tokens;
 use crate::backchannel::BackchannelError;
 use crate::config::{self, Config, Diagnostics, TlsListener};
+use crate::key_file::{self, Looking, OpenFile};
 use crate::listen::accept::Bounds;
 use crate::listen::tls::{Certificate, CertificateError, Shown};
 use crate::observe::metrics::Metrics;
@@ -75,6 +76,7 @@ enum Refusal {
 struct Made {
     snapshot: Snapshot,
     warnings: Diagnostics,
+    open_files: Vec<OpenFile>,
     /// Where another certificate is to be shown: the listener by its place, its files, their content.
     certificates: Vec<(usize, TlsListener, Certificate)>,
 }
@@ -120,6 +122,7 @@ impl Running {
     /// Puts it in place.
     async fn take(&mut self, made: Made) {
         log_lines(&made.warnings, |line| tracing::warn!("{line}"));
+        key_file::tell(&made.open_files);
         let (before, next) = (self.snapshot.load_full(), Arc::new(made.snapshot));
         self.background.follow(&next, Some(&before)).await;
         let server = &next.config.server;
@@ -191,6 +194,7 @@ impl Made {
                 metrics,
             )?,
             warnings: loaded.warnings,
+            open_files: key_file::open_files(&config, Looking::Gateway),
             certificates,
         })
     }

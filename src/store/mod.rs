@@ -14,6 +14,7 @@ mod record;
 mod valkey;
 
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 
 use self::embedded::Embedded;
+pub use self::embedded::Seen;
 pub use self::error::StoreError;
 use self::memory::Memory;
 pub use self::pages::{Page, Rotated};
@@ -97,6 +99,14 @@ impl Store {
             metrics.up.set(1);
         }
         Ok(Self::new(backend, sealer, notices, metrics))
+    }
+
+    /// Looks at an existing state file, and changes nothing of it: could [`open`](Self::open) use it now?
+    ///
+    /// # Errors
+    /// The one that opening it would give.
+    pub fn look(path: &Path) -> Result<Seen, StoreError> {
+        Embedded::look(path)
     }
 
     /// An empty store that is gone with its last handle, for what asks the rooms something without being a gateway.

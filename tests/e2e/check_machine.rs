@@ -7,7 +7,8 @@ use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::sync::{Arc, Barrier};
 
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
+use rustls::pki_types::PrivatePkcs8KeyDer;
 
 use crate::support::opencast::Fault;
 use crate::support::tools::{Ran, janua, run};
@@ -134,6 +135,96 @@ fn key_files_are_read_offline_too() {
 }
 
 #[test]
+fn keys_that_jwt_algorithms_refuses_are_not_usable() {
+    let site = Site::new();
+    let (p256, ed25519) = (Signer::new(), Signer::eddsa());
+    let with = |algorithms: &str| {
+        let config = Config::new().issuer("moodle", "keys.json", "").open_route();
+        config.jwt("algorithms", algorithms).text()
+    };
+    site.write_keys("keys.json", &[&p256, &ed25519]);
+    let ran = check(&site, &with(r#"["ES256"]"#), &["--offline"]);
+    told(&ran, 0, "ok   issuer moodle: 1 key usable: ES256", &[]);
+    told(
+        &ran,
+        0,
+        "note issuer moodle: a key is not used: EdDSA",
+        &["`jwt.algorithms` does not name \"EdDSA\""],
+    );
+    let ran = check(&site, &with(r#"["ES256", "EdDSA"]"#), &["--offline"]);
+    told(&ran, 0, "ok   issuer moodle: 2 keys usable: ES256", &["EdDSA"]);
+    let ran = check(&site, &with(r#"["ES384", "RS256"]"#), &["--offline"]);
+    told(&ran, 1, "BAD  issuer moodle: none of its keys can be used", &[]);
+    assert_eq!(lines(&ran, "does not name \"E").len(), 2, "{ran:?}");
+    site.start(&Config::new().issuer("moodle", "keys.json", "").open_route())
+        .logged(&["a key is not used", "`jwt.algorithms` does not name"]);
+}
+
+#[test]
+fn a_state_file_that_a_gateway_could_not_use_is_told_offline_too() {
+    let site = Site::new();
+    let config = stateful();
+    // The gateway makes its key, and the state.
+    site.start(&config).stop();
+    told(
+        &check(&site, &config.text(), &["--offline"]),
+        0,
+        "ok   state ",
+        &["can be used"],
+    );
+    let whole = std::fs::read(site.path("state/janua.redb")).unwrap();
+    let key = std::fs::read(site.path("state/master.key")).unwrap();
+    for damaged in [
+        &b"a letter of somebody's"[..],
+        &whole[..5000],
+        &whole[..whole.len() / 2],
+    ] {
+        site.write("state/janua.redb", damaged);
+        for more in [&["--offline"][..], &[]] {
+            let ran = check(&site, &config.text(), more);
+            told(&ran, 1, "BAD  state ", &["is damaged or no state file", "move it away"]);
+        }
+        assert_eq!(std::fs::read(site.path("state/janua.redb")).unwrap(), damaged);
+        // Without its key too.
+        std::fs::remove_file(site.path("state/master.key")).unwrap();
+        told(&check(&site, &config.text(), &["--offline"]), 1, "BAD  state ", &[]);
+        site.write("state/master.key", &key);
+        set_permissions(site.path("state/master.key"), Permissions::from_mode(0o600)).unwrap();
+    }
+    site.write("state/janua.redb", "");
+    assert_eq!(check(&site, &config.text(), &["--offline"]).code, Some(0));
+}
+
+#[test]
+fn a_state_file_in_use_is_a_gateways_or_somebodys() {
+    let site = Site::new();
+    let gateway = site.start(&stateful());
+    let file = site.path("gateway.toml");
+    let by_this_file = |more: &[&str]| {
+        let arguments = ["check", "--config", file.to_str().unwrap()];
+        janua(arguments.iter().chain(more))
+    };
+    let process = format!("(process {})", gateway.process());
+    let ran = by_this_file(&[]);
+    let line = lines(&ran, "state/janua.redb");
+    assert!(
+        line.len() == 1 && line[0].starts_with("ok   state ") && line[0].contains(&process),
+        "{ran:?}"
+    );
+    let ran = by_this_file(&["--offline"]);
+    told(&ran, 0, "note state ", &["in use by another process"]);
+    // Another configuration, whose gateway is not there.
+    let other = stateful().server("control", "\"other.sock\"").text();
+    let ran = check(&site, &other, &[]);
+    told(
+        &ran,
+        1,
+        "BAD  state ",
+        &["in use by janua", &process, "no gateway answers at", "other.sock"],
+    );
+}
+
+#[test]
 fn the_example_is_good_with_the_binary_alone() {
     let site = Site::new();
     let example = janua(["config", "example"]).ok().stdout;
@@ -203,6 +294,33 @@ fn certificates_are_held_against_names_and_calendar() {
         "note certificates",
         &["video.test"],
     );
+    // What is wrong with a key is said in words.
+    for (key, words) in [
+        ("", "no private key in it"),
+        (
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+            "the key is encrypted; `openssl pkey ",
+        ),
+        (
+            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+            "no key that TLS takes here",
+        ),
+        ("-----BEGIN PRIVATE KEY-----\nAAAA\n", "a line `-----END"),
+        (
+            &KeyPair::generate().unwrap().serialize_pem(),
+            "the certificate is for another key",
+        ),
+    ] {
+        write("video.test", year(2020), year(4000));
+        site.write("tls/key.pem", key);
+        set_permissions(site.path("tls/key.pem"), Permissions::from_mode(0o600)).unwrap();
+        told(
+            &check(&site, &config(""), &["--offline"]),
+            1,
+            "BAD  certificate",
+            &[words],
+        );
+    }
     let soon = year(1970) + std::time::Duration::from_secs(now() + 5 * 86_400 / 2);
     write("video.test", year(2020), soon);
     told(
@@ -293,6 +411,93 @@ fn opencast_is_asked_as_the_user_of_the_gateway() {
         "BAD  opencast main",
         &["403", "ROLE_API_EVENTS_ACL_VIEW"],
     );
+}
+
+#[test]
+fn what_is_wrong_with_a_servers_tls_is_told_in_words() {
+    let site = Site::new();
+    let key = KeyPair::generate().unwrap();
+    let certificate = |key: &KeyPair, name: &str, from: i32, until: i32| {
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.not_before = date_time_ymd(from, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
+        params.self_signed(key).unwrap()
+    };
+    for (name, from, until, is_known, words) in [
+        ("localhost", 2020, 4000, false, &["not known here", "`ca_file`"][..]),
+        (
+            "localhost",
+            2020,
+            2021,
+            true,
+            &["its certificate has expired", "renew it"],
+        ),
+        ("localhost", 3000, 4000, true, &["not valid yet", "is the clock right"]),
+        (
+            "other.test",
+            2020,
+            4000,
+            true,
+            &["not for localhost, but for other.test", "subjectAltName"],
+        ),
+    ] {
+        let shown = certificate(&key, name, from, until);
+        let listed = if is_known {
+            shown.pem()
+        } else {
+            certificate(&KeyPair::generate().unwrap(), "x", 2020, 4000).pem()
+        };
+        site.write("ca.pem", listed);
+        let port = tls_server(shown.der().to_vec(), key.serialize_der());
+        let config = Config::new()
+            .issuer(
+                "moodle",
+                &format!("https://localhost:{port}/keys"),
+                "ca_file = \"ca.pem\"",
+            )
+            .open_route()
+            .text();
+        let ran = check(&site, &config, &[]);
+        told(&ran, 1, "BAD  issuer moodle", words);
+        assert!(!ran.stdout.contains("invalid peer"), "{ran:?}");
+    }
+    // A server of another protocol.
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = socket.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (mut asked, _) = socket.accept().unwrap();
+        assert_ne!(asked.read(&mut [0; 2048]).unwrap(), 0);
+        asked
+            .write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+            .unwrap();
+    });
+    let config = Config::new()
+        .issuer("moodle", &format!("https://localhost:{port}/keys"), "")
+        .open_route()
+        .text();
+    let ran = check(&site, &config, &[]);
+    told(&ran, 1, "BAD  issuer moodle", &["no TLS is spoken there"]);
+}
+
+/// The port of a server that shows this certificate to one client.
+fn tls_server(certificate: Vec<u8>, key: Vec<u8>) -> u16 {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.into()], PrivatePkcs8KeyDer::from(key).into())
+        .unwrap();
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = socket.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (mut asked, _) = socket.accept().unwrap();
+        let mut tls = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        // The client ends it.
+        while tls.complete_io(&mut asked).is_ok_and(|(read, _)| read > 0) {}
+    });
+    port
 }
 
 #[test]

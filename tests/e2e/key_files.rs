@@ -1,4 +1,5 @@
-//! Secrets that everybody on the machine can read: `check` refuses master keys and passwords, the log tells of all.
+//! Secrets that others on the machine can read, change or replace: `check` refuses master keys and passwords, the log tells
+//! of all, and so does a reload, and `janua vault`.
 
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -53,6 +54,46 @@ fn a_master_key_is_for_its_owner_and_group() {
         assert!(is_content, "{said}");
     }
     site.start(&config);
+}
+
+#[test]
+fn nobody_else_changes_or_replaces_it() {
+    let site = Site::new();
+    site.write("state/master.key", KEY);
+    let config = stateful();
+    let judged = |key: u32, folder: u32| {
+        mode(&site, "state/master.key", key);
+        mode(&site, "state", folder);
+        checked(&site, &config)
+    };
+    for (key, folder, told) in [
+        (0o660, 0o700, "can be changed by its group (mode 0660)"),
+        (0o620, 0o700, "can be changed by its group (mode 0620)"),
+        (0o600, 0o777, "can be replaced by everybody"),
+    ] {
+        let (is_content, said) = judged(key, folder);
+        assert!(!is_content && said.contains("BAD  secrets: state.key_file"), "{said}");
+        assert!(said.contains(told), "{told}: {said}");
+        site.start(&config).logged(&["ERROR", told]);
+    }
+    let (is_content, said) = judged(0o600, 0o1777);
+    assert!(is_content, "each replaces their own there: {said}");
+}
+
+#[test]
+fn a_reload_and_the_vaults_commands_tell_of_them() {
+    let site = Site::new();
+    site.write("state/master.key", KEY);
+    mode(&site, "state/master.key", 0o600);
+    let gateway = site.start(&stateful());
+    assert!(!gateway.said().contains("is open to everybody"));
+    mode(&site, "state/master.key", 0o644);
+    gateway.signal("HUP");
+    gateway.logged(&["ERROR", "state.key_file", "is open to everybody"]);
+    let file = site.path("gateway.toml");
+    let ran = janua(["vault", "list", "--json", "--config", file.to_str().unwrap()]).ok();
+    assert!(ran.stderr.contains("note: state.key_file: "), "{ran:?}");
+    assert_eq!(ran.stdout.trim(), "[]");
 }
 
 #[test]

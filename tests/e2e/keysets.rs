@@ -79,6 +79,7 @@ fn keys_of_every_kind_become_one_public_set() {
     // The gateway takes every one of them.
     site.write("jwks.json", &set);
     let config = Config::new().issuer("moodle", "jwks.json", "").open_route();
+    let config = config.jwt("algorithms", r#"["ES256", "ES384", "EdDSA", "RS256", "PS256"]"#);
     let file = site.write("gateway.toml", config.text());
     let checked = janua(["check", "--config", file.to_str().unwrap()]).ok().stdout;
     assert!(checked.contains("4 keys usable"), "{checked}");
@@ -259,6 +260,11 @@ fn a_token_is_laid_out_and_judged_as_by_the_gateway() {
             "{reason}: {}",
             told.stdout
         );
+    }
+    let nowhere = show("nope.txt", None);
+    assert_eq!(nowhere.code, Some(1));
+    for part in ["refused (malformed_token)", "there is no file nope.txt", "is no token"] {
+        assert!(nowhere.stdout.contains(part), "{nowhere:?}");
     }
     let no_set = show(&good, Some(&site.path("none.json")));
     assert_eq!(no_set.code, Some(1));

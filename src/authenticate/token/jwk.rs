@@ -49,12 +49,23 @@ impl Key {
         self.verifying.iter().map(|(algorithm, _)| *algorithm)
     }
 
+    /// Why none of these algorithms is one of the key's, in one line; `None`: one is.
+    fn unpermitted(&self, permitted: &[Algorithm]) -> Option<String> {
+        let is_permitted = |algorithm| permitted.contains(&algorithm);
+        let names = || self.algorithms().map(|algorithm| format!("{:?}", algorithm.name()));
+        (!self.algorithms().any(is_permitted)).then(|| {
+            let names: Vec<String> = names().collect();
+            format!(
+                "{}: `jwt.algorithms` does not name {}",
+                self.describe(),
+                names.join(" or ")
+            )
+        })
+    }
+
     /// For people: `ES256 kid "a"`.
     pub(super) fn describe(&self) -> String {
-        let names: Vec<String> = self
-            .algorithms()
-            .map(|algorithm| format!("{algorithm:?}").to_uppercase())
-            .collect();
+        let names: Vec<&str> = self.algorithms().map(Algorithm::name).collect();
         let kid = self
             .kid
             .as_ref()
@@ -77,6 +88,9 @@ pub(super) struct KeySet {
 pub(super) enum KeySetError {
     #[error("it is no key set: {0}")]
     Malformed(String),
+    /// Says itself what it is in place of a key set.
+    #[error("{0}")]
+    Other(&'static str),
     #[error("it holds no key that can verify tokens{}", list(.0))]
     NoUsableKey(Vec<String>),
 }
@@ -94,16 +108,15 @@ impl KeySet {
     /// without a usable one is an error.
     pub(super) fn parse(text: &[u8]) -> Result<Self, KeySetError> {
         let members = json::parse_list(text).map_err(|error| match pem(text) {
-            Some(what) => KeySetError::Malformed(what.to_owned()),
+            Some(what) => KeySetError::Other(what),
             None => KeySetError::Malformed(error.to_string()),
         })?;
         let Some(entries) = members.get("keys").and_then(json::list) else {
-            let what = match members.contains_key("kty") {
-                true if members.contains_key("d") => PRIVATE,
-                true => "it is a single key; `janua keys jwks FILE` makes a key set of it",
-                false => "no array \"keys\" in it",
-            };
-            return Err(KeySetError::Malformed(what.to_owned()));
+            return Err(match members.contains_key("kty") {
+                true if members.contains_key("d") => KeySetError::Other(PRIVATE),
+                true => KeySetError::Other("it is a single key; `janua keys jwks FILE` makes a key set of it"),
+                false => KeySetError::Malformed("no array \"keys\" in it".to_owned()),
+            });
         };
         let mut set = Self::default();
         for (place, entry) in entries.iter().enumerate() {
@@ -121,6 +134,18 @@ impl KeySet {
             return Err(KeySetError::NoUsableKey(set.refused));
         }
         Ok(set)
+    }
+
+    /// The keys that may verify tokens where these algorithms are permitted, and why the others are not used.
+    pub(super) fn told(&self, permitted: &[Algorithm]) -> (Vec<String>, Vec<String>) {
+        let (mut usable, mut refused) = (Vec::new(), self.refused.clone());
+        for key in &self.keys {
+            match key.unpermitted(permitted) {
+                None => usable.push(key.describe()),
+                Some(why) => refused.push(why),
+            }
+        }
+        (usable, refused)
     }
 }
 
@@ -476,7 +501,7 @@ mod tests {
         assert!(matches!(parse(r#"{"keys":{}}"#), KeySetError::NoUsableKey(_)));
         assert!(matches!(parse(r#"{"keys":{"a":{}}}"#), KeySetError::Malformed(_)));
         assert!(matches!(parse("<html>"), KeySetError::Malformed(_)));
-        assert!(matches!(parse(&p256_jwk().to_string()), KeySetError::Malformed(_)));
+        assert!(matches!(parse(&p256_jwk().to_string()), KeySetError::Other(_)));
     }
 
     /// A key whose coordinate begins with a zero, which one in 256 has.

@@ -44,13 +44,14 @@ use self::carrier::Carried;
 pub(in crate::authenticate) use self::claims::cap;
 pub use self::examine::{Capped, Examined, KeySource};
 use self::judge::Payer;
+use self::jwk::KeySet;
 use self::keyring::Keyring;
 use self::ours::Foreign;
 pub use self::recent::Recent;
-use self::refresh::{Keys, Pace, Refresher};
+use self::refresh::{Keys, Refresher};
 use self::source::Source;
 use crate::backchannel::BackchannelError;
-use crate::config;
+use crate::config::{self, Algorithm};
 use crate::identity::Identity;
 use crate::observe::metrics::{Metrics, TokenCacheMetrics};
 use crate::rate::Keyed;
@@ -121,6 +122,17 @@ pub struct FoundKeys {
     pub refused: Vec<String>,
 }
 
+impl FoundKeys {
+    fn of(set: &KeySet, permitted: &[Algorithm]) -> Self {
+        let (usable, refused) = set.told(permitted);
+        Self {
+            trials: Keyring::new(0, [Some(set)]).most_trials(),
+            usable,
+            refused,
+        }
+    }
+}
+
 impl Tokens {
     /// Reads what can be had without asking anyone: key files, and the key sets that an earlier run kept. An issuer
     /// without keys is no error; see [`ready`](Self::ready).
@@ -141,14 +153,10 @@ impl Tokens {
         before: Option<&Self>,
     ) -> Result<Self, BackchannelError> {
         let keys = Arc::new(Keys::new(config.issuers.len()));
-        let pace = Pace {
-            refresh: config.refresh,
-            keep_stale: config.keep_stale,
-        };
         let mut refreshers = Vec::with_capacity(config.issuers.len());
         for (index, issuer) in config.issuers.iter().enumerate() {
             let source = Source::new(issuer, config.max_key_set, store)?;
-            let refresher = Refresher::new(index, source, Arc::clone(&keys), pace, metrics.issuer(&issuer.name));
+            let refresher = Refresher::new(index, source, Arc::clone(&keys), config, metrics.issuer(&issuer.name));
             refreshers.push(Arc::new(refresher));
         }
         let spent = before.filter(|before| before.config.bad_signatures == config.bad_signatures);
@@ -221,11 +229,8 @@ impl Tokens {
     pub async fn probe(&self, tell: impl Fn(&IssuerReport)) -> Vec<FoundKeys> {
         let tell = &tell;
         let reports = self.refreshers.iter().map(|refresher| async move {
-            let found = refresher.source.fetch().await.map(|brought| FoundKeys {
-                trials: Keyring::new(0, [Some(&brought.set)]).most_trials(),
-                usable: brought.set.keys.iter().map(|key| key.describe()).collect(),
-                refused: brought.set.refused,
-            });
+            let fetched = refresher.source.fetch().await;
+            let found = fetched.map(|brought| FoundKeys::of(&brought.set, &self.config.algorithms));
             let report = IssuerReport {
                 issuer: Arc::clone(&refresher.source.issuer),
                 found: found.map_err(|error| error.to_string()),

@@ -8,7 +8,7 @@ use super::FoundKeys;
 use super::jwk::KeySet;
 use super::keyring::Keyring;
 use super::verify::Unverified;
-use crate::config;
+use crate::config::{self, Algorithm};
 use crate::identity::Identity;
 use crate::rejection::Rejection;
 
@@ -18,11 +18,7 @@ use crate::rejection::Rejection;
 /// It is none, or has no usable key.
 pub fn read_keys(text: &[u8]) -> Result<FoundKeys, String> {
     let set = KeySet::parse(text).map_err(|error| error.to_string())?;
-    Ok(FoundKeys {
-        trials: Keyring::new(0, [Some(&set)]).most_trials(),
-        usable: set.keys.iter().map(|key| key.describe()).collect(),
-        refused: set.refused,
-    })
+    Ok(FoundKeys::of(&set, &Algorithm::ALL))
 }
 
 /// Judges a token as one of the first issuer, whose key set is `keys`; none is known where that is no key set.

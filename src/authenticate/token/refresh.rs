@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 use super::IssuerState;
 use super::keyring::Keyring;
 use super::source::{Brought, FetchError, Held, Source};
-use crate::config::Rate;
+use crate::config::{self, Algorithm, Rate};
 use crate::observe::metrics::IssuerMetrics;
 use crate::rate::{Keyed, address_key};
 
@@ -91,9 +91,9 @@ impl Keys {
 
 /// What an operator decides about refreshing.
 #[derive(Clone, Copy)]
-pub(super) struct Pace {
-    pub(super) refresh: Duration,
-    pub(super) keep_stale: Duration,
+struct Pace {
+    refresh: Duration,
+    keep_stale: Duration,
 }
 
 /// One issuer's share in the refreshing.
@@ -102,6 +102,8 @@ pub(super) struct Refresher {
     pub(super) source: Source,
     keys: Arc<Keys>,
     pace: Pace,
+    /// `jwt.algorithms`.
+    permitted: Vec<Algorithm>,
     metrics: IssuerMetrics,
     /// Wakes the task for a fetch out of turn.
     wanted: Notify,
@@ -126,12 +128,22 @@ struct State {
 }
 
 impl Refresher {
-    pub(super) fn new(issuer: usize, source: Source, keys: Arc<Keys>, pace: Pace, metrics: IssuerMetrics) -> Self {
+    pub(super) fn new(
+        issuer: usize,
+        source: Source,
+        keys: Arc<Keys>,
+        config: &config::Jwt,
+        metrics: IssuerMetrics,
+    ) -> Self {
         Self {
             issuer,
             source,
             keys,
-            pace,
+            pace: Pace {
+                refresh: config.refresh,
+                keep_stale: config.keep_stale,
+            },
+            permitted: config.algorithms.clone(),
             metrics,
             wanted: Notify::new(),
             state: Mutex::default(),
@@ -280,11 +292,14 @@ impl Refresher {
         locked(&self.state).problem = None;
         let fetched = SystemTime::now();
         let max_age = brought.max_age;
-        let refused = brought.set.refused.clone();
         let set = brought.set.clone();
         if self.hold(Held { set, fetched }) {
-            let keys: Vec<String> = brought.set.keys.iter().map(|key| key.describe()).collect();
-            tracing::info!(issuer = %self.source.issuer, ?keys, "new keys");
+            let (keys, refused) = brought.set.told(&self.permitted);
+            if keys.is_empty() {
+                tracing::error!(issuer = %self.source.issuer, "no key of this issuer can be used");
+            } else {
+                tracing::info!(issuer = %self.source.issuer, ?keys, "new keys");
+            }
             for reason in refused {
                 tracing::warn!(issuer = %self.source.issuer, %reason, "a key is not used");
             }

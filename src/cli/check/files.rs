@@ -8,28 +8,27 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access};
 use rustix::process::geteuid;
 
-use super::Report;
+use super::{Report, state};
 use crate::config::{Config, State};
-use crate::key_file;
-use crate::sealing::MasterKeys;
+use crate::key_file::{self, Looking};
 
 pub(super) fn check(config: &Config, report: &Report) {
-    for open in key_file::open_to_all(config) {
+    for open in key_file::open_files(config, Looking::Command) {
         match open.is_refused {
             true => report.bad("secrets", &open.to_string()),
             false => report.note("secrets", &open.to_string()),
         }
     }
-    check_state(&config.state, report);
+    state::files(config, report);
     if let Some(file) = &config.log.file {
-        tell(blocked(file), "log.file", report);
+        tell(blocked(file).as_ref(), "log.file", report);
     }
     for opencast in &config.opencasts {
         let key = &opencast.sign_key_file;
         // Gateways that share a store need the same key: there it is not made.
         if !key.exists() && !matches!(config.state, State::Valkey(_)) {
             let setting = format!("opencast.{}.sign_key_file", opencast.name);
-            tell(blocked(key), &setting, report);
+            tell(blocked(key).as_ref(), &setting, report);
         }
     }
     // Lectures are served without it too.
@@ -42,40 +41,12 @@ pub(super) fn check(config: &Config, report: &Report) {
     }
 }
 
-fn check_state(state: &State, report: &Report) {
-    let key_file = match state {
-        State::Memory => return,
-        State::Embedded { path, key_file } => {
-            let in_the_way = blocked(path);
-            match &in_the_way {
-                Some(blocked) => blocked.tell("state.path", report),
-                None if !path.exists() => {
-                    let what = format!("state {}", path.display());
-                    report.good(&what, "not there yet; the gateway makes it");
-                }
-                None => {}
-            }
-            if !key_file.exists() {
-                // What is in the way of both is told once.
-                let told = in_the_way.map(|blocked| blocked.place);
-                let blocked = blocked(key_file).filter(|blocked| told.as_ref() != Some(&blocked.place));
-                return tell(blocked, "state.key_file", report);
-            }
-            key_file
-        }
-        State::Valkey(valkey) => &valkey.key_file,
-    };
-    if let Err(error) = MasterKeys::load(key_file, false) {
-        report.bad("state", &error.to_string());
-    }
-}
-
 /// What keeps this process from writing a file.
 #[derive(Debug, PartialEq)]
-struct Blocked {
+pub(super) struct Blocked {
     file: PathBuf,
     /// The file itself, or what there is of the folders above it.
-    place: PathBuf,
+    pub(super) place: PathBuf,
     error: io::ErrorKind,
 }
 
@@ -104,14 +75,14 @@ impl Blocked {
     }
 }
 
-fn tell(blocked: Option<Blocked>, setting: &str, report: &Report) {
+pub(super) fn tell(blocked: Option<&Blocked>, setting: &str, report: &Report) {
     if let Some(blocked) = blocked {
         blocked.tell(setting, report);
     }
 }
 
 /// Could this process write the file, or make it with the folders above it?
-fn blocked(file: &Path) -> Option<Blocked> {
+pub(super) fn blocked(file: &Path) -> Option<Blocked> {
     let in_the_way = |place: &Path, error| {
         Some(Blocked {
             file: file.to_owned(),

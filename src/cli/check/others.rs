@@ -2,6 +2,7 @@
 //! and none is waited for without end.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,16 +10,15 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 use url::Url;
 
-use super::{Report, count, moodle};
+use super::{Report, count, moodle, state};
 use crate::act::proxy::Upstream;
 use crate::authenticate::token::{IssuerReport, Tokens};
 use crate::backchannel::BackchannelError;
-use crate::config::{self, Config, JwksLocation, Provider, PublicUrl, SignIn, State};
+use crate::config::{self, Config, JwksLocation, Provider, PublicUrl, SignIn};
 use crate::observe::metrics::Metrics;
 use crate::opencast::Opencast;
-use crate::sealing::MasterKeys;
 use crate::snapshot;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// For everything that one of them is asked. Each question has a limit of its own; the look-up of a name has none.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,9 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// An issuer's `ca_file` cannot be used.
-pub(super) async fn check(config: &Config, report: &Report) -> Result<(), BackchannelError> {
+pub(super) async fn check(config: &Config, file: &Path, report: &Report) -> Result<(), BackchannelError> {
     let metrics = Metrics::new();
-    let store = bounded("state", report, check_store(&config.state, &metrics, report));
+    let store = bounded("state", report, state::check(config, file, false, &metrics, report));
     let upstreams = config.upstreams.iter().map(|upstream| {
         let what = format!("upstream {}", upstream.name);
         let metrics = &metrics;
@@ -60,15 +60,17 @@ pub(super) async fn check(config: &Config, report: &Report) -> Result<(), Backch
     keys
 }
 
-/// Reads the key sets that are files here, and nothing else.
+/// Reads the key sets and the state that are files here, and nothing else.
 ///
 /// # Errors
 /// An issuer's `ca_file` cannot be used.
-pub(super) async fn key_files(config: &Config, report: &Report) -> Result<(), BackchannelError> {
+pub(super) async fn files(config: &Config, file: &Path, report: &Report) -> Result<(), BackchannelError> {
+    let metrics = Metrics::new();
+    state::check(config, file, true, &metrics, report).await;
     let mut jwt = config.jwt.clone();
     jwt.issuers
         .retain(|issuer| matches!(issuer.jwks, JwksLocation::File(_)));
-    check_issuers(&jwt, &Metrics::new(), report).await
+    check_issuers(&jwt, &metrics, report).await
 }
 
 async fn bounded(what: &str, report: &Report, asking: impl Future<Output = ()>) {
@@ -104,10 +106,13 @@ fn tell_keys(issuer: &IssuerReport, config: &config::Jwt, report: &Report) {
     let what = format!("issuer {}", issuer.issuer);
     match &issuer.found {
         Ok(keys) => {
-            report.good(
-                &what,
-                &format!("{} usable: {}", count(keys.usable.len(), "key"), keys.usable.join(", ")),
-            );
+            match keys.usable.as_slice() {
+                [] => report.bad(&what, "none of its keys can be used: no token of it counts"),
+                usable => report.good(
+                    &what,
+                    &format!("{} usable: {}", count(usable.len(), "key"), usable.join(", ")),
+                ),
+            }
             for refused in &keys.refused {
                 report.note(&what, &format!("a key is not used: {refused}"));
             }
@@ -262,31 +267,6 @@ fn is_same_site(origin: &str, public: &PublicUrl) -> bool {
     let site = |host: &str| psl::domain_str(host).filter(|_| is_name(host)).map(str::to_owned);
     let same_domain = host == public.host || (site(host).is_some() && site(host) == site(&public.host));
     same_domain && (url.scheme() == "https") == public.https
-}
-
-/// Opens or asks the state store, and makes nothing: neither a file nor a key.
-async fn check_store(state: &State, metrics: &Metrics, report: &Report) {
-    let what = match state {
-        State::Memory => return,
-        State::Embedded { path, key_file } => {
-            if !path.exists() || !key_file.exists() {
-                return; // what is to be made is told with the files
-            }
-            format!("state {}", path.display())
-        }
-        State::Valkey(valkey) => format!("state {}", valkey.address),
-    };
-    // That they cannot be read is told with the files.
-    let Ok(keys) = MasterKeys::of(state) else { return };
-    let answer = match Store::open(state, &keys, metrics) {
-        Ok(store) => store.healthy().await,
-        Err(error) => Err(error),
-    };
-    match answer {
-        Ok(()) => report.good(&what, "answers"),
-        Err(StoreError::InUse { .. }) => report.good(&what, "in use by another process, as by a gateway that runs"),
-        Err(error) => report.bad(&what, &error.to_string()),
-    }
 }
 
 #[cfg(test)]

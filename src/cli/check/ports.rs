@@ -67,7 +67,7 @@ fn is_same(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port() && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
 }
 
-fn is_same_file(one: &Path, other: &Path) -> bool {
+pub(super) fn is_same_file(one: &Path, other: &Path) -> bool {
     match (fs::canonicalize(one), fs::canonicalize(other)) {
         (Ok(one), Ok(other)) => one == other,
         _ => false,
@@ -86,6 +86,11 @@ fn holder(address: SocketAddr) -> Option<String> {
                 .collect::<Vec<_>>()
         })
         .collect();
+    process_with(|link| sockets.iter().any(|socket| link.as_os_str() == socket.as_str()))
+}
+
+/// `nginx (process 812)`, if one has this open that this user may look at: a file's path, or the kernel's name of a socket.
+pub(super) fn process_with(is_it: impl Fn(&Path) -> bool) -> Option<String> {
     for process in fs::read_dir("/proc").ok()?.flatten() {
         let name = process.file_name();
         let Some(id) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
@@ -95,7 +100,7 @@ fn holder(address: SocketAddr) -> Option<String> {
             continue;
         };
         let mut links = open.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
-        if links.any(|link| sockets.iter().any(|socket| link.as_os_str() == socket.as_str())) {
+        if links.any(|link| is_it(&link)) {
             let command = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
             return Some(format!("{} (process {id})", command.trim()));
         }

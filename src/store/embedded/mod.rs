@@ -2,6 +2,7 @@
 //!
 //! Reads see every write that has returned. Writes are gathered and made by one thread; see [`writer`].
 
+mod look;
 mod open;
 mod shelf;
 mod writer;
@@ -13,6 +14,7 @@ use std::thread::JoinHandle;
 use redb::{Database, ReadableDatabase};
 use tokio::sync::{mpsc, oneshot};
 
+pub use self::look::Seen;
 use self::writer::Write;
 use super::StoreError;
 use super::place::Place;
@@ -40,6 +42,11 @@ impl Embedded {
             writes: Some(writes),
             thread: Some(thread),
         })
+    }
+
+    /// See [`look`].
+    pub(super) fn look(path: &Path) -> Result<Seen, StoreError> {
+        look::file(path)
     }
 
     /// A read may wait for the disk, so it runs on the blocking pool.

@@ -1,6 +1,7 @@
 //! Opening redb's file: only its owner can read it, and errors say what to do.
 
 use std::fs::{DirBuilder, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use redb::{Builder, Database, DatabaseError, StorageError};
 use crate::store::StoreError;
 
 /// Bytes of redb's own cache. Its default of a gibibyte is meant for large databases.
-const CACHE: usize = 16 << 20;
+pub(super) const CACHE: usize = 16 << 20;
 
 /// Opens the file, or makes it (0600) and its folder (0700). An existing folder's mode is the operator's.
 pub(super) fn file(path: &Path) -> Result<Database, StoreError> {
@@ -40,19 +41,23 @@ pub(super) fn file(path: &Path) -> Result<Database, StoreError> {
         .map_err(|error| explain(path, error))
 }
 
-fn explain(path: &Path, error: DatabaseError) -> StoreError {
+pub(super) fn explain(path: &Path, error: DatabaseError) -> StoreError {
     let path = path.to_owned();
-    match error {
-        DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path },
+    let detail = match error {
+        DatabaseError::DatabaseAlreadyOpen => return StoreError::InUse { path },
         // redb tells a foreign file by its first bytes and reports that as InvalidData.
-        DatabaseError::Storage(StorageError::Io(source)) if source.kind() != std::io::ErrorKind::InvalidData => {
-            StoreError::File { path, source }
+        DatabaseError::Storage(StorageError::Io(source)) if source.kind() == ErrorKind::InvalidData => {
+            "it does not begin as one".to_owned()
         }
-        other => StoreError::Damaged {
-            path,
-            detail: other.to_string(),
-        },
-    }
+        // One that was cut off, on a full disk or by a copy that was stopped.
+        DatabaseError::Storage(StorageError::Io(source)) if source.kind() == ErrorKind::UnexpectedEof => {
+            "its end is missing".to_owned()
+        }
+        DatabaseError::Storage(StorageError::Io(source)) => return StoreError::File { path, source },
+        DatabaseError::Storage(StorageError::Corrupted(detail)) => detail,
+        other => other.to_string(),
+    };
+    StoreError::Damaged { path, detail }
 }
 
 #[cfg(test)]

@@ -383,7 +383,7 @@ proptest! {
     ) {
         let config = config(vec![all_powerful("moodle")]);
         let signer = Signer::new();
-        let set = jwk::KeySet::parse(jwks(&[signer.jwk(None)]).as_bytes()).ok().unwrap();
+        let set = KeySet::parse(jwks(&[signer.jwk(None)]).as_bytes()).ok().unwrap();
         let ring = Keyring::new(1, [Some(&set)]);
         let signed = signer.token(&self::claims(""));
         let cut = cut.min(signed.len() - 1);
