@@ -36,8 +36,14 @@ fn is_own_name(authority: &Authority, names: &[String]) -> bool {
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
         .unwrap_or(host);
-    let is_named = || names.iter().any(|name| host.eq_ignore_ascii_case(name));
+    // A dot at the end says that the name is whole (RFC 1034 section 3.1).
+    let host = undotted(host);
+    let is_named = || names.iter().any(|name| host.eq_ignore_ascii_case(undotted(name)));
     address.parse::<IpAddr>().is_ok() || host.eq_ignore_ascii_case("localhost") || is_named()
+}
+
+fn undotted(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -64,6 +70,8 @@ mod tests {
             "LocalHost:9",
             "janua-1:9090",
             "JANUA-1",
+            "janua-1.:9090",
+            "localhost.",
         ] {
             assert!(own(&[host], "/metrics"), "{host}");
         }
@@ -81,7 +89,8 @@ mod tests {
             "evil.example@127.0.0.1",
             "janua-1.evil.example",
             "janua-2",
-            "janua-1.",
+            "janua-1..",
+            ".",
             "evil.example@janua-1",
             "",
         ] {

@@ -31,7 +31,7 @@ pub fn in_words(text: &str) -> String {
             "its certificate comes from an issuer that is not known here: name the certificate of that CA in `ca_file`, or \
              the server's own if it is self-signed"
         }
-        () if has("invalid peer certificate: BadSignature") => {
+        () if has("invalid peer certificate: BadSignature") || has("UnsupportedSignatureAlgorithmForPublicKey") => {
             "its certificate is not signed by the CA of that name that is known here: name the CA's present certificate in \
              `ca_file`"
         }
@@ -53,7 +53,13 @@ pub fn in_words(text: &str) -> String {
         () if has("close_notify") => "it closed the connection early",
         () if has("tls handshake eof") => "it closed the connection: is TLS spoken there at all?",
         () if has("peer is incompatible") => OLD,
-        () => text,
+        () => match text.strip_prefix("invalid peer certificate: ") {
+            Some(why) => {
+                let why = why.split([' ', '(', '{']).next().unwrap_or_default();
+                return format!("its certificate is not accepted ({why})");
+            }
+            None => text,
+        },
     };
     known.to_owned()
 }
@@ -161,6 +167,10 @@ mod tests {
                 ["not one for servers", "serverAuth"],
             ),
             (CertificateError::BadEncoding.into(), ["cannot be read", ""]),
+            (
+                CertificateError::UnhandledCriticalExtension.into(),
+                ["is not accepted (UnhandledCriticalExtension)", ""],
+            ),
             (
                 CertificateError::BadSignature.into(),
                 ["not signed by the CA", "`ca_file`"],

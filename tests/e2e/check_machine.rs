@@ -419,7 +419,9 @@ fn what_is_wrong_with_a_servers_tls_is_told_in_words() {
     let key = KeyPair::generate().unwrap();
     let certificate = |key: &KeyPair, name: &str, from: i32, until: i32| {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
+        // Nobody else has this name.
+        let own = format!("{name} of {}", std::process::id());
+        params.distinguished_name.push(DnType::CommonName, own);
         params.not_before = date_time_ymd(from, 1, 1);
         params.not_after = date_time_ymd(until, 1, 1);
         params.self_signed(key).unwrap()

@@ -109,7 +109,8 @@ impl KeySet {
     pub(super) fn parse(text: &[u8]) -> Result<Self, KeySetError> {
         let members = json::parse_list(text).map_err(|error| match pem(text) {
             Some(what) => KeySetError::Other(what),
-            None => KeySetError::Malformed(error.to_string()),
+            None if error.is_data() => KeySetError::Malformed(error.to_string()),
+            None => KeySetError::Malformed(format!("no JSON (line {}, column {})", error.line(), error.column())),
         })?;
         let Some(entries) = members.get("keys").and_then(json::list) else {
             return Err(match members.contains_key("kty") {
