@@ -5,7 +5,7 @@
 //! one. What is done in a place, and what a refusal looks like, is decided by the caller.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -44,29 +44,19 @@ impl Asker {
 
     /// The person whose valid credential came with the request; where it names nobody, the address counts.
     pub fn of(who: Option<&Identity>, address: IpAddr) -> Self {
-        match who {
-            None => Self::at(address),
-            Some(who) if who.subject.is_none() => Self::at(address).known(),
-            Some(who) if who.named => Self::person(who),
-            // A name that the issuer may not give counts for one address: all its people may have the same.
-            Some(who) => {
-                let subject = who.subject.as_deref().unwrap_or_default();
-                let name = format!("{}/{subject}@{}", who.source, address_key(address));
-                Self {
-                    name: Name::Person(name.into()),
-                    is_known: true,
-                }
-            }
+        let Some(who) = who else { return Self::at(address) };
+        match who.counts_as(address) {
+            None => Self::at(address).known(),
+            Some(name) => Self {
+                name: Name::Person(name.into()),
+                is_known: true,
+            },
         }
     }
 
-    /// A person who has a name.
+    /// A person who signed in, whose name counts at every address.
     pub fn person(who: &Identity) -> Self {
-        let subject = who.subject.as_deref().unwrap_or_default();
-        Self {
-            name: Name::Person(format!("{}/{subject}", who.source).into()),
-            is_known: true,
-        }
+        Self::of(Some(who), IpAddr::V4(Ipv4Addr::UNSPECIFIED))
     }
 
     /// The same with a credential that was found valid otherwise.

@@ -1,7 +1,10 @@
 //! Who stands behind a request: what a verified credential says, after the caps of its issuer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
+
+use crate::rate::address_key;
 
 /// A verified person or token. A person is (source, name), never the name alone: two issuers may both know an `anna`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,10 +27,19 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The name, if it may be believed: what rules go by and upstreams are shown. Limits count a name that may not be believed for
-    /// each address.
+    /// The name, if it may be believed: what rules go by and upstreams are shown.
     pub fn name(&self) -> Option<&str> {
         self.subject.as_deref().filter(|_| self.named)
+    }
+
+    /// Whose limits this person's requests count for; `None` where there is no name: the address's. A name that may not be
+    /// believed counts for one `address`, since all people of its issuer may have the same.
+    pub fn counts_as(&self, address: IpAddr) -> Option<String> {
+        let subject = self.subject.as_ref()?;
+        Some(match self.named {
+            true => format!("{}/{subject}", self.source),
+            false => format!("{}/{subject}@{}", self.source, address_key(address)),
+        })
     }
 }
 

@@ -76,15 +76,10 @@ impl Refusals {
     }
 }
 
-/// Whose `limits.rate` a request is taken from: the person's, or where there is no name the address's. A name that the
-/// issuer may not give counts for one address: all its people may have the same.
+/// Whose `limits.rate` a request is taken from: the person's, or where there is no name the address's.
 pub fn rate_key(who: Option<&Identity>, client: &Client) -> String {
-    let address = address_key(client.address);
-    match who.and_then(|who| Some((who, who.subject.as_ref()?))) {
-        Some((who, subject)) if who.named => format!("{}/{subject}", who.source),
-        Some((who, subject)) => format!("{}/{subject}@{address}", who.source),
-        None => address.to_string(),
-    }
+    let person = who.and_then(|who| who.counts_as(client.address));
+    person.unwrap_or_else(|| address_key(client.address).to_string())
 }
 
 /// Of the routes at the path of a request whose method none of them serves, the first one with a CORS policy: a script
