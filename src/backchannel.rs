@@ -3,7 +3,6 @@
 //! What is fetched, how often, and what the answer means is decided by the caller.
 
 mod coding;
-mod trust;
 
 use std::error::Error;
 use std::io;
@@ -14,10 +13,13 @@ use bytes::{Bytes, BytesMut};
 use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::{Client, ClientBuilder, redirect};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject as _};
 use url::Url;
 
 use self::coding::CodingError;
-use crate::text::tls;
+use crate::text::{tls, without_mark};
+use crate::trust;
 
 /// From the first byte of the name look-up to the last byte of the body.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
@@ -135,10 +137,11 @@ impl Backchannel {
     ) -> Result<Self, BackchannelError> {
         let client = match ca_file {
             Some(path) => {
-                let mut tls = trust::config(trust::read(path)?).map_err(|error| BackchannelError::CaFileContent {
-                    path: path.to_owned(),
-                    detail: error.to_string(),
-                })?;
+                let mut tls =
+                    trust::config(certificates_of(path)?).map_err(|error| BackchannelError::CaFileContent {
+                        path: path.to_owned(),
+                        detail: error.to_string(),
+                    })?;
                 tls.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
                 base().tls_backend_preconfigured(tls).build()
             }
@@ -372,6 +375,25 @@ fn below<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
 fn innermost(error: &reqwest::Error) -> String {
     let cause = std::iter::successors(error.source(), |cause| below(*cause)).last();
     cause.map_or_else(|| "unknown error".to_owned(), ToString::to_string)
+}
+
+/// The certificates of a PEM file; never none.
+fn certificates_of(path: &Path) -> Result<Vec<CertificateDer<'static>>, BackchannelError> {
+    let unreadable = |source: io::Error| BackchannelError::CaFile {
+        path: path.to_owned(),
+        source,
+    };
+    let odd = |detail: String| BackchannelError::CaFileContent {
+        path: path.to_owned(),
+        detail,
+    };
+    let text = std::fs::read(path).map_err(unreadable)?;
+    let certificates = CertificateDer::pem_slice_iter(without_mark(&text)).collect::<Result<Vec<_>, pem::Error>>();
+    let certificates = certificates.map_err(|error| odd(error.to_string()))?;
+    match certificates.is_empty() {
+        true => Err(odd("no BEGIN CERTIFICATE in it".to_owned())),
+        false => Ok(certificates),
+    }
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@
 //! | [`server`], [`cli`], [`watch_file`] | wiring, commands, files that change |
 //! | [`demo`] | what stands around the gateway of `janua demo` |
 //!
-//! Vocabulary that all rooms share: [`request`], [`identity`], [`event`], [`rejection`], [`rate`], [`fair`], [`text`].
+//! Vocabulary that all rooms share: [`request`], [`identity`], [`event`], [`rejection`], [`rate`], [`fair`], [`text`], [`trust`].
 //!
 //! # Import rules (held by `tests/architecture.rs`)
 //!
@@ -81,4 +81,5 @@ pub mod server;
 pub mod snapshot;
 pub mod store;
 pub mod text;
+pub mod trust;
 pub mod watch_file;

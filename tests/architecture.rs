@@ -20,7 +20,7 @@ const ROOMS: [&str; 8] = [
 ];
 
 /// What every room may import.
-const SHARED: [&str; 9] = [
+const SHARED: [&str; 10] = [
     "config",
     "event",
     "identity",
@@ -30,6 +30,7 @@ const SHARED: [&str; 9] = [
     "fair",
     "sealing",
     "text",
+    "trust",
 ];
 
 /// What one place may import beyond that, and why.

@@ -5,11 +5,12 @@ use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedKey, IsCa, KeyPair, generate_simple_self_signed};
 
 use crate::support::config::bytes;
+use crate::support::nginx::Nginx;
 use crate::support::tools::{curl, missing, run};
-use crate::support::{Config, Gateway, Reserved, Site, eventually};
+use crate::support::{Config, Gateway, Request, Reserved, Site, eventually};
 
 /// nghttpd that serves the site's `files` folder and ends every answer with a trailer; killed on drop.
 struct Nghttpd {
@@ -125,4 +126,78 @@ fn an_upstream_with_a_strange_certificate_is_not_spoken_to() {
         "the TLS handshake failed: ",
         "certificate",
     ]);
+}
+
+/// nginx with a certificate as `openssl req -x509` makes it by default, one for a CA, for this name.
+fn nginx_with_a_ca(site: &Site, name: &str, server: &str) -> Nginx {
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let signing_key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&signing_key).unwrap();
+    let key = site.write("upstream/key.pem", signing_key.serialize_pem());
+    let certificate = site.write("upstream/certificate.pem", certificate.pem());
+    let of_tls = format!(
+        "ssl_certificate {}; ssl_certificate_key {};",
+        certificate.display(),
+        key.display()
+    );
+    Nginx::listening("ssl http2", &format!("{of_tls} {server}"))
+}
+
+fn in_front_of(site: &Site, nginx: &Nginx, ca_file: &str, more: &str) -> Gateway {
+    let server = format!("https://localhost:{}", nginx.address.port());
+    let more = format!("ca_file = \"{ca_file}\"\n{more}");
+    let config = Config::new().upstream("zoo", &[server], &more).open_upstream_route("");
+    site.start(&config)
+}
+
+#[test]
+fn a_server_whose_own_certificate_is_a_ca_s_and_stands_in_ca_file_is_spoken_to() {
+    if missing("nginx") {
+        return;
+    }
+    let site = Site::new();
+    let content = bytes(3_000_000);
+    site.write("files/a.bin", &content);
+    let server = format!(
+        "client_max_body_size 0; root {}; location /zoo/ {{ return 404; }} \
+         location /took {{ add_header spoken $server_protocol; return 204; }}",
+        site.path("files").display()
+    );
+    let nginx = nginx_with_a_ca(&site, "localhost", &server);
+    let health = "health = { path = \"/took\", every = \"1s\" }\n";
+    let gateway = in_front_of(&site, &nginx, "upstream/certificate.pem", "");
+    for _ in 0..3 {
+        assert_eq!(gateway.get("/a.bin").expect(200).body, content);
+    }
+    let uploaded = gateway.send(Request::new("POST", "/took").body(content)).expect(204);
+    assert_eq!(uploaded.header("spoken"), Some("HTTP/1.1"));
+    drop(gateway);
+
+    // nginx answers 204, which is no 200: the check over TLS has an answer.
+    let gateway = in_front_of(&site, &nginx, "upstream/certificate.pem", health);
+    gateway.logged(&["becomes unhealthy", "non 200 code"]);
+    drop(gateway);
+
+    // Another certificate of the same kind and name, and none that the system's roots know.
+    let other = CertificateParams::new(["localhost".to_owned()]).map(|mut params| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap()
+    });
+    site.write("other.pem", other.unwrap().pem());
+    let gateway = in_front_of(&site, &nginx, "other.pem", "");
+    gateway.get("/a.bin").refused(502, "upstream_unavailable");
+    gateway.logged(&["upstream server not reached", "the TLS handshake failed: "]);
+}
+
+#[test]
+fn a_ca_s_certificate_in_ca_file_is_no_server_s_of_another_name() {
+    if missing("nginx") {
+        return;
+    }
+    let site = Site::new();
+    let nginx = nginx_with_a_ca(&site, "elsewhere.test", "location / { return 204; }");
+    let gateway = in_front_of(&site, &nginx, "upstream/certificate.pem", "");
+    gateway.get("/a.bin").refused(502, "upstream_unavailable");
+    gateway.logged(&["upstream server not reached", "the TLS handshake failed: "]);
 }

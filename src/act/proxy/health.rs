@@ -37,7 +37,7 @@ impl Probe {
                 Check::Tcp(check)
             }
             Some(path) => {
-                let mut check = HttpHealthCheck::new(&server.host, server.https);
+                let mut check = HttpHealthCheck::new(&server.host, server.has_pingora_tls());
                 if let Ok(mut request) = RequestHeader::build("GET", path.as_bytes(), None) {
                     let host = config
                         .host
@@ -53,6 +53,7 @@ impl Probe {
                 options.connection_timeout = Some(config.connect_timeout);
                 options.read_timeout = Some(ANSWER_WITHIN);
                 options.ca = ca.clone();
+                options.custom_l4 = server.bridge.clone().map(|bridge| bridge as _);
                 Check::Http(Box::new(check))
             }
         };

@@ -4,6 +4,7 @@
 //! rejections.
 
 mod balance;
+mod bridge;
 mod failure;
 mod health;
 
@@ -26,6 +27,7 @@ use rustls::pki_types::pem::PemObject;
 use tokio::sync::watch;
 
 use self::balance::Balancer;
+use self::bridge::Bridge;
 use super::file::Root;
 use crate::config;
 use crate::observe::metrics::{Metrics, UpstreamServerMetrics};
@@ -72,6 +74,7 @@ pub struct Upstream {
 /// Further roots, and the text they come from.
 struct Ca {
     pem: Vec<u8>,
+    certificates: Vec<CertificateDer<'static>>,
     roots: Arc<CaType>,
 }
 
@@ -89,9 +92,16 @@ pub struct Server {
     https: bool,
     host: String,
     port: u16,
+    /// How pingora connects where it cannot verify the server's certificate itself.
+    bridge: Option<Arc<Bridge>>,
 }
 
 impl Server {
+    /// Does pingora speak TLS there?
+    fn has_pingora_tls(&self) -> bool {
+        self.https && self.bridge.is_none()
+    }
+
     /// The address of a path there, for requests that the gateway makes itself. `path` is canonical and encoded.
     pub fn url(&self, path: &str) -> Option<url::Url> {
         let scheme = if self.https { "https" } else { "http" };
@@ -128,16 +138,23 @@ impl Upstream {
     pub fn new(config: &config::Upstream, metrics: &Metrics) -> io::Result<Self> {
         let ca = config.ca_file.as_deref().map(Ca::read).transpose()?;
         let roots = ca.as_ref().map(|ca| Arc::clone(&ca.roots));
+        let listed = ca.as_ref().map_or(&[][..], |ca| &ca.certificates);
         let servers = config.servers.iter().map(|server| {
             let label = format!("{}:{}", server.host, server.port);
-            Arc::new(Server {
+            let bridge = match server.https {
+                true => Bridge::new(&server.host, listed, config.connect_timeout).map_err(io::Error::other)?,
+                false => None,
+            };
+            Ok::<_, io::Error>(Arc::new(Server {
                 metrics: metrics.upstream_server(&config.name, &label),
                 label,
                 https: server.https,
                 host: server.host.clone(),
                 port: server.port,
-            })
+                bridge: bridge.map(Arc::new),
+            }))
         });
+        let servers = servers.collect::<Result<Vec<_>, _>>()?;
         let accel = config.accel.as_ref().map(|accel| {
             let root = Root::open(&accel.files)
                 .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", accel.files.display())))?;
@@ -151,7 +168,7 @@ impl Upstream {
             name: Arc::clone(&config.name),
             host: config.host.clone(),
             seconds: metrics.upstream_seconds(&config.name),
-            balancer: Balancer::new(config, servers.collect(), roots),
+            balancer: Balancer::new(config, servers, roots),
             connect_timeout: config.connect_timeout,
             read_timeout: config.read_timeout,
             ca,
@@ -208,12 +225,17 @@ impl Upstream {
     /// `h1_only`: see [`needs_h1`].
     pub fn peer(&self, chosen: &Chosen, h1_only: bool) -> HttpPeer {
         let server = &chosen.server;
-        let sni = if server.https {
+        let sni = if server.has_pingora_tls() {
             server.host.clone()
         } else {
             String::new()
         };
-        let mut peer = HttpPeer::new(chosen.address, server.https, sni);
+        let mut peer = HttpPeer::new(chosen.address, server.has_pingora_tls(), sni);
+        if let Some(bridge) = &server.bridge {
+            peer.options.custom_l4 = Some(Arc::clone(bridge) as _);
+            // An idle connection is used again for this very server with these very certificates only.
+            peer.group_key = bridge.group;
+        }
         peer.options.connection_timeout = Some(self.connect_timeout);
         // TCP and TLS together.
         peer.options.total_connection_timeout = Some(self.connect_timeout * 2);
@@ -243,17 +265,20 @@ impl Ca {
             fs::read(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
         let mut known = RootCertStore::empty();
         let mut certificates = Vec::new();
+        let mut wrapped = Vec::new();
         for certificate in CertificateDer::pem_slice_iter(without_mark(&pem)) {
             let certificate = certificate.map_err(|error| bad(error.to_string()))?;
             known.add(certificate.clone()).map_err(|error| bad(error.to_string()))?;
-            certificates.push(WrappedX509::new(certificate.to_vec(), parse_x509));
+            wrapped.push(WrappedX509::new(certificate.to_vec(), parse_x509));
+            certificates.push(certificate);
         }
         if certificates.is_empty() {
             return Err(bad("no certificate in it".into()));
         }
         Ok(Self {
             pem,
-            roots: certificates.into(),
+            certificates,
+            roots: wrapped.into(),
         })
     }
 }

@@ -1,49 +1,57 @@
 //! Whose certificates are believed: those that the system's roots or the ones of a CA file vouch for, and those that stand
 //! in that file themselves.
 
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::verify_server_name;
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
-
-use super::BackchannelError;
-use crate::text::without_mark;
-
-/// The certificates of a PEM file; never none.
-pub(super) fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, BackchannelError> {
-    let unreadable = |source: io::Error| BackchannelError::CaFile {
-        path: path.to_owned(),
-        source,
-    };
-    let odd = |detail: String| BackchannelError::CaFileContent {
-        path: path.to_owned(),
-        detail,
-    };
-    let text = std::fs::read(path).map_err(unreadable)?;
-    let certificates = CertificateDer::pem_slice_iter(without_mark(&text)).collect::<Result<Vec<_>, pem::Error>>();
-    let certificates = certificates.map_err(|error| odd(error.to_string()))?;
-    match certificates.is_empty() {
-        true => Err(odd("no BEGIN CERTIFICATE in it".to_owned())),
-        false => Ok(certificates),
-    }
-}
 
 /// TLS for a client that believes the system's roots and these certificates.
 ///
 /// Errors: one of them is no certificate.
-pub(super) fn config(certificates: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Error> {
-    let provider = CryptoProvider::get_default().cloned();
-    let provider = provider.unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()));
+pub fn config(certificates: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Error> {
+    let provider = provider();
     let roots = Verifier::new_with_extra_roots(certificates.iter().cloned(), Arc::clone(&provider))?;
+    believing(Arc::new(roots), certificates, provider)
+}
+
+/// TLS for a client that believes these certificates alone, as roots and as what a server shows.
+///
+/// Errors: one of them is no certificate.
+pub fn listed_only(certificates: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Error> {
+    let provider = provider();
+    let mut roots = RootCertStore::empty();
+    for certificate in &certificates {
+        roots.add(certificate.clone())?;
+    }
+    let roots = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
+    let roots = roots.map_err(|error| Error::General(error.to_string()))?;
+    believing(roots, certificates, provider)
+}
+
+/// Is this the certificate of a CA, and does it name that server?
+pub fn is_ca_that_names(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
+    let is_ca = X509Certificate::from_der(certificate).is_ok_and(|(_, parsed)| parsed.is_ca());
+    let names = |parsed: ParsedCertificate<'_>| verify_server_name(&parsed, name).is_ok();
+    is_ca && ParsedCertificate::try_from(certificate).is_ok_and(names)
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    let provider = CryptoProvider::get_default().cloned();
+    provider.unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()))
+}
+
+fn believing(
+    roots: Arc<dyn ServerCertVerifier>,
+    certificates: Vec<CertificateDer<'static>>,
+    provider: Arc<CryptoProvider>,
+) -> Result<ClientConfig, Error> {
     let listed = Listed { roots, certificates };
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let config = config.dangerous().with_custom_certificate_verifier(Arc::new(listed));
@@ -54,7 +62,7 @@ pub(super) fn config(certificates: Vec<CertificateDer<'static>>) -> Result<Clien
 /// nobody who vouches for it, so that it is taken all the same: this very one, for its names and in its time.
 #[derive(Debug)]
 struct Listed {
-    roots: Verifier,
+    roots: Arc<dyn ServerCertVerifier>,
     certificates: Vec<CertificateDer<'static>>,
 }
 
@@ -132,9 +140,12 @@ mod tests {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         // 2026.
         let now = UnixTime::since_unix_epoch(Duration::from_secs(1_780_000_000));
-        Listed { roots, certificates }
-            .verify_server_cert(shown, &[], &name, &[], now)
-            .map(drop)
+        Listed {
+            roots: Arc::new(roots),
+            certificates,
+        }
+        .verify_server_cert(shown, &[], &name, &[], now)
+        .map(drop)
     }
 
     #[test]
