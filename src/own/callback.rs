@@ -1,6 +1,7 @@
 //! The browser on its way back from a CAS server: with a ticket, without one, or after signing out there. The CAS server's own
 //! calls come to the same address.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::Method;
@@ -8,8 +9,8 @@ use http::Method;
 use super::sign_in::{nobody, service, set};
 use super::{Asked, Here, app_origins, go_to, logout, redirect};
 use crate::authenticate::session::cookie::SESSION;
-use crate::authenticate::session::{Carrier, NewSession};
-use crate::authenticate::sign_in::attempt::Attempt;
+use crate::authenticate::session::{Carried, Carrier, NewSession, Session};
+use crate::authenticate::sign_in::attempt::{self, Attempt};
 use crate::authenticate::sign_in::cas::logout::logout_query;
 use crate::authenticate::sign_in::cas::{Principal, Ticket, ValidateError};
 use crate::authenticate::sign_in::target;
@@ -139,18 +140,29 @@ async fn arrive(asked: &Asked<'_>, index: usize, sign_in: &SignIn) -> Arrived {
         Err(_) if may_stay => return on("already"),
         Err(error) => return Err(error),
     };
+    let people = &snapshot.people;
+    let _turn = people.tabs.turn(&new.subject).await;
     if let Some(session) = known.filter(|session| session.identity.subject.as_deref() == Some(&*new.subject)) {
         // Another tab was faster. The server may name the ticket of either when the person signs out there.
         let added = snapshot.people.sessions.also_by(session, &new.ticket, here.now).await;
         added.map_err(|error| (unavailable(&error), "store"))?;
         return on("already");
     }
-    let begun = snapshot
-        .people
-        .sessions
-        .begin(sign_in, new, Carrier::Cookie, here.now)
-        .await;
-    let (secret, _) = begun.map_err(|error| (unavailable(&error), "store"))?;
+    let begun = match begun_in_another_tab(asked, &attempt, &new).await {
+        Some((secret, session)) => people
+            .sessions
+            .also_by(&session, &new.ticket, here.now)
+            .await
+            .map(|()| secret),
+        None => {
+            let subject = new.subject.clone();
+            let begun = people.sessions.begin(sign_in, new, Carrier::Cookie, here.now).await;
+            begun
+                .map(|(secret, _)| secret)
+                .inspect(|secret| people.tabs.begins(&attempt, &subject, secret))
+        }
+    };
+    let secret = begun.map_err(|error| (unavailable(&error), "store"))?;
     if let Some(before) = before.filter(|session| session.is_by_cookie()) {
         // Its cookie is about to be written over; who has kept a copy has nothing.
         let ended = snapshot.people.sessions.end(before.key, "replaced").await;
@@ -159,6 +171,26 @@ async fn arrive(asked: &Asked<'_>, index: usize, sign_in: &SignIn) -> Arrived {
     let (mut reply, label) = on("ok")?;
     set(&mut reply, here.jar().set(SESSION, &secret, None));
     Ok((reply, label))
+}
+
+/// The session of the same person that another tab of this browser has begun, and whose cookie is still on its way; with
+/// its secret.
+async fn begun_in_another_tab(
+    asked: &Asked<'_>,
+    attempt: &Attempt,
+    new: &NewSession,
+) -> Option<(String, Arc<Session>)> {
+    let (here, people) = (&asked.here, &asked.here.snapshot.people);
+    let cookies = here.jar().beginning_with(asked.headers, attempt::COOKIE);
+    let cookies = cookies.into_iter().map(|(_, value)| value);
+    let secret = people.tabs.began_by(cookies, attempt, &new.subject)?;
+    let sign_ins = &here.snapshot.config.sign_ins;
+    let found = people
+        .sessions
+        .find(&Carried::cookie(&secret), sign_ins, here.now)
+        .await;
+    let session = found.ok().filter(|session| people.may_bring_another(session.key))?;
+    Some((secret, session))
 }
 
 /// The person of the ticket that came with the attempt, which is spent by it.

@@ -43,7 +43,7 @@ pub struct Attempt {
     /// Was it one that may come back as nobody?
     pub passive: bool,
     started: u64,
-    browser: [u8; 32],
+    pub(super) browser: [u8; 32],
 }
 
 /// What a [`SignedOut`] is sealed for, so that none opens as an attempt.
@@ -167,7 +167,7 @@ fn age_of(cookie: &str) -> u64 {
     started.unwrap_or(0)
 }
 
-fn digest(text: &str) -> [u8; 32] {
+pub(super) fn digest(text: &str) -> [u8; 32] {
     let mut bytes = [0; 32];
     for (to, from) in bytes
         .iter_mut()

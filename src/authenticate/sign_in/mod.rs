@@ -4,6 +4,7 @@
 
 pub mod attempt;
 pub mod cas;
+mod tabs;
 pub mod target;
 
 use std::net::IpAddr;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::attempt::Attempts;
+use self::tabs::Tabs;
 use super::launch::Launches;
 use super::session::{SessionKey, Sessions};
 use crate::config::Rate;
@@ -27,6 +29,7 @@ pub struct People {
     pub sessions: Arc<Sessions>,
     pub launches: Arc<Launches>,
     pub attempts: Attempts,
+    pub tabs: Arc<Tabs>,
     pub metrics: SessionMetrics,
     /// Tickets that may be judged at once: whoever floods a callback shall not flood the CAS server.
     judging: Places,
@@ -71,6 +74,7 @@ impl People {
             sessions: Sessions::new(store, keys, metrics.clone()),
             launches: Launches::new(store, keys),
             attempts: Attempts::new(keys),
+            tabs: Arc::default(),
             metrics: metrics.clone(),
             judging: Places::new(SHARES),
             judging_suspects: Places::new(SHARES_OF_SUSPECTS),

@@ -129,6 +129,28 @@ fn logging_out_at_cas_ends_a_session_that_a_second_tab_has_found() {
 }
 
 #[test]
+fn tabs_that_come_back_at_the_same_moment_have_one_session() {
+    let Some(campus) = Campus::start() else { return };
+    let (alice, visitor) = (campus.cas.person("alice"), campus.visitor());
+    let first = visitor.callback(&alice, PAGE);
+    let second = visitor.callback(&alice, "/app/second");
+    let bobs = visitor.callback(&campus.cas.person("bob"), "/app/third");
+    // The same browser, before the first answer is there.
+    let (late, other) = (visitor.at(&campus.gateway), visitor.at(&campus.gateway));
+    visitor.open(target(&first)).expect(303);
+    let on = late.open(target(&second)).expect(303);
+    assert_eq!(on.header("location"), Some(&*format!("{}/app/second", campus.origin())));
+    assert_eq!(late.session(), visitor.session(), "either cookie is the same one");
+    // Somebody else at the same browser does not get into it.
+    other.open(target(&bobs)).expect(303);
+    assert_eq!(other.me()["user"], "bob");
+    assert_ne!(other.session(), visitor.session());
+    // The server names the last ticket alone.
+    alice.sign_out();
+    eventually("alice is signed out", || (!visitor.is_signed_in()).then_some(()));
+}
+
+#[test]
 fn a_second_tab_that_comes_back_as_somebody_else_is_somebody_else() {
     let Some(campus) = Campus::start() else { return };
     let visitor = campus.visitor();
