@@ -11,8 +11,8 @@ use percent_encoding::percent_decode_str;
 use crate::authenticate::watch;
 use crate::config::TokenSource;
 
-/// More candidates than this are not looked at: a request has one token, rarely two.
-const MAX_CANDIDATES: usize = 4;
+/// More candidates than this are not looked at: a request has one token, rarely two or three stale ones beside it.
+const MAX_CANDIDATES: usize = 8;
 
 /// The candidates of a request in the order of the configured sources, without duplicates.
 #[derive(Default)]
@@ -63,7 +63,7 @@ impl<'a> Carried<'a> {
     }
 }
 
-/// Collects the tokens that stand in the sources, at most four. An empty token counts as none. Allocates only for a
+/// Collects the tokens that stand in the sources, at most eight. An empty token counts as none. Allocates only for a
 /// query value that is percent-encoded.
 pub fn find<'a>(sources: &[TokenSource], headers: &'a HeaderMap, query: Option<&'a str>) -> Carried<'a> {
     let mut carried = Carried::default();
@@ -188,10 +188,10 @@ mod tests {
     }
 
     #[test]
-    fn at_most_four() {
+    fn at_most_eight() {
         assert_eq!(
-            found(&["Bearer a"], Some("jwt=b&jwt=c&jwt=d&jwt=e")),
-            ["a", "b", "c", "d"]
+            found(&["Bearer a"], Some("jwt=b&jwt=c&jwt=d&jwt=e&jwt=f&jwt=g&jwt=h&jwt=i")),
+            ["a", "b", "c", "d", "e", "f", "g", "h"]
         );
     }
 

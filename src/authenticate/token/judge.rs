@@ -9,7 +9,7 @@ use super::cache::{Digest, Verified, digest_of};
 use super::header::too_long;
 use super::keyring::Keyring;
 use super::recent::Recent;
-use super::verify::Unverified;
+use super::verify::{NoKey, Unverified};
 use crate::identity::Identity;
 use crate::rate::address_key;
 use crate::rejection::{Hint, Reason, Rejection};
@@ -66,11 +66,19 @@ impl Tokens {
                 Rejection::because(Reason::RateLimited, "too many bad signatures").with_hint(Hint::RetryAfter(1))
             );
         }
-        let verified = unverified.verify(ring, &self.config).map_err(|no_key| {
-            if let Payer::Sender(address, _) | Payer::Paid(address) = payer {
+        let known = self.unverifiable.get(&digest);
+        let known = known.filter(|(generation, _)| *generation == ring.generation);
+        let verified = match known {
+            // One that comes again, as from a page that was left open, costs no check.
+            Some((_, reason)) => Err(NoKey { reason, trials: 1 }),
+            None => unverified.verify(ring, &self.config),
+        };
+        let verified = verified.map_err(|no_key| {
+            if let Payer::Sender(address, _) | Payer::Paid(address, _) = payer {
                 // All that were needed to judge the token, which may be more than are left: the next look says so.
                 self.bad_signatures
                     .spend(address_key(address), no_key.trials, Instant::now());
+                self.unverifiable.insert(digest, (ring.generation, no_key.reason));
             }
             no_key.reason
         })?;
@@ -103,8 +111,9 @@ fn accepted(verified: Verified, issuers: Option<&[usize]>, now: SystemTime) -> R
 pub(super) enum Payer<'a> {
     /// With what the connection remembers.
     Sender(IpAddr, &'a Recent),
-    /// The budget was looked at already, and this is the same token.
-    Paid(IpAddr),
+    /// The same after the first look at the budget: one counts for all tokens of a request, so that a bad one does not shut
+    /// out the good one behind it.
+    Paid(IpAddr, &'a Recent),
     /// Somebody asks about the token: nothing is taken, counted or remembered. An address's budget is looked at.
     Nobody(Option<IpAddr>),
 }
@@ -113,7 +122,7 @@ impl<'a> Payer<'a> {
     fn address(self) -> Option<IpAddr> {
         match self {
             Self::Sender(address, _) => Some(address),
-            Self::Paid(_) => None,
+            Self::Paid(..) => None,
             Self::Nobody(address) => address,
         }
     }
@@ -121,23 +130,23 @@ impl<'a> Payer<'a> {
     /// On whose behalf fresh keys are asked for. All who ask about tokens are one.
     pub(super) fn asker(self) -> IpAddr {
         match self {
-            Self::Sender(address, _) | Self::Paid(address) => address,
+            Self::Sender(address, _) | Self::Paid(address, _) => address,
             Self::Nobody(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         }
     }
 
-    /// Whose it is when the same token is judged again.
+    /// Who pays for what else is judged for the same request.
     pub(super) fn again(self) -> Self {
         match self {
-            Self::Sender(address, _) | Self::Paid(address) => Self::Paid(address),
+            Self::Sender(address, recent) | Self::Paid(address, recent) => Self::Paid(address, recent),
             Self::Nobody(_) => self,
         }
     }
 
     fn recent(self) -> Option<&'a Recent> {
         match self {
-            Self::Sender(_, recent) => Some(recent),
-            Self::Paid(_) | Self::Nobody(_) => None,
+            Self::Sender(_, recent) | Self::Paid(_, recent) => Some(recent),
+            Self::Nobody(_) => None,
         }
     }
 

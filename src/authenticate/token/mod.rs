@@ -36,10 +36,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
+use moka::sync::Cache;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
-use self::cache::TokenCache;
+use self::cache::{Digest, TokenCache};
 use self::carrier::Carried;
 pub(in crate::authenticate) use self::claims::cap;
 pub use self::examine::{Capped, Examined, KeySource};
@@ -62,6 +63,10 @@ use crate::watch_file;
 /// How long a request waits for keys that may verify its token.
 const WAIT_FOR_KEYS: Duration = Duration::from_secs(2);
 
+/// Tokens that no key verifies and that are remembered, and for how long.
+const MOST_UNVERIFIABLE: u64 = 10_000;
+const UNVERIFIABLE_TTL: Duration = Duration::from_secs(60);
+
 /// Everything that judges tokens: key sets, remembered tokens, the budget for bad signatures.
 pub struct Tokens {
     config: config::Jwt,
@@ -70,6 +75,8 @@ pub struct Tokens {
     cache: TokenCache,
     bad_signatures: Arc<Keyed<IpAddr>>,
     foreign: Foreign,
+    /// Tokens that no key verifies, with the generation of the keys that did not.
+    unverifiable: Cache<Digest, (u64, Reason)>,
     metrics: TokenCacheMetrics,
 }
 
@@ -166,6 +173,10 @@ impl Tokens {
             refreshers,
             cache: TokenCache::new(config.cache),
             foreign: Foreign::new(config.bad_signatures),
+            unverifiable: Cache::builder()
+                .max_capacity(MOST_UNVERIFIABLE)
+                .time_to_live(UNVERIFIABLE_TTL)
+                .build(),
             bad_signatures: spent.map_or_else(
                 || Arc::new(Keyed::new(config.bad_signatures)),
                 |before| Arc::clone(&before.bad_signatures),
@@ -264,7 +275,7 @@ impl Tokens {
         &self,
         candidates: &Carried<'_>,
         issuers: Option<&[usize]>,
-        payer: Payer<'_>,
+        mut payer: Payer<'_>,
         now: SystemTime,
     ) -> Outcome {
         let judged = self.keys.ring().generation;
@@ -272,7 +283,10 @@ impl Tokens {
         let (mut valid, mut remembered) = (None, true);
         for token in candidates.iter() {
             let judged = self.judge(token, issuers, now, payer);
-            remembered &= judged.remembered;
+            if !judged.remembered {
+                remembered = false;
+                payer = payer.again();
+            }
             match judged.verdict {
                 Ok(identity) => {
                     valid = Some(identity);

@@ -68,6 +68,27 @@ async fn the_budget_counts_signature_checks() {
     }
 }
 
+/// A stale token in a page that was left open does not use up its address's budget, nor shut out the good one beside it.
+#[tokio::test]
+async fn a_bad_token_that_comes_again_costs_one_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let (signers, stranger) = ([(); 15].map(|()| Signer::new()), Signer::new());
+    let keys: Vec<_> = signers.iter().map(|signer| signer.jwk(None)).collect();
+    let tokens = trusting(&folder.path().join("keys"), &keys).await;
+    let (stale, other) = (stranger.token(&claims("")), stranger.token(&claims(r#","n":1"#)));
+    // Of twenty: fifteen checks, then one each.
+    for _ in 0..3 {
+        assert_eq!(ask(&tokens, &stale).await.err(), Some(Reason::BadSignature));
+    }
+    // Fifteen more are a debt, and the good one behind it counts all the same.
+    let good = signers[7].token(&claims(""));
+    let both = Carried::of_form([(0, other.clone()), (0, good)]);
+    let recent = Recent::default();
+    let outcome = tokens.authenticate(&both, None, CLIENT, &recent, now()).await;
+    assert!(matches!(outcome, Outcome::Person(_)), "{outcome:?}");
+    assert_eq!(ask(&tokens, &other).await.err(), Some(Reason::RateLimited));
+}
+
 /// A request whose token must be checked does not hold up those that came with it, whether it gets in or not.
 #[tokio::test]
 async fn remembered_tokens_go_first() {
