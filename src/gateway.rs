@@ -129,9 +129,9 @@ impl Gateway {
             &header.headers,
             &ctx.snapshot.trusted_proxies,
         ));
-        let request = ctx
-            .request
-            .insert(intake::take(header, edge::raw_header(session).as_deref())?);
+        let raw = edge::raw_header(session);
+        intake::check_size(header, raw.as_deref(), ctx.snapshot.config.server.max_header)?;
+        let request = ctx.request.insert(intake::take(header, raw.as_deref())?);
         if let Some(client) = &ctx.client
             && let Err(refusal) = edge::decide::settle_host(request, client, &ctx.snapshot)
         {

@@ -26,6 +26,7 @@ use crate::control::{About, Control, ControlError};
 use crate::gateway::Gateway;
 use crate::key_file::{self, Looking};
 use crate::listen::accept::{Bounds, Door, Listener};
+use crate::listen::connection::HeaderBounds;
 use crate::listen::tls::{self, CertificateError};
 use crate::moodle::Bridge;
 use crate::observe::Observer;
@@ -205,11 +206,11 @@ async fn serve(
     let observer = Observer::new(&metrics, log, Arc::clone(&denials));
     let app = Arc::new(proxy(&config, Arc::clone(&snapshot), observer));
     let bounds = Bounds::new(server.connections, &metrics);
-    let header_time = watch::Sender::new(server.timeouts.header);
+    let header = watch::Sender::new(HeaderBounds::of(server));
     let door = Door {
         app: Arc::clone(&app),
         bounds: Arc::clone(&bounds),
-        header_time: header_time.subscribe(),
+        header: header.subscribe(),
         shutdown,
     };
     let told = Arc::new(Told::new(&metrics));
@@ -225,7 +226,7 @@ async fn serve(
         background,
         certificates,
         bounds,
-        header_time,
+        header,
         store,
         metrics,
         told,
@@ -302,6 +303,9 @@ fn proxy(config: &Config, snapshot: Arc<ArcSwap<Snapshot>>, observer: Observer) 
     let mut proxy = HttpProxy::new(gateway, Arc::new(conf));
     proxy.server_options = Some(options);
     let mut h2 = default_h2_options();
+    // More than is let through, so that a header between the two has an answer; what is still longer ends its connection.
+    let headers = u32::try_from(2 * config.server.max_header).unwrap_or(u32::MAX);
+    h2.max_header_list_size(headers);
     // What one stream may hold of an answer that nobody reads.
     h2.max_send_buffer_size(H2_UNSENT);
     proxy.h2_options = Some(h2);

@@ -85,6 +85,8 @@ pub struct Server {
     pub denials: usize,
     /// The control socket.
     pub control: PathBuf,
+    /// Bytes of a request's header, request line included.
+    pub max_header: usize,
     pub trusted_proxies: Vec<IpNet>,
     /// Never 0: "one per core" is resolved.
     pub threads: usize,

@@ -77,6 +77,7 @@ fn server(mut table: Section<'_>, server: &Server) {
     table.default("admin_hosts", Array::new());
     table.default("denials", number(server.denials));
     table.default("control", super::compile::DEFAULT_CONTROL);
+    table.default("max_header", bytes(server.max_header as u64));
     table.default("trusted_proxies", Array::new());
     table.default("threads", number(server.threads));
     table.default("shutdown_grace", duration_text(server.shutdown_grace));
@@ -185,6 +186,7 @@ fn upstream(item: &mut Item, upstream: &Upstream) {
 fn sign_in(item: &mut Item, sign_in: &SignIn) {
     let mut table = Section::of(item);
     table.default("roles", Array::new());
+    table.default("max_roles", number(sign_in.max_roles));
     table.default("app_origins", Array::new());
     let mut session = table.inner("session");
     session.default("idle", duration_text(sign_in.session.idle));

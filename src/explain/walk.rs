@@ -134,6 +134,7 @@ impl Walk<'_> {
         let headers = &composed.headers;
         let peer = SocketAddr::new(question.from, 0);
         let client = client::identify(peer, question.https, headers, &self.snapshot.trusted_proxies);
+        intake::check_size(&composed, None, self.snapshot.config.server.max_header)?;
         let mut request = intake::take(&composed, None)?;
         edge::decide::settle_host(&mut request, &client, self.snapshot)?;
         self.report.request = Some(seen(&request, None, &client));

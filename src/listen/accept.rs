@@ -14,7 +14,7 @@ use prometheus::{IntCounter, IntGauge};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::connection::Connection;
+use super::connection::{Connection, HeaderBounds};
 use crate::config::Connections;
 use crate::observe::metrics::Metrics;
 use crate::rate::address_key;
@@ -33,7 +33,7 @@ pub struct Door<A> {
     pub app: Arc<A>,
     pub bounds: Arc<Bounds>,
     /// `timeouts.header`, as it is now.
-    pub header_time: watch::Receiver<Duration>,
+    pub header: watch::Receiver<HeaderBounds>,
     /// Becomes true once, when the gateway shuts down.
     pub shutdown: watch::Receiver<bool>,
 }
@@ -43,7 +43,7 @@ impl<A> Clone for Door<A> {
         Self {
             app: Arc::clone(&self.app),
             bounds: Arc::clone(&self.bounds),
-            header_time: self.header_time.clone(),
+            header: self.header.clone(),
             shutdown: self.shutdown.clone(),
         }
     }
@@ -79,13 +79,13 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
         };
         let door = self.clone();
         pingora_runtime::current_handle().spawn(async move {
-            let header_time = *door.header_time.borrow();
-            let connection = Connection::new(stream, peer, tls.is_some(), header_time, permit);
+            let header = *door.header.borrow();
+            let connection = Connection::new(stream, peer, tls.is_some(), header, permit);
             let stream = match (connection, tls) {
                 (Ok(connection), None) => Box::new(connection) as Stream,
                 (Ok(connection), Some(tls)) => {
                     let shared = connection.shared();
-                    match tokio::time::timeout(header_time, tls.tls_handshake(connection)).await {
+                    match tokio::time::timeout(header.within, tls.tls_handshake(connection)).await {
                         Ok(Ok(stream)) => {
                             let stream = Box::new(stream) as Stream;
                             if is_http2(&*stream) {

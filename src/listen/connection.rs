@@ -29,11 +29,8 @@ use tokio::time::{Instant, Sleep};
 use super::absolute;
 use super::accept::Permit;
 use super::gather::Gather;
+use crate::config::Server;
 
-/// Largest request header, request line included, in bytes. A token may have 16 KiB, and cookies want room too.
-pub const MAX_HEADER: usize = 32 * 1024;
-/// Bytes taken in while no request is served; more than a header, since the first part of a body may come along.
-const MAX_BEFORE_REQUEST: usize = 2 * MAX_HEADER;
 /// A response's header and a small body, or the first part of a larger one, leave together, in one system call.
 const WRITE_BUFFER: usize = 4096;
 /// Bytes that wait in the kernel to be sent, beyond those that are under way: a client that does not read what it asked for
@@ -103,6 +100,23 @@ impl Shared {
     }
 }
 
+/// Of a request's header, request line included.
+#[derive(Debug, Clone, Copy)]
+pub struct HeaderBounds {
+    /// From the first byte to the last.
+    pub within: Duration,
+    pub bytes: usize,
+}
+
+impl HeaderBounds {
+    pub fn of(server: &Server) -> Self {
+        Self {
+            within: server.timeouts.header,
+            bytes: server.max_header,
+        }
+    }
+}
+
 /// A TCP stream as pingora wants it.
 #[derive(Debug)]
 pub struct Connection {
@@ -110,7 +124,7 @@ pub struct Connection {
     shared: Arc<Shared>,
     /// Bytes looked at in search of the HTTP/2 preface and not yet handed on.
     peeked: Vec<u8>,
-    header_time: Duration,
+    header: HeaderBounds,
     header_deadline: Instant,
     header_bytes: usize,
     timer: Option<Pin<Box<Sleep>>>,
@@ -126,7 +140,7 @@ impl Connection {
         stream: TcpStream,
         peer: SocketAddr,
         tls: bool,
-        header_time: Duration,
+        header: HeaderBounds,
         permit: Permit,
     ) -> io::Result<Self> {
         stream.set_nodelay(true)?;
@@ -147,8 +161,8 @@ impl Connection {
             stream: Gather::new(WRITE_BUFFER, stream),
             shared,
             peeked: Vec::new(),
-            header_time,
-            header_deadline: Instant::now() + header_time,
+            header,
+            header_deadline: Instant::now() + header.within,
             header_bytes: 0,
             timer: None,
             is_stuck: false,
@@ -161,11 +175,12 @@ impl Connection {
     fn count_header_bytes(&mut self, count: usize) -> io::Result<()> {
         if self.shared.phase.load(Ordering::Relaxed) == IDLE {
             self.shared.phase.store(HEADER, Ordering::Relaxed);
-            self.header_deadline = Instant::now() + self.header_time;
+            self.header_deadline = Instant::now() + self.header.within;
             self.header_bytes = 0;
         }
         self.header_bytes += count;
-        if self.header_bytes > MAX_BEFORE_REQUEST {
+        // More than a header, since the first part of a body may come along.
+        if self.header_bytes > 2 * self.header.bytes {
             self.say_before_closing("431 Request Header Fields Too Large");
             return Err(io::Error::new(io::ErrorKind::InvalidData, "request header too large"));
         }
@@ -305,7 +320,7 @@ impl Peek for Connection {
         if seen == H2_PREFACE {
             self.shared.request_begins();
         } else if absolute::begins(&seen) {
-            while !absolute::is_whole(&seen) && seen.len() < MAX_HEADER {
+            while !absolute::is_whole(&seen) && seen.len() < self.header.bytes {
                 let mut more = [0; 1024];
                 match self.read(&mut more).await? {
                     0 => break,
@@ -369,7 +384,11 @@ mod tests {
         let (stream, peer) = listener.accept().await.unwrap();
         let limits = Connections { max: 1, per_address: 1 };
         let permit = Bounds::admit(&Bounds::new(limits, &Metrics::new()), peer.ip()).unwrap();
-        let connection = Connection::new(stream, peer, false, Duration::from_secs(5), permit).unwrap();
+        let header = HeaderBounds {
+            within: Duration::from_secs(5),
+            bytes: 32 << 10,
+        };
+        let connection = Connection::new(stream, peer, false, header, permit).unwrap();
         (connection, client)
     }
 

@@ -9,7 +9,6 @@ use http::{HeaderMap, Method, Version, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use pingora::http::RequestHeader;
 
-use super::connection::MAX_HEADER;
 use crate::config::Server;
 use crate::rejection::{Reason, Rejection};
 use crate::request::Request;
@@ -61,7 +60,6 @@ fn begins_websocket(header: &RequestHeader) -> bool {
 /// `raw` is the header as it came (HTTP/1.x only): pingora has by now removed a `Content-Length` beside
 /// `Transfer-Encoding`, and that there was one must still be seen.
 pub fn take(header: &RequestHeader, raw: Option<&[u8]>) -> Result<Request, Rejection> {
-    check_size(header, raw)?;
     check_method(header)?;
     check_names(&header.headers)?;
     check_framing(&header.headers, raw)?;
@@ -151,7 +149,8 @@ fn bad(detail: &str) -> Rejection {
     Rejection::because(Reason::BadRequest, detail)
 }
 
-fn check_size(header: &RequestHeader, raw: Option<&[u8]>) -> Result<(), Rejection> {
+/// Refuses a header of more than `most` bytes. `raw` as for [`take`].
+pub fn check_size(header: &RequestHeader, raw: Option<&[u8]>, most: usize) -> Result<(), Rejection> {
     let size = match raw {
         Some(raw) => raw.len(),
         // RFC 9113 section 6.5.2 counts 32 bytes for each field beside name and value.
@@ -163,8 +162,9 @@ fn check_size(header: &RequestHeader, raw: Option<&[u8]>) -> Result<(), Rejectio
             fields.sum::<usize>() + header.raw_path().len()
         }
     };
-    if size > MAX_HEADER {
-        return Err(Rejection::because(Reason::HeadersTooLarge, format!("{size} bytes")));
+    if size > most {
+        let detail = format!("{size} bytes; `server.max_header` allows {most}");
+        return Err(Rejection::because(Reason::HeadersTooLarge, detail));
     }
     Ok(())
 }
@@ -430,7 +430,14 @@ mod tests {
     #[test]
     fn headers_are_bounded() {
         let header = header("GET", "/", &[("host", "video")]);
-        let raw = vec![b'a'; MAX_HEADER + 1];
-        assert_eq!(take(&header, Some(&raw)).unwrap_err().reason, Reason::HeadersTooLarge);
+        let raw = [b'a'; 100];
+        assert!(check_size(&header, Some(&raw), 100).is_ok());
+        let refusal = check_size(&header, Some(&raw), 99).unwrap_err();
+        assert_eq!(refusal.reason, Reason::HeadersTooLarge);
+        assert!(
+            refusal
+                .detail
+                .is_some_and(|detail| detail.contains("`server.max_header` allows 99"))
+        );
     }
 }

@@ -26,6 +26,7 @@ pub(super) fn differing(started: &Config, wanted: &Config) -> Vec<&'static str> 
             "server.timeouts.keep_alive of HTTP/2",
             old.timeouts.keep_alive != new.timeouts.keep_alive,
         ),
+        ("a larger server.max_header of HTTP/2", old.max_header < new.max_header),
         ("log.level", started.log.level != wanted.log.level),
         ("log.format", started.log.format != wanted.log.format),
         ("log.file", started.log.file != wanted.log.file),

@@ -14,7 +14,6 @@ use std::convert::Infallible;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
@@ -30,6 +29,7 @@ use crate::backchannel::BackchannelError;
 use crate::config::{self, Config, Diagnostics, TlsListener};
 use crate::key_file::{self, Looking, OpenFile};
 use crate::listen::accept::Bounds;
+use crate::listen::connection::HeaderBounds;
 use crate::listen::tls::{Certificate, CertificateError, Shown};
 use crate::observe::metrics::Metrics;
 use crate::snapshot::{Snapshot, SnapshotError};
@@ -44,7 +44,7 @@ pub struct Running {
     /// The TLS listeners, each with the files that its certificate comes from.
     pub certificates: Vec<(TlsListener, Arc<Shown>)>,
     pub bounds: Arc<Bounds>,
-    pub header_time: watch::Sender<Duration>,
+    pub header: watch::Sender<HeaderBounds>,
     pub store: Store,
     pub metrics: Arc<Metrics>,
     pub told: Arc<Told>,
@@ -127,7 +127,7 @@ impl Running {
         self.background.follow(&next, Some(&before)).await;
         let server = &next.config.server;
         self.bounds.set(server.connections);
-        self.header_time.send_replace(server.timeouts.header);
+        self.header.send_replace(HeaderBounds::of(server));
         for (place, files, certificate) in made.certificates {
             if let Some((shown_files, shown)) = self.certificates.get_mut(place) {
                 shown.replace(certificate);

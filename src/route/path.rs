@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use thiserror::Error;
 
 /// Longest request path in bytes. Tokens travel in the query, so a path has no reason to be longer.
-pub const MAX_PATH: usize = 4096;
+pub const MAX_PATH: usize = 16 << 10;
 
 /// A path in canonical form.
 #[derive(Debug, Clone, PartialEq, Eq)]

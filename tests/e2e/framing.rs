@@ -4,6 +4,7 @@ use std::io;
 
 use crate::support::h2::{H2, Outcome};
 use crate::support::http::Response;
+use crate::support::tools::{curl, missing};
 use crate::support::{Config, Connection, Gateway, Request, Site, Upstream, eventually};
 
 fn open_gateway(zoo: &Upstream, change: impl FnOnce(Config) -> Config) -> Gateway {
@@ -107,6 +108,36 @@ fn oversized_headers_are_told_so() {
 }
 
 #[test]
+fn max_header_sets_how_long_a_header_may_be() {
+    let zoo = Upstream::start();
+    let long = |length: usize| Request::get(&format!("/{}", "a".repeat(9_000))).header("Cookie", &"c".repeat(length));
+    let gateway = open_gateway(&zoo, |config| config);
+    gateway.send(long(30_000)).refused(431, "headers_too_large");
+    gateway.logged(&["`server.max_header` allows 32768"]);
+    drop(gateway);
+    let gateway = open_gateway(&zoo, |config| config.server("max_header", "\"128KiB\""));
+    gateway.send(long(110_000)).expect(200);
+    gateway.send(long(125_000)).refused(431, "headers_too_large");
+    if missing("curl") {
+        return;
+    }
+    let over_http_2 = |length: usize| {
+        let (cookie, url) = (format!("Cookie: {}", "c".repeat(length)), gateway.url("/a"));
+        let told = [
+            "--http2-prior-knowledge",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_version} %{http_code}",
+            "-H",
+        ];
+        curl(&[&told[..], &[&cookie, &url]].concat()).ok().stdout
+    };
+    // curl itself sends no more than 64 KiB.
+    assert_eq!(over_http_2(60_000), "2 200");
+}
+
+#[test]
 fn a_slow_header_is_timed_out_on_fresh_and_used_connections() {
     let zoo = Upstream::start();
     let gateway = open_gateway(&zoo, |config| {
@@ -202,14 +233,19 @@ fn requests_over_http2_are_bounded_by_address_and_wait_their_turn() {
         })
     };
     let (impatient, patient) = (bounded("300ms"), bounded("10s"));
-    let ask = |gateway: &Gateway| {
+    let ask = |gateway: &Gateway, before: usize| {
         let mut client = H2::open(gateway.http());
-        for stream in [1, 3, 5] {
-            client.request(stream, "GET", "/zoo/late", &[], true).unwrap();
-        }
+        let mut ask = |stream: u32| client.request(stream, "GET", "/zoo/late", &[], true).unwrap();
+        ask(1);
+        ask(3);
+        // Streams have no order: the third one comes when the others have their places.
+        eventually("two have come through", || {
+            (zoo.requests().len() == before + 2).then_some(())
+        });
+        ask(5);
         client
     };
-    let (mut refused, mut waiting) = (ask(&impatient), ask(&patient));
+    let (mut refused, mut waiting) = (ask(&impatient, 0), ask(&patient, 2));
     assert_eq!(refused.outcome(5), Outcome::Answered(503));
     // Another kind of client is not concerned, nor is who comes over another connection of HTTP/1.1.
     impatient.get("/a").expect(200);

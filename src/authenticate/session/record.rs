@@ -97,6 +97,8 @@ impl Record {
             attributes,
             proxies: Vec::new(),
         };
+        let mut roles = roles(&sign_in.roles, &principal);
+        roles.truncate(sign_in.max_roles);
         let created = time(self.created);
         // A shorter life in the configuration counts for those who are signed in already, a longer one does not.
         let expires = time(self.expires).min(created + sign_in.session.absolute);
@@ -111,7 +113,7 @@ impl Record {
                 source: Arc::clone(&sign_in.name),
                 subject: Some(self.subject),
                 named: true,
-                roles: roles(&sign_in.roles, &principal),
+                roles,
                 grants: Vec::new(),
                 expires,
             }),

@@ -93,6 +93,8 @@ fn server(http: &Http) -> anyhow::Result<Table> {
         table.insert("admin", text("127.0.0.1:9092"));
         remark(&mut table, "admin", "NOTE: 9090, the default, is Octoka's.");
     }
+    // Room for the longest token, see `jwt.max_token`.
+    table.insert("max_header", text("128KiB"));
     let grace = http.shutdown_timeout.as_deref().unwrap_or("3s");
     time(&mut table, "shutdown_grace", grace, ["0", "1h"]).context("shutdown_timeout")?;
     let connections = inline([("max", 20_000.into()), ("per_address", 20_000.into())]);

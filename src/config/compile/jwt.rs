@@ -17,7 +17,7 @@ pub(super) const DEFAULT_ACTIONS: [&str; 4] = ["read", "write", "annotate", "ann
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const KIB: u64 = 1 << 10;
+pub(super) const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
 impl Checker<'_> {
@@ -172,7 +172,7 @@ impl Checker<'_> {
         cache.or(Size(128 * MIB)).0
     }
 
-    fn bytes(&mut self, size: &Key<Size>, name: &str, default: u64, (least, most): (u64, u64)) -> usize {
+    pub(super) fn bytes(&mut self, size: &Key<Size>, name: &str, default: u64, (least, most): (u64, u64)) -> usize {
         let given = size.given().map_or(default, |given| given.value.0);
         if let Some(size) = size.given()
             && !(least..=most).contains(&given)

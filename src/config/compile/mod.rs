@@ -145,7 +145,11 @@ impl Checker<'_> {
             .map(|issuer| Source::of_issuer(&issuer.value))
             .collect();
         let given_roles = Source::of_sign_ins(&file.sign_in);
+        let max_token = jwt.max_token.given().map(|size| size.at);
         let (jwt, issuers) = self.jwt(jwt);
+        if let (Some(at), Some(jwt), Some(server)) = (max_token, &jwt, &server) {
+            self.room_for_tokens(at, jwt.max_token, server.max_header);
+        }
         let (sign_ins, sign_in_names) = self.sign_ins(file.sign_in, &issuers);
         let (upstreams, upstream_names) = self.upstreams(file.upstreams);
         let mut known = Known {
@@ -183,6 +187,17 @@ impl Checker<'_> {
             upstreams: upstreams?,
             routes: routes?,
         })
+    }
+
+    /// A token of the greatest length comes in a header, with others beside it.
+    fn room_for_tokens(&mut self, at: Span, max_token: usize, max_header: usize) {
+        const BESIDES: usize = 8 << 10;
+        if max_token + BESIDES > max_header {
+            let least = (max_token + BESIDES).div_ceil(1 << 10);
+            let message = "a token of this length does not fit into a request's header";
+            let problem = Diagnostic::warning(at, message).label(format!("`server.max_header` is {max_header} bytes"));
+            self.report(problem.help(format!("add max_header = \"{least}KiB\" to [server]")));
+        }
     }
 
     fn report(&mut self, problem: Diagnostic) {

@@ -5,6 +5,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::jwt::KIB;
 use super::{Checker, Names};
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::net::is_loopback;
@@ -71,6 +72,7 @@ impl Checker<'_> {
         let control = self.control(server.control);
         let denials = self.number(server.denials, "denials", 100, (0, 1000));
         let admin_hosts = self.admin_hosts(server.admin_hosts);
+        let max_header = self.bytes(&server.max_header, "max_header", 32 * KIB, (24 * KIB, 512 * KIB));
         Some(Server {
             listen: listen.into_iter().map(|listener| listener.value).collect(),
             tls: tls.into_iter().collect::<Option<_>>()?,
@@ -80,6 +82,7 @@ impl Checker<'_> {
             admin_hosts,
             denials: usize::try_from(denials).unwrap_or(usize::MAX),
             control: control?,
+            max_header,
             trusted_proxies: values(server.trusted_proxies.or_default()),
             threads,
             shutdown_grace: grace,

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use crate::config::read::At;
 use crate::config::section::section;
+use crate::config::value::Size;
 use crate::config::{LogFormat, LogLevel, PublicUrl};
 
 section! {
@@ -33,6 +34,9 @@ section! {
         denials: u64,
         /// The socket file through which commands ask the running gateway. Default: `state/control.sock`.
         control: String,
+        /// Longest header of a request, request line and cookies included; more is 431. HTTP/2 counts 32 bytes for each field
+        /// besides (RFC 9113 section 6.5.2). From 24KiB to 512KiB. Default: 32KiB.
+        max_header: Size,
         /// Networks of proxies whose `X-Forwarded-*` and `Forwarded` are believed. Default: nobody.
         trusted_proxies: Vec<At<IpNet>>,
         /// Worker threads. Default: 0, one per core.

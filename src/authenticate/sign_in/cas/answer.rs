@@ -10,7 +10,7 @@ use thiserror::Error;
 
 pub use super::element::XmlError;
 use super::failure::Failure;
-use super::principal::{Principal, is_user};
+use super::principal::{MAX_VALUES, Principal, is_user};
 use super::{Protocol, json_answer, xml_answer};
 
 /// Longest answer that is looked at, in bytes.
@@ -42,7 +42,7 @@ pub enum BadAnswer {
     User,
     #[error("its user's name is blank, padded, too long or has control characters")]
     UserName,
-    #[error("its attributes are more than a person has")]
+    #[error("its attributes have more than {MAX_VALUES} values")]
     Attributes,
     #[error("its chain of proxies is not readable")]
     Proxies,

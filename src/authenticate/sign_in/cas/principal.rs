@@ -6,7 +6,7 @@
 const MAX_USER: usize = 256;
 
 /// Distinct values of all attributes together: far above what a directory releases for one person.
-const MAX_VALUES: usize = 2_000;
+pub(super) const MAX_VALUES: usize = 2_000;
 
 /// What Apereo's servers can release beside a person's attributes: the password (ClearPass) and the proxy-granting ticket.
 const SECRETS: [&str; 2] = ["credential", "proxyGrantingTicket"];

@@ -10,10 +10,7 @@ use super::principal::Principal;
 /// Longest value that becomes part of a role, in bytes: names of groups as directories and federations write them fit.
 const MAX_VALUE: usize = 512;
 
-/// Roles of one person.
-const MAX_ROLES: usize = 500;
-
-/// The roles of a principal: rules in order, values in order, no role twice, at most 500.
+/// The roles of a principal: rules in order, values in order, no role twice.
 ///
 /// A value is inserted to the letter: case, spaces and other scripts stay. It is passed over where it could become more
 /// than one role, or another one, on the way to an upstream, which may get them in a header, with commas between: if it
@@ -23,9 +20,6 @@ pub fn roles(rules: &[RoleRule], principal: &Principal) -> Vec<String> {
     let mut known = HashSet::new();
     let mut roles: Vec<String> = Vec::new();
     for role in rules.iter().flat_map(|rule| of_rule(rule, principal)) {
-        if roles.len() == MAX_ROLES {
-            break;
-        }
         if known.insert(role.clone()) {
             roles.push(role);
         }
@@ -112,14 +106,6 @@ mod tests {
             ["ROLE_STAFF"]
         );
         assert!(roles(&fixed, &principal(&[" "])).is_empty());
-    }
-
-    #[test]
-    fn roles_are_bounded() {
-        let values: Vec<String> = (0..=MAX_ROLES).map(|number| number.to_string()).collect();
-        let values: Vec<&str> = values.iter().map(String::as_str).collect();
-        let rules = [rule(Some("affiliation"), "R{value}")];
-        assert_eq!(roles(&rules, &principal(&values)).len(), MAX_ROLES);
     }
 
     proptest! {
