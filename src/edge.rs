@@ -177,11 +177,10 @@ pub fn check_rate(route: &Route, ctx: &Context) -> std::result::Result<(), Rejec
 
 /// A body whose length is announced is refused before it is sent.
 pub fn check_announced_body(route: &Route, headers: &HeaderMap) -> std::result::Result<(), Rejection> {
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    match (route.max_body, announced) {
-        (Some(max), Some(announced)) if announced > max => Err(Rejection::because(
+    let Some(max) = route.max_body else { return Ok(()) };
+    let announced = headers.get(header::CONTENT_LENGTH);
+    match announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok()) {
+        Some(announced) if announced > max => Err(Rejection::because(
             Reason::BodyTooLarge,
             format!("{announced} bytes announced, {max} allowed"),
         )),

@@ -75,6 +75,9 @@ pub fn take(header: &RequestHeader, raw: Option<&[u8]>) -> Result<Request, Rejec
 /// Host and the rest of a target in absolute form (RFC 9112 section 3.2.2), as clients send it to a proxy; `None`: it is in
 /// another form. Errors: it names no host, or somebody.
 fn absolute(target: &str) -> Result<Option<(&str, Cow<'_, str>)>, Rejection> {
+    if target.starts_with('/') {
+        return Ok(None);
+    }
     let after = |scheme: &str| {
         let beginning = target.get(..scheme.len())?;
         beginning
@@ -97,6 +100,10 @@ fn absolute(target: &str) -> Result<Option<(&str, Cow<'_, str>)>, Rejection> {
 /// Puts the public URL's host and port in the place of those that the client wrote: no other ones reach an upstream, a
 /// redirect or a sign-in server. Refused: a host or port of another server, where [`Server::asked_url`] knows none.
 pub fn settle_host(request: &mut Request, server: &Server) -> Result<(), Rejection> {
+    // Nearly always.
+    if server.public_urls.iter().any(|url| url.is_written(&request.authority)) {
+        return Ok(());
+    }
     let port = port(&request.authority);
     let Some(url) = server.asked_url(&request.host, port) else {
         return Err(Rejection::because(
@@ -104,9 +111,7 @@ pub fn settle_host(request: &mut Request, server: &Server) -> Result<(), Rejecti
             "no public URL has this host and port",
         ));
     };
-    if !url.is_written(&request.authority) {
-        request.authority = url.authority();
-    }
+    request.authority = url.authority();
     Ok(())
 }
 

@@ -128,10 +128,9 @@ fn after_scheme<'a>(value: &'a str, scheme: &str) -> Option<&'a str> {
     if scheme.is_empty() {
         return Some(value);
     }
-    let (found, token) = value.split_once(BLANK)?;
-    found
-        .eq_ignore_ascii_case(scheme)
-        .then(|| token.trim_start_matches(BLANK))
+    let (found, token) = value.split_at_checked(scheme.len())?;
+    let is_apart = token.starts_with(BLANK) && found.eq_ignore_ascii_case(scheme);
+    is_apart.then(|| token.trim_start_matches(BLANK))
 }
 
 #[cfg(test)]
