@@ -78,7 +78,9 @@ impl Tokens {
                 // All that were needed to judge the token, which may be more than are left: the next look says so.
                 self.bad_signatures
                     .spend(address_key(address), no_key.trials, Instant::now());
-                self.unverifiable.insert(digest, (ring.generation, no_key.reason));
+                if no_key.trials > 0 {
+                    self.unverifiable.insert(digest, (ring.generation, no_key.reason));
+                }
             }
             no_key.reason
         })?;

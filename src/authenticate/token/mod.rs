@@ -285,7 +285,10 @@ impl Tokens {
             let judged = self.judge(token, issuers, now, payer);
             if !judged.remembered {
                 remembered = false;
-                payer = payer.again();
+                // The one look at the budget has found something left.
+                if !is_over_budget(&judged.verdict) {
+                    payer = payer.again();
+                }
             }
             match judged.verdict {
                 Ok(identity) => {
@@ -370,6 +373,10 @@ impl Tokens {
         }
         None
     }
+}
+
+fn is_over_budget(verdict: &Result<Arc<Identity>, Rejection>) -> bool {
+    matches!(verdict, Err(refusal) if refusal.reason == Reason::RateLimited)
 }
 
 /// Is it the keys that lack, not the token?
