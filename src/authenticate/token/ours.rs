@@ -62,8 +62,8 @@ impl Tokens {
     /// Is any of these a session's secret, or a token that a key of a configured issuer verifies? Expired ones too, and
     /// those whose claims nobody here could use. Where that cannot be told it is yes, and nothing goes on: of more tokens
     /// than are looked at, of one that is too long or hardly readable, of one of an issuer whose keys are not here, of an
-    /// address that has sent too many that had to be checked. A token that names no key of these, and no issuer of these,
-    /// needs no check. `client`: `None` takes nothing.
+    /// address that has sent too many that had to be checked. A token that names no key of these, but an issuer that is
+    /// none of these, needs no check. `client`: `None` takes nothing.
     pub fn are_ours(&self, carried: &Carried<'_>, client: Option<IpAddr>) -> bool {
         carried.had_more() || carried.iter().any(|token| self.is_ours(token, client))
     }
@@ -75,7 +75,7 @@ impl Tokens {
         if self.config.issuers.is_empty() {
             return false;
         }
-        let parts = match split(token, &self.config) {
+        let mut parts = match split(token, &self.config) {
             Ok(parts) => parts,
             Err(refusal) => return refusal.reason != Reason::AlgorithmNotAllowed && looks_signed(token),
         };
@@ -86,9 +86,14 @@ impl Tokens {
         if self.foreign.known.get(&digest) == Some(ring.generation) {
             return false;
         }
-        let kid = parts.kid.as_deref();
-        if ring.candidates(kid, parts.algorithm, |_| false).is_empty() {
-            return self.may_be_of_unknown_key(&parts.claims, &ring);
+        let may_be_of_unknown_key = self.may_be_of_unknown_key(&parts.claims, &ring);
+        let has_none = |kid: Option<&str>| ring.candidates(kid, parts.algorithm, |_| false).is_empty();
+        if has_none(parts.kid.as_deref()) {
+            if issuer_of(&parts.claims).is_some() || has_none(None) {
+                return may_be_of_unknown_key;
+            }
+            // An issuer may have given its key another name.
+            parts.kid = None;
         }
         let (client, now) = (client.map(address_key), Instant::now());
         if let Some(client) = client.filter(|client| !self.foreign.checks.peek(client, now)) {
@@ -107,22 +112,28 @@ impl Tokens {
         };
         if let Some(client) = client {
             self.foreign.checks.spend(client, no_key.trials, now);
-            self.foreign.known.insert(digest, ring.generation);
+            if !may_be_of_unknown_key {
+                self.foreign.known.insert(digest, ring.generation);
+            }
         }
-        false
+        may_be_of_unknown_key
     }
 
-    /// No key here can have signed it. May an issuer's key that is not here, or not yet? By the issuer that it names; one
+    /// No key here has signed it. May an issuer's key that is not here, or not yet? By the issuer that it names; one
     /// that names none may be of an issuer of whom there is no key at all.
     fn may_be_of_unknown_key(&self, claims: &[u8], ring: &Keyring) -> bool {
-        let members = json::parse_object(claims).unwrap_or_default();
-        match members.get("iss").and_then(Value::as_str) {
+        match issuer_of(claims) {
             Some(named) => {
-                (0..self.config.issuers.len()).any(|issuer| required::is_claimed(&self.config, issuer, named))
+                (0..self.config.issuers.len()).any(|issuer| required::is_claimed(&self.config, issuer, &named))
             }
             None => !ring.is_complete(),
         }
     }
+}
+
+fn issuer_of(claims: &[u8]) -> Option<String> {
+    let members = json::parse_object(claims).unwrap_or_default();
+    members.get("iss").and_then(Value::as_str).map(str::to_owned)
 }
 
 /// Has it the outer shape of a signed token: a JSON object in base64url, and two dots (RFC 7515 section 3.1)?

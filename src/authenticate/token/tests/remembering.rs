@@ -87,6 +87,14 @@ async fn a_bad_token_that_comes_again_costs_one_check() {
     let outcome = tokens.authenticate(&both, None, CLIENT, &recent, now()).await;
     assert!(matches!(outcome, Outcome::Person(_)), "{outcome:?}");
     assert_eq!(ask(&tokens, &other).await.err(), Some(Reason::RateLimited));
+    // In debt nothing is checked, whatever stands in front.
+    let [junk, fresh] = [stranger.token(&claims(r#","n":2"#)), signers[3].token(&claims(""))];
+    let both = Carried::of_form([(0, junk), (0, fresh)]);
+    let outcome = tokens.authenticate(&both, None, CLIENT, &recent, now()).await;
+    assert!(
+        matches!(&outcome, Outcome::Refused(refusal) if refusal.reason == Reason::RateLimited),
+        "{outcome:?}"
+    );
 }
 
 /// A request whose token must be checked does not hold up those that came with it, whether it gets in or not.
@@ -163,7 +171,8 @@ async fn a_token_that_no_key_here_can_have_signed_costs_no_check() {
     let folder = tempfile::tempdir().unwrap();
     let (signer, stranger) = (Signer::new(), Signer::new());
     let tokens = trusting(&folder.path().join("keys"), &[signer.jwk(Some("a"))]).await;
-    let foreign = |header: &str, n: usize| stranger.sign(header, &claims(&format!(r#","n":{n}"#)));
+    let foreign =
+        |header: &str, n: usize| stranger.sign(header, &claims(&format!(r#","iss":"https://elsewhere.test","n":{n}"#)));
     for n in 0..50 {
         assert!(!is_ours(&tokens, &foreign(UNKNOWN, n), CLIENT), "{n}");
     }
@@ -192,10 +201,21 @@ async fn a_token_of_an_issuers_key_that_is_not_here_is_kept_back() {
     // A key that the issuer has begun to use a moment ago.
     assert!(is_ours(&complete, &of(r#","iss":"moodle""#), CLIENT));
     assert!(!is_ours(&complete, &of(r#","iss":"https://elsewhere.test""#), CLIENT));
+    // Or one of another key under the same name, or under none.
+    for header in [NAMED, r#"{"alg":"ES256"}"#] {
+        assert!(
+            is_ours(&complete, &stranger.sign(header, &claims(r#","iss":"moodle""#)), CLIENT),
+            "{header}"
+        );
+    }
+    // The issuer has given its key another name.
+    assert!(is_ours(&complete, &signer.sign(UNKNOWN, &claims("")), CLIENT));
+    assert!(!is_ours(&complete, &of(""), CLIENT));
     // Another issuer's keys have not come yet.
     let away = all_powerful("away");
     let partial = tokens(&config(vec![at_file(all_powerful("moodle"), &path), away])).await;
     assert!(is_ours(&partial, &of(""), CLIENT));
+    assert!(is_ours(&partial, &stranger.sign(NAMED, &claims("")), CLIENT));
     assert!(!is_ours(&partial, &of(r#","iss":"https://elsewhere.test""#), CLIENT));
     // One without a name is tried with every token.
     let nameless = trusting(&path, &[signer.jwk(None)]).await;
