@@ -37,10 +37,18 @@ pub fn in_words(text: &str) -> String {
         }
         () if has("CaUsedAsEndEntity") => {
             "its certificate is a self-signed one for a CA, as `openssl req -x509` makes it by default: name this very \
-             certificate in `ca_file`, or make one with `-addext basicConstraints=critical,CA:FALSE`"
+             certificate in `ca_file`, and make it with the server's name (`-addext subjectAltName=DNS:…`)"
         }
         () if has("NotValidForName") => NOT_FOR_NAME,
-        () if has("InvalidPurpose") || has("extended key usage") => {
+        () if [
+            "InvalidPurpose",
+            "extended key usage",
+            "ExtendedKeyUsage",
+            "RequiredEkuNotFound",
+        ]
+        .into_iter()
+        .any(has) =>
+        {
             "its certificate is not one for servers: make one with the extended key usage serverAuth"
         }
         () if has("Revoked") => "its certificate is revoked: it needs another one",

@@ -161,7 +161,7 @@ fn a_server_whose_own_certificate_is_a_ca_s_and_stands_in_ca_file_is_spoken_to()
     site.write("files/a.bin", &content);
     let server = format!(
         "client_max_body_size 0; root {}; location /zoo/ {{ return 404; }} \
-         location /took {{ add_header spoken $server_protocol; return 204; }}",
+         location /took {{ add_header spoken $server_protocol; add_header connection-number $connection; return 204; }}",
         site.path("files").display()
     );
     let nginx = nginx_with_a_ca(&site, "localhost", &server);
@@ -172,6 +172,15 @@ fn a_server_whose_own_certificate_is_a_ca_s_and_stands_in_ca_file_is_spoken_to()
     }
     let uploaded = gateway.send(Request::new("POST", "/took").body(content)).expect(204);
     assert_eq!(uploaded.header("spoken"), Some("HTTP/1.1"));
+    let number = || {
+        gateway
+            .get("/took")
+            .expect(204)
+            .header("connection-number")
+            .unwrap()
+            .to_owned()
+    };
+    eventually("one connection is used again", || (number() == number()).then_some(()));
     drop(gateway);
 
     // nginx answers 204, which is no 200: the check over TLS has an answer.

@@ -142,7 +142,8 @@ impl Upstream {
         let servers = config.servers.iter().map(|server| {
             let label = format!("{}:{}", server.host, server.port);
             let bridge = match server.https {
-                true => Bridge::new(&server.host, listed, config.connect_timeout).map_err(io::Error::other)?,
+                true => Bridge::new(&server.host, listed, (config.connect_timeout, config.read_timeout))
+                    .map_err(io::Error::other)?,
                 false => None,
             };
             Ok::<_, io::Error>(Arc::new(Server {
@@ -225,17 +226,15 @@ impl Upstream {
     /// `h1_only`: see [`needs_h1`].
     pub fn peer(&self, chosen: &Chosen, h1_only: bool) -> HttpPeer {
         let server = &chosen.server;
-        let sni = if server.has_pingora_tls() {
+        let sni = if server.https {
             server.host.clone()
         } else {
             String::new()
         };
-        let mut peer = HttpPeer::new(chosen.address, server.has_pingora_tls(), sni);
-        if let Some(bridge) = &server.bridge {
-            peer.options.custom_l4 = Some(Arc::clone(bridge) as _);
-            // An idle connection is used again for this very server with these very certificates only.
-            peer.group_key = bridge.group;
-        }
+        let mut peer = match &server.bridge {
+            Some(bridge) => bridge::peer(bridge, chosen.address),
+            None => HttpPeer::new(chosen.address, server.https, sni),
+        };
         peer.options.connection_timeout = Some(self.connect_timeout);
         // TCP and TLS together.
         peer.options.total_connection_timeout = Some(self.connect_timeout * 2);
