@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::moodle::Moodle;
 use crate::moodle::call::Answer;
 use crate::present::moodle::redact::{self, Redactor};
+use crate::present::moodle::repeated;
 use crate::present::moodle::token::Token;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::write::{Pieces, write_stream};
@@ -24,21 +25,27 @@ pub(super) async fn go_back(
     ctx: &mut Context,
     answer: Answer,
     moodle: &Moodle,
-    redacts: Option<&Token>,
+    token: &Token,
+    redacts: bool,
 ) -> Result<(), Stop> {
     if answer.status.is_informational() {
         // No request to Moodle switches protocols.
         return Err(Rejection::because(Reason::UpstreamFailed, format!("Moodle answered {}", answer.status)).into());
     }
     let mut head = ResponseHeader::build(answer.status, None)?;
-    for (name, value) in &answer.headers {
+    // The address of a file script has the token in it, and a header may repeat the address (`Content-Location`).
+    let others = answer
+        .headers
+        .iter()
+        .filter(|(_, value)| !repeated::is_in(value.as_bytes(), token));
+    for (name, value) in others {
         head.append_header(name.clone(), value.clone())?;
     }
     for name in redact::removals(&answer.headers) {
         head.remove_header(&name);
     }
     head.remove_header(&header::TRANSFER_ENCODING);
-    if redacts.is_some() {
+    if redacts {
         head.remove_header(&header::CONTENT_LENGTH);
     }
     upstream::dress(session, &mut head, ctx)?;
@@ -49,7 +56,7 @@ pub(super) async fn go_back(
         seen: answer.seen.clone().into_iter(),
         answer,
         moodle,
-        redactor: redacts.map(Redactor::new),
+        redactor: redacts.then(|| Redactor::new(token)),
         ended: false,
     };
     Ok(write_stream(session, status, headers, &mut body).await?)

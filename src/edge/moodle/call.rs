@@ -93,8 +93,9 @@ pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, now:
     match outcome {
         Ok((answer, token)) => {
             metrics.called(&moodle.config.name, script, call.group, "ok");
-            let redacts = call.plan.endpoint() != Endpoint::File || answer::is_error_of_file(&answer.headers);
-            go_back(session, ctx, answer, &moodle, redacts.then_some(&token)).await
+            let redacts =
+                call.plan.endpoint() != Endpoint::File || answer::is_error_of_file(answer.status, &answer.headers);
+            go_back(session, ctx, answer, &moodle, &token, redacts).await
         }
         Err(Stop::Refused(refusal)) => {
             metrics.called(&moodle.config.name, script, call.group, refusal.reason.label());

@@ -132,11 +132,18 @@ pub fn head(
     })
 }
 
-/// Is the answer of a file script an error, and no file? A file has a name, also a JSON one.
-pub fn is_error_of_file(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
-    let is_json = kind.is_some_and(|kind| kind.starts_with(b"application/json"));
-    is_json && !headers.contains_key(header::CONTENT_DISPOSITION)
+/// Is the answer of a file script an error, and no file? By its status, or as a text without a name: a file has one, also a
+/// JSON one. Whoever wrote it, Moodle or the web server in front of it, may repeat the address, with the token in it.
+pub fn is_error_of_file(status: StatusCode, headers: &HeaderMap) -> bool {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .map_or(&b""[..], |kind| kind.as_bytes());
+    let kind = kind.to_ascii_lowercase();
+    let is_text = [&b"application/json"[..], b"application/xml", b"text/"]
+        .iter()
+        .any(|text| kind.starts_with(text));
+    let is_error = status.is_client_error() || status.is_server_error();
+    is_error || is_text && !headers.contains_key(header::CONTENT_DISPOSITION)
 }
 
 impl Judge {
@@ -254,6 +261,31 @@ fn text(bytes: &[u8]) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_has_a_name_and_an_error_has_none() {
+        let is_error = |status: u16, kind: &str, disposition: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, kind.parse().unwrap());
+            if let Some(disposition) = disposition {
+                headers.insert(header::CONTENT_DISPOSITION, disposition.parse().unwrap());
+            }
+            is_error_of_file(StatusCode::from_u16(status).unwrap(), &headers)
+        };
+        let named = Some("inline; filename=\"a\"");
+        for kind in [
+            "application/json",
+            "Application/JSON",
+            "text/html; charset=utf-8",
+            "text/xml",
+        ] {
+            assert!(is_error(200, kind, None), "{kind}");
+            assert!(!is_error(200, kind, named), "{kind}");
+            assert!(is_error(404, kind, named), "{kind}");
+        }
+        assert!(is_error(404, "image/png", None));
+        assert!(!is_error(206, "video/mp4", None));
+    }
 
     fn judged(endpoint: Endpoint, status: u16, content_type: &str, body: &str) -> Option<Verdict> {
         let mut headers = HeaderMap::new();

@@ -1,9 +1,14 @@
 //! The token of a call, left out wherever the answer to it repeats it: Moodle with debugging on puts a query's parameters
 //! into `debuginfo`, and a plugin may say whatever it likes.
 
-use memchr::memmem::Finder;
+use memchr::memmem::{self, Finder};
 
 use super::token::Token;
+
+/// Does this repeat the token?
+pub fn is_in(text: &[u8], token: &Token) -> bool {
+    memmem::find(text, token.reveal().as_ref()).is_some()
+}
 
 /// Takes an answer piece by piece and gives it without the token. A token is letters and digits alone: no escape of JSON, XML
 /// or an address spells it otherwise.

@@ -145,7 +145,10 @@ fn a_form_gets_the_token_and_no_client_sees_it() {
             .header("Origin", "https://evil.test")
             .header("Access-Control-Request-Method", "GET"),
     );
-    assert_eq!(preflight.expect(204).header("access-control-allow-origin"), None);
+    // Of a call with a token of its own: Moodle's to answer, and no page may use the session by it.
+    let told = preflight.expect(200);
+    assert_eq!(told.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(told.header("access-control-allow-credentials"), None);
     school.keeps_its_secrets();
 }
 
