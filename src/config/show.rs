@@ -186,7 +186,6 @@ fn upstream(item: &mut Item, upstream: &Upstream) {
 fn sign_in(item: &mut Item, sign_in: &SignIn) {
     let mut table = Section::of(item);
     table.default("roles", Array::new());
-    table.default("max_roles", number(sign_in.max_roles));
     table.default("app_origins", Array::new());
     let mut session = table.inner("session");
     session.default("idle", duration_text(sign_in.session.idle));

@@ -15,8 +15,6 @@ pub struct SignIn {
     pub name: Arc<str>,
     /// What roles a person gets of which attribute.
     pub roles: Vec<RoleRule>,
-    /// Further roles of a person are left out.
-    pub max_roles: usize,
     pub session: SessionLimits,
     /// Further origins that may be returned to and may call with the cookie, as browsers serialise them.
     pub app_origins: Vec<String>,

@@ -21,7 +21,7 @@ pub use self::record::NewSession;
 use self::record::Record;
 use self::secret::Secrets;
 pub use self::secret::{Carried, Carrier, SessionKey};
-use crate::authenticate::sign_in::cas::{Attributes, Ticket, roles};
+use crate::authenticate::sign_in::cas::{Attributes, Ticket};
 use crate::config::SignIn;
 use crate::identity::Identity;
 use crate::observe::metrics::SessionMetrics;
@@ -218,7 +218,6 @@ impl Sessions {
     ) -> Result<(String, Arc<Session>), StoreError> {
         let (secret, key) = self.secrets.make(carrier);
         let limits = sign_in.session;
-        warn_of_roles(sign_in, &new);
         let record = Record::new(sign_in, new, carrier, now);
         let (name, group) = (key.text(), group(&sign_in.name, &record.subject));
         let life = limits.idle.min(limits.absolute);
@@ -328,15 +327,6 @@ fn group(sign_in: &str, subject: &str) -> String {
 fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Some of the person's roles are left out: who misses a lecture for that should find out why.
-fn warn_of_roles(sign_in: &SignIn, new: &NewSession) {
-    let (roles, most) = (roles(&sign_in.roles, &new.principal).len(), sign_in.max_roles);
-    if roles > most {
-        let (name, subject) = (&sign_in.name, &new.subject);
-        tracing::warn!(%subject, "{roles} roles of this person, `sign_in.{name}.max_roles` keeps the first {most}");
-    }
 }
 
 #[cfg(test)]

@@ -97,8 +97,6 @@ impl Record {
             attributes,
             proxies: Vec::new(),
         };
-        let mut roles = roles(&sign_in.roles, &principal);
-        roles.truncate(sign_in.max_roles);
         let created = time(self.created);
         // A shorter life in the configuration counts for those who are signed in already, a longer one does not.
         let expires = time(self.expires).min(created + sign_in.session.absolute);
@@ -113,7 +111,7 @@ impl Record {
                 source: Arc::clone(&sign_in.name),
                 subject: Some(self.subject),
                 named: true,
-                roles,
+                roles: roles(&sign_in.roles, &principal),
                 grants: Vec::new(),
                 expires,
             }),

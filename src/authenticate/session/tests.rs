@@ -16,7 +16,6 @@ fn campus() -> SignIn {
     SignIn {
         name: "campus".into(),
         roles: vec![RoleRule::new(Some("affiliation"), "ROLE_{value}").unwrap()],
-        max_roles: 3,
         session: SessionLimits {
             idle: HOUR,
             absolute: 12 * HOUR,

@@ -51,7 +51,6 @@ impl Checker<'_> {
         }
         let rules = sign_in.roles.or_default();
         let roles: Vec<_> = rules.into_iter().map(|role| self.role_rule(role.value)).collect();
-        let max_roles = self.number(sign_in.max_roles, "max_roles", 500, (1, 4096));
         let session = self.session_limits(sign_in.session.or_default());
         let app_origins = self.app_origins(sign_in.app_origins);
         let example = format!(
@@ -63,7 +62,6 @@ impl Checker<'_> {
         Some(SignIn {
             name: is_name.then(|| name.value.as_str().into())?,
             roles: roles.into_iter().collect::<Option<_>>()?,
-            max_roles: usize::try_from(max_roles).unwrap_or(usize::MAX),
             session: session?,
             app_origins: app_origins?,
             provider: Provider::Cas(cas?),

@@ -11,8 +11,6 @@ section! {
     struct SignIn {
         /// What roles people get: `[{ attribute = "eduPersonAffiliation", role = "ROLE_AFFILIATION_{value}" }]`. Default: none.
         roles: Vec<At<RoleRule>>,
-        /// A person has the first so many of these roles; a warning in the log names who has more. At most 4096. Default: 500.
-        max_roles: u64,
         /// How long sessions live, and how many a person has.
         session: SessionLimits,
         /// Origins of your own web apps on the same site: they may be returned to and may call with the cookie.

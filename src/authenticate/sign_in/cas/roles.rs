@@ -10,7 +10,8 @@ use super::principal::Principal;
 /// Longest value that becomes part of a role, in bytes: names of groups as directories and federations write them fit.
 const MAX_VALUE: usize = 512;
 
-/// The roles of a principal: rules in order, values in order, no role twice.
+/// The roles of a principal: rules in order, values in order, no role twice. None is left out for their number: a rule of
+/// `deny` may name the last one. How many values there are is bounded when the server's answer is read.
 ///
 /// A value is inserted to the letter: case, spaces and other scripts stay. It is passed over where it could become more
 /// than one role, or another one, on the way to an upstream, which may get them in a header, with commas between: if it
