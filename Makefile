@@ -21,9 +21,9 @@ test: tools-build tools-test ## unit, property, architecture and end-to-end test
 	PATH="$$PATH:/usr/sbin" $(CARGO) test --locked --lib --bins --tests
 
 test-long: tools-build tools-test ## what takes longer than a change should wait for; prints its figures
-	PATH="$$PATH:/usr/sbin" JANUA_LONG=1 $(CARGO) test --locked --profile quick --test e2e -- --nocapture --test-threads=1 ::long_
-	JANUA_LONG=1 $(CARGO) test --locked --profile quick --lib -- --nocapture --test-threads=1 ::long_
-	JANUA_LONG=1 $(CARGO) test --locked --profile quick --test properties
+	PATH="$$PATH:/usr/sbin" JANUA_LONG=1 $(CARGO) test --locked --test e2e -- --nocapture --test-threads=1 ::long_
+	JANUA_LONG=1 $(CARGO) test --locked --lib -- --nocapture --test-threads=1 ::long_
+	JANUA_LONG=1 $(CARGO) test --locked --test properties
 
 lint: tools-build ## rustfmt, clippy with warnings denied, licences, bans and sources
 	scripts/need.sh cargo-deny

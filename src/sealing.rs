@@ -115,6 +115,10 @@ impl MasterKeys {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(MasterKeyError::Missing { path: at() });
             }
+            // Bytes instead of base64.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Err(MasterKeyError::Line { path: at(), line: 1 });
+            }
             Err(source) => return Err(MasterKeyError::Read { path: at(), source }),
         };
         if text.len() as u64 > LONGEST_FILE {
@@ -270,6 +274,10 @@ fn random_key() -> [u8; KEY] {
 }
 
 fn read(path: &Path) -> io::Result<String> {
+    // A FIFO would be waited for.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
     let mut text = String::new();
     fs::File::open(path)?.take(LONGEST_FILE + 1).read_to_string(&mut text)?;
     Ok(text)

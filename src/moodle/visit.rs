@@ -37,7 +37,7 @@ impl Visit {
     pub fn new(moodle: &Moodle, from: usize, session: &Session, target: &str, now: SystemTime) -> Option<Self> {
         let (source, _) = moodle.by_ticket(from)?;
         let target = match target.len() > LONGEST_TARGET {
-            true => format!("{}/", moodle.origin()),
+            true => format!("{}/", moodle.config.wwwroot),
             false => target.to_owned(),
         };
         Some(Self {

@@ -149,6 +149,8 @@ async fn arrive(asked: &Asked<'_>, index: usize, sign_in: &SignIn) -> Arrived {
         return on("already");
     }
     let begun = match begun_in_another_tab(asked, &attempt, &new).await {
+        // With `renew` it may be the one whose cookie came.
+        Some((_, session)) if before.as_ref().is_some_and(|before| before.key == session.key) => return on("already"),
         Some((secret, session)) => people
             .sessions
             .also_by(&session, &new.ticket, here.now)

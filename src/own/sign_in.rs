@@ -29,10 +29,16 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
         true => (0..sign_ins.len()).collect(),
         false => named,
     };
-    let back = super::parameter(query, "return").unwrap_or_else(|| "/".to_owned());
+    let given = super::parameter(query, "return");
     let &[only] = choice.as_slice() else {
-        return Ok(chooser(&asked.here, &choice, &back));
+        return Ok(chooser(&asked.here, &choice, given.as_deref().unwrap_or("/")));
     };
+    let back = given.unwrap_or_else(|| {
+        // Moodle may be below a path, beside which there need not be anything.
+        let below =
+            super::moodle::wanted(asked, only).map(|moodle| moodle.config.public_url.path().trim_end_matches('/'));
+        format!("{}/", below.unwrap_or_default())
+    });
     let sign_in = sign_ins.get(only).ok_or(Reason::NoRoute)?;
     let target = target::judged(&back, &asked.here.public.origin(), &sign_in.app_origins).ok_or_else(no_way_back)?;
     let Provider::Cas(cas) = &sign_in.provider;

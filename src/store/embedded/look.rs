@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use redb::backends::InMemoryBackend;
-use redb::{Builder, DatabaseError, StorageBackend as _};
+use redb::{Builder, DatabaseError, StorageBackend as _, StorageError};
 
 use super::{access, open, shelf};
 use crate::store::StoreError;
@@ -61,7 +61,14 @@ fn repaired(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     copy.set_len(bytes.len() as u64).map_err(unreadable)?;
     copy.write(0, bytes).map_err(unreadable)?;
     let database = Builder::new().set_cache_size(open::CACHE).create_with_backend(copy);
-    let database = database.map_err(|error| open::explain(path, error))?;
+    let database = database.map_err(|error| match error {
+        // What is in memory can only end too early.
+        DatabaseError::Storage(StorageError::Io(_)) => StoreError::Damaged {
+            path: path.to_owned(),
+            detail: "its end is missing".to_owned(),
+        },
+        error => open::explain(path, error),
+    })?;
     shelf::prepare(&database).map_err(|error| access("opened", error))
 }
 
@@ -88,9 +95,11 @@ mod tests {
         drop(open);
         assert_eq!(seen().unwrap(), Seen::Whole);
         let whole = std::fs::read(&path).unwrap();
-        std::fs::write(&path, unclosed).unwrap();
+        std::fs::write(&path, &unclosed).unwrap();
         assert_eq!(seen().unwrap(), Seen::Unclosed);
+        let cut = unclosed[..unclosed.len() / 2].to_vec();
         for damaged in [
+            cut,
             b"no database".to_vec(),
             whole[..7].to_vec(),
             whole[..600].to_vec(),
