@@ -29,7 +29,7 @@ pub fn in_words(text: &str) -> String {
         }
         () if has("UnknownIssuer") => {
             "its certificate comes from an issuer that is not known here: name the certificate of that CA in `ca_file`, or \
-             the server's own if it is self-signed"
+             the server's own if it is self-signed; or let the server send its intermediate certificates too (`fullchain.pem`)"
         }
         () if has("invalid peer certificate: BadSignature") || has("UnsupportedSignatureAlgorithmForPublicKey") => {
             "its certificate is not signed by the CA of that name that is known here: name the CA's present certificate in \

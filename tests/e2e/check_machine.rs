@@ -196,6 +196,22 @@ fn a_state_file_that_a_gateway_could_not_use_is_told_offline_too() {
 }
 
 #[test]
+fn a_link_that_leads_to_nothing_is_no_place_for_the_state() {
+    for (name, setting) in [("janua.redb", "state.path"), ("master.key", "state.key_file")] {
+        let site = Site::new();
+        std::fs::create_dir(site.path("state")).unwrap();
+        std::os::unix::fs::symlink("/nowhere/x", site.path("state").join(name)).unwrap();
+        let ran = check(&site, &stateful().text(), &["--offline"]);
+        told(
+            &ran,
+            1,
+            &format!("BAD  {setting}"),
+            &["is a link to /nowhere/x", "which is not there"],
+        );
+    }
+}
+
+#[test]
 fn a_state_file_in_use_is_a_gateways_or_somebodys() {
     let site = Site::new();
     let gateway = site.start(&stateful());

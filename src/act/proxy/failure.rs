@@ -54,7 +54,9 @@ pub fn describe(error: &Error) -> String {
         ErrorSource::Internal | ErrorSource::Unset => "",
     };
     let (what, has_cause) = in_words(error.etype());
-    match error.cause.as_deref().filter(|_| has_cause) {
+    // A server that wants a client's certificate says so in TLS 1.3 when the handshake is over.
+    let is_alert = |cause: &(dyn std::error::Error + Send + Sync)| cause.to_string().contains("fatal alert");
+    match error.cause.as_deref().filter(|cause| has_cause || is_alert(*cause)) {
         Some(cause) => format!("{side}{what}: {}", innermost(error, cause)),
         None => format!("{side}{what}"),
     }
@@ -148,6 +150,16 @@ mod tests {
         let own = io::Error::other("invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))");
         let own = Error::because(ErrorType::TLSHandshakeFailure, "TLS connect() failed", own);
         assert!(describe(&own).contains("subjectAltName"), "{}", describe(&own));
+        let alert = Error::because(
+            ErrorType::ReadError,
+            "reading",
+            io::Error::other("received fatal alert: CertificateRequired"),
+        );
+        assert!(
+            describe(&alert).contains("client's certificate"),
+            "{}",
+            describe(&alert)
+        );
         let mut quoting = Error::because(
             ErrorType::InvalidHTTPHeader,
             "cookie: secret",

@@ -87,13 +87,13 @@ impl Tokens {
             return false;
         }
         let may_be_of_unknown_key = self.may_be_of_unknown_key(&parts.claims, &ring);
-        let has_none = |kid: Option<&str>| ring.candidates(kid, parts.algorithm, |_| false).is_empty();
-        if has_none(parts.kid.as_deref()) {
-            if issuer_of(&parts.claims).is_some() || has_none(None) {
-                return may_be_of_unknown_key;
-            }
-            // An issuer may have given its key another name.
+        if issuer_of(&parts.claims).is_none() {
+            // It may be anybody's; an issuer may have given its key another name.
             parts.kid = None;
+        }
+        let kid = parts.kid.as_deref();
+        if ring.candidates(kid, parts.algorithm, |_| false).is_empty() {
+            return may_be_of_unknown_key;
         }
         let (client, now) = (client.map(address_key), Instant::now());
         if let Some(client) = client.filter(|client| !self.foreign.checks.peek(client, now)) {

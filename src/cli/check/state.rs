@@ -1,6 +1,6 @@
 //! The state store and its master key: asked or looked at as they are. Nothing is made, neither a file nor a key.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Report;
 use super::files::{blocked, tell};
@@ -16,6 +16,14 @@ pub(super) fn files(config: &Config, report: &Report) {
     let key_file = match &config.state {
         State::Memory => return,
         State::Embedded { path, key_file } => {
+            for (name, link) in [("state.path", path), ("state.key_file", key_file)] {
+                if let Some(target) = dangling(link) {
+                    let (link, target) = (link.display(), target.display());
+                    let what =
+                        format!("{link} is a link to {target}, which is not there: mount it, or name the file itself");
+                    return report.bad(name, &what);
+                }
+            }
             let in_the_way = blocked(path);
             tell(in_the_way.as_ref(), "state.path", report);
             if in_the_way.is_none() && !path.exists() {
@@ -114,6 +122,12 @@ async fn in_use(path: &Path, config: &Config, file: &Path, what: &str, report: &
         }
         Err(error) => report.note(what, &format!("in use by another process: {error}")),
     }
+}
+
+/// Where a link leads to that leads to nothing.
+fn dangling(path: &Path) -> Option<PathBuf> {
+    let target = path.read_link().ok()?;
+    (!path.exists()).then_some(target)
 }
 
 fn named(path: &Path) -> String {

@@ -247,7 +247,7 @@ fn routes(octoka: &Octoka, folder: &Path) -> anyhow::Result<ArrayOfTables> {
             remark(&mut route, "allow", NO_TOKEN);
         }
         if !origins.is_empty() {
-            let origins: Array = origins.iter().collect();
+            let origins: Array = origins.iter().map(|origin| origin.replace("${", "$${")).collect();
             route.insert("cors", inline([("origins", origins.into())]).into());
         }
         let note = "NOTE: no browser sends these origins, which are";

@@ -220,6 +220,8 @@ async fn a_token_of_an_issuers_key_that_is_not_here_is_kept_back() {
     // One without a name is tried with every token.
     let nameless = trusting(&path, &[signer.jwk(None)]).await;
     assert!(is_ours(&nameless, &signer.sign(UNKNOWN, &claims("")), CLIENT));
+    let both = trusting(&path, &[signer.jwk(Some("a")), stranger.jwk(None)]).await;
+    assert!(is_ours(&both, &signer.sign(UNKNOWN, &claims("")), CLIENT));
     let nobodys = tokens(&config(Vec::new())).await;
     assert!(!is_ours(&nobodys, &signer.sign(UNKNOWN, &claims("")), CLIENT));
 }
