@@ -1,6 +1,7 @@
 //! An upstream that speaks HTTP/2: bodies, uploads and trailers pass; a server whose certificate is not believed is
 //! not spoken to.
 
+use std::collections::HashSet;
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -180,7 +181,9 @@ fn a_server_whose_own_certificate_is_a_ca_s_and_stands_in_ca_file_is_spoken_to()
             .unwrap()
             .to_owned()
     };
-    eventually("one connection is used again", || (number() == number()).then_some(()));
+    // Of those that are left idle, any is taken.
+    let numbers: HashSet<String> = (0..8).map(|_| number()).collect();
+    assert!(numbers.len() < 8, "no connection is used again");
     drop(gateway);
 
     // nginx answers 204, which is no 200: the check over TLS has an answer.
