@@ -189,7 +189,9 @@ fn in_pieces(
 fn judged(parameters: Vec<(Vec<u8>, Vec<u8>)>, called: &str, token: &[u8]) {
     let mut functions = 0;
     for (name, value) in parameters {
-        let name = name.trim_ascii_start().split(|byte| *byte == 0).next().unwrap();
+        // PHP skips spaces before a name, and nothing else.
+        let spaces = name.iter().take_while(|byte| **byte == b' ').count();
+        let name = name[spaces..].split(|byte| *byte == 0).next().unwrap();
         let told = || format!("{}={}", name.escape_ascii(), value.escape_ascii());
         match name.split(|byte| *byte == b'[').next().unwrap() {
             b"wstoken" | b"token" => assert!(!token.is_empty() && value == token, "{}", told()),
