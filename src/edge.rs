@@ -245,7 +245,7 @@ async fn send_file(
                 tag: &rewriting.tag,
                 edit: &|text| rewriting.rewrite(kind, text),
             };
-            file::answer_edited(root, below, asked, &edit, now).await?
+            Box::pin(file::answer_edited(root, below, asked, &edit, now)).await?
         }
         None => file::answer(root, below, asked, now).await?,
     };

@@ -54,9 +54,9 @@ async fn at_login(session: &mut Session, ctx: &Context, now: SystemTime) -> Resu
     let query = request.query.as_deref().unwrap_or_default();
     if request.method == Method::GET {
         if let Some(ticket) = visits::logged_out(query, None, &[]) {
-            return Ok(Some(visits::log_out(&here, &moodle, &ticket).await?));
+            return Ok(Some(Box::pin(visits::log_out(&here, &moodle, &ticket)).await?));
         }
-        let landed = visits::landing(&here, &moodle, &below, query, &headers).await;
+        let landed = Box::pin(visits::landing(&here, &moodle, &below, query, &headers)).await;
         return Ok(landed.transpose()?);
     }
     let length = headers.get(header::CONTENT_LENGTH);
@@ -70,7 +70,7 @@ async fn at_login(session: &mut Session, ctx: &Context, now: SystemTime) -> Resu
     session.as_mut().enable_retry_buffering();
     let body = super::body::read(session, |_| Ok(false)).await?;
     match visits::logged_out(query, content_type, &body) {
-        Some(ticket) => Ok(Some(visits::log_out(&here, &moodle, &ticket).await?)),
+        Some(ticket) => Ok(Some(Box::pin(visits::log_out(&here, &moodle, &ticket)).await?)),
         None => Ok(None),
     }
 }

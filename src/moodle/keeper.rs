@@ -45,10 +45,11 @@ impl Moodle {
         loop {
             let is_mine = AtomicBool::new(false);
             let before = changes();
-            let found = async {
+            // Boxed: moka's future has three places of this size.
+            let found = Box::pin(async {
                 is_mine.store(true, Ordering::Relaxed);
                 self.find(session, &username, &key).await
-            };
+            });
             let found = self.bridge.0.tokens.try_get_with(key.clone(), found).await;
             if changes() != before {
                 self.bridge.0.tokens.invalidate(&key).await;

@@ -101,7 +101,7 @@ impl Launches {
             None if !self.stamp.made(secret) => return Err(NoSession::Unknown),
             None => self
                 .remembered
-                .try_get_with(key, self.load(key, config))
+                .try_get_with(key, Box::pin(self.load(key, config)))
                 .await
                 .map_err(NoSession::Store)?,
         };

@@ -149,7 +149,7 @@ impl Sessions {
             // Requests that come together ask the store once.
             None => self
                 .remembered
-                .try_get_with(key, self.load(key, sign_ins))
+                .try_get_with(key, Box::pin(self.load(key, sign_ins)))
                 .await
                 .map_err(NoSession::Store)?,
         };
@@ -189,7 +189,7 @@ impl Sessions {
         if self.ended.has(&key) {
             return Ok(None);
         }
-        let found = self.remembered.try_get_with(key, self.load(key, sign_ins)).await?;
+        let found = self.remembered.try_get_with(key, Box::pin(self.load(key, sign_ins))).await?;
         Ok(found.filter(|session| session.expires > now))
     }
 
