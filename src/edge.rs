@@ -25,7 +25,7 @@ use std::io;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora::prelude::{Error, ErrorType, Result};
 use pingora::proxy::Session;
 
@@ -131,7 +131,7 @@ pub fn answering<'a>(headers: &'a HeaderMap, id: &'a RequestId) -> Answering<'a>
 
 /// What a script of another origin, and a page that frames this one, must be told with every answer of a route, errors
 /// too.
-pub fn route_headers(ctx: &Context, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+fn route_headers(ctx: &Context, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
     let beside = || parts::route_for_other_methods(ctx);
     let Some(route) = ctx.route.as_deref().or_else(beside) else {
         return Vec::new();
@@ -141,6 +141,19 @@ pub fn route_headers(ctx: &Context, headers: &HeaderMap) -> Vec<(HeaderName, Hea
         respond::cors::headers(policy, headers.get(header::ORIGIN))
     });
     told.extend(frames::headers(route));
+    told
+}
+
+/// The same of a refusal. Of a call with a token of Moodle's own any page may read it, as it may read Moodle's answers.
+pub fn refusal_headers(ctx: &Context, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let mut told = route_headers(ctx, headers);
+    let is_call = ctx
+        .request
+        .as_ref()
+        .is_some_and(|request| request.method != Method::OPTIONS);
+    if ctx.own_token && is_call {
+        told.push((header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")));
+    }
     told
 }
 

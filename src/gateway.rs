@@ -221,7 +221,7 @@ impl Gateway {
             true => respond::decision(rejection, ctx.id.as_str()),
             false => respond::rejection(rejection, &edge::answering(headers, &ctx.id)),
         };
-        reply.headers.extend(edge::route_headers(ctx, headers));
+        reply.headers.extend(edge::refusal_headers(ctx, headers));
         respond::write::write(session, &reply).await
     }
 }

@@ -21,6 +21,7 @@ pub enum Reason {
     NotImplemented,
     // route
     BadPath,
+    PathTooLong,
     UnknownHost,
     NoRoute,
     MethodNotAllowed,
@@ -88,6 +89,7 @@ impl Reason {
         Self::BadRequest,
         Self::NotImplemented,
         Self::BadPath,
+        Self::PathTooLong,
         Self::UnknownHost,
         Self::NoRoute,
         Self::MethodNotAllowed,

@@ -219,7 +219,7 @@ fn room(reason: Reason) -> &'static str {
     use Reason as R;
     match reason {
         R::RequestTimeout | R::HeadersTooLarge | R::BadRequest | R::NotImplemented => "listen",
-        R::BadPath | R::UnknownHost | R::NoRoute | R::MethodNotAllowed => "route",
+        R::BadPath | R::PathTooLong | R::UnknownHost | R::NoRoute | R::MethodNotAllowed => "route",
         R::DeniedByRule | R::MissingRole | R::EventNotGranted | R::NotAllowed | R::RateLimited => "authorize",
         _ if reason.is_challenge() || reason == R::KeysUnavailable => "authenticate",
         _ => "act",

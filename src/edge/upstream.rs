@@ -61,7 +61,7 @@ pub fn choose(session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>>
 
 /// Nothing was sent yet, so another server may take the request; only where a second arrival does no harm, since a
 /// connect that timed out may have been one after all.
-pub fn retry_elsewhere(session: &Session, ctx: &mut Context, mut error: Box<Error>) -> Box<Error> {
+pub fn retry_elsewhere(ctx: &mut Context, mut error: Box<Error>) -> Box<Error> {
     if let Some(chosen) = &ctx.upstream.chosen {
         chosen.server.metrics.connect_errors.inc();
         let error = proxy::describe(&error);
@@ -74,7 +74,8 @@ pub fn retry_elsewhere(session: &Session, ctx: &mut Context, mut error: Box<Erro
     }
     let route = ctx.route.as_ref().map(|route| &route.action);
     let more = matches!(route, Some(Action::Upstream(upstream)) if upstream.has_more(&ctx.upstream.attempts));
-    error.set_retry(more && session.req_header().method.is_idempotent());
+    // No server has seen any of it: any method may go on to the next.
+    error.set_retry(more);
     error
 }
 

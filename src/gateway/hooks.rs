@@ -112,12 +112,12 @@ impl ProxyHttp for Gateway {
 
     fn fail_to_connect(
         &self,
-        session: &mut Session,
+        _session: &mut Session,
         _peer: &HttpPeer,
         ctx: &mut Self::CTX,
         error: Box<Error>,
     ) -> Box<Error> {
-        edge::upstream::retry_elsewhere(session, ctx, error)
+        edge::upstream::retry_elsewhere(ctx, error)
     }
 
     fn error_while_proxy(

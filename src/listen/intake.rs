@@ -67,7 +67,7 @@ pub fn take(header: &RequestHeader, raw: Option<&[u8]>) -> Result<Request, Rejec
     let authority = authority(header)?;
     match absolute(target)? {
         // RFC 9112 section 3.2.2: a server MUST ignore Host where the target names one.
-        Some((named, target)) => request(&header.method, named, &target),
+        Some((named, target)) => request(&header.method, Some(named), &target),
         None => request(&header.method, authority, target),
     }
 }
@@ -125,11 +125,13 @@ fn port(authority: &str) -> Option<u16> {
 pub fn described(method: &str, authority: &str, target: &str) -> Result<Request, Rejection> {
     let method = Method::from_bytes(method.as_bytes()).map_err(|_| bad("the described method is none"))?;
     known_method(&method)?;
-    request(&method, authority, target)
+    request(&method, Some(authority), target)
 }
 
-fn request(method: &Method, authority: &str, target: &str) -> Result<Request, Rejection> {
-    let host = host(authority).ok_or_else(|| bad("the Host is no host name or address"))?;
+/// Without an authority it is for the one public URL, if there is one: see [`settle_host`].
+fn request(method: &Method, authority: Option<&str>, target: &str) -> Result<Request, Rejection> {
+    let host = authority.map_or_else(|| Some(String::new()), host);
+    let host = host.ok_or_else(|| bad("the Host is no host name or address"))?;
     if !target.starts_with('/') {
         return Err(bad("the request target is not in origin form"));
     }
@@ -143,7 +145,7 @@ fn request(method: &Method, authority: &str, target: &str) -> Result<Request, Re
     }
     Ok(Request {
         method: method.clone(),
-        authority: authority.to_owned(),
+        authority: authority.unwrap_or_default().to_owned(),
         host,
         raw_path: path.to_owned(),
         query: query.filter(|query| !query.is_empty()).map(str::to_owned),
@@ -238,8 +240,9 @@ fn has_field(raw: &[u8], name: &[u8]) -> bool {
     })
 }
 
-/// Exactly one: `Host`, or `:authority` of HTTP/2, and no difference between the two.
-fn authority(header: &RequestHeader) -> Result<&str, Rejection> {
+/// Exactly one: `Host`, or `:authority` of HTTP/2, and no difference between the two. `None`: HTTP/1.0 has no Host, and load
+/// balancers ask so whether a server is there.
+fn authority(header: &RequestHeader) -> Result<Option<&str>, Rejection> {
     let mut hosts = header.headers.get_all(header::HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() {
@@ -255,8 +258,9 @@ fn authority(header: &RequestHeader) -> Result<&str, Rejection> {
         (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
             Err(bad("Host and :authority differ"))
         }
-        (Some(authority), _) => Ok(authority),
-        (None, Some(host)) => Ok(host),
+        (Some(authority), _) => Ok(Some(authority)),
+        (None, None | Some("")) if header.version == Version::HTTP_10 => Ok(None),
+        (None, Some(host)) => Ok(Some(host)),
         (None, None) => Err(bad("no Host")),
     }
 }

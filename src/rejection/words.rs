@@ -30,6 +30,11 @@ impl Reason {
                 S::BAD_REQUEST,
                 "The path is not in a form this server accepts.",
             ),
+            Self::PathTooLong => (
+                "path_too_long",
+                S::URI_TOO_LONG,
+                "The path is longer than this server accepts.",
+            ),
             Self::UnknownHost => (
                 "unknown_host",
                 S::MISDIRECTED_REQUEST,

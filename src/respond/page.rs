@@ -180,6 +180,7 @@ fn in_plain_words(reason: Reason) -> (&'static str, &'static str) {
         | Reason::TokenOverride
         | Reason::NotImplemented
         | Reason::BadPath
+        | Reason::PathTooLong
         | Reason::MethodNotAllowed
         | Reason::PreconditionFailed
         | Reason::RangeNotSatisfiable => ("This request cannot be answered", TELL),

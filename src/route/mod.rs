@@ -10,7 +10,11 @@ use self::table::Miss;
 
 impl From<PathError> for Rejection {
     fn from(error: PathError) -> Self {
-        Self::because(Reason::BadPath, error.to_string())
+        let reason = match error {
+            PathError::TooLong => Reason::PathTooLong,
+            _ => Reason::BadPath,
+        };
+        Self::because(reason, error.to_string())
     }
 }
 

@@ -68,8 +68,27 @@ fn a_missing_double_or_odd_host_is_refused() {
         let status = gateway.send(Request::get("/page").host(host)).status;
         assert_eq!(status, 400, "{host:?}");
     }
-    let old = raw(&gateway, "GET /page HTTP/1.0\r\n\r\n");
-    assert_eq!(old, 400);
+}
+
+/// HAProxy's and keepalived's plainest checks are such requests.
+#[test]
+fn http_1_0_without_a_host_is_for_the_one_public_url() {
+    let zoo = Upstream::start();
+    let config = Config::new().upstream("zoo", &[zoo.url()], "").open_upstream_route("");
+    let one = Site::new().start(&config);
+    for (path, host) in [("/a", ""), ("/b", "Host:\r\n"), ("/c", "Host: \r\n")] {
+        assert_eq!(
+            raw(&one, &format!("GET {path} HTTP/1.0\r\n{host}\r\n")),
+            200,
+            "{host:?}"
+        );
+        assert_eq!(zoo.seen(path).header("host"), Some("video.test"), "{host:?}");
+        let told = format!("GET /page HTTP/1.0\r\n{host}\r\n");
+        assert_eq!(raw(&two_hosts(), &told), 421, "{host:?}");
+    }
+    let strict = Site::new().start(&config.server("strict_host", "true"));
+    assert_eq!(raw(&strict, "GET /a HTTP/1.0\r\n\r\n"), 421);
+    assert_eq!(raw(&one, "GET /a HTTP/1.1\r\n\r\n"), 400);
 }
 
 #[test]

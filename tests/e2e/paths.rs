@@ -104,6 +104,9 @@ fn what_could_mean_two_things_is_refused() {
     for path in refused {
         gateway.get_with(path, &token).refused(400, "bad_path");
     }
+    gateway
+        .get_with(&"/a".repeat(9 << 10), &token)
+        .refused(414, "path_too_long");
     assert!(zoo.requests().is_empty(), "{:?}", zoo.requests());
     let told = gateway.get("/legacy/a;v=1/b").expect(200).json();
     assert_eq!(told["target"], "/legacy/a;v=1/b");

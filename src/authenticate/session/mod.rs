@@ -189,7 +189,10 @@ impl Sessions {
         if self.ended.has(&key) {
             return Ok(None);
         }
-        let found = self.remembered.try_get_with(key, Box::pin(self.load(key, sign_ins))).await?;
+        let found = self
+            .remembered
+            .try_get_with(key, Box::pin(self.load(key, sign_ins)))
+            .await?;
         Ok(found.filter(|session| session.expires > now))
     }
 

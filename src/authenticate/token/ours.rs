@@ -75,10 +75,6 @@ impl Tokens {
         if self.config.issuers.is_empty() {
             return false;
         }
-        let mut parts = match split(token, &self.config) {
-            Ok(parts) => parts,
-            Err(refusal) => return refusal.reason != Reason::AlgorithmNotAllowed && looks_signed(token),
-        };
         let (ring, digest) = (self.keys.ring(), digest_of(token));
         if self.cache.get(&digest, ring.generation).is_some() {
             return true;
@@ -86,8 +82,13 @@ impl Tokens {
         if self.foreign.known.get(&digest) == Some(ring.generation) {
             return false;
         }
-        let may_be_of_unknown_key = self.may_be_of_unknown_key(&parts.claims, &ring);
-        if issuer_of(&parts.claims).is_none() {
+        let mut parts = match split(token, &self.config) {
+            Ok(parts) => parts,
+            Err(refusal) => return refusal.reason != Reason::AlgorithmNotAllowed && looks_signed(token),
+        };
+        let issuer = issuer_of(&parts.claims);
+        let may_be_of_unknown_key = self.may_be_of_unknown_key(issuer.as_deref(), &ring);
+        if issuer.is_none() {
             // It may be anybody's; an issuer may have given its key another name.
             parts.kid = None;
         }
@@ -121,11 +122,9 @@ impl Tokens {
 
     /// No key here has signed it. May an issuer's key that is not here, or not yet? By the issuer that it names; one
     /// that names none may be of an issuer of whom there is no key at all.
-    fn may_be_of_unknown_key(&self, claims: &[u8], ring: &Keyring) -> bool {
-        match issuer_of(claims) {
-            Some(named) => {
-                (0..self.config.issuers.len()).any(|issuer| required::is_claimed(&self.config, issuer, &named))
-            }
+    fn may_be_of_unknown_key(&self, named: Option<&str>, ring: &Keyring) -> bool {
+        match named {
+            Some(named) => (0..self.config.issuers.len()).any(|index| required::is_claimed(&self.config, index, named)),
             None => !ring.is_complete(),
         }
     }

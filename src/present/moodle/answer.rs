@@ -111,7 +111,7 @@ pub fn head(
             "an HTML page instead of a web service's answer: is moodle.upstream a Moodle, without a login page in front?",
         );
     }
-    if encoded && !file {
+    if encoded && (!file || is_error_of_file(status, headers)) {
         return misconfigured(
             "a compressed answer although none was asked for: zlib.output_compression or the web server in front of Moodle",
         );
@@ -422,6 +422,30 @@ mod tests {
         );
         let judging = head(Endpoint::File, &Method::GET, StatusCode::OK, &headers, false);
         assert!(matches!(judging, Judging::Decided(None)));
+    }
+
+    #[test]
+    fn nothing_is_left_out_of_a_compressed_error_so_that_it_goes_nowhere() {
+        let judged = |endpoint, status, named: bool| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, "application/json".parse().unwrap());
+            headers.insert(header::CONTENT_ENCODING, "gzip".parse().unwrap());
+            if named {
+                headers.insert(
+                    header::CONTENT_DISPOSITION,
+                    "inline; filename=\"x.json\"".parse().unwrap(),
+                );
+            }
+            match head(endpoint, &Method::GET, status, &headers, false) {
+                Judging::Decided(verdict) => verdict.map(|verdict| verdict.reaction),
+                Judging::Open(_) => panic!("open"),
+            }
+        };
+        let withheld = Some(Reaction::Misconfigured);
+        assert_eq!(judged(Endpoint::Rest, StatusCode::OK, false), withheld);
+        assert_eq!(judged(Endpoint::File, StatusCode::NOT_FOUND, false), withheld);
+        assert_eq!(judged(Endpoint::File, StatusCode::OK, false), withheld);
+        assert_eq!(judged(Endpoint::File, StatusCode::OK, true), None);
     }
 
     #[test]

@@ -64,6 +64,28 @@ fn a_call_with_its_own_token_passes_wherever_the_token_stands() {
     assert_eq!(passed, Some(7.0));
 }
 
+/// The page that calls sees why, as it sees Moodle's answers.
+#[test]
+fn a_refusal_of_such_a_call_may_be_read_by_the_page_that_calls() {
+    let limited = "[[routes]]\nname = \"limited\"\npath = \"/limited/{*rest}\"\nstrip = \"/limited\"\n\
+                   upstream = \"moodle\"\npresent = \"moodle-token\"\naccept = [\"session\"]\nsign_in = \"campus\"\n\
+                   allow = [{ signed_in = true }]\nlimits = { rate = \"1/m\" }\n";
+    let Some(school) = School::at(&Site::new(), Config::new().section(limited), "[\"cas-launch\"]") else {
+        return;
+    };
+    let call = || {
+        let named = format!("wstoken={TOKEN}&wsfunction=core_unknown&moodlewsrestformat=json");
+        let request = Request::new("POST", &format!("/limited{REST}")).header(FORM.0, FORM.1);
+        let request = request.body(named).host(&school.gateway.http().to_string());
+        school.gateway.send(request.header("Origin", "https://elsewhere.test"))
+    };
+    call().expect(200);
+    let told = call();
+    assert_eq!(told.status, 429);
+    assert_eq!(told.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(told.header("access-control-allow-credentials"), None);
+}
+
 /// Only a script that judges tokens is asked with one: on a page of Moodle's a parameter of that name says nothing.
 #[test]
 fn a_token_opens_no_other_page() {

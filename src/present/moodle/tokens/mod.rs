@@ -163,12 +163,22 @@ fn error_code(reply: &Reply) -> Option<String> {
 /// an address that looks like one.
 fn page_code(reply: &Reply) -> Option<String> {
     let page = String::from_utf8_lossy(&reply.body);
-    // Moodle's paragraph for it holds nothing but the link (`fatal_error` in `lib/outputrenderers.php`).
-    let mut paragraphs = page.split("class=\"errorcode\"").skip(1);
-    let in_paragraph = paragraphs.find_map(|paragraph| links(paragraph.split('<').nth(1)?).next());
+    // Moodle's paragraph for it stands behind that of the message, and holds nothing but the link (`fatal_error` in
+    // `lib/outputrenderers.php`). A block or a custom menu that people have written may have one of that class, too.
+    let message = of_class(&page, "errormessage").next().unwrap_or(&page);
+    let in_paragraph = of_class(message, "errorcode").find_map(|behind| links(behind.split('<').nth(1)?).next());
     let versioned = || links(&page).find(|(before, _)| is_versioned(before));
     let (_, code) = in_paragraph.or_else(versioned).or_else(|| links(&page).next())?;
     Some(code.to_owned())
+}
+
+/// What stands behind each `class` with this word.
+fn of_class<'a>(page: &'a str, word: &str) -> impl Iterator<Item = &'a str> {
+    const CLASS: &str = "class=\"";
+    page.match_indices(CLASS).filter_map(move |(start, _)| {
+        let (words, behind) = page.get(start + CLASS.len()..)?.split_once('"')?;
+        words.split_ascii_whitespace().any(|one| one == word).then_some(behind)
+    })
 }
 
 /// Each `/error/<module>/<code>` of a text: what stands before it, and the code.
@@ -230,6 +240,8 @@ mod tests {
             "<p class=\"errorcode\"><a href=\"https://docs.test/en/error/webservice/cannotcreatetoken\">?</a></p>";
         let theme = "<link href=\"/theme/x/error/style.css\"><a href=\"/local/help/error/page/start\">";
         let footer = "<a href=\"https://help.test/error/moodle/other\">?</a>";
+        let block = "<p class=\"errorcode\"><a href=\"/404/de/error/moodle/sitepolicynotagreed\">?</a></p>";
+        let message = "<p class=\"errormessage\">No token</p>";
         let mentioned = "<p>See /404/de/error/moodle/other</p>";
         let cases = [
             (MOODLES.to_owned(), Some("cannotcreatetoken")),
@@ -244,6 +256,11 @@ mod tests {
             (
                 "<link href=\"/theme/x/error/style.css\"> /error/ /error/a/ /error//b /error/a/b/c".to_owned(),
                 None,
+            ),
+            (format!("{block}{message}{MOODLES}{footer}"), Some("cannotcreatetoken")),
+            (
+                format!("{message}{}{footer}", MOODLES.replace("errorcode", "errorcode alert")),
+                Some("cannotcreatetoken"),
             ),
             (String::new(), None),
         ];
