@@ -6,13 +6,13 @@ use std::time::Instant;
 
 use http::Method;
 
-use super::sign_in::{nobody, service, set};
+use super::sign_in::{begin_again, nobody, service, set};
 use super::{Asked, Here, app_origins, go_to, logout, redirect};
 use crate::authenticate::session::cookie::SESSION;
 use crate::authenticate::session::{Carried, Carrier, NewSession, Session};
 use crate::authenticate::sign_in::attempt::{self, Attempt};
 use crate::authenticate::sign_in::cas::logout::logout_query;
-use crate::authenticate::sign_in::cas::{Principal, Ticket, ValidateError};
+use crate::authenticate::sign_in::cas::{self, Principal, Ticket, ValidateError};
 use crate::authenticate::sign_in::target;
 use crate::config::{Provider, SignIn};
 use crate::fair::Place;
@@ -138,6 +138,10 @@ async fn arrive(asked: &Asked<'_>, index: usize, sign_in: &SignIn) -> Arrived {
         Ok(new) => new,
         // A reload, or the way back leads here once more: the session is as good as before.
         Err(_) if may_stay => return on("already"),
+        Err((refusal, label)) if is_of_ticket(&refusal) && is_beside_others(asked, &attempt) => {
+            let reply = begin_again(asked, index, &attempt).map_err(|refusal| (refusal, "internal"))?;
+            return Ok((forget(asked, reply, &attempt), label));
+        }
         Err(error) => return Err(error),
     };
     let people = &snapshot.people;
@@ -173,6 +177,19 @@ async fn arrive(asked: &Asked<'_>, index: usize, sign_in: &SignIn) -> Arrived {
     let (mut reply, label) = on("ok")?;
     set(&mut reply, here.jar().set(SESSION, &secret, None));
     Ok((reply, label))
+}
+
+/// May another ticket do?
+fn is_of_ticket(refusal: &Rejection) -> bool {
+    refusal.reason == Reason::SignInRefused && matches!(refusal.hint, Hint::SignIn(_))
+}
+
+/// Is the first ticket of an attempt dead while the same browser has other attempts under way? Apereo CAS forgets a ticket
+/// when it gives the next one of the same session to the same address (`only-track-most-recent-session`), so that of tabs
+/// that a browser restores all at once the last one alone comes in.
+fn is_beside_others(asked: &Asked<'_>, attempt: &Attempt) -> bool {
+    let others = asked.here.jar().beginning_with(asked.headers, attempt::COOKIE);
+    !attempt.is_second && others.into_iter().any(|(name, _)| name != attempt.cookie())
 }
 
 /// The session of the same person that another tab of this browser has begun, and whose cookie is still on its way; with
@@ -227,6 +244,14 @@ async fn redeem(
     let principal = judged(asked, sign_in, place, question)
         .await
         .map_err(|error| begin_again(&error))?;
+    for (attribute, values) in cas::roles::passed_over(&sign_in.roles, &principal) {
+        tracing::info!(
+            sign_in = &*sign_in.name,
+            attribute,
+            values,
+            "become no role: they have commas, control characters or blanks at an end, or more than 512 bytes"
+        );
+    }
     NewSession::of(principal, ticket, &cas.username).ok_or_else(|| no_username(&cas.username))
 }
 
@@ -297,6 +322,10 @@ fn again(asked: &Asked<'_>, index: usize, target: &str) -> Rejection {
 }
 
 fn where_again(asked: &Asked<'_>, index: usize, target: &str) -> Hint {
+    let target = match target.len() > target::LONGEST {
+        true => "/",
+        false => target,
+    };
     let mut url = super::where_to(&asked.here, &[index]);
     url.push_str("&return=");
     url.extend(form_urlencoded::byte_serialize(target.as_bytes()));

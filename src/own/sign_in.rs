@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::{Asked, Here, html, redirect};
 use crate::authenticate::session::cookie::Jar;
-use crate::authenticate::sign_in::attempt::{self, Wanted};
+use crate::authenticate::sign_in::attempt::{self, Attempt, Wanted};
 use crate::authenticate::sign_in::cas::Login;
 use crate::authenticate::sign_in::target;
 use crate::config::Provider;
@@ -66,10 +66,13 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
 
 /// The refusal of a `return` that leads elsewhere, with what the operator can do about it.
 pub(super) fn no_way_back() -> Rejection {
-    const REMEDY: &str = "`return` leads to another site: it must be an address here, or begin with one of the origins that \
-                          app_origins of the sign-in lists.";
-    Rejection::because(Reason::BadRequest, "`return` is neither here nor at one of app_origins")
-        .with_hint(Hint::Remedy(REMEDY))
+    const REMEDY: &str = "`return` leads to another site, or is longer than 8 KiB: it must be an address here, or begin with one of \
+                          the origins that app_origins of the sign-in lists.";
+    Rejection::because(
+        Reason::BadRequest,
+        "`return` is neither here nor at one of app_origins, or longer than 8 KiB",
+    )
+    .with_hint(Hint::Remedy(REMEDY))
 }
 
 /// To the sign-in server, to come back to `target`, which was judged. `passive`: as nobody, if it knows nobody.
@@ -79,6 +82,25 @@ pub fn begin(
     sign_in: usize,
     target: &str,
     passive: bool,
+) -> Result<Reply, Rejection> {
+    start(here, headers, sign_in, (target, passive, false))
+}
+
+/// The same once more, in place of an attempt whose ticket was refused.
+pub(super) fn begin_again(asked: &Asked<'_>, sign_in: usize, refused: &Attempt) -> Result<Reply, Rejection> {
+    start(
+        &asked.here,
+        asked.headers,
+        sign_in,
+        (&refused.target, refused.passive, true),
+    )
+}
+
+fn start(
+    here: &Here<'_>,
+    headers: &HeaderMap,
+    sign_in: usize,
+    (target, passive, is_second): (&str, bool, bool),
 ) -> Result<Reply, Rejection> {
     let snapshot = here.snapshot;
     let parts = snapshot.config.sign_ins.get(sign_in).zip(snapshot.cas.get(sign_in));
@@ -90,6 +112,7 @@ pub fn begin(
         target,
         origin: &origin,
         passive,
+        is_second,
     };
     let started = snapshot.people.attempts.start(&wanted, here.now);
     let login = match (passive, cas.renew) {

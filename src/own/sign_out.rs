@@ -84,7 +84,12 @@ fn gone(asked: &Asked<'_>, session: Option<&Session>, origins: &[String]) -> Res
     let snapshot = asked.here.snapshot;
     let everywhere = super::parameter(&asked.body, "everywhere").is_some();
     let mut sign_ins = snapshot.config.sign_ins.iter().zip(&snapshot.cas);
-    let client = session.and_then(|session| sign_ins.find(|(config, _)| config.name == session.identity.source));
+    let client = match (session, snapshot.cas.as_slice()) {
+        (Some(session), _) => sign_ins.find(|(config, _)| config.name == session.identity.source),
+        // Its session here has ended; the one at the server, which is meant as well, need not have.
+        (None, [_only]) => sign_ins.next(),
+        (None, _) => None,
+    };
     match (client.filter(|_| everywhere), back) {
         (Some((config, client)), back) => {
             let back = back.map(|target| {

@@ -42,6 +42,9 @@ pub struct Attempt {
     pub origin: String,
     /// Was it one that may come back as nobody?
     pub passive: bool,
+    /// Was it begun in place of one whose ticket was refused?
+    #[serde(default)]
+    pub is_second: bool,
     started: u64,
     pub(super) browser: [u8; 32],
 }
@@ -74,6 +77,8 @@ pub struct Wanted<'a> {
     pub target: &'a str,
     pub origin: &'a str,
     pub passive: bool,
+    /// Begun in place of one whose ticket was refused.
+    pub is_second: bool,
 }
 
 impl Attempts {
@@ -106,6 +111,7 @@ impl Attempts {
             target: wanted.target.to_owned(),
             origin: wanted.origin.to_owned(),
             passive: wanted.passive,
+            is_second: wanted.is_second,
             started,
             browser,
         };
@@ -194,6 +200,7 @@ mod tests {
             target: "https://video.example.edu/studio/?a=%2F&b",
             origin: "https://video.example.edu",
             passive: false,
+            is_second: false,
         }
     }
 

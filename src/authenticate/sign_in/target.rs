@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 /// Longest address to go on to, in bytes: it travels sealed in another one.
-pub const LONGEST: usize = 2048;
+pub const LONGEST: usize = 8 << 10;
 
 /// The whole URL that `asked` means at `origin`, if it lies there or at one of `app_origins`, and is no page of the
 /// sign-in itself, where nobody arrives. `None` for everything else.

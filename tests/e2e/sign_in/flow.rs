@@ -179,6 +179,39 @@ fn a_used_ticket_offers_to_begin_again() {
     assert!(page.contains(&again.replace('&', "&amp;")), "{again} in {page}");
 }
 
+/// Apereo CAS forgets the earlier of two tickets of a session that nobody has asked about yet.
+#[test]
+fn a_tab_whose_ticket_died_for_the_one_of_another_asks_for_a_second() {
+    let Some(campus) = Campus::start() else { return };
+    let (alice, visitor) = (campus.cas.person("alice"), campus.visitor());
+    let dead = campus.visitor().callback(&alice, PAGE);
+    let dead = dead
+        .query_pairs()
+        .find(|(name, _)| name == "ticket")
+        .unwrap()
+        .1
+        .into_owned();
+    let state = |url: &url::Url| {
+        let service = url.query_pairs().find(|(name, _)| name == "service").unwrap().1;
+        let service: url::Url = service.parse().unwrap();
+        let state = service.query_pairs().find(|(name, _)| name == "state").unwrap().1;
+        format!("{}?{}", service.path(), query(&[("state", &state), ("ticket", &dead)]))
+    };
+    let to_cas = |path: &str| -> url::Url {
+        let told = visitor.open(path).expect(303);
+        told.header("location").unwrap().parse().unwrap()
+    };
+    let (first, other) = (to_cas(PAGE), to_cas("/app/second"));
+    let second = to_cas(&state(&first));
+    assert_ne!(second, first);
+    assert_eq!(second.path(), first.path());
+    // One time only: the page says so then, with a button.
+    visitor.open(&state(&second)).expect(403);
+    let on = visitor.open(target(&alice.sign_in(other.as_str()))).expect(303);
+    assert_eq!(on.header("location"), Some(&*format!("{}/app/second", campus.origin())));
+    assert!(visitor.is_signed_in());
+}
+
 #[test]
 fn a_ticket_may_be_posted() {
     let Some(campus) = Campus::start() else { return };
@@ -261,6 +294,9 @@ fn signing_out_everywhere_leads_to_the_servers_own_logout() {
         "{location}"
     );
     assert!(!visitor.is_signed_in());
+    // The session at the server may outlive the one here.
+    let again = visitor.post("/_janua/sign-out", "everywhere=1").expect(303);
+    assert_eq!(again.header("location"), Some(location));
     // A page of ours to go on to, and nobody else's.
     visitor.sign_in(&campus.cas.person("alice"), PAGE).expect(303);
     visitor

@@ -53,7 +53,9 @@ pub enum BadAnswer {
 /// Whether XML or JSON came is told by the first character: servers disagree about `format=JSON` and about the type, and
 /// some send JSON unasked. The type only makes a web page's error clearer.
 pub fn parse(protocol: Protocol, content_type: Option<&str>, body: &[u8]) -> Result<Answer, BadAnswer> {
-    let is_page = content_type.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"));
+    // Apereo CAS calls its XML so, too.
+    let is_page = content_type.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"))
+        && memmem::find(body, b"serviceResponse").is_none();
     let named = |error| if is_page { BadAnswer::Page } else { error };
     if body.len() > MAX_BYTES {
         return Err(BadAnswer::TooLong);

@@ -28,6 +28,18 @@ pub fn roles(rules: &[RoleRule], principal: &Principal) -> Vec<String> {
     roles
 }
 
+/// The attributes whose values should become part of a role, and how many of them do not: an operator could look for the
+/// reason for long.
+pub fn passed_over<'r>(rules: &'r [RoleRule], principal: &'r Principal) -> impl Iterator<Item = (&'r str, usize)> + 'r {
+    let inserting = rules.iter().filter(|rule| rule.after.is_some());
+    inserting.filter_map(|rule| {
+        let attribute = rule.attribute.as_deref()?;
+        let values = principal.attributes.get(attribute).iter();
+        let count = values.filter(|value| !is_usable(value)).count();
+        (count > 0).then_some((attribute, count))
+    })
+}
+
 fn of_rule(rule: &RoleRule, principal: &Principal) -> Vec<String> {
     let values = match &rule.attribute {
         None => return vec![rule.before.clone()],
@@ -100,6 +112,13 @@ mod tests {
         let long = "x".repeat(MAX_VALUE + 1);
         let odd = ["x,ROLE_ADMIN", "x\nROLE_ADMIN", " ROLE_ADMIN", "x\u{2028}y", &long];
         assert!(roles(&rules, &principal(&odd)).is_empty());
+        let told = |values: &[&str]| {
+            passed_over(&rules, &principal(values))
+                .map(|(_, count)| count)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(told(&odd), [odd.len()]);
+        assert!(told(&["staff"]).is_empty());
         assert_eq!(roles(&rules, &principal(&["{value}", "*"])), ["{value}", "*"]);
         let fixed = [rule(Some("affiliation"), "ROLE_STAFF")];
         assert_eq!(

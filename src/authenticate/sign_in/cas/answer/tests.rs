@@ -693,3 +693,17 @@ proptest! {
         prop_assert_eq!(principal.attributes.get(&name), expected);
     }
 }
+
+#[test]
+fn a_web_page_is_told_apart_from_an_answer_that_is_called_one() {
+    let judged = |body: &str| parse(Protocol::Cas3, Some("text/html;charset=UTF-8"), body.as_bytes());
+    assert_eq!(
+        judged("<!DOCTYPE html><html><body>Log in</body></html>"),
+        Err(BadAnswer::Page)
+    );
+    // Apereo CAS writes the name of an attribute as it is.
+    let broken = "<cas:serviceResponse xmlns:cas='http://www.yale.edu/tp/cas'><cas:authenticationSuccess>\
+                  <cas:user>anna</cas:user><cas:attributes><cas:a&b>x</cas:a&b></cas:attributes>\
+                  </cas:authenticationSuccess></cas:serviceResponse>";
+    assert!(matches!(judged(broken), Err(BadAnswer::Xml(_))), "{:?}", judged(broken));
+}
