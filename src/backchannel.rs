@@ -6,20 +6,19 @@ mod coding;
 
 use std::error::Error;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::{Client, ClientBuilder, redirect};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::{self, PemObject as _};
 use url::Url;
 
 use self::coding::CodingError;
-use crate::text::{tls, without_mark};
+use crate::text::tls;
 use crate::trust;
+use crate::trust::file::CaFileError;
 
 /// From the first byte of the name look-up to the last byte of the body.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
@@ -75,10 +74,8 @@ impl Incoming {
 /// What went wrong, and on whose side.
 #[derive(Debug, thiserror::Error)]
 pub enum BackchannelError {
-    #[error("the CA file {path} cannot be read: {source}")]
-    CaFile { path: PathBuf, source: io::Error },
-    #[error("the CA file {path} holds no usable PEM certificate: {detail}")]
-    CaFileContent { path: PathBuf, detail: String },
+    #[error(transparent)]
+    CaFile(#[from] CaFileError),
     #[error("no client for outgoing requests can be made: {0}")]
     Setup(String),
     #[error("the name of {host} cannot be looked up: {detail}")]
@@ -137,11 +134,9 @@ impl Backchannel {
     ) -> Result<Self, BackchannelError> {
         let client = match ca_file {
             Some(path) => {
-                let mut tls =
-                    trust::config(certificates_of(path)?).map_err(|error| BackchannelError::CaFileContent {
-                        path: path.to_owned(),
-                        detail: error.to_string(),
-                    })?;
+                let certificates = trust::file::read(path)?.certificates;
+                let tls = trust::config(certificates);
+                let mut tls = tls.map_err(|error| BackchannelError::Setup(error.to_string()))?;
                 tls.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
                 base().tls_backend_preconfigured(tls).build()
             }
@@ -349,6 +344,9 @@ fn explain(host: String, error: &reqwest::Error) -> BackchannelError {
     } else if error.is_connect() {
         BackchannelError::Connect { host, detail }
     } else {
+        let is_http = error.url().is_some_and(|url| url.scheme() == "http");
+        let hint = if is_http { tls::NOT_HTTP } else { "" };
+        let detail = format!("{detail}{hint}");
         BackchannelError::Broken { host, detail }
     }
 }
@@ -375,25 +373,6 @@ fn below<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
 fn innermost(error: &reqwest::Error) -> String {
     let cause = std::iter::successors(error.source(), |cause| below(*cause)).last();
     cause.map_or_else(|| "unknown error".to_owned(), ToString::to_string)
-}
-
-/// The certificates of a PEM file; never none.
-fn certificates_of(path: &Path) -> Result<Vec<CertificateDer<'static>>, BackchannelError> {
-    let unreadable = |source: io::Error| BackchannelError::CaFile {
-        path: path.to_owned(),
-        source,
-    };
-    let odd = |detail: String| BackchannelError::CaFileContent {
-        path: path.to_owned(),
-        detail,
-    };
-    let text = std::fs::read(path).map_err(unreadable)?;
-    let certificates = CertificateDer::pem_slice_iter(without_mark(&text)).collect::<Result<Vec<_>, pem::Error>>();
-    let certificates = certificates.map_err(|error| odd(error.to_string()))?;
-    match certificates.is_empty() {
-        true => Err(odd("no BEGIN CERTIFICATE in it".to_owned())),
-        false => Ok(certificates),
-    }
 }
 
 #[cfg(test)]
@@ -557,14 +536,9 @@ mod tests {
     fn an_unusable_ca_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
-        assert!(matches!(
-            Backchannel::new(Some(&path)),
-            Err(BackchannelError::CaFile { .. })
-        ));
+        let refused = || Backchannel::new(Some(&path)).err().map(|error| error.to_string());
+        assert!(refused().unwrap().contains("cannot be read"));
         std::fs::write(&path, "no certificate").unwrap();
-        assert!(matches!(
-            Backchannel::new(Some(&path)),
-            Err(BackchannelError::CaFileContent { .. })
-        ));
+        assert!(refused().unwrap().contains("holds no certificate"));
     }
 }

@@ -55,6 +55,13 @@ pub enum ControlError {
     Refused(String),
 }
 
+impl ControlError {
+    /// A gateway may be there, but this user may not ask it.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::NobodyThere { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+}
+
 /// What may be asked.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]

@@ -1,8 +1,8 @@
-//! Files that hold secrets, and who beside the gateway could read, change or replace them.
+//! Files that hold secrets: passwords as they are read, and who beside the gateway could read, change or replace each.
 
 use std::collections::HashSet;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use rustix::process::geteuid;
 use thiserror::Error;
 
 use crate::config::{Config, State};
+use crate::text::without_mark;
 
 /// Read, write or search permission for everybody.
 const OTHERS: u32 = 0o007;
@@ -17,6 +18,44 @@ const GROUP_WRITES: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
 /// In such a folder everybody replaces their own files only.
 const STICKY: u32 = 0o1000;
+
+/// Bytes of a password file.
+const LONGEST_PASSWORD: u64 = 64 << 10;
+
+/// Why there is no password. The text begins with the file and has a remedy; it never quotes what stands there.
+#[derive(Debug, Error)]
+pub enum PasswordError {
+    #[error("{path} cannot be read ({source}): let the gateway's user read it, or name another file")]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{path} is no regular file: name one with the password alone")]
+    Irregular { path: PathBuf },
+    #[error("{path} holds no password: put the password alone into it, as one line")]
+    Empty { path: PathBuf },
+    #[error("{path} is no text in UTF-8: put the password alone into it, as one line of text")]
+    NoText { path: PathBuf },
+    #[error("{path} is longer than 64 KiB: put the password alone into it, as one line")]
+    TooLong { path: PathBuf },
+}
+
+/// The password in a file, without the line's end and the mark of Windows' editors; never an empty one.
+pub fn password(path: &Path) -> Result<String, PasswordError> {
+    let at = || path.to_owned();
+    let unreadable = |source| PasswordError::Unreadable { path: at(), source };
+    // A FIFO would be waited for.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(PasswordError::Irregular { path: at() });
+    }
+    let mut bytes = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(LONGEST_PASSWORD + 1).read_to_end(&mut bytes));
+    if read.map_err(unreadable)? as u64 > LONGEST_PASSWORD {
+        return Err(PasswordError::TooLong { path: at() });
+    }
+    let text = std::str::from_utf8(without_mark(&bytes)).map_err(|_| PasswordError::NoText { path: at() })?;
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(PasswordError::Empty { path: at() }),
+        password => Ok(password.to_owned()),
+    }
+}
 
 /// A file with a secret that is not the gateway's alone.
 #[derive(Debug, Error)]
@@ -39,14 +78,31 @@ enum Fault {
     #[error("{path} can be changed by its group (mode {mode:04o}): chmod 600 it, or 640 for a group that reads it")]
     Group { path: PathBuf, mode: u32 },
     #[error(
-        "{path} belongs to uid {owner}, neither root nor the user that runs this (uid {own}), and can be read and changed \
-         there: chown it, or run this as that user"
+        "{path} belongs to uid {owner}, {}, and can be read and changed there: chown it, or run this as that user",
+        not_one_of(*own)
     )]
     Owner { path: PathBuf, owner: u32, own: u32 },
     #[error(
         "{path} can be replaced by everybody: its folder {folder} is open to everybody (mode {mode:04o}): chmod o-w it"
     )]
     Folder { path: PathBuf, folder: PathBuf, mode: u32 },
+    #[error(
+        "{path} can be replaced by the group {group} of its folder {folder}, which may write there (mode {mode:04o}): \
+         chmod g-w the folder"
+    )]
+    FolderOfGroup {
+        path: PathBuf,
+        folder: PathBuf,
+        group: u32,
+        mode: u32,
+    },
+}
+
+fn not_one_of(own: u32) -> String {
+    match own {
+        0 => "not to root, who runs this".to_owned(),
+        own => format!("neither root nor the user that runs this (uid {own})"),
+    }
 }
 
 /// Who looks at the files.
@@ -54,18 +110,36 @@ enum Fault {
 pub enum Looking {
     /// The gateway's process itself.
     Gateway,
-    /// A command. Root may run it for a gateway that has a user of its own: whose the folder is, theirs may the file be.
+    /// A command. Root may run it for a gateway that has a user of its own: whose the file's folder is, or what the gateway
+    /// writes itself, theirs may the file be.
     Command,
+}
+
+/// Whose what the gateway writes on this machine is: its control socket, state and log, and their folders.
+fn writers(config: &Config) -> HashSet<u32> {
+    let state = match &config.state {
+        State::Embedded { path, .. } => Some(path.as_path()),
+        State::Memory | State::Valkey(_) => None,
+    };
+    let files = [Some(config.server.control.as_path()), state, config.log.file.as_deref()];
+    let places = files.into_iter().flatten().flat_map(|file| [Some(file), file.parent()]);
+    let owners = places.flatten().filter_map(|place| fs::symlink_metadata(place).ok());
+    owners.map(|found| found.uid()).collect()
 }
 
 /// What is wrong with all such files that the configuration names. A file that is not there yet is judged by its folder.
 pub fn open_files(config: &Config, looking: Looking) -> Vec<OpenFile> {
     let own = geteuid().as_raw();
+    let writers = match (looking, own) {
+        (Looking::Command, 0) => writers(config),
+        _ => HashSet::new(),
+    };
     let mut folders = HashSet::new();
     let mut found = Vec::new();
     for (key, path, is_secret) in named(config) {
         let faults = of_file(path, own, looking)
             .into_iter()
+            .filter(|fault| !matches!(fault, Fault::Owner { owner, .. } if writers.contains(owner)))
             .chain(of_folders(path, &mut folders));
         found.extend(faults.map(|fault| OpenFile {
             key: key.clone(),
@@ -135,26 +209,31 @@ fn of_file(path: &Path, own: u32, looking: Looking) -> Vec<Fault> {
     faults
 }
 
-/// The folders above it, by its own name and where links lead, in which everybody could put another one in its place. Each
-/// folder is told once.
+/// The folders above it, by its own name and where links lead, in which a group or everybody could put another one in its
+/// place. Each folder is told once.
 fn of_folders(path: &Path, told: &mut HashSet<PathBuf>) -> Vec<Fault> {
     let places = [std::path::absolute(path), fs::canonicalize(path)];
     let folders = places.iter().flatten().flat_map(|place| place.ancestors().skip(1));
     let open = folders.filter_map(|folder| {
-        let mode = mode(folder).ok()?;
-        (mode & OTHERS_WRITE != 0 && mode & STICKY == 0).then_some((folder, mode))
+        let found = fs::metadata(folder).ok()?;
+        let mode = found.permissions().mode() & 0o7777;
+        let is_open = mode & (OTHERS_WRITE | GROUP_WRITES) != 0 && mode & STICKY == 0;
+        is_open.then_some((folder, mode, found.gid()))
     });
-    let new = open.filter(|(folder, _)| told.insert((*folder).to_owned()));
-    new.map(|(folder, mode)| Fault::Folder {
-        path: path.to_owned(),
-        folder: folder.to_owned(),
-        mode,
+    let new = open.filter(|(folder, ..)| told.insert((*folder).to_owned()));
+    new.map(|(folder, mode, group)| {
+        let (path, folder) = (path.to_owned(), folder.to_owned());
+        match mode & OTHERS_WRITE {
+            0 => Fault::FolderOfGroup {
+                path,
+                folder,
+                group,
+                mode,
+            },
+            _ => Fault::Folder { path, folder, mode },
+        }
     })
     .collect()
-}
-
-fn mode(path: &Path) -> io::Result<u32> {
-    Ok(fs::metadata(path)?.permissions().mode() & 0o7777)
 }
 
 #[cfg(test)]
@@ -162,6 +241,35 @@ mod tests {
     use std::fs::{Permissions, set_permissions};
 
     use super::*;
+
+    #[test]
+    fn a_password_is_text_of_one_line_at_least() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        for (bytes, told) in [
+            (&b"letmein"[..], Ok("letmein")),
+            (b"let me in \r\n", Ok("let me in ")),
+            (b"\xef\xbb\xbfletmein\n", Ok("letmein")),
+            (b"", Err("holds no password: put")),
+            (b"\r\n\n", Err("holds no password: put")),
+            (b"p\xe4ss\n", Err("is no text in UTF-8: put")),
+            (&[b'x'; 70_000], Err("is longer than 64 KiB")),
+        ] {
+            fs::write(&path, bytes).unwrap();
+            match (password(&path), told) {
+                (Ok(password), Ok(wanted)) => assert_eq!(password, wanted),
+                (Err(error), Err(told)) => {
+                    let error = error.to_string();
+                    assert!(
+                        error.starts_with(path.to_str().unwrap()) && error.contains(told),
+                        "{error}"
+                    );
+                }
+                (password, told) => panic!("{password:?}, not {told:?}"),
+            }
+        }
+        assert!(matches!(password(folder.path()), Err(PasswordError::Irregular { .. })));
+    }
 
     #[test]
     fn every_way_to_a_secret_is_told() {
@@ -178,7 +286,7 @@ mod tests {
             let faults = faults.chain(of_folders(&path, &mut HashSet::new()));
             faults.map(|fault| fault.to_string()).collect()
         };
-        for (file, above) in [(0o600, 0o700), (0o640, 0o755), (0o440, 0o1777), (0o400, 0o770)] {
+        for (file, above) in [(0o600, 0o700), (0o640, 0o755), (0o440, 0o1777), (0o400, 0o1770)] {
             assert_eq!(judge(file, above, own), Vec::<String>::new(), "{file:o} {above:o}");
         }
         for (file, above, told) in [
@@ -188,6 +296,8 @@ mod tests {
             (0o620, 0o700, "can be changed by its group (mode 0620)"),
             (0o600, 0o777, "is open to everybody (mode 0777)"),
             (0o600, 0o702, "can be replaced by everybody"),
+            (0o400, 0o770, "which may write there (mode 0770): chmod g-w"),
+            (0o600, 0o2775, "which may write there (mode 2775)"),
         ] {
             let found = judge(file, above, own);
             assert!(

@@ -28,7 +28,7 @@
 //! | [`opencast`] | what Opencast is asked about events, and told of people |
 //! | [`ask`] | an upstream's word where no rule speaks |
 //! | [`store`], [`sealing`] | what outlives a restart, and the master key that it is sealed with |
-//! | [`key_file`] | files with secrets that others can get at |
+//! | [`key_file`], [`named_file`] | files with secrets that others can get at; passwords and CAs that cannot be used |
 //! | [`backchannel`] | requests that the gateway makes itself |
 //! | [`explain`] | a request's way without the request: why it is allowed or refused |
 //! | [`admin`], [`overview`] | the second listener, and what it tells |
@@ -65,6 +65,7 @@ pub mod identity;
 pub mod key_file;
 pub mod listen;
 pub mod moodle;
+pub mod named_file;
 pub mod observe;
 pub mod opencast;
 pub mod overview;

@@ -16,6 +16,7 @@ use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::{hmac, rand};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
+use rustix::process::geteuid;
 use thiserror::Error;
 
 use crate::config::State;
@@ -73,8 +74,16 @@ pub enum MasterKeyError {
     Missing { path: PathBuf },
     #[error("the master key {path} cannot be made: {source}")]
     Make { path: PathBuf, source: io::Error },
-    #[error("the master key {path} cannot be read: {source}")]
+    #[error(
+        "the master key {path} may not be read by this user (uid {}): run this as the gateway's user, and let that user read \
+         it (`chown` the file, `chmod 600` it) and enter its folders",
+        geteuid().as_raw()
+    )]
+    Denied { path: PathBuf },
+    #[error("the master key {path} cannot be read: {source}; mend it, or name another `state.key_file`")]
     Read { path: PathBuf, source: io::Error },
+    #[error("the master key {path} is no regular file: name one, or one that is not there yet")]
+    Irregular { path: PathBuf },
     #[error(
         "the master key {path}, line {line}: not 32 bytes in base64, as `head -c 32 /dev/urandom | base64` makes them"
     )]
@@ -118,6 +127,12 @@ impl MasterKeys {
             // Bytes instead of base64.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 return Err(MasterKeyError::Line { path: at(), line: 1 });
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(MasterKeyError::Denied { path: at() });
+            }
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                return Err(MasterKeyError::Irregular { path: at() });
             }
             Err(source) => return Err(MasterKeyError::Read { path: at(), source }),
         };
@@ -276,7 +291,7 @@ fn random_key() -> [u8; KEY] {
 fn read(path: &Path) -> io::Result<String> {
     // A FIFO would be waited for.
     if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
     }
     let mut text = String::new();
     fs::File::open(path)?.take(LONGEST_FILE + 1).read_to_string(&mut text)?;

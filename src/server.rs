@@ -29,6 +29,7 @@ use crate::listen::accept::{Bounds, Door, Listener};
 use crate::listen::connection::HeaderBounds;
 use crate::listen::tls::{self, CertificateError};
 use crate::moodle::Bridge;
+use crate::named_file::{self, UnfitFile};
 use crate::observe::Observer;
 use crate::observe::access_log::AccessLog;
 use crate::observe::denials::Denials;
@@ -67,6 +68,8 @@ pub enum RunError {
     Log(#[from] LogError),
     #[error("server.tls: {0}")]
     Certificate(#[from] CertificateError),
+    #[error(transparent)]
+    Unfit(#[from] UnfitFile),
     #[error("jwt: {0}")]
     Tokens(#[from] BackchannelError),
     #[error(transparent)]
@@ -116,6 +119,7 @@ pub fn run(file: ConfigFile, config: Config) -> Result<(), RunError> {
     let (access_log, _flushed_at_the_end) = logging::init(&config.log, metrics.log_lines_dropped())?;
     logging::tell_panics();
     key_file::tell(&key_file::open_files(&config, Looking::Gateway));
+    named_file::all_fit(&config)?;
     let keys = MasterKeys::of(&config.state)?;
     let store = Store::open(&config.state, &keys, &metrics)?;
     let runtime = Runtime::new_no_steal(config.server.threads, "janua");

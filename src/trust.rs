@@ -1,6 +1,8 @@
 //! Whose certificates are believed: those that the system's roots or the ones of a CA file vouch for, and those that stand
 //! in that file themselves.
 
+pub mod file;
+
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};

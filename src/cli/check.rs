@@ -5,12 +5,14 @@ mod files;
 mod moodle;
 mod others;
 mod ports;
+mod servers;
 mod state;
 
 use std::cell::Cell;
 use std::process::ExitCode;
 
 use super::{ConfigArgs, load, put};
+use crate::named_file;
 use crate::server;
 use crate::text::safe;
 
@@ -40,16 +42,20 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     server::install_crypto();
     certificate::check(config, &report);
     files::check(config, &report);
+    let unfit = named_file::unfit(config);
+    for file in &unfit {
+        report.bad(&file.setting, &file.fault.to_string());
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match args.offline {
             true => others::files(config, &path, &report).await,
             false => {
                 ports::check(config, &path, &report).await;
-                others::check(config, &path, &report).await
+                others::check(config, &path, &unfit, &report).await;
             }
         }
-    })?;
+    });
     // A look-up of a name that never ends is not waited for.
     runtime.shutdown_background();
     report.end();

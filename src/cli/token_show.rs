@@ -82,7 +82,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn read(given: &str) -> anyhow::Result<String> {
     let source: Box<dyn Read> = match given {
         "-" => Box::new(io::stdin().lock()),
-        path if Path::new(path).exists() => {
+        path if is_there(path) => {
+            if Path::new(path).is_dir() {
+                bail!("{path} is a folder: name the file in it that holds the token");
+            }
             let file = std::fs::File::open(path);
             Box::new(file.with_context(|| format!("{path} cannot be read"))?)
         }
@@ -90,15 +93,23 @@ fn read(given: &str) -> anyhow::Result<String> {
     };
     let mut text = String::new();
     let read = source.take(MAX_INPUT).read_to_string(&mut text);
-    read.context("the token cannot be read")?;
+    read.with_context(|| match given {
+        "-" => "what comes on stdin cannot be read".to_owned(),
+        path => format!("{path} cannot be read"),
+    })?;
     Ok(text.trim().to_owned())
+}
+
+/// Is there something of this name, be it a link that leads nowhere?
+fn is_there(path: &str) -> bool {
+    Path::new(path).symlink_metadata().is_ok()
 }
 
 /// What was given is neither a file nor meant as a token: the first part of one, good or not, is an object, which mostly
 /// begins with `{"`.
 fn neither(given: &str) -> Option<Rejection> {
     let is_token = || given.trim().starts_with("eyJ") || part(given.trim().split('.').next()).is_some();
-    if given == "-" || Path::new(given).exists() || is_token() {
+    if given == "-" || is_there(given) || is_token() {
         return None;
     }
     let given: String = given.chars().take(MAX_ECHO).collect();

@@ -268,7 +268,8 @@ section! {
         /// web service token of the person's), or "opencast-jwt" (a token of the gateway's own that tells Opencast who it
         /// is: `[opencast.<name>]`). Default: pass.
         present: Present,
-        /// In which headers `present = "headers"` names the person.
+        /// In which headers `present = "headers"` names the person. That of the roles has 8 KiB at most: the last ones are left
+        /// out of a longer list, which is counted and logged.
         headers: IdentityHeaders,
         /// The web service functions that may be called, with `present = "moodle-token"`: names, `*` for any
         /// characters, or `{ names = ["mod_assign_*"], role = "…" }`. Default: unlimited.

@@ -33,6 +33,17 @@ pub fn public_part(jwk: &Map<String, Value>) -> Map<String, Value> {
     members.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
+/// What a text is that is no JSON.
+fn no_json(text: &[u8], error: &serde_json::Error) -> String {
+    let has = |part: &[u8]| text.windows(part.len()).any(|found| found == part);
+    match () {
+        () if text.trim_ascii().is_empty() => "it is empty".to_owned(),
+        () if has(b"-----BEGIN ") => "it is PEM".to_owned(),
+        () if error.is_eof() => "its end is missing".to_owned(),
+        () => format!("it is no JSON (line {}, column {})", error.line(), error.column()),
+    }
+}
+
 /// Reads a key set (RFC 7517 section 5) and gives what may be published of it, as JSON.
 ///
 /// Errors: a private or secret key is in it. It is refused and not just left out: the file is in the wrong place.
@@ -40,8 +51,8 @@ pub fn publishable(text: &[u8]) -> Result<String, NotPublishable> {
     if text.len() > MAX_KEY_SET {
         return Err(NotPublishable::TooLarge);
     }
-    let set: Value =
-        serde_json::from_slice(without_mark(text)).map_err(|error| NotPublishable::NoKeySet(error.to_string()))?;
+    let text = without_mark(text);
+    let set: Value = serde_json::from_slice(text).map_err(|error| NotPublishable::NoKeySet(no_json(text, &error)))?;
     let Some(Value::Array(keys)) = set.get("keys") else {
         return Err(NotPublishable::NoKeySet("no array \"keys\" in it".to_owned()));
     };
@@ -85,6 +96,15 @@ mod tests {
             refused(r#"{"keys":[{"kty":"oct","k":"x"}]}"#),
             NotPublishable::Secret(1)
         );
+        for (text, told) in [
+            ("", "it is no key set: it is empty"),
+            ("\u{feff}\n", "it is no key set: it is empty"),
+            ("-----BEGIN PUBLIC KEY-----\nAAAA\n", "it is no key set: it is PEM"),
+            (r#"{"keys":[{"kty""#, "it is no key set: its end is missing"),
+            ("{\n  keys: []\n}", "it is no key set: it is no JSON (line 2, column 3)"),
+        ] {
+            assert_eq!(refused(text).to_string(), told);
+        }
         for text in ["", "[]", r#"{"keys":{}}"#, r#"{"keys":[7]}"#, r#"{"kty":"EC"}"#] {
             assert!(matches!(refused(text), NotPublishable::NoKeySet(_)), "{text}");
         }

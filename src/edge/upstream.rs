@@ -117,6 +117,21 @@ pub fn shown<'a>(session: &'a Session, ctx: &'a Context) -> Result<Shown<'a>> {
     })
 }
 
+/// Roles of a person that the upstream is not told of are told here, once a minute at most, and counted.
+pub fn tell_left_out(ctx: &Context, changes: &Changes) {
+    let (left_out, route) = (changes.roles_left_out, ctx.route.as_ref());
+    if let Some(route) = route.filter(|route| left_out > 0 && route.metrics.roles_cut(Instant::now())) {
+        let subject = ctx.who.as_deref().and_then(|who| who.name());
+        tracing::warn!(
+            route = %route.name,
+            request_id = ctx.id.as_str(),
+            subject,
+            left_out,
+            "a person's roles are longer than a header may be (8 KiB): the upstream is not told of the last ones"
+        );
+    }
+}
+
 /// The request as the upstream gets it. Names are spelled as from an HTTP/2 client: pingora keeps those of HTTP/1.x as they
 /// came, in a second map that every change would have to keep in step.
 pub fn apply(request: &mut RequestHeader, changes: Changes) -> Result<()> {

@@ -88,7 +88,8 @@ impl Page {
             write!(line, " (status {status})")?;
         }
         self.put(0, &line)?;
-        for text in report.text.iter().chain(&report.detail) {
+        let visit = report.visit.as_ref().map(|url| format!("to open first: {url}"));
+        for text in report.text.iter().chain(&report.detail).chain(&visit) {
             self.line(1, text)?;
         }
         Ok(())

@@ -19,6 +19,9 @@ pub struct Report {
     pub text: Option<String>,
     /// The status that the client would get; absent where an upstream says it.
     pub status: Option<u16>,
+    /// The address that has to be opened first, as the answer names it.
+    #[serde(default)]
+    pub visit: Option<String>,
     /// More about the reason, as the log has it.
     pub detail: Option<String>,
     /// The moment at which the request was judged.

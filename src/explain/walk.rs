@@ -31,7 +31,7 @@ use crate::identity::Identity;
 use crate::listen::{client, intake};
 use crate::own;
 use crate::present;
-use crate::rejection::{Reason, Rejection};
+use crate::rejection::{Hint, Reason, Rejection};
 use crate::request::{Client, Request};
 use crate::respond::{self, cors};
 use crate::route::path::Path;
@@ -68,6 +68,7 @@ pub async fn explain(
             reason: None,
             text: None,
             status: None,
+            visit: None,
             detail: None,
             at: moment(now, present_time),
             keys: Keys {
@@ -99,6 +100,10 @@ pub async fn explain(
             };
             walk.report.status = Some(status.as_u16());
             walk.report.detail = told(&rejection);
+            walk.report.visit = match rejection.hint {
+                Hint::Visit(url) => Some(url),
+                _ => None,
+            };
         }
     }
     walk.report.hide(&walk.tokens)

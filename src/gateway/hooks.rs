@@ -63,6 +63,7 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         let shown = edge::upstream::shown(session, ctx)?;
         let mut changes = present::changes(&shown);
+        edge::upstream::tell_left_out(ctx, &changes);
         let authorization = ctx.upstream.authorization.iter().cloned();
         changes.set.extend(authorization.map(|value| (AUTHORIZATION, value)));
         edge::upstream::apply(upstream, changes)?;

@@ -9,6 +9,7 @@ use std::panic::PanicHookInfo;
 use std::path::PathBuf;
 
 use prometheus::IntCounter;
+use rustix::io::Errno;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
@@ -28,12 +29,24 @@ use crate::text::safe;
 /// Why the log could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    #[error("cannot open the log file {}: {source}", path.display())]
+    #[error("cannot open the log file {}: {}", path.display(), unopened(source))]
     Open { path: PathBuf, source: io::Error },
     #[error("cannot start the thread that writes the log: {0}")]
     Thread(io::Error),
     #[error("the log is set up already")]
     Twice,
+}
+
+fn unopened(error: &io::Error) -> String {
+    let remedy = match error.kind() {
+        io::ErrorKind::NotFound => "; its folder is not there, or that of what it is a link to: make it",
+        io::ErrorKind::PermissionDenied => "; let the gateway's user write there",
+        _ if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => {
+            return "it is a FIFO that nobody reads: start its reader first, or name a file".to_owned();
+        }
+        _ => "",
+    };
+    format!("{error}{remedy}")
 }
 
 /// Sets up the process's log: access lines and diagnostics in one format, to one target. To be called once, early.

@@ -10,7 +10,7 @@ mod route;
 mod sessions;
 mod store;
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -33,6 +33,7 @@ pub struct Metrics {
     decisions: IntCounterVec,
     token_cache: IntCounterVec,
     tokens_withheld: IntCounter,
+    roles_cut: IntCounterVec,
     else_ask: IntCounterVec,
     keyset_keys: IntGaugeVec,
     keyset_fetched: IntGaugeVec,
@@ -99,6 +100,12 @@ impl Metrics {
                 &registry,
                 "janua_tokens_withheld_total",
                 "Tokens on routes open to everyone that were not passed on because their address had used up its checks.",
+            ),
+            roles_cut: counters(
+                &registry,
+                "janua_identity_roles_cut_total",
+                "Requests whose upstream was not told of all roles of a person, since their header may have 8 KiB.",
+                &["route"],
             ),
             else_ask: counters(
                 &registry,
@@ -205,6 +212,8 @@ impl Metrics {
             allowed: self.decisions.with_label_values(&[route, "allow", "none"]),
             refused: Reason::ALL.iter().map(|_| OnceLock::new()).collect(),
             failed: Reason::ALL.iter().map(|_| OnceLock::new()).collect(),
+            all_cut: self.roles_cut.clone(),
+            cut_told: Mutex::default(),
         }
     }
 

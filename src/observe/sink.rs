@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus::IntCounter;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 /// Bytes that may wait: some seconds of a busy gateway.
 const CAPACITY: usize = 4 * 1024 * 1024;
@@ -146,9 +147,15 @@ pub(super) struct LogFile {
 }
 
 impl LogFile {
-    /// Opens for appending, made if missing; readable for owner and group: it holds addresses of people.
+    /// Opens for appending, made if missing; readable for owner and group: it holds addresses of people. A FIFO that nobody
+    /// reads is an error (`ENXIO`).
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).mode(0o640).open(path)?;
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).mode(0o640);
+        // Without it, opening a FIFO waits for its reader.
+        let file = options.custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+        let flags = fcntl_getfl(&file)?;
+        fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
         Ok(Self {
             path: path.to_owned(),
             file,

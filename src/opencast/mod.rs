@@ -33,6 +33,7 @@ use crate::config::{self, PublicUrl};
 use crate::event::{Acl, Events, Question};
 use crate::fair::{Asker, NoPlace, Places, Shares};
 use crate::identity::Identity;
+use crate::key_file::PasswordError;
 use crate::observe::metrics::OpencastMetrics;
 use crate::rate::Keyed;
 use crate::rejection::{Hint, Reason, Rejection};
@@ -100,10 +101,8 @@ enum Answer {
 /// Why Opencast could not be asked by what is configured.
 #[derive(Debug, Error)]
 pub enum SetupError {
-    #[error("password_file: {0}")]
-    Password(io::Error),
-    #[error("password_file holds no password")]
-    NoPassword,
+    #[error("the password file {0}")]
+    Password(#[from] PasswordError),
     #[error(transparent)]
     Backchannel(#[from] BackchannelError),
 }

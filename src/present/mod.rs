@@ -60,6 +60,8 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 pub struct Changes {
     pub remove: Vec<HeaderName>,
     pub set: Vec<(HeaderName, HeaderValue)>,
+    /// The person's roles that found no more room in their header.
+    pub roles_left_out: usize,
 }
 
 impl Changes {
@@ -110,6 +112,7 @@ pub fn changes(shown: &Shown<'_>) -> Changes {
     let mut changes = Changes {
         remove: Vec::new(),
         set: Vec::with_capacity(USUALLY_SET),
+        roles_left_out: 0,
     };
     let nominated = Nominated::of(shown.headers);
     let named_people = |name: &HeaderName| {
@@ -207,7 +210,8 @@ pub fn interim_removals(headers: &HeaderMap) -> Vec<HeaderName> {
 
 /// The person in headers. A name or role that could become two, or another one, on its way is left out: a control
 /// character, space at an end (which who reads a header takes off, RFC 9110 section 5.5), a comma in a role; so is what
-/// is beyond [`MAX_SUBJECT`] and [`MAX_ROLES`].
+/// is beyond [`MAX_SUBJECT`] and [`MAX_ROLES`]. From the first role that finds no room none is told: which ones are is no
+/// matter of how long they are.
 fn named(person: &Person<'_>, changes: &mut Changes) {
     let value = |text: &str| HeaderValue::from_bytes(text.as_bytes()).ok();
     let is_short = |subject: &&str| subject.len() <= MAX_SUBJECT && stays_itself(subject);
@@ -221,8 +225,9 @@ fn named(person: &Person<'_>, changes: &mut Changes) {
         .iter()
         .filter(|role| stays_itself(role) && !role.contains(','))
     {
-        if roles.len() + role.len() >= MAX_ROLES {
-            break;
+        if changes.roles_left_out > 0 || roles.len() + role.len() >= MAX_ROLES {
+            changes.roles_left_out += 1;
+            continue;
         }
         if !roles.is_empty() {
             roles.push(',');
@@ -402,6 +407,32 @@ mod tests {
         assert_eq!(seen["x-forwarded-proto"], "https");
         assert_eq!(seen["x-request-id"], "id");
         assert_eq!(seen["host"], "Video.example.edu:8443");
+    }
+
+    #[test]
+    fn roles_without_room_are_counted() {
+        let told = |roles: &[String]| {
+            let mut changes = Changes::default();
+            let headers = &IdentityHeaders::default();
+            let subject = None;
+            named(
+                &Person {
+                    headers,
+                    subject,
+                    roles,
+                },
+                &mut changes,
+            );
+            (changes.set[0].1.to_str().unwrap().to_owned(), changes.roles_left_out)
+        };
+        let long = "R".repeat(4000);
+        let roles = ["A", &long, "B", &long, &long, "a,b", "C"].map(str::to_owned);
+        assert_eq!(told(&roles[..4]), (format!("A,{long},B,{long}"), 0));
+        assert_eq!(
+            told(&roles),
+            (format!("A,{long},B,{long}"), 2),
+            "short ones behind neither"
+        );
     }
 
     #[test]

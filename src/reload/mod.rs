@@ -31,6 +31,7 @@ use crate::key_file::{self, Looking, OpenFile};
 use crate::listen::accept::Bounds;
 use crate::listen::connection::HeaderBounds;
 use crate::listen::tls::{Certificate, CertificateError, Shown};
+use crate::named_file::{self, UnfitFile};
 use crate::observe::metrics::Metrics;
 use crate::snapshot::{Snapshot, SnapshotError};
 use crate::store::Store;
@@ -64,6 +65,8 @@ enum Refusal {
     File(Diagnostics),
     #[error("server.tls: {0}")]
     Certificate(#[from] CertificateError),
+    #[error(transparent)]
+    Unfit(#[from] UnfitFile),
     #[error("jwt: {0}")]
     Tokens(#[from] BackchannelError),
     #[error(transparent)]
@@ -170,6 +173,7 @@ impl Made {
     ) -> Result<Self, Refusal> {
         let loaded = config::load(path).map_err(Refusal::File)?;
         let config = Arc::new(loaded.config);
+        named_file::all_fit(&config)?;
         let mut certificates = Vec::new();
         for (place, shown) in listeners.iter().enumerate() {
             let mut wanted = config.server.tls.iter();

@@ -32,8 +32,9 @@ pub fn in_words(text: &str) -> String {
              the server's own if it is self-signed; or let the server send its intermediate certificates too (`fullchain.pem`)"
         }
         () if has("invalid peer certificate: BadSignature") || has("UnsupportedSignatureAlgorithmForPublicKey") => {
-            "its certificate is not signed by the CA of that name that is known here: name the CA's present certificate in \
-             `ca_file`"
+            "its certificate is not signed by the CA of that name that is known here, or its key is of a kind or length that \
+             is not taken (RSA of less than 2048 bits): name the CA's present certificate in `ca_file`, or the server's own if \
+             it is self-signed; or make one with a longer key"
         }
         () if has("CaUsedAsEndEntity") => {
             "its certificate is a self-signed one for a CA, as `openssl req -x509` makes it by default: name this very \
@@ -72,6 +73,11 @@ pub fn in_words(text: &str) -> String {
     known.to_owned()
 }
 
+/// What to ask of an `http://` address that gives no HTTP.
+pub const NOT_HTTP: &str = "; is it an https:// address?";
+
+/// Names of a certificate that are told.
+const MOST_NAMES: usize = 5;
 const NOT_FOR_NAME: &str = "its certificate is not for the name by which it is called: call it by a name of its certificate, or \
                             give it one with this name (subjectAltName)";
 const OLD: &str = "it speaks no version and cipher of TLS that is taken here (1.2 and 1.3)";
@@ -88,7 +94,22 @@ fn misnamed(names: &str) -> String {
     let others: String = ["DnsName(", "IpAddress(", ")", "\""]
         .iter()
         .fold(others.to_owned(), |others, part| others.replace(part, ""));
-    format!("its certificate is not for {wanted}, but for {others}: {remedy}")
+    // `a`, `a or b`, `a, b or c`.
+    let others: Vec<&str> = others.split(", ").flat_map(|names| names.split(" or ")).collect();
+    format!(
+        "its certificate is not for {wanted}, but for {}: {remedy}",
+        some(&others, " or ")
+    )
+}
+
+/// Names of a certificate, five at most.
+pub fn some(names: &[impl AsRef<str>], last: &str) -> String {
+    let told: Vec<&str> = names.iter().take(MOST_NAMES).map(AsRef::as_ref).collect();
+    match (names.len().saturating_sub(MOST_NAMES), told.split_last()) {
+        (0, Some((end, []))) => (*end).to_owned(),
+        (0, Some((end, others))) => format!("{}{last}{end}", others.join(", ")),
+        (more, _) => format!("{} and {more} more", told.join(", ")),
+    }
 }
 
 /// The server ended the handshake (RFC 8446 section 6.2).
@@ -171,6 +192,14 @@ mod tests {
             ),
             (named(&[]).into(), ["not for a.test, but for no name", "subjectAltName"]),
             (
+                named(&["DnsName(\"b\")", "DnsName(\"c\")", "DnsName(\"d\")"]).into(),
+                ["but for b, c or d: ", ""],
+            ),
+            (
+                named(&["DnsName(\"b\")"; 60]).into(),
+                ["but for b, b, b, b, b and 55 more: ", ""],
+            ),
+            (
                 CertificateError::InvalidPurpose.into(),
                 ["not one for servers", "serverAuth"],
             ),
@@ -181,7 +210,7 @@ mod tests {
             ),
             (
                 CertificateError::BadSignature.into(),
-                ["not signed by the CA", "`ca_file`"],
+                ["not signed by the CA", "RSA of less than 2048 bits"],
             ),
             (
                 Error::InvalidMessage(InvalidMessage::InvalidContentType),

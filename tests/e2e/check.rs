@@ -308,7 +308,9 @@ fn moodle_is_asked_and_what_it_must_switch_on_is_told() {
     let ran = check(&site, &nobody.text(), &[]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(
-        ran.stdout.contains("BAD  moodle campus: 127.0.0.1:9 refused"),
+        ran.stdout
+            .contains("note moodle campus: 127.0.0.1:9 refused the connection, as upstream moodle above"),
         "{ran:?}"
     );
+    assert!(ran.stdout.contains("BAD  upstream moodle 127.0.0.1:9"), "{ran:?}");
 }

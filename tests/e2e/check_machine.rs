@@ -14,19 +14,19 @@ use crate::support::opencast::Fault;
 use crate::support::tools::{Ran, janua, run};
 use crate::support::{Config, Opencast, Signer, Site};
 
-fn check(site: &Site, config: &str, more: &[&str]) -> Ran {
+pub fn check(site: &Site, config: &str, more: &[&str]) -> Ran {
     let file = site.write("checked.toml", config);
     let arguments = ["check", "--config", file.to_str().unwrap()];
     janua(arguments.iter().chain(more))
 }
 
 /// The verdict lines that contain `part`.
-fn lines<'a>(ran: &'a Ran, part: &str) -> Vec<&'a str> {
+pub fn lines<'a>(ran: &'a Ran, part: &str) -> Vec<&'a str> {
     ran.stdout.lines().filter(|line| line.contains(part)).collect()
 }
 
 #[track_caller]
-fn told(ran: &Ran, code: i32, line: &str, more: &[&str]) {
+pub fn told(ran: &Ran, code: i32, line: &str, more: &[&str]) {
     assert_eq!(ran.code, Some(code), "{ran:?}");
     let found = ran.stdout.lines().find(|told| told.starts_with(line));
     let found = found.unwrap_or_else(|| panic!("no line begins with {line}: {ran:?}"));
@@ -498,8 +498,8 @@ fn what_is_wrong_with_a_servers_tls_is_told_in_words() {
     told(&ran, 1, "BAD  issuer moodle", &["no TLS is spoken there"]);
 }
 
-/// The port of a server that shows this certificate to one client.
-fn tls_server(certificate: Vec<u8>, key: Vec<u8>) -> u16 {
+/// The port of a server that shows this certificate to one client after the other.
+pub fn tls_server(certificate: Vec<u8>, key: Vec<u8>) -> u16 {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -510,10 +510,13 @@ fn tls_server(certificate: Vec<u8>, key: Vec<u8>) -> u16 {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = socket.local_addr().unwrap().port();
     std::thread::spawn(move || {
-        let (mut asked, _) = socket.accept().unwrap();
-        let mut tls = rustls::ServerConnection::new(Arc::new(config)).unwrap();
-        // The client ends it.
-        while tls.complete_io(&mut asked).is_ok_and(|(read, _)| read > 0) {}
+        let config = Arc::new(config);
+        for asked in socket.incoming() {
+            let mut asked = asked.unwrap();
+            let mut tls = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            // The client ends it.
+            while tls.complete_io(&mut asked).is_ok_and(|(read, _)| read > 0) {}
+        }
     });
     port
 }

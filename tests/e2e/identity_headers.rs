@@ -6,6 +6,11 @@ use crate::support::{Config, Gateway, Request, Signer, Site, Upstream, in_second
 
 /// A route that names people, and an open one, to the same upstream.
 fn gateway(zoo: &Upstream, signer: &Signer, more: &str) -> Gateway {
+    let (config, site) = config(zoo, signer, more);
+    site.start(&config)
+}
+
+fn config(zoo: &Upstream, signer: &Signer, more: &str) -> (Config, Site) {
     let site = Site::new();
     site.write_keys("keys.json", &[signer]);
     let config = Config::new()
@@ -16,7 +21,7 @@ fn gateway(zoo: &Upstream, signer: &Signer, more: &str) -> Gateway {
              present = \"headers\"\nheaders = { subject = \"X-Person\", roles = \"X-Person-Roles\" }\n",
         )
         .open_upstream_route("");
-    site.start(&config)
+    (config, site)
 }
 
 fn anna(signer: &Signer) -> String {
@@ -103,5 +108,26 @@ fn sessions_go_no_further_and_come_from_no_upstream() {
         set,
         ["theirs=1; Path=/"],
         "nobody is given the gateway's cookies by an upstream"
+    );
+}
+
+#[test]
+fn roles_without_room_in_their_header_are_told_of() {
+    let (zoo, signer) = (Upstream::start(), Signer::new());
+    let (config, site) = config(&zoo, &signer, "may_name_users = true");
+    let gateway = site.start(&config.jwt("max_token", "\"24KiB\""));
+    let roles: Vec<String> = (0..120).map(|place| format!("{place:04}_{}", "R".repeat(95))).collect();
+    let token = signer.token(&json!({ "exp": in_seconds(60), "sub": "anna", "roles": roles }));
+    for path in ["/named/a", "/named/b"] {
+        gateway
+            .send(Request::get(path).header("Authorization", &format!("Bearer {token}")))
+            .expect(200);
+        assert_eq!(zoo.seen(path).header("x-person-roles"), Some(&*roles[..81].join(",")));
+    }
+    gateway.logged(&["WARN", "roles are longer than a header may be", "anna", "39"]);
+    assert_eq!(gateway.said().matches("roles are longer than").count(), 1);
+    assert_eq!(
+        gateway.metric("janua_identity_roles_cut_total{route=\"named\"}"),
+        Some(2.0)
     );
 }

@@ -70,14 +70,17 @@ fn nobody_else_changes_or_replaces_it() {
         (0o660, 0o700, "can be changed by its group (mode 0660)"),
         (0o620, 0o700, "can be changed by its group (mode 0620)"),
         (0o600, 0o777, "can be replaced by everybody"),
+        (0o600, 0o770, "may write there (mode 0770): chmod g-w"),
     ] {
         let (is_content, said) = judged(key, folder);
         assert!(!is_content && said.contains("BAD  secrets: state.key_file"), "{said}");
         assert!(said.contains(told), "{told}: {said}");
         site.start(&config).logged(&["ERROR", told]);
     }
-    let (is_content, said) = judged(0o600, 0o1777);
-    assert!(is_content, "each replaces their own there: {said}");
+    for folder in [0o1777, 0o1770, 0o750] {
+        let (is_content, said) = judged(0o600, folder);
+        assert!(is_content, "each replaces their own there: {said}");
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod accel;
 mod browser_https;
 mod cas_server;
 mod check;
+mod check_files;
 mod check_machine;
 mod cli;
 mod decide;

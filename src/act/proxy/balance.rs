@@ -16,7 +16,7 @@ use pingora::protocols::tls::CaType;
 use pingora::services::background::BackgroundService;
 use tokio::sync::watch;
 
-use super::failure::describe;
+use super::failure::Unwell;
 use super::health::Probe;
 use super::{Chosen, Server};
 use crate::config;
@@ -82,9 +82,15 @@ impl Balancer {
         }
     }
 
-    /// Checks every address once, all at the same time, and tells each answer when it is there.
-    pub(super) async fn probe(&self, tell: impl Fn(&str, std::result::Result<(), String>)) {
+    /// Checks every address once, all at the same time, and tells each answer when it is there. A check that only connects
+    /// is followed by `shake`.
+    pub(super) async fn probe(
+        &self,
+        shake: impl AsyncFn(Chosen) -> Result<()>,
+        tell: impl Fn(&Server, std::result::Result<(), Unwell>),
+    ) {
         self.resolve().await;
+        let shake = &shake;
         let backends = self.backends().get_backend();
         let tell = &tell;
         let mut checks = Vec::new();
@@ -95,11 +101,19 @@ impl Balancer {
             };
             let mut addresses = backends.iter().filter(of_server).peekable();
             if addresses.peek().is_none() {
-                tell(&server.label, Err("the name cannot be looked up".to_owned()));
+                let unwell = Unwell {
+                    error: "the name cannot be looked up".to_owned(),
+                    is_away: true,
+                };
+                tell(server, Err(unwell));
             }
-            checks.extend(addresses.map(|address| async move {
-                let answer = self.probe.check(address).await;
-                tell(&server.label, answer.map_err(|error| describe(&error)));
+            checks.extend(addresses.map(|backend| async move {
+                let mut answer = self.probe.check(backend).await;
+                if let (Ok(()), Some(address)) = (&answer, backend.addr.as_inet().filter(|_| !self.probe.asks())) {
+                    let (server, address) = (Arc::clone(server), *address);
+                    answer = shake(Chosen { server, address }).await;
+                }
+                tell(server, answer.map_err(|error| Unwell::of(&error, server)));
             }));
         }
         join_all(checks).await;

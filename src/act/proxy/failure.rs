@@ -2,6 +2,7 @@
 
 use pingora::prelude::{Error, ErrorSource, ErrorType};
 
+use super::Server;
 use crate::rejection::{Reason, Rejection};
 use crate::text::tls;
 
@@ -44,6 +45,31 @@ pub fn client_gone(error: &Error) -> Rejection {
     Rejection::because(Reason::ClientGone, describe(error))
 }
 
+/// Why a server is not well.
+pub struct Unwell {
+    /// In words.
+    pub error: String,
+    /// It gave no answer, whatever it was asked.
+    pub is_away: bool,
+}
+
+impl Unwell {
+    pub(super) fn of(error: &Error, server: &Server) -> Self {
+        let is_odd = matches!(error.etype(), ErrorType::InvalidHTTPHeader | ErrorType::H1Error);
+        let is_answer = matches!(error.etype(), ErrorType::CustomCode(..) | ErrorType::H2Error);
+        let ends = matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::ReadError);
+        let hint = if (is_odd || ends) && !server.is_https() {
+            tls::NOT_HTTP
+        } else {
+            ""
+        };
+        Self {
+            error: format!("{}{hint}", describe(error)),
+            is_away: !is_odd && !is_answer,
+        }
+    }
+}
+
 /// An error for people, with whose side failed where that is known. pingora's own text would quote what did not parse:
 /// headers, with tokens and cookies in them. Until a connection stands nothing of a request has been seen, and the cause
 /// (which certificate, which system error) may be told.
@@ -70,7 +96,7 @@ fn in_words(kind: &ErrorType) -> (String, bool) {
         ErrorType::ConnectNoRoute => ("no route to it", true),
         ErrorType::ConnectError | ErrorType::SocketError => ("no connection", true),
         ErrorType::TLSHandshakeFailure | ErrorType::HandshakeError => ("the TLS handshake failed", true),
-        ErrorType::TLSHandshakeTimedout => ("the TLS handshake took too long", false),
+        ErrorType::TLSHandshakeTimedout => ("the TLS handshake took too long: is TLS spoken there at all?", false),
         ErrorType::InvalidCert => ("its certificate is not accepted", true),
         ErrorType::ReadTimedout => ("no answer in time", false),
         ErrorType::WriteTimedout => ("it took no data in time", false),

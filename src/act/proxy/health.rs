@@ -21,6 +21,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 #[derive(Clone)]
 pub(super) struct Probe {
     by_server: Arc<HashMap<String, Check>>,
+    asks: bool,
 }
 
 enum Check {
@@ -58,6 +59,7 @@ impl Probe {
             }
         };
         Self {
+            asks: config.health.path.is_some(),
             by_server: Arc::new(
                 servers
                     .iter()
@@ -65,6 +67,11 @@ impl Probe {
                     .collect(),
             ),
         }
+    }
+
+    /// Does a check ask for a page? Otherwise it only connects, without TLS.
+    pub(super) fn asks(&self) -> bool {
+        self.asks
     }
 }
 

@@ -16,15 +16,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, header};
+use pingora::connectors::TransportConnector;
+use pingora::prelude::{Error, ErrorType};
 use pingora::protocols::ALPN;
 use pingora::protocols::tls::CaType;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::utils::tls::{WrappedX509, parse_x509};
 use prometheus::Histogram;
-use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use self::balance::Balancer;
 use self::bridge::Bridge;
@@ -32,9 +34,10 @@ use super::file::Root;
 use crate::config;
 use crate::observe::metrics::{Metrics, UpstreamServerMetrics};
 use crate::rejection::{Reason, Rejection};
-use crate::text::without_mark;
+use crate::trust;
+use crate::trust::file::CaFile;
 
-pub use self::failure::{client_gone, describe, rejection};
+pub use self::failure::{Unwell, client_gone, describe, rejection};
 
 /// How long an unused connection to an upstream is kept. Shorter than what common servers grant (nginx 75 s, Jetty
 /// 30 s and more), so that it is mostly us who close.
@@ -42,6 +45,9 @@ const IDLE: Duration = Duration::from_secs(25);
 
 /// Requests side by side on one HTTP/2 connection to a server; RFC 9113 section 6.5.2 advises servers to allow no fewer.
 const H2_STREAMS: usize = 100;
+
+/// How long `janua check` waits for what a server says of a handshake that is over.
+const AFTER_HANDSHAKE: Duration = Duration::from_millis(300);
 
 /// Bytes of a request body that may go over HTTP/2.
 const H2_BODY: u64 = 1 << 20;
@@ -97,6 +103,10 @@ pub struct Server {
 }
 
 impl Server {
+    pub fn is_https(&self) -> bool {
+        self.https
+    }
+
     /// Does pingora speak TLS there?
     fn has_pingora_tls(&self) -> bool {
         self.https && self.bridge.is_none()
@@ -187,10 +197,29 @@ impl Upstream {
         self.balancer.watch(shutdown).await;
     }
 
-    /// Asks every server once, all at the same time, for `janua check`. `tell` is told its `host:port`, and the error if it
-    /// is not well.
-    pub async fn probe(&self, tell: impl Fn(&str, Result<(), String>)) {
-        self.balancer.probe(tell).await;
+    /// Asks every server once, all at the same time, for `janua check`: for the page of its health check, or for a
+    /// connection as a request has one, with TLS.
+    pub async fn probe(&self, tell: impl Fn(&Server, Result<(), Unwell>)) {
+        let connector = TransportConnector::new(None);
+        let shake = async |chosen: Chosen| {
+            if !chosen.server.https {
+                return Ok(());
+            }
+            let shaken = connector.new_stream(&self.peer(&chosen, false)).await;
+            let mut stream = shaken.map_err(|mut error| {
+                // It takes connections: that has been looked at.
+                if *error.etype() == ErrorType::ConnectTimedout {
+                    error.etype = ErrorType::TLSHandshakeTimedout;
+                }
+                error
+            })?;
+            // A server that wants a client's certificate says so in TLS 1.3 when the handshake is over.
+            match timeout(AFTER_HANDSHAKE, stream.read(&mut [0])).await {
+                Ok(Err(error)) => Error::e_because(ErrorType::ReadError, "after the TLS handshake", error),
+                Ok(Ok(_)) | Err(_) => Ok(()),
+            }
+        };
+        self.balancer.probe(shake, tell).await;
     }
 
     /// Looks the servers' names up once, so that the first request finds addresses.
@@ -257,27 +286,16 @@ impl Upstream {
 }
 
 impl Ca {
-    /// PEM certificates as pingora takes them. Each is held against webpki first, since pingora panics on a bad one.
+    /// PEM certificates as pingora takes them. Each can be a root: pingora panics on a bad one.
     fn read(path: &Path) -> io::Result<Self> {
-        let bad = |reason: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {reason}", path.display()));
-        let pem =
-            fs::read(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-        let mut known = RootCertStore::empty();
-        let mut certificates = Vec::new();
-        let mut wrapped = Vec::new();
-        for certificate in CertificateDer::pem_slice_iter(without_mark(&pem)) {
-            let certificate = certificate.map_err(|error| bad(error.to_string()))?;
-            known.add(certificate.clone()).map_err(|error| bad(error.to_string()))?;
-            wrapped.push(WrappedX509::new(certificate.to_vec(), parse_x509));
-            certificates.push(certificate);
-        }
-        if certificates.is_empty() {
-            return Err(bad("no certificate in it".into()));
-        }
+        let CaFile { text, certificates } = trust::file::read(path).map_err(io::Error::other)?;
+        let wrapped = certificates
+            .iter()
+            .map(|one| WrappedX509::new(one.to_vec(), parse_x509));
         Ok(Self {
-            pem,
+            pem: text,
+            roots: wrapped.collect::<Vec<_>>().into(),
             certificates,
-            roots: wrapped.into(),
         })
     }
 }

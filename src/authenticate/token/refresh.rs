@@ -327,9 +327,8 @@ impl Refresher {
 
     pub(super) fn hold(&self, held: Held) -> bool {
         let since_epoch = held.fetched.duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.metrics
-            .keys
-            .set(i64::try_from(held.set.keys.len()).unwrap_or(i64::MAX));
+        let (usable, _) = held.set.told(&self.permitted);
+        self.metrics.keys.set(i64::try_from(usable.len()).unwrap_or(i64::MAX));
         self.metrics
             .fetched
             .set(i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX));

@@ -12,12 +12,11 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use super::{Report, count};
 use crate::config::{Config, PublicUrl};
 use crate::listen::tls;
+use crate::text::tls::some;
 
 /// With less left, somebody should know.
 const SOON: Duration = Duration::from_secs(14 * DAY);
 const DAY: u64 = 24 * 60 * 60;
-/// Names of a certificate that are told.
-const MOST_NAMES: usize = 5;
 
 pub(super) fn check(config: &Config, report: &Report) {
     let mut shown = Vec::new();
@@ -127,11 +126,7 @@ fn names(certificate: &CertificateDer<'_>) -> String {
         .collect();
     match named.len() {
         0 => "no name at all (subjectAltName)".to_owned(),
-        many if many > MOST_NAMES => {
-            let some: Vec<&str> = named.iter().take(MOST_NAMES).map(String::as_str).collect();
-            format!("{} and {} more", some.join(", "), many - MOST_NAMES)
-        }
-        _ => named.join(", "),
+        _ => some(&named, ", "),
     }
 }
 

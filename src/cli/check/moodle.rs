@@ -13,16 +13,16 @@ use crate::present::moodle::tokens::site::{self, Finding, SiteConfig};
 use crate::sealing::MasterKeys;
 use crate::store::Store;
 
-pub(super) async fn check(moodle: &config::Moodle, config: &Config, metrics: &Metrics, report: &Report) {
+/// Error: it does not tell its settings.
+pub(super) async fn check(
+    moodle: &config::Moodle,
+    config: &Config,
+    metrics: &Metrics,
+    report: &Report,
+) -> Result<(), String> {
     let what = format!("moodle {}", moodle.name);
-    let asked = match made(moodle, config, metrics).await {
-        Ok(asked) => asked,
-        Err(error) => return report.bad(&what, &error),
-    };
-    let settings = match asked.public_config().await {
-        Ok(settings) => settings,
-        Err(error) => return report.bad(&what, &error.to_string()),
-    };
+    let asked = made(moodle, config, metrics).await?;
+    let settings = asked.public_config().await.map_err(|error| error.to_string())?;
     let found = site::findings(&settings, moodle);
     let is_bad = found.iter().any(|(_, finding)| matches!(finding, Finding::Bad(_)));
     for (source, finding) in found {
@@ -41,6 +41,7 @@ pub(super) async fn check(moodle: &config::Moodle, config: &Config, metrics: &Me
         Err(_) if is_bad => {}
         Err(error) => report.bad(&what, &error.to_string()),
     }
+    Ok(())
 }
 
 /// Does Moodle send people to the CAS server that the sources need?

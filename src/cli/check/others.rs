@@ -1,6 +1,7 @@
 //! Everybody that the file names: the store, key sets, upstreams, Opencast, CAS servers and Moodles. All are asked at once,
 //! and none is waited for without end.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,11 +11,12 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 use url::Url;
 
+use super::servers::{Servers, server_of};
 use super::{Report, count, moodle, state};
-use crate::act::proxy::Upstream;
-use crate::authenticate::token::{IssuerReport, Tokens};
-use crate::backchannel::BackchannelError;
+use crate::act::proxy::{Server, Unwell, Upstream};
+use crate::authenticate::token::{FoundKeys, Tokens};
 use crate::config::{self, Config, JwksLocation, Provider, PublicUrl, SignIn};
+use crate::named_file::{Owner, UnfitFile};
 use crate::observe::metrics::Metrics;
 use crate::opencast::Opencast;
 use crate::snapshot;
@@ -23,68 +25,127 @@ use crate::store::Store;
 /// For everything that one of them is asked. Each question has a limit of its own; the look-up of a name has none.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Asks all of them.
-///
-/// # Errors
-/// An issuer's `ca_file` cannot be used.
-pub(super) async fn check(config: &Config, file: &Path, report: &Report) -> Result<(), BackchannelError> {
-    let metrics = Metrics::new();
-    let store = bounded("state", report, state::check(config, file, false, &metrics, report));
-    let upstreams = config.upstreams.iter().map(|upstream| {
+/// Asks all of them, but those that cannot be asked without a file that is not fit.
+pub(super) async fn check(config: &Config, file: &Path, unfit: &[UnfitFile], report: &Report) {
+    let metrics = &Metrics::new();
+    let servers = &Servers::new(report);
+    let is_fit = |owner: &Owner| !unfit.iter().any(|file| file.owner == *owner);
+    let of_upstream = |index: usize| {
+        config
+            .upstreams
+            .get(index)
+            .filter(|upstream| is_fit(&upstream_of(upstream)))
+    };
+    let store = async {
+        if is_fit(&Owner::State) {
+            bounded("state", report, state::check(config, file, false, metrics, report)).await;
+        }
+    };
+    let upstreams = config.upstreams.iter().filter(|one| is_fit(&upstream_of(one)));
+    let upstreams = upstreams.map(|upstream| async {
         let what = format!("upstream {}", upstream.name);
-        let metrics = &metrics;
-        async move { bounded(&what, report, check_upstream(upstream, metrics, report)).await }
+        bounded(&what, report, check_upstream(upstream, metrics, report, servers)).await;
     });
-    let opencasts = config.opencasts.iter().map(|opencast| {
+    let upstreams = async {
+        join_all(upstreams).await;
+        servers.upstreams_are_asked();
+    };
+    let opencasts = config.opencasts.iter().filter_map(|opencast| {
+        let upstream = of_upstream(opencast.upstream)?;
+        is_fit(&Owner::Opencast(opencast.name.clone())).then_some((opencast, upstream))
+    });
+    let opencasts = opencasts.map(|(opencast, upstream)| async move {
+        let asked = in_time(check_opencast(opencast, upstream, config, metrics)).await;
         let what = format!("opencast {}", opencast.name);
-        let metrics = &metrics;
-        async move { bounded(&what, report, check_opencast(opencast, config, metrics, report)).await }
+        match asked.flatten() {
+            Ok(found) => report.good(&what, &found),
+            Err(error) => servers.failed(&what, &servers_of(upstream), &error).await,
+        }
     });
-    let sign_ins = config.sign_ins.iter().map(|sign_in| {
-        let what = format!("sign_in {}", sign_in.name);
-        async move { bounded(&what, report, check_sign_in(sign_in, config, report)).await }
+    let sign_ins = config.sign_ins.iter();
+    let sign_ins = sign_ins.filter(|sign_in| is_fit(&Owner::SignIn(Arc::clone(&sign_in.name))));
+    let sign_ins = sign_ins.map(|sign_in| check_sign_in(sign_in, config, report, servers));
+    let moodles = config.moodles.iter();
+    let moodles = moodles.filter_map(|moodle| Some((moodle, of_upstream(moodle.upstream)?)));
+    let moodles = moodles.map(|(moodle, upstream)| async move {
+        let asked = in_time(moodle::check(moodle, config, metrics, report)).await;
+        if let Err(error) = asked.flatten() {
+            let what = format!("moodle {}", moodle.name);
+            servers.failed(&what, &servers_of(upstream), &error).await;
+        }
     });
-    let moodles = config.moodles.iter().map(|asked| {
-        let what = format!("moodle {}", asked.name);
-        let metrics = &metrics;
-        async move { bounded(&what, report, moodle::check(asked, config, metrics, report)).await }
-    });
-    let (keys, ..) = tokio::join!(
-        check_issuers(&config.jwt, &metrics, report),
+    let mut jwt = config.jwt.clone();
+    jwt.issuers
+        .retain(|issuer| is_fit(&Owner::Issuer(Arc::clone(&issuer.name))));
+    tokio::join!(
+        check_issuers(&jwt, metrics, report, servers),
         store,
-        join_all(upstreams),
+        upstreams,
         join_all(opencasts),
         join_all(sign_ins),
         join_all(moodles),
     );
-    keys
+}
+
+fn upstream_of(upstream: &config::Upstream) -> Owner {
+    Owner::Upstream(Arc::clone(&upstream.name))
+}
+
+fn servers_of(upstream: &config::Upstream) -> Vec<String> {
+    let servers = upstream.servers.iter();
+    servers
+        .map(|server| format!("{}:{}", server.host, server.port))
+        .collect()
 }
 
 /// Reads the key sets and the state that are files here, and nothing else.
-///
-/// # Errors
-/// An issuer's `ca_file` cannot be used.
-pub(super) async fn files(config: &Config, file: &Path, report: &Report) -> Result<(), BackchannelError> {
+pub(super) async fn files(config: &Config, file: &Path, report: &Report) {
     let metrics = Metrics::new();
     state::check(config, file, true, &metrics, report).await;
     let mut jwt = config.jwt.clone();
     jwt.issuers
         .retain(|issuer| matches!(issuer.jwks, JwksLocation::File(_)));
-    check_issuers(&jwt, &metrics, report).await
+    let servers = Servers::new(report);
+    servers.upstreams_are_asked();
+    check_issuers(&jwt, &metrics, report, &servers).await;
 }
 
 async fn bounded(what: &str, report: &Report, asking: impl Future<Output = ()>) {
-    if timeout(PATIENCE, asking).await.is_err() {
-        report.bad(what, &format!("no answer within {} s", PATIENCE.as_secs()));
+    if let Err(error) = in_time(asking).await {
+        report.bad(what, &error);
     }
 }
 
-async fn check_issuers(config: &config::Jwt, metrics: &Metrics, report: &Report) -> Result<(), BackchannelError> {
-    let tokens = Tokens::new(config, &Store::in_memory(), metrics, None)?;
-    let found = timeout(PATIENCE, tokens.probe(|found| tell_keys(found, config, report))).await;
-    let Ok(found) = found else {
-        report.bad("issuers", &format!("no answer within {} s", PATIENCE.as_secs()));
-        return Ok(());
+async fn in_time<T>(asking: impl Future<Output = T>) -> Result<T, String> {
+    let asked = timeout(PATIENCE, asking).await;
+    asked.map_err(|_| format!("no answer within {} s", PATIENCE.as_secs()))
+}
+
+async fn check_issuers(config: &config::Jwt, metrics: &Metrics, report: &Report, servers: &Servers<'_>) {
+    let tokens = match Tokens::new(config, &Store::in_memory(), metrics, None) {
+        Ok(tokens) => tokens,
+        Err(error) => return report.bad("issuers", &error.to_string()),
+    };
+    let failed = RefCell::new(Vec::new());
+    let probe = tokens.probe(|issuer| match &issuer.found {
+        Ok(keys) => tell_keys(&issuer.issuer, keys, report),
+        Err(error) => failed.borrow_mut().push((Arc::clone(&issuer.issuer), error.clone())),
+    });
+    let found = in_time(probe).await;
+    for (issuer, error) in failed.into_inner() {
+        let what = format!("issuer {issuer}");
+        let url = url_of(&issuer, config);
+        match url.and_then(example_host) {
+            Some(host) => report.note(
+                &what,
+                &format!("{host} stands for your own server: until `jwks` names that, no token counts"),
+            ),
+            None => servers.failed(&what, &url.map_or(Vec::new(), server_of), &error).await,
+        }
+    }
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => return report.bad("issuers", &error),
     };
     let trials: usize = found.iter().map(|keys| keys.trials).sum();
     let budget = config.bad_signatures;
@@ -99,41 +160,34 @@ async fn check_issuers(config: &config::Jwt, metrics: &Metrics, report: &Report)
         );
     }
     recommend_audiences(config, report);
-    Ok(())
 }
 
-fn tell_keys(issuer: &IssuerReport, config: &config::Jwt, report: &Report) {
-    let what = format!("issuer {}", issuer.issuer);
-    match &issuer.found {
-        Ok(keys) => {
-            match keys.usable.as_slice() {
-                [] => report.bad(&what, "none of its keys can be used: no token of it counts"),
-                usable => report.good(
-                    &what,
-                    &format!("{} usable: {}", count(usable.len(), "key"), usable.join(", ")),
-                ),
-            }
-            for refused in &keys.refused {
-                report.note(&what, &format!("a key is not used: {refused}"));
-            }
-        }
-        Err(error) => match example_host(&issuer.issuer, config) {
-            Some(host) => report.note(
-                &what,
-                &format!("{host} stands for your own server: until `jwks` names that, no token counts"),
-            ),
-            None => report.bad(&what, error),
-        },
+fn tell_keys(issuer: &str, keys: &FoundKeys, report: &Report) {
+    let what = format!("issuer {issuer}");
+    match keys.usable.as_slice() {
+        [] => report.bad(&what, "none of its keys can be used: no token of it counts"),
+        usable => report.good(
+            &what,
+            &format!("{} usable: {}", count(usable.len(), "key"), usable.join(", ")),
+        ),
+    }
+    for refused in &keys.refused {
+        report.note(&what, &format!("a key is not used: {refused}"));
     }
 }
 
-/// The host of an issuer's key set, if it is one of those that `janua config example` and other manuals write: nobody's (RFC
-/// 2606), or the American universities' registry's.
-fn example_host<'a>(issuer: &str, config: &'a config::Jwt) -> Option<&'a str> {
+/// Where an issuer's key set is fetched.
+fn url_of<'a>(issuer: &str, config: &'a config::Jwt) -> Option<&'a Url> {
     let mut issuers = config.issuers.iter();
-    let JwksLocation::Url(url) = &issuers.find(|known| *known.name == *issuer)?.jwks else {
-        return None;
-    };
+    match &issuers.find(|known| *known.name == *issuer)?.jwks {
+        JwksLocation::Url(url) => Some(url),
+        JwksLocation::File(_) => None,
+    }
+}
+
+/// The host, if it is one of those that `janua config example` and other manuals write: nobody's (RFC 2606), or the American
+/// universities' registry's.
+fn example_host(url: &Url) -> Option<&str> {
     let host = url.host_str()?;
     let ends = [
         ".example.edu",
@@ -163,73 +217,66 @@ fn recommend_audiences(config: &config::Jwt, report: &Report) {
     }
 }
 
-async fn check_upstream(config: &config::Upstream, metrics: &Metrics, report: &Report) {
-    let what = |server: &str| format!("upstream {} {server}", config.name);
+async fn check_upstream(config: &config::Upstream, metrics: &Metrics, report: &Report, servers: &Servers<'_>) {
+    let name = format!("upstream {}", config.name);
+    let what = |server: &str| format!("{name} {server}");
     match Upstream::new(config, metrics) {
         Ok(upstream) => {
-            let told = |server: &str, answer: Result<(), String>| match answer {
-                Ok(()) if config.health.path.is_some() => report.good(&what(server), "answers"),
-                Ok(()) => report.good(
-                    &what(server),
-                    "takes connections; with `health` it would be asked for a page",
-                ),
-                Err(error) => report.bad(&what(server), &error),
+            let told = |server: &Server, answer: Result<(), Unwell>| match answer {
+                Ok(()) if config.health.path.is_some() => report.good(&what(&server.label), "answers"),
+                Ok(()) => {
+                    let over = if server.is_https() { " over TLS" } else { "" };
+                    let told = format!("takes connections{over}; with `health` it would be asked for a page");
+                    report.good(&what(&server.label), &told);
+                }
+                Err(unwell) if unwell.is_away => servers.away(&name, &server.label, &unwell.error),
+                Err(unwell) => report.bad(&what(&server.label), &unwell.error),
             };
             upstream.probe(told).await;
         }
-        Err(error) => report.bad(&format!("upstream {}", config.name), &error.to_string()),
+        Err(error) => report.bad(&name, &error.to_string()),
     }
 }
 
 /// Asks about an event that nobody made, as the gateway would about others.
-async fn check_opencast(opencast: &config::Opencast, config: &Config, metrics: &Metrics, report: &Report) {
-    let what = format!("opencast {}", opencast.name);
-    let Some(of) = config.upstreams.get(opencast.upstream) else {
-        return;
-    };
-    let upstream = match Upstream::new(of, metrics) {
-        Ok(upstream) => Arc::new(upstream),
-        // It has been told as the upstream's.
-        Err(_) => return,
-    };
+async fn check_opencast(
+    opencast: &config::Opencast,
+    of: &config::Upstream,
+    config: &Config,
+    metrics: &Metrics,
+) -> Result<String, String> {
+    let upstream = Upstream::new(of, metrics).map_err(|error| error.to_string())?;
+    let upstream = Arc::new(upstream);
     upstream.resolve().await;
     let ca_file = of.ca_file.as_deref();
-    let asked = match Opencast::new(opencast, upstream, ca_file, metrics.opencast(&opencast.name), false) {
-        Ok(asked) => asked,
-        Err(error) => return report.bad(&what, &error.to_string()),
-    };
-    let Some(public) = config.server.public_urls.first() else {
-        return;
-    };
-    match asked.probe(public).await {
-        Ok(()) => report.good(
-            &what,
-            &format!(
-                "tells {} of events and their lists; that this user may see every event cannot be seen from here",
-                opencast.username
-            ),
-        ),
-        Err(error) => report.bad(&what, &error),
-    }
+    let asked = Opencast::new(opencast, upstream, ca_file, metrics.opencast(&opencast.name), false);
+    let asked = asked.map_err(|error| error.to_string())?;
+    let public = config.server.public_urls.first();
+    asked.probe(public.ok_or("no public URL")?).await?;
+    Ok(format!(
+        "tells {} of events and their lists; that this user may see every event cannot be seen from here",
+        opencast.username
+    ))
 }
 
 /// Asks the CAS server about a ticket that nobody made, and looks whether the apps can have a session at all.
-async fn check_sign_in(sign_in: &SignIn, config: &Config, report: &Report) {
+async fn check_sign_in(sign_in: &SignIn, config: &Config, report: &Report, servers: &Servers<'_>) {
     let what = format!("sign_in {}", sign_in.name);
     let Provider::Cas(cas) = &sign_in.provider;
     let what = what.as_str();
     let asked = config.server.public_urls.iter().map(|public| async move {
         let service = format!("{}/_janua/cas/{}/callback", public.origin(), sign_in.name);
-        let probed = match snapshot::cas_client(sign_in) {
-            Ok(client) => client
-                .probe(&service)
-                .await
-                .map_err(|error| format!("{error}{}", error.hint())),
-            Err(error) => Err(error.to_string()),
+        let probing = async {
+            let client = snapshot::cas_client(sign_in).map_err(|error| error.to_string())?;
+            let probed = client.probe(&service).await;
+            probed.map_err(|error| format!("{error}{}", error.hint()))
         };
-        match probed {
+        match in_time(probing).await.flatten() {
             Ok(()) => report.good(what, &format!("{} refuses a made-up ticket, as it must", cas.server)),
-            Err(error) => report.bad(what, &format!("{}: {error}", cas.server)),
+            Err(error) => {
+                let error = format!("{}: {error}", cas.server);
+                servers.failed(what, &server_of(&cas.server), &error).await;
+            }
         }
         report.note(
             what,

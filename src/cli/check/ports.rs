@@ -5,6 +5,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
+use rustix::process::geteuid;
+
 use super::Report;
 use crate::config::Config;
 use crate::control::{self, About};
@@ -35,9 +37,10 @@ pub(super) async fn check(config: &Config, file: &Path, report: &Report) {
             }
         }
         if running.is_none() {
-            running = Some(control::about(&server.control).await.ok());
+            running = Some(control::about(&server.control).await);
         }
-        let about = running.as_ref().and_then(Option::as_ref);
+        let about = running.as_ref().and_then(|about| about.as_ref().ok());
+        let is_denied = matches!(&running, Some(Err(error)) if error.is_denied());
         match about.filter(|about| about.listens.iter().any(|taken| is_same(*taken, address))) {
             Some(about) if is_same_file(&about.config, file) => {
                 report.good(
@@ -49,12 +52,27 @@ pub(super) async fn check(config: &Config, file: &Path, report: &Report) {
                 );
             }
             Some(about) => report.bad(&what, &taken_by_gateway(about)),
-            None => {
-                let who = holder(address).unwrap_or_else(|| "another process (`ss -ltnp` names it)".to_owned());
-                report.bad(&what, &format!("taken by {who}: end that one, or choose another port"));
-            }
+            None => match holder(address) {
+                // Of another user's process nothing can be seen.
+                None if is_denied => report.note(
+                    &what,
+                    &format!("taken, maybe by the gateway itself; {}", may_be_asked_by_others(config)),
+                ),
+                who => {
+                    let who = who.unwrap_or_else(|| "another process (`ss -ltnp` names it)".to_owned());
+                    report.bad(&what, &format!("taken by {who}: end that one, or choose another port"));
+                }
+            },
         }
     }
+}
+
+/// Why it is not known which gateway runs there.
+pub(super) fn may_be_asked_by_others(config: &Config) -> String {
+    let (control, user) = (config.server.control.display(), geteuid().as_raw());
+    format!(
+        "its control socket {control} cannot be asked by this user (uid {user}): run the check as the gateway's user"
+    )
 }
 
 fn taken_by_gateway(about: &About) -> String {

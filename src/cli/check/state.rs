@@ -1,10 +1,10 @@
 //! The state store and its master key: asked or looked at as they are. Nothing is made, neither a file nor a key.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Report;
-use super::files::{blocked, tell};
-use super::ports::{is_same_file, process_with};
+use super::files::{blocked, dangling, tell};
+use super::ports::{is_same_file, may_be_asked_by_others, process_with};
 use crate::config::{Config, State};
 use crate::control::{self, ControlError};
 use crate::observe::metrics::Metrics;
@@ -17,11 +17,8 @@ pub(super) fn files(config: &Config, report: &Report) {
         State::Memory => return,
         State::Embedded { path, key_file } => {
             for (name, link) in [("state.path", path), ("state.key_file", key_file)] {
-                if let Some(target) = dangling(link) {
-                    let (link, target) = (link.display(), target.display());
-                    let what =
-                        format!("{link} is a link to {target}, which is not there: mount it, or name the file itself");
-                    return report.bad(name, &what);
+                if let Some(told) = dangling(link) {
+                    return report.bad(name, &told);
                 }
             }
             let in_the_way = blocked(path);
@@ -87,7 +84,12 @@ async fn check_file(path: &Path, config: &Config, file: &Path, offline: bool, re
             report.note(&what, "in use by another process, as by a gateway that runs");
         }
         Err(StoreError::InUse { .. }) => in_use(path, config, file, &what, report).await,
-        Err(error) => report.bad(&what, &error.to_string()),
+        Err(error) => {
+            let error = error.to_string();
+            // It has been named.
+            let file = format!("the state file {} ", path.display());
+            report.bad(&what, error.strip_prefix(&file).unwrap_or(&error));
+        }
     }
 }
 
@@ -108,6 +110,12 @@ async fn in_use(path: &Path, config: &Config, file: &Path, what: &str, report: &
                 format!("in use by another process, as by the gateway that runs with {other} (process {process})");
             report.note(what, &format!("{told}: {remedy}"));
         }
+        Err(error) if error.is_denied() => {
+            report.note(
+                what,
+                &format!("in use by another process; {}", may_be_asked_by_others(config)),
+            );
+        }
         Err(ControlError::NobodyThere { .. }) => {
             let who = path
                 .canonicalize()
@@ -122,12 +130,6 @@ async fn in_use(path: &Path, config: &Config, file: &Path, what: &str, report: &
         }
         Err(error) => report.note(what, &format!("in use by another process: {error}")),
     }
-}
-
-/// Where a link leads to that leads to nothing.
-fn dangling(path: &Path) -> Option<PathBuf> {
-    let target = path.read_link().ok()?;
-    (!path.exists()).then_some(target)
 }
 
 fn named(path: &Path) -> String {

@@ -1,7 +1,7 @@
 //! What a route counts.
 
-use std::sync::OnceLock;
-use std::time::Duration;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
 use prometheus::{Histogram, IntCounter, IntCounterVec};
@@ -19,6 +19,8 @@ const METHODS: [(&str, Option<Method>); 8] = [
     ("PATCH", Some(Method::PATCH)),
     ("other", None),
 ];
+/// At most so often it is told that roles were left out.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// What one route counts. Of its many possible series only those exist that something was counted in.
@@ -35,6 +37,8 @@ pub struct RouteMetrics {
     pub(super) refused: Vec<OnceLock<IntCounter>>,
     /// The same for what was allowed and came to nothing.
     pub(super) failed: Vec<OnceLock<IntCounter>>,
+    pub(super) all_cut: IntCounterVec,
+    pub(super) cut_told: Mutex<Option<Instant>>,
 }
 
 impl RouteMetrics {
@@ -71,6 +75,17 @@ impl RouteMetrics {
     /// The rules allowed it, and something else kept it from the client.
     pub fn failed(&self, reason: Reason) {
         self.count(&self.failed, "allow", reason);
+    }
+
+    /// The upstream was not told of all roles of a person. Is it time to tell of it?
+    pub fn roles_cut(&self, now: Instant) -> bool {
+        self.all_cut.with_label_values(&[self.name.as_str()]).inc();
+        let mut told = self.cut_told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = told.is_none_or(|told| now.saturating_duration_since(told) >= TELL_EVERY);
+        if is_due {
+            *told = Some(now);
+        }
+        is_due
     }
 
     fn count(&self, cells: &[OnceLock<IntCounter>], outcome: &str, reason: Reason) {

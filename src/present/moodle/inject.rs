@@ -128,6 +128,7 @@ impl Plan {
             head: present::Changes {
                 remove: vec![header::AUTHORIZATION, header::COOKIE, header::ACCEPT_ENCODING],
                 set: vec![(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))],
+                ..present::Changes::default()
             },
         };
         let head = &mut changes.head;

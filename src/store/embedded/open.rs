@@ -35,6 +35,12 @@ pub(super) fn file(path: &Path) -> Result<Database, StoreError> {
             path: path.to_owned(),
             source,
         })?;
+    if file.metadata().is_ok_and(|found| !found.is_file()) {
+        return Err(StoreError::Damaged {
+            path: path.to_owned(),
+            detail: "it is no regular file".to_owned(),
+        });
+    }
     Builder::new()
         .set_cache_size(CACHE)
         .create_file(file)

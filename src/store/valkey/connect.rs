@@ -1,7 +1,6 @@
 //! One connection to a Valkey: how it is made for each kind, with TLS, user and password, and a subscription to the
 //! notices over the same wire (RESP3).
 
-use std::path::Path;
 use std::sync::Arc;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -17,10 +16,9 @@ use tokio::sync::Notify;
 use super::keeper::Hear;
 use super::{ANSWER, CHANNEL, CONNECT, Heard};
 use crate::config::{self, ValkeyAddress, ValkeyKind};
+use crate::key_file;
 use crate::text::without_mark;
-
-/// A file of a password or of certificates is not larger.
-const LARGEST_FILE: u64 = 1 << 20;
+use crate::trust;
 
 /// Clones share the wire.
 #[derive(Clone)]
@@ -86,20 +84,15 @@ struct Access {
 
 impl Access {
     fn read(config: &config::Valkey) -> Result<Self, String> {
-        let password = config.password_file.as_deref().map(|path| read("password_file", path));
-        let root = config
-            .ca_file
-            .as_deref()
-            .map(|path| read("ca_file", path))
-            .transpose()?;
+        let password = config.password_file.as_deref().map(key_file::password).transpose();
+        let root = config.ca_file.as_deref().map(trust::file::read).transpose();
+        let root = root.map_err(|error| format!("state.ca_file: {error}"))?;
         Ok(Self {
             username: config.username.clone(),
-            password: password
-                .transpose()?
-                .map(|text| text.trim_end_matches(['\r', '\n']).to_owned()),
-            certificates: root.map(|pem| TlsCertificates {
+            password: password.map_err(|error| format!("state.password_file: the password file {error}"))?,
+            certificates: root.map(|file| TlsCertificates {
                 client_tls: None,
-                root_cert: Some(without_mark(pem.as_bytes()).to_vec()),
+                root_cert: Some(without_mark(&file.text).to_vec()),
             }),
         })
     }
@@ -220,15 +213,6 @@ fn pushes(hear: Hear, suspicion: Arc<Notify>) -> impl Fn(PushInfo) -> Result<(),
         }
         Ok(())
     }
-}
-
-fn read(key: &str, path: &Path) -> Result<String, String> {
-    use std::io::Read as _;
-    let mut text = String::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(LARGEST_FILE).read_to_string(&mut text))
-        .map_err(|error| format!("state.{key}: {} cannot be read: {error}", path.display()))?;
-    Ok(text)
 }
 
 fn no_node() -> RedisError {

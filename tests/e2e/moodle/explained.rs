@@ -7,7 +7,7 @@ use super::school::{Browser, FILE, SITE_INFO, School};
 use crate::support::tools::janua;
 
 const TOKEN: &str = "5ca1ab1e0ddba11c0ffee0d15ea5e000";
-const SCRIPT: [&str; 4] = [
+pub const SCRIPT: [&str; 4] = [
     "Sec-Fetch-Mode: cors",
     "Sec-Fetch-Dest: empty",
     "Sec-Fetch-Site: same-origin",
@@ -15,7 +15,7 @@ const SCRIPT: [&str; 4] = [
 ];
 
 /// What is said about a GET of this browser's, live or not; in words and as JSON. Neither holds a secret.
-fn explain(school: &School, browser: &Browser<'_>, target: &str, headers: &[&str], live: bool) -> (String, Value) {
+pub fn explain(school: &School, browser: &Browser<'_>, target: &str, headers: &[&str], live: bool) -> (String, Value) {
     let config = school.gateway.site.path("gateway.toml");
     let (url, cookies) = (format!("{}{target}", school.origin()), browser.cookies());
     let cookie = format!("Cookie: {cookies}");

@@ -1,5 +1,6 @@
 //! What becomes of Moodle's errors, which come with status 200.
 
+use super::explained::{SCRIPT, explain};
 use super::school::{Browser, SITE_INFO, School, script};
 use super::sources::FACADE;
 use crate::support::http::Response;
@@ -199,7 +200,11 @@ fn who_has_agreed_to_the_policy_gets_in_by_one_more_ticket() {
     let moodle = school.origin();
     assert!(page.text().contains(&format!("href=\"{moodle}")), "{}", page.text());
     let told = browser.call(SITE_INFO).refused(403, "moodle_policy_not_agreed");
-    assert!(told.json()["visit"].as_str().unwrap().starts_with(&moodle));
+    let visit = told.json()["visit"].as_str().unwrap().to_owned();
+    assert!(visit.starts_with(&moodle));
+    let (words, report) = explain(&school, &browser, SITE_INFO, &SCRIPT, true);
+    assert_eq!(report["visit"], visit.as_str());
+    assert!(words.contains(&format!("to open first: {visit}")), "{words}");
     open(false);
     // The session in Moodle has not noticed, so another one is wanted.
     eventually("the browser is sent for a ticket", || {

@@ -266,13 +266,9 @@ fn sorted(error: BackchannelError) -> ValidateError {
         | E::Coding { .. }
         | E::BrokenCoding { .. }
         | E::Broken { .. } => ValidateError::Http(error),
-        E::CaFile { .. }
-        | E::CaFileContent { .. }
-        | E::Setup(_)
-        | E::Resolve { .. }
-        | E::Refused { .. }
-        | E::Tls { .. }
-        | E::Connect { .. } => ValidateError::Unreachable(error),
+        E::CaFile(_) | E::Setup(_) | E::Resolve { .. } | E::Refused { .. } | E::Tls { .. } | E::Connect { .. } => {
+            ValidateError::Unreachable(error)
+        }
     }
 }
 

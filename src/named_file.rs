@@ -1,0 +1,93 @@
+//! Certificates of CAs and passwords that the configuration names, and whether they can be used. `janua check` tells of all
+//! that cannot; the gateway starts with none of them, nor takes them with a reload.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::config::{Config, JwksLocation, Provider, State};
+use crate::key_file::{self, PasswordError};
+use crate::trust;
+use crate::trust::file::CaFileError;
+
+/// A file that cannot be used, with the setting that names it.
+#[derive(Debug, Error)]
+#[error("{setting}: {fault}")]
+pub struct UnfitFile {
+    /// `upstreams.app.ca_file`.
+    pub setting: String,
+    /// Who cannot be asked without it.
+    pub owner: Owner,
+    pub fault: Fault,
+}
+
+/// What is wrong, with the file and a remedy.
+#[derive(Debug, Error)]
+pub enum Fault {
+    #[error(transparent)]
+    Ca(#[from] CaFileError),
+    #[error("the password file {0}")]
+    Password(#[from] PasswordError),
+}
+
+/// Whose file it is, by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    State,
+    Issuer(Arc<str>),
+    Upstream(Arc<str>),
+    Opencast(String),
+    SignIn(Arc<str>),
+}
+
+/// All that cannot be used now.
+pub fn unfit(config: &Config) -> Vec<UnfitFile> {
+    let mut found = Vec::new();
+    let mut look = |setting: String, owner: Owner, looked: Result<(), Fault>| {
+        found.extend(looked.err().map(|fault| UnfitFile { setting, owner, fault }));
+    };
+    let ca = |path: &Path| Ok(trust::file::read(path).map(drop)?);
+    let password = |path: &Path| Ok(key_file::password(path).map(drop)?);
+    if let State::Valkey(valkey) = &config.state {
+        if let Some(path) = &valkey.ca_file {
+            look("state.ca_file".to_owned(), Owner::State, ca(path));
+        }
+        if let Some(path) = &valkey.password_file {
+            look("state.password_file".to_owned(), Owner::State, password(path));
+        }
+    }
+    for issuer in &config.jwt.issuers {
+        let path = issuer.ca_file.as_deref();
+        if let Some(path) = path.filter(|_| matches!(issuer.jwks, JwksLocation::Url(_))) {
+            let setting = format!("jwt.issuers.{}.ca_file", issuer.name);
+            look(setting, Owner::Issuer(Arc::clone(&issuer.name)), ca(path));
+        }
+    }
+    for upstream in &config.upstreams {
+        if let Some(path) = &upstream.ca_file {
+            let setting = format!("upstreams.{}.ca_file", upstream.name);
+            look(setting, Owner::Upstream(Arc::clone(&upstream.name)), ca(path));
+        }
+    }
+    for opencast in &config.opencasts {
+        let setting = format!("opencast.{}.password_file", opencast.name);
+        let owner = Owner::Opencast(opencast.name.clone());
+        look(setting, owner, password(&opencast.password_file));
+    }
+    for sign_in in &config.sign_ins {
+        let Provider::Cas(cas) = &sign_in.provider;
+        if let Some(path) = &cas.ca_file {
+            let setting = format!("sign_in.{}.cas.ca_file", sign_in.name);
+            look(setting, Owner::SignIn(Arc::clone(&sign_in.name)), ca(path));
+        }
+    }
+    found
+}
+
+/// # Errors
+/// One cannot be used. The store's are read with each of its connections: those may be put right while the gateway runs.
+pub fn all_fit(config: &Config) -> Result<(), UnfitFile> {
+    let mut found = unfit(config).into_iter().filter(|file| file.owner != Owner::State);
+    found.next().map_or(Ok(()), Err)
+}
