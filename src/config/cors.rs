@@ -17,10 +17,10 @@ pub struct Cors {
 }
 
 impl Cors {
-    /// What a player sends: its token, ranges, conditions; the type of what it uploads; and what shows that a script has
-    /// sent it.
-    pub const HEADERS: &str =
-        "authorization, range, if-range, if-none-match, if-modified-since, content-type, x-requested-with";
+    /// What a player sends: its token, ranges, conditions; the codings that Chromecast receivers ask about; the type of what
+    /// it uploads; and what shows that a script has sent it.
+    pub const HEADERS: &str = "authorization, range, if-range, if-none-match, if-modified-since, accept-encoding, \
+                               content-type, x-requested-with";
     /// What a player reads: where a range lies, how long the file is, which version, and the id to report.
     pub const EXPOSE: &str = "content-range, accept-ranges, content-length, etag, x-request-id";
 }

@@ -59,11 +59,22 @@ fn condition(upstream: &RequestHeader, name: &HeaderName) -> Option<String> {
     (!values.is_empty()).then(|| values.join(","))
 }
 
-/// The header of the answer, if it is one to a playlist: without what describes the upstream's bytes.
+/// The header of the answer: a redirect inside the lecture has the pass, and a playlist has nothing that describes the
+/// upstream's bytes.
 pub fn answered(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
     let Some(rewriting) = Rewriting::of(ctx) else {
         return Ok(());
     };
+    if answer.status.is_redirection()
+        && let Some(location) = answer
+            .headers
+            .get(header::LOCATION)
+            .and_then(|value| value.to_str().ok())
+        && let Some(location) = rewriting.redirect(location)
+    {
+        // Without it the player would come there with nothing.
+        return answer.insert_header(header::LOCATION, location);
+    }
     let of_type = answer
         .headers
         .get(header::CONTENT_TYPE)

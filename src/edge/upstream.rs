@@ -9,7 +9,7 @@ use pingora::proxy::Session;
 
 use super::{common_headers, frames, moodle, parts, playlists};
 use crate::act::proxy;
-use crate::config::{Present, TokenSource};
+use crate::config::{Credential, Present, TokenSource};
 use crate::context::Context;
 use crate::present::{self, Changes, Shown};
 use crate::respond;
@@ -189,6 +189,7 @@ pub fn dress(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) 
         return Ok(());
     };
     forget_spelling(answer)?;
+    say_once(answer)?;
     if respond::write::is_bodiless(answer.status) {
         // Some clients wait for the body that this header announces.
         answer.remove_header(&header::TRANSFER_ENCODING);
@@ -219,17 +220,8 @@ pub fn dress(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) 
         answer.insert_header(header::REFERRER_POLICY, "no-referrer")?;
         playlists::answered(session, answer, ctx)?;
     }
-    if route.cors.is_some() && !ctx.own_token {
-        // The gateway answers for the route: two policies side by side would make browsers refuse both.
-        let policies: Vec<HeaderName> = answer
-            .headers
-            .keys()
-            .filter(|name| name.as_str().starts_with("access-control-"))
-            .cloned()
-            .collect();
-        for name in policies {
-            answer.remove_header(&name);
-        }
+    if !ctx.own_token {
+        forget_policy(answer, &route);
     }
     if !route.anonymous {
         for name in present::answer_cache_overrides(&answer.headers) {
@@ -258,6 +250,36 @@ fn is_websocket(answer: &ResponseHeader) -> bool {
     let mut protocols = answer.headers.get_all(header::UPGRADE).iter();
     let is_it = |protocol: &HeaderValue| protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
     protocols.next().is_some_and(is_it) && protocols.next().is_none()
+}
+
+/// Where the gateway answers for the route, two policies side by side would make browsers refuse both. Where its cookies
+/// count, an upstream does not know whom it lets read with them: many allow whatever `Origin` they are told.
+fn forget_policy(answer: &mut ResponseHeader, route: &Route) {
+    let is_ambient = |credential: &Credential| *credential != Credential::Jwt;
+    let takes_cookies = route.accept.iter().any(is_ambient);
+    let names = answer.headers.keys().filter(|name| match route.cors {
+        Some(_) => name.as_str().starts_with("access-control-"),
+        None => takes_cookies && *name == header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+    });
+    for name in names.cloned().collect::<Vec<_>>() {
+        answer.remove_header(&name);
+    }
+}
+
+/// One length and one coding. pingora takes some that are said twice, and clients need not (RFC 9112 section 6.3).
+fn say_once(answer: &mut ResponseHeader) -> Result<()> {
+    for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
+        let mut values = answer.headers.get_all(&name).iter();
+        let Some(first) = values.next().map(HeaderValue::as_bytes) else {
+            continue;
+        };
+        let one = first.split(|byte| *byte == b',').next().unwrap_or_default();
+        if one.len() < first.len() || values.next().is_some() {
+            let one = one.trim_ascii().to_owned();
+            answer.insert_header(name, one)?;
+        }
+    }
+    Ok(())
 }
 
 /// As [`apply`] does it. The reason phrase stays: some clients show it to people.

@@ -342,14 +342,21 @@ impl Rewriting {
 
     /// The playlist with the pass in it; `None`: it goes out as it is.
     pub fn rewrite(&self, kind: playlist::Kind, text: &[u8]) -> Option<Vec<u8>> {
-        let covers = |path: &str| self.covers(path);
-        let passage = Passage {
+        playlist::rewrite(kind, text, &self.passage(&|path| self.covers(path)))
+    }
+
+    /// The same of the address that an answer redirects to.
+    pub fn redirect(&self, location: &str) -> Option<String> {
+        playlist::rewrite_one(location, &self.passage(&|path| self.covers(path)))
+    }
+
+    fn passage<'a>(&'a self, covers: &'a dyn Fn(&str) -> bool) -> Passage<'a> {
+        Passage {
             here: &self.here,
             also_here: self.also_here.as_ref(),
             parameter: &self.parameter,
-            covers: &covers,
-        };
-        playlist::rewrite(kind, text, &passage)
+            covers,
+        }
     }
 
     /// Is a GET of this path on the same route, for the same parameters?

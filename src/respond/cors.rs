@@ -195,6 +195,7 @@ mod tests {
             "if-range",
             "if-none-match",
             "if-modified-since",
+            "accept-encoding",
             "content-type",
             "x-requested-with",
         ] {

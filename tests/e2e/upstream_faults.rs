@@ -25,6 +25,11 @@ fn misbehave(mut wire: Wire) {
             "garbage" => b"\x16\x03\x01\x00 this is no web server\r\n\r\n",
             "no-status" => b"HTTP/1.1 abc OK\r\n\r\n",
             "two-lengths" => b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 5\r\n\r\nabcde",
+            "same-length" => b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\nfine",
+            "length-list" => b"HTTP/1.1 200 OK\r\nContent-Length: 4, 4\r\n\r\nfine",
+            "same-coding" => {
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfine\r\n0\r\n\r\n"
+            }
             "bad-length" => b"HTTP/1.1 200 OK\r\nContent-Length: -3\r\n\r\nabc",
             "half-a-header" => b"HTTP/1.1 200 OK\r\nContent-Le",
             "endless-headers" => {
@@ -216,5 +221,20 @@ fn pooled_connections_that_the_upstream_closes_are_not_noticed() {
         let answer = gateway.send(Request::new("POST", "/b").body("once"));
         let hung_up = posts() - before;
         assert_eq!((hung_up, answer.status), if hung_up == 0 { (0, 200) } else { (1, 502) });
+    }
+}
+
+#[test]
+fn what_an_upstream_says_twice_is_said_once() {
+    let upstream = Double::start(misbehave);
+    let gateway = before(upstream.address);
+    for (path, name, value) in [
+        ("/same-length", "content-length", "4"),
+        ("/length-list", "content-length", "4"),
+        ("/same-coding", "transfer-encoding", "chunked"),
+    ] {
+        let told = gateway.get(path).expect(200);
+        assert_eq!(crate::support::http::values(&told.headers, name), [value], "{path}");
+        assert_eq!(told.text(), "fine", "{path}");
     }
 }

@@ -327,3 +327,44 @@ fn a_pass_is_for_reading_and_keeps_to_itself() {
     );
     assert!(seen.iter().all(|request| request.header("cookie").is_none()));
 }
+
+/// A player without cookies follows a redirect with what its address has.
+#[test]
+fn a_redirect_inside_the_lecture_keeps_the_pass() {
+    let signer = Signer::new();
+    let site = Site::new();
+    let upstream = Upstream::start();
+    let config =
+        config(&site, &signer, "upstream = \"opencast\"", "\"rewrite\"").upstream("opencast", &[upstream.url()], "");
+    let gateway = site.start(&config);
+    let token = signer.read("lecture-1");
+    let location = |status: u16, to: &str| {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("location", to)
+            .append_pair("jwt", &token)
+            .finish();
+        let told = gateway
+            .get(&format!("{EVENT}/zoo/says/{status}?{query}"))
+            .expect(status);
+        told.header("location").unwrap().to_owned()
+    };
+    let whole = format!("http://video.test{EVENT}/b.mp4");
+    for (status, to) in [
+        (302, "b.m3u8"),
+        (307, "sub/b.m3u8?x=1"),
+        (301, "../says/b.mp4"),
+        (303, &whole),
+    ] {
+        let told = location(status, to);
+        let (before, pass) = told.split_once("watch=").expect(&told);
+        assert_eq!(before.trim_end_matches(['?', '&']), to);
+        gateway.get(&format!("{EVENT}/a.ts?watch={pass}")).expect(200);
+    }
+    for to in [
+        "https://cdn.test/b.m3u8",
+        "/org/player/lecture-2/b.m3u8",
+        "../../../lecture-2/b.m3u8",
+    ] {
+        assert_eq!(location(302, to), to);
+    }
+}

@@ -260,12 +260,12 @@ fn serve(wire: &mut Wire, name: &str, (state, changed): &(Mutex<State>, Condvar)
             let head = format!("HTTP/1.1 {number} Bodiless\r\n{says}\r\nETag: \"1\"\r\n\r\n");
             wire.stream.write_all(head.as_bytes())?;
         }
-        // Answers with the headers that the query names.
+        // Answers with the headers that the query names, and with a status if one is named.
         "says" => {
             let query = seen.target.split_once('?').unwrap_or_default().1;
             let pairs = form_urlencoded::parse(query.as_bytes());
             let lines: String = pairs.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-            answer(wire, name, 200, &lines, "said")?;
+            answer(wire, name, number.max(200), &lines, "said")?;
         }
         // Never answers.
         "stall" => {

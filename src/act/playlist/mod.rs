@@ -11,6 +11,8 @@ mod reference;
 
 use url::{Origin, Url};
 
+use self::reference::{Judge, place};
+
 /// Larger playlists are served as they are.
 pub const MAX_PLAYLIST: usize = 10 << 20;
 /// What a playlist may grow to; one that would grow beyond is served as it is.
@@ -74,6 +76,14 @@ pub fn rewrite(kind: Kind, playlist: &[u8], passage: &Passage<'_>) -> Option<Vec
         Kind::M3u8 => m3u8::rewrite(playlist, passage),
         Kind::Mpd => mpd::rewrite(std::str::from_utf8(playlist).ok()?, passage),
     }
+}
+
+/// One address with the parameter in it. `None`: it leads elsewhere, or has one already.
+pub fn rewrite_one(reference: &str, passage: &Passage<'_>) -> Option<String> {
+    let leads_here = Judge::new(passage).covers(0, std::slice::from_ref(passage.here), reference);
+    let (at, between) = place(reference, passage.parameter).filter(|_| leads_here)?;
+    let (before, after) = reference.split_at_checked(at)?;
+    Some(format!("{before}{between}{}{after}", passage.parameter))
 }
 
 /// What is known of a text already copied: its length may not pass the bound.

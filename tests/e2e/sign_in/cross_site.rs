@@ -44,6 +44,24 @@ fn apps_of_the_site_may_use_the_cookie_and_no_other_site() {
     assert!(visitor.is_signed_in());
 }
 
+/// Servers that allow whatever `Origin` they are told, with credentials, mean cookies of their own.
+#[test]
+fn an_upstream_lets_no_other_site_read_with_the_gateways_cookie() {
+    const POLICY: &str =
+        "/app/zoo/says?access-control-allow-origin=https://evil.test&access-control-allow-credentials=true";
+    for sign_in in [String::new(), format!("app_origins = [{APP:?}]")] {
+        let plan = Plan {
+            sign_in,
+            ..Plan::default()
+        };
+        let Some(campus) = Campus::planned(plan) else { return };
+        let visitor = campus.visitor();
+        visitor.sign_in(&campus.cas.person("alice"), PAGE).expect(303);
+        let told = from(&visitor, "GET", POLICY, "https://evil.test").expect(200);
+        assert_eq!(told.header("access-control-allow-credentials"), None);
+    }
+}
+
 #[test]
 fn apps_of_the_site_may_ask_who_it_is_and_no_other_site() {
     let Some(campus) = start() else { return };

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::{Encoding, UTF_8};
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 use memchr::memmem;
 use thiserror::Error;
 
@@ -91,7 +91,8 @@ fn decoded<'a>(content_type: Option<&str>, body: &'a [u8]) -> Option<Cow<'a, str
         return Some(Cow::Borrowed(text));
     }
     if named == [None, None] {
-        named = [Some(UTF_8), None];
+        // The second one reads everything; RFC 2616 section 3.7.1 made its like the default of texts.
+        named = [Some(UTF_8), Some(WINDOWS_1252)];
     }
     let mut encodings = named.into_iter().flatten();
     encodings.find_map(|encoding| encoding.decode_without_bom_handling_and_without_replacement(body))

@@ -38,11 +38,15 @@ impl fmt::Debug for SessionIndex {
     }
 }
 
-/// Back channel: the form that the server posts to a service URL, of this type or of none. `None`: this is no logout
-/// request.
+/// Back channel: the form that the server posts to a service URL, of this type or of none; or the request alone as XML, as
+/// Keycloak's plugin for CAS sends it. `None`: this is no logout request.
 pub fn logout_request(content_type: Option<&str>, body: &[u8]) -> Option<Vec<SessionIndex>> {
-    let kind = content_type.and_then(|kind| kind.split(';').next());
-    if kind.is_some_and(|kind| !kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
+    let kind = content_type.and_then(|kind| kind.split(';').next()).map(str::trim);
+    let is = |known: &[&str]| kind.is_some_and(|kind| known.iter().any(|known| kind.eq_ignore_ascii_case(known)));
+    if is(&["application/xml", "text/xml"]) {
+        return read(std::str::from_utf8(body).ok().filter(|text| text.len() <= MAX_BYTES)?);
+    }
+    if kind.is_some() && !is(&["application/x-www-form-urlencoded"]) {
         return None;
     }
     let request = parameter(body)?;

@@ -67,6 +67,17 @@ fn recorded_requests_name_their_ticket() {
 }
 
 #[test]
+fn a_request_may_come_as_bare_xml() {
+    for kind in ["application/xml", "Text/XML; charset=utf-8"] {
+        let ended = logout_request(Some(kind), APEREO.as_bytes()).map(|ended| joined(&ended));
+        assert_eq!(ended.as_deref(), Some("ST-1-a.cas01"), "{kind}");
+        assert!(logout_request(Some(kind), form(APEREO).as_bytes()).is_none());
+        assert!(logout_request(Some(kind), b"<a/>").is_none());
+    }
+    assert!(logout_request(Some("text/plain"), APEREO.as_bytes()).is_none());
+}
+
+#[test]
 fn the_namespace_does_not_count() {
     for request in [
         // As RubyCAS-Server writes it.
