@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::process::geteuid;
+use rustix::process::{getegid, geteuid};
 use thiserror::Error;
 
 use crate::config::{Config, State};
@@ -136,11 +136,16 @@ pub fn open_files(config: &Config, looking: Looking) -> Vec<OpenFile> {
     };
     let mut folders = HashSet::new();
     let mut found = Vec::new();
-    for (key, path, is_secret) in named(config) {
+    let mut named = named(config);
+    // A folder is told with the gravest that lies in it.
+    named.sort_by_key(|(.., is_secret)| !is_secret);
+    for (key, path, is_secret) in named {
+        // A volume of Kubernetes is the group's of the gateway (fsGroup), which writes there by it.
+        let spared = (!is_secret).then(|| getegid().as_raw());
         let faults = of_file(path, own, looking)
             .into_iter()
             .filter(|fault| !matches!(fault, Fault::Owner { owner, .. } if writers.contains(owner)))
-            .chain(of_folders(path, &mut folders));
+            .chain(of_folders(path, spared, &mut folders));
         found.extend(faults.map(|fault| OpenFile {
             key: key.clone(),
             is_refused: is_secret && !matches!(fault, Fault::Owner { .. }),
@@ -210,15 +215,15 @@ fn of_file(path: &Path, own: u32, looking: Looking) -> Vec<Fault> {
 }
 
 /// The folders above it, by its own name and where links lead, in which a group or everybody could put another one in its
-/// place. Each folder is told once.
-fn of_folders(path: &Path, told: &mut HashSet<PathBuf>) -> Vec<Fault> {
+/// place. Each folder is told once. `spared`: a group that may.
+fn of_folders(path: &Path, spared: Option<u32>, told: &mut HashSet<PathBuf>) -> Vec<Fault> {
     let places = [std::path::absolute(path), fs::canonicalize(path)];
     let folders = places.iter().flatten().flat_map(|place| place.ancestors().skip(1));
     let open = folders.filter_map(|folder| {
         let found = fs::metadata(folder).ok()?;
         let mode = found.permissions().mode() & 0o7777;
-        let is_open = mode & (OTHERS_WRITE | GROUP_WRITES) != 0 && mode & STICKY == 0;
-        is_open.then_some((folder, mode, found.gid()))
+        let is_open = mode & OTHERS_WRITE != 0 || mode & GROUP_WRITES != 0 && spared != Some(found.gid());
+        (is_open && mode & STICKY == 0).then_some((folder, mode, found.gid()))
     });
     let new = open.filter(|(folder, ..)| told.insert((*folder).to_owned()));
     new.map(|(folder, mode, group)| {
@@ -283,7 +288,7 @@ mod tests {
             set_permissions(&path, Permissions::from_mode(file)).unwrap();
             set_permissions(&folder, Permissions::from_mode(above)).unwrap();
             let faults = of_file(&path, own, Looking::Gateway).into_iter();
-            let faults = faults.chain(of_folders(&path, &mut HashSet::new()));
+            let faults = faults.chain(of_folders(&path, None, &mut HashSet::new()));
             faults.map(|fault| fault.to_string()).collect()
         };
         for (file, above) in [(0o600, 0o700), (0o640, 0o755), (0o440, 0o1777), (0o400, 0o1770)] {
@@ -306,12 +311,23 @@ mod tests {
             );
         }
         assert!(
-            of_folders(&folder.join("not/there/yet"), &mut HashSet::new()).len() == 1,
+            of_folders(&folder.join("not/there/yet"), None, &mut HashSet::new()).len() == 1,
             "what is made there later is judged too"
         );
         let link = top.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        assert_eq!(of_folders(&link, &mut HashSet::new()).len(), 1, "where a link leads");
+        assert_eq!(
+            of_folders(&link, None, &mut HashSet::new()).len(),
+            1,
+            "where a link leads"
+        );
+        let group = fs::metadata(&folder).unwrap().gid();
+        let spared = |group| {
+            set_permissions(&folder, Permissions::from_mode(0o770)).unwrap();
+            of_folders(&path, Some(group), &mut HashSet::new()).len()
+        };
+        assert_eq!((spared(group), spared(group + 1)), (0, 1));
+        set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
         let owner = if own == 0 { 65534 } else { own };
         std::os::unix::fs::chown(&path, Some(owner), None).unwrap();
         assert!(judge(0o600, 0o700, owner + 1)[0].contains("belongs to uid"));

@@ -150,8 +150,14 @@ fn a_server_that_is_away_is_one_cause() {
         );
     }
     assert_eq!(bad(&ran).len(), 1, "{ran:?}");
-    // Without an upstream too.
-    let ran = check(&site, &config.text(), &[]);
+    // Without an upstream too, and with several.
+    let cas = format!("[sign_in.campus.cas]\nserver = \"{server}/cas\"\n");
+    let ran = check(&site, &config.clone().section(&cas).text(), &[]);
+    assert_eq!((bad(&ran).len(), lines(&ran, "above").len()), (1, 2), "{ran:?}");
+    let twice = ["one", "two"].iter().fold(Config::new().open_route(), |config, name| {
+        config.upstream(name, std::slice::from_ref(&server), "")
+    });
+    let ran = check(&site, &twice.text(), &[]);
     assert_eq!((bad(&ran).len(), lines(&ran, "above").len()), (1, 1), "{ran:?}");
     // What is wrong beside it is told.
     let zoo = Upstream::start();

@@ -310,6 +310,30 @@ fn certificates_are_held_against_names_and_calendar() {
         "note certificates",
         &["video.test"],
     );
+    // For clients only, and signed by a CA that is not in the file.
+    let ca = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(["campus.test".to_owned()]).unwrap();
+    params.distinguished_name.push(DnType::CommonName, "Campus CA");
+    let issuer = rcgen::Issuer::from_params(&params, &ca);
+    let mut params = CertificateParams::new(["video.test".to_owned()]).unwrap();
+    let key = KeyPair::generate().unwrap();
+    site.write("tls/certificate.pem", params.signed_by(&key, &issuer).unwrap().pem());
+    site.write("tls/key.pem", key.serialize_pem());
+    set_permissions(site.path("tls/key.pem"), Permissions::from_mode(0o600)).unwrap();
+    told(
+        &check(&site, &config(""), &["--offline"]),
+        0,
+        "note certificate",
+        &["no intermediate certificate", "fullchain.pem"],
+    );
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    site.write("tls/certificate.pem", params.self_signed(&key).unwrap().pem());
+    told(
+        &check(&site, &config(""), &["--offline"]),
+        1,
+        "BAD  certificate",
+        &["not one for servers", "serverAuth"],
+    );
     // What is wrong with a key is said in words.
     for (key, words) in [
         ("", "no private key in it"),

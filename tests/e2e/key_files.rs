@@ -84,6 +84,32 @@ fn nobody_else_changes_or_replaces_it() {
 }
 
 #[test]
+fn a_folder_of_both_is_judged_by_the_secret_in_it() {
+    let (site, opencast) = (Site::new(), Upstream::start());
+    site.write("keys/master.key", KEY);
+    site.write("state/password", "letmein\n");
+    mode(&site, "state/password", 0o600);
+    let config = |password: &str| {
+        stateful()
+            .set("state", "key_file", "\"keys/master.key\"")
+            .upstream("opencast", &[opencast.url()], "")
+            .section(&format!(
+                "[opencast.main]\nupstream = \"opencast\"\nusername = \"gateway\"\npassword_file = {password:?}\n"
+            ))
+    };
+    for folder in [0o777, 0o770] {
+        mode(&site, "state", folder);
+        let (is_content, said) = checked(&site, &config("state/password"));
+        assert!(!is_content, "{said}");
+        assert!(said.contains("BAD  secrets: opencast.main.password_file"), "{said}");
+    }
+    // The gateway may write its state by its group, as on a volume of Kubernetes.
+    site.write("secrets/opencast", "letmein\n");
+    let (is_content, said) = checked(&site, &config("secrets/opencast"));
+    assert!(is_content && !said.contains("state.path: "), "{said}");
+}
+
+#[test]
 fn a_reload_and_the_vaults_commands_tell_of_them() {
     let site = Site::new();
     site.write("state/master.key", KEY);

@@ -29,10 +29,15 @@ pub(super) fn check(config: &Config, report: &Report) {
                 continue;
             }
         };
+        let is_alone = chain.len() == 1;
         let Some(own) = chain.into_iter().next() else { continue };
-        match Lifetime::of(&own) {
-            Some(lifetime) => lifetime.tell(SystemTime::now(), &format!("for {}", names(&own)), &what, report),
-            None => report.bad(&what, "it is no certificate that browsers can read (X.509)"),
+        match X509Certificate::from_der(&own) {
+            Ok((_, read)) => {
+                let lifetime = Lifetime::of(&read);
+                lifetime.tell(SystemTime::now(), &format!("for {}", names(&own)), &what, report);
+                purpose_and_chain(&read, is_alone, &what, report);
+            }
+            Err(_) => report.bad(&what, "it is no certificate that browsers can read (X.509)"),
         }
         shown.push(own);
     }
@@ -53,6 +58,22 @@ pub(super) fn check(config: &Config, report: &Report) {
     }
 }
 
+/// Would a browser take it for a server's, and find who signed it?
+fn purpose_and_chain(own: &X509Certificate<'_>, is_alone: bool, what: &str, report: &Report) {
+    let usage = own.extended_key_usage().ok().flatten().map(|usage| usage.value);
+    if usage.is_some_and(|usage| !usage.server_auth && !usage.any) {
+        report.bad(
+            what,
+            "not one for servers: make one with the extended key usage serverAuth",
+        );
+    }
+    if is_alone && own.issuer() != own.subject() {
+        let told = "the file has no intermediate certificate: fine only if clients know the CA that signed it themselves; \
+                    otherwise name the whole chain (`fullchain.pem`)";
+        report.note(what, told);
+    }
+}
+
 /// Seconds since 1970 at which a certificate begins and ends to count.
 struct Lifetime {
     from: i64,
@@ -60,13 +81,12 @@ struct Lifetime {
 }
 
 impl Lifetime {
-    fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
-        let (_, read) = X509Certificate::from_der(certificate).ok()?;
-        let validity = read.validity();
-        Some(Self {
+    fn of(certificate: &X509Certificate<'_>) -> Self {
+        let validity = certificate.validity();
+        Self {
             from: validity.not_before.timestamp(),
             until: validity.not_after.timestamp(),
-        })
+        }
     }
 
     fn tell(&self, now: SystemTime, names: &str, what: &str, report: &Report) {

@@ -49,7 +49,9 @@ pub(super) fn check(config: &Config, report: &Report) {
 /// The log is made if it is not there, but no folder is. A FIFO is for another program, which must read it already.
 fn log_file(file: &Path, report: &Report) {
     let setting = "log.file";
-    if fs::metadata(file).is_ok_and(|found| found.file_type().is_fifo()) {
+    // `/dev/stdout` is what it is here, not where the gateway runs.
+    let is_fifo = fs::metadata(file).is_ok_and(|found| found.file_type().is_fifo());
+    if is_fifo && !file.starts_with("/dev") {
         // To open it would be seen at its other end.
         let told = format!(
             "{} is a FIFO: the gateway starts only while a program reads it",

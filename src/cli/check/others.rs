@@ -59,7 +59,7 @@ pub(super) async fn check(config: &Config, file: &Path, unfit: &[UnfitFile], rep
         let what = format!("opencast {}", opencast.name);
         match asked.flatten() {
             Ok(found) => report.good(&what, &found),
-            Err(error) => servers.failed(&what, &servers_of(upstream), &error).await,
+            Err(error) => servers.failed(&what, &servers_of(upstream), &error, &error).await,
         }
     });
     let sign_ins = config.sign_ins.iter();
@@ -71,7 +71,7 @@ pub(super) async fn check(config: &Config, file: &Path, unfit: &[UnfitFile], rep
         let asked = in_time(moodle::check(moodle, config, metrics, report)).await;
         if let Err(error) = asked.flatten() {
             let what = format!("moodle {}", moodle.name);
-            servers.failed(&what, &servers_of(upstream), &error).await;
+            servers.failed(&what, &servers_of(upstream), &error, &error).await;
         }
     });
     let mut jwt = config.jwt.clone();
@@ -140,7 +140,10 @@ async fn check_issuers(config: &config::Jwt, metrics: &Metrics, report: &Report,
                 &what,
                 &format!("{host} stands for your own server: until `jwks` names that, no token counts"),
             ),
-            None => servers.failed(&what, &url.map_or(Vec::new(), server_of), &error).await,
+            None => {
+                let at = url.map_or(Vec::new(), server_of);
+                servers.failed(&what, &at, &error, &error).await;
+            }
         }
     }
     let found = match found {
@@ -267,15 +270,16 @@ async fn check_sign_in(sign_in: &SignIn, config: &Config, report: &Report, serve
     let asked = config.server.public_urls.iter().map(|public| async move {
         let service = format!("{}/_janua/cas/{}/callback", public.origin(), sign_in.name);
         let probing = async {
-            let client = snapshot::cas_client(sign_in).map_err(|error| error.to_string())?;
+            let client = snapshot::cas_client(sign_in).map_err(|error| (error.to_string(), error.to_string()))?;
             let probed = client.probe(&service).await;
-            probed.map_err(|error| format!("{error}{}", error.hint()))
+            probed.map_err(|error| (format!("{error}{}", error.hint()), error.cause()))
         };
-        match in_time(probing).await.flatten() {
+        let probed = in_time(probing).await;
+        match probed.map_err(|error| (error.clone(), error)).flatten() {
             Ok(()) => report.good(what, &format!("{} refuses a made-up ticket, as it must", cas.server)),
-            Err(error) => {
+            Err((error, cause)) => {
                 let error = format!("{}: {error}", cas.server);
-                servers.failed(what, &server_of(&cas.server), &error).await;
+                servers.failed(what, &server_of(&cas.server), &error, &cause).await;
             }
         }
         report.note(

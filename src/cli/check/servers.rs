@@ -12,8 +12,8 @@ use super::Report;
 /// What has been told of servers, each by its `host:port`.
 pub(super) struct Servers<'a> {
     report: &'a Report,
-    /// Those of upstreams that gave no answer, and what said so.
-    away: RefCell<HashMap<String, String>>,
+    /// Those of upstreams that gave no answer, each with what said so and the error.
+    away: RefCell<HashMap<String, (String, String)>>,
     /// The errors of others, each with its server and what said so first.
     told: RefCell<HashMap<(String, String), String>>,
     asked: watch::Sender<bool>,
@@ -31,8 +31,20 @@ impl<'a> Servers<'a> {
 
     /// An upstream's server gave no answer.
     pub(super) fn away(&self, what: &str, server: &str, error: &str) {
-        self.report.bad(&format!("{what} {server}"), error);
-        self.away.borrow_mut().insert(server.to_owned(), what.to_owned());
+        let line = format!("{what} {server}");
+        let known = self.away.borrow().get(server).cloned();
+        match known {
+            Some((first, same)) if same == error && first != what => self.as_told(&line, error, &first),
+            _ => {
+                self.report.bad(&line, error);
+                let told = (what.to_owned(), error.to_owned());
+                self.away.borrow_mut().entry(server.to_owned()).or_insert(told);
+            }
+        }
+    }
+
+    fn as_told(&self, what: &str, error: &str, first: &str) {
+        self.report.note(what, &format!("{error}, as {first} above"));
     }
 
     /// Every upstream has been asked: [`Servers::failed`] need not wait any longer.
@@ -40,25 +52,25 @@ impl<'a> Servers<'a> {
         self.asked.send_replace(true);
     }
 
-    /// Something that needs one of these servers has failed. Waits until the upstreams are asked.
-    pub(super) async fn failed(&self, what: &str, servers: &[String], error: &str) {
+    /// Something that needs one of these servers has failed. The same `cause` at the same servers is told once. Waits until
+    /// the upstreams are asked.
+    pub(super) async fn failed(&self, what: &str, servers: &[String], error: &str, cause: &str) {
         let mut asked = self.asked.subscribe();
         // Its sender lives as long as this does.
         drop(asked.wait_for(|asked| *asked).await);
-        let as_told = |of: &str| self.report.note(what, &format!("{error}, as {of} above"));
         let of_upstream = {
             let away = self.away.borrow();
             let mut known = servers.iter().map(|server| away.get(server));
-            let first = known.next().flatten().cloned();
+            let first = known.next().flatten().map(|(upstream, _)| upstream.clone());
             first.filter(|_| known.all(|known| known.is_some()))
         };
         if let Some(upstream) = of_upstream {
-            return as_told(&upstream);
+            return self.as_told(what, error, &upstream);
         }
-        let cause = (servers.join(" "), error.to_owned());
+        let cause = (servers.join(" "), cause.to_owned());
         let before = self.told.borrow().get(&cause).cloned();
         match before {
-            Some(first) if first != what => as_told(&first),
+            Some(first) if first != what => self.as_told(what, error, &first),
             _ => {
                 self.report.bad(what, error);
                 self.told.borrow_mut().insert(cause, what.to_owned());

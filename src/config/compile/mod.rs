@@ -192,7 +192,9 @@ impl Checker<'_> {
     /// A token of the greatest length comes in a header, with others beside it.
     fn room_for_tokens(&mut self, at: Span, max_token: usize, max_header: usize) {
         const BESIDES: usize = 8 << 10;
-        if max_token + BESIDES > max_header {
+        // A longer one is an error already.
+        const LONGEST: usize = 64 << 10;
+        if max_token + BESIDES > max_header && max_token <= LONGEST {
             let least = (max_token + BESIDES).div_ceil(1 << 10);
             let message = "a token of this length does not fit into a request's header";
             let problem = Diagnostic::warning(at, message).label(format!("`server.max_header` is {max_header} bytes"));

@@ -229,6 +229,14 @@ impl ValidateError {
         }
     }
 
+    /// What happened at the server, in the words of whatever else asks it.
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Unreachable(error) | Self::Timeout(error) | Self::Http(error) => error.to_string(),
+            other => other.to_string(),
+        }
+    }
+
     /// Is it the ticket's fault, so that a new one may do? Otherwise it is the server's or the configuration's.
     pub fn is_of_ticket(&self) -> bool {
         match self {
