@@ -40,7 +40,7 @@ use crate::listen::connection::Shared;
 use crate::listen::intake;
 use crate::observe::request_id::RequestId;
 use crate::rejection::{Hint, Reason, Rejection};
-use crate::request::{REQUEST_ID, Request};
+use crate::request::{Client, REQUEST_ID, Request};
 use crate::respond::write::Pieces;
 use crate::respond::{self, Answering, Reply};
 use crate::route::path::Path;
@@ -68,10 +68,12 @@ impl From<Box<Error>> for Stop {
 
 // ---- the client's side ----
 
-/// Takes a place among the requests of an address that are under way. A connection of HTTP/2 carries many: without it one
-/// client would hold many times the buffers and upstream connections that the bound on its connections is meant for.
+/// Takes a place among the requests of an address that are under way, where its connections are not counted: one of HTTP/2
+/// carries many requests, and behind a trusted proxy all are the proxy's. Without it one client would hold many times the
+/// buffers and upstream connections that the bound on connections is meant for.
 pub async fn in_flight(session: &Session, ctx: &mut Context) -> std::result::Result<(), Rejection> {
-    let Some(client) = ctx.client.as_ref().filter(|_| session.is_http2()) else {
+    let by_request = |client: &&Client| session.is_http2() || client.address != client.peer;
+    let Some(client) = ctx.client.as_ref().filter(by_request) else {
         return Ok(());
     };
     ctx.in_flight = Some(ctx.snapshot.in_flight.take(Asker::at(client.address)).await?);

@@ -222,7 +222,10 @@ fn of_folders(path: &Path, spared: Option<u32>, told: &mut HashSet<PathBuf>) -> 
     let open = folders.filter_map(|folder| {
         let found = fs::metadata(folder).ok()?;
         let mode = found.permissions().mode() & 0o7777;
-        let is_open = mode & OTHERS_WRITE != 0 || mode & GROUP_WRITES != 0 && spared != Some(found.gid());
+        // Of a group that is its owner's alone, as user groups are numbered, there is nobody else (a umask of 002 counts on it).
+        let is_private = found.gid() == found.uid();
+        let is_open =
+            mode & OTHERS_WRITE != 0 || mode & GROUP_WRITES != 0 && spared != Some(found.gid()) && !is_private;
         (is_open && mode & STICKY == 0).then_some((folder, mode, found.gid()))
     });
     let new = open.filter(|(folder, ..)| told.insert((*folder).to_owned()));
@@ -301,8 +304,6 @@ mod tests {
             (0o620, 0o700, "can be changed by its group (mode 0620)"),
             (0o600, 0o777, "is open to everybody (mode 0777)"),
             (0o600, 0o702, "can be replaced by everybody"),
-            (0o400, 0o770, "which may write there (mode 0770): chmod g-w"),
-            (0o600, 0o2775, "which may write there (mode 2775)"),
         ] {
             let found = judge(file, above, own);
             assert!(
@@ -321,12 +322,28 @@ mod tests {
             1,
             "where a link leads"
         );
-        let group = fs::metadata(&folder).unwrap().gid();
-        let spared = |group| {
-            set_permissions(&folder, Permissions::from_mode(0o770)).unwrap();
-            of_folders(&path, Some(group), &mut HashSet::new()).len()
+        let by_group = |mode, spared| {
+            set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
+            let faults = of_folders(&path, spared, &mut HashSet::new()).into_iter();
+            faults.map(|fault| fault.to_string()).collect::<Vec<_>>()
         };
-        assert_eq!((spared(group), spared(group + 1)), (0, 1));
+        let group = own + 1;
+        assert!(by_group(0o770, None).is_empty() || own != fs::metadata(&folder).unwrap().gid());
+        // Root alone gives folders to groups of others.
+        if own == 0 {
+            std::os::unix::fs::chown(&folder, None, Some(group)).unwrap();
+            for (mode, told) in [
+                (0o770, "which may write there (mode 0770): chmod g-w"),
+                (0o2775, "(mode 2775)"),
+            ] {
+                let found = by_group(mode, None);
+                assert!(found.len() == 1 && found[0].contains(told), "{mode:o}: {found:?}");
+            }
+            assert_eq!(
+                (by_group(0o770, Some(group)).len(), by_group(0o770, Some(0)).len()),
+                (0, 1)
+            );
+        }
         set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
         let owner = if own == 0 { 65534 } else { own };
         std::os::unix::fs::chown(&path, Some(owner), None).unwrap();

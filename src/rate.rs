@@ -14,6 +14,7 @@ use moka::sync::Cache;
 use crate::config::Rate;
 
 /// One budget: so many per second on average, so many at once.
+#[derive(Debug)]
 pub struct Limiter {
     /// Nanoseconds that one permit costs.
     interval: u64,
@@ -49,6 +50,14 @@ impl Limiter {
             origin,
             whole_at: AtomicU64::new(0),
         }
+    }
+
+    /// For a line of the log that anybody could cause over and over: one a minute.
+    pub fn of_log() -> Self {
+        Self::new(Rate {
+            per_second: 1.0 / 60.0,
+            burst: 1,
+        })
     }
 
     /// Would a [`take`](Self::take) succeed? Takes nothing.
@@ -130,6 +139,14 @@ impl<K: Hash + Eq + Send + Sync + 'static> Keyed<K> {
             let limiter = || Arc::new(Limiter::starting(self.rate, self.origin));
             self.limiters.get_with(key, limiter).spend(permits, now);
         }
+    }
+
+    /// For a line of the log that anybody could cause over and over: one a minute.
+    pub fn of_log() -> Self {
+        Self::new(Rate {
+            per_second: 1.0 / 60.0,
+            burst: 1,
+        })
     }
 
     /// Would a [`take`](Self::take) succeed? A key that is not known has its whole budget and is not remembered.

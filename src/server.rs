@@ -209,7 +209,7 @@ async fn serve(
     let denials = Arc::new(Denials::new(server.denials));
     let observer = Observer::new(&metrics, log, Arc::clone(&denials));
     let app = Arc::new(proxy(&config, Arc::clone(&snapshot), observer));
-    let bounds = Bounds::new(server.connections, &metrics);
+    let bounds = Bounds::new(server.into(), &metrics);
     let header = watch::Sender::new(HeaderBounds::of(server));
     let door = Door {
         app: Arc::clone(&app),

@@ -30,7 +30,7 @@ use crate::store::{Store, StoreError};
 
 pub use self::route::{Action, Route, RouteWatch};
 
-/// Requests over HTTP/2 of one address that wait until others of it have ended.
+/// Requests of one address, over HTTP/2 or behind a proxy, that wait until others of it have ended.
 const WAITING_IN_FLIGHT: usize = 4096;
 
 /// Everything a request is judged by.

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use pingora::apps::{HttpServerApp, ServerApp};
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::{ALPN, IO, Stream};
@@ -15,9 +16,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::connection::{Connection, HeaderBounds};
-use crate::config::Connections;
+use crate::config::{Connections, Server};
 use crate::observe::metrics::Metrics;
-use crate::rate::address_key;
+use crate::rate::{Limiter, address_key};
 
 /// How long to wait when the system has no descriptor left for another connection.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
@@ -110,10 +111,29 @@ fn is_http2(stream: &dyn IO) -> bool {
     matches!(stream.selected_alpn_proto(), Some(ALPN::H2))
 }
 
-/// How many connections there are, in all and by address, and how many there may be.
+/// How many connections there may be, in all and by address. Behind a trusted proxy there are many clients: its address is
+/// no client's, and theirs are counted request by request.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    pub connections: Connections,
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl From<&Server> for Limits {
+    fn from(server: &Server) -> Self {
+        Self {
+            connections: server.connections,
+            trusted_proxies: server.trusted_proxies.clone(),
+        }
+    }
+}
+
+/// How many connections there are, and how many there may be.
 #[derive(Debug)]
 pub struct Bounds {
-    limits: ArcSwap<Connections>,
+    limits: ArcSwap<Limits>,
+    /// Whether a refusal is told.
+    telling: Limiter,
     open: Mutex<Open>,
     gauge: IntGauge,
     refused_max: IntCounter,
@@ -129,9 +149,10 @@ struct Open {
 }
 
 impl Bounds {
-    pub fn new(limits: Connections, metrics: &Metrics) -> Arc<Self> {
+    pub fn new(limits: Limits, metrics: &Metrics) -> Arc<Self> {
         Arc::new(Self {
             limits: ArcSwap::from_pointee(limits),
+            telling: Limiter::of_log(),
             open: Mutex::default(),
             gauge: metrics.connections(),
             refused_max: metrics.connections_refused("max"),
@@ -141,7 +162,7 @@ impl Bounds {
     }
 
     /// Other limits from now on. Connections beyond them stay until they end.
-    pub fn set(&self, limits: Connections) {
+    pub fn set(&self, limits: Limits) {
         self.limits.store(Arc::new(limits));
     }
 
@@ -149,14 +170,21 @@ impl Bounds {
     pub(super) fn admit(bounds: &Arc<Self>, address: IpAddr) -> Option<Permit> {
         let key = address_key(address);
         let limits = bounds.limits.load();
+        let Connections { max, per_address } = limits.connections;
         let mut open = bounds.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.total >= limits.max {
+        if open.total >= max {
             bounds.refused_max.inc();
+            bounds.tell(address, "connections.max", max);
             return None;
         }
         let count = open.by_address.entry(key).or_default();
-        if *count >= limits.per_address {
+        let is_proxy = || {
+            let address = address.to_canonical();
+            limits.trusted_proxies.iter().any(|net| net.contains(&address))
+        };
+        if *count >= per_address && !is_proxy() {
             bounds.refused_per_address.inc();
+            bounds.tell(address, "connections.per_address", per_address);
             return None;
         }
         *count += 1;
@@ -166,6 +194,15 @@ impl Bounds {
             bounds: Arc::clone(bounds),
             key,
         })
+    }
+
+    fn tell(&self, client: IpAddr, limit: &str, most: usize) {
+        if self.telling.take(Instant::now()).is_ok() {
+            tracing::warn!(
+                %client,
+                "connections are refused: {limit} allows {most} (if this is a proxy, name it in server.trusted_proxies)"
+            );
+        }
     }
 
     /// Connections open now.
@@ -214,19 +251,26 @@ mod tests {
 
     #[test]
     fn places_are_bounded_and_given_back() {
-        let limits = Connections { max: 3, per_address: 2 };
+        let limits = |max| Limits {
+            connections: Connections { max, per_address: 2 },
+            trusted_proxies: vec!["192.0.2.9/32".parse().unwrap()],
+        };
         let metrics = Metrics::new();
-        let bounds = Bounds::new(limits, &metrics);
+        let bounds = Bounds::new(limits(3), &metrics);
         let address = |last| IpAddr::from([192, 0, 2, last]);
         let first = Bounds::admit(&bounds, address(1)).unwrap();
         let _second = Bounds::admit(&bounds, address(1)).unwrap();
         assert!(Bounds::admit(&bounds, address(1)).is_none(), "two per address");
         let _third = Bounds::admit(&bounds, address(2)).unwrap();
         assert!(Bounds::admit(&bounds, address(3)).is_none(), "three in all");
-        bounds.set(Connections { max: 4, per_address: 2 });
+        bounds.set(limits(4));
         let _fourth = Bounds::admit(&bounds, address(3)).unwrap();
         drop(first);
         assert!(Bounds::admit(&bounds, address(1)).is_some());
         assert_eq!(bounds.open(), 3);
+        bounds.set(limits(7));
+        let proxys: Vec<_> = (0..5).map(|_| Bounds::admit(&bounds, address(9))).collect();
+        let places = proxys.iter().filter(|place| place.is_some()).count();
+        assert_eq!(places, 4, "a trusted proxy is bounded by what there is in all");
     }
 }

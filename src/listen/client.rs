@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use ipnet::IpNet;
 
 use crate::request::Client;
@@ -25,7 +25,7 @@ pub fn identify(peer: SocketAddr, tls: bool, headers: &HeaderMap, trusted: &[IpN
             hops: Vec::new(),
         };
     }
-    let mut believed = Vec::new();
+    let mut believed: Vec<IpAddr> = Vec::new();
     for hop in hops(headers).iter().rev().take(MAX_HOPS) {
         let Some(address) = hop else {
             break; // `unknown` or nonsense: whoever stands left of it cannot be known
@@ -38,7 +38,7 @@ pub fn identify(peer: SocketAddr, tls: bool, headers: &HeaderMap, trusted: &[IpN
     Client {
         address: believed.first().copied().unwrap_or(peer),
         peer,
-        https: forwarded_https(headers).unwrap_or(tls),
+        https: forwarded_https(headers, believed.len()).unwrap_or(tls),
         hops: believed,
     }
 }
@@ -68,27 +68,28 @@ fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     forwarded.map(|element| node(&parameter(element?, "for")?)).collect()
 }
 
-/// `X-Forwarded-Proto`, or `proto` of the nearest element of `Forwarded`: did the client speak TLS with the proxy?
-fn forwarded_https(headers: &HeaderMap) -> Option<bool> {
-    let proto = headers.get_all("x-forwarded-proto").iter().next_back();
-    if let Some(proto) = proto {
-        return Some(is_https(nearest(proto)));
+/// `X-Forwarded-Proto`, or `proto` of `Forwarded`: did the client speak TLS with its proxy? Each proxy may add what it saw; of
+/// several schemes counts the one that stands as far from the right as the client's address, after so many `hops`. Where
+/// there are fewer, the first proxies have replaced what came: the leftmost one.
+fn forwarded_https(headers: &HeaderMap, hops: usize) -> Option<bool> {
+    let at_client = |name: &str| {
+        let lines = headers.get_all(name).iter();
+        let elements = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii));
+        let elements: Vec<&[u8]> = elements.filter(|element| !element.is_empty()).collect();
+        let place = elements.len().saturating_sub(hops.max(1));
+        let element = elements.get(place)?;
+        Some(std::str::from_utf8(element).unwrap_or_default().to_owned())
+    };
+    if let Some(proto) = at_client("x-forwarded-proto") {
+        return Some(is_https(&proto));
     }
-    let forwarded = headers.get_all("forwarded").iter().next_back()?;
-    let proto = parameter(nearest(forwarded), "proto")?;
+    let proto = parameter(&at_client("forwarded")?, "proto")?;
     Some(is_https(&proto))
 }
 
 /// Traefik says `wss` of a websocket.
 fn is_https(proto: &str) -> bool {
     ["https", "wss"].iter().any(|known| proto.eq_ignore_ascii_case(known))
-}
-
-/// The last element of a list that is not empty.
-fn nearest(list: &HeaderValue) -> &str {
-    let mut elements = list.as_bytes().rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    let last = elements.find(|element| !element.is_empty()).unwrap_or_default();
-    std::str::from_utf8(last).unwrap_or_default()
 }
 
 /// A parameter of one element of `Forwarded` (RFC 7239 section 4).
@@ -112,6 +113,8 @@ fn node(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn client(peer: &str, headers: &[(&'static str, &'static str)], trusted: &[&str]) -> Client {
@@ -175,6 +178,28 @@ mod tests {
     fn a_websocket_over_tls_is_https() {
         assert!(client("127.0.0.1", &[("x-forwarded-proto", "wss")], &["127.0.0.1/32"]).https);
         assert!(!client("127.0.0.1", &[("x-forwarded-proto", "ws")], &["127.0.0.1/32"]).https);
+    }
+
+    #[test]
+    fn of_several_schemes_the_clients_counts() {
+        let trusted = ["127.0.0.1/32", "10.0.0.0/8"];
+        let https = |addresses: &'static str, schemes: &[&'static str]| {
+            let schemes = schemes.iter().map(|scheme| ("x-forwarded-proto", *scheme));
+            let headers: Vec<_> = [("x-forwarded-for", addresses)].into_iter().chain(schemes).collect();
+            client("127.0.0.1", &headers, &trusted).https
+        };
+        let two = "192.0.2.7, 10.0.0.9";
+        assert!(https(two, &["https, http"]));
+        assert!(https(two, &["https", "http"]));
+        assert!(https(two, &["https"]), "the second proxy has passed it on");
+        assert!(https(two, &["http, https, http"]), "a client has written the first");
+        assert!(!https(two, &["http, https"]));
+        assert!(
+            !https("192.0.2.7", &["https, http"]),
+            "one proxy, which has added what it saw"
+        );
+        let forwarded = ("forwarded", "for=192.0.2.7;proto=https, for=10.0.0.9;proto=http");
+        assert!(client("127.0.0.1", &[forwarded], &trusted).https);
     }
 
     #[test]

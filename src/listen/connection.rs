@@ -375,14 +375,17 @@ mod tests {
 
     use super::*;
     use crate::config::Connections;
-    use crate::listen::accept::Bounds;
+    use crate::listen::accept::{Bounds, Limits};
     use crate::observe::metrics::Metrics;
 
     async fn connection() -> (Connection, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, peer) = listener.accept().await.unwrap();
-        let limits = Connections { max: 1, per_address: 1 };
+        let limits = Limits {
+            connections: Connections { max: 1, per_address: 1 },
+            trusted_proxies: Vec::new(),
+        };
         let permit = Bounds::admit(&Bounds::new(limits, &Metrics::new()), peer.ip()).unwrap();
         let header = HeaderBounds {
             within: Duration::from_secs(5),

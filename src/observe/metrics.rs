@@ -10,7 +10,7 @@ mod route;
 mod sessions;
 mod store;
 
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -22,6 +22,7 @@ pub use self::opencast::OpencastMetrics;
 pub use self::route::RouteMetrics;
 pub use self::sessions::SessionMetrics;
 pub use self::store::{StoreMetrics, StoreOperation};
+use crate::rate::Limiter;
 use crate::rejection::Reason;
 
 /// All metrics of a process.
@@ -213,7 +214,7 @@ impl Metrics {
             refused: Reason::ALL.iter().map(|_| OnceLock::new()).collect(),
             failed: Reason::ALL.iter().map(|_| OnceLock::new()).collect(),
             all_cut: self.roles_cut.clone(),
-            cut_told: Mutex::default(),
+            cut_told: Limiter::of_log(),
         }
     }
 

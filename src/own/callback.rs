@@ -322,12 +322,5 @@ fn again(asked: &Asked<'_>, index: usize, target: &str) -> Rejection {
 }
 
 fn where_again(asked: &Asked<'_>, index: usize, target: &str) -> Hint {
-    let target = match target.len() > target::LONGEST {
-        true => "/",
-        false => target,
-    };
-    let mut url = super::where_to(&asked.here, &[index]);
-    url.push_str("&return=");
-    url.extend(form_urlencoded::byte_serialize(target.as_bytes()));
-    Hint::SignIn(url)
+    Hint::SignIn(super::where_to_and_back(&asked.here, &[index], target))
 }

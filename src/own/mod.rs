@@ -31,7 +31,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
 
 use self::isolation::Purpose;
-pub use self::sign_in::{asks_silently, begin, choose, page_load, where_to};
+pub use self::sign_in::{asks_silently, begin, begin_in_frame, choose, page_load, where_to, where_to_and_back};
 use crate::authenticate::session::cookie::{Jar, SESSION};
 use crate::authenticate::session::{Carried, NoSession, Session};
 use crate::config::{Cors, Provider, PublicUrl, SignIn};

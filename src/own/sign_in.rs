@@ -7,7 +7,7 @@ use crate::authenticate::session::cookie::Jar;
 use crate::authenticate::sign_in::attempt::{self, Attempt, Wanted};
 use crate::authenticate::sign_in::cas::Login;
 use crate::authenticate::sign_in::target;
-use crate::config::Provider;
+use crate::config::{Cas, Provider};
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::respond::page::{self, Escaped};
 use crate::respond::{Answering, Reply};
@@ -139,10 +139,7 @@ pub(super) fn service(origin: &str, sign_in: &str, state: &str) -> String {
 
 /// To the page where the person chooses one of several sign-ins, to come back to `target`.
 pub fn choose(here: &Here<'_>, sign_ins: &[usize], target: &str) -> Result<Reply, Rejection> {
-    let mut url = where_to(here, sign_ins);
-    url.push_str("&return=");
-    url.extend(form_urlencoded::byte_serialize(target.as_bytes()));
-    redirect(&url)
+    redirect(&where_to_and_back(here, sign_ins, target))
 }
 
 /// Is a browser about to show the answer in a tab or frame, so that it can be sent through a sign-in? Scripts, players
@@ -162,6 +159,18 @@ pub fn page_load(method: &Method, headers: &HeaderMap) -> bool {
     matches!(*method, Method::GET | Method::HEAD) && !is_guess && (says_so || !is_ajax) && page::is_wanted(&asked)
 }
 
+/// Where to sign in, to come back to `target`; to the start page, if that is too long to be taken.
+pub fn where_to_and_back(here: &Here<'_>, sign_ins: &[usize], target: &str) -> String {
+    let target = match target.len() > target::LONGEST {
+        true => "/",
+        false => target,
+    };
+    let mut url = where_to(here, sign_ins);
+    url.push_str("&return=");
+    url.extend(form_urlencoded::byte_serialize(target.as_bytes()));
+    url
+}
+
 /// Where to sign in for a route: what a program may open in a browser, with its own `return` appended.
 pub fn where_to(here: &Here<'_>, sign_ins: &[usize]) -> String {
     let mut url = format!("{}/_janua/sign-in", here.public.origin());
@@ -179,12 +188,25 @@ pub fn where_to(here: &Here<'_>, sign_ins: &[usize]) -> String {
 /// The sign-in that is to be asked whether it knows this browser, without showing anything: a passive one of the
 /// route's, unless it has just said no.
 pub fn asks_silently(here: &Here<'_>, headers: &HeaderMap, sign_ins: &[usize]) -> Option<usize> {
-    let jar = here.jar();
-    sign_ins.iter().copied().find(|index| {
-        here.snapshot.config.sign_ins.get(*index).is_some_and(|sign_in| {
-            let Provider::Cas(cas) = &sign_in.provider;
-            cas.passive && jar.all(headers, &format!("{NOBODY}{}", sign_in.name)).is_empty()
-        })
+    let mut sign_ins = sign_ins.iter().copied();
+    sign_ins.find(|index| may_know(here, headers, *index, |cas| cas.passive))
+}
+
+/// The way to sign in where a page of the server's could not be shown: in a frame, since servers let nobody frame their
+/// forms. The only sign-in is asked whether it knows this browser, unless it has just said no, or wants the password in any
+/// case. `None`: a tab is needed; so it is in a frame of another site, where no cookie comes back.
+pub fn begin_in_frame(here: &Here<'_>, headers: &HeaderMap, sign_ins: &[usize], target: &str) -> Option<Reply> {
+    let &[only] = sign_ins else { return None };
+    let is_elsewhere = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");
+    let asks = !is_elsewhere && may_know(here, headers, only, |cas| !cas.renew);
+    begin(here, headers, only, target, true).ok().filter(|_| asks)
+}
+
+/// Is it a sign-in of this kind, which has not just said that it knows nobody in this browser?
+fn may_know(here: &Here<'_>, headers: &HeaderMap, sign_in: usize, is: impl Fn(&Cas) -> bool) -> bool {
+    here.snapshot.config.sign_ins.get(sign_in).is_some_and(|sign_in| {
+        let Provider::Cas(cas) = &sign_in.provider;
+        is(cas) && here.jar().all(headers, &format!("{NOBODY}{}", sign_in.name)).is_empty()
     })
 }
 

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use http::{HeaderMap, Method, header};
 
 use super::isolation::Purpose;
-use super::{Here, asks_silently, begin, choose, page_load, where_to};
+use super::{Here, asks_silently, begin, begin_in_frame, choose, page_load, where_to, where_to_and_back};
 use crate::authenticate::launch::LaunchSession;
 use crate::authenticate::session::{Carrier, Session};
 use crate::present::moodle::endpoint::Endpoint;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::request::Request;
-use crate::respond::Reply;
+use crate::respond::{Reply, page};
 use crate::route::path::Path;
 use crate::snapshot::Route;
 
@@ -109,8 +109,10 @@ impl Visit<'_> {
             return Err(refusal);
         };
         let is_sent = refusal.reason == Reason::NoCredentials && page_load(&self.request.method, self.headers);
+        let is_framed = is_sent && page::is_framed(self.headers.get("sec-fetch-dest"));
         let sent = match sign_ins {
             _ if !is_sent => None,
+            _ if is_framed => begin_in_frame(&self.here, self.headers, sign_ins, &self.target()),
             [only] => {
                 let silently = asks_silently(&self.here, self.headers, sign_ins).is_some();
                 begin(&self.here, self.headers, *only, &self.target(), silently).ok()
@@ -121,7 +123,11 @@ impl Visit<'_> {
             (Some(reply), _) => Ok(reply),
             (None, Hint::None) if self.brings_a_secret() => Err(refusal.with_hint(Hint::Remedy(ENDED))),
             (None, Hint::None) => {
-                let mut sign_in = where_to(&self.here, sign_ins);
+                let mut sign_in = match is_framed {
+                    // A person sees it, and no program that knows where to come back to.
+                    true => where_to_and_back(&self.here, sign_ins, &self.target()),
+                    false => where_to(&self.here, sign_ins),
+                };
                 if let Some(moodle) = route.injects() {
                     sign_in.extend(["&moodle=", &moodle.config.name]);
                 }

@@ -129,7 +129,7 @@ impl Running {
         let (before, next) = (self.snapshot.load_full(), Arc::new(made.snapshot));
         self.background.follow(&next, Some(&before)).await;
         let server = &next.config.server;
-        self.bounds.set(server.connections);
+        self.bounds.set(server.into());
         self.header.send_replace(HeaderBounds::of(server));
         for (place, files, certificate) in made.certificates {
             if let Some((shown_files, shown)) = self.certificates.get_mut(place) {

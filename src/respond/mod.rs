@@ -89,7 +89,7 @@ fn told(rejection: &Rejection, status: StatusCode, context: &Answering<'_>) -> R
     let body = if page::is_wanted(context) {
         headers.push((CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")));
         headers.extend(security::page());
-        page::render((reason, detail), context.request_id, sign_in, visit)
+        page::render((reason, detail), context, sign_in, visit)
     } else {
         headers.push((CONTENT_TYPE, HeaderValue::from_static("application/problem+json")));
         headers.extend(security::own());

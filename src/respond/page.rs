@@ -48,11 +48,17 @@ pub fn is_wanted(context: &Answering<'_>) -> bool {
     }
 }
 
+/// Is the page to be shown within another one, by its `Sec-Fetch-Dest`?
+pub fn is_framed(sec_fetch_dest: Option<&HeaderValue>) -> bool {
+    let dest = sec_fetch_dest.map_or(&b""[..], HeaderValue::as_bytes);
+    [&b"iframe"[..], b"frame", b"embed", b"object"].contains(&dest)
+}
+
 /// The page of a refusal; `detail` says in a sentence what is refused. Everything that is not a constant of this file is
 /// escaped.
 pub(super) fn render(
     (reason, detail): (Reason, &str),
-    request_id: &str,
+    context: &Answering<'_>,
     sign_in: Option<&str>,
     visit: Option<&str>,
 ) -> String {
@@ -60,9 +66,14 @@ pub(super) fn render(
         Some(_) => ("Please sign in", ""),
         None => in_plain_words(reason),
     };
+    // Sign-in servers let nobody frame their forms.
+    let tab = match is_framed(context.sec_fetch_dest) {
+        true => " target=\"_blank\"",
+        false => "",
+    };
     let remedy = match (sign_in, visit) {
-        (Some(url), _) => format!("<a class=\"button\" href=\"{}\">Sign in</a>", Escaped(url)),
-        (None, Some(url)) => format!("<a class=\"button\" href=\"{}\">Open Moodle</a>", Escaped(url)),
+        (Some(url), _) => format!("<a class=\"button\" href=\"{}\"{tab}>Sign in</a>", Escaped(url)),
+        (None, Some(url)) => format!("<a class=\"button\" href=\"{}\"{tab}>Open Moodle</a>", Escaped(url)),
         (None, None) => Escaped(advice).to_string(),
     };
     let body = format!(
@@ -70,7 +81,7 @@ pub(super) fn render(
         text = Escaped(detail),
         status = reason.status().as_u16(),
         label = Escaped(reason.label()),
-        id = Escaped(request_id),
+        id = Escaped(context.request_id),
     );
     whole(title, &body)
 }
@@ -245,12 +256,11 @@ mod tests {
     #[test]
     fn nothing_can_break_out_of_the_page() {
         let reason = Reason::TokenExpired;
-        let page = render(
-            (reason, reason.public_text()),
-            "\"><script>alert('1')</script>&",
-            None,
-            None,
-        );
+        let context = Answering {
+            request_id: "\"><script>alert('1')</script>&",
+            ..Answering::default()
+        };
+        let page = render((reason, reason.public_text()), &context, None, None);
         assert!(!page.contains("<script"));
         assert!(page.contains("&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;"));
         assert!(page.contains("open the video again"));
@@ -258,8 +268,12 @@ mod tests {
 
     #[test]
     fn every_reason_has_its_words() {
+        let context = Answering {
+            request_id: "4f2a",
+            ..Answering::default()
+        };
         for reason in Reason::ALL {
-            let page = render((*reason, reason.public_text()), "4f2a", None, None);
+            let page = render((*reason, reason.public_text()), &context, None, None);
             assert!(page.contains(&Escaped(reason.public_text()).to_string()), "{reason:?}");
             assert!(page.contains(reason.label()) && page.contains("4f2a"));
         }

@@ -254,6 +254,31 @@ fn requests_over_http2_are_bounded_by_address_and_wait_their_turn() {
     impatient.logged(&["status=503", "overloaded"]);
 }
 
+/// Its clients are bounded by their own addresses, request by request.
+#[test]
+fn a_trusted_proxy_brings_as_many_clients_as_there_are() {
+    let zoo = Upstream::start();
+    let gateway = open_gateway(&zoo, |config| {
+        let config = config.server("connections", "{ max = 1000, per_address = 2 }");
+        let config = config.server("timeouts", "{ header = \"300ms\" }");
+        config.server("trusted_proxies", "[\"127.0.0.1\"]")
+    });
+    let ask = |client: &str| {
+        let mut connection = Connection::open(gateway.http());
+        let request = Request::get("/zoo/late").header("X-Forwarded-For", client);
+        connection.write(request.bytes()).unwrap();
+        connection
+    };
+    let mut all: Vec<_> = ["192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.3"].map(ask).into();
+    eventually("all have come through", || (zoo.requests().len() == 4).then_some(()));
+    assert_eq!(ask("192.0.2.1").response(false).unwrap().status, 503, "its third one");
+    zoo.release();
+    for connection in &mut all {
+        connection.response(false).unwrap().expect(200);
+    }
+    assert_eq!(gateway.metric_sum("janua_connections_refused_total"), 0.0);
+}
+
 #[test]
 fn connections_are_bounded_by_address_and_in_all() {
     let zoo = Upstream::start();

@@ -2,7 +2,6 @@
 //! `Authorization` goes on to the upstream; a token that would count elsewhere must not.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
@@ -14,7 +13,7 @@ use super::header::split;
 use super::keyring::Keyring;
 use super::{Tokens, json, required};
 use crate::config::Rate;
-use crate::rate::{Keyed, address_key};
+use crate::rate::{Keyed, Limiter, address_key};
 use crate::rejection::Reason;
 
 /// What a session's secret begins with, wherever it stands.
@@ -23,16 +22,14 @@ const SESSION: &str = "jns_";
 /// Foreign tokens that are remembered, and for how long.
 const MAX_FOREIGN: u64 = 10_000;
 const FOREIGN_TTL: Duration = Duration::from_secs(60);
-/// At most so often it is told that tokens were not looked at.
-const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// Tokens that no key here verifies, with the generation of the keys that did not; and a budget for each address of its
 /// own: foreign tokens are no offence, but each new one costs a check.
 pub(super) struct Foreign {
     known: Cache<Digest, u64>,
     checks: Keyed<IpAddr>,
-    /// When it was told last that tokens were not looked at.
-    told: Mutex<Option<Instant>>,
+    /// Whether it is told that tokens were not looked at.
+    telling: Limiter,
 }
 
 impl Foreign {
@@ -43,18 +40,8 @@ impl Foreign {
                 .time_to_live(FOREIGN_TTL)
                 .build(),
             checks: Keyed::new(rate),
-            told: Mutex::new(None),
+            telling: Limiter::of_log(),
         }
-    }
-
-    /// Is it time to tell again?
-    fn is_to_be_told(&self, now: Instant) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = told.is_none_or(|told| now.saturating_duration_since(told) >= TELL_EVERY);
-        if is_due {
-            *told = Some(now);
-        }
-        is_due
     }
 }
 
@@ -99,7 +86,7 @@ impl Tokens {
         let (client, now) = (client.map(address_key), Instant::now());
         if let Some(client) = client.filter(|client| !self.foreign.checks.peek(client, now)) {
             self.metrics.withheld.inc();
-            if self.foreign.is_to_be_told(now) {
+            if self.foreign.telling.take(now).is_ok() {
                 tracing::warn!(
                     %client,
                     "tokens are not passed on, on routes open to everyone: this address has sent too many that had to be \

@@ -81,7 +81,8 @@ section! {
     struct Connections {
         /// Altogether. Default: 20000.
         max: u64,
-        /// From one address; over HTTP/2 as many of its requests are under way, and the others wait. Default: 500.
+        /// From one address that is none of trusted_proxies; over HTTP/2, and behind such a proxy, as many of its requests are
+        /// under way, and the others wait. Default: 500.
         per_address: u64,
     }
 }

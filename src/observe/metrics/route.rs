@@ -1,11 +1,12 @@
 //! What a route counts.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
 use prometheus::{Histogram, IntCounter, IntCounterVec};
 
+use crate::rate::Limiter;
 use crate::rejection::Reason;
 
 /// Methods that have a label of their own; all others share `other`, so that a client cannot invent labels.
@@ -19,8 +20,6 @@ const METHODS: [(&str, Option<Method>); 8] = [
     ("PATCH", Some(Method::PATCH)),
     ("other", None),
 ];
-/// At most so often it is told that roles were left out.
-const TELL_EVERY: Duration = Duration::from_secs(60);
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// What one route counts. Of its many possible series only those exist that something was counted in.
@@ -38,7 +37,7 @@ pub struct RouteMetrics {
     /// The same for what was allowed and came to nothing.
     pub(super) failed: Vec<OnceLock<IntCounter>>,
     pub(super) all_cut: IntCounterVec,
-    pub(super) cut_told: Mutex<Option<Instant>>,
+    pub(super) cut_told: Limiter,
 }
 
 impl RouteMetrics {
@@ -80,12 +79,7 @@ impl RouteMetrics {
     /// The upstream was not told of all roles of a person. Is it time to tell of it?
     pub fn roles_cut(&self, now: Instant) -> bool {
         self.all_cut.with_label_values(&[self.name.as_str()]).inc();
-        let mut told = self.cut_told.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = told.is_none_or(|told| now.saturating_duration_since(told) >= TELL_EVERY);
-        if is_due {
-            *told = Some(now);
-        }
-        is_due
+        self.cut_told.take(now).is_ok()
     }
 
     fn count(&self, cells: &[OnceLock<IntCounter>], outcome: &str, reason: Reason) {

@@ -1,7 +1,8 @@
 //! What a sign-in may be told to do otherwise: other protocols and names, several to choose from, asking silently,
 //! asking for the password again.
 
-use super::campus::{Campus, GUESTS, PAGE, Plan, target};
+use super::campus::{Campus, GUESTS, PAGE, Plan, Visitor, target};
+use crate::support::Request;
 use crate::support::cas::query;
 
 fn with_cas(lines: &str) -> Option<Campus> {
@@ -153,4 +154,45 @@ fn a_sign_in_that_renews_takes_no_ticket_without_a_password() {
     let callback = format!("{service}&{}", query(&[("ticket", &ticket)]));
     other.open(target(&callback.parse().unwrap())).expect(403);
     assert!(!other.is_signed_in());
+}
+
+/// A CAS server lets nobody frame its form.
+#[test]
+fn a_page_in_a_frame_asks_silently_and_then_offers_a_tab() {
+    let Some(campus) = Campus::start() else { return };
+    let framed = |visitor: &Visitor, site: &str| {
+        let request = Request::get(PAGE).header("Sec-Fetch-Mode", "navigate");
+        let request = request
+            .header("Sec-Fetch-Dest", "iframe")
+            .header("Sec-Fetch-Site", site);
+        visitor.send(request)
+    };
+    let to_cas = |visitor: &Visitor| -> String {
+        let told = framed(visitor, "same-site").expect(303);
+        told.header("location").unwrap().to_owned()
+    };
+    // Whom the server knows comes in without a page.
+    let (alice, known) = (campus.cas.person("alice"), campus.visitor());
+    known.sign_in(&alice, PAGE).expect(303);
+    let known = campus.visitor();
+    let back = alice.look(&to_cas(&known)).expect(302);
+    let back: url::Url = back.header("location").unwrap().parse().unwrap();
+    known.open(target(&back)).expect(303);
+    framed(&known, "same-site").expect(200);
+    // Whom it does not know gets a button for a tab of its own, and so does a frame of another site.
+    let nobody = campus.visitor();
+    let back = campus.cas.person("bob").look(&to_cas(&nobody)).expect(302);
+    let back: url::Url = back.header("location").unwrap().parse().unwrap();
+    nobody.open(target(&back)).expect(303);
+    let whole = format!("{}{PAGE}", campus.origin());
+    let button = format!("/_janua/sign-in?{}", query(&[("with", "campus"), ("return", &whole)]));
+    for (visitor, site) in [(&nobody, "same-site"), (&campus.visitor(), "cross-site")] {
+        let page = framed(visitor, site).expect(401).text();
+        let link = format!(
+            "{}{}\" target=\"_blank\"",
+            campus.origin(),
+            button.replace('&', "&amp;")
+        );
+        assert!(page.contains(&link), "{link} in {page}");
+    }
 }
