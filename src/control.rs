@@ -110,6 +110,19 @@ impl Drop for Control {
     }
 }
 
+/// May the socket be made here? True: one is there already. Errors: something else is, or it cannot be told.
+pub fn place(path: &Path) -> Result<bool, ControlError> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if is_socket(&found) => Ok(true),
+        Ok(_) => Err(ControlError::NotASocket { path: path.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(ControlError::Make {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
 impl Control {
     /// Makes the socket (0600) and, if missing, its folder (0700). A file that a dead gateway left is replaced.
     ///
@@ -127,11 +140,8 @@ impl Control {
                 .map_err(make)?;
         }
         let lock = lock(path)?;
-        match std::fs::symlink_metadata(path) {
-            Ok(found) if is_socket(&found) => std::fs::remove_file(path).map_err(make)?,
-            Ok(_) => return Err(ControlError::NotASocket { path: path.to_owned() }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(make(error)),
+        if place(path)? {
+            std::fs::remove_file(path).map_err(make)?;
         }
         let socket = UnixSocket::new_stream().map_err(make)?;
         socket.bind(path).map_err(make)?;

@@ -76,7 +76,14 @@ pub async fn in_flight(session: &Session, ctx: &mut Context) -> std::result::Res
     let Some(client) = ctx.client.as_ref().filter(by_request) else {
         return Ok(());
     };
-    ctx.in_flight = Some(ctx.snapshot.in_flight.take(Asker::at(client.address)).await?);
+    let place = ctx.snapshot.in_flight.take(Asker::at(client.address)).await;
+    let most = ctx.snapshot.config.server.connections.per_address;
+    ctx.in_flight = Some(place.map_err(|none| Rejection {
+        detail: Some(format!(
+            "{most} requests of this address are under way, as server.connections.per_address allows, and {none}"
+        )),
+        ..none.into()
+    })?);
     Ok(())
 }
 

@@ -1,13 +1,15 @@
-//! Certificates of CAs and passwords that the configuration names, and whether they can be used. `janua check` tells of all
+//! Certificates of CAs, passwords and signing keys that the configuration names, and whether they can be used. `janua check` tells of all
 //! that cannot; the gateway starts with none of them, nor takes them with a reload.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thiserror::Error;
 
 use crate::config::{Config, JwksLocation, Provider, State};
 use crate::key_file::{self, PasswordError};
+use crate::opencast::unfit_key;
 use crate::trust;
 use crate::trust::file::CaFileError;
 
@@ -29,6 +31,8 @@ pub enum Fault {
     Ca(#[from] CaFileError),
     #[error("the password file {0}")]
     Password(#[from] PasswordError),
+    #[error("{path}: {error}")]
+    SigningKey { path: PathBuf, error: io::Error },
 }
 
 /// Whose file it is, by name.
@@ -70,10 +74,19 @@ pub fn unfit(config: &Config) -> Vec<UnfitFile> {
             look(setting, Owner::Upstream(Arc::clone(&upstream.name)), ca(path));
         }
     }
-    for opencast in &config.opencasts {
+    for (index, opencast) in config.opencasts.iter().enumerate() {
         let setting = format!("opencast.{}.password_file", opencast.name);
         let owner = Owner::Opencast(opencast.name.clone());
-        look(setting, owner, password(&opencast.password_file));
+        look(setting, owner.clone(), password(&opencast.password_file));
+        let signs = config.routes.iter().any(|route| route.opencast_jwt == Some(index));
+        let unfit = unfit_key(&opencast.sign_key_file).filter(|_| signs);
+        let setting = format!("opencast.{}.sign_key_file", opencast.name);
+        let path = opencast.sign_key_file.clone();
+        look(
+            setting,
+            owner,
+            unfit.map_or(Ok(()), |error| Err(Fault::SigningKey { path, error })),
+        );
     }
     for sign_in in &config.sign_ins {
         let Provider::Cas(cas) = &sign_in.provider;

@@ -28,9 +28,14 @@ impl Fixed {
                 body: Bytes::new(),
             }),
             Respond::File(path) => {
-                if std::fs::metadata(path)?.len() > MAX_FILE {
-                    let detail = "larger than 4 MiB: serve it from a folder with `files` instead";
-                    return Err(io::Error::new(io::ErrorKind::InvalidInput, detail));
+                let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+                let found = std::fs::metadata(path).map_err(named)?;
+                if found.len() > MAX_FILE || !found.is_file() {
+                    let detail = match found.is_file() {
+                        true => "larger than 4 MiB: serve it from a folder with `files` instead",
+                        false => "no regular file: name one",
+                    };
+                    return Err(named(io::Error::new(io::ErrorKind::InvalidInput, detail)));
                 }
                 let kind = mime_guess::from_path(path).first_or_octet_stream();
                 let kind = HeaderValue::from_str(kind.as_ref()).map_err(io::Error::other)?;
@@ -40,7 +45,7 @@ impl Fixed {
                         (header::CONTENT_TYPE, kind),
                         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
                     ],
-                    body: std::fs::read(path)?.into(),
+                    body: std::fs::read(path).map_err(named)?.into(),
                 })
             }
         }

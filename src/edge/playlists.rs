@@ -69,7 +69,7 @@ pub fn answered(session: &Session, answer: &mut ResponseHeader, ctx: &mut Contex
         && let Some(location) = answer
             .headers
             .get(header::LOCATION)
-            .and_then(|value| value.to_str().ok())
+            .and_then(|value| str::from_utf8(value.as_bytes()).ok())
         && let Some(location) = rewriting.redirect(location)
     {
         // Without it the player would come there with nothing.

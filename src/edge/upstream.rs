@@ -266,18 +266,32 @@ fn forget_policy(answer: &mut ResponseHeader, route: &Route) {
     }
 }
 
-/// One length and one coding. pingora takes some that are said twice, and clients need not (RFC 9112 section 6.3).
+/// One length and one coding. pingora takes some that are said twice, and clients need not (RFC 9112 section 6.3). Errors:
+/// another coding than chunked, which nobody has asked for, or a list, which pingora and clients could read in two ways.
 fn say_once(answer: &mut ResponseHeader) -> Result<()> {
-    for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
-        let mut values = answer.headers.get_all(&name).iter();
-        let Some(first) = values.next().map(HeaderValue::as_bytes) else {
-            continue;
-        };
-        let one = first.split(|byte| *byte == b',').next().unwrap_or_default();
-        if one.len() < first.len() || values.next().is_some() {
-            let one = one.trim_ascii().to_owned();
-            answer.insert_header(name, one)?;
+    let mut codings = answer.headers.get_all(header::TRANSFER_ENCODING).iter();
+    if let Some(first) = codings.next() {
+        let is_one = |coding: &HeaderValue, known: &[u8]| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(known);
+        let others: Vec<_> = codings.collect();
+        let several = !others.is_empty();
+        let is_chunked = is_one(first, b"chunked") && others.iter().all(|coding| is_one(coding, b"chunked"));
+        if !is_chunked && (several || !is_one(first, b"identity")) {
+            let detail = "the upstream answers with a transfer coding that is not chunked alone";
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, detail).into_up());
         }
+        if several {
+            answer.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+        }
+    }
+    let mut lengths = answer.headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(first) = lengths.next().map(HeaderValue::as_bytes) else {
+        return Ok(());
+    };
+    // pingora has refused those that differ.
+    let one = first.split(|byte| *byte == b',').next().unwrap_or_default();
+    if one.len() < first.len() || lengths.next().is_some() {
+        let one = one.trim_ascii().to_owned();
+        answer.insert_header(header::CONTENT_LENGTH, one)?;
     }
     Ok(())
 }

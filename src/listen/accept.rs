@@ -174,7 +174,7 @@ impl Bounds {
         let mut open = bounds.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.total >= max {
             bounds.refused_max.inc();
-            bounds.tell(address, "connections.max", max);
+            bounds.tell(address, "connections.max", max, "");
             return None;
         }
         let count = open.by_address.entry(key).or_default();
@@ -184,7 +184,8 @@ impl Bounds {
         };
         if *count >= per_address && !is_proxy() {
             bounds.refused_per_address.inc();
-            bounds.tell(address, "connections.per_address", per_address);
+            let remedy = ": if this is a proxy, name it in server.trusted_proxies";
+            bounds.tell(address, "connections.per_address", per_address, remedy);
             return None;
         }
         *count += 1;
@@ -196,12 +197,9 @@ impl Bounds {
         })
     }
 
-    fn tell(&self, client: IpAddr, limit: &str, most: usize) {
+    fn tell(&self, client: IpAddr, limit: &str, most: usize, remedy: &str) {
         if self.telling.take(Instant::now()).is_ok() {
-            tracing::warn!(
-                %client,
-                "connections are refused: {limit} allows {most} (if this is a proxy, name it in server.trusted_proxies)"
-            );
+            tracing::warn!(%client, "connections are refused: {limit} allows {most}{remedy}");
         }
     }
 

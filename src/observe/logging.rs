@@ -5,8 +5,9 @@
 //! still lose whatever looks like a token, and their line breaks.
 
 use std::io::{self, Write};
+use std::os::unix::fs::FileTypeExt as _;
 use std::panic::PanicHookInfo;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use prometheus::IntCounter;
 use rustix::io::Errno;
@@ -29,20 +30,25 @@ use crate::text::safe;
 /// Why the log could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    #[error("cannot open the log file {}: {}", path.display(), unopened(source))]
-    Open { path: PathBuf, source: io::Error },
+    #[error("cannot open the log file {}: {}", path.display(), unopened(path, error))]
+    Open { path: PathBuf, error: io::Error },
     #[error("cannot start the thread that writes the log: {0}")]
     Thread(io::Error),
     #[error("the log is set up already")]
     Twice,
 }
 
-fn unopened(error: &io::Error) -> String {
+fn unopened(path: &Path, error: &io::Error) -> String {
     let remedy = match error.kind() {
         io::ErrorKind::NotFound => "; its folder is not there, or that of what it is a link to: make it",
         io::ErrorKind::PermissionDenied => "; let the gateway's user write there",
         _ if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => {
-            return "it is a FIFO that nobody reads: start its reader first, or name a file".to_owned();
+            let is_socket = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket());
+            return match is_socket {
+                // As stdout and stderr are where systemd keeps the log.
+                true => "it is a socket: leave `log.file` out, and the log goes to stderr".to_owned(),
+                false => "it is a FIFO that nobody reads: start its reader first, or name a file".to_owned(),
+            };
         }
         _ => "",
     };
@@ -59,9 +65,9 @@ fn unopened(error: &io::Error) -> String {
 pub fn init(log: &Log, dropped: IntCounter) -> Result<(AccessLog, Guard), LogError> {
     let target = match &log.file {
         None => Target::Stderr,
-        Some(path) => Target::File(LogFile::open(path).map_err(|source| LogError::Open {
+        Some(path) => Target::File(LogFile::open(path).map_err(|error| LogError::Open {
             path: path.clone(),
-            source,
+            error,
         })?),
     };
     let (sink, guard) = Sink::start(target, dropped).map_err(LogError::Thread)?;

@@ -17,6 +17,9 @@ use p256::elliptic_curve::Generate as _;
 use p256::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, LineEnding};
 use serde_json::{Value, json};
 
+const ODD: &str = "it holds no private P-256 key as PKCS#8 in PEM: `openssl pkcs8 -topk8 -nocrypt` makes that of an EC key; or \
+                   name a file that is not there, and one is made";
+
 /// A pair, ready to sign.
 pub(super) struct SigningKey {
     pair: EcdsaKeyPair,
@@ -28,11 +31,18 @@ pub(super) struct SigningKey {
 impl SigningKey {
     /// Reads the key (PKCS#8, P-256). A missing one is made, with mode 0600 and its folder, if `make` says so.
     pub(super) fn load(path: &Path, make: bool) -> io::Result<Self> {
+        // A FIFO would be waited for.
+        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is no regular file: name one",
+            ));
+        }
         let pem = match fs::read_to_string(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && make => self::make(path)?,
             read => read?,
         };
-        let odd = |_| io::Error::new(io::ErrorKind::InvalidData, "no private P-256 key (PKCS#8, PEM) in it");
+        let odd = |_| io::Error::new(io::ErrorKind::InvalidData, ODD);
         let secret = SecretKey::from_pkcs8_pem(pem.trim_start_matches('\u{feff}')).map_err(odd)?;
         let der = secret.to_pkcs8_der().map_err(io::Error::other)?;
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.as_bytes());

@@ -56,6 +56,12 @@ const MAX_FLIGHTS: u64 = 10_000;
 /// Longer ones are no identifiers of events.
 const MAX_ID: usize = 256;
 
+/// Why the key in this file cannot sign; `None` where there is none yet. The text has a remedy, and not the file's name.
+pub fn unfit_key(path: &Path) -> Option<io::Error> {
+    let unfit = key::SigningKey::load(path, false).err();
+    unfit.filter(|error| error.kind() != io::ErrorKind::NotFound)
+}
+
 /// An `[opencast.<name>]`, ready to be asked.
 pub struct Opencast {
     name: String,

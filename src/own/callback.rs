@@ -12,7 +12,7 @@ use crate::authenticate::session::cookie::SESSION;
 use crate::authenticate::session::{Carried, Carrier, NewSession, Session};
 use crate::authenticate::sign_in::attempt::{self, Attempt};
 use crate::authenticate::sign_in::cas::logout::logout_query;
-use crate::authenticate::sign_in::cas::{self, Principal, Ticket, ValidateError};
+use crate::authenticate::sign_in::cas::{self, FailureCode, Principal, Ticket, ValidateError};
 use crate::authenticate::sign_in::target;
 use crate::config::{Provider, SignIn};
 use crate::fair::Place;
@@ -138,7 +138,7 @@ async fn arrive(asked: &Asked<'_>, index: usize, sign_in: &SignIn) -> Arrived {
         Ok(new) => new,
         // A reload, or the way back leads here once more: the session is as good as before.
         Err(_) if may_stay => return on("already"),
-        Err((refusal, label)) if is_of_ticket(&refusal) && is_beside_others(asked, &attempt) => {
+        Err((_, label)) if label == FailureCode::InvalidTicket.label() && is_beside_others(asked, &attempt) => {
             let reply = begin_again(asked, index, &attempt).map_err(|refusal| (refusal, "internal"))?;
             return Ok((forget(asked, reply, &attempt), label));
         }
@@ -177,11 +177,6 @@ async fn arrive(asked: &Asked<'_>, index: usize, sign_in: &SignIn) -> Arrived {
     let (mut reply, label) = on("ok")?;
     set(&mut reply, here.jar().set(SESSION, &secret, None));
     Ok((reply, label))
-}
-
-/// May another ticket do?
-fn is_of_ticket(refusal: &Rejection) -> bool {
-    refusal.reason == Reason::SignInRefused && matches!(refusal.hint, Hint::SignIn(_))
 }
 
 /// Is the first ticket of an attempt dead while the same browser has other attempts under way? Apereo CAS forgets a ticket

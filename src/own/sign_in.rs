@@ -61,6 +61,11 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
         ),
         None => target,
     };
+    if page::is_framed(asked.headers.get("sec-fetch-dest")) {
+        let tab = || Hint::SignIn(where_to_and_back(&asked.here, &[only], &target));
+        let begun = begin_in_frame(&asked.here, asked.headers, &[only], &target);
+        return begun.ok_or_else(|| Rejection::new(Reason::NoCredentials).with_hint(tab()));
+    }
     begin(&asked.here, asked.headers, only, &target, false)
 }
 

@@ -431,3 +431,39 @@ fn keys_that_verify_nothing_make_no_gateway_ready() {
     let unready = gateway.admin("/readyz").expect(503).text();
     assert!(unready.contains("issuer moodle: no usable key"), "{unready}");
 }
+
+#[test]
+fn a_signing_key_a_socket_and_a_page_that_are_none_are_told_as_the_gateway_tells_them() {
+    let (site, opencast) = (Site::new(), Upstream::start());
+    site.write("secrets/opencast", "letmein");
+    site.write("key.pem", "somebody's letter");
+    site.write("control", "a file");
+    site.write("page.html", "x".repeat(5 << 20));
+    for folder in [site.path("secrets/opencast"), site.path("key.pem")] {
+        set_permissions(folder, Permissions::from_mode(0o600)).unwrap();
+    }
+    let signs = Config::new()
+        .upstream("opencast", &[opencast.url()], "")
+        .open_route()
+        .section(
+            "[opencast.main]\nupstream = \"opencast\"\nusername = \"gateway\"\npassword_file = \"secrets/opencast\"\n\
+             sign_key_file = \"key.pem\"\n[[routes]]\nname = \"signs\"\npath = \"/signs/{*rest}\"\nupstream = \"opencast\"\n\
+             present = \"opencast-jwt\"\nallow = [{ anyone = true }]\n",
+        );
+    let control = Config::new().open_route().server("control", "\"control\"");
+    let page = Config::new().section(
+        "[[routes]]\nname = \"page\"\npath = \"/page\"\nrespond = { file = \"page.html\" }\nallow = [{ anyone = true }]\n",
+    );
+    for (config, setting, words) in [
+        (signs, "opencast.main.sign_key_file", "openssl pkcs8 -topk8"),
+        (control, "server.control", "something else than a socket"),
+        (page, "route page respond", "page.html: larger than 4 MiB"),
+    ] {
+        let config = config.text();
+        let ran = check(&site, &config, &["--offline"]);
+        told(&ran, 1, &format!("BAD  {setting}: "), &[words]);
+        let (status, said) = Gateway::fails(&site, &config, None);
+        assert!(!status.success());
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}

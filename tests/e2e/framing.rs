@@ -272,6 +272,7 @@ fn a_trusted_proxy_brings_as_many_clients_as_there_are() {
     let mut all: Vec<_> = ["192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.3"].map(ask).into();
     eventually("all have come through", || (zoo.requests().len() == 4).then_some(()));
     assert_eq!(ask("192.0.2.1").response(false).unwrap().status, 503, "its third one");
+    gateway.logged(&["status=503", "as server.connections.per_address allows"]);
     zoo.release();
     for connection in &mut all {
         connection.response(false).unwrap().expect(200);

@@ -30,6 +30,11 @@ fn misbehave(mut wire: Wire) {
             "same-coding" => {
                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfine\r\n0\r\n\r\n"
             }
+            "gzip-chunked" => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n4\r\nfine\r\n0\r\n\r\n",
+            "chunked-comma" => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked,\r\n\r\n4\r\nfine\r\n0\r\n\r\n",
+            "empty-chunked" => {
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfine\r\n0\r\n\r\n"
+            }
             "bad-length" => b"HTTP/1.1 200 OK\r\nContent-Length: -3\r\n\r\nabc",
             "half-a-header" => b"HTTP/1.1 200 OK\r\nContent-Le",
             "endless-headers" => {
@@ -98,6 +103,9 @@ fn an_upstream_that_fails_is_told_and_leaves_nothing_behind() {
         ("/garbage", 502),
         ("/no-status", 502),
         ("/two-lengths", 502),
+        ("/gzip-chunked", 502),
+        ("/chunked-comma", 502),
+        ("/empty-chunked", 502),
         ("/bad-length", 502),
         ("/half-a-header", 502),
         ("/endless-headers", 502),

@@ -353,6 +353,7 @@ fn a_redirect_inside_the_lecture_keeps_the_pass() {
         (302, "b.m3u8"),
         (307, "sub/b.m3u8?x=1"),
         (301, "../says/b.mp4"),
+        (308, "\u{dc}bung.m3u8"),
         (303, &whole),
     ] {
         let told = location(status, to);

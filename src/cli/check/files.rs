@@ -11,7 +11,9 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::{Report, state};
-use crate::config::{Config, State};
+use crate::act::reply::Fixed;
+use crate::config::{Action, Config, State};
+use crate::control::{self, ControlError};
 use crate::key_file::{self, Looking};
 
 pub(super) fn check(config: &Config, report: &Report) {
@@ -36,8 +38,18 @@ pub(super) fn check(config: &Config, report: &Report) {
             }
         }
     }
+    for route in &config.routes {
+        if let Action::Respond(respond) = &route.action
+            && let Err(error) = Fixed::new(respond)
+        {
+            report.bad(&format!("route {} respond", route.name), &error.to_string());
+        }
+    }
+    if let Err(error @ ControlError::NotASocket { .. }) = control::place(&config.server.control) {
+        report.bad("server.control", &error.to_string());
+    }
     // Lectures are served without it too.
-    if let Some(blocked) = blocked(&config.server.control) {
+    else if let Some(blocked) = blocked(&config.server.control) {
         let told = format!(
             "{}: `janua explain --live` and `janua revoke` will not work",
             blocked.why()

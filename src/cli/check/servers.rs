@@ -68,7 +68,9 @@ impl<'a> Servers<'a> {
             return self.as_told(what, error, &upstream);
         }
         let cause = (servers.join(" "), cause.to_owned());
-        let before = self.told.borrow().get(&cause).cloned();
+        // What was answered is about the address that was asked for, and each may be wrong by itself.
+        let is_answer = ["answered", "web page"].iter().any(|word| cause.1.contains(word));
+        let before = self.told.borrow().get(&cause).cloned().filter(|_| !is_answer);
         match before {
             Some(first) if first != what => self.as_told(what, error, &first),
             _ => {

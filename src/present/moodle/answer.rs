@@ -83,9 +83,11 @@ pub fn head(
         .unwrap_or_default();
     let may_be_html = file && (named_file || matches!(status, StatusCode::NOT_FOUND | StatusCode::NOT_MODIFIED));
     let html = content_type.starts_with("text/html") && !may_be_html;
-    let encoded = headers
-        .get(header::CONTENT_ENCODING)
-        .is_some_and(|coding| coding != "identity");
+    let codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let mut codings = codings.flat_map(|line| line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii));
+    let is_coding = |coding: &[u8]| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity");
+    // An answer without a body has nothing to be encoded.
+    let encoded = status != StatusCode::NOT_MODIFIED && codings.any(is_coding);
     if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
         return misconfigured(
             "Moodle redirects: compare $CFG->wwwroot with moodle.public_url, $CFG->sslproxy and $CFG->reverseproxy with upstreams.host",
@@ -446,6 +448,20 @@ mod tests {
         assert_eq!(judged(Endpoint::File, StatusCode::NOT_FOUND, false), withheld);
         assert_eq!(judged(Endpoint::File, StatusCode::OK, false), withheld);
         assert_eq!(judged(Endpoint::File, StatusCode::OK, true), None);
+        assert_eq!(judged(Endpoint::File, StatusCode::NOT_MODIFIED, false), None);
+        for (lines, withheld) in [
+            (&["identity", "gzip"][..], true),
+            (&["identity, gzip"], true),
+            (&["Identity", ""], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, "application/json".parse().unwrap());
+            for line in lines {
+                headers.append(header::CONTENT_ENCODING, line.parse().unwrap());
+            }
+            let judging = head(Endpoint::Rest, &Method::POST, StatusCode::OK, &headers, false);
+            assert_eq!(matches!(judging, Judging::Decided(Some(_))), withheld, "{lines:?}");
+        }
     }
 
     #[test]

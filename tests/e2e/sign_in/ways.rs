@@ -160,13 +160,12 @@ fn a_sign_in_that_renews_takes_no_ticket_without_a_password() {
 #[test]
 fn a_page_in_a_frame_asks_silently_and_then_offers_a_tab() {
     let Some(campus) = Campus::start() else { return };
-    let framed = |visitor: &Visitor, site: &str| {
-        let request = Request::get(PAGE).header("Sec-Fetch-Mode", "navigate");
-        let request = request
-            .header("Sec-Fetch-Dest", "iframe")
-            .header("Sec-Fetch-Site", site);
-        visitor.send(request)
+    let open = |visitor: &Visitor, site: &str, page: &str| {
+        let request = Request::get(page).header("Sec-Fetch-Mode", "navigate");
+        let request = request.header("Sec-Fetch-Dest", "iframe");
+        visitor.send(request.header("Sec-Fetch-Site", site))
     };
+    let framed = |visitor: &Visitor, site: &str| open(visitor, site, PAGE);
     let to_cas = |visitor: &Visitor| -> String {
         let told = framed(visitor, "same-site").expect(303);
         told.header("location").unwrap().to_owned()
@@ -194,5 +193,10 @@ fn a_page_in_a_frame_asks_silently_and_then_offers_a_tab() {
             button.replace('&', "&amp;")
         );
         assert!(page.contains(&link), "{link} in {page}");
+        // So does a link to the sign-in itself.
+        let page = open(visitor, site, &button).expect(401).text();
+        assert!(page.contains(&link), "{link} in {page}");
     }
+    let told = open(&campus.visitor(), "same-origin", &button).expect(303);
+    assert!(told.header("location").unwrap().contains("gateway=true"));
 }

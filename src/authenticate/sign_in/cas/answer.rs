@@ -80,7 +80,7 @@ pub fn parse(protocol: Protocol, content_type: Option<&str>, body: &[u8]) -> Res
 /// The text, by its byte order mark, by the `charset` of its type, or by its XML declaration (RFC 7303 section 3). Where one
 /// of the two says UTF-8 and it is UTF-8, it is that: Tomcat adds `charset=ISO-8859-1` to whatever has none. Where it is
 /// not what the type says, the declaration counts: containers add `charset=UTF-8`, too.
-fn decoded<'a>(content_type: Option<&str>, body: &'a [u8]) -> Option<Cow<'a, str>> {
+pub(super) fn decoded<'a>(content_type: Option<&str>, body: &'a [u8]) -> Option<Cow<'a, str>> {
     if let Some((encoding, length)) = Encoding::for_bom(body) {
         return encoding.decode_without_bom_handling_and_without_replacement(body.get(length..)?);
     }

@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::{DeflateDecoder, ZlibDecoder};
 
+use super::answer::decoded;
 use super::element::Element;
 use super::ticket::Ticket;
 
@@ -44,7 +45,8 @@ pub fn logout_request(content_type: Option<&str>, body: &[u8]) -> Option<Vec<Ses
     let kind = content_type.and_then(|kind| kind.split(';').next()).map(str::trim);
     let is = |known: &[&str]| kind.is_some_and(|kind| known.iter().any(|known| kind.eq_ignore_ascii_case(known)));
     if is(&["application/xml", "text/xml"]) {
-        return read(std::str::from_utf8(body).ok().filter(|text| text.len() <= MAX_BYTES)?);
+        let text = decoded(content_type, body).filter(|_| body.len() <= MAX_BYTES)?;
+        return read(&text);
     }
     if kind.is_some() && !is(&["application/x-www-form-urlencoded"]) {
         return None;

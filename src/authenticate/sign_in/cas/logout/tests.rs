@@ -75,6 +75,16 @@ fn a_request_may_come_as_bare_xml() {
         assert!(logout_request(Some(kind), b"<a/>").is_none());
     }
     assert!(logout_request(Some("text/plain"), APEREO.as_bytes()).is_none());
+    let (before, after) = APEREO.split_once("@NOT_USED@").unwrap();
+    let latin = [
+        b"<?xml version='1.0' encoding='ISO-8859-1'?>",
+        before.as_bytes(),
+        b"M\xfcller",
+        after.as_bytes(),
+    ];
+    let ended = logout_request(Some("text/xml"), &latin.concat()).map(|ended| joined(&ended));
+    assert_eq!(ended.as_deref(), Some("ST-1-a.cas01"));
+    assert!(logout_request(Some("text/xml"), &b" ".repeat(MAX_BYTES + 1)).is_none());
 }
 
 #[test]
