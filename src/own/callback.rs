@@ -138,9 +138,8 @@ async fn arrive(asked: &Asked<'_>, index: usize, sign_in: &SignIn) -> Arrived {
         Ok(new) => new,
         // A reload, or the way back leads here once more: the session is as good as before.
         Err(_) if may_stay => return on("already"),
-        Err((_, label)) if label == FailureCode::InvalidTicket.label() && is_beside_others(asked, &attempt) => {
-            let reply = begin_again(asked, index, &attempt).map_err(|refusal| (refusal, "internal"))?;
-            return Ok((forget(asked, reply, &attempt), label));
+        Err(refused @ (_, label)) if label == FailureCode::InvalidTicket.label() => {
+            return beside_others(asked, index, &attempt).await.unwrap_or(Err(refused));
         }
         Err(error) => return Err(error),
     };
@@ -179,12 +178,34 @@ async fn arrive(asked: &Asked<'_>, index: usize, sign_in: &SignIn) -> Arrived {
     Ok((reply, label))
 }
 
-/// Is the first ticket of an attempt dead while the same browser has other attempts under way? Apereo CAS forgets a ticket
+/// Where a tab goes on whose ticket is dead while the same browser has other attempts under way. Apereo CAS forgets a ticket
 /// when it gives the next one of the same session to the same address (`only-track-most-recent-session`), so that of tabs
-/// that a browser restores all at once the last one alone comes in.
-fn is_beside_others(asked: &Asked<'_>, attempt: &Attempt) -> bool {
-    let others = asked.here.jar().beginning_with(asked.headers, attempt::COOKIE);
-    !attempt.is_second && others.into_iter().any(|(name, _)| name != attempt.cookie())
+/// that a browser restores all at once the last one alone comes in. The others wait for it, and ask for a second ticket if
+/// it does not come; not at once, since that would be the end of its ticket, too. `None`: the ticket is just dead.
+async fn beside_others(asked: &Asked<'_>, index: usize, attempt: &Attempt) -> Option<Arrived> {
+    let (here, people) = (&asked.here, &asked.here.snapshot.people);
+    let cookies = here.jar().beginning_with(asked.headers, attempt::COOKIE);
+    let others = cookies.into_iter().filter(|(name, _)| *name != attempt.cookie());
+    let others: Vec<&str> = others.map(|(_, value)| value).collect();
+    if others.is_empty() {
+        return None;
+    }
+    if let Some(secret) = people.tabs.begins_soon(&others, &attempt.sign_in).await {
+        let carried = Carried::cookie(&secret);
+        let found = people
+            .sessions
+            .find(&carried, &here.snapshot.config.sign_ins, here.now)
+            .await;
+        if found.is_ok() {
+            let on = going_on(here, &attempt.target, "already");
+            return Some(on.map(|(mut reply, label)| {
+                set(&mut reply, here.jar().set(SESSION, &secret, None));
+                (forget(asked, reply, attempt), label)
+            }));
+        }
+    }
+    let again = || begin_again(asked, index, attempt).map_err(|refusal| (refusal, "internal"));
+    (!attempt.is_second).then(|| Ok((forget(asked, again()?, attempt), "invalid_ticket")))
 }
 
 /// The session of the same person that another tab of this browser has begun, and whose cookie is still on its way; with

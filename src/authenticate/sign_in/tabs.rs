@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Notify};
+use tokio::time::timeout;
 
 use super::attempt::{Attempt, digest};
 
@@ -16,10 +17,14 @@ const LIFE: Duration = Duration::from_secs(60);
 /// Beginnings that are remembered. Each has cost a question to a CAS server, which are bounded for each address.
 const MOST: u64 = 100_000;
 const TURNS: usize = 64;
+/// A CAS server has judged the ticket of another tab by then.
+const SOON: Duration = Duration::from_secs(1);
 
 /// The sessions that attempts have just begun.
 pub struct Tabs {
     began: Cache<[u8; 32], Arc<Began>>,
+    /// Told whenever a session begins.
+    begun: Notify,
     /// People take turns, a 64th of them each: none begins two sessions at once.
     turns: [Mutex<()>; TURNS],
 }
@@ -34,6 +39,7 @@ impl Default for Tabs {
     fn default() -> Self {
         Self {
             began: Cache::builder().max_capacity(MOST).time_to_live(LIFE).build(),
+            begun: Notify::new(),
             turns: [const { Mutex::const_new(()) }; TURNS],
         }
     }
@@ -57,6 +63,22 @@ impl Tabs {
             secret: secret.to_owned(),
         };
         self.began.insert(attempt.browser, Arc::new(began));
+        self.begun.notify_waiters();
+    }
+
+    /// The secret of the session that one of these attempts has begun at this sign-in, or begins within a second.
+    pub async fn begins_soon(&self, cookies: &[&str], sign_in: &str) -> Option<String> {
+        let waiting = async {
+            loop {
+                let next = self.begun.notified();
+                let mut began = cookies.iter().filter_map(|cookie| self.began.get(&digest(cookie)));
+                if let Some(began) = began.find(|began| began.sign_in == sign_in) {
+                    return began.secret.clone();
+                }
+                next.await;
+            }
+        };
+        timeout(SOON, waiting).await.ok()
     }
 
     /// The secret of the session that another attempt of the same browser has begun for this person. `cookies` are the

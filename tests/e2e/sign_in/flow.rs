@@ -195,15 +195,20 @@ fn a_tab_whose_ticket_died_for_the_one_of_another_asks_for_a_second() {
         let told = visitor.open(path).expect(303);
         told.header("location").unwrap().parse().unwrap()
     };
-    let (first, other) = (to_cas(PAGE), to_cas("/app/second"));
+    let (first, other, third) = (to_cas(PAGE), to_cas("/app/second"), to_cas("/app/third"));
     let second = to_cas(&state(&first));
     assert_ne!(second, first);
     assert_eq!(second.path(), first.path());
     // One time only: the page says so then, with a button.
     visitor.open(&state(&second)).expect(403);
+    // The same browser, before the answer to the other tab is there.
+    let late = visitor.at(&campus.gateway);
     let on = visitor.open(target(&alice.sign_in(other.as_str()))).expect(303);
     assert_eq!(on.header("location"), Some(&*format!("{}/app/second", campus.origin())));
     assert!(visitor.is_signed_in());
+    let on = late.open(&state(&third)).expect(303);
+    assert_eq!(on.header("location"), Some(&*format!("{}/app/third", campus.origin())));
+    assert_eq!(late.session(), visitor.session());
 }
 
 #[test]
