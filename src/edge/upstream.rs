@@ -256,12 +256,15 @@ fn is_websocket(answer: &ResponseHeader) -> bool {
 /// count, an upstream does not know whom it lets read with them: many allow whatever `Origin` they are told.
 fn forget_policy(answer: &mut ResponseHeader, route: &Route) {
     let is_ambient = |credential: &Credential| *credential != Credential::Jwt;
-    let takes_cookies = route.accept.iter().any(is_ambient);
-    let names = answer.headers.keys().filter(|name| match route.cors {
-        Some(_) => name.as_str().starts_with("access-control-"),
-        None => takes_cookies && *name == header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
-    });
-    for name in names.cloned().collect::<Vec<_>>() {
+    if route.cors.is_none() {
+        if route.accept.iter().any(is_ambient) {
+            answer.remove_header(&header::ACCESS_CONTROL_ALLOW_CREDENTIALS);
+        }
+        return;
+    }
+    let is_policy = |name: &&HeaderName| name.as_str().starts_with("access-control-");
+    let policies: Vec<HeaderName> = answer.headers.keys().filter(is_policy).cloned().collect();
+    for name in policies {
         answer.remove_header(&name);
     }
 }

@@ -204,7 +204,7 @@ pub fn begin_in_frame(here: &Here<'_>, headers: &HeaderMap, sign_ins: &[usize], 
     let &[only] = sign_ins else { return None };
     let is_elsewhere = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");
     let asks = !is_elsewhere && may_know(here, headers, only, |cas| !cas.renew);
-    begin(here, headers, only, target, true).ok().filter(|_| asks)
+    asks.then(|| begin(here, headers, only, target, true).ok())?
 }
 
 /// Is it a sign-in of this kind, which has not just said that it knows nobody in this browser?
