@@ -199,7 +199,9 @@ pub fn check_rate(route: &Route, ctx: &Context) -> std::result::Result<(), Rejec
 
 /// A body whose length is announced is refused before it is sent.
 pub fn check_announced_body(route: &Route, headers: &HeaderMap) -> std::result::Result<(), Rejection> {
-    let Some(max) = route.max_body else { return Ok(()) };
+    let Some(max) = route.config.limits.body else {
+        return Ok(());
+    };
     let announced = headers.get(header::CONTENT_LENGTH);
     match announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok()) {
         Some(announced) if announced > max => Err(Rejection::because(
@@ -213,7 +215,7 @@ pub fn check_announced_body(route: &Route, headers: &HeaderMap) -> std::result::
 /// A body of unknown length is counted as it passes.
 pub fn count_body(ctx: &mut Context, piece: Option<&Bytes>) -> Result<()> {
     ctx.body += piece.map_or(0, |piece| piece.len() as u64);
-    let max = ctx.route.as_ref().and_then(|route| route.max_body);
+    let max = ctx.route.as_ref().and_then(|route| route.config.limits.body);
     if max.is_none_or(|max| ctx.body <= max) {
         return Ok(());
     }
@@ -237,7 +239,7 @@ pub async fn serve_file(
     now: SystemTime,
 ) -> std::result::Result<(), Stop> {
     let (_, path) = taken(ctx)?;
-    let (_, below) = path.stripped(&route.strip);
+    let (_, below) = path.stripped(&route.config.strip);
     send_file(session, ctx, root, &below, Vec::new(), now).await
 }
 

@@ -156,9 +156,9 @@ impl Snapshot {
         let behind = (upstreams.as_slice(), opencasts.as_slice());
         let moodle = |moodle: &config::Moodle| moodle_of(moodle, config, &upstreams, bridge.clone());
         let moodles = config.moodles.iter().map(moodle).collect::<Result<Vec<_>, _>>()?;
-        let route = |route: &config::Route| {
+        let route = |route: &Arc<config::Route>| {
             let made = Route::new(route, config, behind, before, metrics)?;
-            Ok::<_, SnapshotError>(Arc::new(made.with_moodle(route, &moodles)))
+            Ok::<_, SnapshotError>(Arc::new(made.with_moodle(&moodles)))
         };
         let routes = config.routes.iter().map(route).collect::<Result<Vec<_>, _>>()?;
         let hosts: Vec<&str> = config.server.public_urls.iter().map(|url| url.host.as_str()).collect();
@@ -204,8 +204,8 @@ impl Snapshot {
 
     /// With the answers it remembers, which are those to the same questions of the same upstream.
     fn same_ask(&self, wanted: &config::Route, upstream: &Arc<Upstream>) -> Option<Arc<ElseAsk>> {
-        let mut known = self.config.routes.iter().zip(&self.routes);
-        let (config, made) = known.find(|(config, _)| config.name == wanted.name)?;
+        let made = self.routes.iter().find(|known| known.config.name == wanted.name)?;
+        let config = &made.config;
         let (old, new) = (config.else_ask.as_ref()?, wanted.else_ask.as_ref()?);
         let same = (&config.host, &config.path, &config.strip) == (&wanted.host, &wanted.path, &wanted.strip)
             && (&old.method, old.event_depth) == (&new.method, new.event_depth)
@@ -214,7 +214,7 @@ impl Snapshot {
     }
 
     fn same_rate(&self, route: &str, wanted: config::Rate) -> Option<Arc<Keyed<String>>> {
-        let known = self.routes.iter().find(|known| *known.name == *route)?;
+        let known = self.routes.iter().find(|known| *known.config.name == *route)?;
         known.rate.clone().filter(|rate| rate.rate() == wanted)
     }
 }

@@ -67,7 +67,7 @@ pub struct Config {
     pub moodles: Vec<Moodle>,
     pub opencasts: Vec<Opencast>,
     pub upstreams: Vec<Upstream>,
-    pub routes: Vec<Route>,
+    pub routes: Vec<Arc<Route>>,
 }
 
 #[derive(Debug, Clone)]

@@ -26,8 +26,8 @@ const X_ACCEL_REDIRECT: HeaderName = HeaderName::from_static("x-accel-redirect")
 /// lies below the prefix.
 pub async fn tell(session: &mut Session, ctx: &Context, route: &Route, prefix: &str) -> std::result::Result<(), Stop> {
     let (request, path) = taken(ctx)?;
-    let (encoded, decoded) = path.stripped(&route.strip);
-    if file::is_hidden(&decoded, route.well_known) {
+    let (encoded, decoded) = path.stripped(&route.config.strip);
+    if file::is_hidden(&decoded, route.config.well_known) {
         return Err(Reason::FileNotFound.into());
     }
     let name = HeaderValue::try_from(format!("{prefix}{encoded}"))
@@ -66,7 +66,7 @@ pub fn redirected(answer: &ResponseHeader, ctx: &mut Context) -> Result<()> {
             // As with any other answer: no session of Opencast's where the gateway says who it is.
             let sets_any = route
                 .as_ref()
-                .is_some_and(|route| route.present != Present::OpencastJwt);
+                .is_some_and(|route| route.config.present != Present::OpencastJwt);
             let is_kept = |name: &HeaderName, value| match *name {
                 header::SET_COOKIE => sets_any && !present::sets_own_cookie(value),
                 _ => *name == header::CONTENT_DISPOSITION,

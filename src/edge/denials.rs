@@ -51,14 +51,14 @@ pub fn tell(denials: &Denials, ctx: &Context) {
         params,
     };
     let facts = case.facts(who, events);
-    let denied_by = explain::holding(&route.deny, &facts, MOST);
+    let denied_by = explain::holding(&route.config.deny, &facts, MOST);
     let denied = Denied {
         time: SystemTime::now(),
         request_id: ctx.id.as_str(),
         client: client.address,
         method: &request.method,
         path: path.encoded(),
-        route: &route.name,
+        route: &route.config.name,
         reason,
         source: who.map(|who| &*who.source),
         subject: who.and_then(|who| who.subject.as_deref()),
@@ -67,7 +67,7 @@ pub fn tell(denials: &Denials, ctx: &Context) {
             who.grants.iter().take(MOST + 1).map(explain::grant).collect()
         }),
         would_allow: match denied_by.is_empty() {
-            true => explain::in_question(&route.allow, &facts, MOST),
+            true => explain::in_question(&route.config.allow, &facts, MOST),
             false => Vec::new(),
         },
         denied_by,

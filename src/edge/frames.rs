@@ -13,8 +13,8 @@ use crate::snapshot::Route;
 
 /// For every answer of the route, the gateway's own too.
 pub fn headers(route: &Route) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-    let ancestors = route.frames.ancestors.as_ref().map(|known| known.policy.clone());
-    let permissions = route.frames.permissions.clone();
+    let ancestors = route.config.frames.ancestors.as_ref().map(|known| known.policy.clone());
+    let permissions = route.config.frames.permissions.clone();
     let ancestors = ancestors.map(|policy| (CONTENT_SECURITY_POLICY, policy));
     ancestors
         .into_iter()
@@ -24,14 +24,14 @@ pub fn headers(route: &Route) -> impl Iterator<Item = (HeaderName, HeaderValue)>
 /// The upstream's own word about framing goes, and its sign-in's cookies are made for frames of other sites where such
 /// may be: over https alone, since a browser throws an insecure one away.
 pub fn dressed(answer: &mut ResponseHeader, ctx: &Context, route: &Route) -> Result<()> {
-    let Some(FrameAncestors { elsewhere, .. }) = route.frames.ancestors else {
+    let Some(FrameAncestors { elsewhere, .. }) = route.config.frames.ancestors else {
         return Ok(());
     };
     answer.remove_header(&X_FRAME_OPTIONS);
     if let Some(policies) = frames::without_ancestors(&answer.headers) {
         replace(answer, &CONTENT_SECURITY_POLICY, policies)?;
     }
-    let passes = matches!(route.present, Present::Pass | Present::Headers);
+    let passes = matches!(route.config.present, Present::Pass | Present::Headers);
     let asked = ctx.request.as_ref().zip(ctx.client.as_ref());
     let over_https = asked.is_some_and(|(request, client)| is_https(&ctx.snapshot, client, &request.host));
     let is_kept = elsewhere && passes && over_https;

@@ -12,6 +12,7 @@ use super::{Stop, common_headers, own as own_pages, taken};
 use crate::authenticate::launch::NewLaunch;
 use crate::authenticate::token::carrier::Carried;
 use crate::authenticate::token::{Outcome, Recent};
+use crate::config::Credential;
 use crate::context::{self, Context};
 use crate::event::Events;
 use crate::own::Here;
@@ -41,7 +42,7 @@ pub async fn begin(
     match begun {
         Ok(None) => Ok(None),
         Ok(Some(reply)) => {
-            ctx.snapshot.people.metrics.launched(&route.name, "ok");
+            ctx.snapshot.people.metrics.launched(&route.config.name, "ok");
             Ok(Some(reply))
         }
         Err(refusal) => {
@@ -52,7 +53,7 @@ pub async fn begin(
 }
 
 async fn begun(session: &Session, ctx: &Context, route: &Route, now: SystemTime) -> Result<Option<Reply>, Rejection> {
-    let (Some(who), Some(launch)) = (ctx.who.as_deref().filter(|_| ctx.launching), route.launch) else {
+    let (Some(who), Some(launch)) = (ctx.who.as_deref().filter(|_| ctx.launching), route.config.launch) else {
         return Ok(None);
     };
     let (request, path) = taken(ctx)?;
@@ -60,7 +61,7 @@ async fn begun(session: &Session, ctx: &Context, route: &Route, now: SystemTime)
     let new = NewLaunch {
         who,
         client: ctx.client.as_ref().ok_or(Reason::Internal)?.address,
-        route: &route.name,
+        route: &route.config.name,
         launch,
         config: &ctx.snapshot.config,
     };
@@ -77,7 +78,7 @@ async fn begun(session: &Session, ctx: &Context, route: &Route, now: SystemTime)
 pub fn failed(ctx: &Context, refusal: &Rejection) {
     if let Some(route) = ctx.route.as_ref().filter(|_| ctx.launching) {
         let metrics = &ctx.snapshot.people.metrics;
-        metrics.launched(&route.name, refusal.reason.label());
+        metrics.launched(&route.config.name, refusal.reason.label());
     }
 }
 
@@ -85,11 +86,11 @@ pub fn failed(ctx: &Context, refusal: &Rejection) {
 pub async fn by_form(session: &mut Session, ctx: &mut Context, route: &Route, now: SystemTime) -> Result<Reply, Stop> {
     let answered = posted(session, ctx, route, now).await;
     match &answered {
-        Ok(_) => ctx.snapshot.people.metrics.launched(&route.name, "ok"),
+        Ok(_) => ctx.snapshot.people.metrics.launched(&route.config.name, "ok"),
         Err(Stop::Refused(refusal)) => {
             ctx.allowed = false;
             let metrics = &ctx.snapshot.people.metrics;
-            metrics.launched(&route.name, refusal.reason.label());
+            metrics.launched(&route.config.name, refusal.reason.label());
         }
         Err(Stop::Lost(_)) => {}
     }
@@ -111,17 +112,22 @@ async fn posted(session: &mut Session, ctx: &mut Context, route: &Route, now: Sy
     let found = found.map_err(Rejection::from)?;
     let leads_to = ctx.snapshot.routes.get(found.route).ok_or(Reason::NoRoute)?;
     leads_to.take_params(target.path.has_params())?;
-    if !leads_to.takes_launches || matches!(leads_to.action, Action::Launch | Action::Decide(_)) {
-        let detail = format!("the route of the target, `{}`, takes no launch sessions", leads_to.name);
+    if !leads_to.config.accept.contains(&Credential::Launch)
+        || matches!(leads_to.action, Action::Launch | Action::Decide(_))
+    {
+        let detail = format!(
+            "the route of the target, `{}`, takes no launch sessions",
+            leads_to.config.name
+        );
         return Err(Rejection::because(Reason::NotAllowed, detail).into());
     }
     let carried = Carried::of_form(posted.tokens);
     let tokens = &ctx.snapshot.tokens;
-    let (issuers, recent) = (leads_to.issuers.as_deref(), Recent::default());
+    let (issuers, recent) = (leads_to.config.issuers.as_deref(), Recent::default());
     let judged = tokens.authenticate(&carried, issuers, client.address, &recent, now);
     let who = match judged.await {
         Outcome::Person(who) => who,
-        Outcome::Refused(refusal) => return Err(at_target(refusal, &leads_to.name).into()),
+        Outcome::Refused(refusal) => return Err(at_target(refusal, &leads_to.config.name).into()),
         Outcome::Nobody => return Err(Reason::NoCredentials.into()),
     };
     let case = Case {
@@ -136,14 +142,14 @@ async fn posted(session: &mut Session, ctx: &mut Context, route: &Route, now: Sy
     let new = NewLaunch {
         who: &who,
         client: client.address,
-        route: &route.name,
-        launch: route.launch.ok_or(Reason::Internal)?,
+        route: &route.config.name,
+        launch: route.config.launch.ok_or(Reason::Internal)?,
         config: &ctx.snapshot.config,
     };
     let launched = match decided {
         Ok(()) => here.launched(new, &target.location, headers).await,
         Err(refusal) => {
-            let refusal = at_target(refusal, &leads_to.name);
+            let refusal = at_target(refusal, &leads_to.config.name);
             ctx.target = Some(Box::new(context::Target {
                 route: Arc::clone(leads_to),
                 request: target.request,

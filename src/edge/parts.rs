@@ -97,7 +97,7 @@ pub fn route_for_other_methods(ctx: &Context) -> Option<&Route> {
 /// Who it is for the upstream of a route that names people. The name in a token is its issuer's word, and counts where
 /// the issuer may name users.
 pub fn person<'a>(route: &'a Route, who: Option<&'a Identity>) -> Option<Person<'a>> {
-    let (headers, who) = route.identity_headers.as_ref().zip(who)?;
+    let (headers, who) = route.config.identity_headers.as_ref().zip(who)?;
     Some(Person {
         headers,
         subject: who.name(),
@@ -143,7 +143,7 @@ pub fn shown_on<'a>(
         headers,
         client,
         request_id: "",
-        present: if own_token { Present::Pass } else { route.present },
+        present: if own_token { Present::Pass } else { route.config.present },
         sources: &snapshot.token_sources,
         judged: if goes_unjudged(route, own_token) && !ours {
             &[]
@@ -160,7 +160,7 @@ pub fn shown_on<'a>(
 
 /// Path and query as the upstream of a route gets them.
 pub fn target_on(route: &Route, request: &Request, path: &Path, sources: &[TokenSource]) -> String {
-    let (encoded, _) = path.stripped(&route.strip);
+    let (encoded, _) = path.stripped(&route.config.strip);
     let query = request.query.as_deref();
     match query.and_then(|query| carrier::strip_query(sources, query)) {
         Some(query) => format!("{encoded}?{query}"),

@@ -42,15 +42,15 @@ impl Case<'_> {
     /// The decision about a client whom Moodle knows by a token of its own: nobody here, of whom nothing about persons is
     /// asked.
     pub fn decide_own_token(&self) -> Result<(), Rejection> {
-        let allow = authorize::without_persons(&self.route.allow);
-        let decided = authorize::decide(&allow, &self.route.deny, &self.facts(None, Events::NONE));
+        let allow = authorize::without_persons(&self.route.config.allow);
+        let decided = authorize::decide(&allow, &self.route.config.deny, &self.facts(None, Events::NONE));
         decided.map_err(Into::into)
     }
 
     /// The decision about somebody, or nobody. What had to be asked about events is left in `events`; what cannot be
     /// found out allows nothing.
     pub async fn decide(&self, identity: Option<&Identity>, events: &mut Events) -> Result<(), Rejection> {
-        let (allow, deny) = (&self.route.allow, &self.route.deny);
+        let (allow, deny) = (&self.route.config.allow, &self.route.config.deny);
         let refusal = match authorize::decide(allow, deny, &self.facts(identity, events)) {
             Ok(()) => return Ok(()),
             Err(refusal) => refusal,

@@ -31,7 +31,7 @@ pub fn entry<'a>(session: &'a Session, ctx: &'a Context, error: Option<&'a str>)
         bytes_in: session.body_bytes_read() as u64,
         bytes_out: session.body_bytes_sent() as u64,
         took,
-        route: ctx.route.as_ref().map(|route| &*route.name),
+        route: ctx.route.as_ref().map(|route| &*route.config.name),
         outcome: if ctx.allowed { Outcome::Allow } else { Outcome::Deny },
         reason: rejection.map(|rejection| rejection.reason),
         // A body that broke off, a client that went: nothing was refused, and yet it did not end well.

@@ -123,7 +123,7 @@ pub fn tell_left_out(ctx: &Context, changes: &Changes) {
     if let Some(route) = route.filter(|route| left_out > 0 && route.metrics.roles_cut(Instant::now())) {
         let subject = ctx.who.as_deref().and_then(|who| who.name());
         tracing::warn!(
-            route = %route.name,
+            route = %route.config.name,
             request_id = ctx.id.as_str(),
             subject,
             left_out,
@@ -204,7 +204,7 @@ pub fn dress(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) 
     for name in present::answer_removals(&answer.headers, upgrade) {
         answer.remove_header(&name);
     }
-    if route.present == Present::OpencastJwt {
+    if route.config.present == Present::OpencastJwt {
         // A session there would outlive what the gateway decides, and is none of the client's.
         answer.remove_header(&header::SET_COOKIE);
     }

@@ -133,7 +133,7 @@ pub fn presented(asked: &Asked<'_>, now: SystemTime) -> (Outcome, Option<HeldPas
 
 fn good(asked: &Asked<'_>, params: &[(&str, &str)], text: &str, now: SystemTime) -> Result<(Pass, Identity), Reason> {
     let purpose = Purpose {
-        route: &asked.route.name,
+        route: &asked.route.config.name,
         params,
     };
     let pass = Pass::open(text, &purpose, &asked.snapshot.passes.mac, now).map_err(|invalid| match invalid {
@@ -153,6 +153,7 @@ fn good(asked: &Asked<'_>, params: &[(&str, &str)], text: &str, now: SystemTime)
     let looked_at = |index: &usize| {
         asked
             .route
+            .config
             .issuers
             .as_ref()
             .is_none_or(|issuers| issuers.contains(index))
@@ -220,7 +221,7 @@ fn earn(asked: &Asked<'_>, who: &Identity, now: SystemTime) -> Option<(Option<He
         settled,
     };
     let purpose = Purpose {
-        route: &asked.route.name,
+        route: &asked.route.config.name,
         params: &params,
     };
     let text = pass.seal(&purpose, &asked.snapshot.passes.mac)?;

@@ -67,8 +67,8 @@ pub(super) fn fate(route: &Route, fate: Fate, method: &Method) -> RouteFate {
         Fate::AnyMethod => Some("a route that names the method wins".to_owned()),
     };
     RouteFate {
-        name: route.name.to_string(),
-        path: route.path.clone(),
+        name: route.config.name.to_string(),
+        path: route.config.path.clone(),
         won: fate == Fate::Won,
         why,
     }

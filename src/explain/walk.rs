@@ -301,7 +301,7 @@ impl Walk<'_> {
     ) -> Result<Option<StatusCode>, Rejection> {
         match &route.action {
             snapshot::Action::Files(root) => {
-                let (_, below) = path.stripped(&route.strip);
+                let (_, below) = path.stripped(&route.config.strip);
                 self.report.action = Some(Action::File {
                     path: below.clone().into_owned(),
                 });
@@ -319,8 +319,8 @@ impl Walk<'_> {
                 Ok((!may_differ || !is_conditional).then_some(answer.status))
             }
             snapshot::Action::Accel(prefix) => {
-                let (encoded, below) = path.stripped(&route.strip);
-                if file::is_hidden(&below, route.well_known) {
+                let (encoded, below) = path.stripped(&route.config.strip);
+                if file::is_hidden(&below, route.config.well_known) {
                     return Err(Reason::FileNotFound.into());
                 }
                 self.report.action = Some(Action::Accel {

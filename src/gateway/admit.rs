@@ -99,7 +99,7 @@ impl Gateway {
                     true => carrier::in_query(sources, query),
                     false => carrier::find(sources, headers, query),
                 };
-                let (tokens, issuers) = (&ctx.snapshot.tokens, route.issuers.as_deref());
+                let (tokens, issuers) = (&ctx.snapshot.tokens, route.config.issuers.as_deref());
                 match edge::recent(session) {
                     Ok(recent) => {
                         tokens

@@ -39,7 +39,7 @@ pub fn are_begun(config: &Config) -> bool {
 /// Does a browser open a page of this route with a token in its address? Scripts, players and guesses (HEAD, prefetch) only
 /// use the token they bring, and begin nothing.
 pub fn is_asked(route: &Route, request: &Request, headers: &HeaderMap, sources: &[TokenSource]) -> bool {
-    route.launch.is_some()
+    route.config.launch.is_some()
         && !matches!(route.action, Action::Launch)
         && request.method == Method::GET
         && page_load(&request.method, headers)

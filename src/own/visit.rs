@@ -42,7 +42,12 @@ impl Visit<'_> {
         let Some((place, sign_in)) = place.and_then(|place| Some((place, sign_ins.get(place)?))) else {
             return Ok(None);
         };
-        if route.sign_ins.as_ref().is_some_and(|taken| !taken.contains(&place)) {
+        if route
+            .config
+            .sign_ins
+            .as_ref()
+            .is_some_and(|taken| !taken.contains(&place))
+        {
             return Ok(None);
         }
         if let Some(purpose) = self.purpose(route).filter(|_| found.is_by_cookie()) {
@@ -59,7 +64,7 @@ impl Visit<'_> {
             return Ok(None);
         };
         let is_of = |issuers: &Vec<usize>| issuers.iter().any(|issuer| found.identity.issuers.contains(issuer));
-        if !route.issuers.as_ref().is_none_or(is_of) {
+        if !route.config.issuers.as_ref().is_none_or(is_of) {
             return Err(Reason::IssuerNotAccepted.into());
         }
         if self.changes_something() {
@@ -73,7 +78,7 @@ impl Visit<'_> {
         let Some(moodle) = route.injects() else {
             return self.changes_something().then_some(Purpose::Change);
         };
-        let (_, decoded) = self.path.stripped(&route.strip);
+        let (_, decoded) = self.path.stripped(&route.config.strip);
         let script = moodle.below(&decoded).map(Endpoint::of);
         // A web service changes things by GET too.
         Some(match script {
@@ -105,7 +110,7 @@ impl Visit<'_> {
     /// What a browser that nobody knows gets instead of the refusal: the way to the sign-in. Programs get the refusal,
     /// and it tells where one signs in.
     pub fn instead(&self, route: &Route, refusal: Rejection) -> Result<Reply, Rejection> {
-        let (Some(sign_ins), true) = (route.sign_ins.as_deref(), refusal.reason.is_challenge()) else {
+        let (Some(sign_ins), true) = (route.config.sign_ins.as_deref(), refusal.reason.is_challenge()) else {
             return Err(refusal);
         };
         let is_sent = refusal.reason == Reason::NoCredentials && page_load(&self.request.method, self.headers);
@@ -145,7 +150,7 @@ impl Visit<'_> {
 
     /// For a page that is open to everyone, but shows more to somebody: is the browser known at a passive sign-in?
     pub fn silently(&self, route: &Route) -> Option<Reply> {
-        let sign_ins = route.sign_ins.as_deref()?;
+        let sign_ins = route.config.sign_ins.as_deref()?;
         if !page_load(&self.request.method, self.headers) {
             return None;
         }

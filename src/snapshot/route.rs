@@ -14,9 +14,7 @@ use crate::act::reply::Fixed;
 use crate::ask::ElseAsk;
 use crate::authorize;
 use crate::authorize::settled::Fingerprinted;
-use crate::config::{
-    self, Condition, Config, Cors, Credential, Decide, Frames, FunctionRule, IdentityHeaders, Launch, Present, Rule,
-};
+use crate::config::{self, Condition, Config, Cors, Credential, Decide, Present, Rule};
 use crate::moodle::Moodle;
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::opencast::Opencast;
@@ -31,52 +29,31 @@ pub struct RouteWatch {
     pub rules: Fingerprinted,
 }
 
-/// A route, ready to serve.
+/// A route, ready to serve: what was configured, and what that opens or comes to.
 pub struct Route {
-    pub name: Arc<str>,
-    /// The pattern as written.
-    pub path: String,
-    pub path_params: bool,
+    pub config: Arc<config::Route>,
     /// Requests go, or questions are put, to the upstream of an `[opencast.*]`.
     pub is_opencast: bool,
     /// The upstream may take the method from a parameter of the query.
     pub overrides_method: bool,
-    /// Requests may become websockets.
+    /// Requests may become websockets: by the route, or else by its upstream.
     pub websocket: bool,
-    pub methods: Option<Vec<Method>>,
     pub action: Action,
-    pub strip: String,
-    /// Is `.well-known` below its folder served?
-    pub well_known: bool,
     /// Kinds of credential that are looked at, in order; none where nobody's identity could change the answer.
     pub accept: Vec<Credential>,
-    pub issuers: Option<Vec<usize>>,
-    pub sign_ins: Option<Vec<usize>>,
-    pub allow: Vec<Rule>,
-    pub deny: Vec<Rule>,
+    /// Nobody's identity could change this route's answer: tokens are not looked at.
+    pub anonymous: bool,
     pub else_ask: Option<Arc<ElseAsk>>,
     /// Whom the rules ask about events.
     pub opencast: Option<Arc<Opencast>>,
     /// Whose key signs what is presented: `present = "opencast-jwt"`.
     pub opencast_jwt: Option<Arc<Opencast>>,
     pub watch: Option<RouteWatch>,
-    /// Launch sessions begin here.
-    pub launch: Option<Launch>,
-    /// Those that begin elsewhere count here too.
-    pub takes_launches: bool,
-    /// Nobody's identity could change this route's answer: tokens are not looked at.
-    pub anonymous: bool,
+    /// The route's own policy, and the apps of its sign-ins.
     pub cors: Option<Cors>,
-    pub frames: Frames,
-    /// Bytes of a request's body.
-    pub max_body: Option<u64>,
     pub rate: Option<Arc<Keyed<String>>>,
-    pub present: Present,
-    pub identity_headers: Option<IdentityHeaders>,
     /// Behind the upstream there is this Moodle.
     pub moodle: Option<Arc<Moodle>>,
-    /// The web service functions that may be called; `None`: all.
-    pub functions: Option<Arc<[FunctionRule]>>,
     pub metrics: RouteMetrics,
 }
 
@@ -100,11 +77,11 @@ impl Route {
     /// The answer to a preflight of this route's CORS policy: `None` without one, `Some(None)` if it refuses.
     pub fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Option<Reply>> {
         let policy = self.cors.as_ref()?;
-        Some(cors::preflight(policy, method, headers, self.methods.as_deref()))
+        Some(cors::preflight(policy, method, headers, self.config.methods.as_deref()))
     }
 
-    pub(super) fn with_moodle(mut self, route: &config::Route, moodles: &[Arc<Moodle>]) -> Self {
-        if let config::Action::Upstream(index) = route.action {
+    pub(super) fn with_moodle(mut self, moodles: &[Arc<Moodle>]) -> Self {
+        if let config::Action::Upstream(index) = self.config.action {
             let mut moodles = moodles.iter();
             self.moodle = moodles.find(|moodle| moodle.config.upstream == index).map(Arc::clone);
         }
@@ -113,12 +90,14 @@ impl Route {
 
     /// The Moodle whose calls get a token on this route.
     pub fn injects(&self) -> Option<&Arc<Moodle>> {
-        self.moodle.as_ref().filter(|_| self.present == Present::MoodleToken)
+        self.moodle
+            .as_ref()
+            .filter(|_| self.config.present == Present::MoodleToken)
     }
 
     /// May the path hold `;parameters` here?
     pub fn take_params(&self, has_params: bool) -> Result<(), Rejection> {
-        if has_params && !self.path_params {
+        if has_params && !self.config.path_params {
             let detail = "`;` in the path of a route without path_params";
             return Err(Rejection::because(Reason::BadPath, detail));
         }
@@ -146,7 +125,7 @@ impl Route {
     }
 
     pub(super) fn new(
-        route: &config::Route,
+        route: &Arc<config::Route>,
         config: &Config,
         (upstreams, opencasts): (&[Arc<Upstream>], &[Arc<Opencast>]),
         before: Option<&Snapshot>,
@@ -215,23 +194,14 @@ impl Route {
         let depends = tells || begins || authorize::needs_identity(route.allow.iter().chain(&route.deny));
         let anonymous = else_ask.is_none() && !depends;
         Ok(Self {
-            name: Arc::clone(&route.name),
-            path: route.path.clone(),
-            path_params: route.path_params,
+            config: Arc::clone(route),
             is_opencast: is_opencast(config, route),
             overrides_method: may_override_method(config, route),
             websocket: route
                 .websocket
                 .unwrap_or_else(|| of_upstream(config, route).is_some_and(|one| one.websocket)),
-            methods: route.methods.clone(),
             action,
-            strip: route.strip.clone(),
-            well_known: route.well_known,
             accept: if anonymous { Vec::new() } else { route.accept.clone() },
-            issuers: route.issuers.clone(),
-            sign_ins: route.sign_ins.clone(),
-            allow: route.allow.clone(),
-            deny: route.deny.clone(),
             anonymous,
             else_ask: else_ask.transpose()?,
             opencast: route.opencast.and_then(|index| opencasts.get(index)).map(Arc::clone),
@@ -243,19 +213,12 @@ impl Route {
                 config: watch.clone(),
                 rules: Fingerprinted::new(&route.allow, &route.deny),
             }),
-            launch: route.launch,
-            takes_launches: route.accept.contains(&Credential::Launch),
             cors: cors_policy(route, config),
-            frames: route.frames.clone(),
-            max_body: route.limits.body,
             rate: route.limits.rate.map(|rate| {
                 let same = before.and_then(|before| before.same_rate(&route.name, rate));
                 same.unwrap_or_else(|| Arc::new(Keyed::new(rate)))
             }),
-            present: route.present,
-            identity_headers: route.identity_headers.clone(),
             moodle: None,
-            functions: route.functions.as_deref().map(Arc::from),
             metrics: metrics.route(&route.name),
         })
     }

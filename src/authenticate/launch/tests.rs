@@ -122,7 +122,7 @@ async fn the_configuration_that_runs_counts() {
     without.jwt.issuers.remove(1);
     assert_eq!(roles(&Arc::new(without), NOW).await, None);
     let mut without = Config::clone(&first);
-    without.routes[0].launch = None;
+    Arc::make_mut(&mut without.routes[0]).launch = None;
     assert_eq!(roles(&Arc::new(without), NOW).await, None);
     let mut moved = Config::clone(&first);
     moved.jwt.issuers.reverse();

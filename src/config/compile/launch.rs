@@ -1,5 +1,6 @@
 //! `routes.launch` and `respond = { launch = true }`: where launch sessions begin, and whether anybody takes them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
@@ -164,8 +165,8 @@ impl Checker<'_> {
     }
 
     /// A form that nobody reads.
-    pub(super) fn unread_form(&mut self, form: Option<Span>, routes: &[Route]) {
-        let reads = |route: &Route| route.action == Action::Launch;
+    pub(super) fn unread_form(&mut self, form: Option<Span>, routes: &[Arc<Route>]) {
+        let reads = |route: &Arc<Route>| route.action == Action::Launch;
         if let Some(at) = form.filter(|_| !routes.iter().any(reads)) {
             let problem = Diagnostic::warning(at, "no route reads a form");
             self.report(problem.help(

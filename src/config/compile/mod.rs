@@ -25,6 +25,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::moodle::KnownMoodle;
@@ -329,8 +330,8 @@ impl Checker<'_> {
     }
 
     /// Decisions are told to trusted proxies alone.
-    fn decisions_for_nobody(&mut self, routes: &[Route], server: Option<&Server>) {
-        let decides = |route: &&Route| matches!(route.action, Action::Decide(_));
+    fn decisions_for_nobody(&mut self, routes: &[Arc<Route>], server: Option<&Server>) {
+        let decides = |route: &&Arc<Route>| matches!(route.action, Action::Decide(_));
         let nobody = server.is_some_and(|server| server.trusted_proxies.is_empty());
         if let (Some(route), true) = (routes.iter().find(decides), nobody) {
             let message = format!("the route `{}` decides for nobody", route.name);
@@ -340,9 +341,9 @@ impl Checker<'_> {
     }
 
     /// Warns of what no route has a use for.
-    fn unused(&mut self, routes: &[Route], known: &Known) {
+    fn unused(&mut self, routes: &[Arc<Route>], known: &Known) {
         for (index, name) in known.upstreams.iter().enumerate() {
-            let uses = |route: &Route| {
+            let uses = |route: &Arc<Route>| {
                 route.action == Action::Upstream(index)
                     || route.else_ask.as_ref().is_some_and(|ask| ask.upstream == index)
                     || route.opencast.and_then(|asked| *known.opencasts.get(asked)?) == Some(index)
@@ -356,7 +357,7 @@ impl Checker<'_> {
             }
         }
         for (index, name) in known.sign_ins.iter().enumerate() {
-            let takes = |route: &Route| {
+            let takes = |route: &Arc<Route>| {
                 let sign_ins = route.sign_ins.as_ref();
                 route.accept.contains(&Credential::Session) && sign_ins.is_none_or(|named| named.contains(&index))
             };

@@ -1,5 +1,7 @@
 //! `[[routes]]`, one by one. What they mean to each other is in `conflicts`, their rules are in `rules`.
 
+use std::sync::Arc;
+
 use http::{HeaderName, Method, header};
 
 use super::action::{Actions, Kind, kind};
@@ -33,7 +35,7 @@ const FRAMING: [HeaderName; 13] = [
 ];
 
 impl Checker<'_> {
-    pub(super) fn routes(&mut self, routes: Key<Vec<At<file::Route>>>, known: &Known) -> Option<Vec<Route>> {
+    pub(super) fn routes(&mut self, routes: Key<Vec<At<file::Route>>>, known: &Known) -> Option<Vec<Arc<Route>>> {
         let routes = match routes {
             Key::Given(routes) if !routes.value.is_empty() => routes.value,
             Key::Bad => return None,
@@ -52,7 +54,7 @@ impl Checker<'_> {
         let mut launched = Vec::new();
         let compiled: Vec<_> = routes
             .into_iter()
-            .map(|route| self.route(route.value, known, &mut claims, &mut launched))
+            .map(|route| self.route(route.value, known, &mut claims, &mut launched).map(Arc::new))
             .collect();
         self.conflicts(&claims);
         self.launches(&launched);

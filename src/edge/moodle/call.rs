@@ -132,8 +132,8 @@ pub fn plan(
     params: &dyn Params,
     headers: &HeaderMap,
 ) -> Result<Plan, Rejection> {
-    let (_, decoded) = path.stripped(&route.strip);
-    let permit = Permit::new(route.functions.as_deref(), &who.roles, params);
+    let (_, decoded) = path.stripped(&route.config.strip);
+    let permit = Permit::new(route.config.functions.as_deref(), &who.roles, params);
     let head = Head {
         path: moodle.below(&decoded).ok_or(judging::Refusal::Endpoint)?,
         method: &request.method,

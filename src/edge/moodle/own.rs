@@ -33,7 +33,7 @@ pub async fn is_brought(session: &mut Session, ctx: &mut Context, refusal: Optio
         return Ok(false);
     };
     let (request, path) = taken(ctx)?;
-    let (_, decoded) = path.stripped(&route.strip);
+    let (_, decoded) = path.stripped(&route.config.strip);
     let headers = &session.req_header().headers;
     let mut is_own = in_address(moodle, &route, request, path);
     if !is_own && request.method == Method::POST && own_token::may_be_in_body(moodle.below(&decoded), headers) {
@@ -62,7 +62,7 @@ pub fn passes<'a>(route: &'a Route, refusal: Option<&Rejection>) -> Option<&'a M
 
 /// In its path or query?
 pub fn in_address(moodle: &Moodle, route: &Route, request: &Request, path: &Path) -> bool {
-    let (_, decoded) = path.stripped(&route.strip);
+    let (_, decoded) = path.stripped(&route.config.strip);
     own_token::in_address(moodle.below(&decoded), request.query.as_deref().unwrap_or_default())
 }
 
@@ -81,7 +81,7 @@ pub fn preflight(
     let found = snapshot.table.find(&request.host, path.decoded(), &method).ok()?;
     let route = snapshot.routes.get(found.route)?;
     let moodle = passes(route, None)?;
-    let (_, decoded) = path.stripped(&route.strip);
+    let (_, decoded) = path.stripped(&route.config.strip);
     let is_known = route.cors.as_ref().is_some_and(|policy| cors::lists(policy, headers));
     let is_with_session = cors::asks_for(&X_REQUESTED_WITH, headers);
     if is_known || is_with_session || !own_token::is_place(moodle.below(&decoded)) {
@@ -132,7 +132,7 @@ pub fn decide(ctx: &Context, route: &Route) -> Result<(), Rejection> {
 }
 
 fn endpoint(moodle: &Moodle, route: &Route, path: &Path) -> Option<Endpoint> {
-    let (_, decoded) = path.stripped(&route.strip);
+    let (_, decoded) = path.stripped(&route.config.strip);
     Endpoint::of(moodle.below(&decoded)?).ok()
 }
 

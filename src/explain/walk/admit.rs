@@ -98,7 +98,9 @@ impl Walk<'_> {
             self.budget("jwt.bad_signatures", of, rate, spent);
         }
         let payer = self.instant.map(|_| client.address);
-        let (outcome, examined) = tokens.examine(carried, route.issuers.as_deref(), payer, self.now).await;
+        let (outcome, examined) = tokens
+            .examine(carried, route.config.issuers.as_deref(), payer, self.now)
+            .await;
         let speaking = examined.iter().position(|one| one.verdict.is_ok());
         let told = examined.into_iter().enumerate().map(|(index, one)| {
             let place = self.snapshot.token_sources.get(one.source);
@@ -111,7 +113,7 @@ impl Walk<'_> {
     /// The rules as they look to somebody.
     fn rules(&mut self, route: &Route, facts: &Facts<'_>) {
         let told = |list| rules::explain(list, facts).into_iter().map(rule).collect();
-        self.report.deny = told(&route.deny);
-        self.report.allow = told(&route.allow);
+        self.report.deny = told(&route.config.deny);
+        self.report.allow = told(&route.config.allow);
     }
 }
