@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use moka::sync::Cache;
 use tokio::sync::OnceCell;
@@ -16,10 +15,13 @@ use tokio::sync::OnceCell;
 use crate::act::proxy::{Attempts, Upstream};
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config;
+use crate::digest::sha256_of_parts;
 use crate::fair::{Asker, Places, Shares};
+use crate::headers::cookies;
 use crate::observe::metrics::ElseAskMetrics;
 use crate::rejection::{Reason, Rejection};
-use crate::request::{Client, REQUEST_ID, Request, cookies};
+use crate::request::{Client, REQUEST_ID, Request};
+use crate::text::starts_in_any_case;
 
 /// For all servers that are tried, together.
 const TIME_LIMIT: Duration = Duration::from_secs(3);
@@ -239,10 +241,8 @@ fn credential(headers: &HeaderMap) -> Option<Credential> {
         let mut pairs = cookies.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
         pairs.any(|pair| SESSION_COOKIES.iter().any(|name| pair.starts_with(name.as_bytes())))
     };
-    let basic = headers.get_all(header::AUTHORIZATION).iter().find(|value| {
-        let scheme = value.as_bytes().get(..6);
-        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic "))
-    });
+    let mut authorizations = headers.get_all(header::AUTHORIZATION).iter();
+    let basic = authorizations.find(|value| starts_in_any_case(value.as_bytes(), b"basic "));
     match (cookies, basic) {
         (Some(cookies), _) if is_session(&cookies) => Some((header::COOKIE, cookies)),
         (_, Some(basic)) => Some((header::AUTHORIZATION, basic.clone())),
@@ -253,16 +253,7 @@ fn credential(headers: &HeaderMap) -> Option<Credential> {
 /// Every part is preceded by its length, so that no two questions run together.
 fn key(authority: &str, credential: Option<&Credential>, path: &str) -> Key {
     let (name, value) = credential.map_or(("", &b""[..]), |(name, value)| (name.as_str(), value.as_bytes()));
-    let mut hash = Context::new(&SHA256);
-    for part in [authority.as_bytes(), name.as_bytes(), value, path.as_bytes()] {
-        hash.update(&part.len().to_be_bytes());
-        hash.update(part);
-    }
-    let mut key = Key::default();
-    for (place, byte) in key.iter_mut().zip(hash.finish().as_ref()) {
-        *place = *byte;
-    }
-    key
+    sha256_of_parts([authority.as_bytes(), name.as_bytes(), value, path.as_bytes()])
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@
 
 pub mod vault;
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -22,6 +22,7 @@ use tokio::time::timeout;
 
 use crate::authenticate::watch::{RevocationError, Revoked};
 use crate::explain::{self, Question, Report};
+use crate::private_file::{folder_of, make_folder};
 use crate::snapshot::Snapshot;
 
 /// Bytes of one request.
@@ -132,13 +133,7 @@ impl Control {
             path: path.to_owned(),
             source,
         };
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder)
-                .map_err(make)?;
-        }
+        folder_of(path).map_or(Ok(()), make_folder).map_err(make)?;
         let lock = lock(path)?;
         if place(path)? {
             std::fs::remove_file(path).map_err(make)?;

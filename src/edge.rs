@@ -36,9 +36,11 @@ use crate::authenticate::token::Recent;
 use crate::config::ClientTimeouts;
 use crate::context::Context;
 use crate::fair::Asker;
+use crate::headers::content_length;
 use crate::listen::connection::Shared;
 use crate::listen::intake;
 use crate::observe::request_id::RequestId;
+use crate::query;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::request::{Client, REQUEST_ID, Request};
 use crate::respond::write::Pieces;
@@ -202,8 +204,7 @@ pub fn check_announced_body(route: &Route, headers: &HeaderMap) -> std::result::
     let Some(max) = route.config.limits.body else {
         return Ok(());
     };
-    let announced = headers.get(header::CONTENT_LENGTH);
-    match announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok()) {
+    match content_length(headers) {
         Some(announced) if announced > max => Err(Rejection::because(
             Reason::BodyTooLarge,
             format!("{announced} bytes announced, {max} allowed"),
@@ -294,10 +295,8 @@ impl Pieces for Chunks {
 
 /// `?download=1`, as Opencast understands it.
 fn wants_download(query: Option<&str>) -> bool {
-    let mut pairs = query
-        .into_iter()
-        .flat_map(|query| form_urlencoded::parse(query.as_bytes()));
-    pairs.any(|(name, value)| name == "download" && matches!(&*value, "1" | "true"))
+    let mut values = query::values(query.unwrap_or_default().as_bytes(), "download");
+    values.any(|value| matches!(&*value, "1" | "true"))
 }
 
 pub async fn serve_reply(

@@ -36,7 +36,8 @@
 //! | [`server`], [`cli`], [`watch_file`] | wiring, commands, files that change |
 //! | [`demo`] | what stands around the gateway of `janua demo` |
 //!
-//! Vocabulary that all rooms share: [`request`], [`identity`], [`event`], [`rejection`], [`rate`], [`fair`], [`text`], [`trust`].
+//! Vocabulary that all rooms share: [`request`], [`headers`], [`query`], [`identity`], [`event`], [`rejection`], [`rate`], [`fair`],
+//! [`text`], [`redact`], [`time`], [`digest`], [`private_file`], [`trust`].
 //!
 //! # Import rules (held by `tests/architecture.rs`)
 //!
@@ -56,11 +57,13 @@ pub mod config;
 pub mod context;
 pub mod control;
 pub mod demo;
+pub mod digest;
 pub mod edge;
 pub mod event;
 pub mod explain;
 pub mod fair;
 pub mod gateway;
+pub mod headers;
 pub mod identity;
 pub mod key_file;
 pub mod listen;
@@ -71,7 +74,10 @@ pub mod opencast;
 pub mod overview;
 pub mod own;
 pub mod present;
+pub mod private_file;
+pub mod query;
 pub mod rate;
+pub mod redact;
 pub mod rejection;
 pub mod reload;
 pub mod request;
@@ -82,5 +88,6 @@ pub mod server;
 pub mod snapshot;
 pub mod store;
 pub mod text;
+pub mod time;
 pub mod trust;
 pub mod watch_file;

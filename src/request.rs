@@ -1,7 +1,5 @@
 //! What the rooms may see of a request.
 
-pub mod cookies;
-
 use std::fmt::Write;
 use std::net::IpAddr;
 

@@ -4,9 +4,8 @@
 //! Decides how values are sealed (AES-256-GCM) and signed (HMAC-SHA-256) and in which file the key lives. What is
 //! sealed, and how long it counts, is decided by who seals.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,6 +19,7 @@ use rustix::process::geteuid;
 use thiserror::Error;
 
 use crate::config::State;
+use crate::private_file;
 
 /// Bytes of a master key, and of every key derived from it.
 const KEY: usize = 32;
@@ -298,29 +298,11 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Whole or not at all: written beside its place, then linked there, unless another process was faster.
 fn make(path: &Path) -> io::Result<String> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    }
     let text = format!("{}\n", BASE64_STANDARD_NO_PAD.encode(random_key()));
-    let beside = path.with_extension(format!("new-{}", std::process::id()));
-    let write = || {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&beside)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::hard_link(&beside, path)
-    };
-    let written = write();
-    fs::remove_file(&beside).ok();
-    match written {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read(path),
-        written => written.map(|()| text),
+    match private_file::make(path, text.as_bytes())? {
+        true => Ok(text),
+        false => read(path),
     }
 }
 

@@ -11,6 +11,17 @@ pub fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
+/// Does the text begin so, in whatever case?
+pub fn starts_in_any_case(text: &[u8], beginning: &[u8]) -> bool {
+    text.get(..beginning.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(beginning))
+}
+
+/// `1 token`, `2 tokens`
+pub fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Could this character steer a terminal, begin a new line of a log, hide, or reorder what stands around it? Control
 /// characters, line and paragraph separators, and the invisible marks of bidirectional text (Unicode TR 36 and TR 55).
 pub fn is_unsafe(character: char) -> bool {

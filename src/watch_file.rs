@@ -4,13 +4,14 @@
 //! counts is the content: touching a file, or writing another one beside it, changes nothing.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest::{Context, Digest, SHA256};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+
+use crate::digest::sha256_of;
 
 /// Quiet time after which a replacement counts as finished.
 const DEBOUNCE: Duration = Duration::from_millis(300);
@@ -85,19 +86,7 @@ fn settle(woken: &Receiver<()>) -> bool {
 type Fingerprint = Option<[u8; 32]>;
 
 fn fingerprint(path: &Path) -> Fingerprint {
-    digest(path).ok().and_then(|digest| digest.as_ref().try_into().ok())
-}
-
-fn digest(path: &Path) -> io::Result<Digest> {
-    let mut file = File::open(path)?;
-    let mut context = Context::new(&SHA256);
-    let mut block = vec![0; 64 * 1024];
-    loop {
-        match file.read(&mut block)? {
-            0 => return Ok(context.finish()),
-            read => context.update(block.get(..read).unwrap_or_default()),
-        }
-    }
+    File::open(path).and_then(sha256_of).ok()
 }
 
 #[cfg(test)]

@@ -20,16 +20,22 @@ const ROOMS: [&str; 8] = [
 ];
 
 /// What every room may import.
-const SHARED: [&str; 10] = [
+const SHARED: [&str; 16] = [
     "config",
+    "digest",
     "event",
+    "headers",
     "identity",
+    "private_file",
+    "query",
+    "redact",
     "rejection",
     "request",
     "rate",
     "fair",
     "sealing",
     "text",
+    "time",
     "trust",
 ];
 

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
@@ -17,6 +16,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::reply::Fixed;
 use crate::config::public_keys::{MAX_KEY_SET, publishable};
+use crate::digest::sha256;
+use crate::headers::list;
 use crate::watch_file;
 
 /// Public keys are no secret, so any cache may keep them; a new key is everywhere five minutes after it is published.
@@ -98,7 +99,7 @@ fn read(path: &Path) -> io::Result<Fixed> {
 
 fn published(text: &[u8]) -> io::Result<Fixed> {
     let body = publishable(text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(digest(&SHA256, body.as_bytes())));
+    let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(sha256(body.as_bytes())));
     let tag = HeaderValue::from_str(&tag).map_err(io::Error::other)?;
     let headers: [(HeaderName, HeaderValue); 4] = [
         // RFC 7517 section 8.5.2.
@@ -116,10 +117,5 @@ fn published(text: &[u8]) -> io::Result<Fixed> {
 
 /// Does `If-None-Match` name this tag? Tags of this file hold no comma, so the lists need no parser.
 fn names(request: &HeaderMap, tag: &HeaderValue) -> bool {
-    let lists = request
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|list| list.to_str().ok());
-    let mut tags = lists.flat_map(|list| list.split(',')).map(str::trim);
-    tags.any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one).as_bytes() == tag.as_bytes())
+    list(request, IF_NONE_MATCH).any(|one| one == b"*" || one.strip_prefix(b"W/").unwrap_or(one) == tag.as_bytes())
 }

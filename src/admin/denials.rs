@@ -7,6 +7,7 @@ use serde_json::json;
 use super::status;
 use crate::observe::denials::Denial;
 use crate::respond::page::Escaped;
+use crate::time::rfc3339;
 
 /// Does a request for `/denials` want JSON? A browser names HTML.
 pub(super) fn wants_json(headers: &HeaderMap) -> bool {
@@ -65,9 +66,7 @@ fn card(denial: &Denial) -> String {
 }
 
 fn humantime(denial: &Denial) -> String {
-    let mut when = String::new();
-    // Writing to a String does not fail.
-    crate::observe::timestamp::write_rfc3339(&mut when, denial.time).unwrap_or_default();
+    let when = rfc3339(denial.time);
     match denial.count {
         1 => when,
         count => format!("{when}, {count} times"),

@@ -10,11 +10,12 @@ use http::header::HOST;
 use http::uri::Authority;
 use http::{Request, Version};
 
+use crate::headers::at_most_one;
+
 /// Is the request meant for us? It must name one host, and the one of an absolute request target counts too. `names` are
 /// the operator's, in lower case.
 pub(super) fn is_own<B>(request: &Request<B>, names: &[String]) -> bool {
-    let mut named = request.headers().get_all(HOST).iter();
-    let (host, None) = (named.next(), named.next()) else {
+    let Ok(host) = at_most_one(request.headers(), HOST) else {
         return false;
     };
     let Some(host) = host else {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Readiness;
 use crate::respond::page::Escaped;
+use crate::time::in_one_unit;
 
 /// A picture of the running gateway. Nothing in it is secret.
 #[derive(Debug, Clone, Default)]
@@ -159,16 +160,8 @@ fn verdict(good: bool, text: &str) -> String {
     }
 }
 
-/// A length of time in its largest unit.
 fn span(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (unit, word) = match seconds {
-        0..120 => (1, "s"),
-        120..7_200 => (60, "min"),
-        7_200..172_800 => (3_600, "h"),
-        _ => (86_400, "days"),
-    };
-    format!("{} {word}", seconds / unit)
+    in_one_unit(time, ["s", "min", "h", "days"])
 }
 
 #[cfg(test)]

@@ -10,17 +10,18 @@
 
 mod revocations;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::HeaderMap;
-use percent_encoding::percent_decode_str;
 
 pub use self::revocations::{RevocationError, Revocations, Revoked};
+use crate::headers::cookies;
 use crate::identity::Settled;
-use crate::request::cookies;
+use crate::query::raw_values;
 use crate::sealing::Mac;
+use crate::time::{from_unix, unix_seconds};
 
 /// The parameter of a query.
 pub const PARAMETER: &str = "watch";
@@ -67,8 +68,8 @@ impl Pass {
     /// The pass as text: base64url, so it stands for itself in a cookie, a query and XML. `None`: it would be too long.
     pub fn seal(&self, purpose: &Purpose<'_>, mac: &Mac) -> Option<String> {
         let mut bytes = vec![VERSION];
-        bytes.extend(seconds(self.issued).to_be_bytes());
-        bytes.extend(seconds(self.expires).to_be_bytes());
+        bytes.extend(unix_seconds(self.issued).to_be_bytes());
+        bytes.extend(unix_seconds(self.expires).to_be_bytes());
         push(&mut bytes, self.issuer.as_bytes())?;
         bytes.push(u8::from(self.subject.is_some()));
         push(&mut bytes, self.subject.as_deref().unwrap_or_default().as_bytes())?;
@@ -104,7 +105,7 @@ impl Pass {
         let [VERSION] = *take(&mut rest, 1)? else { return None };
         let mut moment = || {
             let bytes = take(&mut rest, 8)?.try_into().ok()?;
-            UNIX_EPOCH.checked_add(Duration::from_secs(u64::from_be_bytes(bytes)))
+            Some(from_unix(u64::from_be_bytes(bytes)))
         };
         let (issued, expires) = (moment()?, moment()?);
         let issuer = String::from_utf8(shift(&mut rest)?.to_vec()).ok()?;
@@ -127,22 +128,13 @@ impl Pass {
 
 /// The passes in a request's query.
 pub fn in_query(query: Option<&str>) -> impl Iterator<Item = &str> {
-    let pairs = query.unwrap_or_default().split('&');
-    let values = pairs.filter_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        percent_decode_str(name).eq(PARAMETER.bytes()).then_some(value)
-    });
-    values.take(MAX_CANDIDATES)
+    raw_values(query.unwrap_or_default(), PARAMETER).take(MAX_CANDIDATES)
 }
 
 /// The passes in a request's cookies of this name: a browser sends those of sibling hosts and of wider paths, too, and
 /// which is which cannot be told before trying.
 pub fn in_cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     cookies::values(headers, name).take(MAX_CANDIDATES)
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// What is signed: every part with its length, so that no two messages are alike.
@@ -187,7 +179,7 @@ mod tests {
     };
 
     fn at(seconds: u64) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(seconds)
+        from_unix(seconds)
     }
 
     fn pass() -> Pass {

@@ -4,10 +4,9 @@
 //! fingerprints of the rules, what the person came to; the circumstances are looked at each time. A rule of `deny` that
 //! the pass knows nothing about is taken to mean its bearer. A rule of `allow` that was changed since allows no more.
 
-use aws_lc_rs::digest::{SHA256, digest};
-
 use super::{Facts, holds, meets};
 use crate::config::{Condition, Rule};
+use crate::digest::sha256;
 use crate::identity::{Fingerprint, Settled};
 use crate::rejection::Reason;
 
@@ -71,8 +70,8 @@ impl Fingerprinted {
 
 /// The same rule has the same fingerprint on every replica of one version.
 fn fingerprint(rule: &Rule) -> Fingerprint {
-    let digest = digest(&SHA256, format!("{rule:?}").as_bytes());
-    digest.as_ref().first_chunk().copied().unwrap_or_default()
+    let digest = sha256(format!("{rule:?}").as_bytes());
+    digest.first_chunk().copied().unwrap_or_default()
 }
 
 fn is_circumstance(condition: &Condition) -> bool {

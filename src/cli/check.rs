@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use super::{ConfigArgs, load, put};
 use crate::named_file;
 use crate::server;
-use crate::text::safe;
+use crate::text::{count, safe};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -63,10 +63,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     })
-}
-
-fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Lines of `ok`, `note` and `BAD`, each printed when it is known: what is asked answers in its own time.

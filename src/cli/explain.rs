@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
 use anyhow::{Context as _, bail};
 
@@ -18,7 +18,7 @@ use crate::observe::metrics::Metrics;
 use crate::sealing::MasterKeys;
 use crate::snapshot::{Passes, Snapshot};
 use crate::store::Store;
-use crate::{control, server};
+use crate::{control, server, time};
 
 /// Bytes of a file or of stdin that are read for a URL or token.
 const MAX_INPUT: u64 = 64 * 1024;
@@ -58,7 +58,7 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     from: IpAddr,
     /// Judge as at this time: 2026-11-21T00:58:12Z, or -1h, +5m from now
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = time)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = at)]
     at: Option<u64>,
     /// For scripts: one JSON object with "outcome" ("allow" or "deny") and "reason"
     #[arg(long)]
@@ -225,9 +225,8 @@ fn header(text: &str) -> Result<(String, String), &'static str> {
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
-fn time(text: &str) -> Result<u64, &'static str> {
-    let time = explain::parse_time(text, SystemTime::now())?;
-    Ok(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
+fn at(text: &str) -> Result<u64, &'static str> {
+    time::parse(text, SystemTime::now()).map(time::unix_seconds)
 }
 
 #[cfg(test)]

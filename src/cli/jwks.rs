@@ -187,7 +187,7 @@ fn from_spki(der: &[u8]) -> anyhow::Result<Jwk> {
 }
 
 /// An uncompressed point (SEC 1 section 2.3.3): the byte 4, then x and y. Any other is refused with the thumbprint.
-fn elliptic(point: &[u8], curve: &str, algorithm: &str) -> Value {
+pub(super) fn elliptic(point: &[u8], curve: &str, algorithm: &str) -> Value {
     let coordinates = point.get(1..).unwrap_or_default();
     let (x, y) = coordinates.split_at(coordinates.len() / 2);
     json!({

@@ -2,19 +2,18 @@
 //!
 //! The private part goes into one file that only its owner can read, and is never printed.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand, ValueEnum};
 use p256::SecretKey;
 use p256::elliptic_curve::Generate;
 use p256::pkcs8::{EncodePrivateKey, LineEnding};
 use serde_json::{Value, json};
+
+use super::jwks::elliptic;
+use crate::private_file;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -100,8 +99,7 @@ pub fn write_pair(new: &New) -> Result<Files, KeysError> {
             return Err(KeysError::Exists(path.clone()));
         }
     }
-    let folder = DirBuilder::new().recursive(true).mode(0o700).create(&new.out);
-    folder.map_err(|source| KeysError::Write {
+    private_file::make_folder(&new.out).map_err(|source| KeysError::Write {
         path: new.out.clone(),
         source,
     })?;
@@ -117,18 +115,7 @@ pub fn write_pair(new: &New) -> Result<Files, KeysError> {
 
 /// The public part as a JWK (RFC 7517, RFC 7518 section 6.2.1).
 fn public_jwk(secret: &SecretKey, kid: Option<&str>) -> Value {
-    let point = secret.public_key().to_sec1_bytes();
-    // Uncompressed (SEC 1 section 2.3.3): the byte 4, then x and y.
-    let coordinates = point.get(1..).unwrap_or_default();
-    let (x, y) = coordinates.split_at(coordinates.len() / 2);
-    let mut jwk = json!({
-        "kty": "EC",
-        "crv": "P-256",
-        "use": "sig",
-        "alg": "ES256",
-        "x": URL_SAFE_NO_PAD.encode(x),
-        "y": URL_SAFE_NO_PAD.encode(y),
-    });
+    let mut jwk = elliptic(&secret.public_key().to_sec1_bytes(), "P-256", "ES256");
     if let (Some(kid), Some(members)) = (kid, jwk.as_object_mut()) {
         members.insert("kid".to_owned(), kid.into());
     }
@@ -137,12 +124,7 @@ fn public_jwk(secret: &SecretKey, kid: Option<&str>) -> Value {
 
 /// Writes a file that must not exist yet, on disk when this returns.
 pub(super) fn write_new(path: &Path, mode: u32, content: &[u8]) -> Result<(), KeysError> {
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-        file.write_all(content)?;
-        file.sync_all()
-    };
-    write().map_err(|source| match source.kind() {
+    private_file::write_new(path, mode, content).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => KeysError::Exists(path.to_owned()),
         _ => KeysError::Write {
             path: path.to_owned(),

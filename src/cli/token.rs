@@ -5,13 +5,15 @@
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use p256::SecretKey;
 use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use serde_json::{Map, Value, json};
+
+use crate::time::{number_and_unit, unix_seconds};
 
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "there is one value in a process")]
@@ -114,9 +116,8 @@ pub fn mint(arguments: &Mint, now: SystemTime) -> Result<String, MintError> {
 
 fn claims(arguments: &Mint, now: SystemTime) -> Map<String, Value> {
     let expires = now.checked_add(arguments.expires).unwrap_or(now);
-    let expires = expires.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let mut claims = Map::new();
-    claims.insert("exp".to_owned(), expires.into());
+    claims.insert("exp".to_owned(), unix_seconds(expires).into());
     for (name, value) in [
         ("sub", &arguments.sub),
         ("name", &arguments.name),
@@ -181,17 +182,9 @@ fn claim(text: &str) -> Result<(String, Value), String> {
 /// A whole number and one unit.
 fn duration(text: &str) -> Result<Duration, &'static str> {
     const HELP: &str = "write a number and a unit: 15s, 10m, 4h, 2d";
-    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or(HELP)?;
-    let (number, unit) = text.split_at(digits);
-    let unit = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 60 * 60,
-        "d" => 24 * 60 * 60,
-        _ => return Err(HELP),
-    };
-    let number: u64 = number.parse().map_err(|_| HELP)?;
-    number.checked_mul(unit).map(Duration::from_secs).ok_or("too long")
+    let (number, unit) = number_and_unit(text).ok_or(HELP)?;
+    let seconds = number.checked_mul(unit.as_secs()).ok_or("too long")?;
+    Ok(Duration::from_secs(seconds))
 }
 
 #[cfg(test)]
@@ -216,7 +209,7 @@ mod tests {
     }
 
     fn claims_of(arguments: &[&str]) -> Value {
-        let now = UNIX_EPOCH + Duration::from_secs(1000);
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
         Value::Object(claims(&parsed(arguments).unwrap(), now))
     }
 

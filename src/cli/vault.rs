@@ -19,7 +19,7 @@ use crate::control::vault::{Asked, Told};
 use crate::key_file::{self, Looking};
 use crate::moodle::vault::Shown;
 use crate::present::moodle::tokens::vault::Provided;
-use crate::text::safe;
+use crate::text::{self, safe};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
@@ -176,7 +176,7 @@ async fn import(args: &Import, config: &Config) -> anyhow::Result<ExitCode> {
     }
     put(&format!(
         "{} imported for moodle.{}, {reach}\n",
-        list::count(done, "token"),
+        text::count(done, "token"),
         moodle.name
     ))?;
     Ok(ExitCode::SUCCESS)
@@ -207,7 +207,7 @@ fn notes(entries: &[Provided], moodle: &Moodle, now: SystemTime) -> Vec<String> 
         ),
     ] {
         if number > 0 {
-            notes.push(format!("{}: {what}", list::count(number, "token")));
+            notes.push(format!("{}: {what}", text::count(number, "token")));
         }
     }
     notes
@@ -278,7 +278,7 @@ async fn remove(args: &Remove, config: &Config) -> anyhow::Result<ExitCode> {
         ))?;
         return Ok(ExitCode::FAILURE);
     }
-    put(&format!("{} removed, {reach}\n", list::count(removed, "token")))?;
+    put(&format!("{} removed, {reach}\n", text::count(removed, "token")))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -8,6 +8,9 @@ use std::ops::Range;
 use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use strsim::osa_distance;
+
+use crate::text::count;
 
 /// Where something stands in the file, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -200,15 +203,12 @@ impl Diagnostics {
 
     /// `gateway.toml: 2 errors`.
     pub fn summary(&self) -> String {
-        let named = |count: usize, name: &str| match count {
-            0 => None,
-            1 => Some(format!("1 {name}")),
-            _ => Some(format!("{count} {name}s")),
-        };
-        let errors = named(self.count(Severity::Error), "error");
-        let warnings = named(self.count(Severity::Warning), "warning");
-        let counts: Vec<String> = errors.into_iter().chain(warnings).collect();
-        format!("{}: {}", self.path, counts.join(", "))
+        let counts = [(Severity::Error, "error"), (Severity::Warning, "warning")]
+            .map(|(severity, noun)| (self.count(severity), noun))
+            .into_iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(number, noun)| count(number, noun));
+        format!("{}: {}", self.path, counts.collect::<Vec<_>>().join(", "))
     }
 
     fn count(&self, severity: Severity) -> usize {
@@ -237,7 +237,7 @@ pub(super) fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
     let limit = (word.chars().count() / 3).max(1);
     candidates
         .into_iter()
-        .map(|candidate| (distance(&word, &candidate.to_lowercase()), candidate))
+        .map(|candidate| (osa_distance(&word, &candidate.to_lowercase()), candidate))
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -261,45 +261,9 @@ pub(super) fn list(words: &[&str]) -> String {
     }
 }
 
-/// Edits from `a` to `b`: insert, delete, replace, swap two neighbours (optimal string alignment).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    let mut previous = None;
-    for (row, from) in a.chars().enumerate() {
-        let mut current = vec![row + 1];
-        let mut left = row + 1;
-        for (column, to) in b.iter().enumerate() {
-            let at = |costs: &[usize], column: usize| costs.get(column).copied().unwrap_or(usize::MAX - 1);
-            let mut cost = (at(&last, column) + usize::from(from != *to))
-                .min(at(&last, column + 1) + 1)
-                .min(left + 1);
-            let swapped = column > 0 && previous == Some(*to) && b.get(column - 1) == Some(&from);
-            if swapped {
-                cost = cost.min(at(&before, column - 1) + 1);
-            }
-            current.push(cost);
-            left = cost;
-        }
-        before = std::mem::replace(&mut last, current);
-        previous = Some(from);
-    }
-    last.last().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn distance_counts_edits_and_swaps() {
-        assert_eq!(distance("listen", "listen"), 0);
-        assert_eq!(distance("lisetn", "listen"), 1);
-        assert_eq!(distance("listn", "listen"), 1);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("abc", ""), 3);
-    }
 
     #[test]
     fn closest_does_not_guess_wildly() {

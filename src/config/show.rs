@@ -13,6 +13,7 @@ use super::cas::Protocol;
 use super::value::duration_text;
 use super::{Action, Balance, Config, Issuer, LogFormat, LogLevel, Present, Route, State, Upstream};
 use super::{Carry, Credential, Jwt, Provider, Server, SignIn, TokenSource};
+use crate::redact;
 
 /// Fills the defaults of `config` into `source`, the text it was compiled from.
 pub fn show(source: &str, config: &Config) -> Result<String, TomlError> {
@@ -398,19 +399,10 @@ impl VisitMut for Plain {
     }
 
     fn visit_string_mut(&mut self, string: &mut Formatted<String>) {
-        if let Some(hidden) = without_password(string.value()) {
+        if let Some(hidden) = redact::user_info(string.value()) {
             let decor = string.decor().clone();
             *string = Formatted::new(hidden);
             *string.decor_mut() = decor;
         }
     }
-}
-
-/// `scheme://user:password@host` with stars for what stands before the `@`.
-fn without_password(text: &str) -> Option<String> {
-    let (scheme, rest) = text.split_once("://")?;
-    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(authority);
-    let (_, host) = authority.rsplit_once('@')?;
-    Some(format!("{scheme}://***@{host}{path}"))
 }

@@ -2,6 +2,7 @@
 //!
 //! What is answered is the site's to say. Text only: the lecture itself is the gateway's to serve.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
@@ -17,6 +18,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+
+use crate::headers::cookies;
+use crate::query;
 
 /// Connections at once, idle ones too; more wait to be accepted.
 const CONNECTIONS: usize = 256;
@@ -118,15 +122,13 @@ pub(super) fn nothing() -> Response<String> {
 /// A parameter, of the body's form rather than of the query, as PHP merges them.
 pub(super) fn parameter(request: &Request<Bytes>, name: &str) -> Option<String> {
     let query = request.uri().query().unwrap_or_default();
-    [request.body(), query.as_bytes()].into_iter().find_map(|form| {
-        let found = form_urlencoded::parse(form).filter(|(known, _)| known == name).last();
-        found.map(|(_, value)| value.into_owned())
-    })
+    let found = [request.body(), query.as_bytes()]
+        .into_iter()
+        .find_map(|form| query::values(form, name).last());
+    found.map(Cow::into_owned)
 }
 
 /// The value of a cookie.
 pub(super) fn cookie<'a>(request: &'a Request<Bytes>, name: &str) -> Option<&'a str> {
-    let jars = request.headers().get_all(COOKIE).into_iter();
-    let mut pairs = jars.filter_map(|jar| jar.to_str().ok()).flat_map(|jar| jar.split(';'));
-    pairs.find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+    cookies::values(request.headers(), name).next()
 }

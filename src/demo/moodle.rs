@@ -17,7 +17,7 @@ use super::cas::Cas;
 use super::kept::Kept;
 use super::loopback::{Site, cookie, nothing, parameter, redirect, text};
 use super::people::Person;
-use crate::present::moodle::tokens::md5;
+use crate::digest::md5_hex;
 
 const PAGE: &str = include_str!("../../assets/demo/courses.html");
 const SCRIPT: &str = include_str!("../../assets/demo/courses.js");
@@ -88,7 +88,7 @@ impl Moodle {
         };
         let known = self.tokens.name_of(|owner| owner.username == person.username);
         let token = known.unwrap_or_else(|| self.tokens.keep("", person));
-        let signature = md5::hex(&format!("{}{passport}", self.wwwroot));
+        let signature = md5_hex(&format!("{}{passport}", self.wwwroot));
         let mut answer = redirect(&format!(
             "moodlemobile://token={}",
             STANDARD.encode(format!("{signature}:::{token}"))
@@ -110,7 +110,7 @@ impl Moodle {
                 "username": person.username, "fullname": person.name(),
                 "firstname": person.first_name, "lastname": person.last_name,
                 // Moodle tells this key to every caller; the gateway does not pass it on.
-                "userprivateaccesskey": md5::hex(&token),
+                "userprivateaccesskey": md5_hex(&token),
             }),
             (Some(person), "core_enrol_get_users_courses") => courses(person, parameter(request, "userid").as_deref()),
             (Some(_), _) => json!({

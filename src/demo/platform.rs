@@ -1,7 +1,7 @@
 //! The learning platform of the demo: it publishes its key set and makes tokens, right and wrong ones.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::DemoError;
 use super::loopback::{Site, nothing, text};
 use crate::cli::keys::{KeyAlgorithm, New, write_pair};
+use crate::time::unix_seconds;
 
 /// How long a good token is valid: long enough to watch the lecture and to read the page.
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
@@ -81,8 +82,7 @@ impl Platform {
 fn until(claims: &Value, time: SystemTime) -> Value {
     let mut claims = claims.clone();
     if let Some(members) = claims.as_object_mut() {
-        let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        members.insert("exp".to_owned(), seconds.into());
+        members.insert("exp".to_owned(), unix_seconds(time).into());
     }
     claims
 }

@@ -18,6 +18,7 @@ use pingora::proxy::Session;
 pub use self::call::{plan, serve};
 use super::{Stop, taken};
 use crate::context::Context;
+use crate::headers;
 use crate::moodle::Moodle;
 use crate::own::{Here, moodle as visits};
 use crate::request::Request;
@@ -59,11 +60,10 @@ async fn at_login(session: &mut Session, ctx: &Context, now: SystemTime) -> Resu
         let landed = Box::pin(visits::landing(&here, &moodle, &below, query, &headers)).await;
         return Ok(landed.transpose()?);
     }
-    let length = headers.get(header::CONTENT_LENGTH);
-    let length: Option<u64> = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = headers::text(&headers, header::CONTENT_TYPE);
     let is_form = content_type.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
-    if request.method != Method::POST || !is_form || length.is_none_or(|length| length > LONGEST_LOGOUT) {
+    let is_short = headers::content_length(&headers).is_some_and(|length| length <= LONGEST_LOGOUT);
+    if request.method != Method::POST || !is_form || !is_short {
         return Ok(None);
     }
     // What is read here, pingora sends to the upstream if it was no logout.

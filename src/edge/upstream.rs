@@ -11,6 +11,7 @@ use super::{common_headers, frames, moodle, parts, playlists};
 use crate::act::proxy;
 use crate::config::{Credential, Present, TokenSource};
 use crate::context::Context;
+use crate::headers::names_websocket;
 use crate::present::{self, Changes, Shown};
 use crate::respond;
 use crate::route::path::Path;
@@ -175,7 +176,7 @@ pub(super) fn is_interim(answer: &ResponseHeader) -> bool {
 /// The upstream's answer as the client gets it.
 pub fn dress(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
     let upgrade = answer.status == StatusCode::SWITCHING_PROTOCOLS;
-    if upgrade && !(session.is_upgrade_req() && is_websocket(answer)) {
+    if upgrade && !(session.is_upgrade_req() && names_websocket(&answer.headers)) {
         let detail = "the upstream switches to a protocol that nobody asked for";
         return Err(Error::explain(ErrorType::InvalidHTTPHeader, detail).into_up());
     }
@@ -244,12 +245,6 @@ pub fn dress(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) 
         }
     }
     Ok(())
-}
-
-fn is_websocket(answer: &ResponseHeader) -> bool {
-    let mut protocols = answer.headers.get_all(header::UPGRADE).iter();
-    let is_it = |protocol: &HeaderValue| protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
-    protocols.next().is_some_and(is_it) && protocols.next().is_none()
 }
 
 /// Where the gateway answers for the route, two policies side by side would make browsers refuse both. Where its cookies

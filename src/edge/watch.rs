@@ -16,7 +16,9 @@ use crate::authenticate::watch::{self, Invalid, Pass, Purpose};
 use crate::authorize::Facts;
 use crate::config::{Carry, Credential, Watch};
 use crate::context::{Context, HeldPass};
+use crate::digest::{hex, sha256};
 use crate::event::Events;
+use crate::headers::cookies::{self, IN_A_FRAME};
 use crate::identity::Identity;
 use crate::rejection::Reason;
 use crate::request::{Client, Request};
@@ -253,15 +255,8 @@ fn has_token_in_query(asked: &Asked<'_>) -> bool {
 
 fn set_cookie(asked: &Asked<'_>, watch: &Watch, text: &str, seconds: u64) -> Option<HeaderValue> {
     let path = cookie_path(asked, watch)?;
-    let attributes = match asked.is_https() {
-        true => "HttpOnly; Secure; SameSite=None; Partitioned",
-        false => "HttpOnly; SameSite=Lax",
-    };
-    let cookie = format!(
-        "{}={text}; Path={path}; Max-Age={seconds}; {attributes}",
-        asked.cookie_name()
-    );
-    HeaderValue::try_from(cookie).ok()
+    let site = if asked.is_https() { IN_A_FRAME } else { "; SameSite=Lax" };
+    cookies::set(asked.cookie_name(), text, path, seconds, site)
 }
 
 /// The path as the client spells it, up to and with the last parameter: what it asks for next begins so, byte for byte. No
@@ -318,7 +313,6 @@ impl Rewriting {
         let here = Url::parse(&format!("{scheme}://{}{}", request.authority, path.encoded())).ok()?;
         let urls = &ctx.snapshot.config.server.public_urls;
         let public = urls.iter().find(|url| url.host == request.host).or(urls.first());
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, pass.as_bytes());
         Some(Self {
             here,
             also_here: public.and_then(|url| Some(Url::parse(&url.origin()).ok()?.origin())),
@@ -331,12 +325,7 @@ impl Rewriting {
                 .collect(),
             host: request.host.clone(),
             snapshot: Arc::clone(&ctx.snapshot),
-            tag: digest
-                .as_ref()
-                .iter()
-                .take(8)
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            tag: hex(sha256(pass.as_bytes()).get(..8).unwrap_or_default()),
             route,
         })
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::{HeaderMap, Method, header};
 use serde_json::{Map, Value};
 
-use super::times::moment;
+use super::report::moment;
 use super::{Budget, Capped, Credential, KeySet, Moment, RouteFate, Rule, RuleCondition, Seen, SignedIn};
 use crate::authenticate::launch::LaunchSession;
 use crate::authenticate::session::Session;
@@ -14,8 +14,8 @@ use crate::authenticate::token::{Examined, KeySource};
 use crate::authorize::explain::{self as rules, Verdict};
 use crate::config::{JwksLocation, Rate, TokenSource};
 use crate::context::HeldPass;
-use crate::observe::redact;
 use crate::present;
+use crate::redact;
 use crate::rejection::{Hint, Rejection};
 use crate::request::{Client, REQUEST_ID, Request};
 use crate::route::path::Path;

@@ -8,7 +8,6 @@
 mod lay_out;
 pub mod render;
 mod report;
-mod times;
 mod walk;
 
 use std::net::IpAddr;
@@ -19,7 +18,6 @@ pub use self::report::{
     Action, Budget, Capped, Credential, KeySet, Keys, Moment, MoodleTokens, Outcome, Report, RouteFate, Rule,
     RuleCondition, Seen, SignedIn, TokenSource,
 };
-pub use self::times::parse as parse_time;
 pub use self::walk::explain;
 
 /// A request that somebody asks about.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::lay_out::SESSION;
 use super::{Action, Budget, Capped, Credential, Keys, Moment, Outcome, Report, RouteFate, Rule};
-use crate::text::safe;
+use crate::text::{count, safe};
 
 /// The whole report, for people. What a request brought is written without its control characters.
 pub fn render(report: &Report, colour: bool) -> String {
@@ -408,10 +408,6 @@ fn rate(per_second: f64) -> String {
     let unit = units.into_iter().find(|(seconds, _)| per_second * seconds >= 0.999);
     let (seconds, unit) = unit.unwrap_or((3600.0, "h"));
     format!("{} per {unit}", (per_second * seconds * 100.0).round() / 100.0)
-}
-
-fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! What was found out about a request: the shape of `janua explain --json`, and of the control socket's answer.
 
+use std::time::SystemTime;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::observe::redact;
+use crate::redact;
+use crate::time::{relative, unix_seconds, utc};
 
 /// A shorter text cannot be a signature, and hiding it would only spoil words.
 const SHORTEST_SIGNATURE: usize = 16;
@@ -86,6 +89,14 @@ pub struct Moment {
     pub utc: String,
     /// `3 min ago`, `in 2 h`, `now`
     pub words: String,
+}
+
+pub(super) fn moment(time: SystemTime, now: SystemTime) -> Moment {
+    Moment {
+        unix: unix_seconds(time),
+        utc: utc(time),
+        words: relative(time, now),
+    }
 }
 
 /// The key sets that tokens were judged by.

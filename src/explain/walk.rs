@@ -5,6 +5,7 @@ mod admit;
 mod moodle;
 mod people;
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -14,7 +15,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use self::moodle::Call;
 use self::people::Sent;
 use super::lay_out::{self, fate, key_set, seen, told, upstream_headers};
-use super::times::moment;
+use super::report::moment;
 use super::{Action, Keys, Outcome, Question, Report};
 use crate::act::file::{self, FileRequest};
 use crate::act::playlist;
@@ -31,6 +32,7 @@ use crate::identity::Identity;
 use crate::listen::{client, intake};
 use crate::own;
 use crate::present;
+use crate::query;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::request::{Client, Request};
 use crate::respond::{self, cors};
@@ -385,8 +387,5 @@ impl Walk<'_> {
 /// What a CAS server gave a browser for some service behind the gateway (CAS 3.0 section 3): good once, and until then as
 /// good as a password.
 fn tickets(query: &str) -> impl Iterator<Item = String> {
-    let pairs = form_urlencoded::parse(query.as_bytes());
-    pairs
-        .filter(|(name, _)| name == "ticket")
-        .map(|(_, value)| value.into_owned())
+    query::values(query.as_bytes(), "ticket").map(Cow::into_owned)
 }

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::HeaderMap;
 use ipnet::IpNet;
 
+use crate::headers::list;
 use crate::request::Client;
 
 /// Hops looked at in a forwarding header; more than any real installation has.
@@ -51,21 +52,13 @@ fn canonical(address: IpAddr) -> IpAddr {
 /// The addresses of the forwarding header in use, left to right; `None` for a hop without an address.
 fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     // By bytes: what a client has written in front, in whatever character set, hides nothing that a proxy has added.
-    // An empty element is none (RFC 9110 section 5.6.1.2).
-    let list = |name: &str| -> Vec<Option<&str>> {
-        let values = headers.get_all(name).iter();
-        let hops = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-        hops.map(<[u8]>::trim_ascii)
-            .filter(|hop| !hop.is_empty())
-            .map(|hop| std::str::from_utf8(hop).ok())
-            .collect()
-    };
-    let forwarded_for = list("x-forwarded-for");
+    let hop = |hop| node(std::str::from_utf8(hop).ok()?);
+    let forwarded_for: Vec<_> = list(headers, "x-forwarded-for").map(hop).collect();
     if !forwarded_for.is_empty() {
-        return forwarded_for.into_iter().map(|hop| node(hop?)).collect();
+        return forwarded_for;
     }
-    let forwarded = list("forwarded").into_iter();
-    forwarded.map(|element| node(&parameter(element?, "for")?)).collect()
+    let hop = |element| node(&parameter(std::str::from_utf8(element).ok()?, "for")?);
+    list(headers, "forwarded").map(hop).collect()
 }
 
 /// `X-Forwarded-Proto`, or `proto` of `Forwarded`: did the client speak TLS with its proxy? Each proxy may add what it saw; of
@@ -73,9 +66,7 @@ fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
 /// there are fewer, the first proxies have replaced what came: the leftmost one.
 fn forwarded_https(headers: &HeaderMap, hops: usize) -> Option<bool> {
     let at_client = |name: &str| {
-        let lines = headers.get_all(name).iter();
-        let elements = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii));
-        let elements: Vec<&[u8]> = elements.filter(|element| !element.is_empty()).collect();
+        let elements: Vec<&[u8]> = list(headers, name).collect();
         let place = elements.len().saturating_sub(hops.max(1));
         let element = elements.get(place)?;
         Some(std::str::from_utf8(element).unwrap_or_default().to_owned())

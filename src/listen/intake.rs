@@ -5,11 +5,12 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, Method, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Version, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use pingora::http::RequestHeader;
 
 use crate::config::Server;
+use crate::headers::{self, Several, at_most_one};
 use crate::rejection::{Reason, Rejection};
 use crate::request::Request;
 
@@ -44,16 +45,10 @@ pub fn forget_other_upgrades(header: &mut RequestHeader) {
 }
 
 fn begins_websocket(header: &RequestHeader) -> bool {
-    let mut protocols = header.headers.get_all(header::UPGRADE).iter();
-    let one = protocols.next().zip(Some(protocols.next().is_none()));
-    let is_websocket =
-        one.is_some_and(|(protocol, alone)| alone && protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    let mut lists = header.headers.get_all(header::CONNECTION).iter();
-    let names_it = |list: &http::HeaderValue| {
-        let mut names = list.as_bytes().split(|byte| *byte == b',');
-        names.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
-    };
-    is_websocket && header.method == Method::GET && lists.any(names_it)
+    let mut connection = headers::list(&header.headers, header::CONNECTION);
+    header.method == Method::GET
+        && headers::names_websocket(&header.headers)
+        && connection.any(|name| name.eq_ignore_ascii_case(b"upgrade"))
 }
 
 /// The request in the gateway's own words, or why it is none.
@@ -203,13 +198,11 @@ fn check_names(headers: &HeaderMap) -> Result<(), Rejection> {
 /// One length, in digits. pingora takes a list of equal ones for one, as RFC 9110 section 8.6 allows, and would send the
 /// list on to servers that may read it in another way.
 fn check_length(headers: &HeaderMap) -> Result<(), Rejection> {
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let first = lengths.next();
-    let plain = first.is_none_or(|length| !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit));
-    if plain && lengths.next().is_none() {
-        return Ok(());
+    let is_plain = |length: &HeaderValue| !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit);
+    match at_most_one(headers, header::CONTENT_LENGTH) {
+        Ok(length) if length.is_none_or(is_plain) => Ok(()),
+        _ => Err(bad("Content-Length is not one number")),
     }
-    Err(bad("Content-Length is not one number"))
 }
 
 /// RFC 9112 section 6.1: a message with both lengths is an attempt at smuggling; codings beside chunked are unknown.
@@ -243,11 +236,7 @@ fn has_field(raw: &[u8], name: &[u8]) -> bool {
 /// Exactly one: `Host`, or `:authority` of HTTP/2, and no difference between the two. `None`: HTTP/1.0 has no Host, and load
 /// balancers ask so whether a server is there.
 fn authority(header: &RequestHeader) -> Result<Option<&str>, Rejection> {
-    let mut hosts = header.headers.get_all(header::HOST).iter();
-    let host = hosts.next();
-    if hosts.next().is_some() {
-        return Err(bad("more than one Host"));
-    }
+    let host = at_most_one(&header.headers, header::HOST).map_err(|Several| bad("more than one Host"))?;
     let host = host
         .map(|host| host.to_str().map_err(|_| bad("the Host is not ASCII")))
         .transpose()?;

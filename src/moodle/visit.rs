@@ -3,7 +3,7 @@
 //! A short-lived cookie on Moodle's host, sealed, tells such a landing from an ordinary login at Moodle, which is none of
 //! the gateway's business. Strict CAS servers take no further parameters in a service's address.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Bridge, Moodle};
 use crate::authenticate::session::{Session, SessionKey};
+use crate::time::unix_seconds;
 
 /// What the cookie is called; the name of the Moodle follows.
 pub const COOKIE: &str = "janua-moodle-";
@@ -45,7 +46,7 @@ impl Visit {
             source,
             target,
             session: session.key.text(),
-            started: seconds(now),
+            started: unix_seconds(now),
         })
     }
 
@@ -55,7 +56,7 @@ impl Visit {
 
     /// Was it begun a moment ago?
     pub fn is_fresh(&self, now: SystemTime) -> bool {
-        let age = seconds(now).checked_sub(self.started);
+        let age = unix_seconds(now).checked_sub(self.started);
         age.is_some_and(|age| age <= LIFE.as_secs())
     }
 }
@@ -72,8 +73,4 @@ impl Bridge {
         let sealed = BASE64_URL_SAFE_NO_PAD.decode(sealed).ok()?;
         serde_json::from_slice(&self.0.sealer.open(CONTEXT, &sealed)?).ok()
     }
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -11,9 +11,9 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderValue, Method, Version};
 
 use super::fields::{Fields, name};
-use super::redact;
 use super::sink::Sink;
 use crate::config::LogFormat;
+use crate::redact;
 use crate::rejection::Reason;
 
 /// What is told of one request. Text is given as it came; it is made harmless here.

@@ -12,12 +12,12 @@ use std::time::{Instant, SystemTime};
 use http::Method;
 use serde::{Serialize, Serializer};
 
-use super::redact;
-use super::timestamp::write_rfc3339;
 use crate::config::Rate;
 use crate::rate::{Keyed, address_key};
+use crate::redact;
 use crate::rejection::Reason;
 use crate::text::push_safe;
+use crate::time;
 
 /// Of each list so many items are told.
 pub const MOST: usize = 16;
@@ -226,10 +226,7 @@ fn harmless(text: &str, longest: usize) -> String {
 }
 
 fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut text = String::new();
-    // Writing to a String does not fail.
-    write_rfc3339(&mut text, *time).unwrap_or_default();
-    serializer.serialize_str(&text)
+    serializer.serialize_str(&time::rfc3339(*time))
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use super::redact;
-use super::timestamp::write_rfc3339;
+use crate::redact;
 use crate::text::push_safe;
+use crate::time::write_rfc3339;
 
 /// A field's name as it stands before a value: one piece of text each, since a line has two dozen of them. Made by
 /// [`name!`].
@@ -66,14 +66,14 @@ impl Fields<'_> {
 
     pub(super) fn number(&mut self, name: &Name, value: Option<impl Into<u64>>) {
         if let Some(value) = self.name(name, value) {
-            decimal(self.out, value.into());
+            self.decimal(value.into());
         }
     }
 
     pub(super) fn milliseconds(&mut self, name: &Name, value: Option<Duration>) {
         if let Some(value) = self.name(name, value) {
             let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
-            decimal(self.out, micros / 1000);
+            self.decimal(micros / 1000);
             let digit = |place: u64| b'0' + (micros / place % 10) as u8;
             let places = [b'.', digit(100), digit(10), digit(1)];
             self.out.push_str(std::str::from_utf8(&places).unwrap_or_default());
@@ -87,7 +87,7 @@ impl Fields<'_> {
             IpAddr::V4(address) => {
                 for (place, octet) in address.octets().into_iter().enumerate() {
                     self.out.push_str(if place == 0 { "" } else { "." });
-                    decimal(self.out, octet.into());
+                    self.decimal(octet.into());
                 }
             }
             IpAddr::V6(address) => write!(self.out, "{address}").unwrap_or_default(),
@@ -102,6 +102,11 @@ impl Fields<'_> {
             self.out.push_str(value);
             self.quote();
         }
+    }
+
+    /// The formatting machinery would take ten times as long, ten times a line.
+    fn decimal(&mut self, value: u64) {
+        self.out.push_str(itoa::Buffer::new().format(value));
     }
 
     /// JSON quotes everything but numbers.
@@ -140,22 +145,6 @@ impl Fields<'_> {
             self.out.push('"');
         }
     }
-}
-
-/// Appends a number. The formatting machinery would take ten times as long, ten times a line.
-fn decimal(out: &mut String, mut value: u64) {
-    let mut digits = [b'0'; 20];
-    let mut first = digits.len();
-    for digit in digits.iter_mut().rev() {
-        *digit += (value % 10) as u8;
-        first -= 1;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    let digits = digits.get(first..).unwrap_or_default();
-    out.push_str(std::str::from_utf8(digits).unwrap_or_default());
 }
 
 /// Appends `text` for a place between quotes: JSON's escapes (RFC 8259 section 7), and beyond them everything that

@@ -23,9 +23,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use super::access_log::AccessLog;
 pub use super::sink::Guard;
 use super::sink::{LogFile, Sink, Target};
-use super::{redact, timestamp};
 use crate::config::{Log, LogFormat, LogLevel};
+use crate::redact;
 use crate::text::safe;
+use crate::time::write_rfc3339;
 
 /// Why the log could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -219,7 +220,7 @@ struct Clock;
 
 impl FormatTime for Clock {
     fn format_time(&self, out: &mut Writer<'_>) -> std::fmt::Result {
-        timestamp::write_rfc3339(out, std::time::SystemTime::now())
+        write_rfc3339(out, std::time::SystemTime::now())
     }
 }
 

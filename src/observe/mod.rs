@@ -5,10 +5,8 @@ pub mod denials;
 mod fields;
 pub mod logging;
 pub mod metrics;
-pub mod redact;
 pub mod request_id;
 mod sink;
-pub mod timestamp;
 
 use std::sync::Arc;
 

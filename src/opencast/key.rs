@@ -2,12 +2,10 @@
 //!
 //! What such a token says is decided in `token`.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs;
+use std::io;
 use std::path::Path;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine as _;
@@ -16,6 +14,9 @@ use p256::SecretKey;
 use p256::elliptic_curve::Generate as _;
 use p256::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, LineEnding};
 use serde_json::{Value, json};
+
+use crate::digest::sha256;
+use crate::private_file;
 
 const ODD: &str = "it holds no private P-256 key as PKCS#8 in PEM: `openssl pkcs8 -topk8 -nocrypt` makes that of an EC key; or \
                    name a file that is not there, and one is made";
@@ -53,7 +54,7 @@ impl SigningKey {
         let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
         // RFC 7638 section 3.2: these members, in this order, without space.
         let members = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
-        let kid = URL_SAFE_NO_PAD.encode(digest(&SHA256, members.as_bytes()));
+        let kid = URL_SAFE_NO_PAD.encode(sha256(members.as_bytes()));
         Ok(Self {
             pair: pair.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "its key cannot be used"))?,
             jwk: json!({ "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": kid, "x": x, "y": y }),
@@ -77,26 +78,13 @@ impl SigningKey {
     }
 }
 
-/// Whole or not at all, and never over another one: what two processes make at once is one key.
+/// What two processes make at once is one key.
 fn make(path: &Path) -> io::Result<String> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    }
     let secret = SecretKey::try_generate().map_err(|error| io::Error::other(error.to_string()))?;
     let pem = secret.to_pkcs8_pem(LineEnding::LF).map_err(io::Error::other)?;
-    let beside = path.with_extension(format!("new-{}", std::process::id()));
-    let write = || {
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).create_new(true).mode(0o600).open(&beside)?;
-        file.write_all(pem.as_bytes())?;
-        file.sync_all()?;
-        fs::hard_link(&beside, path)
-    };
-    let written = write();
-    fs::remove_file(&beside).ok();
-    match written {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::read_to_string(path),
-        written => written.map(|()| pem.to_string()),
+    match private_file::make(path, pem.as_bytes())? {
+        true => Ok(pem.to_string()),
+        false => fs::read_to_string(path),
     }
 }
 

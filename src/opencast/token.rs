@@ -5,12 +5,13 @@
 //! told only of people whose source may name users, some names never, and everybody else gets a pseudonym. Opencast
 //! keeps the roles of the last token of a name for all who share it, so that no two sets of roles share a pseudonym.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
-use aws_lc_rs::digest::{Context, SHA256};
 use serde_json::{Map, Value, json};
 
+use crate::digest::{hex, sha256_of_parts};
 use crate::identity::{Grant, GrantKind, Identity};
+use crate::time::unix_seconds;
 
 /// Blank ones make Opencast fail.
 const NO_MAIL: &str = "no-mail@janua.invalid";
@@ -58,9 +59,8 @@ impl Shown {
 
     /// The claims of a token that ends `lifetime` after `now`.
     pub(super) fn claims(&self, now: SystemTime, lifetime: Duration) -> Value {
-        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default() + lifetime;
         let mut claims = json!({
-            "exp": since.as_secs(),
+            "exp": unix_seconds(now + lifetime),
             "sub": self.sub,
             "name": self.sub,
             "email": NO_MAIL,
@@ -91,27 +91,15 @@ fn item(grant: &Grant) -> (String, String) {
 
 fn pseudonym(source: &str, roles: &[String], grants: &[(String, String)]) -> String {
     let digest = hash(source, roles, grants);
-    let digits: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("janua-{digits}")
+    format!("janua-{}", hex(digest.get(..16).unwrap_or_default()))
 }
 
-/// Every part is preceded by its length and every list by its own, so that no two run together.
+/// The number of roles stands before them, so that none of them is read as a grant.
 fn hash(name: &str, roles: &[String], grants: &[(String, String)]) -> [u8; 32] {
-    let mut hash = Context::new(&SHA256);
-    let mut part = |text: &str| {
-        hash.update(&text.len().to_be_bytes());
-        hash.update(text.as_bytes());
-    };
-    part(name);
-    part(&roles.len().to_string());
-    roles.iter().for_each(|role| part(role));
-    for (item, action) in grants {
-        part(item);
-        part(action);
-    }
-    let mut digest = [0; 32];
-    digest.copy_from_slice(hash.finish().as_ref());
-    digest
+    let count = roles.len().to_string();
+    let parts = [name, &count].into_iter().chain(roles.iter().map(String::as_str));
+    let parts = parts.chain(grants.iter().flat_map(|(item, action)| [item.as_str(), action]));
+    sha256_of_parts(parts.map(str::as_bytes))
 }
 
 #[cfg(test)]
@@ -131,13 +119,13 @@ mod tests {
             named: true,
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
             grants: events.iter().map(grant).collect(),
-            expires: UNIX_EPOCH,
+            expires: SystemTime::UNIX_EPOCH,
         }
     }
 
     fn claims(who: &Identity, named: bool) -> Value {
         let shown = Shown::new(who, named, &["admin".to_owned()]).unwrap();
-        shown.claims(UNIX_EPOCH, Duration::from_secs(60))
+        shown.claims(SystemTime::UNIX_EPOCH, Duration::from_secs(60))
     }
 
     #[test]

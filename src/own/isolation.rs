@@ -17,8 +17,10 @@
 //! A call is one of Moodle's REST and upload scripts, a file one of its file scripts, read by GET or HEAD; a change is
 //! whatever is not read on another route.
 
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use url::Url;
+
+use crate::headers::{Several, at_most_one};
 
 /// Only scripts can set it, and a script of another origin only after a pre-flight.
 pub const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
@@ -194,24 +196,19 @@ fn file(site: Option<Site>, mode: Option<&[u8]>, dest: Option<&[u8]>, sender: Se
 
 /// The one value of a header. Browsers send these once, and in ASCII.
 fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a [u8]>, Refusal> {
-    let mut values = headers.get_all(name).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    match values.next() {
-        None if value.as_bytes().is_ascii() => Ok(Some(value.as_bytes())),
-        _ => Err(Refusal::Odd),
+    let value = at_most_one(headers, name).map_err(|Several| Refusal::Odd)?;
+    match value.map(HeaderValue::as_bytes) {
+        Some(odd) if !odd.is_ascii() => Err(Refusal::Odd),
+        value => Ok(value),
     }
 }
 
 /// The page behind a request without `Origin`. What of its address is behind the origin may be any bytes.
 fn referring(asked: &Asked<'_>) -> Result<Sender, Refusal> {
-    let mut values = asked.headers.get_all(header::REFERER).iter();
-    let Some(referer) = values.next() else {
+    let referer = at_most_one(asked.headers, header::REFERER).map_err(|Several| Refusal::Odd)?;
+    let Some(referer) = referer.map(HeaderValue::as_bytes) else {
         return Ok(Sender::Unsaid);
     };
-    if values.next().is_some() {
-        return Err(Refusal::Odd);
-    }
-    let referer = referer.as_bytes();
     let scheme = referer.windows(3).position(|part| part == b"://").map(|at| at + 3);
     let rest = scheme.and_then(|scheme| Some((scheme, referer.get(scheme..)?)));
     let origin = rest.and_then(|(scheme, rest)| {

@@ -18,9 +18,10 @@ use crate::authenticate::session::NoSession;
 use crate::authenticate::session::cookie::LAUNCH;
 use crate::authenticate::token::carrier;
 use crate::config::{Config, TokenSource};
+use crate::headers::cookies;
 use crate::identity::GrantKind;
 use crate::rejection::{Reason, Rejection};
-use crate::request::{Request, cookies};
+use crate::request::Request;
 use crate::respond::{Reply, security};
 use crate::route::path::Path;
 use crate::snapshot::{Action, Route};
@@ -123,15 +124,12 @@ fn forgotten(headers: &HeaderMap, https: bool) -> Vec<HeaderValue> {
     let names = cookies::pairs(headers).map(|(name, value)| if name.is_empty() { value } else { name });
     let names: Vec<&[u8]> = names.collect();
     let attributes: &[&str] = match https {
-        true => &["; Secure; SameSite=None", "; Secure; SameSite=None; Partitioned"],
+        true => &["; Secure; SameSite=None", cookies::IN_A_FRAME],
         false => &["; SameSite=Lax"],
     };
     let stale = STALE.iter().filter(|stale| names.contains(&stale.as_bytes()));
-    let lines = stale.flat_map(|name| {
-        let line = move |more: &&str| format!("{name}=; Path=/; Max-Age=0; HttpOnly{more}");
-        attributes.iter().map(line)
-    });
-    lines.filter_map(|line| HeaderValue::try_from(line).ok()).collect()
+    let lines = stale.flat_map(|name| attributes.iter().map(|site| cookies::set(name, "", "/", 0, site)));
+    lines.flatten().collect()
 }
 
 #[cfg(test)]

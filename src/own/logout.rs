@@ -9,6 +9,7 @@ use super::callback::unavailable;
 use crate::authenticate::sign_in::cas::SessionIndex;
 use crate::authenticate::sign_in::cas::logout::logout_request;
 use crate::config::{Provider, SignIn};
+use crate::headers;
 use crate::rejection::Rejection;
 use crate::respond::{Reply, security};
 
@@ -17,8 +18,7 @@ const LONGEST_CALLBACK: usize = 64;
 
 /// The tickets in the form that the server posts.
 pub(super) fn posted(asked: &Asked<'_>) -> Option<Vec<SessionIndex>> {
-    let content_type = asked.headers.get(header::CONTENT_TYPE);
-    logout_request(content_type.and_then(|value| value.to_str().ok()), &asked.body)
+    logout_request(headers::text(asked.headers, header::CONTENT_TYPE), &asked.body)
 }
 
 /// Ends the sessions that the tickets came for: the back channel.

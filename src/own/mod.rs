@@ -22,6 +22,7 @@ mod sign_in;
 mod sign_out;
 pub mod visit;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -39,6 +40,7 @@ use crate::rejection::{Hint, Reason, Rejection};
 use crate::respond::{Reply, cors, page, security};
 use crate::route::path::Path;
 use crate::snapshot::Snapshot;
+use crate::{headers, query};
 
 const HTML: &str = "text/html; charset=utf-8";
 
@@ -204,7 +206,7 @@ impl<'a> Here<'a> {
     /// one to ours.
     pub fn carried<'h>(&self, headers: &'h HeaderMap) -> Vec<Carried<'h>> {
         const MOST: usize = 4;
-        let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let authorization = headers::text(headers, header::AUTHORIZATION);
         let bearer = authorization.and_then(|value| {
             let (scheme, token) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
@@ -329,8 +331,7 @@ fn html(title: &str, body: &str) -> Reply {
 
 /// The first value of a parameter of a form or query.
 fn parameter(form: &[u8], name: &str) -> Option<String> {
-    let mut pairs = form_urlencoded::parse(form);
-    pairs.find_map(|(known, value)| (known == name).then(|| value.into_owned()))
+    query::values(form, name).next().map(Cow::into_owned)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::authenticate::sign_in::attempt::{self, Attempt, Wanted};
 use crate::authenticate::sign_in::cas::Login;
 use crate::authenticate::sign_in::target;
 use crate::config::{Cas, Provider};
+use crate::query;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::respond::page::{self, Escaped};
 use crate::respond::{Answering, Reply};
@@ -21,9 +22,8 @@ const NOBODY_SECONDS: u32 = 300;
 pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
     let query = asked.query.unwrap_or_default().as_bytes();
     let sign_ins = &asked.here.snapshot.config.sign_ins;
-    let named: Vec<usize> = form_urlencoded::parse(query)
-        .filter(|(name, _)| name == "with")
-        .filter_map(|(_, with)| sign_ins.iter().position(|sign_in| *sign_in.name == *with))
+    let named: Vec<usize> = query::values(query, "with")
+        .filter_map(|with| sign_ins.iter().position(|sign_in| *sign_in.name == *with))
         .collect();
     let choice: Vec<usize> = match named.is_empty() {
         true => (0..sign_ins.len()).collect(),

@@ -10,11 +10,13 @@ pub mod unsaid;
 
 use http::header::MaxSizeReached;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use percent_encoding::percent_decode;
 
 use self::unsaid::{is_alike, is_unsaid};
 use crate::config::{IdentityHeaders, Present, TokenSource};
-use crate::request::{Client, REQUEST_ID, Request, cookies};
+use crate::headers::{self, cookies};
+use crate::query::is_named;
+use crate::request::{Client, REQUEST_ID, Request};
+use crate::text::starts_in_any_case;
 
 /// RFC 9110 section 7.6.1, and two that never were standard. `Transfer-Encoding` stays: framing is pingora's.
 const HOP_BY_HOP: [HeaderName; 6] = [
@@ -262,9 +264,7 @@ struct Nominated<'a>(Vec<&'a [u8]>);
 
 impl<'a> Nominated<'a> {
     fn of(headers: &'a HeaderMap) -> Self {
-        let lists = headers.get_all(header::CONNECTION).into_iter();
-        let names = lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b','));
-        Self(names.map(<[u8]>::trim_ascii).collect())
+        Self(headers::list(headers, header::CONNECTION).collect())
     }
 
     fn contains(&self, name: &HeaderName) -> bool {
@@ -278,10 +278,8 @@ impl<'a> Nominated<'a> {
 /// The headers in which tokens were looked for, where they hold the scheme that was looked for.
 fn judged_headers(shown: &Shown<'_>) -> impl Iterator<Item = HeaderName> {
     let holds = |name: &HeaderName, scheme: &str| {
-        shown.headers.get_all(name).iter().any(|value| {
-            let (first, _) = value.as_bytes().split_at(scheme.len().min(value.len()));
-            first.eq_ignore_ascii_case(scheme.as_bytes())
-        })
+        let mut values = shown.headers.get_all(name).iter();
+        values.any(|value| starts_in_any_case(value.as_bytes(), scheme.as_bytes()))
     };
     shown.judged.iter().filter_map(move |source| match source {
         TokenSource::Header { name, scheme } if holds(name, scheme) => Some(name.clone()),
@@ -305,10 +303,7 @@ fn referer_without_tokens(shown: &Shown<'_>) -> Option<HeaderValue> {
         TokenSource::Header { .. } | TokenSource::Form { .. } => None,
     });
     let hidden: Vec<&str> = OWN_PARAMETERS.into_iter().chain(judged).collect();
-    let is_hidden = |pair: &[u8]| {
-        let name = percent_decode(pair.split(|byte| *byte == b'=').next().unwrap_or_default());
-        hidden.iter().any(|hidden| name.clone().eq(hidden.bytes()))
-    };
+    let is_hidden = |pair: &[u8]| hidden.iter().any(|hidden| is_named(pair, hidden));
     let mut pairs = query.get(1..)?.split(|byte| matches!(byte, b'&' | b'#'));
     pairs.any(is_hidden).then(|| HeaderValue::from_bytes(page).ok())?
 }

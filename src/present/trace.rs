@@ -6,6 +6,8 @@
 
 use http::{HeaderMap, HeaderName};
 
+use crate::headers::single;
+
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// Bytes of `tracestate` that must be passed on (section 3.3.1.5); more is dropped.
@@ -13,11 +15,7 @@ const MAX_STATE: usize = 512;
 
 /// The id of the trace that a request belongs to: 32 lower-case hex digits.
 pub fn trace_id(headers: &HeaderMap) -> Option<&str> {
-    let mut values = headers.get_all(TRACEPARENT).iter();
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return None;
-    };
-    let mut parts = value.to_str().ok()?.split('-');
+    let mut parts = single(headers, TRACEPARENT)?.to_str().ok()?.split('-');
     let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let is_good = is_hex(version, 2)
         && version != "ff"

@@ -1,10 +1,11 @@
 //! How reloads went, for metrics and the status page.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
 use crate::admin::status::ConfigStatus;
 use crate::observe::metrics::{Metrics, ReloadMetrics};
+use crate::time::unix_seconds;
 
 /// The last configuration that was taken, and the one refused since.
 pub struct Told {
@@ -57,10 +58,8 @@ impl Told {
     }
 
     fn good(&self) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.metrics
-            .loaded
-            .set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+        let now = unix_seconds(SystemTime::now());
+        self.metrics.loaded.set(i64::try_from(now).unwrap_or(i64::MAX));
         self.metrics.last_ok.set(1);
     }
 

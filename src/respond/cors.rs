@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::Reply;
 use crate::config::Cors;
+use crate::headers::list;
 
 /// A page of a public address asks whether it may call a private one (WICG, Private Network Access).
 const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
@@ -52,9 +53,8 @@ pub fn lists(policy: &Cors, request: &HeaderMap) -> bool {
 
 /// Does a pre-flight ask whether this header may be sent?
 pub fn asks_for(name: &HeaderName, request: &HeaderMap) -> bool {
-    let lines = request.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter();
-    let mut names = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    names.any(|asked| asked.trim_ascii().eq_ignore_ascii_case(name.as_str().as_bytes()))
+    let mut names = list(request, ACCESS_CONTROL_REQUEST_HEADERS);
+    names.any(|asked| asked.eq_ignore_ascii_case(name.as_str().as_bytes()))
 }
 
 /// The answer to a pre-flight; `None` if the request is none, and then goes the ordinary way.

@@ -6,15 +6,14 @@
 use http::header::{CONTENT_SECURITY_POLICY, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::headers::cookies::IN_A_FRAME;
+
 /// `Permissions-Policy`.
 pub const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
 /// The cookies of Opencast's sign-in: its session, and the one that makes it again.
 const SIGN_IN_COOKIES: [&str; 2] = ["JSESSIONID", "oc-remember-me"];
 
-/// What a cookie needs so that a browser keeps it in a frame of another site, and apart from those of other frames
-/// (CHIPS: a partitioned cookie is a `Secure` one).
-const IN_A_FRAME: &str = "; Secure; SameSite=None; Partitioned";
 const CHANGED: [&str; 3] = ["secure", "samesite", "partitioned"];
 
 /// The policies of an answer without what they say themselves about who may frame it, if they say so: of several

@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::header::{EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -15,6 +15,7 @@ use pingora::{Error, ErrorType, OrErr, Result};
 use tokio::time::timeout;
 
 use super::Reply;
+use crate::headers::content_length;
 
 /// How long a refused upload is read on after its answer, so that the client meets the answer and not a reset connection
 /// (RFC 9112 section 9.6): some send all of a recording before they look. The connection ends sooner when nothing comes.
@@ -67,10 +68,7 @@ pub async fn write_stream(
     body: &mut impl Pieces,
 ) -> Result<()> {
     let mut header = head(status, headers.into_iter())?;
-    let promised = header
-        .headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let promised = content_length(&header.headers);
     let bodiless = is_bodiless(status);
     if promised.is_none() && !bodiless && session.req_header().version == Version::HTTP_11 {
         // pingora would end the body by closing the connection: no client could tell a cut from the end.
@@ -217,7 +215,7 @@ mod tests {
     }
 
     fn length(length: u64) -> Vec<(HeaderName, HeaderValue)> {
-        vec![(CONTENT_LENGTH, HeaderValue::from(length))]
+        vec![(http::header::CONTENT_LENGTH, HeaderValue::from(length))]
     }
 
     struct Canned(VecDeque<io::Result<Bytes>>);

@@ -2,9 +2,10 @@
 //!
 //! A key may be a person's name or a ticket. What is written is its SHA-256, so that who reads a store learns neither.
 
-use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::digest::sha256;
 
 /// What single values are kept for. Names are for ever: rename a variant, never its string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,12 +122,11 @@ pub(super) struct Place(pub(super) [u8; PLACE]);
 impl Place {
     /// `name` is a table's or an index's.
     pub(super) fn new(name: &str, key: &str) -> Self {
-        let digest = digest(name, key);
-        let mut place = [0; PLACE];
-        for (to, from) in place.iter_mut().zip(digest) {
-            *to = from;
-        }
-        Self(place)
+        Self::of(&digest(name, key))
+    }
+
+    fn of(digest: &[u8; PLACE + REST]) -> Self {
+        Self(digest.first_chunk().copied().unwrap_or_default())
     }
 
     /// As text, for stores whose keys people look at.
@@ -157,11 +157,7 @@ impl Name {
     }
 
     pub(super) fn place(&self) -> Place {
-        let mut place = [0; PLACE];
-        for (to, from) in place.iter_mut().zip(self.whole) {
-            *to = from;
-        }
-        Place(place)
+        Place::of(&self.whole)
     }
 
     pub(super) fn tag(&self) -> u8 {
@@ -179,13 +175,7 @@ impl Name {
 
 /// Names hold no zero byte, so that two differ in every case.
 fn digest(name: &str, key: &str) -> [u8; PLACE + REST] {
-    let text = [name.as_bytes(), b"\0", key.as_bytes()].concat();
-    let digest = digest::digest(&digest::SHA256, &text);
-    let mut whole = [0; PLACE + REST];
-    for (to, from) in whole.iter_mut().zip(digest.as_ref()) {
-        *to = *from;
-    }
-    whole
+    sha256(&[name.as_bytes(), b"\0", key.as_bytes()].concat())
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 //!
 //! Where records lie, in memory or in a file, is the business of the [`Shelf`]; what is in them is its owner's.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use super::place::Place;
+use crate::time::unix_millis;
 
 /// Milliseconds since 1970.
 pub(super) type Millis = u64;
@@ -61,8 +62,7 @@ pub(super) trait Shelf {
 }
 
 pub(super) fn now() -> Millis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(0)
+    unix_millis(SystemTime::now())
 }
 
 /// When something expires that lives for `ttl` from `now` on.

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::time::in_one_unit;
+
 /// The text of an error of rustls', maybe with others' words around it, as a clause that says what is wrong; a text that is
 /// not known comes back without those words.
 pub fn in_words(text: &str) -> String {
@@ -135,15 +137,11 @@ fn seconds(text: &str, unit: &str) -> Option<Duration> {
     number.parse().ok().map(Duration::from_secs)
 }
 
-/// In the largest unit, of two at least.
 fn span(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds {
-        172_800.. => format!("{} days", seconds / 86_400),
-        7200.. => format!("{} hours", seconds / 3600),
-        120.. => format!("{} minutes", seconds / 60),
-        _ => "a minute".to_owned(),
+    if time < Duration::from_secs(120) {
+        return "a minute".to_owned();
     }
+    in_one_unit(time, ["seconds", "minutes", "hours", "days"])
 }
 
 #[cfg(test)]

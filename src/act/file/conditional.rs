@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
 use http::{HeaderMap, HeaderName};
 
+use crate::headers::single;
+
 /// What tells one version of a file from another (RFC 9110 section 8.8).
 #[derive(Debug, Clone)]
 pub(super) struct Validators {
@@ -58,7 +60,7 @@ fn if_range_holds(headers: &HeaderMap, validators: &Validators, now: SystemTime)
         let strong = now.duration_since(date).is_ok_and(|age| age >= Duration::from_secs(1));
         return strong && validators.last_modified == Some(date);
     }
-    let Some(mut tag) = single(headers, &IF_RANGE).map(Tags) else {
+    let Some(mut tag) = single(headers, &IF_RANGE).map(|tag| Tags(tag.as_bytes())) else {
         return false;
     };
     tag.next().is_some_and(|tag| tag.matches_strongly(validators)) && tag.next().is_none()
@@ -126,16 +128,9 @@ impl<'a> Iterator for Tags<'a> {
     }
 }
 
-/// The value of a field that must not be a list; `None` when it is missing or there are several.
-fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next()?;
-    values.next().is_none().then(|| value.as_bytes())
-}
-
 /// A date field; anything but one valid date is as good as absent (RFC 9110 sections 13.1.3 and 13.1.4).
 fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
-    httpdate::parse_http_date(std::str::from_utf8(single(headers, name)?).ok()?).ok()
+    httpdate::parse_http_date(std::str::from_utf8(single(headers, name)?.as_bytes()).ok()?).ok()
 }
 
 #[cfg(test)]

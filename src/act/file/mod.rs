@@ -30,6 +30,7 @@ use self::described::Described;
 use self::mime::Kind;
 use self::range::{ByteRange, Selection};
 use self::stream::Piece;
+use crate::headers::single;
 use crate::rejection::{Hint, Reason, Rejection};
 
 pub use self::mime::is_image;
@@ -307,9 +308,8 @@ fn plan(selection: Selection, complete: u64, described: &Described) -> Result<Pl
 
 /// `Range` is defined for GET only, and is one value, not a list of lines (RFC 9110 section 14.2).
 fn selection(request: &FileRequest<'_>, complete: u64) -> Selection {
-    let mut values = request.headers.get_all(RANGE).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) if request.method == Method::GET => range::select(value.as_bytes(), complete),
+    match single(request.headers, RANGE) {
+        Some(value) if request.method == Method::GET => range::select(value.as_bytes(), complete),
         _ => Selection::Whole,
     }
 }

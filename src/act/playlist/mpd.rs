@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use memchr::memmem;
 use quick_xml::Reader;
-use quick_xml::escape::unescape;
+use quick_xml::escape::{escape, unescape};
 use quick_xml::events::{BytesStart, Event};
 use url::Url;
 
@@ -356,22 +356,4 @@ fn trimmed(whole: &str, range: Range<usize>) -> Option<Range<usize>> {
     let text = whole.get(range.clone())?;
     let start = range.start + (text.len() - text.trim_ascii_start().len());
     Some(start..start + text.trim_ascii().len())
-}
-
-/// For text and for attributes in either kind of quotes.
-fn escape(text: &str) -> Cow<'_, str> {
-    if !text.bytes().any(|byte| matches!(byte, b'&' | b'<' | b'"' | b'\'')) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&apos;"),
-            other => escaped.push(other),
-        }
-    }
-    Cow::Owned(escaped)
 }

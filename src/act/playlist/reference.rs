@@ -1,9 +1,9 @@
 //! One address of a playlist: where it leads (RFC 3986 section 5, as browsers do it) and where a parameter goes into it.
 
-use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::Passage;
+use crate::query::is_named;
 
 /// Judges where references lead. Remembers the last answer, since a playlist names one folder over and over.
 pub(super) struct Judge<'a> {
@@ -69,8 +69,7 @@ pub(super) fn place(reference: &str, parameter: &str) -> Option<(usize, &'static
         return Some((end, "?"));
     };
     let name = parameter.split('=').next().unwrap_or_default();
-    let is_there = |pair: &str| percent_decode_str(pair.split('=').next().unwrap_or_default()).eq(name.bytes());
-    if query.split('&').any(is_there) {
+    if query.split('&').any(|pair| is_named(pair.as_bytes(), name)) {
         return None;
     }
     let between = if query.is_empty() || query.ends_with('&') {

@@ -32,6 +32,7 @@ use self::balance::Balancer;
 use self::bridge::Bridge;
 use super::file::Root;
 use crate::config;
+use crate::headers::content_length;
 use crate::observe::metrics::{Metrics, UpstreamServerMetrics};
 use crate::rejection::{Reason, Rejection};
 use crate::trust;
@@ -56,9 +57,7 @@ const H2_BODY: u64 = 1 << 20;
 /// And pingora counts the patience with an HTTP/2 answer from the request's first byte and hears no `100 Continue` on
 /// the way: a recording that is sent for longer would be given up while it is still coming in.
 pub fn needs_h1(headers: &HeaderMap, is_upgrade: bool, has_body: bool) -> bool {
-    let length = headers.get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    let is_long = || has_body && length.is_none_or(|length| length > H2_BODY);
+    let is_long = || has_body && content_length(headers).is_none_or(|length| length > H2_BODY);
     is_upgrade || headers.contains_key(header::EXPECT) || is_long()
 }
 

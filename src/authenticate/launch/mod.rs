@@ -8,7 +8,7 @@
 mod record;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use moka::future::Cache;
 use tokio::sync::broadcast;
@@ -21,6 +21,7 @@ use crate::authenticate::session::{Ended, NoSession, REMEMBERED, SessionKey};
 use crate::config::Config;
 use crate::sealing::{MasterKeys, Purpose};
 use crate::store::{Index, Notice, Store, StoreError, Table};
+use crate::time::unix_millis;
 
 /// Launch sessions remembered at most, some kB each. Beyond it the store is asked more often.
 const MOST_REMEMBERED: u64 = 10_000;
@@ -168,7 +169,9 @@ impl Launches {
             .put(Table::Launches, &name, &record.bytes(), Some(life))
             .await?;
         let (index, group) = (Index::LaunchesByOrigin, &record.group);
-        self.store.index_add(index, group, &name, millis(now), lives).await?;
+        self.store
+            .index_add(index, group, &name, unix_millis(now), lives)
+            .await?;
         let all = self.store.index_members(index, group).await?;
         let surplus = all.len().saturating_sub(record::most(group));
         for (oldest, _) in all.iter().take(surplus).filter(|(oldest, _)| *oldest != name) {
@@ -210,11 +213,6 @@ fn alive(found: Option<Arc<LaunchSession>>, now: SystemTime) -> Result<Arc<Launc
     found
         .filter(|session| session.identity.expires > now)
         .ok_or(NoSession::Unknown)
-}
-
-fn millis(time: SystemTime) -> u64 {
-    let since: Duration = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,7 @@ use crate::authenticate::token;
 use crate::config::{Config, Launch};
 use crate::identity::{Grant, GrantKind, Identity};
 use crate::rate::address_key;
+use crate::time::{from_unix, unix_millis, unix_seconds};
 
 /// A launch session, alive when it was looked up.
 #[derive(Debug, Clone)]
@@ -77,8 +78,7 @@ pub(super) fn of_subject(issuer: &str, subject: &str) -> String {
 /// such a token, and none of them ends the sessions of the others.
 fn of_nobody(who: &Identity, client: IpAddr) -> String {
     let grants: Vec<_> = who.grants.iter().map(written).collect();
-    let until = who.expires.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let said = serde_json::json!([*who.source, who.subject, who.roles, grants, until.as_millis()]);
+    let said = serde_json::json!([*who.source, who.subject, who.roles, grants, unix_millis(who.expires)]);
     let said = format!("{said} {}", address_key(client));
     format!("{OF_NOBODY}{}", key_of(&said).text())
 }
@@ -97,7 +97,7 @@ impl Record {
         let issuers = who.issuers.iter().filter_map(|index| all.get(*index));
         // A name that the issuer may not give is nobody's: some give all their people the same.
         let named = issuers.clone().all(|issuer| issuer.may_name_users);
-        let created = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let created = unix_seconds(now);
         Self {
             route: new.route.to_owned(),
             issuers: issuers.map(|issuer| issuer.name.to_string()).collect(),
@@ -130,7 +130,7 @@ impl Record {
         let all = &config.jwt.issuers;
         let place = |name: &String| all.iter().position(|issuer| *issuer.name == **name);
         let issuers: Vec<usize> = self.issuers.iter().map(place).collect::<Option<_>>()?;
-        let created = time(self.created);
+        let created = from_unix(self.created);
         let mut who = Identity {
             source: Arc::clone(&all.get(*issuers.first()?)?.name),
             issuers,
@@ -139,7 +139,7 @@ impl Record {
             roles: self.roles.clone(),
             grants: self.grants.iter().filter_map(read).collect(),
             // A shorter life in the configuration counts for those that are there already, a longer one does not.
-            expires: time(self.expires).min(created + launch.absolute),
+            expires: from_unix(self.expires).min(created + launch.absolute),
         };
         token::cap(&mut who, all);
         Some(LaunchSession {
@@ -172,9 +172,4 @@ fn read((kind, id, action): &(char, String, String)) -> Option<Grant> {
         id: id.clone(),
         action: action.clone(),
     })
-}
-
-fn time(seconds: u64) -> SystemTime {
-    let since = Duration::from_secs(seconds);
-    UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)
 }

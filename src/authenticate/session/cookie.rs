@@ -3,10 +3,9 @@
 //! Over https every name begins with `__Host-`, which browsers keep for this very host; over http, which is for loopback,
 //! they have neither that nor `Secure`.
 
-use cookie::{Cookie, SameSite};
 use http::{HeaderMap, HeaderValue};
 
-use crate::request::cookies;
+use crate::headers::cookies;
 
 /// The cookie of a session.
 pub const SESSION: &str = "janua";
@@ -47,28 +46,26 @@ impl Jar {
     /// `Set-Cookie` for this host, out of reach for scripts, sent to us by other sites' links but not by their forms and
     /// scripts. `seconds`: how long the browser keeps it; `None`: until it ends.
     pub fn set(self, name: &str, value: &str, seconds: Option<u32>) -> Option<HeaderValue> {
-        let mut cookie = Cookie::build((self.name(name), value))
-            .path("/")
-            .http_only(true)
-            .same_site(SameSite::Lax);
-        if self.https {
-            cookie = cookie.secure(true);
-        }
-        if let Some(seconds) = seconds {
-            cookie = cookie.max_age(cookie::time::Duration::seconds(i64::from(seconds)));
-        }
-        HeaderValue::try_from(cookie.build().to_string()).ok()
+        self.line(name, value, "Lax", seconds, "")
     }
 
     /// `Set-Cookie` for this host inside other sites' frames: each site that frames it has a cookie of its own (CHIPS).
     /// Browsers do that over https only; over http it is like any other.
     pub fn set_framed(self, name: &str, value: &str, seconds: Option<u32>) -> Option<HeaderValue> {
-        let cookie = self.set(name, value, seconds)?;
-        if !self.https {
-            return Some(cookie);
+        match self.https {
+            true => self.line(name, value, "None", seconds, "; Partitioned"),
+            false => self.set(name, value, seconds),
         }
-        let framed = cookie.to_str().ok()?.replacen("SameSite=Lax", "SameSite=None", 1);
-        HeaderValue::try_from(format!("{framed}; Partitioned")).ok()
+    }
+
+    fn line(self, name: &str, value: &str, site: &str, seconds: Option<u32>, more: &str) -> Option<HeaderValue> {
+        let secure = if self.https { "; Secure" } else { "" };
+        let age = seconds.map_or_else(String::new, |seconds| format!("; Max-Age={seconds}"));
+        let name = self.name(name);
+        HeaderValue::try_from(format!(
+            "{name}={value}; HttpOnly; SameSite={site}{secure}; Path=/{age}{more}"
+        ))
+        .ok()
     }
 
     /// `Set-Cookie` that takes it away.

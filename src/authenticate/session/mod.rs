@@ -9,7 +9,7 @@ mod record;
 pub mod secret;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
@@ -27,6 +27,7 @@ use crate::identity::Identity;
 use crate::observe::metrics::SessionMetrics;
 use crate::sealing::MasterKeys;
 use crate::store::{Index, Notice, Store, StoreError, Table};
+use crate::time::unix_millis;
 
 /// How long a session is believed without asking the store again: what was missed of the others' notices ends here.
 pub const REMEMBERED: Duration = Duration::from_secs(5);
@@ -234,7 +235,7 @@ impl Sessions {
             .await?;
         let lives = Some(limits.absolute);
         self.store
-            .index_add(Index::SessionsBySubject, &group, &name, millis(now), lives)
+            .index_add(Index::SessionsBySubject, &group, &name, unix_millis(now), lives)
             .await?;
         let all = self.store.index_members(Index::SessionsBySubject, &group).await?;
         let surplus = all.len().saturating_sub(limits.per_subject);
@@ -325,11 +326,6 @@ fn alive(found: Option<Arc<Session>>, carried: &Carried<'_>, now: SystemTime) ->
 /// The name is the sign-in's, which has no slash in it.
 fn group(sign_in: &str, subject: &str) -> String {
     format!("{sign_in}/{subject}")
-}
-
-fn millis(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! configuration that runs when it is read.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,7 @@ use super::{Carrier, Session, SessionKey};
 use crate::authenticate::sign_in::cas::{Attributes, Principal, Ticket, roles};
 use crate::config::SignIn;
 use crate::identity::Identity;
+use crate::time::{from_unix, unix_seconds};
 
 /// What a session is made of.
 pub struct NewSession {
@@ -57,7 +58,7 @@ pub(super) struct Record {
 
 impl Record {
     pub(super) fn new(sign_in: &SignIn, new: NewSession, carrier: Carrier, now: SystemTime) -> Self {
-        let created = seconds(now);
+        let created = unix_seconds(now);
         let attributes = new.principal.attributes.iter();
         Self {
             sign_in: sign_in.name.to_string(),
@@ -97,9 +98,9 @@ impl Record {
             attributes,
             proxies: Vec::new(),
         };
-        let created = time(self.created);
+        let created = from_unix(self.created);
         // A shorter life in the configuration counts for those who are signed in already, a longer one does not.
-        let expires = time(self.expires).min(created + sign_in.session.absolute);
+        let expires = from_unix(self.expires).min(created + sign_in.session.absolute);
         Some(Session {
             key,
             carrier: match self.is_bearer {
@@ -122,14 +123,4 @@ impl Record {
             idle: sign_in.session.idle,
         })
     }
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-fn time(seconds: u64) -> SystemTime {
-    UNIX_EPOCH
-        .checked_add(Duration::from_secs(seconds))
-        .unwrap_or(UNIX_EPOCH)
 }

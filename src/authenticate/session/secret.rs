@@ -4,10 +4,10 @@
 //! A cookie's secret and a bearer's are signed by different keys: a script that got hold of one cannot use it as the
 //! other.
 
-use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
+use crate::digest::{hex, sha256};
 use crate::sealing::{Mac, MasterKeys, Purpose, random};
 
 /// Bytes of the id: 192 random bits.
@@ -34,7 +34,7 @@ pub struct SessionKey([u8; 32]);
 impl SessionKey {
     /// Lower-case hex.
     pub fn text(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.0)
     }
 
     /// The way back.
@@ -152,14 +152,7 @@ impl Stamp {
 
 /// The name of what a client carries as `text`.
 pub(in crate::authenticate) fn key_of(text: &str) -> SessionKey {
-    let mut key = [0; 32];
-    for (to, from) in key
-        .iter_mut()
-        .zip(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
-    {
-        *to = *from;
-    }
-    SessionKey(key)
+    SessionKey(sha256(text.as_bytes()))
 }
 
 #[cfg(test)]

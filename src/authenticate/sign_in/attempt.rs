@@ -5,16 +5,17 @@
 //! own binds the attempt to the browser (login CSRF), one a tab, so that many may be under way at once. Which addresses
 //! may be gone on to is decided in `target`.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 
+use crate::digest::{hex, sha256};
 use crate::sealing::{MasterKeys, Purpose, Sealer, random};
+use crate::time::unix_seconds;
 
 /// From the redirect to the sign-in server until the browser is back: time to find a password, and a second factor.
 pub const LIFE: Duration = Duration::from_secs(15 * 60);
@@ -101,11 +102,11 @@ impl Attempts {
 
     /// A new attempt.
     pub fn start(&self, wanted: &Wanted<'_>, now: SystemTime) -> Started {
-        let started = seconds(now);
+        let started = unix_seconds(now);
         let secret: [u8; 16] = random();
         // The time stands in front, so that the oldest of many can be told.
         let value = format!("{started}.{}", BASE64_URL_SAFE_NO_PAD.encode(secret));
-        let browser = digest(&value);
+        let browser = sha256(value.as_bytes());
         let attempt = Attempt {
             sign_in: wanted.sign_in.to_owned(),
             target: wanted.target.to_owned(),
@@ -146,14 +147,13 @@ impl Attempts {
 impl Attempt {
     /// The name of its cookie.
     pub fn cookie(&self) -> String {
-        let [a, b, c, d, ..] = self.browser;
-        format!("{COOKIE}{a:02x}{b:02x}{c:02x}{d:02x}")
+        format!("{COOKIE}{}", hex(self.browser.get(..4).unwrap_or_default()))
     }
 
     /// Is it the browser with this cookie that started it, and not too long ago?
     pub fn is_of(&self, cookie: &str, now: SystemTime) -> bool {
-        let is_same = verify_slices_are_equal(&digest(cookie), &self.browser).is_ok();
-        let age = seconds(now).checked_sub(self.started);
+        let is_same = verify_slices_are_equal(&sha256(cookie.as_bytes()), &self.browser).is_ok();
+        let age = unix_seconds(now).checked_sub(self.started);
         is_same && age.is_some_and(|age| age <= LIFE.as_secs())
     }
 }
@@ -173,26 +173,11 @@ fn age_of(cookie: &str) -> u64 {
     started.unwrap_or(0)
 }
 
-pub(super) fn digest(text: &str) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    for (to, from) in bytes
-        .iter_mut()
-        .zip(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
-    {
-        *to = *from;
-    }
-    bytes
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const NOW: SystemTime = UNIX_EPOCH;
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
     fn wanted() -> Wanted<'static> {
         Wanted {

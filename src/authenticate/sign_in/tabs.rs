@@ -10,7 +10,8 @@ use moka::sync::Cache;
 use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio::time::timeout;
 
-use super::attempt::{Attempt, digest};
+use super::attempt::Attempt;
+use crate::digest::sha256;
 
 /// An answer has arrived by then, or never will.
 const LIFE: Duration = Duration::from_secs(60);
@@ -71,7 +72,9 @@ impl Tabs {
         let waiting = async {
             loop {
                 let next = self.begun.notified();
-                let mut began = cookies.iter().filter_map(|cookie| self.began.get(&digest(cookie)));
+                let mut began = cookies
+                    .iter()
+                    .filter_map(|cookie| self.began.get(&sha256(cookie.as_bytes())));
                 if let Some(began) = began.find(|began| began.sign_in == sign_in) {
                     return began.secret.clone();
                 }
@@ -89,7 +92,9 @@ impl Tabs {
         attempt: &Attempt,
         subject: &str,
     ) -> Option<String> {
-        let began = cookies.into_iter().filter_map(|cookie| self.began.get(&digest(cookie)));
+        let began = cookies
+            .into_iter()
+            .filter_map(|cookie| self.began.get(&sha256(cookie.as_bytes())));
         let mut same = began.filter(|began| began.subject == subject && began.sign_in == attempt.sign_in);
         same.next().map(|began| began.secret.clone())
     }

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use aws_lc_rs::digest::{SHA256, digest};
 use moka::Expiry;
 use moka::sync::Cache;
 
@@ -15,12 +14,6 @@ use crate::rejection::{Reason, Rejection};
 
 /// SHA-256 of the whole token: a token that differs in one bit is another token.
 pub(super) type Digest = [u8; 32];
-
-pub(super) fn digest_of(token: &str) -> Digest {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-    bytes
-}
 
 /// A token with a good signature, and the times between which it counts, leeway included.
 #[derive(Clone)]
@@ -149,6 +142,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
+    use crate::digest::sha256;
 
     fn verified(roles: usize, generation: u64) -> Verified {
         Verified {
@@ -186,18 +180,18 @@ mod tests {
     #[test]
     fn another_generation_knows_nothing() {
         let cache = TokenCache::new(1 << 20);
-        let digest = digest_of("a.b.c");
+        let digest = sha256(b"a.b.c");
         cache.insert(digest, verified(1, 7));
         assert!(cache.get(&digest, 7).is_some());
         assert!(cache.get(&digest, 8).is_none());
-        assert!(cache.get(&digest_of("a.b.d"), 7).is_none());
+        assert!(cache.get(&sha256(b"a.b.d"), 7).is_none());
     }
 
     #[test]
     fn the_cache_is_bounded_in_bytes() {
         let cache = TokenCache::new(100_000);
         for token in 0..1000 {
-            cache.insert(digest_of(&token.to_string()), verified(100, 1));
+            cache.insert(sha256(token.to_string().as_bytes()), verified(100, 1));
         }
         cache.tokens.run_pending_tasks();
         assert!(cache.tokens.weighted_size() <= 100_000);

@@ -10,6 +10,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::authenticate::watch;
 use crate::config::TokenSource;
+use crate::query::{is_named, raw_values};
 
 /// More candidates than this are not looked at: a request has one token, rarely two or three stale ones beside it.
 const MAX_CANDIDATES: usize = 8;
@@ -74,15 +75,11 @@ pub fn find<'a>(sources: &[TokenSource], headers: &'a HeaderMap, query: Option<&
                 .iter()
                 .filter_map(|value| after_scheme(std::str::from_utf8(value.as_bytes()).ok()?, scheme))
                 .for_each(|token| carried.add(index, Cow::Borrowed(token))),
-            TokenSource::Query { parameter } => query
-                .unwrap_or_default()
-                .split('&')
-                .filter_map(|pair| Some(pair).filter(|pair| is_named(pair, parameter))?.split_once('='))
-                .for_each(|(_, value)| {
-                    // What does not decode stays as it is: a broken token shall be called broken, not missing.
-                    let token = percent_decode_str(value).decode_utf8().unwrap_or(Cow::Borrowed(value));
-                    carried.add(index, token);
-                }),
+            TokenSource::Query { parameter } => raw_values(query.unwrap_or_default(), parameter).for_each(|value| {
+                // What does not decode stays as it is: a broken token shall be called broken, not missing.
+                let token = percent_decode_str(value).decode_utf8().unwrap_or(Cow::Borrowed(value));
+                carried.add(index, token);
+            }),
             // A body is not read here.
             TokenSource::Form { .. } => {}
         }
@@ -100,9 +97,9 @@ pub fn in_query<'a>(sources: &[TokenSource], query: Option<&'a str>) -> Carried<
 /// (`jwt`, `%6awt`); all other bytes stay as they are. `None` when nothing is left, so that the `?` goes too.
 pub fn strip_query<'a>(sources: &[TokenSource], query: &'a str) -> Option<Cow<'a, str>> {
     let is_token = |pair: &&str| {
-        is_named(pair, watch::PARAMETER)
+        is_named(pair.as_bytes(), watch::PARAMETER)
             || sources.iter().any(|source| match source {
-                TokenSource::Query { parameter } => is_named(pair, parameter),
+                TokenSource::Query { parameter } => is_named(pair.as_bytes(), parameter),
                 TokenSource::Header { .. } | TokenSource::Form { .. } => false,
             })
     };
@@ -112,12 +109,6 @@ pub fn strip_query<'a>(sources: &[TokenSource], query: &'a str) -> Option<Cow<'a
     let kept: Vec<&str> = query.split('&').filter(|pair| !is_token(pair)).collect();
     let kept = kept.join("&");
     (!kept.is_empty()).then_some(Cow::Owned(kept))
-}
-
-/// `name` or `name=value`, with the name compared after decoding.
-fn is_named(pair: &str, parameter: &str) -> bool {
-    let name = pair.split_once('=').map_or(pair, |(name, _)| name);
-    percent_decode_str(name).eq(parameter.bytes())
 }
 
 /// `<scheme> <token>`: the scheme in any case, then one or more spaces (RFC 9110 section 11.4), or tabs, which some servers

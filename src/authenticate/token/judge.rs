@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use super::Tokens;
-use super::cache::{Digest, Verified, digest_of};
+use super::cache::{Digest, Verified};
 use super::header::too_long;
 use super::keyring::Keyring;
 use super::recent::Recent;
 use super::verify::{NoKey, Unverified};
+use crate::digest::sha256;
 use crate::identity::Identity;
 use crate::rate::address_key;
 use crate::rejection::{Hint, Reason, Rejection};
@@ -37,7 +38,7 @@ impl Tokens {
                 remembered: true,
             };
         }
-        let digest = digest_of(token);
+        let digest = sha256(token.as_bytes());
         let known = self.cache.get(&digest, ring.generation);
         let remembered = known.is_some();
         let looked_up = match remembered {

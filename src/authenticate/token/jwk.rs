@@ -3,7 +3,6 @@
 //! Everything about a key is checked here, once, when it is loaded: what becomes a [`Key`] is a point on its curve or a
 //! modulus of fit size, meant for signatures. Which key a token is tried with is decided in `keyring`.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::error::KeyRejected;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
@@ -16,6 +15,7 @@ use serde_json::{Map, Value};
 use super::header::by_name;
 use super::json;
 use crate::config::Algorithm;
+use crate::digest::sha256;
 
 /// A public key that may verify tokens.
 #[derive(Clone)]
@@ -190,7 +190,8 @@ pub(super) fn key(jwk: &Members) -> Result<Key, &'static str> {
     if operations.is_some_and(|all| !all.into_iter().any(|one| one == "verify")) {
         return Err("not for verifying (key_ops)");
     }
-    // The members in the one spelling that RFC 7518 allows, of which thumbprints are made.
+    // Thumbprints are made of the members in the one spelling that RFC 7518 allows: equal keys have equal text, and nothing
+    // needs escaping.
     let (thumbprint, mut verifying) = match kty {
         "EC" => elliptic(jwk)?,
         "OKP" => edwards(jwk)?,
@@ -227,7 +228,7 @@ fn elliptic(jwk: &Members) -> Result<Material, &'static str> {
     point.extend(x.iter().chain(&y));
     let verifying = ParsedPublicKey::new(verification, &point).map_err(|_| NO_POINT)?;
     let (x, y) = (encoded(&x), encoded(&y));
-    let print = thumbprint(&format!(r#"{{"crv":"{crv}","kty":"EC","x":"{x}","y":"{y}"}}"#));
+    let print = sha256(format!(r#"{{"crv":"{crv}","kty":"EC","x":"{x}","y":"{y}"}}"#).as_bytes());
     Ok((print, vec![(algorithm, verifying)]))
 }
 
@@ -252,7 +253,7 @@ fn edwards(jwk: &Members) -> Result<Material, &'static str> {
     let point = decoded(needed(jwk, "x")?)?;
     let verifying = ParsedPublicKey::new(&ED25519, &point).map_err(|_| NO_POINT)?;
     let x = encoded(&point);
-    let print = thumbprint(&format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#));
+    let print = sha256(format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#).as_bytes());
     Ok((print, vec![(Algorithm::EdDsa, verifying)]))
 }
 
@@ -270,7 +271,7 @@ fn rsa(jwk: &Members) -> Result<Material, &'static str> {
         return Err("a modulus or exponent that no RSA key has");
     }
     let (n, e) = (encoded(modulus), encoded(exponent));
-    let print = thumbprint(&format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#));
+    let print = sha256(format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#).as_bytes());
     let key = RsaPublicKeyComponents {
         n: modulus,
         e: exponent,
@@ -335,14 +336,6 @@ fn encoded(bytes: &[u8]) -> String {
 fn without_zeros(number: &[u8]) -> &[u8] {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     number.get(zeros..).unwrap_or_default()
-}
-
-/// RFC 7638 section 3. The members are in their one spelling by now: equal keys have equal text, and nothing needs
-/// escaping.
-fn thumbprint(canonical: &str) -> [u8; 32] {
-    let mut print = [0; 32];
-    print.copy_from_slice(digest(&SHA256, canonical.as_bytes()).as_ref());
-    print
 }
 
 #[cfg(test)]

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use moka::sync::Cache;
 use serde_json::Value;
 
-use super::cache::{Digest, digest_of};
+use super::cache::Digest;
 use super::carrier::Carried;
 use super::header::split;
 use super::keyring::Keyring;
 use super::{Tokens, json, required};
 use crate::config::Rate;
+use crate::digest::sha256;
 use crate::rate::{Keyed, Limiter, address_key};
 use crate::rejection::Reason;
 
@@ -62,7 +63,7 @@ impl Tokens {
         if self.config.issuers.is_empty() {
             return false;
         }
-        let (ring, digest) = (self.keys.ring(), digest_of(token));
+        let (ring, digest) = (self.keys.ring(), sha256(token.as_bytes()));
         if self.cache.get(&digest, ring.generation).is_some() {
             return true;
         }

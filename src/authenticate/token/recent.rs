@@ -47,8 +47,8 @@ mod tests {
     use std::sync::Arc;
     use std::time::UNIX_EPOCH;
 
-    use super::super::cache::digest_of;
     use super::*;
+    use crate::digest::sha256;
     use crate::identity::Identity;
 
     fn verified(generation: u64) -> Verified {
@@ -71,7 +71,7 @@ mod tests {
     }
 
     fn saw(recent: &Recent, token: &str) {
-        recent.saw(token, &digest_of(token), &verified(7));
+        recent.saw(token, &sha256(token.as_bytes()), &verified(7));
     }
 
     #[test]

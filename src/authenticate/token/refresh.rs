@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::{ArcSwap, Guard};
 use futures_util::FutureExt;
@@ -18,6 +18,7 @@ use super::source::{Brought, FetchError, Held, Source};
 use crate::config::{self, Algorithm, Rate};
 use crate::observe::metrics::IssuerMetrics;
 use crate::rate::{Keyed, address_key};
+use crate::time::{from_unix, unix_seconds};
 
 /// A token that no key verifies may ask for a refresh of an issuer no more often than this...
 const ON_DEMAND_EVERY: Duration = Duration::from_secs(5);
@@ -188,7 +189,7 @@ impl Refresher {
         IssuerState {
             name: Arc::clone(&self.source.issuer),
             keys: usize::try_from(self.metrics.keys.get()).unwrap_or(0),
-            fetched: fetched.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)),
+            fetched: fetched.map(from_unix),
             problem: locked(&self.state).problem.clone(),
         }
     }
@@ -326,12 +327,11 @@ impl Refresher {
     }
 
     pub(super) fn hold(&self, held: Held) -> bool {
-        let since_epoch = held.fetched.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (usable, _) = held.set.told(&self.permitted);
         self.metrics.keys.set(i64::try_from(usable.len()).unwrap_or(i64::MAX));
         self.metrics
             .fetched
-            .set(i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX));
+            .set(i64::try_from(unix_seconds(held.fetched)).unwrap_or(i64::MAX));
         self.keys.install(self.issuer, Some(held))
     }
 }

@@ -5,7 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use http::header::CACHE_CONTROL;
@@ -15,7 +15,9 @@ use tokio::io::AsyncReadExt;
 use super::jwk::{KeySet, KeySetError};
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config::{Issuer, JwksLocation};
+use crate::headers::list;
 use crate::store::{Store, Table};
+use crate::time::{from_unix, unix_seconds};
 
 /// A good key set, and when it was fetched.
 #[derive(Clone)]
@@ -130,9 +132,8 @@ impl Source {
     /// Keeps a fetched set for the next start. A file is its own memory: keys taken out of it shall not come back.
     pub(super) async fn keep(&self, brought: Brought, fetched: SystemTime) {
         let Place::Url { store, .. } = &self.place else { return };
-        let since_epoch = fetched.duration_since(UNIX_EPOCH).unwrap_or_default();
         let kept = Kept {
-            fetched: since_epoch.as_secs(),
+            fetched: unix_seconds(fetched),
             body: brought.body,
         };
         let saved = match serde_json::to_vec(&kept) {
@@ -159,7 +160,7 @@ impl Source {
         let kept: Kept = serde_json::from_slice(&bytes).ok()?;
         Some(Held {
             set: KeySet::parse(kept.body.as_bytes()).ok()?,
-            fetched: UNIX_EPOCH.checked_add(Duration::from_secs(kept.fetched))?,
+            fetched: from_unix(kept.fetched),
         })
     }
 
@@ -194,13 +195,8 @@ async fn read_bounded(path: &Path, limit: usize) -> io::Result<Option<Vec<u8>>> 
 
 /// RFC 9111 section 5.2.2.1.
 fn max_age(headers: &HeaderMap) -> Option<Duration> {
-    let values = headers
-        .get_all(CACHE_CONTROL)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let mut directives = values
-        .flat_map(|value| value.split(','))
-        .filter_map(|directive| directive.split_once('='));
+    let mut directives =
+        list(headers, CACHE_CONTROL).filter_map(|directive| std::str::from_utf8(directive).ok()?.split_once('='));
     let (_, seconds) = directives.find(|(name, _)| name.trim().eq_ignore_ascii_case("max-age"))?;
     seconds.trim().trim_matches('"').parse().ok().map(Duration::from_secs)
 }

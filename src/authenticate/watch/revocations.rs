@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use super::Pass;
 use crate::store::{Index, Notice, Store, StoreError};
+use crate::time::unix_seconds;
 
 const GROUP: &str = "all";
 /// The notice by which processes on the same store learn that there is a new revocation.
@@ -89,7 +90,7 @@ impl Revocations {
         if name.is_empty() || name.len() > MAX_NAME {
             return Err(RevocationError::Name);
         }
-        let at = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let at = unix_seconds(now);
         let member = revoked.member();
         // Here first: it holds for this process even if the store fails.
         self.known.rcu(|known| {
@@ -123,7 +124,7 @@ impl Revocations {
         if known.is_empty() {
             return false;
         }
-        let issued = issued.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let issued = unix_seconds(issued);
         let ends = |revoked: &Revoked| known.get(revoked).is_some_and(|at| issued <= *at);
         let subject = subject.map(|subject| Revoked::Subject(subject.to_owned()));
         subject.is_some_and(|subject| ends(&subject))
@@ -133,7 +134,7 @@ impl Revocations {
     /// Reads what the store has. What this process knows besides stays.
     pub async fn load(&self, now: SystemTime) -> Result<(), StoreError> {
         let members = self.store.index_members(Index::Revocations, GROUP).await?;
-        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = unix_seconds(now);
         let is_over = |at: u64| now.saturating_sub(at) > LONGEST_PASS.as_secs();
         for (member, _) in members.iter().filter(|(_, at)| is_over(*at)) {
             self.store.index_remove(Index::Revocations, GROUP, member).await?;
@@ -202,7 +203,7 @@ mod tests {
     use crate::identity::Settled;
 
     fn at(seconds: u64) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(1_000_000_000 + seconds)
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000 + seconds)
     }
 
     fn pass(issued: u64, subject: Option<&str>) -> Pass {

@@ -1,7 +1,7 @@
 //! The certificates that listeners show: do they fit their keys, the public URLs and the calendar?
 
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -9,10 +9,12 @@ use rustls::server::ParsedCertificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::{Report, count};
+use super::Report;
 use crate::config::{Config, PublicUrl};
 use crate::listen::tls;
+use crate::text::count;
 use crate::text::tls::some;
+use crate::time::unix_seconds;
 
 /// With less left, somebody should know.
 const SOON: Duration = Duration::from_secs(14 * DAY);
@@ -90,8 +92,7 @@ impl Lifetime {
     }
 
     fn tell(&self, now: SystemTime, names: &str, what: &str, report: &Report) {
-        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        let now = i64::try_from(unix_seconds(now)).unwrap_or(i64::MAX);
         let days = |seconds: i64| {
             let days = u64::try_from(seconds).unwrap_or(0) / DAY;
             count(usize::try_from(days).unwrap_or(usize::MAX), "day")

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::servers::{Servers, server_of};
-use super::{Report, count, moodle, state};
+use super::{Report, moodle, state};
 use crate::act::proxy::{Server, Unwell, Upstream};
 use crate::authenticate::token::{FoundKeys, Tokens};
 use crate::config::{self, Config, JwksLocation, Provider, PublicUrl, SignIn};
@@ -21,6 +21,7 @@ use crate::observe::metrics::Metrics;
 use crate::opencast::Opencast;
 use crate::snapshot;
 use crate::store::Store;
+use crate::text::count;
 
 /// For everything that one of them is asked. Each question has a limit of its own; the look-up of a name has none.
 const PATIENCE: Duration = Duration::from_secs(20);

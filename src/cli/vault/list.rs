@@ -1,19 +1,21 @@
 //! What is in the vault, for people and for scripts. Never a token: none comes this far.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use serde_json::json;
 
 use crate::moodle::vault::Shown;
-use crate::observe::timestamp::write_rfc3339;
-use crate::text::safe;
+use crate::text::{count, safe};
+use crate::time::{from_unix, unix_seconds, utc};
 
 /// Columns with a heading, and a line that counts.
 pub(super) fn table(entries: &[Shown], now: SystemTime) -> String {
     let heading = ["USER", "SERVICE", "MOODLE", "VALID UNTIL", "STATE"].map(str::to_owned);
     let rows = entries.iter().map(|entry| {
         let state = if is_expired(entry, now) { "expired" } else { "good" };
-        let until = entry.valid_until.map_or_else(|| "-".to_owned(), utc);
+        let until = entry
+            .valid_until
+            .map_or_else(|| "-".to_owned(), |until| utc(from_unix(until)));
         // Names come from files and stores, and must not steer a terminal.
         let [user, service, moodle] =
             [&entry.username, &entry.service, &entry.moodle].map(|name| safe(name).into_owned());
@@ -50,24 +52,8 @@ pub(super) fn json(entries: &[Shown], now: SystemTime) -> String {
     format!("{:#}\n", serde_json::Value::from(array))
 }
 
-pub(super) fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
 fn is_expired(entry: &Shown, now: SystemTime) -> bool {
-    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    entry.valid_until.is_some_and(|until| until <= now)
-}
-
-fn utc(seconds: u64) -> String {
-    let mut text = String::new();
-    let time = UNIX_EPOCH
-        .checked_add(Duration::from_secs(seconds))
-        .unwrap_or(UNIX_EPOCH);
-    // Writing into a String cannot fail.
-    write_rfc3339(&mut text, time).ok();
-    let seconds = text.split('.').next().unwrap_or_default().replace('T', " ");
-    format!("{seconds} UTC")
+    entry.valid_until.is_some_and(|until| until <= unix_seconds(now))
 }
 
 #[cfg(test)]
@@ -85,7 +71,7 @@ mod tests {
 
     #[test]
     fn columns_stand_below_their_headings() {
-        let now = UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let now = from_unix(1_000_000);
         let entries = [shown("alice", None), shown("bob-the-builder", Some(999_999))];
         let expected = "\
 USER             SERVICE  MOODLE  VALID UNTIL              STATE

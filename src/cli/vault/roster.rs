@@ -7,15 +7,15 @@ use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
 use csv::{ByteRecord, ReaderBuilder, Trim};
 
-use crate::explain::parse_time;
 use crate::present::moodle::token::Token;
 use crate::present::moodle::tokens::fold;
 use crate::present::moodle::tokens::vault::Provided;
+use crate::time;
 
 /// A university's people with all their tokens.
 const LARGEST: u64 = 32 << 20;
@@ -263,8 +263,8 @@ fn until(cell: Option<&str>) -> Result<Option<u64>, &'static str> {
     if text.len() == "2027-03-31".len() {
         written.write_str("T23:59:59Z").ok(); // into a String it cannot fail
     }
-    let time = parse_time(&written, SystemTime::UNIX_EPOCH).map_err(|_| HELP)?;
-    Ok(Some(time.duration_since(UNIX_EPOCH).map_err(|_| HELP)?.as_secs()))
+    let time = time::parse(&written, SystemTime::UNIX_EPOCH).map_err(|_| HELP)?;
+    Ok(Some(time::unix_seconds(time)))
 }
 
 /// Line numbers of places that come in order.

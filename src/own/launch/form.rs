@@ -2,13 +2,14 @@
 //! forms are read and which targets are pages of this host; whose token it is, is decided by who asks.
 
 use http::{HeaderMap, HeaderValue, Method, header};
-use percent_encoding::percent_decode;
 use url::Url;
 
 use super::super::is_own;
 use super::without_token;
 use crate::authenticate::sign_in::target;
 use crate::config::TokenSource;
+use crate::headers::single;
+use crate::query::decoded;
 use crate::rejection::{Reason, Rejection};
 use crate::request::Request;
 use crate::route::path::Path;
@@ -35,8 +36,7 @@ pub fn is_form(headers: &HeaderMap) -> Result<(), Rejection> {
     if headers.contains_key(header::CONTENT_ENCODING) {
         return refused("a launch is a form without content-encoding");
     }
-    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    let (Some(Ok(kind)), None) = (types.next().map(HeaderValue::to_str), types.next()) else {
+    let Some(Ok(kind)) = single(headers, header::CONTENT_TYPE).map(HeaderValue::to_str) else {
         return refused("a launch is a form: its Content-Type is missing, or stands twice");
     };
     let mut parts = kind.split(';').map(str::trim);
@@ -94,14 +94,6 @@ pub fn read(body: &[u8], sources: &[TokenSource]) -> Result<Form, Rejection> {
 fn is_encoded(text: &[u8]) -> bool {
     let mut parts = text.split(|byte| *byte == b'%').skip(1);
     parts.all(|part| matches!(part, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()))
-}
-
-fn decoded(text: &[u8]) -> Vec<u8> {
-    let spaced: Vec<u8> = text
-        .iter()
-        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
-        .collect();
-    percent_decode(&spaced).collect()
 }
 
 /// The page that a form leads to.

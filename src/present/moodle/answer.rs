@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 
 use super::endpoint::Endpoint;
 use super::wanted::Wanted;
+use crate::headers;
 
 /// An error's code stands within its first bytes; only a stack trace is longer, and stands behind it.
 const MAX_LOOKED_AT: usize = 16 << 10;
@@ -77,17 +78,12 @@ pub fn head(
 ) -> Judging {
     let file = endpoint == Endpoint::File;
     let named_file = headers.contains_key(header::CONTENT_DISPOSITION);
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let content_type = headers::text(headers, header::CONTENT_TYPE).unwrap_or_default();
     let may_be_html = file && (named_file || matches!(status, StatusCode::NOT_FOUND | StatusCode::NOT_MODIFIED));
     let html = content_type.starts_with("text/html") && !may_be_html;
-    let codings = headers.get_all(header::CONTENT_ENCODING).iter();
-    let mut codings = codings.flat_map(|line| line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii));
-    let is_coding = |coding: &[u8]| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity");
+    let mut codings = headers::list(headers, header::CONTENT_ENCODING);
     // An answer without a body has nothing to be encoded.
-    let encoded = status != StatusCode::NOT_MODIFIED && codings.any(is_coding);
+    let encoded = status != StatusCode::NOT_MODIFIED && codings.any(|coding| !coding.eq_ignore_ascii_case(b"identity"));
     if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
         return misconfigured(
             "Moodle redirects: compare $CFG->wwwroot with moodle.public_url, $CFG->sslproxy and $CFG->reverseproxy with upstreams.host",

@@ -14,6 +14,7 @@ use super::multipart::Multipart;
 use super::params::{self, Called};
 use super::token::Token;
 use super::urlencoded::{Form, Wanted};
+use crate::headers::content_length;
 use crate::present;
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -80,7 +81,10 @@ pub fn plan(head: &Head<'_>, permit: Permit) -> Result<Plan, Refusal> {
     }
     let Called { function, wrapped } = params::scan_query(head.query.unwrap_or_default())?;
     let content = content(head)?;
-    let content_length = content_length(head.headers)?;
+    let content_length = content_length(head.headers);
+    if content_length.is_none() && head.headers.contains_key(header::CONTENT_LENGTH) {
+        return Err(Refusal::Malformed("the Content-Length is malformed"));
+    }
     if matches!(content, Content::Nothing) && has_body(head.headers, content_length) {
         return Err(Refusal::Malformed("only a POST may have a body here"));
     }
@@ -244,16 +248,6 @@ fn content(head: &Head<'_>) -> Result<Content, Refusal> {
     } else {
         Ok(Content::Opaque)
     }
-}
-
-fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
-    let Some(length) = headers.get(header::CONTENT_LENGTH) else {
-        return Ok(None);
-    };
-    let length = length.to_str().ok().and_then(|length| length.parse().ok());
-    length
-        .map(Some)
-        .ok_or(Refusal::Malformed("the Content-Length is malformed"))
 }
 
 fn has_body(headers: &HeaderMap, content_length: Option<u64>) -> bool {

@@ -5,6 +5,7 @@ use http::{HeaderMap, header};
 
 use super::endpoint::Endpoint;
 use super::params::{Meaning, meaning, meaning_of_text};
+use crate::text::starts_in_any_case;
 
 /// Below `wwwroot`: the key that stands behind it is a token (Moodle, tokenpluginfile.php).
 const KEY_IN_PATH: &str = "/tokenpluginfile.php/";
@@ -55,16 +56,11 @@ pub fn in_body(headers: &HeaderMap, beginning: &[u8]) -> bool {
 }
 
 fn is_form(kind: &[u8]) -> bool {
-    starts(kind, b"application/x-www-form-urlencoded")
+    starts_in_any_case(kind, b"application/x-www-form-urlencoded")
 }
 
 fn is_multipart(kind: &[u8]) -> bool {
-    starts(kind, b"multipart/form-data")
-}
-
-fn starts(text: &[u8], with: &[u8]) -> bool {
-    text.get(..with.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(with))
+    starts_in_any_case(kind, b"multipart/form-data")
 }
 
 fn in_pairs(form: &[u8]) -> bool {

@@ -3,9 +3,8 @@
 //! PHP decodes a name, cuts it at NUL, strips spaces in front of it and makes an array of it at `[`. A name is
 //! judged by what it becomes there, never by how it is written.
 
-use percent_encoding::percent_decode;
-
 use super::Refusal;
+use crate::query::decoded;
 
 /// Longest `wsfunction` that is looked at; Moodle's own column holds 200 characters.
 pub const MAX_FUNCTION: usize = 200;
@@ -34,7 +33,7 @@ pub struct Called {
 
 /// The meaning of a name as it stands in a query or an urlencoded body.
 pub fn meaning(raw: &[u8]) -> Meaning {
-    meaning_of_text(&decode(raw))
+    meaning_of_text(&decoded(raw))
 }
 
 /// The meaning of the `name` of a multipart part, which is not decoded.
@@ -91,7 +90,7 @@ pub fn take(meaning: Meaning, value: &[u8], function: &mut Option<String>) -> Re
 /// The name of a web service function. Lower case only: some databases under Moodle compare without regard to case, and
 /// then `Core_X` would be called where only `core_x` was judged.
 pub fn function_name(raw: &[u8]) -> Result<String, Refusal> {
-    plain_function_name(&decode(raw))
+    plain_function_name(&decoded(raw))
 }
 
 /// The same of a multipart part, which is not decoded.
@@ -103,15 +102,6 @@ pub fn plain_function_name(text: &[u8]) -> Result<String, Refusal> {
         }
         _ => Err(Refusal::Malformed("wsfunction is no name of a function")),
     }
-}
-
-/// PHP's `urldecode`: `+` is a space, `%` without two hexadecimal digits stands for itself.
-fn decode(raw: &[u8]) -> Vec<u8> {
-    let spaced: Vec<u8> = raw
-        .iter()
-        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
-        .collect();
-    percent_decode(&spaced).collect()
 }
 
 #[cfg(test)]

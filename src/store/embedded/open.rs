@@ -1,12 +1,13 @@
 //! Opening redb's file: only its owner can read it, and errors say what to do.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use redb::{Builder, Database, DatabaseError, StorageError};
 
+use crate::private_file::{folder_of, make_folder};
 use crate::store::StoreError;
 
 /// Bytes of redb's own cache. Its default of a gibibyte is meant for large databases.
@@ -14,15 +15,11 @@ pub(super) const CACHE: usize = 16 << 20;
 
 /// Opens the file, or makes it (0600) and its folder (0700). An existing folder's mode is the operator's.
 pub(super) fn file(path: &Path) -> Result<Database, StoreError> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(|source| StoreError::Folder {
-                path: folder.to_owned(),
-                source,
-            })?;
+    if let Some(folder) = folder_of(path) {
+        make_folder(folder).map_err(|source| StoreError::Folder {
+            path: folder.to_owned(),
+            source,
+        })?;
     }
     let file = OpenOptions::new()
         .read(true)

@@ -14,6 +14,7 @@ use super::principal::Principal;
 use super::ticket::{BadTicket, Ticket};
 use super::{Protocol, answer::MAX_BYTES};
 use crate::backchannel::{Backchannel, BackchannelError, Reply, authority};
+use crate::headers;
 
 /// No server has made this one.
 const UNKNOWN_TICKET: &str = "ST-0-janua-check";
@@ -160,9 +161,7 @@ impl Client {
         let (headers, body) = (HeaderMap::new(), Bytes::new());
         let exchange = self.backchannel.exchange(Method::GET, &url, headers, body, MAX_BYTES);
         let reply = exchange.await.map_err(sorted)?;
-        let content_type = reply.headers.get(CONTENT_TYPE);
-        let content_type = content_type.and_then(|value| value.to_str().ok());
-        let answer = answer::parse(protocol, content_type, &reply.body);
+        let answer = answer::parse(protocol, headers::text(&reply.headers, CONTENT_TYPE), &reply.body);
         if !reply.status.is_success() {
             let (status, host) = (reply.status, authority(&url));
             return Err(match answer {

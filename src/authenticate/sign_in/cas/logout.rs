@@ -14,6 +14,7 @@ use flate2::read::{DeflateDecoder, ZlibDecoder};
 use super::answer::decoded;
 use super::element::Element;
 use super::ticket::Ticket;
+use crate::query;
 
 /// Longest body, query or inflated request. The real ones have some 500 bytes.
 pub const MAX_BYTES: usize = 16 << 10;
@@ -75,9 +76,7 @@ fn parameter(form: &[u8]) -> Option<Cow<'_, str>> {
     if form.len() > MAX_BYTES {
         return None;
     }
-    let mut values = form_urlencoded::parse(form).filter(|(name, _)| name == PARAMETER);
-    let (_, value) = values.next()?;
-    values.next().is_none().then_some(value)
+    query::single(form, PARAMETER)
 }
 
 fn inflated(decoder: impl std::io::Read) -> Option<String> {

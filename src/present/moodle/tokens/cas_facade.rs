@@ -7,6 +7,7 @@
 //! This decides what a ticket looks like, what is kept of it, and what is answered about it. Where tickets wait, and that
 //! each is taken once, is the caller's business.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Conversation, TokenError, cas_token};
 use crate::present::moodle::token::Token;
+use crate::query::single;
 
 /// How such a ticket begins: phpCAS wants `ST-`.
 const PREFIX: &str = "ST-janua-";
@@ -88,11 +90,7 @@ pub fn judge(below: &str, query: &str, from: IpAddr, allowed: &[IpNet]) -> Facad
     if !allowed.iter().any(|network| network.contains(&from)) {
         return Facade::Forbidden;
     }
-    let named = |name: &str| {
-        let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(known, _)| known == name);
-        let only = values.next().map(|(_, value)| value.into_owned());
-        only.filter(|_| values.next().is_none())
-    };
+    let named = |name: &str| single(query.as_bytes(), name).map(Cow::into_owned);
     match named("ticket").filter(|ticket| ticket.starts_with(PREFIX)) {
         Some(ticket) => Facade::Asked(Question {
             ticket,

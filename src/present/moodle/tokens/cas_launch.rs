@@ -10,8 +10,9 @@ use form_urlencoded::Serializer;
 use http::{Method, StatusCode};
 
 use super::conversation::location;
-use super::{Conversation, Cookie, TokenError, md5, page_code, refused};
+use super::{Conversation, Cookie, TokenError, page_code, refused};
 use crate::backchannel::Reply;
+use crate::digest::md5_hex;
 use crate::present::moodle::token::Token;
 use crate::present::moodle::wanted::Wanted;
 
@@ -109,7 +110,7 @@ fn read(answer: &str, wwwroot: &str, passport: &str) -> Result<Token, TokenError
     let Some(decoded) = decoded else { return Err(unreadable) };
     let mut parts = decoded.split(":::");
     let (signature, token) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let expected = md5::hex(&format!("{wwwroot}{passport}"));
+    let expected = md5_hex(&format!("{wwwroot}{passport}"));
     if verify_slices_are_equal(signature.as_bytes(), expected.as_bytes()).is_err() {
         return Err(TokenError::Misconfigured(
             "launch.php signs another wwwroot: moodle.public_url must be $CFG->wwwroot exactly",

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::TokenError;
 use crate::backchannel::{Backchannel, Reply};
+use crate::headers;
 
 /// Pages of Moodle's are a few hundred kilobytes at most.
 const MAX_ANSWER: usize = 2 << 20;
@@ -162,9 +163,5 @@ impl fmt::Debug for Cookie {
 
 /// `Location`, if there is a readable one.
 pub(super) fn location(reply: &Reply) -> &str {
-    let location = reply
-        .headers
-        .get(header::LOCATION)
-        .and_then(|location| location.to_str().ok());
-    location.unwrap_or_default()
+    headers::text(&reply.headers, header::LOCATION).unwrap_or_default()
 }

@@ -8,7 +8,6 @@ pub mod cas_facade;
 pub mod cas_launch;
 pub mod cas_token;
 mod conversation;
-pub(crate) mod md5;
 pub mod site;
 pub mod vault;
 

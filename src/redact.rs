@@ -56,6 +56,15 @@ pub fn referer(referer: &str) -> Cow<'_, str> {
     }
 }
 
+/// An address with stars for the user and password before its host. `None`: there are none.
+pub fn user_info(address: &str) -> Option<String> {
+    let (scheme, rest) = address.split_once("://")?;
+    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(authority);
+    let (_, host) = authority.rsplit_once('@')?;
+    Some(format!("{scheme}://{HIDDEN}@{host}{path}"))
+}
+
 /// Names of a query's parameters, at most eight, with commas. Values never; and a name that is no plain short word,
 /// or that has no value and so may be one, is told as `*`.
 pub fn query_names(query: &str) -> impl Iterator<Item = &str> {

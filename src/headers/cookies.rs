@@ -4,6 +4,8 @@
 use http::{HeaderMap, HeaderValue, header};
 use percent_encoding::percent_decode;
 
+use crate::text::starts_in_any_case;
+
 /// Cookies whose names begin so are the gateway's own; over plain HTTP on loopback they have no `__` prefix.
 const OWN_PREFIXES: [&[u8]; 3] = [b"__host-janua", b"__secure-janua", b"janua-"];
 const OWN_NAME: &[u8] = b"janua";
@@ -33,6 +35,19 @@ pub fn text(value: &[u8]) -> Option<&str> {
     let value = std::str::from_utf8(value).ok()?;
     let inner = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
     Some(inner.unwrap_or(value))
+}
+
+/// What makes a browser keep a cookie in a frame of another site, and apart from those in other sites' frames (CHIPS: a
+/// partitioned cookie is a `Secure` one).
+pub const IN_A_FRAME: &str = "; Secure; SameSite=None; Partitioned";
+
+/// A line of `Set-Cookie` for a cookie that no script reads. `path`: where it is sent; `seconds`: how long it is kept, 0 takes
+/// it away; `site`: the attributes that say which sites' pages it comes with, such as [`IN_A_FRAME`].
+pub fn set(name: &str, value: &str, path: &str, seconds: u64, site: &str) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!(
+        "{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly{site}"
+    ))
+    .ok()
 }
 
 /// The client's cookies without the gateway's own in one field, since HTTP/1.1 servers read only one (RFC 9113 section
@@ -76,11 +91,7 @@ pub fn is_own(pair: &[u8]) -> bool {
 }
 
 fn is_own_name(name: &[u8]) -> bool {
-    let begins = |prefix: &&[u8]| {
-        name.get(..prefix.len())
-            .is_some_and(|beginning| beginning.eq_ignore_ascii_case(prefix))
-    };
-    name.eq_ignore_ascii_case(OWN_NAME) || OWN_PREFIXES.iter().any(begins)
+    name.eq_ignore_ascii_case(OWN_NAME) || OWN_PREFIXES.iter().any(|prefix| starts_in_any_case(name, prefix))
 }
 
 fn raw_pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
