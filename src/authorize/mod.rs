@@ -3,18 +3,20 @@
 //! `deny` is looked at first and wins; then any table of `allow` will do; nothing allows by default. What a token or a
 //! path brings is compared literally: patterns come from the configuration alone. ROLE_ADMIN is a role like any other.
 
-mod address;
+mod condition;
+mod conditions;
 pub mod explain;
-mod grant;
-mod role;
 pub mod settled;
+mod words;
 
 use std::net::IpAddr;
 
 use http::Method;
 
-use crate::config::pattern::Params;
-use crate::config::{Condition, GrantItem, Rule};
+use self::condition::Aspect;
+pub use self::condition::Rule;
+pub(crate) use self::conditions::Table;
+use crate::config::pattern::{Params, Template};
 use crate::event::{Events, Question};
 use crate::identity::Identity;
 use crate::rejection::Reason;
@@ -29,16 +31,37 @@ pub struct Facts<'a> {
     pub events: &'a Events,
 }
 
+impl Facts<'_> {
+    /// The question about the event, unless its answer is known or the path names no event.
+    fn unknown(&self, question: Question, event: &Template) -> Option<(Question, String)> {
+        let event = event.filled(self.params)?;
+        (!self.events.knows(question, &event)).then_some((question, event))
+    }
+}
+
 /// Allowed, or the reason why not. Without an identity the reason is never one that only an identity could change:
 /// the gateway then tells what was wrong with the credentials instead.
 pub fn decide(allow: &[Rule], deny: &[Rule], facts: &Facts<'_>) -> Result<(), Reason> {
-    if deny.iter().any(|rule| holds(rule, facts)) {
+    if deny.iter().any(|rule| rule.holds(facts)) {
         return Err(Reason::DeniedByRule);
     }
-    if allow.iter().any(|rule| holds(rule, facts)) {
+    if allow.iter().any(|rule| rule.holds(facts)) {
         return Ok(());
     }
     Err(why_not(allow, facts))
+}
+
+/// The same for somebody whom another server knows: nobody here, and nothing that `allow` asks about persons counts. A
+/// rule that asks nothing else allows.
+pub fn decide_without_person(allow: &[Rule], deny: &[Rule], facts: &Facts<'_>) -> Result<(), Reason> {
+    if deny.iter().any(|rule| rule.holds(facts)) {
+        return Err(Reason::DeniedByRule);
+    }
+    let allows = |rule: &Rule| !rule.conditions.is_empty() && rule.circumstances_hold(facts);
+    if allow.iter().any(allows) {
+        return Ok(());
+    }
+    Err(Reason::NotAllowed)
 }
 
 /// What must be known of which event before the rules of `allow` are judged for good: what is not known yet of rules
@@ -47,104 +70,32 @@ pub fn decide(allow: &[Rule], deny: &[Rule], facts: &Facts<'_>) -> Result<(), Re
 pub fn open_questions(allow: &[Rule], facts: &Facts<'_>) -> Vec<(Question, String)> {
     let mut open = Vec::new();
     for rule in allow {
-        let asked: Vec<_> = rule.conditions.iter().filter_map(|one| question(one, facts)).collect();
-        let others = rule.conditions.iter().filter(|one| question(one, facts).is_none());
-        if !asked.is_empty() && others.into_iter().all(|condition| meets(condition, facts)) {
+        let asked: Vec<_> = rule.conditions.iter().filter_map(|one| one.question(facts)).collect();
+        let mut others = rule.conditions.iter().filter(|one| one.question(facts).is_none());
+        if !asked.is_empty() && others.all(|condition| condition.meets(facts)) {
             open.extend(asked);
         }
     }
     open
 }
 
-/// What a condition asks that is not known yet, if the answer could make it hold.
-fn question(condition: &Condition, facts: &Facts<'_>) -> Option<(Question, String)> {
-    let (question, event) = match condition {
-        Condition::EventAcl { event, .. } => (Question::Acl, event),
-        Condition::Grant {
-            action,
-            item: GrantItem::SeriesOf(event),
-        } if grant::held_on_any_series(facts.identity?, action) => (Question::Series, event),
-        _ => return None,
-    };
-    let event = event.filled(facts.params)?;
-    (!facts.events.knows(question, &event)).then_some((question, event))
-}
-
 /// Can any rule come out differently for different people? If not, nobody needs to be asked who they are.
 pub fn needs_identity<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> bool {
     let mut conditions = rules.into_iter().flat_map(|rule| &rule.conditions);
-    conditions.any(|condition| match condition {
-        Condition::SignedIn(_)
-        | Condition::Role(_)
-        | Condition::Grant { .. }
-        | Condition::EventAcl { .. }
-        | Condition::Subject(_)
-        | Condition::Issuer(_)
-        | Condition::SignIn(_) => true,
-        Condition::Anyone | Condition::Methods(_) | Condition::From(_) => false,
-    })
-}
-
-/// The rules of `allow` without what they ask about persons: for somebody whom another server knows. A rule that asks
-/// nothing else allows.
-pub fn without_persons(allow: &[Rule]) -> Vec<Rule> {
-    let stays = |condition: &&Condition| matches!(condition, Condition::Methods(_) | Condition::From(_));
-    let one = |rule: &Rule| {
-        let conditions: Vec<_> = rule.conditions.iter().filter(stays).cloned().collect();
-        match conditions.is_empty() {
-            true => vec![Condition::Anyone],
-            false => conditions,
-        }
-    };
-    let rules = allow.iter().filter(|rule| !rule.conditions.is_empty());
-    rules.map(|rule| Rule { conditions: one(rule) }).collect()
-}
-
-fn holds(rule: &Rule, facts: &Facts<'_>) -> bool {
-    !rule.conditions.is_empty() && rule.conditions.iter().all(|condition| meets(condition, facts))
-}
-
-fn meets(condition: &Condition, facts: &Facts<'_>) -> bool {
-    match condition {
-        Condition::Anyone => true,
-        Condition::SignedIn(expected) => facts.identity.is_some() == *expected,
-        Condition::Role(patterns) => facts
-            .identity
-            .is_some_and(|who| role::held(who, patterns, facts.params)),
-        Condition::Grant { action, item } => facts.identity.is_some_and(|who| grant::held(who, action, item, facts)),
-        Condition::EventAcl { action, event } => {
-            let roles = facts.identity.map_or(&[][..], |who| &who.roles);
-            let event = event.filled(facts.params);
-            let acl = event.and_then(|event| facts.events.acl(&event));
-            acl.is_some_and(|acl| acl.permits(action, roles.iter().map(String::as_str)))
-        }
-        Condition::Subject(names) => {
-            let subject = facts.identity.and_then(Identity::name);
-            subject.is_some_and(|subject| names.iter().any(|name| name.matches(subject, facts.params)))
-        }
-        // No issuer has the name of a sign-in.
-        Condition::Issuer(names) | Condition::SignIn(names) => {
-            facts.identity.is_some_and(|who| names.contains(&who.source))
-        }
-        Condition::Methods(methods) => methods.contains(facts.method),
-        Condition::From(nets) => address::within(facts.client, nets),
-    }
+    conditions.any(|condition| condition.is_person())
 }
 
 /// The reason that helps most: a missing grant where some rule asks for one, a missing role where some rule asks for
 /// that, of those rules that only the identity fails.
 fn why_not(allow: &[Rule], facts: &Facts<'_>) -> Reason {
-    let within_reach = |rule: &&Rule| {
-        let circumstances = |condition: &&Condition| matches!(condition, Condition::Methods(_) | Condition::From(_));
-        rule.conditions
-            .iter()
-            .filter(circumstances)
-            .all(|condition| meets(condition, facts))
+    let about = |wanted: &[Aspect]| {
+        let reachable = allow.iter().filter(|rule| rule.circumstances_hold(facts));
+        let mut conditions = reachable.flat_map(|rule| &rule.conditions);
+        conditions.any(|condition| wanted.contains(&condition.about()))
     };
-    let reachable = || allow.iter().filter(within_reach).flat_map(|rule| &rule.conditions);
-    if reachable().any(|condition| matches!(condition, Condition::Grant { .. })) {
+    if about(&[Aspect::Grant]) {
         Reason::EventNotGranted
-    } else if reachable().any(|condition| matches!(condition, Condition::Role(_) | Condition::EventAcl { .. })) {
+    } else if about(&[Aspect::Role, Aspect::EventList]) {
         Reason::MissingRole
     } else {
         Reason::NotAllowed
@@ -153,9 +104,9 @@ fn why_not(allow: &[Rule], facts: &Facts<'_>) -> Reason {
 
 #[cfg(test)]
 mod tests {
+    use super::conditions::AnyCondition;
+    use super::conditions::tests::{anyone, from, grant, issuer, methods, role, signed_in, subject};
     use super::*;
-    use crate::config::GrantItem;
-    use crate::config::pattern::{RolePattern, Template};
     use crate::identity::{Grant, GrantKind};
     use std::sync::Arc;
     use std::time::SystemTime;
@@ -185,22 +136,7 @@ mod tests {
         }
     }
 
-    fn role(pattern: &str) -> Condition {
-        Condition::Role(vec![RolePattern::parse(pattern).unwrap()])
-    }
-
-    fn grant(action: &str, event: &str) -> Condition {
-        Condition::Grant {
-            action: action.into(),
-            item: GrantItem::Event(Template::parse(event).unwrap()),
-        }
-    }
-
-    fn from(net: &str) -> Condition {
-        Condition::From(vec![net.parse().unwrap()])
-    }
-
-    fn rules<const N: usize>(rules: [Vec<Condition>; N]) -> Vec<Rule> {
+    fn rules<const N: usize>(rules: [Vec<AnyCondition>; N]) -> Vec<Rule> {
         rules.into_iter().map(|conditions| Rule { conditions }).collect()
     }
 
@@ -266,7 +202,7 @@ mod tests {
 
     #[test]
     fn deny_wins() {
-        let allow = rules([vec![Condition::Anyone]]);
+        let allow = rules([vec![anyone()]]);
         let deny = rules([vec![role("ROLE_SUSPENDED")]]);
         assert_eq!(
             ask(&allow, &deny, Some(&who(&["ROLE_SUSPENDED"], &[]))),
@@ -292,20 +228,17 @@ mod tests {
     #[test]
     fn the_other_conditions() {
         let anna = who(&[], &[]);
-        let subject = |name: &str| rules([vec![Condition::Subject(vec![Template::parse(name).unwrap()])]]);
-        let issuer = |name: &str| rules([vec![Condition::Issuer(vec![Arc::from(name)])]]);
-        assert_eq!(ask(&subject("anna"), &[], Some(&anna)), Ok(()));
-        assert_eq!(ask(&subject("Anna"), &[], Some(&anna)), Err(Reason::NotAllowed));
-        assert_eq!(ask(&issuer("moodle"), &[], Some(&anna)), Ok(()));
-        assert_eq!(ask(&issuer("ilias"), &[], Some(&anna)), Err(Reason::NotAllowed));
-        assert_eq!(ask(&rules([vec![Condition::SignedIn(true)]]), &[], Some(&anna)), Ok(()));
+        let by_name = |name: &str| rules([vec![subject(name)]]);
+        let by_issuer = |name: &str| rules([vec![issuer(name)]]);
+        assert_eq!(ask(&by_name("anna"), &[], Some(&anna)), Ok(()));
+        assert_eq!(ask(&by_name("Anna"), &[], Some(&anna)), Err(Reason::NotAllowed));
+        assert_eq!(ask(&by_issuer("moodle"), &[], Some(&anna)), Ok(()));
+        assert_eq!(ask(&by_issuer("ilias"), &[], Some(&anna)), Err(Reason::NotAllowed));
+        assert_eq!(ask(&rules([vec![signed_in(true)]]), &[], Some(&anna)), Ok(()));
+        assert_eq!(ask(&rules([vec![signed_in(true)]]), &[], None), Err(Reason::NotAllowed));
+        assert_eq!(ask(&rules([vec![signed_in(false)]]), &[], None), Ok(()));
         assert_eq!(
-            ask(&rules([vec![Condition::SignedIn(true)]]), &[], None),
-            Err(Reason::NotAllowed)
-        );
-        assert_eq!(ask(&rules([vec![Condition::SignedIn(false)]]), &[], None), Ok(()));
-        assert_eq!(
-            ask(&rules([vec![Condition::Methods(vec![Method::POST])]]), &[], None),
+            ask(&rules([vec![methods(Method::POST)]]), &[], None),
             Err(Reason::NotAllowed)
         );
         assert_eq!(ask(&rules([vec![from("192.0.2.0/24")]]), &[], None), Ok(()));
@@ -317,10 +250,7 @@ mod tests {
 
     #[test]
     fn identity_is_asked_for_only_where_it_matters() {
-        assert!(!needs_identity(&rules([
-            vec![Condition::Anyone],
-            vec![from("10.0.0.0/8")]
-        ])));
+        assert!(!needs_identity(&rules([vec![anyone()], vec![from("10.0.0.0/8")]])));
         assert!(needs_identity(&rules([
             vec![from("10.0.0.0/8")],
             vec![role("ROLE_ADMIN")]

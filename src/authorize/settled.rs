@@ -4,8 +4,8 @@
 //! fingerprints of the rules, what the person came to; the circumstances are looked at each time. A rule of `deny` that
 //! the pass knows nothing about is taken to mean its bearer. A rule of `allow` that was changed since allows no more.
 
-use super::{Facts, holds, meets};
-use crate::config::{Condition, Rule};
+use super::conditions::AnyCondition;
+use super::{Facts, Rule};
 use crate::digest::sha256;
 use crate::identity::{Fingerprint, Settled};
 use crate::rejection::Reason;
@@ -32,8 +32,8 @@ impl Fingerprinted {
     /// rules would have to be kept.
     pub fn settle(&self, facts: &Facts<'_>) -> Option<Settled> {
         let about_person = |rule: &Rule| {
-            let mut conditions = rule.conditions.iter().filter(|condition| !is_circumstance(condition));
-            conditions.all(|condition| meets(condition, facts))
+            let mut conditions = rule.conditions.iter().filter(|condition| condition.is_person());
+            conditions.all(|condition| condition.meets(facts))
         };
         let held = self.allow.iter().filter(|(_, rule)| about_person(rule));
         let held: Vec<_> = held.map(|(fingerprint, _)| *fingerprint).take(MAX_KEPT).collect();
@@ -48,19 +48,16 @@ impl Fingerprinted {
     /// The decision about a request that brings a pass. `facts` have the identity that the pass names: no roles and no
     /// grants.
     pub fn decide(&self, settled: &Settled, facts: &Facts<'_>) -> Result<(), Reason> {
-        let circumstances = |rule: &Rule| {
-            let mut conditions = rule.conditions.iter().filter(|condition| is_circumstance(condition));
-            conditions.all(|condition| meets(condition, facts))
-        };
         let denies = |(fingerprint, rule): &(Fingerprint, Rule)| match is_settled(rule) {
-            true => circumstances(rule) && !settled.clear.contains(fingerprint),
-            false => holds(rule, facts),
+            true => rule.circumstances_hold(facts) && !settled.clear.contains(fingerprint),
+            false => rule.holds(facts),
         };
         if self.deny.iter().any(denies) {
             return Err(Reason::DeniedByRule);
         }
-        let allows =
-            |(fingerprint, rule): &(Fingerprint, Rule)| settled.held.contains(fingerprint) && circumstances(rule);
+        let allows = |(fingerprint, rule): &(Fingerprint, Rule)| {
+            settled.held.contains(fingerprint) && rule.circumstances_hold(facts)
+        };
         match self.allow.iter().any(allows) {
             true => Ok(()),
             false => Err(Reason::NotAllowed),
@@ -74,24 +71,9 @@ fn fingerprint(rule: &Rule) -> Fingerprint {
     digest.first_chunk().copied().unwrap_or_default()
 }
 
-fn is_circumstance(condition: &Condition) -> bool {
-    matches!(
-        condition,
-        Condition::Anyone | Condition::Methods(_) | Condition::From(_)
-    )
-}
-
 /// Does it ask what a pass cannot answer?
 fn is_settled(rule: &Rule) -> bool {
-    rule.conditions.iter().any(|condition| match condition {
-        Condition::Role(_) | Condition::Grant { .. } | Condition::EventAcl { .. } | Condition::SignIn(_) => true,
-        Condition::Anyone
-        | Condition::SignedIn(_)
-        | Condition::Subject(_)
-        | Condition::Issuer(_)
-        | Condition::Methods(_)
-        | Condition::From(_) => false,
-    })
+    rule.conditions.iter().any(AnyCondition::is_kept_by_pass)
 }
 
 #[cfg(test)]
@@ -102,20 +84,13 @@ mod tests {
 
     use http::Method;
 
+    use super::super::conditions::tests::{from, role, subject};
     use super::*;
-    use crate::config::pattern::{NoParams, RolePattern, Template};
+    use crate::config::pattern::NoParams;
     use crate::identity::Identity;
 
-    fn rule(conditions: Vec<Condition>) -> Rule {
+    fn rule(conditions: Vec<AnyCondition>) -> Rule {
         Rule { conditions }
-    }
-
-    fn role(name: &str) -> Condition {
-        Condition::Role(vec![RolePattern::parse(name).unwrap()])
-    }
-
-    fn from(net: &str) -> Condition {
-        Condition::From(vec![net.parse().unwrap()])
     }
 
     fn anna(roles: &[&str]) -> Identity {
@@ -178,6 +153,15 @@ mod tests {
         assert_eq!(decided(&["A"], [&allow, &deny], [&allow, &deny], AWAY), Some(Ok(())));
     }
 
+    /// Passes that a gateway before this one has given refer to the same rules by the same text.
+    #[test]
+    fn a_rule_is_referred_to_by_its_conditions() {
+        assert_eq!(
+            format!("{:?}", rule(vec![role("A"), from("10.0.0.0/8")])),
+            "Rule { conditions: [Role([RolePattern { parts: [Literal(\"A\")] }]), From([10.0.0.0/8])] }"
+        );
+    }
+
     #[test]
     fn rules_that_change_are_felt() {
         let allow = [rule(vec![role("A")])];
@@ -194,7 +178,7 @@ mod tests {
             decided(&["A"], [&allow, &[]], [&allow, &new_deny], HOME),
             Some(Err(Reason::DeniedByRule))
         );
-        let by_name = |name: &str| [rule(vec![Condition::Subject(vec![Template::parse(name).unwrap()])])];
+        let by_name = |name: &str| [rule(vec![subject(name)])];
         assert_eq!(
             decided(&["A"], [&allow, &[]], [&allow, &by_name("bert")], HOME),
             Some(Ok(()))

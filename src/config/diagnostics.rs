@@ -14,9 +14,9 @@ use crate::text::count;
 
 /// Where something stands in the file, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Span {
-    pub(super) start: usize,
-    pub(super) end: usize,
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
 }
 
 impl From<Range<usize>> for Span {
@@ -62,7 +62,7 @@ impl Diagnostic {
     }
 
     /// An error at a place of the file.
-    pub(super) fn error(at: Span, message: impl Into<String>) -> Self {
+    pub(crate) fn error(at: Span, message: impl Into<String>) -> Self {
         Self::new(Severity::Error, Some(at), message)
     }
 
@@ -72,12 +72,12 @@ impl Diagnostic {
     }
 
     /// A warning at a place of the file.
-    pub(super) fn warning(at: Span, message: impl Into<String>) -> Self {
+    pub(crate) fn warning(at: Span, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, Some(at), message)
     }
 
     /// The text beside the underlined place.
-    pub(super) fn label(mut self, label: impl Into<String>) -> Self {
+    pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
         if let Some(place) = self.places.first_mut() {
             place.label = label.into();
         }
@@ -85,14 +85,14 @@ impl Diagnostic {
     }
 
     /// Another place that has to do with it.
-    pub(super) fn also(mut self, at: Span, label: impl Into<String>) -> Self {
+    pub(crate) fn also(mut self, at: Span, label: impl Into<String>) -> Self {
         let label = label.into();
         self.places.push(Place { at, label });
         self
     }
 
     /// What to do about it.
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }

@@ -7,11 +7,10 @@
 use std::time::Duration;
 
 use http::{HeaderName, Method};
-use ipnet::IpNet;
 
 use super::net::{FrameAncestor, HostHeader};
 use super::path_pattern::PathPattern;
-use super::pattern::{RolePattern, Template};
+use super::pattern::RolePattern;
 use super::read::{At, Named, OneOrMany};
 use super::section::section;
 use super::value::{PerSecond, Permission, Size, Store};
@@ -32,6 +31,8 @@ pub(super) use self::opencast::Opencast;
 pub(super) use self::respond::{Decide, Respond};
 pub(super) use self::server::{ClientTimeouts, Connections, Log, Server, Tls};
 pub(super) use self::sign_in::{Cas, RoleRule, SessionLimits, SignIn};
+/// Of `allow` and `deny`: the keys of all conditions.
+pub(super) use super::rule::Table as Rule;
 
 section! {
     /// The whole file.
@@ -300,41 +301,6 @@ section! {
         upstream: String,
         /// "HEAD" or "GET". Default: HEAD.
         method: Method,
-    }
-}
-
-section! {
-    /// A table of `allow` or `deny`: all conditions in it must hold. `{name}` is a parameter of the route's path.
-    struct Rule {
-        /// A role held, one or several patterns: `"ROLE_ADMIN"`, `"*_Instructor"`, `"{course}_Learner"`.
-        role: OneOrMany<RolePattern>,
-        /// A granted action; with one of event, series, playlist, series_of.
-        grant: String,
-        /// An action that the event's own access control list must permit, for the roles held; with event. Opencast is
-        /// asked: see `[opencast.<name>]`. Not in `deny`.
-        event_acl: String,
-        /// The event that `grant` or `event_acl` is about: `"{event}"`.
-        event: Template,
-        /// The series that `grant` is about.
-        series: Template,
-        /// The playlist that `grant` is about.
-        playlist: Template,
-        /// The event in whose series `grant` must be held: `"{event}"`. Opencast is asked. Not in `deny`.
-        series_of: Template,
-        /// The token's `sub`, one or several.
-        subject: OneOrMany<Template>,
-        /// Does a valid token stand behind the request?
-        signed_in: bool,
-        /// `true`: opens the route to everyone.
-        anyone: bool,
-        /// Request methods.
-        methods: Vec<At<Method>>,
-        /// Networks of the client.
-        from: Vec<At<IpNet>>,
-        /// Whose token it is, one or several issuers.
-        issuer: OneOrMany<String>,
-        /// Where the person signed in, one or several sign-ins.
-        sign_in: OneOrMany<String>,
     }
 }
 

@@ -21,7 +21,7 @@ pub mod pattern;
 pub mod public_keys;
 mod public_url;
 mod read;
-mod rule;
+pub(crate) mod rule;
 mod schema;
 mod section;
 mod show;
@@ -49,7 +49,7 @@ pub use self::moodle::{Facade, FunctionPattern, FunctionRule, Moodle, MoodleSour
 pub use self::opencast::Opencast;
 use self::pattern::RolePattern;
 pub use self::public_url::PublicUrl;
-pub use self::rule::{Condition, GrantItem, Rule};
+pub use self::rule::Rule;
 pub use self::schema::schema;
 pub use self::show::show;
 pub use self::sign_in::{Cas, Provider, SessionLimits, SignIn};

@@ -13,14 +13,14 @@ use super::schema;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
-pub(super) struct At<T> {
-    pub(super) at: Span,
-    pub(super) value: T,
+pub(crate) struct At<T> {
+    pub(crate) at: Span,
+    pub(crate) value: T,
 }
 
 /// A key of a section.
 #[derive(Debug, Default)]
-pub(super) enum Key<T> {
+pub(crate) enum Key<T> {
     #[default]
     Absent,
     /// There, but wrong; that has been said already.
@@ -36,7 +36,7 @@ impl<T> Key<T> {
         }
     }
 
-    pub(super) fn or(self, default: T) -> T {
+    pub(crate) fn or(self, default: T) -> T {
         self.into_value().unwrap_or(default)
     }
 
@@ -48,18 +48,18 @@ impl<T> Key<T> {
         self.into_value().unwrap_or_default()
     }
 
-    pub(super) fn given(&self) -> Option<&At<T>> {
+    pub(crate) fn given(&self) -> Option<&At<T>> {
         match self {
             Self::Given(value) => Some(value),
             Self::Absent | Self::Bad => None,
         }
     }
 
-    pub(super) fn value(&self) -> Option<&T> {
+    pub(crate) fn value(&self) -> Option<&T> {
         self.given().map(|given| &given.value)
     }
 
-    pub(super) fn is_absent(&self) -> bool {
+    pub(crate) fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
 }
@@ -68,7 +68,7 @@ impl<T> Key<T> {
 pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// What reading needs to know, and what it found to be wrong.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     source: &'a str,
     env: Env<'a>,
     /// The key being read, for messages.
@@ -77,7 +77,7 @@ pub(super) struct Reader<'a> {
 }
 
 /// A type that can be read from a TOML value.
-pub(super) trait Read: Sized {
+pub(crate) trait Read: Sized {
     /// `None` after the problem was told to the reader.
     fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self>;
 
@@ -86,7 +86,7 @@ pub(super) trait Read: Sized {
 }
 
 /// A type that is written as one string.
-pub(super) trait FromText: Sized {
+pub(crate) trait FromText: Sized {
     /// Completes "expected …".
     const EXPECTED: &'static str;
     /// All there is to choose from; empty where that is no short list.
@@ -97,26 +97,26 @@ pub(super) trait FromText: Sized {
 
 /// Why a string is not what was expected. Never quotes the string: the line is shown, and it may hold a variable.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     /// Follows "`key`: ".
-    pub(super) why: String,
-    pub(super) help: Option<String>,
+    pub(crate) why: String,
+    pub(crate) help: Option<String>,
 }
 
 impl Refusal {
-    pub(super) fn new(why: impl Into<String>) -> Self {
+    pub(crate) fn new(why: impl Into<String>) -> Self {
         let why = why.into();
         Self { why, help: None }
     }
 
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 }
 
 /// What stands after "is not available in this version yet", as help.
-pub(super) type Later = &'static [(&'static str, &'static str)];
+pub(crate) type Later = &'static [(&'static str, &'static str)];
 
 /// Reads a whole file into its root section, with all problems of syntax, keys and types.
 pub(super) fn read<T: Read>(source: &str, env: Env<'_>) -> (Option<T>, Vec<Diagnostic>) {
@@ -176,7 +176,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A table, and whether it has keys that are not among `known`: they are reported.
-    pub(super) fn table<'t, 'i>(
+    pub(crate) fn table<'t, 'i>(
         &mut self,
         value: &'t Spanned<DeValue<'i>>,
         known: &[&'static str],
@@ -209,7 +209,7 @@ impl<'a> Reader<'a> {
     }
 
     /// One key of a table.
-    pub(super) fn key<T: Read>(&mut self, table: &DeTable<'_>, name: &str) -> Key<T> {
+    pub(crate) fn key<T: Read>(&mut self, table: &DeTable<'_>, name: &str) -> Key<T> {
         let Some(value) = table.get(name) else {
             return Key::Absent;
         };
@@ -396,7 +396,7 @@ impl<T: Read> Read for Vec<At<T>> {
 
 /// One value, or a list of them.
 #[derive(Debug)]
-pub(super) struct OneOrMany<T>(pub(super) Vec<At<T>>);
+pub(crate) struct OneOrMany<T>(pub(crate) Vec<At<T>>);
 
 impl<T: Read> Read for OneOrMany<T> {
     fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self> {

@@ -1,50 +1,64 @@
-//! `allow` and `deny` of a route, as they are judged.
+//! What the conditions of a rule are declared and checked with; each is in a file of `authorize::conditions`.
 
-use std::sync::Arc;
+use serde_json::Value;
+use toml::de::DeTable;
 
-use http::Method;
-use ipnet::IpNet;
+pub(crate) use super::compile::{Checks, List};
+pub(crate) use super::diagnostics::{Diagnostic, Span};
+pub(crate) use super::read::{At, Key, OneOrMany, Read, Reader};
+pub(crate) use super::schema::table as table_schema;
+pub use crate::authorize::Rule;
+pub(super) use crate::authorize::Table;
 
-use super::pattern::{RolePattern, Template};
+/// Keys of one condition, in a table that it shares with the others.
+pub(crate) trait Keys: Sized {
+    const NAMES: &'static [&'static str];
 
-/// One table of `allow` or `deny`: all conditions must hold. Never empty.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Rule {
-    pub conditions: Vec<Condition>,
+    fn read(table: &DeTable<'_>, reader: &mut Reader<'_>) -> Self;
+
+    /// Name, documentation and type of each.
+    fn schema() -> Vec<(&'static str, &'static str, Value)>;
+
+    /// How many of them are written, wrong ones too.
+    fn count(&self) -> usize;
 }
 
-#[derive(Debug, Clone, PartialEq)]
-pub enum Condition {
-    /// `anyone = true`: opens the route on purpose.
-    Anyone,
-    /// `signed_in`: does a person or token stand behind the request?
-    SignedIn(bool),
-    /// Any of these patterns matches any of the roles.
-    Role(Vec<RolePattern>),
-    Grant {
-        action: String,
-        item: GrantItem,
-    },
-    /// Does the event's own access control list, as Opencast has it, permit the action? Only in `allow`.
-    EventAcl {
-        action: String,
-        event: Template,
-    },
-    Subject(Vec<Template>),
-    /// Names of issuers.
-    Issuer(Vec<Arc<str>>),
-    /// Names of sign-ins.
-    SignIn(Vec<Arc<str>>),
-    Methods(Vec<Method>),
-    From(Vec<IpNet>),
+/// `Keys`, whose doc comments are the reference: meaning, default, bounds.
+macro_rules! keys {
+    ($( $(#[doc = $doc:literal])* $name:ident: $kind:ty, )*) => {
+        #[derive(Debug, Default)]
+        pub(crate) struct Keys {
+            $( $(#[doc = $doc])* pub(super) $name: $crate::config::rule::Key<$kind>, )*
+        }
+
+        impl $crate::config::rule::Keys for Keys {
+            const NAMES: &'static [&'static str] = &[$( stringify!($name), )*];
+
+            fn read(
+                table: &toml::de::DeTable<'_>,
+                reader: &mut $crate::config::rule::Reader<'_>,
+            ) -> Self {
+                Self { $( $name: reader.key(table, stringify!($name)), )* }
+            }
+
+            fn schema() -> Vec<(&'static str, &'static str, serde_json::Value)> {
+                vec![$( (
+                    stringify!($name),
+                    concat!($( $doc, "\n", )*),
+                    <$kind as $crate::config::rule::Read>::schema(),
+                ), )*]
+            }
+
+            fn count(&self) -> usize {
+                0 $( + usize::from(!self.$name.is_absent()) )*
+            }
+        }
+    };
 }
 
-/// What an `oc` grant is about: `e:`, `s:` or `p:` and an id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum GrantItem {
-    Event(Template),
-    Series(Template),
-    Playlist(Template),
-    /// The series that an event is in, as Opencast says. Only in `allow`.
-    SeriesOf(Template),
+pub(crate) use keys;
+
+/// What a list holds, without where it stands.
+pub(crate) fn values<T: Clone>(list: &[At<T>]) -> Vec<T> {
+    list.iter().map(|item| item.value.clone()).collect()
 }

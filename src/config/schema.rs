@@ -22,7 +22,7 @@ pub fn schema() -> Value {
 }
 
 /// A table with fixed keys: name, doc comment and type of each. A key whose doc comment ends with "Required." is.
-pub(super) fn table<const N: usize>(about: &str, keys: [(&str, &str, Value); N]) -> Value {
+pub(crate) fn table<'a>(about: &str, keys: impl IntoIterator<Item = (&'a str, &'a str, Value)>) -> Value {
     let mut required = Vec::new();
     let mut properties = Map::new();
     for (name, doc, kind) in keys {

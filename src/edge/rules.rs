@@ -42,8 +42,8 @@ impl Case<'_> {
     /// The decision about a client whom Moodle knows by a token of its own: nobody here, of whom nothing about persons is
     /// asked.
     pub fn decide_own_token(&self) -> Result<(), Rejection> {
-        let allow = authorize::without_persons(&self.route.config.allow);
-        let decided = authorize::decide(&allow, &self.route.config.deny, &self.facts(None, Events::NONE));
+        let (config, facts) = (&self.route.config, self.facts(None, Events::NONE));
+        let decided = authorize::decide_without_person(&config.allow, &config.deny, &facts);
         decided.map_err(Into::into)
     }
 

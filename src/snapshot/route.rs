@@ -14,7 +14,7 @@ use crate::act::reply::Fixed;
 use crate::ask::ElseAsk;
 use crate::authorize;
 use crate::authorize::settled::Fingerprinted;
-use crate::config::{self, Condition, Config, Cors, Credential, Decide, Present, Rule};
+use crate::config::{self, Config, Cors, Credential, Decide, Present, Rule};
 use crate::moodle::Moodle;
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::opencast::Opencast;
@@ -267,11 +267,7 @@ fn overrides_method(query: &str) -> bool {
 fn cors_policy(route: &config::Route, config: &Config) -> Option<Cors> {
     let own = route.cors.clone();
     // A rule by address alone opens the route to some networks, not to everyone.
-    let is_for_all = |rule: &Rule| {
-        let mut conditions = rule.conditions.iter();
-        conditions.all(|condition| matches!(condition, Condition::Anyone | Condition::Methods(_)))
-    };
-    let is_open = route.allow.iter().any(is_for_all);
+    let is_open = route.allow.iter().any(Rule::is_open);
     let is_question = matches!(route.action, config::Action::Decide(_));
     if !route.accept.contains(&Credential::Session) || is_open || is_question {
         return own;

@@ -30,8 +30,10 @@ use std::time::Duration;
 
 use self::moodle::KnownMoodle;
 pub(super) use self::opencast::{DEFAULT_SIGN_KEY, NEVER};
+pub(crate) use self::rules::Checks;
 pub(super) use self::server::DEFAULT_CONTROL;
 pub(super) use self::state::{DEFAULT_MASTER_KEY, DEFAULT_STATE};
+pub(crate) use self::unmet::List;
 use self::unmet::Source;
 use super::diagnostics::{Diagnostic, Diagnostics, Span, did_you_mean};
 use super::file::File;

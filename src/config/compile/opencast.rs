@@ -7,7 +7,7 @@ use super::{Checker, Known};
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::read::{At, Key, Named};
 use crate::config::value::PerSecond;
-use crate::config::{Action, ElseAsk, GrantItem, Opencast, Present, Rule, file};
+use crate::config::{Action, ElseAsk, Opencast, Present, Rule, file};
 
 /// Questions about made-up events are as dear to Opencast as others. Lectures that are gone or not there yet are asked for
 /// once in ten seconds each, however many want to see them.
@@ -151,35 +151,5 @@ impl Checker<'_> {
             self.report(problem.help("add [opencast.main] with upstream, username and password_file"));
         }
         found.map(Some)
-    }
-
-    /// A `deny` that cannot be judged would have to refuse everybody.
-    pub(super) fn denies_without_asking(&mut self, deny: &[At<file::Rule>]) {
-        for rule in deny {
-            let asked = [
-                rule.value.event_acl.given().map(|given| given.at),
-                rule.value.series_of.given().map(|given| given.at),
-            ];
-            if let Some(at) = asked.into_iter().flatten().next() {
-                let problem = Diagnostic::error(at, "`deny` asks nobody about events");
-                self.report(problem.help("an entry of the event's own list that denies wins over its others already"));
-            }
-        }
-    }
-}
-
-impl Rule {
-    fn asks_about_events(&self) -> bool {
-        use crate::config::Condition as C;
-        self.conditions.iter().any(|condition| {
-            matches!(
-                condition,
-                C::EventAcl { .. }
-                    | C::Grant {
-                        item: GrantItem::SeriesOf(_),
-                        ..
-                    }
-            )
-        })
     }
 }

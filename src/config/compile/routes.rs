@@ -10,6 +10,7 @@ use super::jwt::rate;
 use super::launch::{self, Launched};
 use super::moodle::OfRoute;
 use super::server::values;
+use super::unmet::Vouching;
 use super::{Checker, Known};
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::path_pattern::PathPattern;
@@ -135,13 +136,14 @@ impl Checker<'_> {
             sign_ins: sign_ins.as_ref().and_then(|named| named.as_deref()),
         };
         let functions = self.moodle_route(of_moodle, known);
-        let vouching = (accept.as_slice(), issuers.as_ref().and_then(Option::as_deref));
-        self.names_of_nobody(&[&route.allow, &route.deny], vouching, known);
-        self.names_that_are_not_denied(&route.deny, vouching, known);
-        let named = (vouching.1, sign_ins.as_ref().and_then(Option::as_deref));
-        self.said_by_nobody(&[&route.allow, &route.deny], &accept, named, known);
+        let vouching = Vouching {
+            accept: &accept,
+            issuers: issuers.as_ref().and_then(Option::as_deref),
+            sign_ins: sign_ins.as_ref().and_then(Option::as_deref),
+            known,
+        };
+        self.lists(&route.allow, &route.deny, &vouching, path.as_ref());
         let allow = self.allow(route.allow, place, path.as_ref(), known);
-        self.denies_without_asking(route.deny.value().map_or(&[], Vec::as_slice));
         let deny = self.rules(route.deny.or_default(), path.as_ref(), known);
         let else_ask = match route.else_ask {
             Key::Given(ask) => Some(self.else_ask(ask.value, path.as_ref(), known)),

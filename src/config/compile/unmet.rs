@@ -1,8 +1,8 @@
 //! Rules that can never hold, since nobody may say what they ask for.
 
 use super::jwt::is_word;
-use super::{Checker, Known};
-use crate::config::diagnostics::Diagnostic;
+use super::{Checks, Known};
+use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::pattern::{Part, RolePattern};
 use crate::config::read::{At, Key, Named};
 use crate::config::{Credential, file};
@@ -53,53 +53,93 @@ fn role_of(rule: &file::RoleRule) -> Option<RolePattern> {
     RolePattern::parse(&rule.role.value()?.replace("{value}", "*")).ok()
 }
 
-impl Checker<'_> {
-    /// Warns of roles and grants in `allow` and `deny` that none of those may say who vouch for people on this route: the
-    /// kinds of credential that it looks at, and the issuers and sign-ins, if it names some.
-    pub(super) fn said_by_nobody(
-        &mut self,
-        rules: &[&Key<Vec<At<file::Rule>>>],
-        accept: &[Credential],
-        (issuers, sign_ins): (Option<&[usize]>, Option<&[usize]>),
-        known: &Known,
-    ) {
-        let listed = |list: Option<&[usize]>, index| list.is_none_or(|list| list.contains(&index));
-        let by_token = accept.iter().any(|kind| *kind != Credential::Session);
-        let by_session = accept.contains(&Credential::Session);
-        let of_tokens = known.caps.iter().enumerate();
-        let of_tokens = of_tokens.filter(|(index, _)| by_token && listed(issuers, *index));
-        let of_sessions = known.given_roles.iter().enumerate();
-        let of_sessions = of_sessions.filter(|(index, _)| by_session && listed(sign_ins, *index));
-        let sources: Vec<&Source> = of_tokens.chain(of_sessions).map(|(_, source)| source).collect();
-        if sources.is_empty() {
-            return; // told elsewhere, with the reason
-        }
-        for rule in rules.iter().filter_map(|rules| rules.value()).flatten() {
-            if let Some(roles) = rule.value.role.given() {
-                let mut wanted = roles.value.0.iter();
-                let may_hold = wanted.any(|role| sources.iter().any(|source| source.may_give(&role.value)));
-                if !may_hold && !roles.value.0.is_empty() {
-                    let problem =
-                        Diagnostic::warning(roles.at, "nobody can hold this role here: the rule is never met");
-                    self.report(problem.help(
-                        "a role counts from an issuer whose `allow_roles` has it, or from `roles` of a sign-in that this \
-                         route takes sessions of",
-                    ));
-                }
-            }
-            if let Some(grant) = rule.value.grant.given().filter(|grant| is_word(&grant.value)) {
-                let may_grant = |source: &&Source| {
-                    source
-                        .actions
-                        .as_ref()
-                        .is_none_or(|actions| actions.contains(&grant.value))
-                };
-                if !sources.iter().any(may_grant) {
-                    let problem =
-                        Diagnostic::warning(grant.at, "nobody can grant this action here: the rule is never met");
-                    self.report(problem.help("a grant counts from a token of an issuer whose `allow_actions` has it"));
-                }
-            }
+/// Who vouches for people on a route.
+pub(super) struct Vouching<'a> {
+    /// Kinds of credential that it looks at.
+    pub(super) accept: &'a [Credential],
+    /// Indices; `None`: all.
+    pub(super) issuers: Option<&'a [usize]>,
+    pub(super) sign_ins: Option<&'a [usize]>,
+    pub(super) known: &'a Known,
+}
+
+impl<'a> Vouching<'a> {
+    fn by_session(&self) -> bool {
+        self.accept.contains(&Credential::Session)
+    }
+
+    fn by_token(&self) -> bool {
+        self.accept.iter().any(|kind| *kind != Credential::Session)
+    }
+
+    /// Of each issuer: may it name users, and its name.
+    fn naming(&self) -> impl Iterator<Item = (bool, &'a str)> {
+        let issuers = self.known.naming.iter().zip(&self.known.issuers).enumerate();
+        let listed = issuers.filter(|(index, _)| is_listed(self.issuers, *index));
+        listed.map(|(_, (may_name, name))| (*may_name, name.value.as_str()))
+    }
+
+    /// Can any of them say this? Yes where there is none: that is told elsewhere, with the reason.
+    fn may_say(&self, says: impl Fn(&Source) -> bool) -> bool {
+        let tokens = self.known.caps.iter().enumerate();
+        let tokens = tokens.filter(|(index, _)| self.by_token() && is_listed(self.issuers, *index));
+        let sessions = self.known.given_roles.iter().enumerate();
+        let sessions = sessions.filter(|(index, _)| self.by_session() && is_listed(self.sign_ins, *index));
+        let mut sources = tokens.chain(sessions).map(|(_, source)| source).peekable();
+        sources.peek().is_none() || sources.any(says)
+    }
+}
+
+fn is_listed(list: Option<&[usize]>, index: usize) -> bool {
+    list.is_none_or(|list| list.contains(&index))
+}
+
+/// `allow` or `deny` of a route.
+pub(crate) struct List<'a> {
+    pub(crate) rules: &'a [At<file::Rule>],
+    pub(crate) denies: bool,
+    pub(super) vouching: &'a Vouching<'a>,
+}
+
+impl<'a> List<'a> {
+    /// The values of one key, of all rules that have it.
+    pub(crate) fn given<T: 'a>(&self, key: fn(&file::Rule) -> &Key<T>) -> impl Iterator<Item = &'a At<T>> {
+        self.rules.iter().filter_map(move |rule| key(&rule.value).given())
+    }
+
+    /// Could somebody here hold a role that this pattern describes?
+    pub(crate) fn may_hold(&self, role: &RolePattern) -> bool {
+        self.vouching.may_say(|source| source.may_give(role))
+    }
+
+    /// Could somebody here be granted this action? What is no action is told elsewhere.
+    pub(crate) fn may_grant(&self, action: &String) -> bool {
+        let may = |source: &Source| source.actions.as_ref().is_none_or(|actions| actions.contains(action));
+        !is_word(action) || self.vouching.may_say(may)
+    }
+
+    /// Does no credential of this route carry a name that counts?
+    pub(crate) fn names_nobody(&self) -> bool {
+        let vouching = self.vouching;
+        let by_token = vouching.by_token() && vouching.naming().any(|(may_name, _)| may_name);
+        !by_token && !vouching.by_session() && !vouching.known.issuers.is_empty()
+    }
+
+    /// An issuer that may name nobody, beside others here that may: a `deny` by name does not stop its tokens.
+    pub(crate) fn nameless_issuer(&self) -> Option<&'a str> {
+        let vouching = self.vouching;
+        let named = vouching.by_session() || vouching.naming().any(|(may_name, _)| may_name);
+        let mut nameless = vouching
+            .naming()
+            .filter(|(may_name, _)| !may_name && named && vouching.by_token());
+        nameless.next().map(|(_, name)| name)
+    }
+
+    /// Reports what asks Opencast about an event in a `deny`: if that cannot be judged, it would have to refuse everybody.
+    pub(crate) fn denies_without_asking(&self, at: Span, checks: &mut Checks<'_, '_>) {
+        if self.denies {
+            let problem = Diagnostic::error(at, "`deny` asks nobody about events");
+            checks.report(problem.help("an entry of the event's own list that denies wins over its others already"));
         }
     }
 }

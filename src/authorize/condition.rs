@@ -1,0 +1,232 @@
+//! What a condition of a rule is. Each has a file in [`conditions`](super::conditions): its keys in gateway.toml, its
+//! checks, its judgement and its words stand there, and nothing outside of that folder names it.
+
+use super::Facts;
+use super::conditions::{AnyCondition, Table};
+use crate::config::pattern::Params;
+use crate::config::rule::{Checks, Keys, List};
+use crate::event::Question;
+
+/// What a condition is about. In this order the conditions of a rule are evaluated and told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Aspect {
+    /// Nothing: it always holds.
+    Everyone,
+    /// Is there a person or token at all?
+    Presence,
+    /// Roles, as an event's own access control list names them.
+    EventList,
+    Grant,
+    Role,
+    /// Who it is, and who says so.
+    Person,
+    /// The request itself, the same for everybody who sends it.
+    Circumstance,
+}
+
+impl Aspect {
+    /// Can a condition of this kind come out differently for different people?
+    pub(super) const fn is_person(self) -> bool {
+        !matches!(self, Self::Everyone | Self::Circumstance)
+    }
+}
+
+/// One kind of condition. Constants and functions without `self` are about the kind, the others about one condition.
+pub(crate) trait Condition: Sized {
+    /// Its own keys, as [`keys!`](crate::config::rule::keys) declares them.
+    type Keys: Keys;
+
+    const ABOUT: Aspect;
+
+    /// Does a watch pass keep how it came out, because the pass does not say what it asks for? A pass names its bearer
+    /// and the issuer; it has no roles, no grants and no sign-in.
+    const KEPT_BY_PASS: bool = Self::ABOUT.is_person();
+
+    /// Does a rule with nothing but such conditions allow everyone, wherever they are?
+    const OPEN: bool = matches!(Self::ABOUT, Aspect::Everyone);
+
+    /// The condition of one table, if its keys are written there; every mistake in them is reported. `rule` has the keys
+    /// of the other conditions beside it.
+    fn check(keys: &Self::Keys, rule: &Table, checks: &mut Checks<'_, '_>) -> Option<Self>;
+
+    /// Reports what is wrong or in vain in a whole list of rules, seen with the rest of the route.
+    fn check_list(_list: &List<'_>, _checks: &mut Checks<'_, '_>) {}
+
+    /// Can a rule with these keys only hold for somebody who is known?
+    fn needs_somebody(keys: &Self::Keys) -> bool {
+        Self::ABOUT.is_person() && keys.count() > 0
+    }
+
+    /// Can only Opencast say whether it holds?
+    fn asks_about_events(&self) -> bool {
+        false
+    }
+
+    /// What must be asked about which event, if that is not known yet and could make the condition hold.
+    fn question(&self, _facts: &Facts<'_>) -> Option<(Question, String)> {
+        None
+    }
+
+    /// Does it hold? Called for every request: allocates nothing that it need not.
+    fn meets(&self, facts: &Facts<'_>) -> bool;
+
+    /// What could stand behind its key and the `=` in the file, with what `params` know in the place of `{name}`.
+    fn value(&self, params: &dyn Params) -> String;
+
+    /// What it was compared with: the values of its parameters, and what the request brought.
+    fn met(&self, facts: &Facts<'_>) -> String;
+
+    /// Follows the condition where somebody is told what would have let them pass: what is known of the event.
+    /// Of a list at most `most`.
+    fn known(&self, _facts: &Facts<'_>, _most: usize) -> String {
+        String::new()
+    }
+}
+
+/// One table of `allow` or `deny`: all conditions must hold. Never empty.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    pub(crate) conditions: Vec<AnyCondition>,
+}
+
+impl Rule {
+    pub(super) fn holds(&self, facts: &Facts<'_>) -> bool {
+        !self.conditions.is_empty() && self.conditions.iter().all(|condition| condition.meets(facts))
+    }
+
+    /// All that it asks about the request itself.
+    pub(super) fn circumstances_hold(&self, facts: &Facts<'_>) -> bool {
+        let mut circumstances = self.conditions.iter().filter(|condition| !condition.is_person());
+        circumstances.all(|condition| condition.meets(facts))
+    }
+
+    /// Does it allow everyone, wherever they are?
+    pub(crate) fn is_open(&self) -> bool {
+        self.conditions.iter().all(AnyCondition::is_open)
+    }
+
+    /// Can only Opencast say whether it holds?
+    pub(crate) fn asks_about_events(&self) -> bool {
+        self.conditions.iter().any(AnyCondition::asks_about_events)
+    }
+}
+
+/// From the list of conditions: [`Table`], with the keys of all of them in the order of the list, and [`AnyCondition`].
+/// A module without a condition only has keys that others read.
+macro_rules! conditions {
+    ( $(#[doc = $about:literal])* $( $module:ident $( : $condition:ident )?, )* ) => {
+        $(#[doc = $about])*
+        #[derive(Debug, Default)]
+        pub(crate) struct Table {
+            pub(crate) place: Span,
+            /// Were there keys that no condition has? They are reported; what they were meant to be is unknown.
+            pub(crate) has_strange_keys: bool,
+            $( $module: $module::Keys, )*
+        }
+
+        impl Read for Table {
+            fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self> {
+                let known = [$( <$module::Keys as Keys>::NAMES, )*].concat();
+                let (table, has_strange_keys) = reader.table(value, &known, &[])?;
+                Some(Self {
+                    place: value.span().into(),
+                    has_strange_keys,
+                    $( $module: Keys::read(table, reader), )*
+                })
+            }
+
+            fn schema() -> Value {
+                let keys = [$( <$module::Keys as Keys>::schema(), )*].concat();
+                table_schema(concat!($( $about, "\n", )*), keys)
+            }
+        }
+
+        impl Table {
+            /// How many of its keys are written.
+            pub(crate) fn count(&self) -> usize {
+                0 $( + self.$module.count() )*
+            }
+
+            /// Can it only hold for somebody who is known?
+            pub(crate) fn needs_somebody(&self) -> bool {
+                false $( $( || $module::$condition::needs_somebody(&self.$module) )? )*
+            }
+
+            /// Every condition that is written in it, or a report.
+            pub(crate) fn check(&self, checks: &mut Checks<'_, '_>) -> Vec<AnyCondition> {
+                let mut conditions = Vec::new();
+                $( $(
+                    let checked = $module::$condition::check(&self.$module, self, checks);
+                    conditions.extend(checked.map(AnyCondition::$condition));
+                )? )*
+                conditions.sort_by_key(AnyCondition::about);
+                conditions
+            }
+
+            /// Reports what is wrong or in vain in a whole list of rules.
+            pub(crate) fn check_list(list: &List<'_>, checks: &mut Checks<'_, '_>) {
+                $( $( $module::$condition::check_list(list, checks); )? )*
+            }
+        }
+
+        /// A condition of any kind.
+        #[derive(Clone, PartialEq)]
+        pub(crate) enum AnyCondition {
+            $( $( $condition($module::$condition), )? )*
+        }
+
+        /// As the condition itself. Watch passes refer to rules by it (`settled`), so it must not change needlessly.
+        impl fmt::Debug for AnyCondition {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self { $( $( Self::$condition(one) => one.fmt(formatter), )? )* }
+            }
+        }
+
+        impl AnyCondition {
+            pub(crate) fn about(&self) -> Aspect {
+                match self { $( $( Self::$condition(_) => $module::$condition::ABOUT, )? )* }
+            }
+
+            pub(crate) fn is_person(&self) -> bool {
+                match self { $( $( Self::$condition(_) => $module::$condition::ABOUT.is_person(), )? )* }
+            }
+
+            pub(crate) fn is_kept_by_pass(&self) -> bool {
+                match self { $( $( Self::$condition(_) => $module::$condition::KEPT_BY_PASS, )? )* }
+            }
+
+            pub(crate) fn is_open(&self) -> bool {
+                match self { $( $( Self::$condition(_) => $module::$condition::OPEN, )? )* }
+            }
+
+            pub(crate) fn asks_about_events(&self) -> bool {
+                match self { $( $( Self::$condition(one) => one.asks_about_events(), )? )* }
+            }
+
+            pub(crate) fn question(&self, facts: &Facts<'_>) -> Option<(Question, String)> {
+                match self { $( $( Self::$condition(one) => one.question(facts), )? )* }
+            }
+
+            pub(crate) fn meets(&self, facts: &Facts<'_>) -> bool {
+                match self { $( $( Self::$condition(one) => one.meets(facts), )? )* }
+            }
+
+            /// As it could stand in the file: `grant = "read", event = "lecture-1"`.
+            pub(crate) fn text(&self, params: &dyn Params) -> String {
+                match self { $( $( Self::$condition(one) => {
+                    format!("{} = {}", stringify!($module), one.value(params))
+                } )? )* }
+            }
+
+            pub(crate) fn met(&self, facts: &Facts<'_>) -> String {
+                match self { $( $( Self::$condition(one) => one.met(facts), )? )* }
+            }
+
+            pub(crate) fn known(&self, facts: &Facts<'_>, most: usize) -> String {
+                match self { $( $( Self::$condition(one) => one.known(facts, most), )? )* }
+            }
+        }
+    };
+}
+
+pub(super) use conditions;

@@ -1,0 +1,38 @@
+//! `signed_in`: does a person or token stand behind the request?
+
+use super::{Aspect, Checks, Condition, Facts, Params, Table, keys, of_person};
+
+keys! {
+    /// Does a valid token stand behind the request?
+    signed_in: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SignedIn(pub(crate) bool);
+
+impl Condition for SignedIn {
+    type Keys = Keys;
+
+    const ABOUT: Aspect = Aspect::Presence;
+    const KEPT_BY_PASS: bool = false;
+
+    fn check(keys: &Keys, _rule: &Table, _checks: &mut Checks<'_, '_>) -> Option<Self> {
+        keys.signed_in.value().copied().map(Self)
+    }
+
+    fn needs_somebody(keys: &Keys) -> bool {
+        keys.signed_in.value() == Some(&true)
+    }
+
+    fn meets(&self, facts: &Facts<'_>) -> bool {
+        facts.identity.is_some() == self.0
+    }
+
+    fn value(&self, _params: &dyn Params) -> String {
+        self.0.to_string()
+    }
+
+    fn met(&self, facts: &Facts<'_>) -> String {
+        of_person(facts, |who| format!("signed in by {}", who.source))
+    }
+}
