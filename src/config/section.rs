@@ -78,9 +78,10 @@ macro_rules! words {
     };
 }
 
-pub(super) use {section, words};
+pub(super) use section;
+pub(crate) use words;
 
-pub(super) fn no_such_word(text: &str, words: &[&str], later: Later) -> Refusal {
+pub(crate) fn no_such_word(text: &str, words: &[&str], later: Later) -> Refusal {
     if let Some((word, instead)) = later.iter().find(|(word, _)| *word == text) {
         return Refusal::new(format!("\"{word}\" is not available in this version yet")).help(*instead);
     }
