@@ -27,6 +27,8 @@ pub struct Context {
     pub started: Instant,
     pub at: SystemTime,
     pub id: RequestId,
+    /// The request is only asked about: nothing is used up, counted or obtained.
+    pub dry_run: Option<DryRun>,
     pub client: Option<Client>,
     pub request: Option<Request>,
     pub path: Option<Path>,
@@ -54,6 +56,12 @@ pub struct Context {
     pub watch: WatchPart,
     /// Bytes of the body that have gone upstream.
     pub body: u64,
+}
+
+/// How a request is judged that nobody has sent.
+pub struct DryRun {
+    /// When budgets are looked at; `None`: for the time that is asked about nobody knows them.
+    pub budgets: Option<Instant>,
 }
 
 /// The part that only a proxied request has.
@@ -121,6 +129,7 @@ impl Context {
             started: Instant::now(),
             at: SystemTime::now(),
             id: RequestId::random(),
+            dry_run: None,
             client: None,
             request: None,
             path: None,
@@ -139,6 +148,14 @@ impl Context {
             in_flight: None,
             watch: WatchPart::default(),
             body: 0,
+        }
+    }
+
+    /// What an upstream is told that is asked about the request.
+    pub fn request_id(&self) -> &str {
+        match &self.dry_run {
+            None => self.id.as_str(),
+            Some(_) => "explain",
         }
     }
 }

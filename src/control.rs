@@ -262,7 +262,7 @@ async fn ask(path: &Path, verb: &Verb) -> Result<Answer, ControlError> {
     serde_json::from_str(&answer).map_err(|error| odd(error.to_string()))
 }
 
-async fn converse(stream: UnixStream, snapshot: &Snapshot, about: &About) -> io::Result<()> {
+async fn converse(stream: UnixStream, snapshot: &Arc<Snapshot>, about: &About) -> io::Result<()> {
     let (reading, mut writing) = stream.into_split();
     let mut request = Vec::new();
     let mut reading = BufReader::new(reading.take(MAX_REQUEST));
@@ -280,7 +280,7 @@ async fn converse(stream: UnixStream, snapshot: &Snapshot, about: &About) -> io:
     writing.write_all(&line).await
 }
 
-async fn answer(request: &[u8], snapshot: &Snapshot, about: &About) -> Answer {
+async fn answer(request: &[u8], snapshot: &Arc<Snapshot>, about: &About) -> Answer {
     match serde_json::from_slice(request) {
         Ok(Verb::Explain(question)) => {
             let keys = snapshot.tokens.key_sources();

@@ -8,6 +8,7 @@ mod body;
 pub mod decide;
 pub mod denials;
 pub mod frames;
+mod incoming;
 pub mod launch;
 pub mod moodle;
 pub mod opencast;
@@ -19,6 +20,7 @@ mod telling;
 pub mod upstream;
 pub mod watch;
 
+pub use self::incoming::{Beginning, Incoming};
 pub use self::telling::entry;
 
 use std::io;
@@ -36,6 +38,7 @@ use crate::authenticate::token::Recent;
 use crate::config::ClientTimeouts;
 use crate::context::Context;
 use crate::fair::Asker;
+use crate::gateway::trace::Trace;
 use crate::headers::content_length;
 use crate::listen::connection::Shared;
 use crate::listen::intake;
@@ -188,11 +191,19 @@ fn content_type(headers: &[(HeaderName, HeaderValue)]) -> Option<&HeaderValue> {
 // ---- limits ----
 
 /// `limits.rate`: per subject, or per address where nobody is signed in.
-pub fn check_rate(route: &Route, ctx: &Context) -> std::result::Result<(), Rejection> {
+pub fn check_rate<T: Trace>(route: &Route, ctx: &Context, trace: &mut T) -> std::result::Result<(), Rejection> {
     let (Some(rate), Some(client)) = (&route.rate, &ctx.client) else {
         return Ok(());
     };
     let key = parts::rate_key(ctx.who.as_deref(), client);
+    if let Some(dry_run) = &ctx.dry_run {
+        let spent = dry_run.budgets.is_some_and(|instant| !rate.peek(&key, instant));
+        trace.budget("limits.rate", key, rate.rate(), spent);
+        return match spent {
+            true => Err(Reason::RateLimited.into()),
+            false => Ok(()),
+        };
+    }
     rate.take(key, ctx.started).map_err(|after| {
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
         Rejection::new(Reason::RateLimited).with_hint(Hint::RetryAfter(seconds.max(1)))
@@ -237,11 +248,10 @@ pub async fn serve_file(
     ctx: &Context,
     route: &Route,
     root: &Root,
-    now: SystemTime,
 ) -> std::result::Result<(), Stop> {
     let (_, path) = taken(ctx)?;
     let (_, below) = path.stripped(&route.config.strip);
-    send_file(session, ctx, root, &below, Vec::new(), now).await
+    send_file(session, ctx, root, &below, Vec::new(), ctx.at).await
 }
 
 /// The file at `below`, with headers from elsewhere unless the file has its own.

@@ -1,49 +1,150 @@
-//! What a request costs where there are many routes, in instructions: counted by valgrind's callgrind, so that a few in
-//! a hundred can be told from the noise of a clock.
+//! What a request costs in instructions, by its kind and where there are many routes: counted by valgrind's callgrind, so
+//! that a few in a thousand can be told from the noise of a clock.
+//!
+//! `BEFORE` names another binary of the gateway, an older one: the page then tells by how much each count has changed.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::peers::{configure, free_port, wait_for};
-use super::{Result, on_path};
+use super::nginx::nginx;
+use super::peers::{CALL, configure, free_port, wait_for};
+use super::tokens::Tokens;
+use super::{LOAD_CORE, Result, on_path, watch};
 
-pub(super) const NAME: &str = "instructions of a request, by routes";
+pub(super) const NAME: &str = "instructions of a request";
 const ROUTES: [usize; 2] = [10, 1_000];
 /// The difference between the two runs is what the requests of one more than the other cost, without start and end.
 const FEW: usize = 500;
 const MANY: usize = 4_500;
+/// Tokens that no other case has used.
+const FRESH: usize = 20_000;
 
-/// The section of the page.
-pub(super) fn measure(folder: &Path, header: &str) -> Result<String> {
-    if on_path("valgrind").is_none() {
+/// One kind of request.
+struct Kind {
+    name: String,
+    path: String,
+    /// Header lines of each request in turn.
+    headers: Vec<String>,
+    store: &'static str,
+    /// In the configuration.
+    routes: usize,
+}
+
+impl Kind {
+    fn new(name: &str, path: &str, headers: Vec<String>, store: &'static str) -> Self {
+        Self {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            headers,
+            store,
+            routes: 0,
+        }
+    }
+}
+
+/// The section of the page. `session` and `pass` are header lines.
+pub(super) fn measure(folder: &Path, tokens: &Tokens, session: &str, pass: &str) -> Result<String> {
+    if on_path("valgrind").is_none() || on_path("nginx").is_none() {
         return Ok(String::new());
     }
+    let binary = OsString::from(env!("CARGO_BIN_EXE_janua"));
+    let before = std::env::var_os("BEFORE");
     let mut text = format!(
-        "\n## {NAME}\n\nA decision for a known token.\n\n| routes | instructions | |\n| ---: | ---: | ---: |\n"
+        "\n## {NAME}\n\n| request | instructions | {} |\n| --- | ---: | ---: |\n",
+        match before {
+            Some(_) => "before",
+            None => "",
+        }
     );
-    let mut first = None;
-    for routes in ROUTES {
-        let counted = counted(folder, header, routes, MANY)? - counted(folder, header, routes, FEW)?;
-        let each = counted / (MANY - FEW) as f64;
-        let against = each / *first.get_or_insert(each);
-        eprintln!("  {routes} routes: {each:.0}");
+    for kind in kinds(tokens, session, pass) {
+        let counted = each(&binary, folder, &kind)?;
+        let told = match &before {
+            None => String::new(),
+            Some(before) => {
+                let before = each(before, folder, &kind)?;
+                format!("{before:.0} ({:+.2} %)", (counted / before - 1.0) * 100.0)
+            }
+        };
+        eprintln!("  {}: {counted:.0} {told}", kind.name);
         // Writing to a String does not fail.
-        let _ = writeln!(text, "| {routes} | {each:.0} | {:+.1} % |", (against - 1.0) * 100.0);
+        let _ = writeln!(text, "| {} | {counted:.0} | {told} |", kind.name);
     }
     Ok(text)
 }
 
-/// Instructions of a whole run with so many routes and requests.
-fn counted(folder: &Path, header: &str, routes: usize, requests: usize) -> Result<f64> {
+fn kinds(tokens: &Tokens, session: &str, pass: &str) -> Vec<Kind> {
+    let known = || vec![tokens.header(0)];
+    let fresh = (FRESH..FRESH + MANY).map(|number| tokens.header(number)).collect();
+    let file = "org/engage-player/lecture-1/1k.bin";
+    let call = format!("{CALL}?wsfunction=core_webservice_get_site_info&moodlewsrestformat=json");
+    // As a script of the page's own origin sends it.
+    let by_script = format!(
+        "{session}\r\nSec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\nX-Requested-With: fetch"
+    );
+    let mut kinds = vec![
+        Kind::new("decision, a known token", "/decide/lecture-1", known(), "memory"),
+        Kind::new("decision, every token new", "/decide/lecture-1", fresh, "memory"),
+        Kind::new(
+            "1 KiB file, a known token",
+            &format!("/static/{file}"),
+            known(),
+            "memory",
+        ),
+        Kind::new(
+            "1 KiB file, a watch pass",
+            watch::PATH,
+            vec![pass.to_owned()],
+            "embedded",
+        ),
+        Kind::new(
+            "proxied 1 KiB, a known token",
+            &format!("/proxied/{file}"),
+            known(),
+            "memory",
+        ),
+        Kind::new(
+            "decision, a known session",
+            "/session/lecture-1",
+            vec![session.to_owned()],
+            "embedded",
+        ),
+        Kind::new(
+            "Moodle call of 1 KiB, a known session",
+            &call,
+            vec![by_script],
+            "embedded",
+        ),
+    ];
+    kinds.extend(ROUTES.map(|routes| Kind {
+        routes,
+        ..Kind::new(
+            &format!("decision, a known token, {routes} routes"),
+            "/decide/lecture-1",
+            known(),
+            "memory",
+        )
+    }));
+    kinds
+}
+
+/// Instructions of one request.
+fn each(binary: &OsString, folder: &Path, kind: &Kind) -> Result<f64> {
+    let counted = counted(binary, folder, kind, MANY)? - counted(binary, folder, kind, FEW)?;
+    Ok(counted / (MANY - FEW) as f64)
+}
+
+/// Instructions of a whole run with so many requests.
+fn counted(binary: &OsString, folder: &Path, kind: &Kind, requests: usize) -> Result<f64> {
     let (port, upstream) = (free_port()?, free_port()?);
-    let file = configure(folder, [port, free_port()?, upstream], "warn", "memory")?;
+    let file = configure(folder, [port, free_port()?, upstream], "warn", kind.store)?;
     let configured = fs::read_to_string(&file)?;
     let known = configured.matches("[[routes]]").count();
-    let more: String = (known..routes)
+    let more: String = (known..kind.routes)
         .map(|number| {
             format!(
                 "\n[[routes]]\nname = \"more-{number}\"\npath = \"/course-{number}/{{event}}/{{*file}}\"\n\
@@ -52,44 +153,61 @@ fn counted(folder: &Path, header: &str, routes: usize, requests: usize) -> Resul
         })
         .collect();
     fs::write(&file, configured + &more)?;
-    let mut server = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(env!("CARGO_BIN_EXE_janua"))
-        .args(["run", "--config"])
-        .arg(&file)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    wait_for(port)?;
-    let asked = ask(port, header, requests);
-    let ended = Command::new("kill").arg(server.id().to_string()).status()?;
-    let mut told = String::new();
-    server.stderr.take().ok_or("no stderr")?.read_to_string(&mut told)?;
-    server.wait()?;
-    asked?;
-    let count = told.lines().find_map(|line| line.split_once("Collected :"));
-    match count.filter(|_| ended.success()) {
-        Some((_, count)) => Ok(count.trim().parse()?),
-        None => Err(format!("callgrind counted nothing: {told}").into()),
-    }
+    let mut nginx = nginx(folder, "upstream", upstream, None, LOAD_CORE)?;
+    let counted = wait_for(upstream).and_then(|()| {
+        let mut server = Command::new("valgrind")
+            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+            .arg(binary)
+            .args(["run", "--config"])
+            .arg(&file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        wait_for(port)?;
+        let asked = ask(port, kind, requests);
+        let ended = Command::new("kill").arg(server.id().to_string()).status()?;
+        let mut told = String::new();
+        server.stderr.take().ok_or("no stderr")?.read_to_string(&mut told)?;
+        server.wait()?;
+        asked?;
+        let count = told.lines().find_map(|line| line.split_once("Collected :"));
+        match count.filter(|_| ended.success()) {
+            Some((_, count)) => Ok(count.trim().parse()?),
+            None => Err(format!("callgrind counted nothing: {told}").into()),
+        }
+    });
+    // Gone already is as good as ended.
+    let _ = nginx.kill();
+    let _ = nginx.wait();
+    counted
 }
 
-fn ask(port: u16, header: &str, requests: usize) -> Result<()> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    let request = format!("GET /decide/lecture-1 HTTP/1.1\r\nHost: bench\r\n{header}\r\n\r\n");
-    for _ in 0..requests {
-        stream.write_all(request.as_bytes())?;
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"\r\n\r\n") {
-            let mut some = [0; 1024];
-            match stream.read(&mut some)? {
-                0 => return Err("the server closed the connection".into()),
-                count => answer.extend(&some[..count]),
+fn ask(port: u16, kind: &Kind, requests: usize) -> Result<()> {
+    let mut stream = BufReader::new(TcpStream::connect(("127.0.0.1", port))?);
+    for headers in kind.headers.iter().cycle().take(requests) {
+        let request = format!(
+            "GET {} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{headers}\r\n\r\n",
+            kind.path
+        );
+        stream.get_mut().write_all(request.as_bytes())?;
+        let (mut line, mut length) = (String::new(), 0);
+        stream.read_line(&mut line)?;
+        if !line.starts_with("HTTP/1.1 20") {
+            return Err(format!("{}: {line:?}", kind.name).into());
+        }
+        while line != "\r\n" {
+            line.clear();
+            if stream.read_line(&mut line)? == 0 {
+                return Err("the server closed the connection".into());
+            }
+            if let Some((_, value)) = line
+                .split_once(':')
+                .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+            {
+                length = value.trim().parse()?;
             }
         }
-        if !answer.starts_with(b"HTTP/1.1 204") {
-            return Err("not allowed".into());
-        }
+        std::io::copy(&mut stream.by_ref().take(length), &mut std::io::sink())?;
     }
     Ok(())
 }

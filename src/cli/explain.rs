@@ -113,6 +113,7 @@ async fn offline(config: &Arc<Config>, question: &Question) -> anyhow::Result<Re
     let bridge = Bridge::new(&store, &master_keys, metrics.moodle());
     let keys = tokens.fetch_once().await;
     let snapshot = Snapshot::new(config, tokens, people, Passes::of_nobody(), bridge, None, &metrics)?;
+    let snapshot = Arc::new(snapshot);
     for upstream in &snapshot.upstreams {
         upstream.resolve().await; // `else_ask` may ask one of them
     }

@@ -1,9 +1,8 @@
 //! `else_ask` between the session and [`crate::ask`]: when somebody is asked, and what the answer makes of a refusal.
 
-use http::Method;
-use pingora::proxy::Session;
+use http::{HeaderMap, Method};
 
-use crate::ask::{Answer, ElseAsk, Question};
+use crate::ask::{Answer, Question};
 use crate::context::Context;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::request::Request;
@@ -12,20 +11,16 @@ use crate::snapshot::Route;
 /// Is there somebody to ask about this refusal? Not after a `deny`, nor about a method that changes something: that a
 /// thing may be read says nothing about writing it.
 pub fn is_open(ctx: &Context, route: &Route, refusal: &Rejection) -> bool {
-    let request = ctx.request.as_ref();
-    request.is_some_and(|request| !ctx.launching && is_open_for(request, route, refusal))
-}
-
-/// The same for any request.
-pub fn is_open_for(request: &Request, route: &Route, refusal: &Rejection) -> bool {
+    let reads = |request: &Request| matches!(request.method, Method::GET | Method::HEAD);
     route.else_ask.is_some()
-        && matches!(request.method, Method::GET | Method::HEAD)
+        && !ctx.launching
+        && ctx.request.as_ref().is_some_and(reads)
         && !matches!(refusal.reason, Reason::DeniedByRule | Reason::Internal)
 }
 
 /// The last word about a request that the rules did not let pass.
 pub async fn otherwise(
-    session: &Session,
+    headers: &HeaderMap,
     ctx: &mut Context,
     route: &Route,
     refusal: Rejection,
@@ -37,19 +32,15 @@ pub async fn otherwise(
     let question = Question {
         request,
         path: path.encoded(),
-        headers: &session.req_header().headers,
+        headers,
         client,
-        request_id: ctx.id.as_str(),
+        request_id: ctx.request_id(),
     };
-    ask_about(ask, &question, refusal).await?;
-    ctx.allowed = true;
-    Ok(())
-}
-
-/// Asks, and says what the answer makes of the refusal.
-pub async fn ask_about(ask: &ElseAsk, question: &Question<'_>, refusal: Rejection) -> Result<(), Rejection> {
-    match ask.ask(question).await {
-        Answer::Allowed => Ok(()),
+    match ask.ask(&question).await {
+        Answer::Allowed => {
+            ctx.allowed = true;
+            Ok(())
+        }
         Answer::Unauthorized(challenges) => {
             let refusal = match refusal.reason.is_challenge() {
                 true => refusal,

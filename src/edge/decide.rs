@@ -4,39 +4,37 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
-use pingora::proxy::Session;
 
-use super::{Stop, common_headers};
+use super::common_headers;
 use crate::config::{Decide, PublicUrl};
 use crate::context::Context;
 use crate::listen::intake;
 use crate::present::unsaid::is_method_override;
 use crate::rejection::{Reason, Rejection};
 use crate::request::{Client, Request};
-use crate::respond::{self, Reply};
+use crate::respond::Reply;
 use crate::route::path::Path;
 use crate::route::table::{Found, Miss};
-use crate::snapshot::{Action, Route, Snapshot};
+use crate::snapshot::{Action, Snapshot};
 
 /// From here on the context tells of the request in question. Its credentials and its client are those of the request
 /// that asks: the proxy passes them on.
-pub fn put_in_place(session: &Session, ctx: &mut Context, names: &Decide) -> Result<(), Rejection> {
+pub fn put_in_place(headers: &HeaderMap, ctx: &mut Context, names: &Decide) -> Result<(), Rejection> {
     ctx.allowed = false;
     ctx.who = None;
     ctx.session = None;
     let (Some(client), Some(asking)) = (&ctx.client, &ctx.request) else {
         return Err(Reason::Internal.into());
     };
-    let headers = &session.req_header().headers;
     let request = in_question(headers, asking, client, &ctx.snapshot, names)?;
-    let request = ctx.request.insert(request);
     ctx.path = Some(Path::parse(&request.raw_path)?);
+    ctx.request = Some(request);
     ctx.route = None;
     Ok(())
 }
 
 /// The request that a trusted proxy names in its headers.
-pub fn in_question(
+fn in_question(
     headers: &HeaderMap,
     asking: &Request,
     client: &Client,
@@ -164,19 +162,14 @@ fn the_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Rej
     }
 }
 
-/// The rules let it pass. A route that only decides is nobody's destination.
-pub async fn answer(session: &mut Session, ctx: &mut Context, decided: &Route) -> Result<(), Stop> {
-    if matches!(decided.action, Action::Decide(_)) {
-        ctx.allowed = false;
-        return Err(Rejection::because(Reason::NoRoute, "a decision about a decision").into());
-    }
+/// The request in question is allowed.
+pub fn answer(headers: &HeaderMap, ctx: &Context) -> Reply {
     let answer = (StatusCode::NO_CONTENT, None);
-    let mut headers = common_headers(ctx, &session.req_header().headers, answer);
+    let mut headers = common_headers(ctx, headers, answer);
     headers.push((header::CACHE_CONTROL, header::HeaderValue::from_static("no-store")));
-    let reply = Reply {
+    Reply {
         status: StatusCode::NO_CONTENT,
         headers,
         body: Bytes::new(),
-    };
-    Ok(respond::write::write(session, &reply).await?)
+    }
 }

@@ -2,9 +2,8 @@
 //! gateway judge like any other, and the form, whose token is judged by the rules at its target.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use http::Method;
+use http::{HeaderMap, Method};
 use pingora::proxy::Session;
 
 use super::rules::Case;
@@ -15,7 +14,6 @@ use crate::authenticate::token::{Outcome, Recent};
 use crate::config::Credential;
 use crate::context::{self, Context};
 use crate::event::Events;
-use crate::own::Here;
 use crate::own::launch::{self, form};
 use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
@@ -23,68 +21,50 @@ use crate::snapshot::{Action, Route};
 
 /// Does a browser open this page with a token in the query? Then that token alone counts. A proxy that asks for a decision
 /// can begin nothing.
-pub fn is_asked(session: &Session, ctx: &Context, route: &Route) -> bool {
-    let headers = &session.req_header().headers;
+pub fn is_asked(headers: &HeaderMap, ctx: &Context, route: &Route) -> bool {
     let sources = &ctx.snapshot.token_sources;
     let request = ctx.request.as_ref().filter(|_| !ctx.only_decide);
     request.is_some_and(|request| launch::is_asked(route, request, headers, sources))
 }
 
-/// The rules have let a browser with a token in the query pass: it gets a launch session and goes on without the token.
-/// `None`: that is not what was asked.
-pub async fn begin(
-    session: &Session,
-    ctx: &mut Context,
-    route: &Route,
-    now: SystemTime,
-) -> Result<Option<Reply>, Rejection> {
-    let begun = begun(session, ctx, route, now).await;
-    match begun {
-        Ok(None) => Ok(None),
-        Ok(Some(reply)) => {
-            ctx.snapshot.people.metrics.launched(&route.config.name, "ok");
-            Ok(Some(reply))
-        }
-        Err(refusal) => {
-            failed(ctx, &refusal);
-            Err(refusal)
-        }
+/// The rules allow a browser with a token in the query: it gets a launch session and goes on without the token.
+pub async fn begin(headers: &HeaderMap, ctx: &Context, route: &Route) -> Result<Reply, Rejection> {
+    let begun = begun(headers, ctx, route).await;
+    match &begun {
+        Ok(_) => ctx.snapshot.people.metrics.launched(&route.config.name, "ok"),
+        Err(refusal) => failed(ctx, refusal),
     }
+    begun
 }
 
-async fn begun(session: &Session, ctx: &Context, route: &Route, now: SystemTime) -> Result<Option<Reply>, Rejection> {
-    let (Some(who), Some(launch)) = (ctx.who.as_deref().filter(|_| ctx.launching), route.config.launch) else {
-        return Ok(None);
-    };
+async fn begun(headers: &HeaderMap, ctx: &Context, route: &Route) -> Result<Reply, Rejection> {
     let (request, path) = taken(ctx)?;
     let sources = &ctx.snapshot.token_sources;
     let new = NewLaunch {
-        who,
+        who: ctx.who.as_deref().ok_or(Reason::Internal)?,
         client: ctx.client.as_ref().ok_or(Reason::Internal)?.address,
         route: &route.config.name,
-        launch,
+        launch: route.config.launch.ok_or(Reason::Internal)?,
         config: &ctx.snapshot.config,
     };
-    let here = Here::of(&ctx.snapshot, &request.host, now)?;
     let location = launch::without_token(request, path, sources);
-    let headers = &session.req_header().headers;
-    let mut reply = here.launched(new, &location, headers).await?;
+    let mut reply = own_pages::here(ctx, request)?.launched(new, &location, headers).await?;
     let common = common_headers(ctx, headers, (reply.status, None));
     reply.headers.extend(common);
-    Ok(Some(reply))
+    Ok(reply)
 }
 
 /// A launch that was refused is counted.
 pub fn failed(ctx: &Context, refusal: &Rejection) {
-    if let Some(route) = ctx.route.as_ref().filter(|_| ctx.launching) {
+    if let Some(route) = ctx.route.as_ref().filter(|_| ctx.launching && ctx.dry_run.is_none()) {
         let metrics = &ctx.snapshot.people.metrics;
         metrics.launched(&route.config.name, refusal.reason.label());
     }
 }
 
 /// The answer to a form that a learning platform has posted.
-pub async fn by_form(session: &mut Session, ctx: &mut Context, route: &Route, now: SystemTime) -> Result<Reply, Stop> {
-    let answered = posted(session, ctx, route, now).await;
+pub async fn by_form(session: &mut Session, ctx: &mut Context, route: &Route) -> Result<Reply, Stop> {
+    let answered = posted(session, ctx, route).await;
     match &answered {
         Ok(_) => ctx.snapshot.people.metrics.launched(&route.config.name, "ok"),
         Err(Stop::Refused(refusal)) => {
@@ -97,7 +77,7 @@ pub async fn by_form(session: &mut Session, ctx: &mut Context, route: &Route, no
     answered
 }
 
-async fn posted(session: &mut Session, ctx: &mut Context, route: &Route, now: SystemTime) -> Result<Reply, Stop> {
+async fn posted(session: &mut Session, ctx: &mut Context, route: &Route) -> Result<Reply, Stop> {
     form::is_form(&session.req_header().headers)?;
     let body = own_pages::body(session).await?;
     let headers = &session.req_header().headers;
@@ -105,7 +85,7 @@ async fn posted(session: &mut Session, ctx: &mut Context, route: &Route, now: Sy
     let client = ctx.client.as_ref().ok_or(Reason::Internal)?;
     let sources = &ctx.snapshot.token_sources;
     let posted = form::read(&body, sources)?;
-    let here = Here::of(&ctx.snapshot, &request.host, now)?;
+    let here = own_pages::here(ctx, request)?;
     let target = form::target(&posted.target, &here.public.origin(), request, sources)?;
     let table = &ctx.snapshot.table;
     let found = table.find(&target.request.host, target.path.decoded(), &Method::GET);
@@ -124,7 +104,7 @@ async fn posted(session: &mut Session, ctx: &mut Context, route: &Route, now: Sy
     let carried = Carried::of_form(posted.tokens);
     let tokens = &ctx.snapshot.tokens;
     let (issuers, recent) = (leads_to.config.issuers.as_deref(), Recent::default());
-    let judged = tokens.authenticate(&carried, issuers, client.address, &recent, now);
+    let judged = tokens.authenticate(&carried, issuers, client.address, &recent, ctx.at);
     let who = match judged.await {
         Outcome::Person(who) => who,
         Outcome::Refused(refusal) => return Err(at_target(refusal, &leads_to.config.name).into()),

@@ -10,69 +10,88 @@ pub mod own;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::{Method, header};
+use http::{HeaderMap, Method, header};
 use pingora::http::ResponseHeader;
 use pingora::prelude::Result as PingoraResult;
 use pingora::proxy::Session;
 
-pub use self::call::{plan, serve};
-use super::{Stop, taken};
+pub use self::call::{person, plan, serve};
+use super::{Incoming, Stop, own as own_pages, taken};
+use crate::authenticate::sign_in::cas::SessionIndex;
 use crate::context::Context;
 use crate::headers;
 use crate::moodle::Moodle;
 use crate::own::{Here, moodle as visits};
-use crate::request::Request;
+use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
-use crate::route::path::Path;
-use crate::snapshot::{Route, Snapshot};
+use crate::snapshot::Route;
 
 /// A logout request of a CAS server is not longer. pingora keeps so much for the upstream, should it be none.
 const LONGEST_LOGOUT: u64 = 16 << 10;
 /// Where tickets for Moodle arrive, below its `wwwroot`.
 const LOGINS: [&str; 2] = ["/login/index.php", "/login/token.php"];
 
-/// What the gateway itself answers at addresses that are Moodle's, or that Moodle asks: tickets that it has sent a
-/// browser for, logouts, and questions to the CAS server that it stands in for.
-pub async fn aside(session: &mut Session, ctx: &mut Context, now: SystemTime) -> Result<Option<Reply>, Stop> {
+/// What the gateway itself answers at addresses that are Moodle's, or that Moodle asks.
+pub enum Aside {
+    /// A question to the CAS server that the gateway stands in for.
+    Facade(facade::Asked),
+    /// The sessions of these tickets end.
+    LogOut(Arc<Moodle>, Vec<SessionIndex>),
+    /// A browser is back with the ticket that it was sent for, at this address below the `wwwroot`.
+    Landing(Arc<Moodle>, String),
+}
+
+pub async fn aside(incoming: &mut impl Incoming, ctx: &Context) -> Result<Option<Aside>, Stop> {
     if ctx.snapshot.moodles.is_empty() {
         return Ok(None);
     }
-    let reply = match facade::answer(ctx).await? {
-        Some(reply) => Some(reply),
-        None => at_login(session, ctx, now).await?,
-    };
-    ctx.allowed |= reply.is_some();
-    Ok(reply)
+    match facade::asked(ctx)? {
+        Some(asked) => Ok(Some(Aside::Facade(asked))),
+        None => at_login(incoming, ctx).await,
+    }
 }
 
-async fn at_login(session: &mut Session, ctx: &Context, now: SystemTime) -> Result<Option<Reply>, Stop> {
+async fn at_login(incoming: &mut impl Incoming, ctx: &Context) -> Result<Option<Aside>, Stop> {
     let Some((moodle, below)) = login(ctx) else {
         return Ok(None);
     };
     let (request, _) = taken(ctx)?;
-    let here = Here::of(&ctx.snapshot, &request.host, now)?;
-    let headers = session.req_header().headers.clone();
     let query = request.query.as_deref().unwrap_or_default();
+    let headers = incoming.headers();
     if request.method == Method::GET {
-        if let Some(ticket) = visits::logged_out(query, None, &[]) {
-            return Ok(Some(Box::pin(visits::log_out(&here, &moodle, &ticket)).await?));
+        if let Some(tickets) = visits::logged_out(query, None, &[]) {
+            return Ok(Some(Aside::LogOut(moodle, tickets)));
         }
-        let landed = Box::pin(visits::landing(&here, &moodle, &below, query, &headers)).await;
-        return Ok(landed.transpose()?);
+        let lands = visits::lands(&own_pages::here(ctx, request)?, &moodle, &below, query, headers).is_some();
+        return Ok(lands.then_some(Aside::Landing(moodle, below)));
     }
-    let content_type = headers::text(&headers, header::CONTENT_TYPE);
+    let content_type = headers::text(headers, header::CONTENT_TYPE);
     let is_form = content_type.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
-    let is_short = headers::content_length(&headers).is_some_and(|length| length <= LONGEST_LOGOUT);
+    let is_short = headers::content_length(headers).is_some_and(|length| length <= LONGEST_LOGOUT);
     if request.method != Method::POST || !is_form || !is_short {
         return Ok(None);
     }
-    // What is read here, pingora sends to the upstream if it was no logout.
-    session.as_mut().enable_retry_buffering();
-    let body = super::body::read(session, |_| Ok(false)).await?;
-    match visits::logged_out(query, content_type, &body) {
-        Some(ticket) => Ok(Some(Box::pin(visits::log_out(&here, &moodle, &ticket)).await?)),
-        None => Ok(None),
-    }
+    let content_type = content_type.map(str::to_owned);
+    let body = incoming.look_into_body(|_| false).await?.bytes;
+    let tickets = visits::logged_out(query, content_type.as_deref(), &body);
+    Ok(tickets.map(|tickets| Aside::LogOut(moodle, tickets)))
+}
+
+/// The answer.
+pub async fn answer(headers: &HeaderMap, ctx: &mut Context, aside: Aside) -> Result<Reply, Rejection> {
+    let (request, _) = taken(ctx)?;
+    let here = own_pages::here(ctx, request)?;
+    let query = request.query.as_deref().unwrap_or_default();
+    let reply = match aside {
+        Aside::Facade(asked) => facade::answer(ctx, asked).await?,
+        Aside::LogOut(moodle, tickets) => visits::log_out(&here, &moodle, &tickets).await?,
+        Aside::Landing(moodle, below) => {
+            let landed = visits::landing(&here, &moodle, &below, query, headers).await;
+            landed.ok_or(Reason::SignInStale)??
+        }
+    };
+    ctx.allowed = true;
+    Ok(reply)
 }
 
 /// An ordinary login at Moodle that begins ends a visit that was under way. Everything else of an ordinary page is as
@@ -97,18 +116,8 @@ pub fn departed(session: &Session, answer: &mut ResponseHeader, ctx: &Context, r
 /// The Moodle at whose login address this request is, and which of them.
 fn login(ctx: &Context) -> Option<(Arc<Moodle>, String)> {
     let (request, path) = ctx.request.as_ref().zip(ctx.path.as_ref())?;
-    let (moodle, below) = login_address(&ctx.snapshot, request, path)?;
-    Some((Arc::clone(moodle), below.to_owned()))
-}
-
-/// The same of any request.
-pub fn login_address<'a>(
-    snapshot: &'a Snapshot,
-    request: &Request,
-    path: &'a Path,
-) -> Option<(&'a Arc<Moodle>, &'a str)> {
-    let mut moodles = snapshot.moodles.iter();
+    let mut moodles = ctx.snapshot.moodles.iter();
     let moodle = moodles.find(|moodle| moodle.config.public_url.host_str() == Some(&request.host))?;
     let below = moodle.below(path.decoded())?;
-    LOGINS.contains(&below).then_some((moodle, below))
+    LOGINS.contains(&below).then(|| (Arc::clone(moodle), below.to_owned()))
 }

@@ -1,17 +1,19 @@
 //! The gateway's own addresses, and the way to sign in, between pingora's session and [`crate::own`].
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use pingora::proxy::Session;
 
 use super::{Stop, taken};
-use crate::authenticate::token::Outcome;
+use crate::authenticate::launch::LaunchSession;
+use crate::authenticate::session::Session as SignedIn;
 use crate::context::Context;
 use crate::own::visit::Visit;
 use crate::own::{self, Asked, Here};
 use crate::rejection::{Reason, Rejection};
+use crate::request::Request;
 use crate::respond::Reply;
 use crate::snapshot::Route;
 
@@ -21,23 +23,35 @@ pub fn is_asked(ctx: &Context) -> bool {
 }
 
 /// The gateway's own answer.
-pub async fn answer(session: &mut Session, ctx: &mut Context, now: SystemTime) -> Result<Reply, Stop> {
+pub async fn answer(session: &mut Session, ctx: &mut Context) -> Result<Reply, Stop> {
     let body = body(session).await?;
+    let reply = own::answer(&asked(&session.req_header().headers, ctx, body)?).await?;
+    ctx.allowed = true;
+    Ok(reply)
+}
+
+/// The request as the gateway's own addresses take it.
+pub fn asked<'a>(headers: &'a HeaderMap, ctx: &'a Context, body: Bytes) -> Result<Asked<'a>, Rejection> {
     let (request, path) = taken(ctx)?;
-    let client = ctx.client.as_ref().ok_or(Reason::Internal)?;
-    let asked = Asked {
+    Ok(Asked {
         method: &request.method,
         path: path.decoded(),
         query: request.query.as_deref(),
-        headers: &session.req_header().headers,
+        headers,
         body,
-        request_id: ctx.id.as_str(),
-        client: client.address,
-        here: Here::of(&ctx.snapshot, &request.host, now)?,
-    };
-    let reply = own::answer(&asked).await?;
-    ctx.allowed = true;
-    Ok(reply)
+        request_id: ctx.request_id(),
+        client: ctx.client.as_ref().ok_or(Reason::Internal)?.address,
+        here: here(ctx, request)?,
+    })
+}
+
+/// The public URL that the request was sent to, and the time.
+pub fn here<'a>(ctx: &'a Context, request: &Request) -> Result<Here<'a>, Rejection> {
+    let here = Here::of(&ctx.snapshot, &request.host, ctx.at)?;
+    Ok(Here {
+        looks_only: ctx.dry_run.is_some(),
+        ..here
+    })
 }
 
 /// Whole, in good time, and not longer than anything that is for the gateway itself.
@@ -49,61 +63,45 @@ pub(super) async fn body(session: &mut Session) -> Result<Bytes, Stop> {
     super::body::read(session, fits).await
 }
 
-/// Whose is the session that the request carries, if this route takes it?
-pub async fn session(session: &Session, ctx: &mut Context, route: &Route, now: SystemTime) -> Outcome {
-    let found = match visit(session, ctx, now) {
-        Ok(visit) => visit.session(route).await,
-        Err(refusal) => Err(refusal),
-    };
-    match found {
-        Ok(Some(found)) => {
-            let identity = Arc::clone(&found.identity);
-            ctx.session = Some(found);
-            Outcome::Person(identity)
-        }
-        Ok(None) => Outcome::Nobody,
-        Err(refusal) => Outcome::Refused(refusal),
-    }
+/// The session that the request carries, if this route takes it.
+pub async fn session(headers: &HeaderMap, ctx: &Context, route: &Route) -> Result<Option<Arc<SignedIn>>, Rejection> {
+    visit(headers, ctx)?.session(route).await
 }
 
-/// Whose is the launch session that the request carries, if this route takes it?
-pub async fn launch(session: &Session, ctx: &Context, route: &Route, now: SystemTime) -> Outcome {
-    let found = match visit(session, ctx, now) {
-        Ok(visit) => visit.launch(route).await,
-        Err(refusal) => Err(refusal),
-    };
-    match found {
-        Ok(Some(found)) => Outcome::Person(Arc::clone(&found.identity)),
-        Ok(None) => Outcome::Nobody,
-        Err(refusal) => Outcome::Refused(refusal),
-    }
+/// The launch session that the request carries, if this route takes it.
+pub async fn launch(
+    headers: &HeaderMap,
+    ctx: &Context,
+    route: &Route,
+) -> Result<Option<Arc<LaunchSession>>, Rejection> {
+    visit(headers, ctx)?.launch(route).await
 }
 
 /// What a browser that nobody knows gets instead of the refusal: see [`Visit::instead`].
-pub fn instead(session: &Session, ctx: &Context, refusal: Rejection, now: SystemTime) -> Result<Reply, Rejection> {
+pub fn instead(headers: &HeaderMap, ctx: &Context, refusal: Rejection) -> Result<Reply, Rejection> {
     let Some(route) = ctx.route.as_deref().filter(|_| !ctx.only_decide) else {
         return Err(refusal);
     };
-    match visit(session, ctx, now) {
+    match visit(headers, ctx) {
         Ok(visit) => visit.instead(route, refusal),
         Err(_) => Err(refusal),
     }
 }
 
 /// For a page that is open to everyone, but shows more to somebody: see [`Visit::silently`].
-pub fn silently(session: &Session, ctx: &Context, route: &Route, now: SystemTime) -> Option<Reply> {
+pub fn silently(headers: &HeaderMap, ctx: &Context, route: &Route) -> Option<Reply> {
     if ctx.who.is_some() || ctx.only_decide || ctx.own_token {
         return None;
     }
-    visit(session, ctx, now).ok()?.silently(route)
+    visit(headers, ctx).ok()?.silently(route)
 }
 
-pub(super) fn visit<'a>(session: &'a Session, ctx: &'a Context, now: SystemTime) -> Result<Visit<'a>, Rejection> {
+pub fn visit<'a>(headers: &'a HeaderMap, ctx: &'a Context) -> Result<Visit<'a>, Rejection> {
     let (request, path) = taken(ctx)?;
     Ok(Visit {
-        here: Here::of(&ctx.snapshot, &request.host, now)?,
+        here: here(ctx, request)?,
         request,
         path,
-        headers: &session.req_header().headers,
+        headers,
     })
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use pingora::proxy::Session;
 use url::Url;
 
 use super::parts::is_https;
@@ -30,27 +29,27 @@ use crate::snapshot::{Route, Snapshot};
 const MAX_COOKIE_PATH: usize = 1024;
 
 /// A request on a route, as far as passes are concerned.
-pub struct Asked<'a> {
-    pub snapshot: &'a Snapshot,
-    pub route: &'a Route,
-    pub request: &'a Request,
-    pub path: &'a Path,
-    pub params: &'a Params,
-    pub headers: &'a HeaderMap,
-    pub client: &'a Client,
+struct Asked<'a> {
+    snapshot: &'a Snapshot,
+    route: &'a Route,
+    request: &'a Request,
+    path: &'a Path,
+    params: &'a Params,
+    headers: &'a HeaderMap,
+    client: &'a Client,
     /// What is known of events that the rules ask about.
-    pub events: &'a Events,
+    events: &'a Events,
 }
 
 impl<'a> Asked<'a> {
-    fn of(session: &'a Session, ctx: &'a Context, route: &'a Route) -> Option<Self> {
+    fn of(headers: &'a HeaderMap, ctx: &'a Context, route: &'a Route) -> Option<Self> {
         Some(Self {
             snapshot: &ctx.snapshot,
             route,
             request: ctx.request.as_ref()?,
             path: ctx.path.as_ref()?,
             params: &ctx.params,
-            headers: &session.req_header().headers,
+            headers,
             client: ctx.client.as_ref()?,
             events: &ctx.events,
         })
@@ -89,19 +88,11 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// authenticate: the pass by which the request is judged from here on.
-pub fn authenticate(session: &Session, ctx: &mut Context, route: &Route, now: SystemTime) -> Outcome {
-    let Some((outcome, held)) = Asked::of(session, ctx, route).map(|asked| presented(&asked, now)) else {
-        return Outcome::Nobody;
-    };
-    ctx.watch.pass = held;
-    outcome
-}
-
 /// The first pass of a request that is good here, and whom it speaks for; or why the first one is not. That one was
 /// revoked says more than anything else.
-pub fn presented(asked: &Asked<'_>, now: SystemTime) -> (Outcome, Option<HeldPass>) {
-    let Some(watch) = asked.passes() else {
+pub fn authenticate(headers: &HeaderMap, ctx: &Context, route: &Route) -> (Outcome, Option<HeldPass>) {
+    let asked = Asked::of(headers, ctx, route);
+    let Some((asked, watch)) = asked.as_ref().and_then(|asked| Some((asked, asked.passes()?))) else {
         return (Outcome::Nobody, None);
     };
     let params = asked.params(watch);
@@ -118,7 +109,7 @@ pub fn presented(asked: &Asked<'_>, now: SystemTime) -> (Outcome, Option<HeldPas
     let texts = texts.chain(by_cookie.into_iter().flatten().map(|text| (text, false)));
     let mut refusal: Option<Reason> = None;
     for (text, in_query) in texts {
-        match good(asked, &params, text, now) {
+        match good(asked, &params, text, ctx.at) {
             Ok((pass, who)) => {
                 let text = text.to_owned();
                 return (Outcome::Person(Arc::new(who)), Some(HeldPass { pass, text, in_query }));
@@ -174,15 +165,15 @@ fn good(asked: &Asked<'_>, params: &[(&str, &str)], text: &str, now: SystemTime)
 }
 
 /// The request is admitted by this kind of credential: what its answer will carry.
-pub fn admitted(session: &Session, ctx: &mut Context, route: &Route, by: Credential, now: SystemTime) {
+pub fn admitted(headers: &HeaderMap, ctx: &mut Context, route: &Route, by: Credential) {
     if by == Credential::Watch {
         let pass = ctx.watch.pass.as_ref();
         ctx.watch.rewrite = pass.filter(|pass| pass.in_query).map(|pass| pass.text.clone());
         return;
     }
     ctx.watch.pass = None;
-    let earned = Asked::of(session, ctx, route).filter(|_| by == Credential::Jwt && !ctx.launching);
-    if let Some((cookie, rewrite)) = earned.and_then(|asked| earn(&asked, ctx.who.as_deref()?, now)) {
+    let earned = Asked::of(headers, ctx, route).filter(|_| by == Credential::Jwt && !ctx.launching);
+    if let Some((cookie, rewrite)) = earned.and_then(|asked| earn(&asked, ctx.who.as_deref()?, ctx.at)) {
         ctx.watch.cookie = cookie;
         ctx.watch.rewrite = rewrite;
     }

@@ -9,30 +9,56 @@ use serde_json::{Map, Value};
 use super::report::moment;
 use super::{Budget, Capped, Credential, KeySet, Moment, RouteFate, Rule, RuleCondition, Seen, SignedIn};
 use crate::authenticate::launch::LaunchSession;
-use crate::authenticate::session::Session;
-use crate::authenticate::token::{Examined, KeySource};
+use crate::authenticate::session::cookie;
+use crate::authenticate::session::{Carrier, Session};
+use crate::authenticate::token::{Examined, KeySource, carrier};
 use crate::authorize::explain::{self as rules, Verdict};
 use crate::config::{JwksLocation, Rate, TokenSource};
-use crate::context::HeldPass;
+use crate::context::{Context, HeldPass};
+use crate::edge::own;
 use crate::present;
 use crate::redact;
 use crate::rejection::{Hint, Rejection};
-use crate::request::{Client, REQUEST_ID, Request};
-use crate::route::path::Path;
+use crate::request::REQUEST_ID;
 use crate::route::table::Fate;
 use crate::snapshot::Route;
 
 /// What the place of a session begins with.
 pub(super) const SESSION: &str = "session";
 
-pub(super) fn seen(request: &Request, path: Option<&Path>, client: &Client) -> Seen {
-    Seen {
+pub(super) fn seen(ctx: &Context) -> Option<Seen> {
+    let (request, client) = ctx.request.as_ref().zip(ctx.client.as_ref())?;
+    Some(Seen {
         method: request.method.to_string(),
         host: request.host.clone(),
-        path: path.map(|path| path.encoded().to_owned()),
+        path: ctx.path.as_ref().map(|path| path.encoded().to_owned()),
         client: client.address.to_string(),
         https: client.https,
+    })
+}
+
+/// What must not be seen in the report: tokens, tickets, and the secrets of sessions.
+pub(super) fn secrets(ctx: &Context, headers: &HeaderMap) -> Vec<String> {
+    let query = ctx.request.as_ref().and_then(|request| request.query.as_deref());
+    let tokens = carrier::find(&ctx.snapshot.token_sources, headers, query);
+    let mut secrets: Vec<String> = tokens.iter().map(str::to_owned).collect();
+    let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let tickets = pairs.filter(|(name, _)| name == "ticket");
+    secrets.extend(tickets.map(|(_, value)| value.into_owned()));
+    if let Some(here) = ctx.request.as_ref().and_then(|request| own::here(ctx, request).ok()) {
+        secrets.extend(here.launches(headers).into_iter().map(str::to_owned));
+        secrets.extend(here.carried(headers).iter().map(|one| one.secret().to_owned()));
     }
+    secrets
+}
+
+/// Where the secret of a session stands in the request, if there is one.
+pub(super) fn session_place(ctx: &Context, headers: &HeaderMap) -> Option<String> {
+    let here = own::here(ctx, ctx.request.as_ref()?).ok()?;
+    Some(match here.carried(headers).first()?.carrier {
+        Carrier::Cookie => format!("{SESSION}: cookie {}", here.jar().name(cookie::SESSION)),
+        Carrier::Bearer => format!("{SESSION}: header authorization"),
+    })
 }
 
 pub(super) fn told(rejection: &Rejection) -> Option<String> {

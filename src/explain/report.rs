@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::redact;
+use crate::rejection::Rejection;
 use crate::time::{relative, unix_seconds, utc};
 
 /// A shorter text cannot be a signature, and hiding it would only spoil words.
@@ -82,7 +83,7 @@ pub enum Outcome {
 }
 
 /// A time, and how far it is away.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Moment {
     pub unix: u64,
     /// `2026-11-21 00:58:12 UTC`
@@ -248,6 +249,38 @@ pub enum Action {
 }
 
 impl Report {
+    /// Nothing is known yet: the request is refused until something allows it.
+    pub(super) fn of(keys: Keys) -> Self {
+        Self {
+            outcome: Outcome::Deny,
+            reason: None,
+            text: None,
+            status: None,
+            visit: None,
+            detail: None,
+            at: Moment::default(),
+            keys,
+            request: None,
+            routes: Vec::new(),
+            other_routes: 0,
+            params: Vec::new(),
+            anonymous: false,
+            else_asked: false,
+            credentials: Vec::new(),
+            deny: Vec::new(),
+            allow: Vec::new(),
+            budgets: Vec::new(),
+            action: None,
+            moodle: None,
+        }
+    }
+
+    /// Why the request is refused, or sent elsewhere.
+    pub(super) fn because(&mut self, refusal: Option<&Rejection>) {
+        self.reason = refusal.map(|refusal| refusal.reason.label().to_owned());
+        self.text = refusal.map(|refusal| refusal.reason.public_text().to_owned());
+    }
+
     /// Hides the signatures of these tokens, what else is among them whole, and everything that looks like a token, wherever
     /// it stands.
     pub(super) fn hide(self, tokens: &[String]) -> Self {

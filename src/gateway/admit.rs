@@ -1,144 +1,180 @@
 //! Who is it, and may they? The credentials of a request one after the other, each with the route's rules.
 
-use std::time::SystemTime;
+use std::sync::Arc;
 
-use pingora::prelude::Result;
-use pingora::proxy::Session;
-
-use super::Gateway;
+use super::trace::Trace;
 use crate::authenticate::token::{Outcome, carrier};
 use crate::config::Credential;
 use crate::context::Context;
-use crate::edge;
 use crate::edge::parts::Refusals;
 use crate::edge::rules::Case;
+use crate::edge::{self, Incoming};
 use crate::event::Events;
 use crate::identity::Identity;
+use crate::rate::address_key;
 use crate::rejection::{Reason, Rejection};
 use crate::snapshot::Route;
 
-impl Gateway {
-    /// The first of the route's credentials that is valid and that its rules let pass.
-    pub(super) async fn admit(
-        &self,
-        session: &Session,
-        ctx: &mut Context,
-        route: &Route,
-        now: SystemTime,
-    ) -> Result<(), Rejection> {
-        if ctx.own_token {
-            ctx.who = None;
-            ctx.session = None;
-            edge::moodle::own::decide(ctx, route)?;
-            ctx.allowed = true;
-            return Ok(());
-        }
-        let mut refusals = Refusals::default();
-        let mut events = Events::default();
-        ctx.launching = edge::launch::is_asked(session, ctx, route);
-        let accept: &[Credential] = match ctx.launching {
-            true => &[Credential::Jwt],
-            false => &route.accept,
-        };
-        for credential in accept {
-            match self.authenticate(session, ctx, route, *credential, now).await {
-                Outcome::Nobody => {}
-                Outcome::Refused(refusal) => refusals.invalid(refusal),
-                Outcome::Person(who) => {
-                    let decided = self.authorize(ctx, route, Some(&who), &mut events).await;
-                    let Err(refusal) = decided else {
-                        ctx.who = Some(who);
-                        ctx.events = events;
-                        ctx.allowed = true;
-                        edge::watch::admitted(session, ctx, route, *credential, now);
-                        return Ok(());
-                    };
-                    if refusals.refused(who, refusal).is_break() {
-                        break;
-                    }
-                }
-            }
-        }
-        let nobody = match refusals.somebody() || ctx.launching {
-            true => Err(Reason::NotAllowed.into()),
-            false => self.authorize(ctx, route, None, &mut events).await,
-        };
-        match refusals.told(nobody, route) {
-            Ok(()) => {
-                ctx.allowed = true;
-                Ok(())
-            }
-            Err((who, refusal)) => {
-                ctx.who = who;
-                ctx.events = events;
-                Err(refusal)
-            }
-        }
-    }
-
-    /// authenticate: whose is the credential of this kind?
-    async fn authenticate(
-        &self,
-        session: &Session,
-        ctx: &mut Context,
-        route: &Route,
-        credential: Credential,
-        now: SystemTime,
-    ) -> Outcome {
-        // What another credential has left behind does not count with this one.
-        ctx.watch.pass = None;
+/// The first of the route's credentials that is valid and that its rules allow.
+pub(super) async fn admit<I: Incoming, T: Trace>(
+    incoming: &I,
+    ctx: &mut Context,
+    route: &Route,
+    trace: &mut T,
+) -> Result<(), Rejection> {
+    if ctx.own_token {
+        ctx.who = None;
         ctx.session = None;
-        let (Some(client), Some(request)) = (&ctx.client, &ctx.request) else {
-            return Outcome::Nobody;
-        };
-        let headers = &session.req_header().headers;
-        match credential {
-            Credential::Jwt => {
-                let (sources, query) = (&ctx.snapshot.token_sources, request.query.as_deref());
-                let carried = match ctx.launching {
-                    true => carrier::in_query(sources, query),
-                    false => carrier::find(sources, headers, query),
+        edge::moodle::own::decide(ctx, route)?;
+        ctx.allowed = true;
+        return Ok(());
+    }
+    let headers = incoming.headers();
+    trace.admission(route);
+    let mut refusals = Refusals::default();
+    let mut events = Events::default();
+    ctx.launching = edge::launch::is_asked(headers, ctx, route);
+    let accept: &[Credential] = match ctx.launching {
+        true => &[Credential::Jwt],
+        false => &route.accept,
+    };
+    for credential in accept {
+        match authenticate(incoming, ctx, route, *credential, trace).await {
+            Outcome::Nobody => {}
+            Outcome::Refused(refusal) => refusals.invalid(refusal),
+            Outcome::Person(who) => {
+                let Err(refusal) = authorize(ctx, route, Some(&who), &mut events, trace).await else {
+                    ctx.who = Some(who);
+                    ctx.events = events;
+                    ctx.allowed = true;
+                    edge::watch::admitted(headers, ctx, route, *credential);
+                    return Ok(());
                 };
-                let (tokens, issuers) = (&ctx.snapshot.tokens, route.config.issuers.as_deref());
-                match edge::recent(session) {
-                    Ok(recent) => {
-                        tokens
-                            .authenticate(&carried, issuers, client.address, recent, now)
-                            .await
-                    }
-                    Err(refusal) => Outcome::Refused(refusal),
+                if refusals.refused(who, refusal).is_break() {
+                    break;
                 }
             }
-            Credential::Session => edge::own::session(session, ctx, route, now).await,
-            Credential::Launch => edge::own::launch(session, ctx, route, now).await,
-            Credential::Watch => edge::watch::authenticate(session, ctx, route, now),
         }
     }
+    let nobody = match refusals.somebody() || ctx.launching {
+        true => Err(Reason::NotAllowed.into()),
+        false => authorize(ctx, route, None, &mut events, trace).await,
+    };
+    match refusals.told(nobody, route) {
+        Ok(()) => {
+            ctx.allowed = true;
+            Ok(())
+        }
+        Err((who, refusal)) => {
+            ctx.who = who;
+            ctx.events = events;
+            Err(refusal)
+        }
+    }
+}
 
-    /// authorize: the route's rules, with what they ask about events.
-    async fn authorize(
-        &self,
-        ctx: &Context,
-        route: &Route,
-        who: Option<&Identity>,
-        events: &mut Events,
-    ) -> Result<(), Rejection> {
-        let (Some(request), Some(client)) = (&ctx.request, &ctx.client) else {
-            return Err(Reason::Internal.into());
-        };
-        let case = Case {
-            snapshot: &ctx.snapshot,
-            route,
-            request,
-            client,
-            params: &ctx.params,
-        };
-        match (&ctx.watch.pass, &route.watch) {
-            (Some(held), Some(watch)) if who.is_some() => {
-                let decided = watch.rules.decide(&held.pass.settled, &case.facts(who, events));
-                decided.map_err(Into::into)
-            }
-            _ => case.decide(who, events).await,
+/// Whose is the credential of this kind?
+async fn authenticate<I: Incoming, T: Trace>(
+    incoming: &I,
+    ctx: &mut Context,
+    route: &Route,
+    credential: Credential,
+    trace: &mut T,
+) -> Outcome {
+    // State that another credential has left behind does not count with this one.
+    ctx.watch.pass = None;
+    ctx.session = None;
+    let headers = incoming.headers();
+    match credential {
+        Credential::Jwt => tokens(incoming, ctx, route, trace).await,
+        Credential::Session => {
+            let found = edge::own::session(headers, ctx, route).await;
+            trace.session(ctx, headers, &found);
+            ctx.session = found.as_ref().ok().cloned().flatten();
+            whose(found, |session| &session.identity)
+        }
+        Credential::Launch => {
+            let found = edge::own::launch(headers, ctx, route).await;
+            trace.launch(ctx, headers, &found);
+            whose(found, |session| &session.identity)
+        }
+        Credential::Watch => {
+            let (outcome, held) = edge::watch::authenticate(headers, ctx, route);
+            trace.pass(ctx, &outcome, held.as_ref());
+            ctx.watch.pass = held;
+            outcome
         }
     }
+}
+
+fn whose<S>(found: Result<Option<Arc<S>>, Rejection>, identity: fn(&S) -> &Arc<Identity>) -> Outcome {
+    match found {
+        Ok(Some(found)) => Outcome::Person(Arc::clone(identity(&found))),
+        Ok(None) => Outcome::Nobody,
+        Err(refusal) => Outcome::Refused(refusal),
+    }
+}
+
+async fn tokens<I: Incoming, T: Trace>(incoming: &I, ctx: &Context, route: &Route, trace: &mut T) -> Outcome {
+    let (Some(client), Some(request)) = (&ctx.client, &ctx.request) else {
+        return Outcome::Nobody;
+    };
+    let (sources, query) = (&ctx.snapshot.token_sources, request.query.as_deref());
+    let carried = match ctx.launching {
+        true => carrier::in_query(sources, query),
+        false => carrier::find(sources, incoming.headers(), query),
+    };
+    let (tokens, issuers) = (&ctx.snapshot.tokens, route.config.issuers.as_deref());
+    if let Some(dry_run) = &ctx.dry_run {
+        if carried.iter().next().is_some() {
+            let (rate, spent) = tokens.bad_signatures(client.address);
+            trace.budget(
+                "jwt.bad_signatures",
+                address_key(client.address).to_string(),
+                rate,
+                spent,
+            );
+        }
+        let payer = dry_run.budgets.map(|_| client.address);
+        let (outcome, examined) = Box::pin(tokens.examine(&carried, issuers, payer, ctx.at)).await;
+        trace.tokens(ctx, examined);
+        return outcome;
+    }
+    match incoming.recent() {
+        Ok(recent) => {
+            tokens
+                .authenticate(&carried, issuers, client.address, recent, ctx.at)
+                .await
+        }
+        Err(refusal) => Outcome::Refused(refusal),
+    }
+}
+
+/// The route's rules, with what they ask about events.
+async fn authorize<T: Trace>(
+    ctx: &Context,
+    route: &Route,
+    who: Option<&Identity>,
+    events: &mut Events,
+    trace: &mut T,
+) -> Result<(), Rejection> {
+    let (Some(request), Some(client)) = (&ctx.request, &ctx.client) else {
+        return Err(Reason::Internal.into());
+    };
+    let case = Case {
+        snapshot: &ctx.snapshot,
+        route,
+        request,
+        client,
+        params: &ctx.params,
+    };
+    let decided = match (&ctx.watch.pass, &route.watch) {
+        (Some(held), Some(watch)) if who.is_some() => watch
+            .rules
+            .decide(&held.pass.settled, &case.facts(who, events))
+            .map_err(Into::into),
+        _ => case.decide(who, events).await,
+    };
+    trace.rules(route, &case.facts(who, events));
+    decided
 }

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
@@ -12,12 +12,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::super::{Stop, count_body, taken, upstream};
+use super::super::{Stop, count_body, parts, taken, upstream};
 use super::back::go_back;
 use super::nobody;
 use crate::act::proxy::Attempts;
 use crate::authenticate::session::Session as Person;
-use crate::config::pattern::Params;
 use crate::context::Context;
 use crate::identity::Identity;
 use crate::moodle::call::{self, Answer};
@@ -29,8 +28,6 @@ use crate::present::moodle::inject::{self, Body, Head, Plan};
 use crate::present::moodle::token::Token;
 use crate::present::{self, moodle as judging};
 use crate::rejection::{Hint, Reason, Rejection};
-use crate::request::Request;
-use crate::route::path::Path;
 use crate::snapshot::Route;
 
 /// In the metrics, where it is not known what is called, or no function is.
@@ -58,17 +55,9 @@ struct Call<'a> {
 }
 
 /// Carries out a call on a route with `present = "moodle-token"`.
-pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, now: SystemTime) -> Result<(), Stop> {
+pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route) -> Result<(), Stop> {
     let moodle = Arc::clone(route.injects().ok_or(Reason::Internal)?);
-    let person = ctx.session.clone();
-    let of = ctx
-        .snapshot
-        .config
-        .sign_ins
-        .get(moodle.config.sign_in)
-        .map(|sign_in| &sign_in.name);
-    let person = person.filter(|person| Some(&person.identity.source) == of);
-    let person = person.ok_or_else(|| Rejection::because(Reason::NoMoodleToken, "no session of moodle.sign_in"))?;
+    let person = person(ctx, &moodle)?;
     let (plan, path) = judge(session, ctx, route, &moodle)?;
     let script = match plan.endpoint() {
         Endpoint::Rest => "rest",
@@ -99,41 +88,47 @@ pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, now:
         }
         Err(Stop::Refused(refusal)) => {
             metrics.called(&moodle.config.name, script, call.group, refusal.reason.label());
-            nobody::instead(session, ctx, (&moodle, &person), refusal, now).await
+            nobody::instead(session, ctx, (&moodle, &person), refusal).await
         }
         Err(lost) => Err(lost),
     }
 }
 
+/// Whose token goes with the call.
+pub fn person(ctx: &Context, moodle: &Moodle) -> Result<Arc<Person>, Rejection> {
+    let sign_in = ctx.snapshot.config.sign_ins.get(moodle.config.sign_in);
+    let is_its = |person: &&Arc<Person>| sign_in.is_some_and(|sign_in| sign_in.name == person.identity.source);
+    let person = ctx.session.as_ref().filter(is_its);
+    person
+        .cloned()
+        .ok_or_else(|| Rejection::because(Reason::NoMoodleToken, "no session of moodle.sign_in"))
+}
+
 /// What is to be done with the request, by its head; and its path at the server.
 fn judge(session: &Session, ctx: &Context, route: &Route, moodle: &Moodle) -> Result<(Plan, String), Rejection> {
-    let (request, path) = taken(ctx)?;
-    let target = upstream::target(ctx, &ctx.snapshot.token_sources).map_err(|_| Reason::Internal)?;
     let who = ctx.who.as_ref().ok_or(Reason::Internal)?;
-    let headers = &session.req_header().headers;
-    let plan = plan(moodle, route, request, path, &target, who, &ctx.params, headers);
+    let plan = plan(moodle, route, ctx, who, &session.req_header().headers);
     if let Err(refusal) = &plan {
         let (metrics, name) = (moodle.bridge().metrics(), &moodle.config.name);
         metrics.called(name, NO_FUNCTION, NO_FUNCTION, refusal.reason.label());
     }
-    let encoded = target.split('?').next().unwrap_or_default();
-    Ok((plan?, encoded.to_owned()))
+    let (_, path) = taken(ctx)?;
+    let (encoded, _) = path.stripped(&route.config.strip);
+    Ok((plan?, encoded.into_owned()))
 }
 
-/// What is to be done with a request to `target`, path and query as the upstream gets them, by its head alone.
-#[allow(clippy::too_many_arguments, reason = "a request, whose it is, and where it goes")]
+/// What is to be done with a request, by its head alone.
 pub fn plan(
     moodle: &Moodle,
     route: &Route,
-    request: &Request,
-    path: &Path,
-    target: &str,
+    ctx: &Context,
     who: &Identity,
-    params: &dyn Params,
     headers: &HeaderMap,
 ) -> Result<Plan, Rejection> {
+    let (request, path) = taken(ctx)?;
     let (_, decoded) = path.stripped(&route.config.strip);
-    let permit = Permit::new(route.config.functions.as_deref(), &who.roles, params);
+    let permit = Permit::new(route.config.functions.as_deref(), &who.roles, &ctx.params);
+    let target = parts::target_on(route, request, path, &ctx.snapshot.token_sources);
     let head = Head {
         path: moodle.below(&decoded).ok_or(judging::Refusal::Endpoint)?,
         method: &request.method,

@@ -1,7 +1,5 @@
 //! Who has no token of Moodle's yet, and where a browser gets one.
 
-use std::time::SystemTime;
-
 use pingora::proxy::Session;
 
 use super::super::Stop;
@@ -20,13 +18,12 @@ pub(super) async fn instead(
     ctx: &mut Context,
     (moodle, person): (&Moodle, &Person),
     refusal: Rejection,
-    now: SystemTime,
 ) -> Result<(), Stop> {
     let helps = refusal.reason == Reason::MoodleSignInRequired || refusal.hint == Hint::Remedy(NEEDS_BROWSER);
     if !helps {
         return Err(refusal.into());
     }
-    let visit = visit(session, ctx, now)?;
+    let visit = visit(&session.req_header().headers, ctx)?;
     let here = visit.here;
     if person.is_by_cookie() && own::page_load(&visit.request.method, visit.headers) {
         let reply = own::moodle::begin(&here, moodle, person, &visit.target())?;

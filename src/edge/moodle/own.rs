@@ -5,27 +5,31 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
-use pingora::proxy::Session;
 
 use super::super::rules::Case;
-use super::super::{Stop, taken};
+use super::super::{Incoming, Stop, taken};
 use crate::config::OwnTokens;
 use crate::context::Context;
+use crate::gateway::trace::Trace;
 use crate::moodle::Moodle;
 use crate::own::isolation::X_REQUESTED_WITH;
 use crate::present::moodle::endpoint::Endpoint;
 use crate::present::moodle::own_token;
 use crate::rejection::{Reason, Rejection};
-use crate::request::{Client, Request};
+use crate::request::Request;
 use crate::respond::cors;
 use crate::route::path::Path;
-use crate::snapshot::{Route, Snapshot};
+use crate::snapshot::Route;
 
 /// So much of a body is read to find the token in it.
 const LOOKED_AT: usize = 64 << 10;
 
 /// Does such a call come, where nobody was let in, or nobody in particular? Then the context says so from now on.
-pub async fn is_brought(session: &mut Session, ctx: &mut Context, refusal: Option<&Rejection>) -> Result<bool, Stop> {
+pub async fn is_brought(
+    incoming: &mut impl Incoming,
+    ctx: &mut Context,
+    refusal: Option<&Rejection>,
+) -> Result<bool, Stop> {
     let Some(route) = ctx.route.clone().filter(|_| ctx.session.is_none() && !ctx.only_decide) else {
         return Ok(false);
     };
@@ -34,13 +38,12 @@ pub async fn is_brought(session: &mut Session, ctx: &mut Context, refusal: Optio
     };
     let (request, path) = taken(ctx)?;
     let (_, decoded) = path.stripped(&route.config.strip);
-    let headers = &session.req_header().headers;
+    let headers = incoming.headers();
     let mut is_own = in_address(moodle, &route, request, path);
     if !is_own && request.method == Method::POST && own_token::may_be_in_body(moodle.below(&decoded), headers) {
-        is_own = in_body(session, ctx).await?;
+        is_own = in_body(incoming, ctx).await?;
     }
-    if is_own {
-        ctx.own_token = true;
+    if is_own && ctx.dry_run.is_none() {
         let script = match ctx.path.as_ref().and_then(|path| endpoint(moodle, &route, path)) {
             Some(Endpoint::Rest) => "rest",
             Some(Endpoint::Upload) => "upload",
@@ -50,18 +53,19 @@ pub async fn is_brought(session: &mut Session, ctx: &mut Context, refusal: Optio
         let metrics = moodle.bridge().metrics();
         metrics.called(&moodle.config.name, script, "-", "own_token");
     }
+    ctx.own_token |= is_own;
     Ok(is_own)
 }
 
 /// The route's Moodle, if tokens of their own may pass after this refusal.
-pub fn passes<'a>(route: &'a Route, refusal: Option<&Rejection>) -> Option<&'a Moodle> {
+fn passes<'a>(route: &'a Route, refusal: Option<&Rejection>) -> Option<&'a Moodle> {
     let moodle = route.injects()?;
     let is_nobody = refusal.is_none_or(|refusal| refusal.reason.is_challenge());
     (is_nobody && moodle.config.own_tokens == OwnTokens::Pass).then_some(&**moodle)
 }
 
 /// In its path or query?
-pub fn in_address(moodle: &Moodle, route: &Route, request: &Request, path: &Path) -> bool {
+fn in_address(moodle: &Moodle, route: &Route, request: &Request, path: &Path) -> bool {
     let (_, decoded) = path.stripped(&route.config.strip);
     own_token::in_address(moodle.below(&decoded), request.query.as_deref().unwrap_or_default())
 }
@@ -70,13 +74,12 @@ pub fn in_address(moodle: &Moodle, route: &Route, request: &Request, path: &Path
 /// whose origin nothing is known here. It carries no credentials. One that asks for the header of scripts which call with a
 /// session is about such a call. Gives its route, and whether it may pass: what it announces is judged as a call with a token
 /// of its own.
-pub fn preflight(
-    snapshot: &Snapshot,
-    request: &Request,
-    path: &Path,
+fn preflight<T: Trace>(
     headers: &HeaderMap,
-    client: &Client,
+    ctx: &Context,
+    trace: &mut T,
 ) -> Option<(Arc<Route>, Result<(), Rejection>)> {
+    let (snapshot, request, path) = (&*ctx.snapshot, ctx.request.as_ref()?, ctx.path.as_ref()?);
     let method = cors::requested_method(&request.method, headers)?;
     let found = snapshot.table.find(&request.host, path.decoded(), &method).ok()?;
     let route = snapshot.routes.get(found.route)?;
@@ -87,6 +90,7 @@ pub fn preflight(
     if is_known || is_with_session || !own_token::is_place(moodle.below(&decoded)) {
         return None;
     }
+    trace.routes(ctx, &method);
     let announced = Request {
         method,
         ..request.clone()
@@ -95,20 +99,20 @@ pub fn preflight(
         snapshot,
         route,
         request: &announced,
-        client,
+        client: ctx.client.as_ref()?,
         params: &found.params,
     };
     let fits = route.take(path, request.query.as_deref());
     Some((Arc::clone(route), fits.and_then(|()| case.decide_own_token())))
 }
 
-/// The same of a request that has come: its route, if it is one. The context says so from now on.
-pub fn is_announced(session: &Session, ctx: &mut Context) -> Result<Option<Arc<Route>>, Rejection> {
-    let Some(((request, path), client)) = ctx.request.as_ref().zip(ctx.path.as_ref()).zip(ctx.client.as_ref()) else {
-        return Ok(None);
-    };
-    let headers = &session.req_header().headers;
-    let Some((route, allowed)) = preflight(&ctx.snapshot, request, path, headers, client) else {
+/// Its route, if a request is such a pre-flight. The context says so from now on.
+pub fn is_announced<T: Trace>(
+    headers: &HeaderMap,
+    ctx: &mut Context,
+    trace: &mut T,
+) -> Result<Option<Arc<Route>>, Rejection> {
+    let Some((route, allowed)) = preflight(headers, ctx, trace) else {
         return Ok(None);
     };
     ctx.own_token = true;
@@ -136,10 +140,8 @@ fn endpoint(moodle: &Moodle, route: &Route, path: &Path) -> Option<Endpoint> {
     Endpoint::of(moodle.below(&decoded)?).ok()
 }
 
-async fn in_body(session: &mut Session, ctx: &mut Context) -> Result<bool, Stop> {
-    let headers = session.req_header().headers.clone();
-    // What is read here, pingora sends to the upstream, as long as its buffer has room for all of it.
-    session.as_mut().enable_retry_buffering();
+async fn in_body(incoming: &mut impl Incoming, ctx: &mut Context) -> Result<bool, Stop> {
+    let headers = incoming.headers().clone();
     let (mut is_own, mut judged) = (false, 0);
     let is_enough = |beginning: &[u8]| {
         // Never piece by piece: that would be quadratic.
@@ -147,16 +149,16 @@ async fn in_body(session: &mut Session, ctx: &mut Context) -> Result<bool, Stop>
         if is_all || beginning.len() >= 2 * judged {
             (is_own, judged) = (own_token::in_body(&headers, beginning), beginning.len());
         }
-        Ok(is_own || is_all)
+        is_own || is_all
     };
-    let beginning = super::super::body::read(session, is_enough).await?;
-    if judged < beginning.len() {
-        is_own = own_token::in_body(&headers, &beginning);
+    let beginning = incoming.look_into_body(is_enough).await?;
+    if judged < beginning.bytes.len() {
+        is_own = own_token::in_body(&headers, &beginning.bytes);
     }
-    if session.as_ref().retry_buffer_truncated() {
+    if beginning.too_long {
         // A body that has ended with the piece that was too much cannot be given back any more.
-        is_own &= !session.as_mut().is_body_done();
-        ctx.upstream.beginning = Some(beginning);
+        is_own &= !beginning.whole;
+        ctx.upstream.beginning = Some(beginning.bytes);
     }
     Ok(is_own)
 }

@@ -1,0 +1,232 @@
+//! What a decision would lead to, as far as that can be known without doing it. Nothing is used up: no ticket is judged,
+//! nobody is signed out, no token is obtained; what other servers would say is not known here.
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+
+use super::lay_out::upstream_headers;
+use super::{Action, MoodleTokens, Report, TokenSource};
+use crate::act::file::{self, FileRequest};
+use crate::act::playlist;
+use crate::config::MoodleSource;
+use crate::context::Context;
+use crate::edge::moodle::{self as calls, Aside};
+use crate::edge::{self, parts};
+use crate::gateway::decide::Decision;
+use crate::moodle::Moodle;
+use crate::moodle::forecast::Prospect;
+use crate::own;
+use crate::present;
+use crate::present::moodle::inject::Changes;
+use crate::present::moodle::token::Token;
+use crate::present::moodle::tokens::cas_facade::Facade;
+use crate::rejection::{Reason, Rejection};
+use crate::snapshot::{self, Route};
+
+/// Tells of what would be done. Gives the status of the answer, where the gateway says it and it is known before.
+pub(super) async fn tell(
+    decision: Decision,
+    headers: &HeaderMap,
+    ctx: &mut Context,
+    report: &mut Report,
+) -> Result<Option<StatusCode>, Rejection> {
+    let (action, status) = match decision {
+        Decision::Serve(route) => return serve(&route, headers, ctx, report).await,
+        Decision::Aside(aside) => {
+            ctx.allowed = true;
+            let (what, status) = beside(&aside);
+            (Action::Aside { what: what.to_owned() }, status)
+        }
+        Decision::Own => {
+            let status = own_answer(headers, ctx).await?;
+            ctx.allowed = true;
+            (Action::Own, status)
+        }
+        Decision::Preflight(reply) => (Action::Preflight, Some(reply.status)),
+        Decision::SignIn(reply, refusal) => {
+            report.because(refusal.as_ref());
+            (Action::SignIn, Some(reply.status))
+        }
+        Decision::Launch(_) => (Action::Launch, Some(StatusCode::SEE_OTHER)),
+        Decision::Allowed => (Action::Decision, Some(StatusCode::NO_CONTENT)),
+    };
+    report.action = Some(action);
+    Ok(status)
+}
+
+fn beside(aside: &Aside) -> (&'static str, Option<StatusCode>) {
+    match aside {
+        Aside::Facade(asked) => match asked.question {
+            Facade::Asked(_) => (
+                "a ticket of the gateway's own, which is good once",
+                Some(StatusCode::OK),
+            ),
+            Facade::Redirect => ("the browser is sent on to the CAS server", Some(StatusCode::FOUND)),
+            _ => ("the CAS server is asked, and its answer passed on", None),
+        },
+        Aside::LogOut(..) => ("the session of this ticket ends", Some(StatusCode::OK)),
+        Aside::Landing(..) => ("a token is obtained by the ticket that the browser was sent for", None),
+    }
+}
+
+/// Below `/_janua/`: told where answering changes nothing.
+async fn own_answer(headers: &HeaderMap, ctx: &Context) -> Result<Option<StatusCode>, Rejection> {
+    let asked = edge::own::asked(headers, ctx, Bytes::new())?;
+    Ok(match own::is_harmless(asked.method, asked.path) {
+        true => Some(own::answer(&asked).await?.status),
+        false => None,
+    })
+}
+
+async fn serve(
+    route: &Route,
+    headers: &HeaderMap,
+    ctx: &mut Context,
+    report: &mut Report,
+) -> Result<Option<StatusCode>, Rejection> {
+    let (request, path) = edge::taken(ctx)?;
+    let client = ctx.client.as_ref().ok_or(Reason::Internal)?;
+    let (action, status) = match &route.action {
+        snapshot::Action::Files(root) => {
+            let (_, below) = path.stripped(&route.config.strip);
+            report.action = Some(Action::File {
+                path: below.clone().into_owned(),
+            });
+            let asked = FileRequest {
+                method: &request.method,
+                headers,
+                download: false,
+                private: !route.anonymous,
+                client: client.address,
+            };
+            let answer = file::answer(root, &below, asked, ctx.at).await?;
+            // A playlist with passes in it has an entity tag of its own, which conditions are about.
+            let may_differ = route.watch.is_some() && playlist::Kind::of_path(&below).is_some();
+            let is_conditional = headers.keys().any(|name| name.as_str().starts_with("if-"));
+            return Ok((!may_differ || !is_conditional).then_some(answer.status));
+        }
+        snapshot::Action::Accel(prefix) => {
+            let (encoded, below) = path.stripped(&route.config.strip);
+            if file::is_hidden(&below, route.config.well_known) {
+                return Err(Reason::FileNotFound.into());
+            }
+            let name = format!("{prefix}{encoded}");
+            (Action::Accel { name }, Some(StatusCode::OK))
+        }
+        snapshot::Action::Decide(_) => return Err(Reason::Internal.into()),
+        snapshot::Action::Launch => {
+            if let Err(refusal) = own::launch::form::is_form(headers) {
+                ctx.allowed = false;
+                return Err(refusal);
+            }
+            (Action::Launch, None)
+        }
+        snapshot::Action::Reply(fixed) => (Action::Reply, Some(fixed.status)),
+        snapshot::Action::OwnKeys => (
+            Action::Reply,
+            Some(edge::opencast::own_keys(&ctx.snapshot, headers)?.status),
+        ),
+        snapshot::Action::KeySet(set) => (Action::Reply, Some(set.answer(headers).status)),
+        snapshot::Action::Upstream(upstream) => {
+            let call = match call(route, headers, ctx, report).await? {
+                Call::ToSignIn(status) => return Ok(Some(status)),
+                Call::With(changes) => Some(changes),
+                Call::AsItCame => None,
+            };
+            let who = ctx.who.as_deref();
+            let authorization = edge::opencast::authorization(route, who, ctx.at)?;
+            let own = ctx.own_token;
+            let ours = parts::carries_ours(&ctx.snapshot, route, own, headers, None);
+            let shown = parts::shown_on(&ctx.snapshot, route, who, request, headers, client, own, ours);
+            let mut changes = present::changes(&shown);
+            changes
+                .set
+                .extend(authorization.map(|value| (header::AUTHORIZATION, value)));
+            let mut target = parts::target_on(route, request, path, &ctx.snapshot.token_sources);
+            let mut method = &request.method;
+            if let Some(call) = &call {
+                method = &call.method;
+                target = with_query(&target, call.query.as_deref());
+            }
+            let action = Action::Upstream {
+                name: upstream.name.to_string(),
+                method: method.to_string(),
+                target,
+                headers: upstream_headers(headers, [changes].into_iter().chain(call.map(|call| call.head))),
+            };
+            (action, None)
+        }
+    };
+    report.action = Some(action);
+    Ok(status)
+}
+
+/// What becomes of a call of Moodle's web services.
+enum Call {
+    /// A browser is sent for a ticket first.
+    ToSignIn(StatusCode),
+    With(Changes),
+    /// It is none, or brings its own token.
+    AsItCame,
+}
+
+/// A token that is none stands in the place of the one that would be obtained.
+async fn call(route: &Route, headers: &HeaderMap, ctx: &Context, report: &mut Report) -> Result<Call, Rejection> {
+    let Some(moodle) = route.injects().filter(|_| !ctx.own_token) else {
+        return Ok(Call::AsItCame);
+    };
+    let session = calls::person(ctx, moodle)?;
+    let plan = calls::plan(moodle, route, ctx, &session.identity, headers)?;
+    let forecast = moodle.forecast(&session, ctx.at).await?;
+    report.moodle = Some(MoodleTokens {
+        username: Some(forecast.username.clone()),
+        kept: Some(forecast.kept),
+        sources: sources(&forecast.sources, forecast.source()),
+        ..named(moodle)
+    });
+    let Some(refusal) = forecast.refusal else {
+        return Ok(Call::With(plan.changes(&Token::stand_in())));
+    };
+    let visit = edge::own::visit(headers, ctx)?;
+    if refusal.reason == Reason::MoodleSignInRequired && own::page_load(&visit.request.method, headers) {
+        let reply = own::moodle::begin(&visit.here, moodle, &session, &visit.target())?;
+        report.because(Some(&refusal));
+        report.action = Some(Action::SignIn);
+        return Ok(Call::ToSignIn(reply.status));
+    }
+    Err(refusal)
+}
+
+/// The target with another query, in which the stand-in for the token is not shown.
+fn with_query(target: &str, query: Option<&str>) -> String {
+    let path = target.split('?').next().unwrap_or_default();
+    match query {
+        Some(query) => format!("{path}?{}", query.replacen(Token::stand_in().reveal(), "***", 1)),
+        None => path.to_owned(),
+    }
+}
+
+/// A Moodle of which no more is known than its configuration says.
+pub(super) fn named(moodle: &Moodle) -> MoodleTokens {
+    MoodleTokens {
+        moodle: moodle.config.name.clone(),
+        service: moodle.config.service.clone(),
+        username: None,
+        kept: None,
+        sources: Vec::new(),
+        never: moodle.config.never.clone(),
+    }
+}
+
+pub(super) fn sources(sources: &[(MoodleSource, Prospect)], used: Option<MoodleSource>) -> Vec<TokenSource> {
+    let one = |(source, prospect): &(MoodleSource, Prospect)| {
+        let (Prospect::Asked(text) | Prospect::Browser(text) | Prospect::Nothing(text) | Prospect::Depends(text)) =
+            prospect;
+        TokenSource {
+            source: source.label().to_owned(),
+            prospect: (*text).to_owned(),
+            used: used == Some(*source),
+        }
+    };
+    sources.iter().map(one).collect()
+}

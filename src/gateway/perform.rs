@@ -1,0 +1,80 @@
+//! What a decision leads to: an answer of the gateway's own, or the way to an upstream.
+
+use pingora::prelude::Result;
+use pingora::proxy::Session;
+
+use super::decide::Decision;
+use super::{Gateway, Next};
+use crate::context::Context;
+use crate::edge::{self, Stop};
+use crate::rejection::{Reason, Rejection};
+use crate::respond;
+use crate::snapshot::{Action, Route};
+
+impl Gateway {
+    pub(super) async fn perform(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        decision: Decision,
+    ) -> Result<Next, Stop> {
+        let headers = &session.req_header().headers;
+        let reply = match decision {
+            Decision::Serve(route) => return self.serve(session, ctx, &route).await,
+            Decision::Aside(aside) => Box::pin(edge::moodle::answer(headers, ctx, aside)).await?,
+            Decision::Own => Box::pin(edge::own::answer(session, ctx)).await?,
+            Decision::Preflight(reply) => reply,
+            Decision::SignIn(reply, refusal) => {
+                ctx.rejection = refusal;
+                reply
+            }
+            Decision::Launch(route) => Box::pin(edge::launch::begin(headers, ctx, &route)).await?,
+            Decision::Allowed => edge::decide::answer(headers, ctx),
+        };
+        respond::write::write(session, &reply).await?;
+        Ok(Next::Answered)
+    }
+
+    /// What needs no upstream is answered here.
+    async fn serve(&self, session: &mut Session, ctx: &mut Context, route: &Route) -> Result<Next, Stop> {
+        match &route.action {
+            Action::Upstream(_) if route.injects().is_some() && !ctx.own_token => {
+                Box::pin(edge::moodle::serve(session, ctx, route)).await?;
+            }
+            Action::Upstream(_) => {
+                ctx.upstream.authorization = edge::opencast::authorization(route, ctx.who.as_deref(), ctx.at)?;
+                edge::upstream::prepare(session, ctx, route);
+                return Ok(Next::Upstream);
+            }
+            Action::Files(root) => edge::serve_file(session, ctx, route, root).await?,
+            Action::Accel(prefix) => edge::accel::tell(session, ctx, route, prefix).await?,
+            Action::KeySet(set) => {
+                let fixed = set.answer(&session.req_header().headers);
+                edge::serve_reply(session, ctx, route, &fixed).await?;
+            }
+            Action::OwnKeys => {
+                let fixed = edge::opencast::own_keys(&ctx.snapshot, &session.req_header().headers)?;
+                edge::serve_reply(session, ctx, route, &fixed).await?;
+            }
+            Action::Reply(fixed) => edge::serve_reply(session, ctx, route, fixed).await?,
+            Action::Launch => {
+                let reply = Box::pin(edge::launch::by_form(session, ctx, route)).await?;
+                respond::write::write(session, &reply).await?;
+            }
+            Action::Decide(_) => return Err(Reason::Internal.into()),
+        }
+        Ok(Next::Answered)
+    }
+
+    /// Every refusal is answered here.
+    pub(super) async fn refuse(&self, session: &mut Session, ctx: &mut Context, rejection: Rejection) -> Result<()> {
+        let rejection = &*ctx.rejection.insert(rejection);
+        let headers = &session.req_header().headers;
+        let mut reply = match ctx.only_decide {
+            true => respond::decision(rejection, ctx.id.as_str()),
+            false => respond::rejection(rejection, &edge::answering(headers, &ctx.id)),
+        };
+        reply.headers.extend(edge::refusal_headers(ctx, headers));
+        respond::write::write(session, &reply).await
+    }
+}

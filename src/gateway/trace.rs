@@ -1,0 +1,50 @@
+//! What a decision tells of its way. The gateway does not listen, and nothing is left of it in its code; `explain` writes
+//! down what it is told.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method};
+
+use crate::authenticate::launch::LaunchSession;
+use crate::authenticate::session::Session;
+use crate::authenticate::token::{Examined, Outcome};
+use crate::authorize::Facts;
+use crate::config::Rate;
+use crate::context::{Context, HeldPass};
+use crate::rejection::Rejection;
+use crate::snapshot::Route;
+
+pub trait Trace: Send {
+    /// The routes at the path of the request are compared, for this method.
+    fn routes(&mut self, _ctx: &Context, _method: &Method) {}
+
+    /// The route that was found.
+    fn route(&mut self, _route: &Route) {}
+
+    /// The credentials of this route are looked at, and then its rules.
+    fn admission(&mut self, _route: &Route) {}
+
+    /// The tokens of the request, and which of them speaks for it.
+    fn tokens(&mut self, _ctx: &Context, _tokens: Vec<Examined>) {}
+
+    /// The session that the request carries. `Ok(None)`: there is none, or it does not count here.
+    fn session(&mut self, _ctx: &Context, _headers: &HeaderMap, _found: &Result<Option<Arc<Session>>, Rejection>) {}
+
+    /// The launch session that the request carries.
+    fn launch(&mut self, _ctx: &Context, _headers: &HeaderMap, _found: &Result<Option<Arc<LaunchSession>>, Rejection>) {
+    }
+
+    /// The watch passes of the request.
+    fn pass(&mut self, _ctx: &Context, _outcome: &Outcome, _held: Option<&HeldPass>) {}
+
+    /// The rules were asked about somebody, or nobody.
+    fn rules(&mut self, _route: &Route, _facts: &Facts<'_>) {}
+
+    /// A budget was looked at, from which nothing is taken.
+    fn budget(&mut self, _key: &str, _of: String, _rate: Rate, _spent: bool) {}
+
+    /// No rule allows the request, and the upstream of `else_ask` has the last word.
+    fn else_asked(&mut self) {}
+}
+
+impl Trace for () {}
