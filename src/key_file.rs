@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{getegid, geteuid};
 use thiserror::Error;
 
-use crate::config::{Config, State};
+use crate::config::Config;
 use crate::text::without_mark;
 
 /// Read, write or search permission for everybody.
@@ -117,11 +117,8 @@ pub enum Looking {
 
 /// Whose what the gateway writes on this machine is: its control socket, state and log, and their folders.
 fn writers(config: &Config) -> HashSet<u32> {
-    let state = match &config.state {
-        State::Embedded { path, .. } => Some(path.as_path()),
-        State::Memory | State::Valkey(_) => None,
-    };
-    let files = [Some(config.server.control.as_path()), state, config.log.file.as_deref()];
+    let control = Some(config.server.control.as_path());
+    let files = [control, config.state.file(), config.log.file.as_deref()];
     let places = files.into_iter().flatten().flat_map(|file| [Some(file), file.parent()]);
     let owners = places.flatten().filter_map(|place| fs::symlink_metadata(place).ok());
     owners.map(|found| found.uid()).collect()
@@ -168,18 +165,14 @@ pub fn tell(found: &[OpenFile]) {
 /// Each file, with the key that names it, and whether it is the gateway's alone: a master key or a password.
 fn named(config: &Config) -> Vec<(String, &Path, bool)> {
     let mut named: Vec<(String, &Path, bool)> = Vec::new();
-    match &config.state {
-        State::Memory => {}
-        State::Embedded { path, key_file } => {
-            named.push(("state.key_file".to_owned(), key_file, true));
-            named.push(("state.path".to_owned(), path, false));
-        }
-        State::Valkey(valkey) => {
-            named.push(("state.key_file".to_owned(), &valkey.key_file, true));
-            if let Some(password) = &valkey.password_file {
-                named.push(("state.password_file".to_owned(), password, true));
-            }
-        }
+    let state = &config.state;
+    let password = state.valkey().and_then(|valkey| valkey.password_file.as_deref());
+    for (key, path, is_secret) in [
+        ("state.key_file", state.key_file(), true),
+        ("state.path", state.file(), false),
+        ("state.password_file", password, true),
+    ] {
+        named.extend(path.map(|path| (key.to_owned(), path, is_secret)));
     }
     for opencast in &config.opencasts {
         let key = |key| format!("opencast.{}.{key}", opencast.name);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::config::{Config, JwksLocation, Provider, State};
+use crate::config::{Config, JwksLocation, Provider};
 use crate::key_file::{self, PasswordError};
 use crate::opencast::unfit_key;
 use crate::trust;
@@ -53,7 +53,7 @@ pub fn unfit(config: &Config) -> Vec<UnfitFile> {
     };
     let ca = |path: &Path| Ok(trust::file::read(path).map(drop)?);
     let password = |path: &Path| Ok(key_file::password(path).map(drop)?);
-    if let State::Valkey(valkey) = &config.state {
+    if let Some(valkey) = config.state.valkey() {
         if let Some(path) = &valkey.ca_file {
             look("state.ca_file".to_owned(), Owner::State, ca(path));
         }

@@ -14,8 +14,10 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::{hmac, rand};
 use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD_NO_PAD;
+use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
 use rustix::process::geteuid;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::config::State;
@@ -98,10 +100,9 @@ impl MasterKeys {
     /// The keys for a store: those of its key file, made if missing and nobody else
     /// needs the same; of a store that ends with the process, new ones.
     pub fn of(state: &State) -> Result<Self, MasterKeyError> {
-        match state {
-            State::Memory => Ok(Self::random()),
-            State::Embedded { key_file, .. } => Self::load(key_file, true),
-            State::Valkey(valkey) => Self::load(&valkey.key_file, false),
+        match state.key_file() {
+            None => Ok(Self::random()),
+            Some(file) => Self::load(file, state.valkey().is_none()),
         }
     }
 
@@ -238,6 +239,19 @@ impl Sealer {
             plain.truncate(length);
             Some((place, plain))
         })
+    }
+
+    /// `value` as text: letters, digits, `-` and `_`, for what a browser carries.
+    pub fn seal_text(&self, context: &[u8], value: &impl Serialize) -> String {
+        // Strings and numbers always can be written.
+        let plain = serde_json::to_vec(value).unwrap_or_default();
+        BASE64_URL_SAFE_NO_PAD.encode(self.seal(context, &plain))
+    }
+
+    /// The way back.
+    pub fn open_text<T: DeserializeOwned>(&self, context: &[u8], text: &str) -> Option<T> {
+        let sealed = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
+        serde_json::from_slice(&self.open(context, &sealed)?).ok()
     }
 
     /// Do both seal with the same key?

@@ -18,7 +18,7 @@ use crate::authenticate::sign_in::{People, cas};
 use crate::authenticate::token::Tokens;
 use crate::authenticate::watch::Revocations;
 use crate::backchannel::{Backchannel, BackchannelError};
-use crate::config::{self, ClientTimeouts, Config, Present, Provider, State, TokenSource};
+use crate::config::{self, ClientTimeouts, Config, Present, Provider, TokenSource};
 use crate::fair::{Places, Shares};
 use crate::moodle::{Bridge, Moodle};
 use crate::observe::metrics::{Metrics, RouteMetrics};
@@ -238,7 +238,7 @@ fn asked_opencast(
     let behind = config.upstreams.get(wanted.upstream);
     let ca_file = behind.and_then(|upstream| upstream.ca_file.as_deref());
     let metrics = metrics.opencast(&wanted.name);
-    let alone = !matches!(config.state, State::Valkey(_));
+    let alone = config.state.valkey().is_none();
     let made = Opencast::new(wanted, Arc::clone(upstream), ca_file, metrics, alone);
     made.map(Arc::new).map_err(|source| SnapshotError::Opencast {
         name: wanted.name.clone(),

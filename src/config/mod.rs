@@ -26,6 +26,7 @@ mod schema;
 pub(crate) mod section;
 mod show;
 mod sign_in;
+mod state;
 mod upstream;
 mod valkey;
 mod value;
@@ -53,6 +54,7 @@ pub use self::rule::Rule;
 pub use self::schema::schema;
 pub use self::show::show;
 pub use self::sign_in::{Cas, Provider, SessionLimits, SignIn};
+pub use self::state::State;
 pub use self::upstream::{Balance, Health, Upstream, UpstreamAccel, UpstreamServer};
 pub use self::watch::{Carry, Watch};
 
@@ -137,17 +139,6 @@ pub enum LogLevel {
 pub enum LogFormat {
     Text,
     Json,
-}
-
-/// Where last good key sets, sessions, tokens and revocations are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
-    /// redb without a file: gone with the process.
-    Memory,
-    /// redb in one crash-safe file; what is in it is sealed with the master key.
-    Embedded { path: PathBuf, key_file: PathBuf },
-    /// One server or several, shared by gateways; what is in it is sealed with the master key.
-    Valkey(Valkey),
 }
 
 /// How to reach a Valkey.

@@ -78,12 +78,8 @@ pub async fn answer(asked: Asked, store: &Store, config: &Config) -> Result<Told
 }
 
 async fn rotate(after: Option<String>, store: &Store, state: &State) -> Result<Told, String> {
-    let key_file = match state {
-        State::Memory => {
-            return Err("state.store is \"memory\": nothing is sealed, and nothing outlives a restart".to_owned());
-        }
-        State::Embedded { key_file, .. } => key_file,
-        State::Valkey(valkey) => &valkey.key_file,
+    let Some(key_file) = state.key_file() else {
+        return Err("state.store is \"memory\": nothing is sealed, and nothing outlives a restart".to_owned());
     };
     let written = MasterKeys::load(key_file, false).map_err(|error| error.to_string())?;
     if !store.seals_with(&written) {

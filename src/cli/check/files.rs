@@ -12,7 +12,7 @@ use rustix::process::geteuid;
 
 use super::{Report, state};
 use crate::act::reply::Fixed;
-use crate::config::{Action, Config, State};
+use crate::config::{Action, Config};
 use crate::control::{self, ControlError};
 use crate::key_file::{self, Looking};
 
@@ -30,7 +30,7 @@ pub(super) fn check(config: &Config, report: &Report) {
     for opencast in &config.opencasts {
         let key = &opencast.sign_key_file;
         // Gateways that share a store need the same key: there it is not made.
-        if !key.exists() && !matches!(config.state, State::Valkey(_)) {
+        if !key.exists() && config.state.valkey().is_none() {
             let setting = format!("opencast.{}.sign_key_file", opencast.name);
             match dangling(key) {
                 Some(told) => report.bad(&setting, &told),

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Report;
 use super::files::{blocked, dangling, tell};
 use super::ports::{is_same_file, may_be_asked_by_others, process_with};
-use crate::config::{Config, State};
+use crate::config::Config;
 use crate::control::{self, ControlError};
 use crate::observe::metrics::Metrics;
 use crate::sealing::MasterKeys;
@@ -13,29 +13,27 @@ use crate::store::{Seen, Store, StoreError};
 
 /// What is on this machine.
 pub(super) fn files(config: &Config, report: &Report) {
-    let key_file = match &config.state {
-        State::Memory => return,
-        State::Embedded { path, key_file } => {
-            for (name, link) in [("state.path", path), ("state.key_file", key_file)] {
-                if let Some(told) = dangling(link) {
-                    return report.bad(name, &told);
-                }
-            }
-            let in_the_way = blocked(path);
-            tell(in_the_way.as_ref(), "state.path", report);
-            if in_the_way.is_none() && !path.exists() {
-                report.good(&named(path), "not there yet; the gateway makes it");
-            }
-            if !key_file.exists() {
-                // What is in the way of both is told once.
-                let told = in_the_way.map(|blocked| blocked.place);
-                let blocked = blocked(key_file).filter(|blocked| told.as_ref() != Some(&blocked.place));
-                return tell(blocked.as_ref(), "state.key_file", report);
-            }
-            key_file
-        }
-        State::Valkey(valkey) => &valkey.key_file,
+    let Some(key_file) = config.state.key_file() else {
+        return;
     };
+    if let Some(path) = config.state.file() {
+        for (name, link) in [("state.path", path), ("state.key_file", key_file)] {
+            if let Some(told) = dangling(link) {
+                return report.bad(name, &told);
+            }
+        }
+        let in_the_way = blocked(path);
+        tell(in_the_way.as_ref(), "state.path", report);
+        if in_the_way.is_none() && !path.exists() {
+            report.good(&named(path), "not there yet; the gateway makes it");
+        }
+        if !key_file.exists() {
+            // What is in the way of both is told once.
+            let told = in_the_way.map(|blocked| blocked.place);
+            let blocked = blocked(key_file).filter(|blocked| told.as_ref() != Some(&blocked.place));
+            return tell(blocked.as_ref(), "state.key_file", report);
+        }
+    }
     if let Err(error) = MasterKeys::load(key_file, false) {
         report.bad("state", &error.to_string());
     }
@@ -44,24 +42,22 @@ pub(super) fn files(config: &Config, report: &Report) {
 /// What a gateway that starts now would meet. `file` is the configuration's; offline nobody is asked, not even a gateway
 /// that runs on this machine.
 pub(super) async fn check(config: &Config, file: &Path, offline: bool, metrics: &Metrics, report: &Report) {
-    match &config.state {
-        State::Memory => {}
-        State::Embedded { path, .. } => check_file(path, config, file, offline, report).await,
-        State::Valkey(_) if offline => {}
-        State::Valkey(valkey) => {
-            let what = format!("state {}", valkey.address);
-            // That they cannot be read is told with the files.
-            let Ok(keys) = MasterKeys::of(&config.state) else {
-                return;
-            };
-            let answer = match Store::open(&config.state, &keys, metrics) {
-                Ok(store) => store.healthy().await,
-                Err(error) => Err(error),
-            };
-            match answer {
-                Ok(()) => report.good(&what, "answers"),
-                Err(error) => report.bad(&what, &error.to_string()),
-            }
+    if let Some(path) = config.state.file() {
+        check_file(path, config, file, offline, report).await;
+    }
+    if let Some(valkey) = config.state.valkey().filter(|_| !offline) {
+        let what = format!("state {}", valkey.address);
+        // That they cannot be read is told with the files.
+        let Ok(keys) = MasterKeys::of(&config.state) else {
+            return;
+        };
+        let answer = match Store::open(&config.state, &keys, metrics) {
+            Ok(store) => store.healthy().await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(()) => report.good(&what, "answers"),
+            Err(error) => report.bad(&what, &error.to_string()),
         }
     }
 }

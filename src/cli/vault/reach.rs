@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::config::{Config, State};
+use crate::config::Config;
 use crate::control::vault::{Asked, Told};
 use crate::control::{self, ControlError};
 use crate::observe::metrics::Metrics;
@@ -30,17 +30,13 @@ impl<'a> Reach<'a> {
             Ok(false) => {}
             Err(error) => return Err(error).context("run this as the user of the gateway, or as root"),
         }
-        let key_file = match &config.state {
-            State::Memory => bail!(
+        let Some(key_file) = config.state.key_file() else {
+            bail!(
                 "{}: no gateway runs, and with state.store = \"memory\" only a running one has anything: start it first",
                 socket.display()
-            ),
-            State::Embedded { path, key_file } => {
-                there(path)?;
-                key_file
-            }
-            State::Valkey(valkey) => &valkey.key_file,
+            )
         };
+        config.state.file().map(there).transpose()?;
         there(key_file)?;
         server::install_crypto();
         let keys = MasterKeys::load(key_file, false)?;
@@ -73,9 +69,9 @@ impl fmt::Display for Reach<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gateway(_) => formatter.write_str("by the running gateway"),
-            Self::Store(_, config) => match &config.state {
-                State::Embedded { path, .. } => write!(formatter, "in {} itself: no gateway runs", path.display()),
-                _ => formatter.write_str("in the store itself: no gateway runs here"),
+            Self::Store(_, config) => match config.state.file() {
+                Some(path) => write!(formatter, "in {} itself: no gateway runs", path.display()),
+                None => formatter.write_str("in the store itself: no gateway runs here"),
             },
         }
     }
