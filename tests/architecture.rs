@@ -76,11 +76,13 @@ const EXCEPTIONS: [(&str, &str, &str); 9] = [
 const EDGE: [&str; 6] = ["server", "gateway", "edge", "listen", "act/proxy", "respond/write"];
 
 /// What computes values from values: no clock, no files, no network. `now` comes as an argument.
-const MIDDLE: [&str; 25] = [
+const MIDDLE: [&str; 27] = [
     "act/file/conditional.rs",
     "act/file/mime.rs",
     "act/file/range.rs",
     "act/playlist/",
+    "authenticate/session/attributes.rs",
+    "authenticate/session/roles.rs",
     "authenticate/sign_in/cas/",
     "authenticate/token/carrier.rs",
     "authenticate/token/claims.rs",
@@ -329,6 +331,20 @@ fn no_condition_is_named_outside_of_its_folder() {
     let broken = outside.iter().filter(|source| names_one(&source.code()));
     let broken = broken.map(|source| source.path.clone()).collect();
     hold("a condition is known to its own file and to the list", broken);
+}
+
+#[test]
+fn only_the_store_and_its_configuration_ask_which_store_it_is() {
+    let sources = sources();
+    let elsewhere = sources
+        .iter()
+        .filter(|source| !["store", "config"].contains(&source.room()));
+    let words = ["State::Memory", "State::Embedded", "State::Valkey", "Backend::"];
+    let broken = elsewhere.filter(|source| words.iter().any(|word| source.code().contains(word)));
+    hold(
+        "another store is a file of `store` and a variant of the configuration",
+        broken.map(|source| source.path.clone()).collect(),
+    );
 }
 
 #[test]

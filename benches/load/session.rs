@@ -2,10 +2,10 @@
 //! and the person's token for Moodle lies there, too.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use janua::authenticate::session::{Carrier, NewSession, Sessions};
-use janua::authenticate::sign_in::cas::{Principal, Ticket};
+use janua::authenticate::session::{Attributes, Carrier, NewSession, Sessions, SignedIn};
 use janua::observe::metrics::Metrics;
 use janua::present::moodle::token::Token;
 use janua::present::moodle::tokens::vault;
@@ -17,28 +17,27 @@ use super::{Result, peers};
 /// The header with the session's cookie.
 pub(super) fn cookie(folder: &Path) -> Result<String> {
     let file = peers::configure(folder, [1, 2, 3], "warn", "embedded")?;
-    let config = janua::config::load(&file)
-        .map_err(|problems| problems.render(false))?
-        .config;
+    let loaded = janua::config::load(&file).map_err(|problems| problems.render(false))?;
+    let config = Arc::new(loaded.config);
     let (keys, metrics) = (MasterKeys::of(&config.state)?, Metrics::new());
     let store = Store::open(&config.state, &keys, &metrics)?;
-    let mut principal = Principal {
-        user: "alice".to_owned(),
-        ..Principal::default()
-    };
+    let mut attributes = Attributes::default();
     for value in ["student", "member"] {
-        let added = principal.attributes.add("eduPersonAffiliation", value);
+        let added = attributes.add("eduPersonAffiliation", value);
         added.map_err(|_| "two attributes are not too many")?;
     }
     let new = NewSession {
         subject: "alice".to_owned(),
-        principal,
-        ticket: Ticket::service("ST-1-bench")?,
+        user: "alice".to_owned(),
+        attributes,
+        ticket: "ST-1-bench".to_owned(),
     };
     let sign_in = config.sign_ins.first().ok_or("there is a sign-in")?;
-    let sessions = Sessions::new(&store, &keys, metrics.sessions());
+    let sessions = Sessions::new(&store, &keys, Some(metrics.sessions()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (secret, _) = runtime.block_on(sessions.begin(sign_in, new, Carrier::Cookie, SystemTime::now()))?;
+    let now = SystemTime::now();
+    let record = SignedIn::new(sign_in, new, Carrier::Cookie, now);
+    let (secret, _) = runtime.block_on(sessions.begin(record, &config, now))?;
     let token = Token::parse(&"0".repeat(32)).ok_or("32 digits are a token")?;
     let moodle = config.moodles.first().ok_or("there is a Moodle")?;
     let key = vault::key(&moodle.name, &moodle.service, "alice");

@@ -221,12 +221,15 @@ impl Moodle {
     /// What the session's person is called in Moodle; nobody who may not get a token is called anything.
     pub(super) fn username(&self, session: &Session) -> Result<String, Rejection> {
         let no = |detail: &str| Rejection::because(Reason::NoMoodleToken, detail);
-        if SURROGATE.iter().any(|name| !session.attributes.get(name).is_empty()) {
+        if SURROGATE
+            .iter()
+            .any(|name| !session.record.attributes.get(name).is_empty())
+        {
             return Err(no("the person acts as somebody else (CAS surrogate)"));
         }
         let name = match &self.config.username {
-            MoodleUsername::User => &session.user,
-            MoodleUsername::Attribute(attribute) => match session.attributes.get(attribute) {
+            MoodleUsername::User => session.record.user(),
+            MoodleUsername::Attribute(attribute) => match session.record.attributes.get(attribute) {
                 [only] => only,
                 _ => return Err(no("the attribute of moodle.username has not one value")),
             },

@@ -23,14 +23,13 @@ use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use moka::future::Cache;
-use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use url::Url;
 
 pub(crate) use self::refusals::maintenance;
 use self::refusals::{LONG, Refused};
 use crate::act::proxy::{Attempts, Upstream};
-use crate::authenticate::session::{ENDED, Session};
+use crate::authenticate::session::{Record, Session, SignedIn};
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config;
 use crate::fair::{Asker, NoPlace, Place, Places, Shares};
@@ -121,19 +120,14 @@ impl Bridge {
         let bridge = self.clone();
         let mut notices = self.0.store.subscribe();
         tokio::spawn(async move {
-            loop {
-                match notices.recv().await {
-                    Ok(Notice::Message(text)) => {
-                        if let Some(session) = text.strip_prefix(ENDED) {
-                            bridge.forget_session(session).await;
-                        }
-                        for key in vault::changed(&text).unwrap_or_default() {
-                            bridge.forget_person(&key).await;
-                        }
-                    }
-                    // What was missed ends with its own time.
-                    Ok(Notice::Missed) | Err(broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(broadcast::error::RecvError::Closed) => return,
+            while let Some(notice) = notices.next().await {
+                // What was missed ends with its own time.
+                let Notice::Message(text) = notice else { continue };
+                if let Some(session) = text.strip_prefix(SignedIn::ENDED) {
+                    bridge.forget_session(session).await;
+                }
+                for key in vault::changed(&text).unwrap_or_default() {
+                    bridge.forget_person(&key).await;
                 }
             }
         })

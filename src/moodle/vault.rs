@@ -116,6 +116,8 @@ pub(super) fn changed(notice: &str) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
     use crate::store::Notice;
 
@@ -135,7 +137,7 @@ mod tests {
         let mut heard = store.subscribe();
         let entries = [provided("alice", "alicestoken"), provided("bob", "bobs0000token")];
         import(&store, &entries).await.unwrap();
-        let Ok(Notice::Message(told)) = heard.try_recv() else {
+        let Some(Some(Notice::Message(told))) = heard.next().now_or_never() else {
             panic!("nobody was told")
         };
         let keys: Vec<_> = entries.iter().map(Provided::key).collect();

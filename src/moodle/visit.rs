@@ -5,8 +5,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::{Bridge, Moodle};
@@ -64,13 +62,10 @@ impl Visit {
 impl Bridge {
     /// As it stands in an address and in a cookie.
     pub fn seal(&self, visit: &Visit) -> String {
-        // Strings and numbers always can be written.
-        let plain = serde_json::to_vec(visit).unwrap_or_default();
-        BASE64_URL_SAFE_NO_PAD.encode(self.0.sealer.seal(CONTEXT, &plain))
+        self.0.sealer.seal_text(CONTEXT, visit)
     }
 
     pub fn open(&self, sealed: &str) -> Option<Visit> {
-        let sealed = BASE64_URL_SAFE_NO_PAD.decode(sealed).ok()?;
-        serde_json::from_slice(&self.0.sealer.open(CONTEXT, &sealed)?).ok()
+        self.0.sealer.open_text(CONTEXT, sealed)
     }
 }

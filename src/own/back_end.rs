@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::callback::{judged, no_username, place, refused, unavailable};
 use super::{Asked, json, logout};
-use crate::authenticate::session::{Carrier, NewSession};
+use crate::authenticate::session::{Carrier, NewSession, SignedIn};
 use crate::authenticate::sign_in::cas::Ticket;
 use crate::config::{Provider, SignIn};
 use crate::rejection::{Reason, Rejection};
@@ -23,7 +23,7 @@ pub(super) async fn answer(asked: &Asked<'_>, index: usize) -> Result<Reply, Rej
         ));
     }
     if let Some(ticket) = logout::posted(asked) {
-        return logout::end(asked, sign_in, &ticket).await;
+        return logout::end(&asked.here, sign_in, &ticket).await;
     }
     let metrics = &snapshot.people.metrics;
     let judged = judge(asked, index, sign_in).await;
@@ -31,8 +31,9 @@ pub(super) async fn answer(asked: &Asked<'_>, index: usize) -> Result<Reply, Rej
         metrics.signed_in(&sign_in.name, label);
         rejection
     })?;
+    let record = SignedIn::new(sign_in, new, Carrier::Bearer, asked.here.now);
     let sessions = &snapshot.people.sessions;
-    let begun = sessions.begin(sign_in, new, Carrier::Bearer, asked.here.now).await;
+    let begun = sessions.begin(record, &snapshot.config, asked.here.now).await;
     let (secret, session) = begun.map_err(|error| unavailable(&error))?;
     metrics.signed_in(&sign_in.name, "ok");
     let life = session.expires.duration_since(asked.here.now).unwrap_or_default();
@@ -66,5 +67,6 @@ async fn judge(asked: &Asked<'_>, index: usize, sign_in: &SignIn) -> Result<NewS
         );
         return Err((Rejection::because(Reason::SignInRefused, detail), "foreign_chain"));
     }
-    NewSession::of(principal, ticket, &cas.username).ok_or_else(|| no_username(&cas.username))
+    let new = principal.signed_in(&ticket, &cas.username);
+    new.ok_or_else(|| no_username(&cas.username))
 }

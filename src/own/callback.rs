@@ -9,10 +9,10 @@ use http::Method;
 use super::sign_in::{begin_again, nobody, service, set};
 use super::{Asked, Here, app_origins, go_to, logout, redirect};
 use crate::authenticate::session::cookie::SESSION;
-use crate::authenticate::session::{Carried, Carrier, NewSession, Session};
+use crate::authenticate::session::{Carried, Carrier, NewSession, Session, SignedIn, roles};
 use crate::authenticate::sign_in::attempt::{self, Attempt};
 use crate::authenticate::sign_in::cas::logout::logout_query;
-use crate::authenticate::sign_in::cas::{self, FailureCode, Principal, Ticket, ValidateError};
+use crate::authenticate::sign_in::cas::{FailureCode, Principal, Ticket, ValidateError};
 use crate::authenticate::sign_in::target;
 use crate::config::{Provider, SignIn};
 use crate::fair::Place;
@@ -26,7 +26,7 @@ pub(super) async fn answer(asked: &Asked<'_>, index: usize) -> Result<Reply, Rej
     let query = asked.query.unwrap_or_default();
     if *asked.method == Method::POST {
         return match logout::posted(asked) {
-            Some(ticket) => logout::end(asked, sign_in, &ticket).await,
+            Some(ticket) => logout::end(&asked.here, sign_in, &ticket).await,
             None => posted_ticket(asked),
         };
     }
@@ -161,7 +161,8 @@ async fn arrive(asked: &Asked<'_>, index: usize, sign_in: &SignIn) -> Arrived {
             .map(|()| secret),
         None => {
             let subject = new.subject.clone();
-            let begun = people.sessions.begin(sign_in, new, Carrier::Cookie, here.now).await;
+            let record = SignedIn::new(sign_in, new, Carrier::Cookie, here.now);
+            let begun = people.sessions.begin(record, &snapshot.config, here.now).await;
             begun
                 .map(|(secret, _)| secret)
                 .inspect(|secret| people.tabs.begins(&attempt, &subject, secret))
@@ -192,11 +193,8 @@ async fn beside_others(asked: &Asked<'_>, index: usize, attempt: &Attempt) -> Op
     }
     if let Some(secret) = people.tabs.begins_soon(&others, &attempt.sign_in).await {
         let carried = Carried::cookie(&secret);
-        let found = people
-            .sessions
-            .find(&carried, &here.snapshot.config.sign_ins, here.now)
-            .await;
-        if found.is_ok() {
+        let found = people.sessions.find(&carried, &here.snapshot.config, here.now).await;
+        if found.is_ok_and(|session| session.is_some()) {
             let on = going_on(here, &attempt.target, "already");
             return Some(on.map(|(mut reply, label)| {
                 set(&mut reply, here.jar().set(SESSION, &secret, None));
@@ -219,12 +217,9 @@ async fn begun_in_another_tab(
     let cookies = here.jar().beginning_with(asked.headers, attempt::COOKIE);
     let cookies = cookies.into_iter().map(|(_, value)| value);
     let secret = people.tabs.began_by(cookies, attempt, &new.subject)?;
-    let sign_ins = &here.snapshot.config.sign_ins;
-    let found = people
-        .sessions
-        .find(&Carried::cookie(&secret), sign_ins, here.now)
-        .await;
-    let session = found.ok().filter(|session| people.may_bring_another(session.key))?;
+    let carried = Carried::cookie(&secret);
+    let found = people.sessions.find(&carried, &here.snapshot.config, here.now).await;
+    let session = found.ok()?.filter(|session| people.may_bring_another(session.key))?;
     Some((secret, session))
 }
 
@@ -260,7 +255,7 @@ async fn redeem(
     let principal = judged(asked, sign_in, place, question)
         .await
         .map_err(|error| begin_again(&error))?;
-    for (attribute, values) in cas::roles::passed_over(&sign_in.roles, &principal) {
+    for (attribute, values) in roles::passed_over(&sign_in.roles, &principal.attributes) {
         tracing::info!(
             sign_in = &*sign_in.name,
             attribute,
@@ -268,7 +263,8 @@ async fn redeem(
             "become no role: they have commas, control characters or blanks at an end, or more than 512 bytes"
         );
     }
-    NewSession::of(principal, ticket, &cas.username).ok_or_else(|| no_username(&cas.username))
+    let new = principal.signed_in(&ticket, &cas.username);
+    new.ok_or_else(|| no_username(&cas.username))
 }
 
 /// A place to have the request's ticket judged; not too many are asked about at once.

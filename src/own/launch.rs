@@ -9,20 +9,21 @@ pub mod form;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method};
 
-use super::{Here, page_load};
-use crate::authenticate::launch::{LaunchSession, NewLaunch};
-use crate::authenticate::session::NoSession;
+use super::callback::unavailable;
+use super::sign_in::set;
+use super::{Here, page_load, redirect};
+use crate::authenticate::launch::{LaunchRecord, LaunchSession, NewLaunch};
+use crate::authenticate::session::Carried;
 use crate::authenticate::session::cookie::LAUNCH;
 use crate::authenticate::token::carrier;
 use crate::config::{Config, TokenSource};
 use crate::headers::cookies;
 use crate::identity::GrantKind;
-use crate::rejection::{Reason, Rejection};
+use crate::rejection::Rejection;
 use crate::request::Request;
-use crate::respond::{Reply, security};
+use crate::respond::Reply;
 use crate::route::path::Path;
 use crate::snapshot::{Action, Route};
 
@@ -66,22 +67,10 @@ impl Here<'_> {
 
     /// The launch session that a request carries. `Ok(None)`: there is none, or it was revoked.
     pub async fn launch(&self, headers: &HeaderMap) -> Result<Option<Arc<LaunchSession>>, Rejection> {
-        let (launches, config) = (&self.snapshot.people.launches, &self.snapshot.config);
-        for secret in self.launches(headers) {
-            let found = match self.looks_only {
-                true => launches.peek(secret, config, self.now).await,
-                false => launches.find(secret, config, self.now).await,
-            };
-            match found {
-                Ok(session) if self.is_revoked(&session) => {}
-                Ok(session) => return Ok(Some(session)),
-                Err(NoSession::Unknown) => {}
-                Err(NoSession::Store(error)) => {
-                    return Err(Rejection::because(Reason::StoreUnavailable, error.to_string()));
-                }
-            }
-        }
-        Ok(None)
+        let carried = self.launches(headers).into_iter().map(Carried::cookie);
+        let launches = &self.snapshot.people.launches;
+        self.first(launches, carried.collect(), |session| !self.is_revoked(session))
+            .await
     }
 
     fn is_revoked(&self, session: &LaunchSession) -> bool {
@@ -94,27 +83,23 @@ impl Here<'_> {
 
     /// Begins a launch session in place of the one that the browser has, and sends it on.
     pub async fn launched(&self, new: NewLaunch<'_>, location: &str, headers: &HeaderMap) -> Result<Reply, Rejection> {
-        let unavailable =
-            |error: crate::store::StoreError| Rejection::because(Reason::StoreUnavailable, error.to_string());
         let before = self.launch(headers).await?;
         let launches = &self.snapshot.people.launches;
-        let secret = launches.begin(new, self.now).await.map_err(unavailable)?;
+        let begun = launches
+            .begin(LaunchRecord::new(new, self.now), &self.snapshot.config, self.now)
+            .await;
+        let (secret, _) = begun.map_err(|error| unavailable(&error))?;
         if let Some(before) = before {
             // Its cookie is about to be written over; who has kept a copy has nothing.
-            launches.end(before.key).await.map_err(unavailable)?;
+            let ended = launches.end(before.key, "replaced").await;
+            ended.map_err(|error| unavailable(&error))?;
         }
-        let location = HeaderValue::from_str(location)
-            .map_err(|_| Rejection::because(Reason::Internal, "a launch to what is no URL"))?;
-        let mut all: Vec<(HeaderName, HeaderValue)> = security::own().into_iter().collect();
-        all.push((header::LOCATION, location));
-        let cookie = self.jar().set_framed(LAUNCH, &secret, None);
-        let cookies = cookie.into_iter().chain(forgotten(headers, self.public.https));
-        all.extend(cookies.map(|cookie| (header::SET_COOKIE, cookie)));
-        Ok(Reply {
-            status: StatusCode::SEE_OTHER,
-            headers: all,
-            body: Bytes::new(),
-        })
+        let mut reply = redirect(location)?;
+        set(&mut reply, self.jar().set_framed(LAUNCH, &secret, None));
+        for cookie in forgotten(headers, self.public.https) {
+            set(&mut reply, Some(cookie));
+        }
+        Ok(reply)
     }
 }
 
@@ -134,6 +119,8 @@ fn forgotten(headers: &HeaderMap, https: bool) -> Vec<HeaderValue> {
 
 #[cfg(test)]
 mod tests {
+    use http::header;
+
     use super::*;
 
     #[test]

@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 
-use super::Asked;
 use super::callback::unavailable;
+use super::{Asked, Here};
 use crate::authenticate::sign_in::cas::SessionIndex;
 use crate::authenticate::sign_in::cas::logout::logout_request;
 use crate::config::{Provider, SignIn};
@@ -22,10 +22,10 @@ pub(super) fn posted(asked: &Asked<'_>) -> Option<Vec<SessionIndex>> {
 }
 
 /// Ends the sessions that the tickets came for: the back channel.
-pub(super) async fn end(asked: &Asked<'_>, sign_in: &SignIn, tickets: &[SessionIndex]) -> Result<Reply, Rejection> {
+pub(super) async fn end(here: &Here<'_>, sign_in: &SignIn, tickets: &[SessionIndex]) -> Result<Reply, Rejection> {
     let Provider::Cas(cas) = &sign_in.provider;
     if cas.single_logout {
-        let sessions = &asked.here.snapshot.people.sessions;
+        let sessions = &here.snapshot.people.sessions;
         for ticket in tickets {
             let ended = sessions.end_by_ticket(ticket.as_str()).await;
             ended.map_err(|error| unavailable(&error))?;
@@ -45,7 +45,7 @@ pub(super) async fn in_the_browser(
     sign_in: &SignIn,
     tickets: &[SessionIndex],
 ) -> Result<Reply, Rejection> {
-    let mut reply = end(asked, sign_in, tickets).await?;
+    let mut reply = end(&asked.here, sign_in, tickets).await?;
     let function = super::parameter(asked.query.unwrap_or_default().as_bytes(), "callback");
     if let Some(function) = function.filter(|name| is_function(name)) {
         let kind = HeaderValue::from_static("text/javascript; charset=utf-8");

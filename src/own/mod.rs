@@ -34,7 +34,7 @@ use serde_json::Value;
 use self::isolation::Purpose;
 pub use self::sign_in::{asks_silently, begin, begin_in_frame, choose, page_load, where_to, where_to_and_back};
 use crate::authenticate::session::cookie::{Jar, SESSION};
-use crate::authenticate::session::{Carried, NoSession, Session};
+use crate::authenticate::session::{Carried, Record, Session, SessionStore};
 use crate::config::{Cors, Provider, PublicUrl, SignIn};
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::respond::{Reply, cors, page, security};
@@ -185,18 +185,25 @@ impl<'a> Here<'a> {
     /// The session that a request carries: a bearer's if it has one, else the cookie's. `Ok(None)`: there is none.
     pub async fn session(&self, headers: &HeaderMap) -> Result<Option<Arc<Session>>, Rejection> {
         let sessions = &self.snapshot.people.sessions;
-        let sign_ins = &self.snapshot.config.sign_ins;
-        for carried in self.carried(headers) {
+        self.first(sessions, self.carried(headers), |_| true).await
+    }
+
+    /// The first living session that `counts` of those that a request carries.
+    async fn first<R: Record>(
+        &self,
+        sessions: &SessionStore<R>,
+        carried: Vec<Carried<'_>>,
+        counts: impl Fn(&Session<R>) -> bool,
+    ) -> Result<Option<Arc<Session<R>>>, Rejection> {
+        let config = &self.snapshot.config;
+        for carried in &carried {
             let found = match self.looks_only {
-                true => sessions.peek(&carried, sign_ins, self.now).await,
-                false => sessions.find(&carried, sign_ins, self.now).await,
+                true => Box::pin(sessions.peek(carried, config, self.now)).await,
+                false => sessions.find(carried, config, self.now).await,
             };
-            match found {
-                Ok(session) => return Ok(Some(session)),
-                Err(NoSession::Unknown) => {}
-                Err(NoSession::Store(error)) => {
-                    return Err(Rejection::because(Reason::StoreUnavailable, error.to_string()));
-                }
+            let found = found.map_err(|error| callback::unavailable(&error))?;
+            if let Some(session) = found.filter(|session| counts(session)) {
+                return Ok(Some(session));
             }
         }
         Ok(None)

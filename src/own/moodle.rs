@@ -7,22 +7,20 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue};
 use url::Url;
 
 use super::callback::unavailable;
 use super::sign_in::set;
-use super::{Asked, Here, go_to, redirect};
+use super::{Asked, Here, go_to, logout, redirect};
 use crate::authenticate::session::Session;
 use crate::authenticate::sign_in::cas::logout::{logout_query, logout_request};
 use crate::authenticate::sign_in::cas::{Login, SessionIndex, Ticket};
-use crate::config::Provider;
 use crate::moodle::Moodle;
 use crate::moodle::visit::{self, Visit};
 use crate::present::moodle::tokens::TokenError;
 use crate::rejection::{Reason, Rejection};
-use crate::respond::{Reply, security};
+use crate::respond::Reply;
 
 /// The Moodle that `/_janua/sign-in?…&moodle=` names, if it belongs to this sign-in.
 pub(super) fn wanted<'a>(asked: &Asked<'a>, sign_in: usize) -> Option<&'a Arc<Moodle>> {
@@ -122,13 +120,13 @@ pub fn lands(
 }
 
 async fn arrive(here: &Here<'_>, moodle: &Moodle, visit: &Visit, ticket: &Ticket) -> Result<Reply, Rejection> {
-    let sign_ins = &here.snapshot.config.sign_ins;
+    let (config, sessions) = (&here.snapshot.config, &here.snapshot.people.sessions);
     let session = visit.session().ok_or(Reason::SignInStale)?;
-    let session = here.snapshot.people.sessions.named(session, sign_ins, here.now).await;
+    let session = sessions.named(session, config, here.now).await;
     let session = session
         .map_err(|error| unavailable(&error))?
         .ok_or(Reason::SignInStale)?;
-    let sign_in = sign_ins.get(moodle.config.sign_in).ok_or(Reason::Internal)?;
+    let sign_in = config.sign_ins.get(moodle.config.sign_in).ok_or(Reason::Internal)?;
     if session.identity.source != sign_in.name {
         return Err(Reason::SignInStale.into());
     }
@@ -136,8 +134,7 @@ async fn arrive(here: &Here<'_>, moodle: &Moodle, visit: &Visit, ticket: &Ticket
     let place = moodle.bridge().place(&session).await?;
     let arrived = moodle.arrived(&session, visit, ticket.as_str(), life).await;
     drop(place);
-    let sessions = &here.snapshot.people.sessions;
-    let still = sessions.named(session.key, sign_ins, here.now).await;
+    let still = sessions.named(session.key, config, here.now).await;
     if still.map_err(|error| unavailable(&error))?.is_none() {
         // It has ended meanwhile, and whoever told of it found nothing to forget.
         moodle.bridge().forget_session(&session.key.text()).await;
@@ -192,18 +189,7 @@ pub fn logged_out(query: &str, content_type: Option<&str>, body: &[u8]) -> Optio
 /// take no notice, is told nothing at all.
 pub async fn log_out(here: &Here<'_>, moodle: &Moodle, tickets: &[SessionIndex]) -> Result<Reply, Rejection> {
     let sign_in = here.snapshot.config.sign_ins.get(moodle.config.sign_in);
-    let Provider::Cas(cas) = &sign_in.ok_or(Reason::Internal)?.provider;
-    if cas.single_logout {
-        for ticket in tickets {
-            let ended = here.snapshot.people.sessions.end_by_ticket(ticket.as_str()).await;
-            ended.map_err(|error| unavailable(&error))?;
-        }
-    }
-    Ok(Reply {
-        status: StatusCode::OK,
-        headers: security::own().into_iter().collect(),
-        body: Bytes::new(),
-    })
+    logout::end(here, sign_in.ok_or(Reason::Internal)?, tickets).await
 }
 
 fn cookie(moodle: &str) -> String {

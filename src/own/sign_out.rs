@@ -59,7 +59,7 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
         set(&mut reply, asked.here.jar().set_framed(LAUNCH, "", Some(0)));
     }
     if let Some(launch) = launch {
-        let ended = asked.here.snapshot.people.launches.end(launch.key).await;
+        let ended = asked.here.snapshot.people.launches.end(launch.key, "sign_out").await;
         ended.map_err(|error| unavailable(&error))?;
     }
     Ok(reply)

@@ -108,6 +108,8 @@ impl Shelf for Map {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -115,8 +117,12 @@ mod tests {
         let memory = Memory::default();
         for number in 0..1000 {
             let bytes = vec![0; 700];
-            let expires = if number < 900 { 1 } else { NEVER };
-            memory.change(Place::new("t", &number.to_string()), Change::Put { bytes, expires });
+            let change = Change::Put {
+                bytes,
+                ttl: (number < 900).then_some(Duration::ZERO),
+                only_new: false,
+            };
+            memory.change(Place::new("t", &number.to_string()), change);
         }
         let map = memory.lock();
         assert!(map.expiries.is_empty(), "{} dead ones left", map.expiries.len());

@@ -6,9 +6,9 @@
 use futures_util::future::try_join_all;
 
 use super::envelope::{self, Again};
-use super::place::{Place, Table};
-use super::record::{Change, Record, is_group};
-use super::{Backend, Store, StoreError};
+use super::place::{Location, Place, Table};
+use super::record::{Change, is_group};
+use super::{Store, StoreError};
 use crate::observe::metrics::StoreOperation;
 use crate::sealing::{MasterKeys, Purpose};
 
@@ -37,13 +37,11 @@ pub struct Rotated {
     pub next: Option<String>,
 }
 
-/// Records and where to go on.
-type Found = (Vec<(Place, Record)>, Option<String>);
-
 impl Store {
     /// The values of a table behind a cursor that an earlier page gave. A value may come twice.
     pub async fn page(&self, table: Table, after: Option<&str>) -> Result<Page, StoreError> {
-        let (found, next) = self.step(Some(table), after, LOOKED_AT).await?;
+        let page = self.inner.backend.page(Some(table), after, LOOKED_AT);
+        let (found, next) = self.timed(StoreOperation::Get, page).await?;
         let sealer = self.inner.sealer.as_ref();
         let values = found
             .into_iter()
@@ -60,7 +58,8 @@ impl Store {
         let Some(sealer) = &self.inner.sealer else {
             return Ok(Rotated::default());
         };
-        let (found, next) = self.step(None, after, SEALED).await?;
+        let page = self.inner.backend.page(None, after, SEALED);
+        let (found, next) = self.timed(StoreOperation::Get, page).await?;
         let mut rotated = Rotated {
             next,
             ..Rotated::default()
@@ -91,31 +90,13 @@ impl Store {
         sealer.is_none_or(|sealer| sealer.seals_like(&keys.sealer(Purpose::Store)))
     }
 
-    /// The values of one table, or everything.
-    async fn step(&self, table: Option<Table>, after: Option<&str>, limit: usize) -> Result<Found, StoreError> {
-        let wanted = |bytes: &[u8]| table.is_none_or(|table| envelope::is_of(bytes, table.tag()));
-        let behind = after.and_then(Place::parse);
-        self.timed(StoreOperation::Get, async {
-            let (found, next) = match &self.inner.backend {
-                Backend::Memory(memory) => memory.page(behind, wanted, limit),
-                Backend::Embedded(file) => file.page(behind, wanted, limit).await?,
-                Backend::Valkey(valkey) => {
-                    return valkey.page(table.map(Table::name), after, limit).await;
-                }
-            };
-            Ok((found, next.map(Place::text)))
-        })
-        .await
-    }
-
     async fn replace(&self, place: Place, before: Box<[u8]>, bytes: Vec<u8>) -> Result<bool, StoreError> {
-        match &self.inner.backend {
-            Backend::Memory(memory) => Ok(memory.change(place, Change::Replace { before, bytes })),
-            Backend::Embedded(file) => file.change(place, Change::Replace { before, bytes }, true).await,
-            Backend::Valkey(valkey) => match before.first().and_then(|tag| Table::tagged(*tag)) {
-                Some(table) => valkey.replace(table, place, &before, &bytes).await,
-                None => Ok(false),
-            },
-        }
+        let table = before.first().and_then(|tag| Table::tagged(*tag));
+        let at = Location {
+            space: table.map_or("", Table::name),
+            place,
+            is_durable: true,
+        };
+        self.inner.backend.change(at, Change::Replace { before, bytes }).await
     }
 }

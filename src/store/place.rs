@@ -141,10 +141,31 @@ impl Place {
     }
 }
 
+/// Where something stands, for any of the stores.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Location {
+    /// The name of its table or index.
+    pub(super) space: &'static str,
+    pub(super) place: Place,
+    /// Must a change of it be on disk when it returns?
+    pub(super) is_durable: bool,
+}
+
+impl Location {
+    /// Of a group.
+    pub(super) fn of(index: Index, group: &str) -> Self {
+        Self {
+            space: index.name(),
+            place: Place::new(index.name(), group),
+            is_durable: false,
+        }
+    }
+}
+
 /// Table and key of a value, hashed: what it is sealed for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Name {
-    table: Table,
+    pub(super) table: Table,
     whole: [u8; PLACE + REST],
 }
 
@@ -158,6 +179,14 @@ impl Name {
 
     pub(super) fn place(&self) -> Place {
         Place::of(&self.whole)
+    }
+
+    pub(super) fn location(&self) -> Location {
+        Location {
+            space: self.table.name(),
+            place: self.place(),
+            is_durable: self.table.is_durable(),
+        }
     }
 
     pub(super) fn tag(&self) -> u8 {

@@ -20,20 +20,18 @@ pub(super) struct Record {
     pub(super) bytes: Box<[u8]>,
 }
 
-/// A change to one place. `expires` as in [`Record`].
+/// A change to one place. `ttl`: how long it lives from now; `None`: until it is deleted.
 #[derive(Debug)]
 pub(super) enum Change {
     Put {
         bytes: Vec<u8>,
-        expires: Millis,
-    },
-    PutNew {
-        bytes: Vec<u8>,
-        expires: Millis,
+        ttl: Option<Duration>,
+        /// Only if nothing stands there.
+        only_new: bool,
     },
     /// Another expiry for what stands there.
     Extend {
-        expires: Millis,
+        ttl: Duration,
     },
     /// Other bytes that mean the same, if nobody has changed them meanwhile; the expiry stays.
     Replace {
@@ -44,7 +42,7 @@ pub(super) enum Change {
     AddMember {
         member: String,
         score: u64,
-        expires: Millis,
+        ttl: Option<Duration>,
     },
     RemoveMember {
         member: String,
@@ -66,7 +64,7 @@ pub(super) fn now() -> Millis {
 }
 
 /// When something expires that lives for `ttl` from `now` on.
-pub(super) fn expiry(ttl: Option<Duration>, now: Millis) -> Millis {
+fn expiry(ttl: Option<Duration>, now: Millis) -> Millis {
     match ttl {
         Some(ttl) => now.saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(NEVER)),
         None => NEVER,
@@ -83,21 +81,17 @@ pub(super) fn alive(record: Option<Record>, now: Millis) -> Option<Record> {
 pub(super) fn apply<S: Shelf>(shelf: &mut S, place: Place, change: Change, now: Millis) -> Result<bool, S::Error> {
     let standing = || alive_in(shelf, place, now);
     match change {
-        Change::Put { bytes, expires } => {
-            let bytes = bytes.into_boxed_slice();
-            shelf.set(place, Record { expires, bytes })?;
-            Ok(true)
-        }
-        Change::PutNew { bytes, expires } => {
-            if standing()?.is_some() {
+        Change::Put { bytes, ttl, only_new } => {
+            if only_new && standing()?.is_some() {
                 return Ok(false);
             }
-            let bytes = bytes.into_boxed_slice();
+            let (expires, bytes) = (expiry(ttl, now), bytes.into_boxed_slice());
             shelf.set(place, Record { expires, bytes })?;
             Ok(true)
         }
-        Change::Extend { expires } => {
+        Change::Extend { ttl } => {
             let Some(record) = standing()? else { return Ok(false) };
+            let expires = expiry(Some(ttl), now);
             shelf.set(place, Record { expires, ..record })?;
             Ok(true)
         }
@@ -114,20 +108,20 @@ pub(super) fn apply<S: Shelf>(shelf: &mut S, place: Place, change: Change, now: 
             shelf.remove(place)?;
             Ok(was_there)
         }
-        Change::AddMember { member, score, expires } => {
+        Change::AddMember { member, score, ttl } => {
             let standing = standing()?;
-            let longest = standing.as_ref().map_or(expires, |record| record.expires.max(expires));
-            let mut members = members(standing.as_ref());
+            let before = standing.as_ref().map_or(0, |record| record.expires);
+            let expires = expiry(ttl, now).max(before);
+            let mut members = members(standing.as_ref().map(|record| &*record.bytes));
             members.retain(|(name, _)| *name != member);
             members.push((member, score));
             let bytes = encode(members);
-            let expires = longest;
             shelf.set(place, Record { expires, bytes })?;
             Ok(true)
         }
         Change::RemoveMember { member } => {
             let Some(record) = standing()? else { return Ok(false) };
-            let mut members = members(Some(&record));
+            let mut members = members(Some(&record.bytes));
             let before = members.len();
             members.retain(|(name, _)| *name != member);
             if members.len() == before {
@@ -151,9 +145,9 @@ fn alive_in<S: Shelf>(shelf: &S, place: Place, now: Millis) -> Result<Option<Rec
 }
 
 /// The members of a group, the lowest score first, and by name among equals. What is no group has none.
-pub(super) fn members(record: Option<&Record>) -> Vec<(String, u64)> {
-    record
-        .and_then(|record| serde_json::from_slice(&record.bytes).ok())
+pub(super) fn members(bytes: Option<&[u8]>) -> Vec<(String, u64)> {
+    bytes
+        .and_then(|bytes| serde_json::from_slice(bytes).ok())
         .unwrap_or_default()
 }
 

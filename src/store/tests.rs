@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::sync::broadcast;
-
 use super::*;
 
 /// Nothing that works takes as long.
@@ -198,8 +196,8 @@ async fn pages(store: &Store, other: &Store) {
 async fn notices(store: &Store, other: &Store) {
     let mut here = store.subscribe();
     let mut there = other.subscribe();
-    let hears = async |receiver: &mut broadcast::Receiver<Notice>, text: &str| {
-        until("the notice arrives", async || match receiver.try_recv() {
+    let hears = async |receiver: &mut Notices, text: &str| {
+        until("the notice arrives", async || match receiver.0.try_recv() {
             Ok(notice) => notice == Notice::Message(text.into()),
             Err(_) => {
                 tokio::task::yield_now().await;
@@ -211,7 +209,7 @@ async fn notices(store: &Store, other: &Store) {
     // A subscription counts from some moment on that only the store knows.
     until("the subscription counts", async || {
         store.notify("first").await.unwrap();
-        here.try_recv() == Ok(Notice::Message("first".into())) && there.try_recv().is_ok()
+        here.0.try_recv() == Ok(Notice::Message("first".into())) && there.0.try_recv().is_ok()
     })
     .await;
     store.notify("session a ended").await.unwrap();
@@ -312,10 +310,10 @@ async fn a_value_counts_in_its_own_place_only() {
     let Backend::Embedded(file) = &store.inner.backend else {
         unreachable!("it is a file")
     };
-    let place = |key| Place::new(Table::Sessions.name(), key);
+    let place = |key| place::Place::new(Table::Sessions.name(), key);
     let bytes = file.get(place("anna")).await.unwrap().unwrap().bytes.into_vec();
-    let expires = record::NEVER;
-    file.change(place("bert"), Change::Put { bytes, expires }, false)
+    let (ttl, only_new) = (None, false);
+    file.change(place("bert"), Change::Put { bytes, ttl, only_new }, false)
         .await
         .unwrap();
     assert_eq!(store.get(Table::Sessions, "bert").await.unwrap(), None);
@@ -458,10 +456,11 @@ async fn a_file_forgets_what_has_expired() {
     };
     let change = || Change::Put {
         bytes: vec![1; 700],
-        expires: record::now() + 1,
+        ttl: Some(Duration::from_millis(1)),
+        only_new: false,
     };
     for number in 0..50 {
-        let place = Place::new("t", &number.to_string());
+        let place = place::Place::new("t", &number.to_string());
         file.change(place, change(), false).await.unwrap();
         // Once more: of one record one expiry is kept.
         file.change(place, change(), false).await.unwrap();

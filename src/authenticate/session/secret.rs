@@ -54,11 +54,12 @@ impl SessionKey {
 /// Makes and checks secrets.
 pub(super) struct Secrets {
     cookie: Stamp,
-    bearer: Stamp,
+    /// None: no back end has such a session.
+    bearer: Option<Stamp>,
 }
 
 /// Makes and checks ids of one kind, each with the tag of its key.
-pub(in crate::authenticate) struct Stamp(Mac);
+struct Stamp(Mac);
 
 /// A secret that a client sent, not checked yet. Never printed.
 #[derive(Clone, Copy)]
@@ -96,18 +97,18 @@ impl<'a> Carried<'a> {
 }
 
 impl Secrets {
-    pub(super) fn new(keys: &MasterKeys) -> Self {
+    pub(super) fn new(keys: &MasterKeys, cookie: Purpose, bearer: Option<Purpose>) -> Self {
         Self {
-            cookie: Stamp::new(keys, Purpose::SessionCookie),
-            bearer: Stamp::new(keys, Purpose::SessionBearer),
+            cookie: Stamp(keys.mac(cookie)),
+            bearer: bearer.map(|bearer| Stamp(keys.mac(bearer))),
         }
     }
 
     /// A new secret and the name of its session.
     pub(super) fn make(&self, carrier: Carrier) -> (String, SessionKey) {
-        let text = match carrier {
-            Carrier::Cookie => self.cookie.make(),
-            Carrier::Bearer => format!("{BEARER}{}", self.bearer.make()),
+        let text = match (carrier, &self.bearer) {
+            (Carrier::Bearer, Some(bearer)) => format!("{BEARER}{}", bearer.make()),
+            _ => self.cookie.make(),
         };
         let key = key_of(&text);
         (text, key)
@@ -117,21 +118,18 @@ impl Secrets {
     pub(super) fn made(&self, carried: &Carried<'_>) -> bool {
         match carried.carrier {
             Carrier::Cookie => self.cookie.made(carried.text),
-            Carrier::Bearer => carried
-                .text
-                .strip_prefix(BEARER)
-                .is_some_and(|text| self.bearer.made(text)),
+            Carrier::Bearer => {
+                let text = carried.text.strip_prefix(BEARER);
+                text.zip(self.bearer.as_ref())
+                    .is_some_and(|(text, bearer)| bearer.made(text))
+            }
         }
     }
 }
 
 impl Stamp {
-    pub(in crate::authenticate) fn new(keys: &MasterKeys, purpose: Purpose) -> Self {
-        Self(keys.mac(purpose))
-    }
-
     /// A new id with its tag.
-    pub(in crate::authenticate) fn make(&self) -> String {
+    fn make(&self) -> String {
         let id: [u8; ID] = random();
         let tag = self.0.sign(&id);
         let mut bytes = id.to_vec();
@@ -140,7 +138,7 @@ impl Stamp {
     }
 
     /// Was this made here, for this?
-    pub(in crate::authenticate) fn made(&self, text: &str) -> bool {
+    fn made(&self, text: &str) -> bool {
         let mut bytes = [0; ID + TAG];
         let Ok(length) = BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) else {
             return false;
@@ -159,16 +157,19 @@ pub(in crate::authenticate) fn key_of(text: &str) -> SessionKey {
 mod tests {
     use super::*;
 
+    fn secrets(keys: &MasterKeys) -> Secrets {
+        Secrets::new(keys, Purpose::SessionCookie, Some(Purpose::SessionBearer))
+    }
+
     #[test]
     fn what_was_made_is_known_and_nothing_else() {
-        let keys = MasterKeys::random();
-        let secrets = Secrets::new(&keys);
+        let secrets = secrets(&MasterKeys::random());
         let (cookie, key) = secrets.make(Carrier::Cookie);
         let (bearer, _) = secrets.make(Carrier::Bearer);
         assert!(secrets.made(&Carried::cookie(&cookie)));
         assert_eq!(Carried::cookie(&cookie).key(), key);
         assert!(secrets.made(&Carried::bearer(&bearer).unwrap()));
-        let another = Secrets::new(&MasterKeys::random());
+        let another = self::secrets(&MasterKeys::random());
         assert!(!another.made(&Carried::cookie(&cookie)), "a cookie from another key");
         for place in 0..cookie.len() {
             let mut changed = cookie.clone().into_bytes();
@@ -183,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_cookie_is_no_bearer_and_a_bearer_no_cookie() {
-        let secrets = Secrets::new(&MasterKeys::random());
+        let secrets = secrets(&MasterKeys::random());
         let (cookie, _) = secrets.make(Carrier::Cookie);
         let (bearer, _) = secrets.make(Carrier::Bearer);
         assert!(Carried::bearer(&cookie).is_none());
@@ -193,8 +194,16 @@ mod tests {
     }
 
     #[test]
+    fn where_there_are_no_bearers_none_is_good() {
+        let keys = MasterKeys::random();
+        let (bearer, _) = secrets(&keys).make(Carrier::Bearer);
+        let without = Secrets::new(&keys, Purpose::SessionCookie, None);
+        assert!(!without.made(&Carried::bearer(&bearer).unwrap()));
+    }
+
+    #[test]
     fn keys_are_read_as_they_are_written() {
-        let (_, key) = Secrets::new(&MasterKeys::random()).make(Carrier::Cookie);
+        let (_, key) = secrets(&MasterKeys::random()).make(Carrier::Cookie);
         assert_eq!(SessionKey::parse(&key.text()), Some(key));
         for wrong in ["", "ab", &"g".repeat(64), &"é".repeat(32)] {
             assert_eq!(SessionKey::parse(wrong), None);

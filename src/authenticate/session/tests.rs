@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
+use super::secret::Secrets;
+use super::store::REMEMBERED;
 use super::*;
-use crate::authenticate::sign_in::cas::Principal;
-use crate::authenticate::sign_in::cas::Ticket;
 use crate::config::cas::{Protocol, RoleRule};
-use crate::config::{Cas, Provider, SessionLimits};
+use crate::config::{self, Cas, Provider, SignIn};
 use crate::observe::metrics::Metrics;
+use crate::sealing::MasterKeys;
+use crate::store::Store;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
@@ -36,37 +38,64 @@ fn campus() -> SignIn {
 }
 
 fn anna(ticket: &str) -> NewSession {
-    let mut principal = Principal {
-        user: "anna".into(),
-        ..Principal::default()
-    };
-    principal.attributes.add("affiliation", "student").unwrap();
+    let mut attributes = Attributes::default();
+    attributes.add("affiliation", "student").unwrap();
     NewSession {
         subject: "anna".into(),
-        principal,
-        ticket: Ticket::service(ticket).unwrap(),
+        user: "anna".into(),
+        attributes,
+        ticket: ticket.into(),
+    }
+}
+
+/// A configuration with these sign-ins.
+fn configured(sign_ins: &[SignIn]) -> Arc<Config> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    let text = r#"
+        [server]
+        listen = ["127.0.0.1:0"]
+        public_url = "https://video.test"
+        [[routes]]
+        name = "all"
+        path = "/{*rest}"
+        respond = { status = 204 }
+        allow = [{ anyone = true }]
+        "#;
+    std::fs::write(&file, text).unwrap();
+    match config::load(&file) {
+        Ok(loaded) => Arc::new(Config {
+            sign_ins: sign_ins.to_vec(),
+            ..loaded.config
+        }),
+        Err(problems) => panic!("{}", problems.render(false)),
     }
 }
 
 fn sessions(store: &Store, keys: &MasterKeys) -> Arc<Sessions> {
-    Sessions::new(store, keys, Metrics::new().sessions())
+    Sessions::new(store, keys, Some(Metrics::new().sessions()))
 }
 
-async fn is_known(sessions: &Sessions, secret: &str, sign_ins: &[SignIn], now: SystemTime) -> bool {
-    sessions.find(&Carried::cookie(secret), sign_ins, now).await.is_ok()
+/// By the first sign-in.
+async fn begin(sessions: &Sessions, config: &Arc<Config>, new: NewSession, now: SystemTime) -> (String, Arc<Session>) {
+    let record = SignedIn::new(&config.sign_ins[0], new, Carrier::Cookie, now);
+    sessions.begin(record, config, now).await.unwrap()
+}
+
+async fn is_known(sessions: &Sessions, secret: &str, config: &Arc<Config>, now: SystemTime) -> bool {
+    let found = sessions.find(&Carried::cookie(secret), config, now).await;
+    found.unwrap().is_some()
 }
 
 #[tokio::test]
 async fn whoever_signed_in_is_known_until_the_session_ends() {
     let (store, keys) = (Store::in_memory(), MasterKeys::random());
-    let sessions = sessions(&store, &keys);
-    let (secret, begun) = sessions
-        .begin(&campus(), anna("ST-1"), Carrier::Cookie, NOW)
-        .await
-        .unwrap();
+    let (sessions, config) = (sessions(&store, &keys), configured(&[campus()]));
+    let (secret, begun) = begin(&sessions, &config, anna("ST-1"), NOW).await;
     let found = sessions
-        .find(&Carried::cookie(&secret), &[campus()], NOW)
+        .find(&Carried::cookie(&secret), &config, NOW)
         .await
+        .unwrap()
         .unwrap();
     assert_eq!(found.key, begun.key);
     assert_eq!(found.identity.subject.as_deref(), Some("anna"));
@@ -77,36 +106,31 @@ async fn whoever_signed_in_is_known_until_the_session_ends() {
     assert_eq!(found.expires, NOW + 12 * HOUR);
 
     assert!(
-        !is_known(&sessions, &secret, &[campus()], NOW + 12 * HOUR).await,
+        !is_known(&sessions, &secret, &config, NOW + 12 * HOUR).await,
         "the absolute end"
     );
-    let (other, _) = Secrets::new(&MasterKeys::random()).make(Carrier::Cookie);
-    assert!(
-        !is_known(&sessions, &other, &[campus()], NOW).await,
-        "another key's cookie"
-    );
+    let (other, _) = Secrets::new(&MasterKeys::random(), SignedIn::COOKIE, SignedIn::BEARER).make(Carrier::Cookie);
+    assert!(!is_known(&sessions, &other, &config, NOW).await, "another key's cookie");
     let as_bearer = format!("jns_{secret}");
     let as_bearer = Carried::bearer(&as_bearer).unwrap();
     assert!(
-        sessions.find(&as_bearer, &[campus()], NOW).await.is_err(),
+        sessions.find(&as_bearer, &config, NOW).await.unwrap().is_none(),
         "a cookie is no bearer"
     );
 
     assert!(sessions.end(begun.key, "sign_out").await.unwrap());
-    assert!(!is_known(&sessions, &secret, &[campus()], NOW).await);
+    assert!(!is_known(&sessions, &secret, &config, NOW).await);
     assert!(!sessions.end(begun.key, "sign_out").await.unwrap(), "once");
 }
 
 #[tokio::test]
 async fn a_session_of_a_sign_in_that_is_gone_counts_no_more() {
     let (store, keys) = (Store::in_memory(), MasterKeys::random());
-    let begun = sessions(&store, &keys)
-        .begin(&campus(), anna("ST-1"), Carrier::Cookie, NOW)
-        .await
-        .unwrap();
+    let config = configured(&[campus()]);
+    let begun = begin(&sessions(&store, &keys), &config, anna("ST-1"), NOW).await;
     // Another process, which remembers nothing.
-    assert!(is_known(&sessions(&store, &keys), &begun.0, &[campus()], NOW).await);
-    assert!(!is_known(&sessions(&store, &keys), &begun.0, &[], NOW).await);
+    assert!(is_known(&sessions(&store, &keys), &begun.0, &config, NOW).await);
+    assert!(!is_known(&sessions(&store, &keys), &begun.0, &configured(&[]), NOW).await);
     let shorter = SignIn {
         session: SessionLimits {
             absolute: HOUR,
@@ -114,22 +138,62 @@ async fn a_session_of_a_sign_in_that_is_gone_counts_no_more() {
         },
         ..campus()
     };
-    assert!(!is_known(&sessions(&store, &keys), &begun.0, &[shorter], NOW + HOUR).await);
+    assert!(!is_known(&sessions(&store, &keys), &begun.0, &configured(&[shorter]), NOW + HOUR).await);
+}
+
+#[tokio::test]
+async fn a_reload_counts_at_once() {
+    let (store, keys) = (Store::in_memory(), MasterKeys::random());
+    let (sessions, first) = (sessions(&store, &keys), configured(&[campus()]));
+    let (secret, _) = begin(&sessions, &first, anna("ST-1"), NOW).await;
+    assert!(is_known(&sessions, &secret, &first, NOW).await);
+    let another = SignIn {
+        roles: vec![RoleRule::new(None, "ROLE_USER").unwrap()],
+        ..campus()
+    };
+    let carried = Carried::cookie(&secret);
+    let found = sessions.find(&carried, &configured(&[another]), NOW).await.unwrap();
+    assert_eq!(found.unwrap().identity.roles, ["ROLE_USER"]);
+    assert!(!is_known(&sessions, &secret, &configured(&[]), NOW).await);
+    assert!(
+        is_known(&sessions, &secret, &first, NOW).await,
+        "requests that began before"
+    );
+}
+
+/// Stores outlive a version, and replicas of two versions share one.
+#[tokio::test]
+async fn what_stands_in_a_store_stays_readable() {
+    let (store, keys) = (Store::in_memory(), MasterKeys::random());
+    let (sessions, config) = (sessions(&store, &keys), configured(&[campus()]));
+    let text = r#"{"i":"campus","s":"anna","u":"al","a":[["affiliation",["student","staff"]]],"b":false,"c":0,"e":60,"t":"ST-1"}"#;
+    let key = Carried::cookie("made elsewhere").key();
+    store
+        .put(Table::Sessions, &key.text(), text.as_bytes(), None)
+        .await
+        .unwrap();
+    let found = sessions.named(key, &config, NOW).await.unwrap().unwrap();
+    assert_eq!(
+        (found.record.user(), found.expires),
+        ("al", NOW + Duration::from_secs(60))
+    );
+    assert_eq!(found.identity.roles, ["ROLE_student", "ROLE_staff"]);
+    assert_eq!(serde_json::to_string(&*found.record).unwrap(), text);
 }
 
 #[tokio::test]
 async fn a_person_has_so_many_sessions_and_the_oldest_goes() {
     let (store, keys) = (Store::in_memory(), MasterKeys::random());
-    let sessions = sessions(&store, &keys);
+    let (sessions, config) = (sessions(&store, &keys), configured(&[campus()]));
     let mut secrets = Vec::new();
     for number in 0..4 {
         let now = NOW + Duration::from_secs(number);
         let new = anna(&format!("ST-{number}"));
-        secrets.push(sessions.begin(&campus(), new, Carrier::Cookie, now).await.unwrap().0);
+        secrets.push(begin(&sessions, &config, new, now).await.0);
     }
     let mut known = Vec::new();
     for secret in &secrets {
-        known.push(is_known(&sessions, secret, &[campus()], NOW).await);
+        known.push(is_known(&sessions, secret, &config, NOW).await);
     }
     assert_eq!(known, [false, false, true, true]);
 }
@@ -138,14 +202,15 @@ async fn a_person_has_so_many_sessions_and_the_oldest_goes() {
 async fn a_ticket_ends_its_session_in_every_process() {
     let (store, keys) = (Store::in_memory(), MasterKeys::random());
     let (here, there) = (sessions(&store, &keys), sessions(&store, &keys));
+    let config = configured(&[campus()]);
     let following = there.follow();
-    let (secret, begun) = here.begin(&campus(), anna("ST-1"), Carrier::Cookie, NOW).await.unwrap();
-    assert!(is_known(&there, &secret, &[campus()], NOW).await);
+    let (secret, begun) = begin(&here, &config, anna("ST-1"), NOW).await;
+    assert!(is_known(&there, &secret, &config, NOW).await);
     assert_eq!(here.end_by_ticket("ST-2").await.unwrap(), None);
     assert_eq!(here.end_by_ticket("ST-1").await.unwrap(), Some(begun.key));
-    assert!(!is_known(&here, &secret, &[campus()], NOW).await);
+    assert!(!is_known(&here, &secret, &config, NOW).await);
     let deadline = Instant::now() + REMEMBERED / 2;
-    while is_known(&there, &secret, &[campus()], NOW).await {
+    while is_known(&there, &secret, &config, NOW).await {
         assert!(Instant::now() < deadline, "told, not forgotten");
         tokio::task::yield_now().await;
     }
@@ -157,26 +222,28 @@ async fn a_ticket_ends_its_session_in_every_process() {
 async fn an_ended_session_that_is_put_back_into_the_store_stays_ended() {
     let (store, keys) = (Store::in_memory(), MasterKeys::random());
     let (here, there) = (sessions(&store, &keys), sessions(&store, &keys));
+    let config = configured(&[campus()]);
     let (here_follows, there_follows) = (here.follow(), there.follow());
-    let (secret, begun) = here.begin(&campus(), anna("ST-1"), Carrier::Cookie, NOW).await.unwrap();
+    let (secret, begun) = begin(&here, &config, anna("ST-1"), NOW).await;
     let name = begun.key.text();
     let record = store.get(Table::Sessions, &name).await.unwrap().unwrap();
     here.end(begun.key, "sign_out").await.unwrap();
-    while !there.ended.has(&begun.key) {
+    while !there.ended.contains_key(&begun.key) {
         tokio::task::yield_now().await;
     }
     store.put(Table::Sessions, &name, &record, Some(HOUR)).await.unwrap();
     for sessions in [&here, &there] {
         // As after some seconds.
         sessions.remembered.invalidate(&begun.key).await;
-        assert!(!is_known(sessions, &secret, &[campus()], NOW).await);
+        assert!(!is_known(sessions, &secret, &config, NOW).await);
         assert!(
             sessions
-                .peek(&Carried::cookie(&secret), &[campus()], NOW)
+                .peek(&Carried::cookie(&secret), &config, NOW)
                 .await
-                .is_err()
+                .unwrap()
+                .is_none()
         );
-        assert!(sessions.named(begun.key, &[campus()], NOW).await.unwrap().is_none());
+        assert!(sessions.named(begun.key, &config, NOW).await.unwrap().is_none());
     }
     here_follows.abort();
     there_follows.abort();
@@ -192,20 +259,25 @@ async fn looking_at_a_session_leaves_it_as_it_is() {
         },
         ..campus()
     };
-    let here = sessions(&store, &keys);
-    let (secret, begun) = here.begin(&brief, anna("ST-1"), Carrier::Cookie, NOW).await.unwrap();
+    let (here, config) = (sessions(&store, &keys), configured(&[brief]));
+    let (secret, begun) = begin(&here, &config, anna("ST-1"), NOW).await;
     let carried = Carried::cookie(&secret);
     let there = sessions(&store, &keys);
-    let sign_ins = [brief];
     let deadline = Instant::now() + Duration::from_secs(20);
     // It lives on for nobody who only looks, and nobody is remembered.
-    while let Ok(seen) = there.peek(&carried, &sign_ins, NOW).await {
+    while let Some(seen) = there.peek(&carried, &config, NOW).await.unwrap() {
         assert_eq!(seen.key, begun.key);
         assert!(Instant::now() < deadline, "it ends by itself");
         tokio::task::yield_now().await;
     }
-    let (other, _) = Secrets::new(&MasterKeys::random()).make(Carrier::Cookie);
-    assert!(there.peek(&Carried::cookie(&other), &sign_ins, NOW).await.is_err());
+    let (other, _) = Secrets::new(&MasterKeys::random(), SignedIn::COOKIE, SignedIn::BEARER).make(Carrier::Cookie);
+    assert!(
+        there
+            .peek(&Carried::cookie(&other), &config, NOW)
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 /// What the kernel says that this process holds, in bytes.
@@ -223,7 +295,7 @@ async fn long_a_hundred_thousand_sessions_fit_in_a_hundred_megabytes() {
         return;
     }
     let (store, keys) = (Store::in_memory(), MasterKeys::random());
-    let sessions = sessions(&store, &keys);
+    let (sessions, config) = (sessions(&store, &keys), configured(&[campus()]));
     let before = resident();
     let mut secrets = Vec::with_capacity(100_000);
     for number in 0..100_000 {
@@ -234,9 +306,9 @@ async fn long_a_hundred_thousand_sessions_fit_in_a_hundred_megabytes() {
             ("displayName", "Anna Example"),
             ("sn", "Example"),
         ] {
-            new.principal.attributes.add(name, value).unwrap();
+            new.attributes.add(name, value).unwrap();
         }
-        let begun = sessions.begin(&campus(), new, Carrier::Cookie, NOW).await.unwrap();
+        let begun = begin(&sessions, &config, new, NOW).await;
         secrets.push(begun.0);
     }
     // What their browsers carry is not the gateway's.
@@ -244,7 +316,7 @@ async fn long_a_hundred_thousand_sessions_fit_in_a_hundred_megabytes() {
     let before = before + u64::try_from(carried.sum::<usize>()).unwrap();
     let kept = resident() - before;
     for secret in &secrets {
-        assert!(is_known(&sessions, secret, &[campus()], NOW).await);
+        assert!(is_known(&sessions, secret, &config, NOW).await);
     }
     let active = resident() - before;
     eprintln!(

@@ -71,8 +71,8 @@ impl People {
     /// Sessions are kept in `store`; what browsers carry is sealed and signed by `keys`.
     pub fn new(store: &Store, keys: &MasterKeys, metrics: &SessionMetrics) -> Self {
         Self {
-            sessions: Sessions::new(store, keys, metrics.clone()),
-            launches: Launches::new(store, keys),
+            sessions: Sessions::new(store, keys, Some(metrics.clone())),
+            launches: Launches::new(store, keys, None),
             attempts: Attempts::new(keys),
             tabs: Arc::default(),
             metrics: metrics.clone(),

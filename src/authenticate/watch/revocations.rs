@@ -167,14 +167,8 @@ impl Revocations {
                 }
                 Err(_) => {}
             }
-            let news = async {
-                loop {
-                    match notices.recv().await {
-                        Ok(Notice::Message(message)) if &*message != NOTICE => {}
-                        _ => return,
-                    }
-                }
-            };
+            let is_another = |notice| matches!(notice, Some(Notice::Message(message)) if &*message != NOTICE);
+            let news = async { while is_another(notices.next().await) {} };
             tokio::time::timeout(LOOK_AGAIN, news).await.ok();
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Embedded;
 use crate::store::place::Place;
-use crate::store::record::{self, Change, Millis, NEVER};
+use crate::store::record::{self, Change, Millis};
 
 const CHILD: &str = "JANUA_TEST_STORE_CHILD";
 /// What a crash may cost.
@@ -28,7 +28,8 @@ async fn child_that_writes_until_it_is_killed() {
     for number in 0.. {
         let change = Change::Put {
             bytes: format!("value {number} ").repeat(60).into_bytes(),
-            expires: NEVER,
+            ttl: None,
+            only_new: false,
         };
         store.change(place(number), change, false).await.unwrap();
         writeln!(out, "wrote {number} {}", record::now()).unwrap();

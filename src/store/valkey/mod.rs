@@ -16,7 +16,8 @@ use tokio::time::timeout;
 use self::connect::Connection;
 use self::keeper::{Keeper, Link};
 use super::StoreError;
-use super::place::Place;
+use super::place::Location;
+use super::record::Change;
 use crate::config;
 use crate::observe::metrics::StoreMetrics;
 
@@ -36,6 +37,11 @@ const ADD_MEMBER: &str = "\
     if ARGV[3] == '' then redis.call('PERSIST', KEYS[1]) \
     elseif fresh or (left >= 0 and left < tonumber(ARGV[3])) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end \
     return 1";
+
+/// Other bytes in a value's place, if nobody has changed it meanwhile. The time to live stays.
+const REPLACE: &str = "\
+    if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL') return 1 end \
+    return 0";
 
 /// What comes by itself over the connection.
 pub(super) enum Heard<'a> {
@@ -77,72 +83,56 @@ impl Valkey {
         })
     }
 
-    pub(super) async fn get(&self, table: &str, place: Place) -> Result<Option<Vec<u8>>, StoreError> {
-        self.ask(redis::cmd("GET").arg(key(table, place))).await
+    pub(super) async fn get(&self, at: Location) -> Result<Option<Vec<u8>>, StoreError> {
+        self.ask(redis::cmd("GET").arg(key(at))).await
     }
 
     /// The value, which lives for `ttl` from now, in one step.
-    pub(super) async fn touch(&self, table: &str, place: Place, ttl: Duration) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(super) async fn touch(&self, at: Location, ttl: Duration) -> Result<Option<Vec<u8>>, StoreError> {
         let mut command = redis::cmd("GETEX");
-        command.arg(key(table, place)).arg("PX").arg(millis(ttl));
+        self.ask(command.arg(key(at)).arg("PX").arg(millis(ttl))).await
+    }
+
+    /// True: it was made.
+    pub(super) async fn change(&self, at: Location, change: Change) -> Result<bool, StoreError> {
+        let key = key(at);
+        let mut command = Cmd::new();
+        match change {
+            Change::Put { bytes, ttl, only_new } => {
+                command.arg("SET").arg(key).arg(bytes).arg(only_new.then_some("NX"));
+                command.arg(ttl.map(|ttl| ("PX", millis(ttl))));
+            }
+            Change::Extend { ttl } => {
+                command.arg("PEXPIRE").arg(key).arg(millis(ttl));
+            }
+            Change::Replace { before, bytes } => {
+                command.arg("EVAL").arg(REPLACE).arg(1).arg(key);
+                command.arg(&*before).arg(bytes);
+            }
+            Change::Delete => {
+                command.arg("DEL").arg(key);
+            }
+            Change::AddMember { member, score, ttl } => {
+                command.arg("EVAL").arg(ADD_MEMBER).arg(1).arg(key);
+                command.arg(score).arg(member);
+                command.arg(ttl.map(|ttl| millis(ttl).to_string()).unwrap_or_default());
+            }
+            Change::RemoveMember { member } => {
+                command.arg("ZREM").arg(key).arg(member);
+            }
+        }
         self.ask(&command).await
     }
 
-    /// True: it was put. `only_new`: only if nothing stands there.
-    pub(super) async fn put(
-        &self,
-        table: &str,
-        place: Place,
-        bytes: &[u8],
-        ttl: Option<Duration>,
-        only_new: bool,
-    ) -> Result<bool, StoreError> {
-        let mut command = redis::cmd("SET");
-        command.arg(key(table, place)).arg(bytes);
-        if only_new {
-            command.arg("NX");
-        }
-        if let Some(ttl) = ttl {
-            command.arg("PX").arg(millis(ttl));
-        }
-        let done: Option<String> = self.ask(&command).await?;
-        Ok(done.is_some())
-    }
-
-    pub(super) async fn delete(&self, table: &str, place: Place) -> Result<bool, StoreError> {
-        let deleted: u64 = self.ask(redis::cmd("DEL").arg(key(table, place))).await?;
-        Ok(deleted > 0)
-    }
-
-    pub(super) async fn add_member(
-        &self,
-        index: &str,
-        place: Place,
-        member: &str,
-        score: u64,
-        ttl: Option<Duration>,
-    ) -> Result<(), StoreError> {
-        let mut command = redis::cmd("EVAL");
-        command.arg(ADD_MEMBER).arg(1).arg(key(index, place));
-        command.arg(score).arg(member);
-        command.arg(ttl.map(|ttl| millis(ttl).to_string()).unwrap_or_default());
-        self.ask(&command).await
-    }
-
-    pub(super) async fn members(&self, index: &str, place: Place) -> Result<Vec<(String, u64)>, StoreError> {
+    pub(super) async fn members(&self, at: Location) -> Result<Vec<(String, u64)>, StoreError> {
         let mut command = redis::cmd("ZRANGE");
-        command.arg(key(index, place)).arg(0).arg(-1).arg("WITHSCORES");
+        command.arg(key(at)).arg(0).arg(-1).arg("WITHSCORES");
         let members: Vec<(String, f64)> = self.ask(&command).await?;
         // Scores are whole and below 2^53: what was put comes back.
         Ok(members
             .into_iter()
             .map(|(member, score)| (member, score as u64))
             .collect())
-    }
-
-    pub(super) async fn remove_member(&self, index: &str, place: Place, member: &str) -> Result<bool, StoreError> {
-        let removed: u64 = self.ask(redis::cmd("ZREM").arg(key(index, place)).arg(member)).await?;
-        Ok(removed > 0)
     }
 
     pub(super) async fn publish(&self, payload: &[u8]) -> Result<(), StoreError> {
@@ -194,8 +184,8 @@ impl Valkey {
     }
 }
 
-fn key(space: &str, place: Place) -> String {
-    format!("janua:{space}:{}", place.text())
+fn key(at: Location) -> String {
+    format!("janua:{}:{}", at.space, at.place.text())
 }
 
 /// At least one: the server takes no zero.

@@ -4,16 +4,11 @@ use futures_util::future::try_join_all;
 use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Value};
 
+use super::Valkey;
 use super::connect::Connection;
-use super::{Valkey, key};
 use crate::store::StoreError;
-use crate::store::place::{Place, Table};
+use crate::store::place::Place;
 use crate::store::record::{NEVER, Record};
-
-/// Other bytes in a value's place, if nobody has changed it meanwhile. The time to live stays.
-const REPLACE: &str = "\
-    if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL') return 1 end \
-    return 0";
 
 impl Valkey {
     /// About `count` values behind a cursor, of one table or of all, and the next cursor. Groups are no values.
@@ -40,20 +35,6 @@ impl Valkey {
             (place, Record { expires: NEVER, bytes })
         };
         Ok((found.map(record).collect(), next))
-    }
-
-    /// True: it was as `before`.
-    pub(in crate::store) async fn replace(
-        &self,
-        table: Table,
-        place: Place,
-        before: &[u8],
-        bytes: &[u8],
-    ) -> Result<bool, StoreError> {
-        let mut command = redis::cmd("EVAL");
-        command.arg(REPLACE).arg(1).arg(key(table.name(), place));
-        let replaced: u64 = self.ask(command.arg(before).arg(bytes)).await?;
-        Ok(replaced == 1)
     }
 }
 

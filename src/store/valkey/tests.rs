@@ -233,7 +233,7 @@ async fn nothing_readable_lies_on_the_server() {
         .await
         .unwrap();
     store.notify("true").await.unwrap();
-    until("the true one arrives", async || match heard.try_recv() {
+    until("the true one arrives", async || match heard.0.try_recv() {
         Ok(Notice::Message(text)) => {
             assert_eq!(&*text, "true");
             true
@@ -257,7 +257,7 @@ async fn a_server_that_goes_and_comes_back() {
         assert!(matches!(store.healthy().await, Err(StoreError::Away { .. })));
     }
     assert!(started.elapsed() < DEADLINE, "a thousand failures take long");
-    while heard.try_recv().is_ok() {}
+    while heard.0.try_recv().is_ok() {}
     server.again();
     until("it works again", async || {
         store.put(Table::Sessions, "a", b"2", LONG).await.is_ok()
@@ -267,10 +267,13 @@ async fn a_server_that_goes_and_comes_back() {
         store.get(Table::Sessions, "a").await.unwrap().as_deref(),
         Some(&b"2"[..])
     );
-    until("subscribers are told", async || heard.try_recv() == Ok(Notice::Missed)).await;
+    until("subscribers are told", async || {
+        heard.0.try_recv() == Ok(Notice::Missed)
+    })
+    .await;
     until("notices arrive again", async || {
         store.notify("back").await.unwrap();
-        heard.try_recv() == Ok(Notice::Message("back".into()))
+        heard.0.try_recv() == Ok(Notice::Message("back".into()))
     })
     .await;
 }
@@ -334,7 +337,10 @@ async fn long_behind_sentinels() {
     })
     .await;
     assert!(one.get(Table::Sessions, "kept").await.unwrap().is_some());
-    until("subscribers are told", async || heard.try_recv() == Ok(Notice::Missed)).await;
+    until("subscribers are told", async || {
+        heard.0.try_recv() == Ok(Notice::Missed)
+    })
+    .await;
 }
 
 fn knows_all(port: u16) -> bool {

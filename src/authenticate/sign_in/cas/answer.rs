@@ -10,8 +10,9 @@ use thiserror::Error;
 
 pub use super::element::XmlError;
 use super::failure::Failure;
-use super::principal::{MAX_VALUES, Principal, is_user};
+use super::principal::{Principal, is_user};
 use super::{Protocol, json_answer, xml_answer};
+use crate::authenticate::session::MAX_VALUES;
 
 /// Longest answer that is looked at, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;

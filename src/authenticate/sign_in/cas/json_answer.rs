@@ -5,8 +5,9 @@ use serde_json::{Map, Value};
 
 use super::answer::{Answer, BadAnswer, success, trimmed};
 use super::failure::Failure;
-use super::principal::{Attributes, Principal, is_secret};
+use super::principal::{Principal, add, is_secret};
 use super::xml_answer::{MAX_PROXIES, is_proxy};
+use crate::authenticate::session::Attributes;
 use crate::authenticate::token::json;
 
 pub(super) fn parse(text: &str) -> Result<Answer, BadAnswer> {
@@ -34,9 +35,7 @@ fn principal(told: &Map<String, Value>) -> Result<Principal, BadAnswer> {
     let mut attributes = Attributes::default();
     for (name, value) in told.get("attributes").map(members).transpose()?.unwrap_or_default() {
         for value in parts(value).into_iter().flat_map(parts).filter_map(scalar) {
-            attributes
-                .add(name, trimmed(&value))
-                .map_err(|_| BadAnswer::Attributes)?;
+            add(&mut attributes, name, trimmed(&value))?;
         }
     }
     Ok(Principal {

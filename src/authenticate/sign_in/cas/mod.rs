@@ -1,7 +1,7 @@
 //! CAS protocol 1 to 3 as a client: who a ticket was made for, and what the server's words mean.
 //!
-//! [`client`] asks, [`answer`] judges what comes back, [`logout`] reads the server's own calls, [`roles`] turns
-//! attributes into roles. Sessions, cookies and redirects are decided elsewhere; of those here, only [`client`] does I/O.
+//! [`client`] asks, [`answer`] judges what comes back, [`logout`] reads the server's own calls. Sessions,
+//! roles, cookies and redirects are decided elsewhere; of those here, only [`client`] does I/O.
 
 pub mod answer;
 pub mod client;
@@ -10,7 +10,6 @@ pub mod failure;
 mod json_answer;
 pub mod logout;
 pub mod principal;
-pub mod roles;
 pub mod ticket;
 mod xml_answer;
 
@@ -18,7 +17,7 @@ pub use self::answer::{Answer, BadAnswer};
 pub use self::client::{Client, Login, ValidateError};
 pub use self::failure::{Failure, FailureCode};
 pub use self::logout::SessionIndex;
-pub use self::principal::{Attributes, Principal};
-pub use self::roles::roles;
+pub use self::principal::Principal;
 pub use self::ticket::{BadTicket, Ticket};
-pub use crate::config::cas::{Protocol, RoleRule};
+pub use crate::authenticate::session::Attributes;
+pub use crate::config::cas::Protocol;

@@ -2,11 +2,11 @@
 //!
 //! What may be a user's name is decided here; what the person may do is not.
 
+use super::{BadAnswer, Ticket};
+use crate::authenticate::session::{Attributes, NewSession};
+
 /// A user name longer than this is none.
 const MAX_USER: usize = 256;
-
-/// Distinct values of all attributes together: far above what a directory releases for one person.
-pub(super) const MAX_VALUES: usize = 2_000;
 
 /// What Apereo's servers can release beside a person's attributes: the password (ClearPass) and the proxy-granting ticket.
 const SECRETS: [&str; 2] = ["credential", "proxyGrantingTicket"];
@@ -20,15 +20,6 @@ pub struct Principal {
     /// The `pgtUrl`s of the back ends that the ticket came through, the last one first (CAS 3.0 section 2.6.2). Empty for
     /// a service ticket.
     pub proxies: Vec<String>,
-}
-
-/// Values by attribute, both in the order in which the server names them first; no value twice.
-///
-/// Names are plain keys that the server's operator chose: none has a meaning of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Attributes {
-    values: Vec<(String, Vec<String>)>,
-    count: usize,
 }
 
 impl Principal {
@@ -45,57 +36,34 @@ impl Principal {
         }
     }
 
+    /// What a session is made of for whom `ticket` was made; `username` as for [`Self::username`].
+    pub fn signed_in(self, ticket: &Ticket, username: &str) -> Option<NewSession> {
+        Some(NewSession {
+            subject: self.username(username)?.to_owned(),
+            user: self.user,
+            attributes: self.attributes,
+            ticket: ticket.as_str().to_owned(),
+        })
+    }
+
     /// Did the ticket come through exactly one of these chains? A chain is the `pgtUrl`s in the order of [`Self::proxies`].
     pub fn came_through(&self, chains: &[Vec<String>]) -> bool {
         !self.proxies.is_empty() && chains.contains(&self.proxies)
     }
 }
 
-impl Attributes {
-    /// The values of one attribute; empty if there is none of this name.
-    pub fn get(&self, name: &str) -> &[String] {
-        let found = self.values.iter().find(|(known, _)| known == name);
-        found.map_or(&[], |(_, values)| values)
+/// Adds a value that an answer names, unless nobody is to keep it.
+pub(super) fn add(attributes: &mut Attributes, name: &str, value: &str) -> Result<(), BadAnswer> {
+    if is_secret(name) {
+        return Ok(());
     }
-
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[String])> {
-        self.values
-            .iter()
-            .map(|(name, values)| (name.as_str(), values.as_slice()))
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
-    }
-
-    /// Adds a value unless it is there or blank, or nobody's to keep. `Err`: there are too many.
-    pub fn add(&mut self, name: &str, value: &str) -> Result<(), TooMany> {
-        if is_secret(name) {
-            return Ok(());
-        }
-        if value.trim().is_empty() || self.get(name).iter().any(|known| known == value) {
-            return Ok(());
-        }
-        if self.count == MAX_VALUES {
-            return Err(TooMany);
-        }
-        self.count += 1;
-        match self.values.iter_mut().find(|(known, _)| known == name) {
-            Some((_, values)) => values.push(value.to_owned()),
-            None => self.values.push((name.to_owned(), vec![value.to_owned()])),
-        }
-        Ok(())
-    }
+    attributes.add(name, value).map_err(|_| BadAnswer::Attributes)
 }
 
 /// Is the attribute of this name nobody's to keep?
 pub(super) fn is_secret(name: &str) -> bool {
     SECRETS.contains(&name)
 }
-
-/// More attribute values than any person has.
-#[derive(Debug)]
-pub struct TooMany;
 
 /// Padding is refused and not cut off: `alice ` may be somebody else's account at the server.
 pub(super) fn is_user(name: &str) -> bool {
@@ -112,7 +80,7 @@ mod tests {
             ..Principal::default()
         };
         for (name, value) in attributes {
-            principal.attributes.add(name, value).unwrap();
+            add(&mut principal.attributes, name, value).unwrap();
         }
         principal
     }
@@ -134,19 +102,6 @@ mod tests {
     }
 
     #[test]
-    fn attributes_keep_their_order_and_no_value_twice() {
-        let attributes = principal(&[("b", "1"), ("a", "2"), ("b", "3"), ("b", "1"), ("c", " ")]).attributes;
-        let all: Vec<(&str, Vec<String>)> = attributes
-            .iter()
-            .map(|(name, values)| (name, values.to_vec()))
-            .collect();
-        assert_eq!(
-            all,
-            [("b", vec!["1".to_owned(), "3".to_owned()]), ("a", vec!["2".to_owned()])]
-        );
-    }
-
-    #[test]
     fn passwords_are_not_kept() {
         let attributes = principal(&[
             ("credential", "secret"),
@@ -155,18 +110,6 @@ mod tests {
         ])
         .attributes;
         assert_eq!(attributes.iter().count(), 1);
-    }
-
-    #[test]
-    fn attributes_are_bounded() {
-        let mut attributes = Attributes::default();
-        for number in 0..MAX_VALUES {
-            attributes
-                .add(&format!("a{}", number % 7), &number.to_string())
-                .unwrap();
-        }
-        assert!(attributes.add("a0", "0").is_ok(), "it is there already");
-        assert!(attributes.add("one", "more").is_err());
     }
 
     #[test]

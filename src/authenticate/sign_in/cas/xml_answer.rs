@@ -7,7 +7,8 @@
 use super::answer::{Answer, BadAnswer, success, trimmed};
 use super::element::Element;
 use super::failure::Failure;
-use super::principal::{Attributes, Principal, is_secret};
+use super::principal::{self, Principal, is_secret};
+use crate::authenticate::session::Attributes;
 
 /// Back ends that a ticket may have come through; one is usual, two are rare.
 pub(super) const MAX_PROXIES: usize = 16;
@@ -85,7 +86,7 @@ fn put(attributes: &mut Attributes, name: &str, text: &str) -> Result<(), BadAns
     let encoded = encoded_name(name);
     for value in values(trimmed(text)) {
         for name in [Some(name), encoded.as_deref()].into_iter().flatten() {
-            attributes.add(name, value).map_err(|_| BadAnswer::Attributes)?;
+            principal::add(attributes, name, value)?;
         }
     }
     Ok(())

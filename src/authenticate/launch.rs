@@ -1,30 +1,33 @@
-//! A launch session as it stands in the store: what the token said within the caps of its issuers, and when. The caps
-//! that are in force when it is read are applied once more: they may have become narrower.
+//! Launch sessions: what a token allowed when a learning platform opened a page here with it, remembered by the server
+//! for as long as the page is used.
+//!
+//! A launch session is no sign-in. It holds the roles and grants of one token, and lives by a clock of its own. What
+//! stands in the store is what the token said within the caps of its issuers, and when; the caps that are in force when
+//! it is read are applied once more: they may have become narrower. Where one may begin and where it counts is decided
+//! by the routes.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::authenticate::session::SessionKey;
-use crate::authenticate::session::secret::key_of;
-use crate::authenticate::token;
-use crate::config::{Config, Launch};
+use super::session::secret::key_of;
+use super::session::{Record, Session, SessionStore};
+use super::token;
+use crate::config::{Config, Launch, SessionLimits};
 use crate::identity::{Grant, GrantKind, Identity};
 use crate::rate::address_key;
+use crate::sealing::Purpose;
+use crate::store::{Index, StoreError, Table};
 use crate::time::{from_unix, unix_millis, unix_seconds};
 
 /// A launch session, alive when it was looked up.
-#[derive(Debug, Clone)]
-pub struct LaunchSession {
-    pub key: SessionKey,
-    /// Ends when the session does.
-    pub identity: Arc<Identity>,
-    pub created: SystemTime,
-    /// After the last request.
-    pub idle: Duration,
-}
+pub type LaunchSession = Session<LaunchRecord>;
+
+/// All launch sessions.
+pub type Launches = SessionStore<LaunchRecord>;
 
 /// What a launch session is made of.
 pub struct NewLaunch<'a> {
@@ -39,7 +42,7 @@ pub struct NewLaunch<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct Record {
+pub struct LaunchRecord {
     #[serde(rename = "r")]
     route: String,
     /// Names.
@@ -59,18 +62,18 @@ pub(super) struct Record {
     expires: u64,
     /// Among which it is counted.
     #[serde(rename = "n")]
-    pub(super) group: String,
+    group: String,
 }
 
 /// Launch sessions of one person; beyond it the oldest one ends. A page with many players in frames begins one for each.
-pub(super) const MOST: usize = 100;
+const MOST: usize = 100;
 /// The same of tokens that name nobody, say the very same, and come from one address, behind which a whole course may be.
 const MOST_OF_NOBODY: usize = 1000;
 /// What the group of these begins with.
 const OF_NOBODY: &str = "token ";
 
 /// The group of a person's.
-pub(super) fn of_subject(issuer: &str, subject: &str) -> String {
+fn of_subject(issuer: &str, subject: &str) -> String {
     format!("subject {issuer}/{subject}")
 }
 
@@ -83,16 +86,8 @@ fn of_nobody(who: &Identity, client: IpAddr) -> String {
     format!("{OF_NOBODY}{}", key_of(&said).text())
 }
 
-/// Launch sessions of such a group: one of a person, or of all that say the same behind one address.
-pub(super) fn most(group: &str) -> usize {
-    match group.starts_with(OF_NOBODY) {
-        true => MOST_OF_NOBODY,
-        false => MOST,
-    }
-}
-
-impl Record {
-    pub(super) fn new(new: NewLaunch<'_>, now: SystemTime) -> Self {
+impl LaunchRecord {
+    pub fn new(new: NewLaunch<'_>, now: SystemTime) -> Self {
         let (who, all) = (new.who, &new.config.jwt.issuers);
         let issuers = who.issuers.iter().filter_map(|index| all.get(*index));
         // A name that the issuer may not give is nobody's: some give all their people the same.
@@ -112,25 +107,44 @@ impl Record {
             expires: created.saturating_add(new.launch.absolute.as_secs()),
         }
     }
+}
 
-    /// `None` for what an older or newer version wrote differently: that page is launched again.
-    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok()
+impl Record for LaunchRecord {
+    const TABLE: Table = Table::Launches;
+    const INDEX: Index = Index::LaunchesByOrigin;
+    const ENDED: &'static str = "launch-ended ";
+    const COOKIE: Purpose = Purpose::LaunchCookie;
+
+    fn longest_idle(config: &Config) -> Option<Duration> {
+        let launches = config.routes.iter().filter_map(|route| route.launch);
+        launches.map(|launch| launch.idle).max()
     }
 
-    pub(super) fn bytes(&self) -> Vec<u8> {
-        // Strings, numbers and lists always can be written.
-        serde_json::to_vec(self).unwrap_or_default()
+    fn created(&self) -> u64 {
+        self.created
     }
 
-    /// The session, if launches still begin at its route and its issuers still are some.
-    pub(super) fn session(&self, key: SessionKey, config: &Config) -> Option<LaunchSession> {
+    fn group(&self) -> Cow<'_, str> {
+        self.group.as_str().into()
+    }
+
+    /// Its route's and its token's, if launches still begin there and the issuers still are some.
+    fn read(&self, config: &Config) -> Option<(SessionLimits, Identity)> {
         let route = config.routes.iter().find(|route| *route.name == *self.route)?;
-        let launch = route.launch?;
+        let Launch { idle, absolute } = route.launch?;
+        let per_subject = if self.group.starts_with(OF_NOBODY) {
+            MOST_OF_NOBODY
+        } else {
+            MOST
+        };
+        let limits = SessionLimits {
+            idle,
+            absolute,
+            per_subject,
+        };
         let all = &config.jwt.issuers;
         let place = |name: &String| all.iter().position(|issuer| *issuer.name == **name);
         let issuers: Vec<usize> = self.issuers.iter().map(place).collect::<Option<_>>()?;
-        let created = from_unix(self.created);
         let mut who = Identity {
             source: Arc::clone(&all.get(*issuers.first()?)?.name),
             issuers,
@@ -138,16 +152,19 @@ impl Record {
             named: false,
             roles: self.roles.clone(),
             grants: self.grants.iter().filter_map(read).collect(),
-            // A shorter life in the configuration counts for those that are there already, a longer one does not.
-            expires: from_unix(self.expires).min(created + launch.absolute),
+            expires: from_unix(self.expires),
         };
         token::cap(&mut who, all);
-        Some(LaunchSession {
-            key,
-            identity: Arc::new(who),
-            created,
-            idle: launch.idle,
-        })
+        Some((limits, who))
+    }
+}
+
+impl Launches {
+    /// Ends those of a person whom the issuer may name.
+    pub async fn end_all(&self, issuer: &str, subject: &str) -> Result<(), StoreError> {
+        let group = of_subject(issuer, subject);
+        let all = self.store.index_members(Index::LaunchesByOrigin, &group).await?;
+        self.end_each(&group, all, "revoked").await
     }
 }
 
@@ -173,3 +190,6 @@ fn read((kind, id, action): &(char, String, String)) -> Option<Grant> {
         action: action.clone(),
     })
 }
+
+#[cfg(test)]
+mod tests;
