@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 
 use self::backend::Backend;
-use self::embedded::Embedded;
-pub use self::embedded::Seen;
+use self::embedded::look;
+pub use self::embedded::look::Seen;
 pub use self::error::StoreError;
 use self::memory::Memory;
 use self::notices::NOTICE;
@@ -85,7 +85,7 @@ impl Store {
     /// # Errors
     /// The one that opening it would give.
     pub fn look(path: &Path) -> Result<Seen, StoreError> {
-        Embedded::look(path)
+        look::file(path)
     }
 
     /// An empty store that is gone with its last handle, for what asks the rooms something without being a gateway.

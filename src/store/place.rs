@@ -7,29 +7,30 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::digest::sha256;
 
-/// What single values are kept for. Names are for ever: rename a variant, never its string.
+/// What single values are kept for. Names are for ever: rename a variant, never its string, nor its number, by which a
+/// value says of which table it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Table {
     /// Last good key sets, by issuer and address.
-    KeySets,
+    KeySets = 1,
     /// Sessions, by a hash of their id.
-    Sessions,
+    Sessions = 2,
     /// Sessions' keys, by the CAS tickets that came for them.
-    Tickets,
+    Tickets = 3,
     /// Launch sessions, by a hash of their id.
-    Launches,
+    Launches = 8,
     /// What ended early, by its own name, for as long as it would have lived on.
-    Revocations,
+    Revocations = 4,
     /// Moodle's web-service tokens, by user and service.
-    MoodleTokens,
+    MoodleTokens = 5,
     /// Moodle's own sessions, by session of ours, from which tokens are made again.
-    MoodleSessions,
+    MoodleSessions = 6,
     /// Tokens that the operator has provided, by user and service.
-    MoodleVault,
+    MoodleVault = 7,
     /// Tokens of Moodle's that it takes no more.
-    DeadTokens,
+    DeadTokens = 9,
     /// Whom the gateway vouches for towards Moodle, by the ticket that it has made.
-    FacadeTickets,
+    FacadeTickets = 10,
 }
 
 /// What small ordered sets are kept for.
@@ -59,20 +60,8 @@ impl Table {
         }
     }
 
-    /// By what a value says of which table it is. For ever, as the name.
     pub(super) fn tag(self) -> u8 {
-        match self {
-            Self::KeySets => 1,
-            Self::Sessions => 2,
-            Self::Tickets => 3,
-            Self::Revocations => 4,
-            Self::MoodleTokens => 5,
-            Self::MoodleSessions => 6,
-            Self::MoodleVault => 7,
-            Self::Launches => 8,
-            Self::DeadTokens => 9,
-            Self::FacadeTickets => 10,
-        }
+        self as u8
     }
 
     pub(super) fn tagged(tag: u8) -> Option<Self> {

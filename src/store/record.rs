@@ -79,69 +79,57 @@ pub(super) fn alive(record: Option<Record>, now: Millis) -> Option<Record> {
 /// Makes `change`; true if it was made, false if there was nothing to do: a new one had a predecessor, or what should
 /// go was not there.
 pub(super) fn apply<S: Shelf>(shelf: &mut S, place: Place, change: Change, now: Millis) -> Result<bool, S::Error> {
-    let standing = || alive_in(shelf, place, now);
-    match change {
-        Change::Put { bytes, ttl, only_new } => {
-            if only_new && standing()?.is_some() {
-                return Ok(false);
-            }
-            let (expires, bytes) = (expiry(ttl, now), bytes.into_boxed_slice());
-            shelf.set(place, Record { expires, bytes })?;
-            Ok(true)
-        }
-        Change::Extend { ttl } => {
-            let Some(record) = standing()? else { return Ok(false) };
-            let expires = expiry(Some(ttl), now);
-            shelf.set(place, Record { expires, ..record })?;
-            Ok(true)
-        }
+    let standing = || Ok::<_, S::Error>(alive(shelf.get(place)?, now));
+    let next = match change {
+        Change::Put { only_new: true, .. } if standing()?.is_some() => None,
+        Change::Put { bytes, ttl, .. } => Some(Record {
+            expires: expiry(ttl, now),
+            bytes: bytes.into(),
+        }),
+        Change::Extend { ttl } => standing()?.map(|record| Record {
+            expires: expiry(Some(ttl), now),
+            ..record
+        }),
         Change::Replace { before, bytes } => {
-            let Some(record) = standing()?.filter(|record| record.bytes == before) else {
-                return Ok(false);
-            };
-            let bytes = bytes.into_boxed_slice();
-            shelf.set(place, Record { bytes, ..record })?;
-            Ok(true)
+            let same = standing()?.filter(|record| record.bytes == before);
+            same.map(|record| Record {
+                bytes: bytes.into(),
+                ..record
+            })
         }
         Change::Delete => {
             let was_there = standing()?.is_some();
             shelf.remove(place)?;
-            Ok(was_there)
+            return Ok(was_there);
         }
         Change::AddMember { member, score, ttl } => {
             let standing = standing()?;
-            let before = standing.as_ref().map_or(0, |record| record.expires);
-            let expires = expiry(ttl, now).max(before);
             let mut members = members(standing.as_ref().map(|record| &*record.bytes));
             members.retain(|(name, _)| *name != member);
             members.push((member, score));
-            let bytes = encode(members);
-            shelf.set(place, Record { expires, bytes })?;
-            Ok(true)
+            Some(Record {
+                expires: expiry(ttl, now).max(standing.map_or(0, |record| record.expires)),
+                bytes: encode(members),
+            })
         }
         Change::RemoveMember { member } => {
             let Some(record) = standing()? else { return Ok(false) };
             let mut members = members(Some(&record.bytes));
             let before = members.len();
             members.retain(|(name, _)| *name != member);
-            if members.len() == before {
-                return Ok(false);
+            if members.is_empty() && before > 0 {
+                shelf.remove(place)?;
+                return Ok(true);
             }
-            match members.is_empty() {
-                true => shelf.remove(place)?,
-                false => {
-                    let bytes = encode(members);
-                    let expires = record.expires;
-                    shelf.set(place, Record { expires, bytes })?;
-                }
-            }
-            Ok(true)
+            (members.len() < before).then(|| Record {
+                bytes: encode(members),
+                ..record
+            })
         }
-    }
-}
-
-fn alive_in<S: Shelf>(shelf: &S, place: Place, now: Millis) -> Result<Option<Record>, S::Error> {
-    Ok(alive(shelf.get(place)?, now))
+    };
+    let Some(record) = next else { return Ok(false) };
+    shelf.set(place, record)?;
+    Ok(true)
 }
 
 /// The members of a group, the lowest score first, and by name among equals. What is no group has none.

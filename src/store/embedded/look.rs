@@ -24,7 +24,7 @@ pub enum Seen {
 ///
 /// # Errors
 /// It cannot be read, another process has it, or it is damaged or something else.
-pub(super) fn file(path: &Path) -> Result<Seen, StoreError> {
+pub(in crate::store) fn file(path: &Path) -> Result<Seen, StoreError> {
     let unreadable = |source| StoreError::File {
         path: path.to_owned(),
         source,

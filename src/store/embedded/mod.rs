@@ -2,7 +2,7 @@
 //!
 //! Reads see every write that has returned. Writes are gathered and made by one thread; see [`writer`].
 
-mod look;
+pub(super) mod look;
 mod open;
 mod shelf;
 mod writer;
@@ -14,7 +14,6 @@ use std::thread::JoinHandle;
 use redb::{Database, ReadableDatabase};
 use tokio::sync::{mpsc, oneshot};
 
-pub use self::look::Seen;
 use self::writer::Write;
 use super::StoreError;
 use super::place::Place;
@@ -42,11 +41,6 @@ impl Embedded {
             writes: Some(writes),
             thread: Some(thread),
         })
-    }
-
-    /// See [`look`].
-    pub(super) fn look(path: &Path) -> Result<Seen, StoreError> {
-        look::file(path)
     }
 
     /// A read may wait for the disk, so it runs on the blocking pool.
