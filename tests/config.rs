@@ -369,6 +369,21 @@ fn what_is_not_said_has_the_contracts_defaults() {
     assert_eq!(rest.limits.rate, Some(rate(1.5, 2)));
 }
 
+/// `janua config show` fills it in, and its output can be read again.
+#[test]
+fn the_default_header_of_a_questions_host_may_be_written() {
+    let question = r#"
+        [[routes]]
+        name = "decides"
+        path = "/_decide"
+        respond = { decide = { uri = "X-Original-URI", method = "X-Original-Method", host = "Host" } }
+        allow = [{ from = ["127.0.0.1/32"] }]
+    "#;
+    let trusting = SMALLEST.replacen("public_url", "trusted_proxies = [\"127.0.0.1/32\"]\n    public_url", 1);
+    let (_folder, config) = load(&(trusting + question));
+    assert!(matches!(&config.routes[2].action, Action::Decide(decide) if decide.host == http::header::HOST));
+}
+
 #[test]
 fn variables_are_replaced_in_any_string() {
     let (_folder, config) = load(&SMALLEST.replace(":8080", ":${PORT}"));
