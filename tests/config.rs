@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use janua::config::{
@@ -10,6 +11,7 @@ use janua::config::{
     MoodleUsername, Present, Rate, State, TokenSource, load_with,
 };
 use proptest::prelude::*;
+use serde_json::Value;
 
 const SMALLEST: &str = r#"
     [server]
@@ -367,6 +369,126 @@ fn what_is_not_said_has_the_contracts_defaults() {
         (Action::Upstream(0), None)
     );
     assert_eq!(rest.limits.rate, Some(rate(1.5, 2)));
+}
+
+/// A table of every kind, so that each key with a default is absent somewhere.
+const EVERY_TABLE: &str = r#"
+    [sign_in.campus.cas]
+    server = "https://cas.example.edu/cas"
+
+    [upstreams.zoo]
+    servers = ["http://127.0.0.1:8082"]
+
+    [moodle.main]
+    upstream = "zoo"
+    public_url = "https://video.example.edu"
+    sign_in = "campus"
+
+    [opencast.main]
+    upstream = "opencast"
+    username = "gateway"
+    password_file = "gateway.toml"
+
+    [[routes]]
+    name = "pages"
+    path = "/pages/{event}/{*file}"
+    files = "."
+    accept = ["jwt", "launch", "watch"]
+    allow = [{ signed_in = true }]
+    cors = { origins = ["https://moodle.example.edu"] }
+    launch = {}
+    watch = {}
+
+    [[routes]]
+    name = "moodle"
+    path = "/moodle/{*rest}"
+    upstream = "zoo"
+    accept = ["session"]
+    allow = [{ signed_in = true }]
+    else_ask = { upstream = "zoo" }
+    present = "headers"
+
+    [[routes]]
+    name = "decides"
+    path = "/_decide"
+    respond = { decide = { uri = "X-Original-URI", method = "X-Original-Method" } }
+    allow = [{ from = ["127.0.0.1/32"] }]
+"#;
+
+/// Places of keys, and their defaults, as the schema tells them; `*` is any element of a list, or any name.
+fn defaults(schema: &Value, place: &str, found: &mut Vec<(String, Value)>) {
+    for (name, key) in schema["properties"].as_object().into_iter().flatten() {
+        let place = format!("{place}/{name}");
+        if let Some(default) = key.get("default") {
+            found.push((place.clone(), default.clone()));
+        }
+        defaults(key, &place, found);
+        defaults(&key["items"], &format!("{place}/*"), found);
+        defaults(&key["additionalProperties"], &format!("{place}/*"), found);
+    }
+}
+
+/// Puts a value in the place of each one that is there and was not `written`; how many are there.
+fn put(file: &mut Value, written: &Value, place: &str, value: &Value) -> usize {
+    let (name, rest) = place.split_once('/').unwrap_or((place, ""));
+    let members: Vec<(&mut Value, &Value)> = match (name, file) {
+        ("*", Value::Array(all)) => all
+            .iter_mut()
+            .enumerate()
+            .map(|(index, one)| (one, &written[index]))
+            .collect(),
+        ("*", Value::Object(all)) => all.iter_mut().map(|(name, one)| (one, &written[name])).collect(),
+        (name, file) => file
+            .get_mut(name)
+            .map(|one| (one, &written[name]))
+            .into_iter()
+            .collect(),
+    };
+    let put_below = |(member, written): (&mut Value, &Value)| {
+        if !rest.is_empty() {
+            return put(member, written, rest, value);
+        }
+        if written.is_null() {
+            *member = value.clone();
+        }
+        1
+    };
+    members.into_iter().map(put_below).sum()
+}
+
+/// One declaration is what an absent key compiles to, what `janua config show` fills in and what the schema tells: with all
+/// of them written, the configuration is the same.
+#[test]
+fn a_default_is_the_same_wherever_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateway.toml");
+    let load = |text: &str| {
+        fs::write(&path, text).unwrap();
+        load_with(&path, &|_| None).unwrap().config
+    };
+    let text = SMALLEST.replacen("public_url", "trusted_proxies = [\"127.0.0.1/32\"]\n    public_url", 1) + EVERY_TABLE;
+    let config = load(&text);
+    let shown = janua::config::show(&text, &config).unwrap();
+    // All issuers, and what the upstream says of websockets, are filled in by name.
+    let told = |mut config: Config| {
+        for route in config.routes.iter_mut().map(Arc::make_mut) {
+            (route.issuers, route.websocket) = (None, None);
+        }
+        format!("{config:?}")
+    };
+    assert_eq!(told(load(&shown)), told(config.clone()));
+
+    let json = |text: &str| serde_json::to_value(text.parse::<toml::Table>().unwrap()).unwrap();
+    let (mut file, written) = (json(&shown), json(&text));
+    let mut known = Vec::new();
+    defaults(&janua::config::schema(), "", &mut known);
+    assert!(known.len() > 60, "{known:?}");
+    for (place, default) in &known {
+        let is_there = put(&mut file, &written, place.trim_start_matches('/'), default) > 0;
+        assert!(is_there, "{place} is shown nowhere");
+    }
+    let complete = toml::to_string(&file).unwrap();
+    assert_eq!(told(load(&complete)), told(config), "{complete}");
 }
 
 /// `janua config show` fills it in, and its output can be read again.

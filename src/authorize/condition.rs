@@ -126,22 +126,25 @@ macro_rules! conditions {
 
         impl Read for Table {
             fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self> {
-                let known = [$( <$module::Keys as Keys>::NAMES, )*].concat();
-                let (table, has_strange_keys) = reader.table(value, &known, &[])?;
+                let mut table = reader.table(value, Self::declared().collect(), &[])?;
                 Some(Self {
-                    place: value.span().into(),
-                    has_strange_keys,
-                    $( $module: Keys::read(table, reader), )*
+                    place: table.place,
+                    has_strange_keys: table.has_strange_keys,
+                    $( $module: Keys::read(&mut table)?, )*
                 })
             }
 
             fn schema() -> Value {
-                let keys = [$( <$module::Keys as Keys>::schema(), )*].concat();
-                table_schema(concat!($( $about, "\n", )*), keys)
+                table_schema(concat!($( $about, "\n", )*), Self::declared())
             }
         }
 
         impl Table {
+            /// The keys of all conditions, in the order in which they are read.
+            fn declared() -> impl Iterator<Item = &'static Declared> {
+                [$( <$module::Keys as Keys>::DECLARED, )*].into_iter().flatten()
+            }
+
             /// How many of its keys are written.
             pub(crate) fn count(&self) -> usize {
                 0 $( + self.$module.count() )*

@@ -1,7 +1,7 @@
-//! The mirror of gateway.toml, key for key. The doc comments are the reference: meaning, default, bounds.
+//! The mirror of gateway.toml, key for key. A declaration says all of a key: meaning, type, default, bounds (see `section`).
 //!
-//! Keys that are known but not built yet are named with what to do instead. Defaults are filled in and values judged
-//! together in `compile`. Durations are `"300ms"`, `"10s"`, `"1h30m"`; sizes `"64KiB"`, `"10MB"`; rates `"200/s"`.
+//! Keys that are known but not built yet are named with what to do instead. What values mean together is judged in
+//! `compile`. Durations are `"300ms"`, `"10s"`, `"1h30m"`; sizes `"64KiB"`, `"10MB"`; rates `"200/s"`.
 //! `${NAME}` in any string is an environment variable, `$${` stands for `${`. Paths are relative to the file's own folder.
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use http::{HeaderName, Method};
 use super::net::{FrameAncestor, HostHeader};
 use super::path_pattern::PathPattern;
 use super::pattern::RolePattern;
-use super::read::{At, Named, OneOrMany};
+use super::read::{At, Key, Named, OneOrMany};
 use super::section::section;
 use super::value::{PerSecond, Permission, Size, Store};
 use super::{Algorithm, Balance, Carry, Credential, Present, UpstreamServer, ValkeyAddress};
@@ -29,8 +29,9 @@ pub(super) use self::launch::Launch;
 pub(super) use self::moodle::{Facade, FunctionEntry, Moodle};
 pub(super) use self::opencast::Opencast;
 pub(super) use self::respond::{Decide, Respond};
-pub(super) use self::server::{ClientTimeouts, Connections, Log, Server, Tls};
-pub(super) use self::sign_in::{Cas, RoleRule, SessionLimits, SignIn};
+pub use self::server::{ClientTimeouts, Connections};
+pub(super) use self::server::{Log, Server, Tls};
+pub(super) use self::sign_in::{Cas, RoleRule, SignIn};
 /// Of `allow` and `deny`: the keys of all conditions.
 pub(super) use super::rule::Table as Rule;
 
@@ -40,19 +41,19 @@ section! {
         /// Where the gateway listens and what it is called.
         server: Server,
         /// What it tells of its work.
-        log: Log,
+        log: Log = {},
         /// What outlives a restart.
-        state: State,
+        state: State = {},
         /// Whose tokens are believed, and how far.
-        jwt: Jwt,
+        jwt: Jwt = {},
         /// How people sign in, by name: `[sign_in.campus]`.
-        sign_in: Named<SignIn>,
+        sign_in: Named<SignIn> = {},
         /// Moodles whose web services are called with tokens, by name: `[moodle.main]`.
-        moodle: Named<Moodle>,
+        moodle: Named<Moodle> = {},
         /// Opencasts that the gateway itself asks about events, by name: `[opencast.main]`.
-        opencast: Named<Opencast>,
+        opencast: Named<Opencast> = {},
         /// The servers behind the gateway, by name: `[upstreams.opencast]`.
-        upstreams: Named<Upstream>,
+        upstreams: Named<Upstream> = {},
         /// What is published, to whom: `[[routes]]`. Their order means nothing; the most specific one is taken.
         routes: Vec<At<Route>>,
     }
@@ -62,13 +63,13 @@ section! {
     /// `[state]`: key sets, sessions, tokens.
     struct State {
         /// "memory" (gone with the process), "embedded" (one crash-safe file) or "valkey" (shared by several
-        /// gateways; Redis from 6.2 on does as well). Default: embedded.
-        store: Store,
-        /// The file of "embedded"; made if missing. Default: state/janua.redb.
-        path: String,
+        /// gateways; Redis from 6.2 on does as well).
+        store: Key<Store> = "embedded",
+        /// The file of "embedded"; made if missing.
+        path: At<String> = "state/janua.redb",
         /// The master key that seals what is stored: base64 of 32 bytes a line, the newest first. Made if missing.
         /// Default: state/master.key. With "valkey" it is not made: all gateways need the same.
-        key_file: String,
+        key_file: At<String> = "state/master.key",
         /// Where "valkey" is: `redis://host:6379`, over TLS `rediss://host:6379`; `redis+sentinel://a:26379,b:26379/master`,
         /// `redis+cluster://a:6379,b:6379`. Without user or password. Required with "valkey".
         url: ValkeyAddress,
@@ -84,31 +85,31 @@ section! {
 section! {
     /// `[jwt]`
     struct Jwt {
-        /// Accepted signature algorithms, of ES256 ES384 EdDSA RS256 PS256. Default: ES256.
-        algorithms: Vec<At<Algorithm>>,
+        /// Accepted signature algorithms, of ES256 ES384 EdDSA RS256 PS256.
+        algorithms: At<Vec<At<Algorithm>>> = ["ES256"],
         /// Where tokens are looked for, in order. Default: `Authorization: Bearer`, then the query's `jwt`.
-        sources: Vec<At<Source>>,
-        /// Claims that hold roles, all united. Default: oc-roles, roles.
-        roles_claims: Vec<At<String>>,
-        /// How far clocks may differ. Default: 3s.
-        leeway: Duration,
-        /// How often key sets are fetched; their `Cache-Control: max-age` may shorten it, not below 30s. Default: 10m.
-        refresh: Duration,
-        /// How long the last good keys serve on while they cannot be fetched. Default: 24h.
-        keep_stale: Duration,
+        sources: At<Vec<At<Source>>> = [{ header = "authorization", scheme = "Bearer" }, { query = "jwt" }],
+        /// Claims that hold roles, all united.
+        roles_claims: Vec<At<String>> = ["oc-roles", "roles"],
+        /// How far clocks may differ.
+        leeway: Duration = "3s" in "0s"..="5m",
+        /// How often key sets are fetched; their `Cache-Control: max-age` may shorten it, not below 30s.
+        refresh: Duration = "10m" in "30s"..="24h",
+        /// How long the last good keys serve on while they cannot be fetched.
+        keep_stale: Duration = "24h" in "0s"..="30d",
         /// Memory for verified tokens. Default: 128MiB; "0" remembers none.
-        cache: Size,
+        cache: At<Size> = "128MiB",
         /// Signature checks in vain that one address may cause: a bad token with a `kid` costs as many as there are keys of
-        /// that name, one without costs as many as there are keys of its algorithm. Default: 200/s.
-        bad_signatures: PerSecond,
-        /// A longer token is refused, from 1KiB to 64KiB. Default: 16KiB.
-        max_token: Size,
-        /// A larger key set is not read, from 16KiB to 16MiB. Default: 256KiB.
-        max_key_set: Size,
-        /// A token with more roles is refused, at most 4096. Default: 256.
-        max_roles: u64,
-        /// A token with more grants in `oc` is refused, at most 4096. Default: 256.
-        max_grants: u64,
+        /// that name, one without costs as many as there are keys of its algorithm.
+        bad_signatures: PerSecond = "200/s",
+        /// A longer token is refused, from 1KiB to 64KiB.
+        max_token: At<Size> = "16KiB" in "1KiB"..="64KiB",
+        /// A larger key set is not read, from 16KiB to 16MiB.
+        max_key_set: Size = "256KiB" in "16KiB"..="16MiB",
+        /// A token with more roles is refused, at most 4096.
+        max_roles: usize = 256 in 1..=4096,
+        /// A token with more grants in `oc` is refused, at most 4096.
+        max_grants: usize = 256 in 1..=4096,
         /// `[[jwt.issuers]]`
         issuers: Vec<At<Issuer>>,
     }
@@ -131,23 +132,26 @@ section! {
 section! {
     /// `[[jwt.issuers]]`: tokens need not name one; the key set that verifies a token is its issuer.
     struct Issuer {
-        /// For rules, logs and metrics; unique. Required.
+        /// For rules, logs and metrics; unique.
+        #[required = "name = \"moodle\""]
         name: String,
-        /// Its public keys: an `https://` URL or a file; `http://` only to this machine. Required.
+        /// Its public keys: an `https://` URL or a file; `http://` only to this machine.
+        #[required = "jwks = \"https://moodle.example.edu/.well-known/jwks.json\", or a file"]
         jwks: String,
         /// PEM file with further roots for the fetch over https. Default: the system's roots alone.
         ca_file: String,
-        /// Allows `http://` to other machines: whoever is on the way there can then issue tokens. Default: false.
-        allow_http: bool,
-        /// Roles that its tokens may carry, as patterns; others are dropped. Required.
+        /// Allows `http://` to other machines: whoever is on the way there can then issue tokens.
+        allow_http: At<bool> = false,
+        /// Roles that its tokens may carry, as patterns; others are dropped.
+        #[required = "allow_roles = [\"*_Learner\", \"*_Instructor\"]: which roles may its tokens carry?"]
         allow_roles: Vec<At<RolePattern>>,
-        /// Actions that its tokens may grant. Default: read, write, annotate, annotate-admin.
-        allow_actions: Vec<At<String>>,
-        /// A token that is valid for longer from now on is refused. Default: 24h.
-        max_lifetime: Duration,
+        /// Actions that its tokens may grant.
+        allow_actions: Key<Vec<At<String>>> = ["read", "write", "annotate", "annotate-admin"],
+        /// A token that is valid for longer from now on is refused.
+        max_lifetime: Duration = "24h" in "1s"..="366d",
         /// Is its `sub` a person's name: for `subject` in rules, and for upstreams, which may be shown it (`name` and
-        /// `email` too)? Default: false.
-        may_name_users: bool,
+        /// `email` too)?
+        may_name_users: bool = false,
         /// What its tokens must name as `iss`. Without it: whatever they say, or nothing.
         iss: String,
         /// One of which its tokens must name as `aud`: that they are meant for this gateway. Without it: whatever
@@ -155,39 +159,42 @@ section! {
         aud: OneOrMany<String>,
         /// What the header of its tokens must say as `typ`, such as "at+jwt". Without it: whatever it says.
         typ: String,
-        /// The longest watch pass that one of its tokens may earn. Default: 12h.
-        watch_max: Duration,
+        /// The longest watch pass that one of its tokens may earn.
+        watch_max: Duration = "12h" in "1m"..="7d",
     }
 }
 
 section! {
     /// `[upstreams.<name>]`
     struct Upstream {
-        /// `["http://127.0.0.1:8081"]`; several are balanced, failing ones left out. Required.
+        /// `["http://127.0.0.1:8081"]`; several are balanced, failing ones left out.
+        #[required = "servers = [\"http://127.0.0.1:8081\"]"]
         servers: Vec<At<UpstreamServer>>,
-        /// "round_robin", or "consistent" (by path). Default: round_robin.
-        balance: Balance,
-        /// When a server counts as healthy. Default: it takes a TCP connection.
-        health: Health,
-        /// Patience with its servers.
-        timeouts: UpstreamTimeouts,
-        /// May requests become websockets on the routes that lead here? Default: false.
-        websocket: bool,
-        /// "keep" passes the client's Host on; otherwise the Host to send. Default: keep.
-        host: HostHeader,
+        /// "round_robin", or "consistent" (by path).
+        balance: Balance = "round_robin",
+        /// May requests become websockets on the routes that lead here?
+        websocket: bool = false,
+        /// "keep" passes the client's Host on; otherwise the Host to send.
+        host: HostHeader = "keep",
         /// PEM file with further roots for https. Default: the system's roots alone.
         ca_file: String,
         /// Lets its `X-Accel-Redirect` answers be served from a folder. Default: that header is dropped.
         accel: UpstreamAccel,
+        /// When a server counts as healthy. Default: it takes a TCP connection.
+        health: Health = {},
+        /// Patience with its servers.
+        timeouts: UpstreamTimeouts = {},
     }
 }
 
 section! {
     /// `upstreams.<name>.accel`
     struct UpstreamAccel {
-        /// What `X-Accel-Redirect` must begin with: `"/protected"`. Required.
+        /// What `X-Accel-Redirect` must begin with: `"/protected"`.
+        #[required = "prefix = \"/protected\""]
         prefix: String,
-        /// The folder that stands for it. Required.
+        /// The folder that stands for it.
+        #[required = "files = \"/srv/opencast/downloads\", the folder that stands for the prefix"]
         files: String,
     }
 }
@@ -197,30 +204,31 @@ section! {
     struct Health {
         /// A path that answers 200. Default: none, a TCP connection is enough.
         path: String,
-        /// Default: 5s.
-        every: Duration,
+        every: Duration = "5s" in "100ms"..="1h",
     }
 }
 
 section! {
     /// `upstreams.<name>.timeouts`
     struct UpstreamTimeouts {
-        /// Until the connection stands. Default: 2s.
-        connect: Duration,
-        /// Without a byte of the answer; begins anew with each piece of a body that is sent there. Default: 60s.
-        read: Duration,
+        /// Until the connection stands.
+        connect: Duration = "2s" in "10ms"..="5m",
+        /// Without a byte of the answer; begins anew with each piece of a body that is sent there.
+        read: Duration = "60s" in "100ms"..="24h",
     }
 }
 
 section! {
     /// `[[routes]]`
     struct Route {
-        /// For logs and metrics; unique. Required.
+        /// For logs and metrics; unique.
+        #[required = "name = \"media\""]
         name: String,
         /// One of the public URLs' hosts. Default: the first one's.
         host: String,
         /// `"/static/{org}/{*file}"`: literal segments, `{parameters}`, and `{*rest}` as its end, which may be missing with
-        /// its slash (not with `present = "moodle-token"`). Required.
+        /// its slash (not with `present = "moodle-token"`).
+        #[required = "path = \"/static/{org}/{*file}\""]
         path: PathPattern,
         /// Default: GET and HEAD for files, any for an upstream. Other methods get 405.
         methods: Vec<At<Method>>,
@@ -234,16 +242,24 @@ section! {
         respond: Respond,
         /// What is taken off the path before it goes to the folder or upstream. Default: nothing.
         strip: String,
-        /// Are `;parameters` in a request's path passed on to the upstream, instead of refused? Default: false.
-        path_params: bool,
+        /// Is `.well-known` served, as the first folder below `files` or `accel`? Other names that begin with a dot never
+        /// are.
+        well_known: At<bool> = false,
+        /// Are `;parameters` in a request's path passed on to the upstream, instead of refused?
+        path_params: At<bool> = false,
         /// May requests become websockets here? Any other protocol is never switched to. Default: what the upstream's
         /// `websocket` says.
         websocket: bool,
-        /// Is `.well-known` served, as the first folder below `files` or `accel`? Other names that begin with a dot never
-        /// are. Default: false.
-        well_known: bool,
-        /// Kinds of credential that are looked at, in order: "jwt", "session", "launch", "watch". Default: jwt.
-        accept: Vec<At<Credential>>,
+        /// What the upstream sees of the client's credentials: "pass" (what the gateway neither owns nor judged), or
+        /// "none" (no Cookie, no Authorization), or "headers" (as "pass", and who it is in headers), or "moodle-token" (a
+        /// web service token of the person's), or "opencast-jwt" (a token of the gateway's own that tells Opencast who it
+        /// is: `[opencast.<name>]`).
+        present: At<Present> = "pass",
+        /// In which headers `present = "headers"` names the person. That of the roles has 8 KiB at most: the last ones are left
+        /// out of a longer list, which is counted and logged.
+        headers: IdentityHeaders,
+        /// Kinds of credential that are looked at, in order: "jwt", "session", "launch", "watch".
+        accept: At<Vec<At<Credential>>> = ["jwt"],
         /// Issuers whose tokens are looked at. Default: all.
         issuers: Vec<At<String>>,
         /// Where a browser without a credential is sent, and whose sessions count; several: the person chooses. Default:
@@ -252,7 +268,7 @@ section! {
         /// Who may: any of these tables. Required.
         allow: Vec<At<Rule>>,
         /// Who may not, whatever `allow` says: any of these tables. Default: nobody.
-        deny: Vec<At<Rule>>,
+        deny: Key<Vec<At<Rule>>> = [],
         /// Whom to ask where nothing allows and nothing denies. Default: nobody.
         else_ask: ElseAsk,
         /// Lets players that came with a token go on without it. Default: none.
@@ -264,14 +280,6 @@ section! {
         cors: Cors,
         /// How much, how often.
         limits: Limits,
-        /// What the upstream sees of the client's credentials: "pass" (what the gateway neither owns nor judged), or
-        /// "none" (no Cookie, no Authorization), or "headers" (as "pass", and who it is in headers), or "moodle-token" (a
-        /// web service token of the person's), or "opencast-jwt" (a token of the gateway's own that tells Opencast who it
-        /// is: `[opencast.<name>]`). Default: pass.
-        present: Present,
-        /// In which headers `present = "headers"` names the person. That of the roles has 8 KiB at most: the last ones are left
-        /// out of a longer list, which is counted and logged.
-        headers: IdentityHeaders,
         /// The web service functions that may be called, with `present = "moodle-token"`: names, `*` for any
         /// characters, or `{ names = ["mod_assign_*"], role = "…" }`. Default: unlimited.
         functions: Vec<At<FunctionEntry>>,
@@ -286,10 +294,10 @@ section! {
 section! {
     /// `routes.headers`. They are taken from every client, on every route.
     struct IdentityHeaders {
-        /// The person's name; of a token only if its issuer has `may_name_users`. Default: X-Forwarded-User.
-        subject: HeaderName,
-        /// Roles, with commas between. Default: X-Forwarded-Groups.
-        roles: HeaderName,
+        /// The person's name; of a token only if its issuer has `may_name_users`.
+        subject: At<HeaderName> = "X-Forwarded-User",
+        /// Roles, with commas between.
+        roles: At<HeaderName> = "X-Forwarded-Groups",
     }
 }
 
@@ -297,10 +305,10 @@ section! {
     /// `routes.else_ask`: the upstream is asked about the same path with the client's session cookie or Basic
     /// credentials. 2xx allows, 401 and 404 are passed on, anything else leaves the refusal as it was.
     struct ElseAsk {
-        /// Required.
+        #[required = "upstream = \"opencast\", the upstream that is asked"]
         upstream: String,
-        /// "HEAD" or "GET". Default: HEAD.
-        method: Method,
+        /// "HEAD" or "GET".
+        method: At<Method> = "HEAD",
     }
 }
 
@@ -309,10 +317,10 @@ section! {
     /// parameters on this route. `accept` must name "watch".
     struct Watch {
         /// How players carry it: "cookie"; "rewrite" for those without cookies, into the addresses of playlists that are
-        /// asked for with a token or pass in the query. Default: cookie.
-        carry: Vec<At<Carry>>,
-        /// How long a pass is good for; the issuer's `watch_max` may make it less. Default: 4h.
-        ttl: Duration,
+        /// asked for with a token or pass in the query.
+        carry: At<Vec<At<Carry>>> = ["cookie"],
+        /// How long a pass is good for; the issuer's `watch_max` may make it less.
+        ttl: Duration = "4h" in "1m"..="7d",
     }
 }
 

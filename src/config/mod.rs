@@ -43,6 +43,7 @@ use ipnet::IpNet;
 pub use self::compile::{Loaded, load, load_with};
 pub use self::cors::Cors;
 pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use self::file::{ClientTimeouts, Connections};
 pub use self::frames::{FrameAncestors, Frames};
 pub use self::identity_headers::IdentityHeaders;
 pub use self::launch::Launch;
@@ -52,6 +53,7 @@ use self::pattern::RolePattern;
 pub use self::public_url::PublicUrl;
 pub use self::rule::Rule;
 pub use self::schema::schema;
+use self::section::words;
 pub use self::show::show;
 pub use self::sign_in::{Cas, Provider, SessionLimits, SignIn};
 pub use self::state::State;
@@ -104,20 +106,6 @@ pub struct TlsListener {
     pub key: PathBuf,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClientTimeouts {
-    pub header: Duration,
-    pub keep_alive: Duration,
-    pub read: Duration,
-    pub write: Duration,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub struct Connections {
-    pub max: usize,
-    pub per_address: usize,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
     pub level: LogLevel,
@@ -126,19 +114,21 @@ pub struct Log {
     pub file: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
+words! {
+    pub enum LogLevel {
+        Error = "error",
+        Warn = "warn",
+        Info = "info",
+        Debug = "debug",
+        Trace = "trace",
+    }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    Text,
-    Json,
+words! {
+    pub enum LogFormat {
+        Text = "text",
+        Json = "json",
+    }
 }
 
 /// How to reach a Valkey.
@@ -353,16 +343,17 @@ pub enum Respond {
     File(PathBuf),
 }
 
-/// Which kinds of credential a route looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Credential {
-    Jwt,
-    /// A session's cookie, or its `Authorization: Bearer jns_…`.
-    Session,
-    /// A watch pass that an earlier request with a token has earned.
-    Watch,
-    /// The cookie of a launch session, begun by an earlier request with a token.
-    Launch,
+words! {
+    /// Which kinds of credential a route looks at.
+    pub enum Credential {
+        Jwt = "jwt",
+        /// A session's cookie, or its `Authorization: Bearer jns_…`.
+        Session = "session",
+        /// The cookie of a launch session, begun by an earlier request with a token.
+        Launch = "launch",
+        /// A watch pass that an earlier request with a token has earned.
+        Watch = "watch",
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -379,17 +370,18 @@ pub struct Rate {
     pub burst: u32,
 }
 
-/// What an upstream sees of the client's credentials.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Present {
-    /// Headers and cookies as they came, less what the gateway owns or judged.
-    Pass,
-    /// No `Cookie`, no `Authorization`.
-    None,
-    /// The same, and the person's web service token where Moodle looks for it.
-    MoodleToken,
-    /// The same, and a token of the gateway's own that tells Opencast who it is.
-    OpencastJwt,
-    /// As [`Present::Pass`], and who it is in [`Route::identity_headers`].
-    Headers,
+words! {
+    /// What an upstream sees of the client's credentials.
+    pub enum Present {
+        /// Headers and cookies as they came, less what the gateway owns or judged.
+        Pass = "pass",
+        /// No `Cookie`, no `Authorization`.
+        None = "none",
+        /// The same, and the person's web service token where Moodle looks for it.
+        MoodleToken = "moodle-token",
+        /// As [`Present::Pass`], and who it is in [`Route::identity_headers`].
+        Headers = "headers",
+        /// As [`Present::None`], and a token of the gateway's own that tells Opencast who it is.
+        OpencastJwt = "opencast-jwt",
+    }
 }

@@ -4,6 +4,7 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::pattern::{NoParams, RolePattern};
+use super::section::words;
 
 /// A Moodle whose web services are called with tokens that the gateway puts in.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,23 +31,13 @@ pub struct Moodle {
     pub own_tokens: OwnTokens,
 }
 
-/// What becomes of calls without a session that bring a token of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OwnTokens {
-    /// They go on to Moodle as they are.
-    #[default]
-    Pass,
-    /// They get what everybody without a session gets.
-    Refuse,
-}
-
-impl OwnTokens {
-    /// As it is written in gateway.toml.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Refuse => "refuse",
-        }
+words! {
+    /// What becomes of calls without a session that bring a token of their own.
+    pub enum OwnTokens {
+        /// They go on to Moodle as they are.
+        Pass = "pass",
+        /// They get what everybody without a session gets.
+        Refuse = "refuse",
     }
 }
 
@@ -57,26 +48,19 @@ pub enum MoodleUsername {
     Attribute(String),
 }
 
-/// Where tokens come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum MoodleSource {
-    Vault,
-    CasLaunch,
-    CasToken,
-    CasFacade,
-}
-
-impl MoodleSource {
-    pub const ALL: [Self; 4] = [Self::Vault, Self::CasLaunch, Self::CasToken, Self::CasFacade];
-
-    /// As it is written in gateway.toml, told in logs and counted in metrics.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Vault => "vault",
-            Self::CasLaunch => "cas-launch",
-            Self::CasToken => "cas-token",
-            Self::CasFacade => "cas-facade",
-        }
+words! {
+    /// Where tokens come from: as it is told in logs and counted in metrics, too.
+    pub enum MoodleSource {
+        Vault = "vault",
+        CasLaunch = "cas-launch",
+        CasToken = "cas-token",
+        CasFacade = "cas-facade",
+    }
+    later {
+        "moodle-login" => "use \"cas-launch\"",
+        "attribute" => "use \"vault\"",
+        "exchange" => "use \"cas-token\"",
+        "password" => "use \"vault\"",
     }
 }
 

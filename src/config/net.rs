@@ -11,11 +11,11 @@ use super::read::{FromText, Refusal};
 use super::{PublicUrl, UpstreamServer};
 
 /// One entry of `cors.origins`, as a browser serialises it; or `*`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Origin(pub(super) String);
 
 /// One entry of `frame_ancestors`, as `Content-Security-Policy` has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct FrameAncestor(pub(super) String);
 
 impl FrameAncestor {

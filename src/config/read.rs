@@ -3,7 +3,7 @@
 //! What a type looks like in the file is said by [`Read`] and [`FromText`]; which tables there are is in `file`, and
 //! what values mean together is decided in `compile`.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
@@ -11,11 +11,27 @@ use super::diagnostics::{Diagnostic, Span, closest, list};
 use super::pattern::is_param_name;
 use super::schema;
 
-/// A value and where it stands.
+mod table;
+mod types;
+
+use self::table::default;
+pub(super) use self::table::missing;
+pub(crate) use self::table::{Bounds, Declared, Outside, Shape, Table};
+pub(super) use self::types::Named;
+pub(crate) use self::types::OneOrMany;
+
+/// A value and where it stands. The place of a default is that of nothing.
 #[derive(Debug, Clone)]
 pub(crate) struct At<T> {
     pub(crate) at: Span,
     pub(crate) value: T,
+}
+
+impl<T> At<T> {
+    /// Where it was written; `None` for a default.
+    pub(super) fn written(&self) -> Option<Span> {
+        (self.at != Span::default()).then_some(self.at)
+    }
 }
 
 /// A key of a section.
@@ -29,23 +45,43 @@ pub(crate) enum Key<T> {
 }
 
 impl<T> Key<T> {
-    pub(super) fn into_value(self) -> Option<T> {
+    pub(super) fn into_given(self) -> Option<At<T>> {
         match self {
-            Self::Given(given) => Some(given.value),
+            Self::Given(given) => Some(given),
             Self::Absent | Self::Bad => None,
         }
     }
 
-    pub(crate) fn or(self, default: T) -> T {
-        self.into_value().unwrap_or(default)
+    pub(super) fn into_value(self) -> Option<T> {
+        self.into_given().map(|given| given.value)
     }
 
-    /// An absent section is one without keys.
+    /// An absent section is one without keys. `None`: a bad one.
+    pub(super) fn or_empty(self) -> Option<T>
+    where
+        T: Read,
+    {
+        match self {
+            Self::Given(given) => Some(given.value),
+            Self::Absent => default("", "{}"),
+            Self::Bad => None,
+        }
+    }
+
     pub(super) fn or_default(self) -> T
     where
         T: Default,
     {
         self.into_value().unwrap_or_default()
+    }
+
+    /// What `check` makes of it: `Some(None)` of nothing, and nothing of a bad value.
+    pub(super) fn checked<U>(self, check: impl FnOnce(At<T>) -> Option<U>) -> Option<Option<U>> {
+        match self {
+            Self::Given(given) => check(given).map(Some),
+            Self::Absent => Some(None),
+            Self::Bad => None,
+        }
     }
 
     pub(crate) fn given(&self) -> Option<&At<T>> {
@@ -73,13 +109,22 @@ pub(crate) struct Reader<'a> {
     env: Env<'a>,
     /// The key being read, for messages.
     key: String,
+    /// Is it a default, which stands nowhere in the file?
+    is_default: bool,
     problems: Vec<Diagnostic>,
 }
 
 /// A type that can be read from a TOML value.
 pub(crate) trait Read: Sized {
+    const SHAPE: Shape = Shape::Value;
+
     /// `None` after the problem was told to the reader.
     fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self>;
+
+    /// What to say of a value that is not within the bounds of its key; `None` if it is, or its type has none.
+    fn outside(&self, _bounds: Bounds) -> Option<Outside> {
+        None
+    }
 
     /// What may be written, as a JSON Schema for editors: never narrower than what [`read`](Self::read) takes.
     fn schema() -> Value;
@@ -93,6 +138,11 @@ pub(crate) trait FromText: Sized {
     const WORDS: &'static [&'static str] = &[];
 
     fn from_text(text: &str) -> Result<Self, Refusal>;
+
+    /// As [`Read::outside`].
+    fn outside(&self, _bounds: Bounds<Self>) -> Option<Outside> {
+        None
+    }
 }
 
 /// Why a string is not what was expected. Never quotes the string: the line is shown, and it may hold a variable.
@@ -128,6 +178,7 @@ pub(super) fn read<T: Read>(source: &str, env: Env<'_>) -> (Option<T>, Vec<Diagn
         source,
         env,
         key: String::new(),
+        is_default: false,
         problems: Vec::new(),
     };
     let root = Spanned::new(0..0, DeValue::Table(table.into_inner()));
@@ -175,17 +226,26 @@ impl<'a> Reader<'a> {
         self.report(Diagnostic::error(value.span().into(), message).label(format!("this is {found}")));
     }
 
-    /// A table, and whether it has keys that are not among `known`: they are reported.
-    pub(crate) fn table<'t, 'i>(
-        &mut self,
+    /// Where a value of the file stands.
+    fn place(&self, value: &Spanned<DeValue<'_>>) -> Span {
+        match self.is_default {
+            true => Span::default(),
+            false => value.span().into(),
+        }
+    }
+
+    /// A table of which the `declared` keys are read, one after the other. Other keys are reported.
+    pub(crate) fn table<'r, 't, 'i>(
+        &'r mut self,
         value: &'t Spanned<DeValue<'i>>,
-        known: &[&'static str],
+        declared: Vec<&'static Declared>,
         later: Later,
-    ) -> Option<(&'t DeTable<'i>, bool)> {
+    ) -> Option<Table<'r, 'a, 't, 'i>> {
         let DeValue::Table(table) = value.get_ref() else {
             self.wrong_type(value, "a table");
             return None;
         };
+        let known: Vec<&str> = declared.iter().map(|key| key.name).collect();
         let is_strange = |key: &&Spanned<DeString<'_>>| !known.contains(&key.get_ref().as_ref());
         for key in table.keys().filter(is_strange) {
             let name = key.get_ref().as_ref();
@@ -198,31 +258,28 @@ impl<'a> Reader<'a> {
                     let all = known.iter().chain(later.iter().map(|(name, _)| name)).copied();
                     let help = match closest(name, all) {
                         Some(meant) => format!("did you mean `{meant}`?"),
-                        None => format!("known keys here: {}", list(known)),
+                        None => format!("known keys here: {}", list(&known)),
                     };
                     Diagnostic::error(at, format!("unknown key `{name}`")).help(help)
                 }
             };
             self.report(problem);
         }
-        Some((table, table.keys().any(|key| is_strange(&key))))
+        Some(Table {
+            place: self.place(value),
+            has_strange_keys: table.keys().any(|key| is_strange(&key)),
+            reader: self,
+            table,
+            declared: declared.into_iter(),
+        })
     }
 
-    /// One key of a table.
-    pub(crate) fn key<T: Read>(&mut self, table: &DeTable<'_>, name: &str) -> Key<T> {
-        let Some(value) = table.get(name) else {
-            return Key::Absent;
-        };
+    /// A value under its key.
+    fn named<T: Read>(&mut self, name: &str, value: &Spanned<DeValue<'_>>) -> Option<T> {
         let outer = std::mem::replace(&mut self.key, name.to_owned());
         let read = T::read(value, self);
         self.key = outer;
-        match read {
-            Some(read) => Key::Given(At {
-                at: value.span().into(),
-                value: read,
-            }),
-            None => Key::Bad,
-        }
+        read
     }
 
     /// A string with its `${NAME}`s replaced, and `$${` as `${`.
@@ -313,135 +370,11 @@ impl<T: FromText> Read for T {
         }
     }
 
+    fn outside(&self, bounds: Bounds) -> Option<Outside> {
+        FromText::outside(self, bounds.map(|bound| T::from_text(bound.trim_matches('"')).ok())?)
+    }
+
     fn schema() -> Value {
         schema::text(T::EXPECTED, T::WORDS)
-    }
-}
-
-impl FromText for String {
-    const EXPECTED: &'static str = "a string";
-
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        Ok(text.to_owned())
-    }
-}
-
-impl Read for bool {
-    fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self> {
-        let read = value.get_ref().as_bool();
-        if read.is_none() {
-            reader.wrong_type(value, "true or false");
-        }
-        read
-    }
-
-    fn schema() -> Value {
-        json!({ "type": "boolean" })
-    }
-}
-
-impl Read for u64 {
-    fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self> {
-        let DeValue::Integer(number) = value.get_ref() else {
-            reader.wrong_type(value, "a whole number");
-            return None;
-        };
-        let read = Self::from_str_radix(number.as_str(), number.radix()).ok();
-        if read.is_none() {
-            let message = format!("`{}`: this number is out of range", reader.key);
-            reader.report(Diagnostic::error(value.span().into(), message).label("expected 0 or more"));
-        }
-        read
-    }
-
-    fn schema() -> Value {
-        json!({ "type": "integer", "minimum": 0 })
-    }
-}
-
-/// All elements, or none when one of them is wrong.
-impl<T: Read> Read for Vec<At<T>> {
-    fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self> {
-        let array = match value.get_ref() {
-            DeValue::Array(array) => array,
-            DeValue::Table(_) => {
-                let message = format!("`{}`: there can be several of these", reader.key);
-                let problem = Diagnostic::error(value.span().into(), message).label("this is a single table");
-                reader.report(problem.help("two brackets, [[…]], begin each one; within a line it is [{ … }]"));
-                return None;
-            }
-            _ => {
-                reader.wrong_type(value, "a list, such as [\"…\"]");
-                return None;
-            }
-        };
-        let mut complete = true;
-        let mut items = Self::with_capacity(array.len());
-        for item in array.iter() {
-            match T::read(item, reader) {
-                Some(value) => items.push(At {
-                    at: item.span().into(),
-                    value,
-                }),
-                None => complete = false,
-            }
-        }
-        complete.then_some(items)
-    }
-
-    fn schema() -> Value {
-        json!({ "type": "array", "items": T::schema() })
-    }
-}
-
-/// One value, or a list of them.
-#[derive(Debug)]
-pub(crate) struct OneOrMany<T>(pub(crate) Vec<At<T>>);
-
-impl<T: Read> Read for OneOrMany<T> {
-    fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self> {
-        if value.get_ref().is_array() {
-            return Vec::read(value, reader).map(Self);
-        }
-        let one = T::read(value, reader)?;
-        let at = value.span().into();
-        Some(Self(vec![At { at, value: one }]))
-    }
-
-    fn schema() -> Value {
-        json!({ "anyOf": [T::schema(), Vec::<At<T>>::schema()] })
-    }
-}
-
-/// A table whose keys are names of the operator's choice, in the order of the file.
-#[derive(Debug)]
-pub(super) struct Named<T>(pub(super) Vec<(At<String>, T)>);
-
-impl<T: Read> Read for Named<T> {
-    fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self> {
-        let DeValue::Table(table) = value.get_ref() else {
-            reader.wrong_type(value, "a table of tables");
-            return None;
-        };
-        let mut complete = true;
-        let mut named = Vec::with_capacity(table.len());
-        for (key, value) in table {
-            let name = At {
-                at: key.span().into(),
-                value: key.get_ref().to_string(),
-            };
-            let outer = std::mem::replace(&mut reader.key, name.value.clone());
-            match T::read(value, reader) {
-                Some(read) => named.push((name, read)),
-                None => complete = false,
-            }
-            reader.key = outer;
-        }
-        named.sort_by_key(|(name, _)| name.at.start);
-        complete.then_some(Self(named))
-    }
-
-    fn schema() -> Value {
-        json!({ "type": "object", "additionalProperties": T::schema() })
     }
 }

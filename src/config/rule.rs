@@ -1,23 +1,18 @@
 //! What the conditions of a rule are declared and checked with; each is in a file of `authorize::conditions`.
 
-use serde_json::Value;
-use toml::de::DeTable;
-
 pub(crate) use super::compile::{Checks, List};
 pub(crate) use super::diagnostics::{Diagnostic, Span};
-pub(crate) use super::read::{At, Key, OneOrMany, Read, Reader};
+pub(crate) use super::read::{At, Declared, Key, OneOrMany, Read, Reader, Shape, Table as Reading};
 pub(crate) use super::schema::table as table_schema;
 pub use crate::authorize::Rule;
 pub(super) use crate::authorize::Table;
 
 /// Keys of one condition, in a table that it shares with the others.
 pub(crate) trait Keys: Sized {
-    const NAMES: &'static [&'static str];
+    const DECLARED: &'static [Declared];
 
-    fn read(table: &DeTable<'_>, reader: &mut Reader<'_>) -> Self;
-
-    /// Name, documentation and type of each.
-    fn schema() -> Vec<(&'static str, &'static str, Value)>;
+    /// The next keys of the table. `None` only if it has no more.
+    fn read(table: &mut Reading<'_, '_, '_, '_>) -> Option<Self>;
 
     /// How many of them are written, wrong ones too.
     fn count(&self) -> usize;
@@ -32,21 +27,20 @@ macro_rules! keys {
         }
 
         impl $crate::config::rule::Keys for Keys {
-            const NAMES: &'static [&'static str] = &[$( stringify!($name), )*];
+            const DECLARED: &'static [$crate::config::rule::Declared] = &[$(
+                $crate::config::rule::Declared {
+                    name: stringify!($name),
+                    doc: concat!($( $doc, "\n", )*),
+                    default: None,
+                    bounds: None,
+                    example: None,
+                    shape: $crate::config::rule::Shape::Value,
+                    schema: <$kind as $crate::config::rule::Read>::schema,
+                },
+            )*];
 
-            fn read(
-                table: &toml::de::DeTable<'_>,
-                reader: &mut $crate::config::rule::Reader<'_>,
-            ) -> Self {
-                Self { $( $name: reader.key(table, stringify!($name)), )* }
-            }
-
-            fn schema() -> Vec<(&'static str, &'static str, serde_json::Value)> {
-                vec![$( (
-                    stringify!($name),
-                    concat!($( $doc, "\n", )*),
-                    <$kind as $crate::config::rule::Read>::schema(),
-                ), )*]
+            fn read(table: &mut $crate::config::rule::Reading<'_, '_, '_, '_>) -> Option<Self> {
+                Some(Self { $( $name: table.key()?, )* })
             }
 
             fn count(&self) -> usize {

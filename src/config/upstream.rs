@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+use super::section::words;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     pub name: Arc<str>,
@@ -40,11 +42,12 @@ pub struct UpstreamServer {
     pub port: u16,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Balance {
-    RoundRobin,
-    /// By the canonical path (ketama), so that one server's cache sees one file.
-    Consistent,
+words! {
+    pub enum Balance {
+        RoundRobin = "round_robin",
+        /// By the canonical path (ketama), so that one server's cache sees one file.
+        Consistent = "consistent",
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

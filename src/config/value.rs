@@ -9,45 +9,40 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::pattern::{PatternError, RolePattern, Template};
-use super::read::{FromText, Read, Reader, Refusal};
+use super::read::{Bounds, FromText, Outside, Read, Reader, Refusal};
 use super::section::words;
-use super::{
-    Algorithm, Balance, Carry, Credential, FunctionPattern, LogFormat, LogLevel, MoodleSource, OwnTokens, Present,
-};
+use super::{Algorithm, FunctionPattern};
 
 /// Bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Size(pub(super) u64);
+
+impl Size {
+    /// More than fits into memory is as good as what fits.
+    pub(super) fn bytes(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
 
 /// So many per second; more than none.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct PerSecond(pub(super) f64);
 
-/// `state.store`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Store {
-    Memory,
-    Embedded,
-    Valkey,
+words! {
+    /// `state.store`.
+    pub(super) enum Store {
+        Memory = "memory",
+        Embedded = "embedded",
+        Valkey = "valkey",
+    }
 }
 
-/// One entry of `routes.permissions`: a device, by its name in a `Permissions-Policy`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Permission {
-    Camera,
-    Microphone,
-    DisplayCapture,
-}
-
-impl Permission {
-    pub(super) const ALL: [Self; 3] = [Self::Camera, Self::Microphone, Self::DisplayCapture];
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Camera => "camera",
-            Self::Microphone => "microphone",
-            Self::DisplayCapture => "display-capture",
-        }
+words! {
+    /// One entry of `routes.permissions`: a device, by its name in a `Permissions-Policy`.
+    pub(super) enum Permission {
+        Camera = "camera",
+        Microphone = "microphone",
+        DisplayCapture = "display-capture",
     }
 }
 
@@ -112,6 +107,14 @@ impl FromText for Duration {
             _ => Ok(total),
         }
     }
+
+    fn outside(&self, bounds: Bounds<Self>) -> Option<Outside> {
+        Some(Outside {
+            why: bounds.tell(self, "too short", "too long")?,
+            allowed: "allowed:",
+            help: Some(format!("the default is \"{}\"", duration_text(bounds.default))),
+        })
+    }
 }
 
 /// A duration in the largest unit that needs no fraction: the way back, for messages.
@@ -153,6 +156,14 @@ impl FromText for Size {
         let bytes = number.checked_mul(factor);
         bytes.map(Self).ok_or_else(|| Refusal::new("the number is too large"))
     }
+
+    fn outside(&self, bounds: Bounds<Self>) -> Option<Outside> {
+        Some(Outside {
+            why: bounds.tell(self, "out of bounds", "out of bounds")?,
+            allowed: "allowed: from",
+            help: None,
+        })
+    }
 }
 
 impl FromText for PerSecond {
@@ -182,65 +193,6 @@ fn leading_number(text: &str) -> Option<(u64, &str)> {
     (!number.is_empty()).then(|| (number.parse().unwrap_or(u64::MAX), after))
 }
 
-words!(LogLevel {
-    "error" => Self::Error,
-    "warn" => Self::Warn,
-    "info" => Self::Info,
-    "debug" => Self::Debug,
-    "trace" => Self::Trace,
-});
-
-words!(LogFormat {
-    "text" => Self::Text,
-    "json" => Self::Json,
-});
-
-words!(Store {
-    "memory" => Self::Memory,
-    "embedded" => Self::Embedded,
-    "valkey" => Self::Valkey,
-});
-
-words!(Carry {
-    "cookie" => Self::Cookie,
-    "rewrite" => Self::Rewrite,
-});
-
-words!(Permission {
-    "camera" => Self::Camera,
-    "microphone" => Self::Microphone,
-    "display-capture" => Self::DisplayCapture,
-});
-
-words!(Balance {
-    "round_robin" => Self::RoundRobin,
-    "consistent" => Self::Consistent,
-});
-
-words!(Credential {
-    "jwt" => Self::Jwt,
-    "session" => Self::Session,
-    "launch" => Self::Launch,
-    "watch" => Self::Watch,
-});
-
-words!(MoodleSource {
-    "vault" => Self::Vault,
-    "cas-launch" => Self::CasLaunch,
-    "cas-token" => Self::CasToken,
-    "cas-facade" => Self::CasFacade,
-} later {
-    "moodle-login" => "use \"cas-launch\"",
-    "attribute" => "use \"vault\"",
-    "exchange" => "use \"cas-token\"",
-    "password" => "use \"vault\"",
-});
-
-words!(OwnTokens {
-    "pass" => Self::Pass,
-    "refuse" => Self::Refuse,
-});
-
 impl FromText for FunctionPattern {
     const EXPECTED: &'static str = "a web service function, such as \"core_enrol_*\"";
 
@@ -251,14 +203,6 @@ impl FromText for FunctionPattern {
         })
     }
 }
-
-words!(Present {
-    "pass" => Self::Pass,
-    "none" => Self::None,
-    "moodle-token" => Self::MoodleToken,
-    "headers" => Self::Headers,
-    "opencast-jwt" => Self::OpencastJwt,
-});
 
 impl FromText for Algorithm {
     const EXPECTED: &'static str = "\"ES256\" or \"ES384\" or \"EdDSA\" or \"RS256\" or \"PS256\"";

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::section::words;
+
 /// The watch passes of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watch {
@@ -14,10 +16,11 @@ pub struct Watch {
     pub depth: usize,
 }
 
-/// How a player carries its watch pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Carry {
-    Cookie,
-    /// In the query, put there by the playlist.
-    Rewrite,
+words! {
+    /// How a player carries its watch pass.
+    pub enum Carry {
+        Cookie = "cookie",
+        /// In the query, put there by the playlist.
+        Rewrite = "rewrite",
+    }
 }

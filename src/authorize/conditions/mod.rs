@@ -25,7 +25,7 @@ use super::condition::{Aspect, Condition, conditions};
 use super::words::{self, filled, known_by, list, of_person, or_none};
 use crate::config::pattern::Params;
 use crate::config::rule::{
-    At, Checks, Diagnostic, Key, Keys, List, OneOrMany, Read, Reader, Span, keys, table_schema, values,
+    At, Checks, Declared, Diagnostic, Key, Keys, List, OneOrMany, Read, Reader, Span, keys, table_schema, values,
 };
 use crate::event::Question;
 

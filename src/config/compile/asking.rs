@@ -5,7 +5,7 @@ use http::{HeaderName, Method, header};
 use super::{Checker, Known};
 use crate::config::diagnostics::Diagnostic;
 use crate::config::path_pattern::PathPattern;
-use crate::config::read::{At, Key};
+use crate::config::read::At;
 use crate::config::{Decide, ElseAsk, file};
 
 impl Checker<'_> {
@@ -28,24 +28,18 @@ impl Checker<'_> {
     }
 
     pub(super) fn decide(&mut self, decide: file::Decide) -> Option<Decide> {
-        let place = decide.place;
-        let uri = self.required(decide.uri, "uri", place, "uri = \"X-Original-URI\"");
-        let method = self.required(decide.method, "method", place, "method = \"X-Original-Method\"");
         // The default may be written, too.
-        let host = decide.host.given().filter(|host| host.value != header::HOST);
-        let named = [uri.as_ref(), method.as_ref(), host];
-        self.unique(
-            "header",
-            named.into_iter().flatten().map(|name| (name.at, name.value.clone())),
-        );
+        let host = Some(&decide.host).filter(|host| host.value != header::HOST);
+        let named = [decide.uri.given(), decide.method.given(), host];
+        self.unique("header", named.into_iter().flatten());
         for name in named.into_iter().flatten().filter(|name| has_a_meaning(&name.value)) {
             let problem = Diagnostic::error(name.at, "this header says something else already");
             self.report(problem.help("choose a name of its own, such as \"X-Original-URI\""));
         }
         Some(Decide {
-            uri: uri?.value,
-            method: method?.value,
-            host: decide.host.or(header::HOST),
+            uri: decide.uri.into_value()?,
+            method: decide.method.into_value()?,
+            host: decide.host.value,
         })
     }
 
@@ -55,21 +49,16 @@ impl Checker<'_> {
         path: Option<&At<PathPattern>>,
         known: &Known,
     ) -> Option<ElseAsk> {
-        let example = "upstream = \"opencast\", the upstream that is asked";
-        let upstream = self.required(ask.upstream, "upstream", ask.place, example);
-        let upstream = upstream.and_then(|upstream| self.reference(&upstream, "upstream", &known.upstreams));
-        let method = match ask.method {
-            Key::Given(method) if !matches!(method.value, Method::GET | Method::HEAD) => {
-                let problem = Diagnostic::error(method.at, "`method`: asking must change nothing");
-                self.report(problem.help("use \"HEAD\", or \"GET\" for an Opencast that does not answer HEAD"));
-                None
-            }
-            Key::Bad => None,
-            method => Some(method.or(Method::HEAD)),
-        };
+        let upstream = ask.upstream.given();
+        let upstream = upstream.and_then(|upstream| self.reference(upstream, "upstream", &known.upstreams));
+        let is_safe = matches!(ask.method.value, Method::GET | Method::HEAD);
+        if !is_safe {
+            let problem = Diagnostic::error(ask.method.at, "`method`: asking must change nothing");
+            self.report(problem.help("use \"HEAD\", or \"GET\" for an Opencast that does not answer HEAD"));
+        }
         Some(ElseAsk {
             upstream: upstream?,
-            method: method?,
+            method: is_safe.then_some(ask.method.value)?,
             event_depth: path?.value.depth_of("event"),
         })
     }

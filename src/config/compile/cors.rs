@@ -9,27 +9,19 @@ use crate::config::{Cors, file};
 
 impl Checker<'_> {
     pub(super) fn cors(&mut self, cors: file::Cors) -> Option<Cors> {
-        let origins = self.required(
-            cors.origins,
-            "origins",
-            cors.place,
-            "origins = [\"https://moodle.example.edu\"]",
-        )?;
+        let origins = cors.origins.into_given()?;
         self.not_empty(&origins, "origins", "remove `cors`, or name at least one origin")?;
-        self.unique(
-            "origin",
-            origins.value.iter().map(|origin| (origin.at, origin.value.0.clone())),
-        );
+        self.unique("origin", &origins.value);
         if let Some(any) = origins.value.iter().find(|origin| origin.value.0 == "*") {
             if origins.value.len() > 1 {
                 let problem = Diagnostic::error(any.at, "`*` stands beside other origins");
                 self.report(problem.help("`*` is every origin: remove it, or the others"));
             }
-            if let Some(credentials) = cors.credentials.given().filter(|credentials| credentials.value) {
+            if cors.credentials.value {
                 let problem = Diagnostic::error(any.at, "every web site could call with the cookies of its visitors");
                 self.report(
                     problem
-                        .also(credentials.at, "because of this")
+                        .also(cors.credentials.at, "because of this")
                         .help("name the origins that may"),
                 );
             }
@@ -38,7 +30,7 @@ impl Checker<'_> {
         let expose = self.header_list(cors.expose, "expose", Cors::EXPOSE);
         Some(Cors {
             origins: origins.value.into_iter().map(|origin| origin.value.0).collect(),
-            credentials: cors.credentials.or(false),
+            credentials: cors.credentials.value,
             apps: Vec::new(),
             headers: headers?,
             expose: expose?,
@@ -47,15 +39,8 @@ impl Checker<'_> {
 
     /// The names that a route adds to those that every route has.
     fn header_list(&mut self, names: Key<Vec<At<HeaderName>>>, key: &str, always: &str) -> Option<HeaderValue> {
-        let names = match names {
-            Key::Given(names) => names.value,
-            Key::Absent => Vec::new(),
-            Key::Bad => return None,
-        };
-        self.unique(
-            "header",
-            names.iter().map(|name| (name.at, name.value.as_str().to_owned())),
-        );
+        let names = names.into_value()?;
+        self.unique("header", &names);
         if let Some(any) = names.iter().find(|name| name.value.as_str() == "*") {
             let problem = Diagnostic::error(any.at, format!("`*` in `{key}` is no name of a header"));
             self.report(problem.help("name the headers: to a request with cookies, `*` is a name like any other"));

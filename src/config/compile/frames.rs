@@ -15,25 +15,11 @@ impl Checker<'_> {
         ancestors: Key<Vec<At<FrameAncestor>>>,
         permissions: Key<Vec<At<Permission>>>,
     ) -> Option<Frames> {
-        let ancestors = match ancestors {
-            Key::Given(ancestors) => Some(self.frame_ancestors(&ancestors)),
-            Key::Absent => None,
-            Key::Bad => return None,
-        };
-        let permissions = match permissions {
-            Key::Given(permissions) => Some(self.permissions(&permissions.value)),
-            Key::Absent => None,
-            Key::Bad => return None,
-        };
+        let ancestors = ancestors.checked(|ancestors| self.frame_ancestors(&ancestors));
+        let permissions = permissions.checked(|permissions| self.permissions(&permissions.value));
         Some(Frames {
-            ancestors: match ancestors {
-                Some(ancestors) => Some(ancestors?),
-                None => None,
-            },
-            permissions: match permissions {
-                Some(permissions) => Some(permissions?),
-                None => None,
-            },
+            ancestors: ancestors?,
+            permissions: permissions?,
         })
     }
 
@@ -44,7 +30,7 @@ impl Checker<'_> {
             "remove it, or write [\"'none'\"] if no page may show this one",
         )?;
         let texts = ancestors.value.iter();
-        self.unique("page", texts.clone().map(|one| (one.at, one.value.0.clone())));
+        self.unique("page", &ancestors.value);
         if let (Some(none), true) = (texts.clone().find(|one| one.value.is_none()), texts.len() > 1) {
             let problem = Diagnostic::error(none.at, "`'none'` stands beside pages that may");
             self.report(problem.help("remove it, or the others"));
@@ -58,14 +44,11 @@ impl Checker<'_> {
     }
 
     fn permissions(&mut self, permissions: &[At<Permission>]) -> Option<HeaderValue> {
-        self.unique(
-            "permission",
-            permissions.iter().map(|one| (one.at, one.value.as_str().to_owned())),
-        );
-        let policy = Permission::ALL.map(|known| {
-            let is_given = permissions.iter().any(|one| one.value == known);
-            format!("{}={}", known.as_str(), if is_given { "(self)" } else { "()" })
+        self.unique("permission", permissions);
+        let policy = Permission::ALL.iter().map(|known| {
+            let is_given = permissions.iter().any(|one| one.value == *known);
+            format!("{}={}", known.label(), if is_given { "(self)" } else { "()" })
         });
-        HeaderValue::try_from(policy.join(", ")).ok()
+        HeaderValue::try_from(policy.collect::<Vec<_>>().join(", ")).ok()
     }
 }

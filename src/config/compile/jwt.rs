@@ -1,111 +1,67 @@
 //! `[jwt]` and `[[jwt.issuers]]`.
 
-use std::time::Duration;
-
 use url::Url;
 
 use super::server::values;
-use super::{Checker, Names};
+use super::{Checker, Names, every};
 use crate::config::diagnostics::Diagnostic;
 use crate::config::net::is_loopback;
 use crate::config::read::{At, Key};
 use crate::config::value::{PerSecond, Size};
-use crate::config::{Algorithm, Issuer, JwksLocation, Jwt, Rate, TokenSource, file};
+use crate::config::{Issuer, JwksLocation, Jwt, Rate, TokenSource, file};
 
-const DEFAULT_ROLES_CLAIMS: [&str; 2] = ["oc-roles", "roles"];
-pub(super) const DEFAULT_ACTIONS: [&str; 4] = ["read", "write", "annotate", "annotate-admin"];
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-pub(super) const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
 impl Checker<'_> {
     /// The section, and the names of all issuers in the order of their indices, known even when something is wrong.
     pub(super) fn jwt(&mut self, jwt: file::Jwt) -> (Option<Jwt>, Names) {
-        let algorithms = match jwt.algorithms {
-            Key::Given(algorithms) => {
-                let listed = self.not_empty(&algorithms, "algorithms", "without one, no token is ever accepted");
-                self.unique("algorithm", algorithms.value.iter().map(|one| (one.at, one.value)));
-                listed.map(|()| values(algorithms.value))
-            }
-            Key::Absent | Key::Bad => Some(vec![Algorithm::Es256]),
-        };
+        let algorithms = jwt.algorithms;
+        self.unique("algorithm", &algorithms.value);
+        let algorithms = self
+            .not_empty(&algorithms, "algorithms", "without one, no token is ever accepted")
+            .map(|()| values(algorithms.value));
         let sources = self.sources(jwt.sources);
-        let roles_claims = match jwt.roles_claims {
-            Key::Given(claims) => {
-                self.unique(
-                    "claim",
-                    claims.value.iter().map(|claim| (claim.at, claim.value.clone())),
-                );
-                values(claims.value)
-            }
-            Key::Absent | Key::Bad => DEFAULT_ROLES_CLAIMS.map(String::from).to_vec(),
-        };
-        let leeway = self.duration(
-            jwt.leeway,
-            "leeway",
-            Duration::from_secs(3),
-            (Duration::ZERO, 5 * MINUTE),
-        );
-        let refresh = self.duration(jwt.refresh, "refresh", 10 * MINUTE, (Duration::from_secs(30), DAY));
-        let keep_stale = self.duration(jwt.keep_stale, "keep_stale", DAY, (Duration::ZERO, 30 * DAY));
-        let cache = self.cache(jwt.cache);
-        let max_token = self.bytes(&jwt.max_token, "max_token", 16 * KIB, (KIB, 64 * KIB));
-        let max_key_set = self.bytes(&jwt.max_key_set, "max_key_set", 256 * KIB, (16 * KIB, 16 * MIB));
-        let max_roles = self.at_most(&jwt.max_roles, "max_roles");
-        let max_grants = self.at_most(&jwt.max_grants, "max_grants");
+        self.unique("claim", &jwt.roles_claims);
+        self.cache(&jwt.cache);
         let issuers = jwt.issuers.or_default();
         let names: Names = issuers
             .iter()
             .filter_map(|issuer| issuer.value.name.given().cloned())
             .collect();
-        self.unique("issuer name", names.iter().map(|name| (name.at, name.value.clone())));
-        let issuers: Vec<_> = issuers.into_iter().map(|issuer| self.issuer(issuer.value)).collect();
-        let issuers: Option<Vec<_>> = issuers.into_iter().collect();
+        self.unique("issuer name", &names);
+        let issuers = every(issuers.into_iter().map(|issuer| self.issuer(issuer.value)));
         let jwt = algorithms
             .zip(sources)
             .zip(issuers)
             .map(|((algorithms, sources), issuers)| Jwt {
                 algorithms,
                 sources,
-                roles_claims,
-                leeway,
-                refresh,
-                keep_stale,
-                cache,
-                bad_signatures: rate(jwt.bad_signatures.or(PerSecond(200.0)), None),
-                max_token,
-                max_key_set,
-                max_roles,
-                max_grants,
+                roles_claims: values(jwt.roles_claims),
+                leeway: jwt.leeway,
+                refresh: jwt.refresh,
+                keep_stale: jwt.keep_stale,
+                cache: jwt.cache.value.0,
+                bad_signatures: rate(jwt.bad_signatures, None),
+                max_token: jwt.max_token.value.bytes(),
+                max_key_set: jwt.max_key_set.bytes(),
+                max_roles: jwt.max_roles,
+                max_grants: jwt.max_grants,
                 issuers,
             });
         (jwt, names)
     }
 
-    fn sources(&mut self, sources: Key<Vec<At<file::Source>>>) -> Option<Vec<TokenSource>> {
-        let Key::Given(sources) = sources else {
-            return Some(vec![
-                TokenSource::Header {
-                    name: http::header::AUTHORIZATION,
-                    scheme: "Bearer".to_owned(),
-                },
-                TokenSource::Query {
-                    parameter: "jwt".to_owned(),
-                },
-            ]);
-        };
+    fn sources(&mut self, sources: At<Vec<At<file::Source>>>) -> Option<Vec<TokenSource>> {
         self.not_empty(&sources, "sources", "without one, no token is ever found")?;
         let places: Vec<_> = sources.value.iter().map(|source| source.at).collect();
-        let sources: Vec<_> = sources
-            .value
-            .into_iter()
-            .map(|source| self.source(source.value))
-            .collect();
-        let sources: Vec<TokenSource> = sources.into_iter().collect::<Option<_>>()?;
+        let sources = every(sources.value.into_iter().map(|source| self.source(source.value)))?;
         let keys = sources.iter().map(|source| format!("{source:?}").to_lowercase());
-        self.unique("source", places.into_iter().zip(keys));
+        let keys: Vec<_> = places
+            .into_iter()
+            .zip(keys)
+            .map(|(at, value)| At { at, value })
+            .collect();
+        self.unique("source", &keys);
         Some(sources)
     }
 
@@ -162,44 +118,10 @@ impl Checker<'_> {
         Some(name.value)
     }
 
-    fn cache(&mut self, cache: Key<Size>) -> u64 {
-        if let Some(given) = cache.given()
-            && (1..MIB).contains(&given.value.0)
-        {
-            let problem = Diagnostic::error(given.at, "`cache` is too small").label("allowed: from 1MiB, or \"0\"");
+    fn cache(&mut self, cache: &At<Size>) {
+        if (1..MIB).contains(&cache.value.0) {
+            let problem = Diagnostic::error(cache.at, "`cache` is too small").label("allowed: from 1MiB, or \"0\"");
             self.report(problem.help("\"0\" remembers no token and checks every signature again"));
-        }
-        cache.or(Size(128 * MIB)).0
-    }
-
-    pub(super) fn bytes(&mut self, size: &Key<Size>, name: &str, default: u64, (least, most): (u64, u64)) -> usize {
-        let given = size.given().map_or(default, |given| given.value.0);
-        if let Some(size) = size.given()
-            && !(least..=most).contains(&given)
-        {
-            let problem = Diagnostic::error(size.at, format!("`{name}` is out of bounds"));
-            let text = |bytes: u64| match bytes % MIB {
-                0 => format!("{}MiB", bytes / MIB),
-                _ => format!("{}KiB", bytes / KIB),
-            };
-            self.report(problem.label(format!("allowed: from {} to {}", text(least), text(most))));
-        }
-        usize::try_from(given).unwrap_or(usize::MAX)
-    }
-
-    fn at_most(&mut self, number: &Key<u64>, name: &str) -> usize {
-        const DEFAULT: usize = 256;
-        let Some(given) = number.given() else { return DEFAULT };
-        match usize::try_from(given.value)
-            .ok()
-            .filter(|number| (1..=4096).contains(number))
-        {
-            Some(number) => number,
-            None => {
-                let problem = Diagnostic::error(given.at, format!("`{name}` is out of bounds"));
-                self.report(problem.label("allowed: from 1 to 4096"));
-                DEFAULT
-            }
         }
     }
 
@@ -214,26 +136,17 @@ impl Checker<'_> {
     }
 
     fn issuer(&mut self, issuer: file::Issuer) -> Option<Issuer> {
-        let header = issuer.place;
-        let name = self.required(issuer.name, "name", header, "name = \"moodle\"");
-        let name = name.filter(|name| self.name(name).is_some());
-        let example = "jwks = \"https://moodle.example.edu/.well-known/jwks.json\", or a file";
-        let jwks = self.required(issuer.jwks, "jwks", header, example);
-        let jwks = jwks.and_then(|jwks| self.jwks(&jwks, &issuer.allow_http));
-        let ca_file = match issuer.ca_file {
-            Key::Given(path) => {
-                let is_https = matches!(&jwks, Some(JwksLocation::Url(url)) if url.scheme() == "https");
-                if jwks.is_some() && !is_https {
-                    let problem = Diagnostic::error(path.at, "`ca_file` means nothing here");
-                    self.report(problem.help("`jwks` is not fetched over https: remove this key"));
-                }
-                Some(self.existing_file(&path, "ca_file"))
+        let name = issuer.name.given().filter(|name| self.name(name).is_some());
+        let jwks = issuer.jwks.given().and_then(|jwks| self.jwks(jwks, &issuer.allow_http));
+        let ca_file = issuer.ca_file.checked(|path| {
+            let is_https = matches!(&jwks, Some(JwksLocation::Url(url)) if url.scheme() == "https");
+            if jwks.is_some() && !is_https {
+                let problem = Diagnostic::error(path.at, "`ca_file` means nothing here");
+                self.report(problem.help("`jwks` is not fetched over https: remove this key"));
             }
-            Key::Absent | Key::Bad => None,
-        };
-        let example = "allow_roles = [\"*_Learner\", \"*_Instructor\"]: which roles may its tokens carry?";
-        let allow_roles = self.required(issuer.allow_roles, "allow_roles", header, example);
-        for pattern in allow_roles.iter().flat_map(|roles| &roles.value) {
+            self.existing_file(&path, "ca_file")
+        });
+        for pattern in issuer.allow_roles.value().into_iter().flatten() {
             if pattern.value.params().next().is_some() {
                 let problem = Diagnostic::error(pattern.at, "a parameter of a path means nothing here");
                 self.report(problem.help("roles are capped before a route is looked at: use `*`"));
@@ -242,40 +155,30 @@ impl Checker<'_> {
                 self.report(problem.help("whoever holds its key is ROLE_ADMIN if they like; name the roles it needs"));
             }
         }
-        let allow_actions = match issuer.allow_actions {
-            Key::Given(actions) => {
-                for action in actions.value.iter().filter(|action| !is_word(&action.value)) {
-                    self.report(Diagnostic::error(action.at, "this is no action").help("write \"read\" or \"write\""));
-                }
-                values(actions.value)
+        for action in issuer.allow_actions.value().into_iter().flatten() {
+            if !is_word(&action.value) {
+                self.report(Diagnostic::error(action.at, "this is no action").help("write \"read\" or \"write\""));
             }
-            Key::Absent | Key::Bad => DEFAULT_ACTIONS.map(String::from).to_vec(),
-        };
+        }
         let iss = self.said(issuer.iss, "iss");
         let typ = self.said(issuer.typ, "typ");
         let aud = self.some(issuer.aud, "aud").map(values).unwrap_or_default();
-        let bounds = (Duration::from_secs(1), 366 * DAY);
-        let max_lifetime = self.duration(issuer.max_lifetime, "max_lifetime", 24 * HOUR, bounds);
-        let watch_max = self.duration(issuer.watch_max, "watch_max", 12 * HOUR, (MINUTE, 7 * DAY));
         Some(Issuer {
-            name: name?.value.into(),
+            name: name?.value.as_str().into(),
             jwks: jwks?,
-            ca_file: match ca_file {
-                Some(path) => Some(path?),
-                None => None,
-            },
-            allow_roles: values(allow_roles?.value),
-            allow_actions,
-            max_lifetime,
-            may_name_users: issuer.may_name_users.or(false),
+            ca_file: ca_file?,
+            allow_roles: values(issuer.allow_roles.into_value()?),
+            allow_actions: values(issuer.allow_actions.into_value()?),
+            max_lifetime: issuer.max_lifetime,
+            may_name_users: issuer.may_name_users,
             iss,
             aud,
             typ,
-            watch_max,
+            watch_max: issuer.watch_max,
         })
     }
 
-    fn jwks(&mut self, jwks: &At<String>, allow_http: &Key<bool>) -> Option<JwksLocation> {
+    fn jwks(&mut self, jwks: &At<String>, allow_http: &At<bool>) -> Option<JwksLocation> {
         let Some((scheme, _)) = jwks.value.split_once("://") else {
             self.allow_http_means_nothing(allow_http);
             return self.existing_file(jwks, "jwks").map(JwksLocation::File);
@@ -296,7 +199,7 @@ impl Checker<'_> {
                 if is_local {
                     self.allow_http_means_nothing(allow_http);
                 }
-                if is_local || allow_http.value() == Some(&true) {
+                if is_local || allow_http.value {
                     return Some(JwksLocation::Url(url));
                 }
                 problem("keys are not fetched over http from other machines".into())
@@ -308,9 +211,9 @@ impl Checker<'_> {
         None
     }
 
-    fn allow_http_means_nothing(&mut self, allow_http: &Key<bool>) {
-        if let Some(given) = allow_http.given().filter(|given| given.value) {
-            let problem = Diagnostic::warning(given.at, "`allow_http` changes nothing here");
+    fn allow_http_means_nothing(&mut self, allow_http: &At<bool>) {
+        if allow_http.value {
+            let problem = Diagnostic::warning(allow_http.at, "`allow_http` changes nothing here");
             self.report(problem.help("`jwks` does not need it: remove this key"));
         }
     }

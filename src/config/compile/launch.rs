@@ -1,7 +1,6 @@
 //! `routes.launch` and `respond = { launch = true }`: where launch sessions begin, and whether anybody takes them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::Method;
 
@@ -10,14 +9,10 @@ use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::read::{At, Key};
 use crate::config::{Action, Credential, Launch, Route, TokenSource, file};
 
-const HOUR: Duration = Duration::from_secs(60 * 60);
-/// No launch session lives longer: revocations are kept for so long.
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
 /// The token source that is a form.
-pub(super) fn form_source(sources: &Key<Vec<At<file::Source>>>) -> Option<Span> {
-    let mut sources = sources.value().into_iter().flatten();
+pub(super) fn form_source(sources: &[At<file::Source>]) -> Option<Span> {
     sources
+        .iter()
         .find(|source| !source.value.form.is_absent())
         .map(|source| source.at)
 }
@@ -66,25 +61,20 @@ impl Checker<'_> {
             taken: accept.contains(&Credential::Launch).then_some(accept_at),
         }));
         let at = launch.given().map(|launch| launch.at);
-        let times = match launch {
-            Key::Bad => return None,
-            Key::Absent if !by_form => return Some(None),
-            launch => launch.or_default(),
-        };
+        if launch.is_absent() && !by_form {
+            return Some(None);
+        }
+        let times = launch.or_empty()?;
         match (by_form, at) {
             (true, _) => self.by_form(route, known),
             (false, Some(at)) => self.by_query(at, route, known),
             (false, None) => {}
         }
-        let bounds = (Duration::from_secs(1), LONGEST);
-        let idle_at = times.idle.given().map(|idle| idle.at);
-        let absolute = self.duration(times.absolute, "absolute", 10 * HOUR, bounds);
-        let idle = self.duration(times.idle, "idle", (2 * HOUR).min(absolute), bounds);
-        if let Some(at) = idle_at.filter(|_| idle > absolute) {
-            let problem = Diagnostic::warning(at, "`idle` is longer than `absolute`");
-            self.report(problem.help("a launch session ends at `absolute` whatever happens: make `idle` shorter"));
-        }
-        Some(Some(Launch { idle, absolute }))
+        let ends = "a launch session ends at `absolute` whatever happens: make `idle` shorter";
+        Some(Some(Launch {
+            idle: self.idle(&times.idle, times.absolute, ends),
+            absolute: times.absolute,
+        }))
     }
 
     /// The form itself is read after the rules have let it in, so that they can know nobody.

@@ -1,4 +1,4 @@
-//! From what was written to what the rooms work with: defaults, bounds, references, files; all problems at once.
+//! From what was written to what the modules work with: what values mean together, references, files; all problems at once.
 //!
 //! One file per section. A function here returns `None` only after it has reported why, so that the others go on and
 //! nothing is hidden behind the first mistake.
@@ -23,22 +23,18 @@ mod watch;
 
 use std::collections::HashMap;
 use std::fs;
+use std::hash::Hash;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use self::moodle::KnownMoodle;
-pub(super) use self::opencast::{DEFAULT_SIGN_KEY, NEVER};
 pub(crate) use self::rules::Checks;
-pub(super) use self::server::DEFAULT_CONTROL;
-pub(super) use self::state::{DEFAULT_MASTER_KEY, DEFAULT_STATE};
 pub(crate) use self::unmet::List;
 use self::unmet::Source;
 use super::diagnostics::{Diagnostic, Diagnostics, Span, did_you_mean};
 use super::file::File;
-use super::read::{At, Env, Key, read};
-use super::value::duration_text;
+use super::read::{At, Env, Key, missing, read};
 use super::{Action, Config, Credential, Route, Server, TokenSource};
 
 /// A configuration that may be run, and what is odd about it.
@@ -128,27 +124,18 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn file(&mut self, file: File) -> Option<Config> {
-        let (server, hosts) = match file.server {
-            Key::Bad => (None, None),
-            server => self.server(server.or_default()),
-        };
-        let log = self.log(file.log.or_default());
-        let state = self.state(file.state.or_default());
-        let jwt = file.jwt.or_default();
-        let form = launch::form_source(&jwt.sources);
-        let may_name = |issuer: &At<super::file::Issuer>| issuer.value.may_name_users.value() == Some(&true);
-        let given = jwt.issuers.value().into_iter().flatten();
-        let naming = given
-            .filter(|issuer| issuer.value.name.given().is_some())
-            .map(may_name)
-            .collect();
-        let given = jwt.issuers.value().into_iter().flatten();
-        let caps = given
-            .filter(|issuer| issuer.value.name.given().is_some())
-            .map(|issuer| Source::of_issuer(&issuer.value))
-            .collect();
+        let (server, hosts) = file.server.or_empty().map(|server| self.server(server)).unzip();
+        let (server, hosts) = (server.flatten(), hosts.flatten());
+        let log = self.log(file.log);
+        let state = self.state(file.state);
+        let jwt = file.jwt;
+        let form = launch::form_source(&jwt.sources.value);
+        let named = jwt.issuers.value().into_iter().flatten();
+        let named = named.filter(|issuer| issuer.value.name.given().is_some());
+        let naming = named.clone().map(|issuer| issuer.value.may_name_users).collect();
+        let caps = named.map(|issuer| Source::of_issuer(&issuer.value)).collect();
         let given_roles = Source::of_sign_ins(&file.sign_in);
-        let max_token = jwt.max_token.given().map(|size| size.at);
+        let max_token = jwt.max_token.written();
         let (jwt, issuers) = self.jwt(jwt);
         if let (Some(at), Some(jwt), Some(server)) = (max_token, &jwt, &server) {
             self.room_for_tokens(at, jwt.max_token, server.max_header);
@@ -209,6 +196,19 @@ impl Checker<'_> {
         self.problems.push(problem);
     }
 
+    /// The indices of all that are named, each once, at least one.
+    fn references(
+        &mut self,
+        named: &At<Vec<At<String>>>,
+        (key, kind): (&str, &str),
+        known: &[At<String>],
+        help: &str,
+    ) -> Option<Vec<usize>> {
+        self.not_empty(named, key, help)?;
+        self.unique(kind, &named.value);
+        every(named.value.iter().map(|one| self.reference(one, kind, known)))
+    }
+
     /// A string literal as it stands in the file, without its quotes: what messages may quote.
     fn written(&self, at: Span) -> &str {
         let literal = self.source.get(at.start..at.end).unwrap_or_default();
@@ -221,12 +221,7 @@ impl Checker<'_> {
             Key::Given(given) => Some(given),
             Key::Bad => None,
             Key::Absent => {
-                let message = format!("`{name}` is missing");
-                let problem = match header == Span::default() {
-                    true => Diagnostic::error_nowhere(message),
-                    false => Diagnostic::error(header, message).label("in this table"),
-                };
-                self.report(problem.help(format!("add {example}")));
+                self.report(missing(name, header, example));
                 None
             }
         }
@@ -241,18 +236,24 @@ impl Checker<'_> {
         Some(())
     }
 
-    /// Reports whatever is said a second time. `what` completes "… is already taken".
-    fn unique<K: Eq + std::hash::Hash>(&mut self, what: &str, items: impl IntoIterator<Item = (Span, K)>) {
+    /// Reports whatever is said a second time. `what` completes "this … is there twice".
+    fn unique<'a, T: Eq + Hash + 'a>(&mut self, what: &str, items: impl IntoIterator<Item = &'a At<T>>) {
+        self.unique_by(what, items, |item| item);
+    }
+
+    /// The same of what `key` makes of each.
+    fn unique_by<'a, T: 'a, K: Eq + Hash>(
+        &mut self,
+        what: &str,
+        items: impl IntoIterator<Item = &'a At<T>>,
+        key: impl Fn(&'a T) -> K,
+    ) {
         let mut seen = HashMap::new();
-        for (at, key) in items {
-            match seen.get(&key) {
-                Some(first) => {
-                    let problem = Diagnostic::error(at, format!("this {what} is there twice"));
-                    self.report(problem.label("again here").also(*first, "first here"));
-                }
-                None => {
-                    seen.insert(key, at);
-                }
+        for item in items {
+            let first = *seen.entry(key(&item.value)).or_insert(item.at);
+            if first != item.at {
+                let problem = Diagnostic::error(item.at, format!("this {what} is there twice"));
+                self.report(problem.label("again here").also(first, "first here"));
             }
         }
     }
@@ -272,42 +273,6 @@ impl Checker<'_> {
             )));
         }
         is_good.then_some(())
-    }
-
-    /// A duration within bounds, both included.
-    fn duration(
-        &mut self,
-        key: Key<Duration>,
-        name: &str,
-        default: Duration,
-        bounds: (Duration, Duration),
-    ) -> Duration {
-        if let Some(given) = key.given() {
-            let (shortest, longest) = bounds;
-            let (shorter, longer) = (given.value < shortest, given.value > longest);
-            if shorter || longer {
-                let message = format!("`{name}` is too {}", if shorter { "short" } else { "long" });
-                let allowed = format!("allowed: {} to {}", duration_text(shortest), duration_text(longest));
-                let default = format!("the default is \"{}\"", duration_text(default));
-                self.report(Diagnostic::error(given.at, message).label(allowed).help(default));
-            }
-        }
-        key.or(default)
-    }
-
-    /// A whole number within bounds, both included.
-    fn number(&mut self, key: Key<u64>, name: &str, default: u64, bounds: (u64, u64)) -> u64 {
-        if let Some(given) = key.given() {
-            let (least, most) = bounds;
-            if given.value < least || given.value > most {
-                let message = format!(
-                    "`{name}` is too {}",
-                    if given.value < least { "small" } else { "large" }
-                );
-                self.report(Diagnostic::error(given.at, message).label(format!("allowed: {least} to {most}")));
-            }
-        }
-        key.or(default)
     }
 
     /// What may have been meant. What `${NAME}` became is kept out of it.
@@ -425,4 +390,10 @@ impl Checker<'_> {
         }
         Some(self.folder.join(&path.value))
     }
+}
+
+/// All of them, or none if one is missing: only after each has been looked at.
+fn every<T>(checked: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
+    let checked: Vec<_> = checked.collect();
+    checked.into_iter().collect()
 }

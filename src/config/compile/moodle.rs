@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::server::values;
-use super::{Checker, Known};
+use super::{Checker, Known, every};
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::file::{self, FunctionEntry};
 use crate::config::net::is_loopback;
@@ -30,12 +30,10 @@ pub(super) struct OfRoute<'a> {
 impl Checker<'_> {
     pub(super) fn moodles(
         &mut self,
-        moodles: Key<Named<file::Moodle>>,
+        Named(moodles): Named<file::Moodle>,
         known: &Known,
     ) -> (Option<Vec<Moodle>>, Vec<KnownMoodle>) {
-        let Named(moodles) = moodles.into_value().unwrap_or(Named(Vec::new()));
         let upstreams = moodles.iter().filter_map(|(_, moodle)| moodle.upstream.given());
-        let upstreams: Vec<_> = upstreams.map(|name| (name.at, name.value.clone())).collect();
         self.unique("upstream of a Moodle", upstreams);
         let compiled: Vec<_> = moodles
             .into_iter()
@@ -52,40 +50,34 @@ impl Checker<'_> {
     fn moodle(&mut self, name: &At<String>, moodle: file::Moodle, known: &Known) -> Option<Moodle> {
         let named = self.name(name);
         let place = moodle.place;
-        let upstream = self.required(moodle.upstream, "upstream", place, "upstream = \"moodle\"");
-        let upstream = upstream.and_then(|upstream| self.reference(&upstream, "upstream", &known.upstreams));
-        let sign_in = self.required(moodle.sign_in, "sign_in", place, "sign_in = \"campus\"");
-        let sign_in = sign_in.and_then(|sign_in| self.reference(&sign_in, "sign-in", &known.sign_ins));
-        let example = "public_url = \"https://moodle.example.edu\", which is Moodle's $CFG->wwwroot";
-        let root = self.required(moodle.public_url, "public_url", place, example);
-        let url = root.as_ref().and_then(|root| self.wwwroot(root));
+        let upstream = moodle.upstream.given();
+        let upstream = upstream.and_then(|upstream| self.reference(upstream, "upstream", &known.upstreams));
+        let sign_in = moodle.sign_in.given();
+        let sign_in = sign_in.and_then(|sign_in| self.reference(sign_in, "sign-in", &known.sign_ins));
+        let root = moodle.public_url.given();
+        let url = root.and_then(|root| self.wwwroot(root));
         let tokens = self.moodle_tokens(moodle.tokens);
-        if let (Some(root), Some(url), Some(tokens)) = (&root, &url, &tokens) {
+        if let (Some(root), Some(url), Some(tokens)) = (root, &url, &tokens) {
             self.moodle_host(root.at, url, tokens, known);
         }
         let facade = self.facade(moodle.facade, tokens.as_deref(), place);
-        let service = match moodle.service {
-            Key::Given(service) => self.short_name(&service),
-            Key::Absent => Some("moodle_mobile_app".to_owned()),
-            Key::Bad => None,
-        };
-        let never = moodle.never.or_default();
+        let service = moodle.service.given().and_then(|service| self.short_name(service));
         named?;
         Some(Moodle {
             name: name.value.clone(),
             upstream: upstream?,
-            wwwroot: root?.value,
+            wwwroot: root?.value.clone(),
             public_url: url?,
             sign_in: sign_in?,
-            username: match moodle.username.or("user".to_owned()) {
+            username: match moodle.username {
                 user if user == "user" => MoodleUsername::User,
                 attribute => MoodleUsername::Attribute(attribute),
             },
             service: service?,
             tokens: tokens?,
-            never: never.into_iter().map(|name| name.value.to_lowercase()).collect(),
+            never: moodle.never.iter().map(|name| name.to_lowercase()).collect(),
             facade: facade?,
-            own_tokens: moodle.own_tokens.or_default(),
+            own_tokens: moodle.own_tokens,
         })
     }
 
@@ -109,19 +101,11 @@ impl Checker<'_> {
     }
 
     fn moodle_tokens(&mut self, tokens: Key<Vec<At<MoodleSource>>>) -> Option<Vec<MoodleSource>> {
-        match tokens {
-            Key::Given(tokens) => {
-                self.not_empty(
-                    &tokens,
-                    "tokens",
-                    "remove it for the default, or name at least one source",
-                )?;
-                self.unique("source", tokens.value.iter().map(|source| (source.at, source.value)));
-                Some(values(tokens.value))
-            }
-            Key::Absent => Some(vec![MoodleSource::CasLaunch]),
-            Key::Bad => None,
-        }
+        let tokens = tokens.into_given()?;
+        let help = "remove it for the default, or name at least one source";
+        self.not_empty(&tokens, "tokens", help)?;
+        self.unique("source", &tokens.value);
+        Some(values(tokens.value))
     }
 
     /// CAS sends the browser to Moodle's host with a ticket; only who stands there can take it.
@@ -157,14 +141,8 @@ impl Checker<'_> {
             }
             (facade, true) => self.required(facade, "facade", place, example)?.value,
         };
-        let path = self.required(facade.path, "path", facade.place, "path = \"/_janua/cas-facade\"");
-        let path = path.and_then(|path| self.accel_prefix(&path, "path"));
-        let from = self.required(
-            facade.from,
-            "from",
-            facade.place,
-            "from = [\"10.0.0.7/32\"], Moodle's addresses",
-        )?;
+        let path = facade.path.given().and_then(|path| self.accel_prefix(path, "path"));
+        let from = facade.from.into_given()?;
         self.not_empty(&from, "from", "name Moodle's addresses: nobody else is answered")?;
         if let Some(all) = from.value.iter().find(|network| network.value.prefix_len() == 0) {
             let problem = Diagnostic::error(all.at, "anyone could ask who a ticket is for");
@@ -206,12 +184,7 @@ impl Checker<'_> {
             "functions",
             "remove it for all functions, or name at least one",
         )?;
-        let rules: Vec<_> = functions
-            .value
-            .into_iter()
-            .map(|entry| self.functions(entry.value))
-            .collect();
-        rules.into_iter().collect::<Option<_>>().map(Some)
+        every(functions.value.into_iter().map(|entry| self.functions(entry.value))).map(Some)
     }
 
     /// A token belongs to the person of a session, and that session to the Moodle's sign-in.
@@ -251,14 +224,9 @@ impl Checker<'_> {
         };
         let names = self.required(table.names, "names", table.place, "names = [\"core_enrol_*\"]")?;
         self.not_empty(&names, "names", "name at least one function")?;
-        let roles = match table.role {
-            Key::Given(roles) => Some(values(roles.value.0)),
-            Key::Absent => None,
-            Key::Bad => return None,
-        };
         Some(FunctionRule {
             names: values(names.value),
-            roles,
+            roles: table.role.checked(|roles| Some(values(roles.value.0)))?,
         })
     }
 }

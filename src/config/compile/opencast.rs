@@ -1,38 +1,22 @@
 //! `[opencast.<name>]`, and which of them a route asks.
 
-use std::time::Duration;
-
 use super::jwt::rate;
 use super::{Checker, Known};
 use crate::config::diagnostics::{Diagnostic, Span};
-use crate::config::read::{At, Key, Named};
-use crate::config::value::PerSecond;
+use crate::config::read::{At, Named};
 use crate::config::{Action, ElseAsk, Opencast, Present, Rule, file};
 
-/// Questions about made-up events are as dear to Opencast as others. Lectures that are gone or not there yet are asked for
-/// once in ten seconds each, however many want to see them.
-const UNKNOWN_EVENTS: PerSecond = PerSecond(2.0);
 /// For each that may be asked in a second.
 const UNKNOWN_AT_ONCE: f64 = 50.0;
-const ACL_TIMEOUT: Duration = Duration::from_millis(900);
-/// A request waits for its turn and for the answer, ten seconds in all.
-const ACL_TIMEOUTS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-pub(in crate::config) const DEFAULT_SIGN_KEY: &str = "state/opencast-es256.pem";
-pub(in crate::config) const NEVER: [&str; 2] = ["admin", "opencast_system_account"];
 
 impl Checker<'_> {
     /// The second: their upstreams, as far as they are known, in the order of their indices.
     pub(super) fn opencasts(
         &mut self,
-        opencasts: Key<Named<file::Opencast>>,
+        Named(opencasts): Named<file::Opencast>,
         known: &Known,
     ) -> (Option<Vec<Opencast>>, Vec<Option<usize>>) {
-        let Named(opencasts) = opencasts.into_value().unwrap_or(Named(Vec::new()));
         let upstreams = opencasts.iter().filter_map(|(_, opencast)| opencast.upstream.given());
-        let upstreams: Vec<_> = upstreams.map(|name| (name.at, name.value.clone())).collect();
         self.unique("upstream of an Opencast", upstreams);
         let compiled: Vec<_> = opencasts
             .into_iter()
@@ -47,41 +31,30 @@ impl Checker<'_> {
 
     fn opencast(&mut self, name: &At<String>, opencast: file::Opencast, known: &Known) -> Option<Opencast> {
         let named = self.name(name);
-        let place = opencast.place;
-        let upstream = self.required(opencast.upstream, "upstream", place, "upstream = \"opencast\"");
-        let upstream = upstream.and_then(|upstream| self.reference(&upstream, "upstream", &known.upstreams));
-        let username = self.required(opencast.username, "username", place, "username = \"gateway\"");
-        let username = username.and_then(|username| self.basic_user(&username));
-        let example = "password_file = \"secrets/opencast\", a file that holds the password alone";
-        let password = self.required(opencast.password_file, "password_file", place, example);
-        let password_file = password.and_then(|path| self.existing_file(&path, "password_file"));
-        let bounds = (Duration::from_secs(1), DAY);
-        let acl_ttl = self.duration(opencast.acl_ttl, "acl_ttl", MINUTE, bounds);
-        let acl_stale = self.duration(opencast.acl_stale, "acl_stale", DAY, (Duration::ZERO, DAY * 30));
-        let acl_timeout = self.duration(opencast.acl_timeout, "acl_timeout", ACL_TIMEOUT, ACL_TIMEOUTS);
-        let unknown_events = opencast.unknown_events.or(UNKNOWN_EVENTS);
-        let at_once = unknown_events.0 * UNKNOWN_AT_ONCE;
-        let sign_key_file = match opencast.sign_key_file {
-            Key::Given(path) => self.absolute(&path, "sign_key_file"),
-            Key::Absent => Some(self.folder.join(DEFAULT_SIGN_KEY)),
-            Key::Bad => None,
-        };
-        let never = match opencast.never {
-            Key::Given(names) => names.value.into_iter().map(|name| name.value).collect(),
-            Key::Absent | Key::Bad => NEVER.map(str::to_owned).to_vec(),
-        };
-        let never = never.iter().chain(&username).map(|name| name.to_lowercase()).collect();
+        let upstream = opencast.upstream.given();
+        let upstream = upstream.and_then(|upstream| self.reference(upstream, "upstream", &known.upstreams));
+        let username = opencast.username.given().and_then(|username| self.basic_user(username));
+        let password = opencast.password_file.given();
+        let password_file = password.and_then(|path| self.existing_file(path, "password_file"));
+        let at_once = opencast.unknown_events.0 * UNKNOWN_AT_ONCE;
+        let sign_key_file = self.absolute(&opencast.sign_key_file, "sign_key_file");
+        let never = opencast
+            .never
+            .iter()
+            .chain(&username)
+            .map(|name| name.to_lowercase())
+            .collect();
         named?;
         Some(Opencast {
             name: name.value.clone(),
             upstream: upstream?,
             username: username?,
             password_file: password_file?,
-            acl_ttl,
-            acl_stale,
-            acl_timeout,
+            acl_ttl: opencast.acl_ttl,
+            acl_stale: opencast.acl_stale,
+            acl_timeout: opencast.acl_timeout,
             // Saturates: what nobody can ask at once is no bound.
-            unknown_events: rate(unknown_events, Some(at_once.ceil() as u32)),
+            unknown_events: rate(opencast.unknown_events, Some(at_once.ceil() as u32)),
             sign_key_file: sign_key_file?,
             never,
         })
@@ -135,13 +108,13 @@ impl Checker<'_> {
     /// Whose key signs what a route presents: that of the Opencast which its upstream is. `Some(None)`: no token is shown.
     pub(super) fn presenting_opencast(
         &mut self,
-        present: Option<&At<Present>>,
+        present: &At<Present>,
         action: Option<&Action>,
         known: &Known,
     ) -> Option<Option<usize>> {
-        let Some(present) = present.filter(|present| present.value == Present::OpencastJwt) else {
+        if present.value != Present::OpencastJwt {
             return Some(None);
-        };
+        }
         let Some(Action::Upstream(upstream)) = action else {
             return None;
         };

@@ -1,5 +1,6 @@
 //! `[[routes]]`, one by one. What they mean to each other is in `conflicts`, their rules are in `rules`.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use http::{HeaderName, Method, header};
@@ -11,7 +12,7 @@ use super::launch::{self, Launched};
 use super::moodle::OfRoute;
 use super::server::values;
 use super::unmet::Vouching;
-use super::{Checker, Known};
+use super::{Checker, Known, every};
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::path_pattern::PathPattern;
 use crate::config::read::{At, Key};
@@ -35,6 +36,9 @@ const FRAMING: [HeaderName; 13] = [
     REQUEST_ID,
 ];
 
+/// Bounds of `burst`, whose default depends on `rate`.
+const MOST_AT_ONCE: RangeInclusive<u64> = 1..=1_000_000;
+
 impl Checker<'_> {
     pub(super) fn routes(&mut self, routes: Key<Vec<At<file::Route>>>, known: &Known) -> Option<Vec<Arc<Route>>> {
         let routes = match routes {
@@ -48,18 +52,17 @@ impl Checker<'_> {
             }
         };
         let names = routes.iter().filter_map(|route| route.value.name.given());
-        let names: Vec<_> = names.map(|name| (name.at, name.value.clone())).collect();
         self.unique("route name", names);
         self.rules_for_nobody(&routes, known);
         let mut claims = Vec::new();
         let mut launched = Vec::new();
-        let compiled: Vec<_> = routes
-            .into_iter()
-            .map(|route| self.route(route.value, known, &mut claims, &mut launched).map(Arc::new))
-            .collect();
+        let compiled = every(routes.into_iter().map(|route| {
+            let route = self.route(route.value, known, &mut claims, &mut launched);
+            route.map(Arc::new)
+        }));
         self.conflicts(&claims);
         self.launches(&launched);
-        compiled.into_iter().collect()
+        compiled
     }
 
     fn route(
@@ -71,11 +74,10 @@ impl Checker<'_> {
     ) -> Option<Route> {
         let place = route.place;
         let personal = launch::personal(&route);
-        let name = self.required(route.name, "name", place, "name = \"media\"");
-        let name = name.filter(|name| self.name(name).is_some());
+        let name = route.name.given().filter(|name| self.name(name).is_some());
         let host = self.host(route.host, known);
-        let path = self.required(route.path, "path", place, "path = \"/static/{org}/{*file}\"");
-        if let Some(path) = path.as_ref().filter(|path| path.value.is_reserved()) {
+        let path = route.path.given();
+        if let Some(path) = path.filter(|path| path.value.is_reserved()) {
             let problem = Diagnostic::error(path.at, "the gateway keeps the paths under /_janua/ for itself");
             self.report(problem.help("publish it under another path"));
         }
@@ -96,7 +98,7 @@ impl Checker<'_> {
             Some(None) if action == Some(Action::Launch) => Some(Some(vec![Method::POST])),
             methods => methods,
         };
-        if let (Some(path), Some(host), Some(methods)) = (&path, &host, &methods) {
+        if let (Some(path), Some(host), Some(methods)) = (path, &host, &methods) {
             claims.push(Claim {
                 at: methods_at.unwrap_or(path.at),
                 path_at: path.at,
@@ -105,31 +107,19 @@ impl Checker<'_> {
                 methods: methods.clone(),
             });
         }
-        let strip = self.strip(route.strip, path.as_ref(), kind);
-        self.only_for_upstreams(route.path_params.given().map(|given| given.at), "path_params", kind);
+        let strip = self.strip(route.strip, path, kind);
+        self.only_for_upstreams(route.path_params.written(), "path_params", kind);
         self.only_for_upstreams(route.websocket.given().map(|given| given.at), "websocket", kind);
-        self.only_for_files(route.well_known.given().map(|given| given.at), action.as_ref());
-        self.only_for_upstreams(route.present.given().map(|given| given.at), "present", kind);
-        let accept_at = route.accept.given().map_or(place, |accept| accept.at);
-        let accept = match route.accept {
-            Key::Given(accept) => {
-                self.unique(
-                    "kind of credential",
-                    accept.value.iter().map(|one| (one.at, format!("{:?}", one.value))),
-                );
-                values(accept.value)
-            }
-            Key::Absent | Key::Bad => vec![Credential::Jwt],
-        };
+        self.only_for_files(route.well_known.written(), action.as_ref());
+        self.only_for_upstreams(route.present.written(), "present", kind);
+        let accept_at = route.accept.written().unwrap_or(place);
+        self.unique("kind of credential", &route.accept.value);
+        let accept = values(route.accept.value);
         let issuers = self.accepted_issuers(route.issuers, known);
         let sign_ins = self.route_sign_ins(route.sign_in, (&accept, accept_at), known);
         let identity_headers = self.identity_headers(&route.present, route.headers);
-        let wants_tokens = route
-            .present
-            .given()
-            .filter(|present| present.value == Present::MoodleToken);
         let of_moodle = OfRoute {
-            present: wants_tokens.map(|present| present.at),
+            present: (route.present.value == Present::MoodleToken).then_some(route.present.at),
             functions: route.functions,
             action: action.as_ref(),
             accept: (&accept, accept_at),
@@ -142,13 +132,10 @@ impl Checker<'_> {
             sign_ins: sign_ins.as_ref().and_then(Option::as_deref),
             known,
         };
-        self.lists(&route.allow, &route.deny, &vouching, path.as_ref());
-        let allow = self.allow(route.allow, place, path.as_ref(), known);
-        let deny = self.rules(route.deny.or_default(), path.as_ref(), known);
-        let else_ask = match route.else_ask {
-            Key::Given(ask) => Some(self.else_ask(ask.value, path.as_ref(), known)),
-            Key::Absent | Key::Bad => None,
-        };
+        self.lists(&route.allow, &route.deny, &vouching, path);
+        let allow = self.allow(route.allow, place, path, known);
+        let deny = self.rules(route.deny.or_default(), path, known);
+        let else_ask = route.else_ask.checked(|ask| self.else_ask(ask.value, path, known));
         let opencast = self.asked_opencast(
             allow.as_deref().unwrap_or_default(),
             action.as_ref(),
@@ -156,15 +143,12 @@ impl Checker<'_> {
             place,
             known,
         );
-        let opencast_jwt = self.presenting_opencast(route.present.given(), action.as_ref(), known);
-        let watch = match route.watch {
-            Key::Given(watch) => Some(self.watch(watch.value, (&accept, accept_at), path.as_ref(), action.as_ref())),
-            Key::Absent => {
-                self.passes_nobody_earns(&accept, accept_at);
-                None
-            }
-            Key::Bad => None,
-        };
+        let opencast_jwt = self.presenting_opencast(&route.present, action.as_ref(), known);
+        if route.watch.is_absent() {
+            self.passes_nobody_earns(&accept, accept_at);
+        }
+        let watch = route.watch;
+        let watch = watch.checked(|watch| self.watch(watch.value, (&accept, accept_at), path, action.as_ref()));
         let of_launch = launch::OfRoute {
             place,
             host: host.as_deref(),
@@ -175,23 +159,22 @@ impl Checker<'_> {
         };
         let launch = self.launch(route.launch, &of_launch, known, launched);
         let cors = match route.cors {
-            Key::Given(cors) => Some(self.cors(cors.value)),
             // Public keys are for everyone: any web page may verify a token itself.
             Key::Absent if matches!(action, Some(Action::KeySet(_) | Action::OwnKeys)) => Some(Some(Cors {
                 origins: vec!["*".to_owned()],
                 ..Cors::default()
             })),
-            Key::Absent | Key::Bad => None,
+            cors => cors.checked(|cors| self.cors(cors.value)),
         };
         let frames = self.frames(route.frame_ancestors, route.permissions);
-        let limits = self.limits(route.limits.or_default());
+        let limits = route.limits.or_empty().and_then(|limits| self.limits(limits));
         Some(Route {
-            name: name?.value.into(),
+            name: name?.value.as_str().into(),
             host: host?,
-            path: path?.value.text,
-            path_params: route.path_params.or(false),
+            path: path?.value.text.clone(),
+            path_params: route.path_params.value,
             websocket: route.websocket.into_value(),
-            well_known: route.well_known.or(false),
+            well_known: route.well_known.value,
             methods: methods?,
             action: action?,
             strip: strip?,
@@ -200,24 +183,15 @@ impl Checker<'_> {
             sign_ins: sign_ins?,
             allow: allow?,
             deny: deny?,
-            else_ask: match else_ask {
-                Some(ask) => Some(ask?),
-                None => None,
-            },
+            else_ask: else_ask?,
             opencast: opencast?,
             opencast_jwt: opencast_jwt?,
-            watch: match watch {
-                Some(watch) => Some(watch?),
-                None => None,
-            },
+            watch: watch?,
             launch: launch?,
-            cors: match cors {
-                Some(cors) => Some(cors?),
-                None => None,
-            },
+            cors: cors?,
             frames: frames?,
             limits: limits?,
-            present: route.present.or(Present::Pass),
+            present: route.present.value,
             identity_headers: identity_headers?,
             functions: functions?,
         })
@@ -259,10 +233,7 @@ impl Checker<'_> {
             "methods",
             "remove it for the default, or name at least one method",
         )?;
-        self.unique(
-            "method",
-            methods.value.iter().map(|method| (method.at, method.value.clone())),
-        );
+        self.unique("method", &methods.value);
         if reads_only {
             let is_read = |method: &Method| *method == Method::GET || *method == Method::HEAD;
             for method in methods.value.iter().filter(|method| !is_read(&method.value)) {
@@ -304,33 +275,29 @@ impl Checker<'_> {
     /// `Some(None)`: the route does not name people.
     fn identity_headers(
         &mut self,
-        present: &Key<Present>,
+        present: &At<Present>,
         headers: Key<file::IdentityHeaders>,
     ) -> Option<Option<IdentityHeaders>> {
-        if present.value() != Some(&Present::Headers) {
+        if present.value != Present::Headers {
             if let Some(headers) = headers.given() {
                 let problem = Diagnostic::error(headers.at, "`headers` means nothing here");
                 self.report(problem.help("add present = \"headers\", or remove this key"));
             }
             return Some(None);
         }
-        let written = match headers {
-            Key::Bad => return None,
-            headers => headers.or_default(),
-        };
+        let headers = headers.or_empty()?;
         let mut is_good = true;
-        for name in [written.subject.given(), written.roles.given()].into_iter().flatten() {
+        for name in [&headers.subject, &headers.roles] {
             if FRAMING.contains(&name.value) {
                 let problem = Diagnostic::error(name.at, "this header has a meaning of its own");
                 self.report(problem.help("choose another name, such as \"X-Forwarded-User\""));
                 is_good = false;
             }
         }
-        let defaults = IdentityHeaders::default();
-        let at = written.roles.given().or(written.subject.given()).map(|name| name.at);
+        let at = headers.roles.written().or(headers.subject.written());
         let headers = IdentityHeaders {
-            subject: written.subject.or(defaults.subject),
-            roles: written.roles.or(defaults.roles),
+            subject: headers.subject.value,
+            roles: headers.roles.value,
         };
         // What a CGI upstream sees of either is the same variable: HTTP_X_NAME.
         let as_variable = |name: &HeaderName| name.as_str().replace('-', "_");
@@ -358,22 +325,8 @@ impl Checker<'_> {
     }
 
     fn accepted_issuers(&mut self, issuers: Key<Vec<At<String>>>, known: &Known) -> Option<Option<Vec<usize>>> {
-        let issuers = match issuers {
-            Key::Given(issuers) => issuers,
-            Key::Absent => return Some(None),
-            Key::Bad => return None,
-        };
-        self.not_empty(&issuers, "issuers", "remove it for all issuers, or name at least one")?;
-        self.unique(
-            "issuer",
-            issuers.value.iter().map(|issuer| (issuer.at, issuer.value.clone())),
-        );
-        let found: Vec<_> = issuers
-            .value
-            .iter()
-            .map(|issuer| self.reference(issuer, "issuer", &known.issuers))
-            .collect();
-        found.into_iter().collect::<Option<_>>().map(Some)
+        let help = "remove it for all issuers, or name at least one";
+        issuers.checked(|issuers| self.references(&issuers, ("issuers", "issuer"), &known.issuers, help))
     }
 
     /// Routes that ask for somebody whom nobody can vouch for, or whom they never look at.
@@ -383,7 +336,7 @@ impl Checker<'_> {
             rules.any(|rule| rule.value.needs_somebody())
         };
         let takes_sessions = |route: &At<file::Route>| {
-            let mut accept = route.value.accept.value().into_iter().flatten();
+            let mut accept = route.value.accept.value.iter();
             accept.any(|credential| credential.value == Credential::Session)
         };
         let only_tokens = |route: &&At<file::Route>| needs_somebody(route) && !takes_sessions(route);
@@ -395,7 +348,8 @@ impl Checker<'_> {
             self.report(Diagnostic::error(route.value.place, message).help(help));
         }
         for route in routes.iter().filter(needs_somebody) {
-            if let Some(accept) = route.value.accept.given().filter(|accept| accept.value.is_empty()) {
+            let accept = &route.value.accept;
+            if accept.value.is_empty() {
                 let problem = Diagnostic::error(accept.at, "this route looks at no token, but its rules ask for one");
                 self.report(problem.help("remove this key: the default is [\"jwt\"]"));
             }
@@ -407,10 +361,17 @@ impl Checker<'_> {
             let problem = Diagnostic::error(burst.at, "`burst` means nothing without `rate`");
             self.report(problem.help("add rate = \"50/s\", or remove this key"));
         }
-        let burst = match limits.burst {
-            Key::Given(_) => Some(u32::try_from(self.number(limits.burst, "burst", 1, (1, 1_000_000))).ok()?),
-            Key::Absent | Key::Bad => None,
-        };
+        if let Some(burst) = limits
+            .burst
+            .given()
+            .filter(|burst| !MOST_AT_ONCE.contains(&burst.value))
+        {
+            let size = if burst.value == 0 { "small" } else { "large" };
+            let problem = Diagnostic::error(burst.at, format!("`burst` is too {size}"));
+            let (least, most) = MOST_AT_ONCE.into_inner();
+            self.report(problem.label(format!("allowed: {least} to {most}")));
+        }
+        let burst = limits.burst.into_value().and_then(|burst| u32::try_from(burst).ok());
         Some(Limits {
             body: limits.body.value().map(|size| size.0),
             rate: limits.rate.into_value().map(|per_second| rate(per_second, burst)),

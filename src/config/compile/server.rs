@@ -3,17 +3,13 @@
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use super::jwt::KIB;
-use super::{Checker, Names};
+use super::{Checker, Names, every};
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::net::is_loopback;
 use crate::config::read::{At, Key};
-use crate::config::{ClientTimeouts, Connections, Log, LogFormat, LogLevel, PublicUrl, Server, TlsListener, file};
+use crate::config::{Log, PublicUrl, Server, TlsListener, file};
 
-const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
-pub(in crate::config) const DEFAULT_CONTROL: &str = "state/control.sock";
 /// `sun_path` has 108 bytes, the last of them zero.
 const LONGEST_SOCKET_PATH: usize = 107;
 
@@ -48,46 +44,34 @@ impl Checker<'_> {
             self.report(problem.help("add listen = [\"127.0.0.1:8080\"] to [server]"));
         }
         self.listeners(&listen, &tls, &server.admin);
-        let tls: Vec<_> = tls.into_iter().map(|listener| self.tls(listener.value)).collect();
-        for network in server.trusted_proxies.value().into_iter().flatten() {
+        let tls = every(tls.into_iter().map(|listener| self.tls(listener.value)));
+        for network in &server.trusted_proxies {
             if network.value.prefix_len() == 0 {
                 let problem = Diagnostic::warning(network.at, "every client is trusted like a proxy");
                 self.report(problem.help("anyone can then claim any client address; name your proxies' networks"));
             }
         }
 
-        let threads = self.number(server.threads, "threads", 0, (0, 1024));
-        let threads = match usize::try_from(threads) {
-            Ok(given) if given > 0 => given,
-            _ => std::thread::available_parallelism().map_or(1, NonZero::get),
-        };
-        let grace = self.duration(
-            server.shutdown_grace,
-            "shutdown_grace",
-            secs(30),
-            (Duration::ZERO, secs(3600)),
-        );
-        let timeouts = self.client_timeouts(server.timeouts.or_default());
-        let connections = self.connections(server.connections.or_default());
-        let control = self.control(server.control);
-        let denials = self.number(server.denials, "denials", 100, (0, 1000));
+        let control = self.control(&server.control);
         let admin_hosts = self.admin_hosts(server.admin_hosts);
-        let max_header = self.bytes(&server.max_header, "max_header", 32 * KIB, (24 * KIB, 512 * KIB));
         Some(Server {
             listen: listen.into_iter().map(|listener| listener.value).collect(),
-            tls: tls.into_iter().collect::<Option<_>>()?,
+            tls: tls?,
             public_urls,
-            strict_host: server.strict_host.or(false),
-            admin: server.admin.or(DEFAULT_ADMIN),
+            strict_host: server.strict_host,
+            admin: server.admin.value,
             admin_hosts,
-            denials: usize::try_from(denials).unwrap_or(usize::MAX),
+            denials: server.denials,
             control: control?,
-            max_header,
-            trusted_proxies: values(server.trusted_proxies.or_default()),
-            threads,
-            shutdown_grace: grace,
-            timeouts,
-            connections,
+            max_header: server.max_header.bytes(),
+            trusted_proxies: values(server.trusted_proxies),
+            threads: match server.threads {
+                0 => std::thread::available_parallelism().map_or(1, NonZero::get),
+                threads => threads,
+            },
+            shutdown_grace: server.shutdown_grace,
+            timeouts: server.timeouts,
+            connections: server.connections,
         })
     }
 
@@ -117,7 +101,7 @@ impl Checker<'_> {
             }
             (Key::Bad, _) => return None,
         };
-        self.unique("host", urls.iter().map(|url| (url.at, url.value.host.clone())));
+        self.unique_by("host", &urls, |url| &url.host);
         for url in urls
             .iter()
             .filter(|url| !url.value.https && !is_loopback(&url.value.host))
@@ -129,26 +113,20 @@ impl Checker<'_> {
     }
 
     fn tls(&mut self, tls: file::Tls) -> Option<TlsListener> {
-        let header = tls.place;
-        let listen = self.required(tls.listen, "listen", header, "listen = \"0.0.0.0:8443\"");
-        let certificate = self.required(
-            tls.certificate,
-            "certificate",
-            header,
-            "certificate = \"fullchain.pem\"",
-        );
-        let key = self.required(tls.key, "key", header, "key = \"privkey.pem\"");
-        let certificate = certificate.and_then(|path| self.existing_file(&path, "certificate"));
-        let key = key.and_then(|path| self.existing_file(&path, "key"));
+        let certificate = tls
+            .certificate
+            .given()
+            .and_then(|path| self.existing_file(path, "certificate"));
+        let key = tls.key.given().and_then(|path| self.existing_file(path, "key"));
         Some(TlsListener {
-            listen: listen?.value,
+            listen: tls.listen.into_value()?,
             certificate: certificate?,
             key: key?,
         })
     }
 
     /// No two listeners want the same port of the same address; the admin listener stays inside.
-    fn listeners(&mut self, listen: &[At<SocketAddr>], tls: &[At<file::Tls>], admin: &Key<SocketAddr>) {
+    fn listeners(&mut self, listen: &[At<SocketAddr>], tls: &[At<file::Tls>], admin: &At<SocketAddr>) {
         let tls = tls.iter().filter_map(|listener| listener.value.listen.given());
         let public: Vec<&At<SocketAddr>> = listen.iter().chain(tls).collect();
         for (index, listener) in public.iter().enumerate() {
@@ -158,57 +136,24 @@ impl Checker<'_> {
                 self.report(problem.label("and this one").also(first.at, "this one"));
             }
         }
-        let address = admin.value().copied().unwrap_or(DEFAULT_ADMIN);
-        if matches!(admin, Key::Bad) {
-            return;
-        }
-        if let Some(listener) = public.iter().find(|listener| overlap(listener.value, address)) {
+        if let Some(listener) = public.iter().find(|listener| overlap(listener.value, admin.value)) {
             let message = "the admin listener wants the same address and port as a public one";
-            let problem = match admin.given() {
-                Some(admin) => Diagnostic::error(admin.at, message).also(listener.at, "this one"),
-                None => Diagnostic::error(listener.at, message).label("`admin` is 127.0.0.1:9090 by default"),
+            let problem = match admin.written() {
+                Some(at) => Diagnostic::error(at, message).also(listener.at, "this one"),
+                None => Diagnostic::error(listener.at, message).label(format!("`admin` is {} by default", admin.value)),
             };
             self.report(problem.help("give `admin` a port of its own"));
         }
-        if let Some(admin) = admin
-            .given()
-            .filter(|admin| !admin.value.ip().to_canonical().is_loopback())
-        {
+        if !admin.value.ip().to_canonical().is_loopback() {
             let problem = Diagnostic::warning(admin.at, "the admin listener can be reached from other machines");
             self.report(problem.help("it asks for no credentials, and names people whom rules refused (`denials = 0`: nobody): let only your \
                  monitoring reach it"));
         }
     }
 
-    fn client_timeouts(&mut self, timeouts: file::ClientTimeouts) -> ClientTimeouts {
-        let shortest = Duration::from_millis(100);
-        ClientTimeouts {
-            header: self.duration(timeouts.header, "header", secs(10), (shortest, secs(300))),
-            keep_alive: self.duration(timeouts.keep_alive, "keep_alive", secs(75), (secs(1), secs(3600))),
-            read: self.duration(timeouts.read, "read", secs(60), (shortest, secs(3600))),
-            write: self.duration(timeouts.write, "write", secs(60), (shortest, secs(3600))),
-        }
-    }
-
-    fn connections(&mut self, connections: file::Connections) -> Connections {
-        let max = self.number(connections.max, "max", 20_000, (1, 1_000_000));
-        let per_address = self.number(connections.per_address, "per_address", 500, (1, 1_000_000));
-        let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        Connections {
-            max: size(max),
-            per_address: size(per_address),
-        }
-    }
-
-    fn control(&mut self, control: Key<String>) -> Option<PathBuf> {
-        let Key::Given(path) = control else {
-            return matches!(control, Key::Absent).then(|| self.folder.join(DEFAULT_CONTROL));
-        };
-        let absolute = self.absolute(&path, "control")?;
-        if !self.is_no_folder(&path, "control") {
-            return None;
-        }
-        if absolute.as_os_str().len() > LONGEST_SOCKET_PATH {
+    fn control(&mut self, path: &At<String>) -> Option<PathBuf> {
+        let absolute = self.file_to_make(path, "control")?;
+        if path.written().is_some() && absolute.as_os_str().len() > LONGEST_SOCKET_PATH {
             let problem = Diagnostic::error(path.at, "`control`: this path is too long for a socket");
             let help = format!("a socket's path has at most {LONGEST_SOCKET_PATH} bytes, the folder included");
             self.report(problem.help(help));
@@ -218,12 +163,8 @@ impl Checker<'_> {
     }
 
     /// Exact names: with a pattern, anybody could own one that fits.
-    fn admin_hosts(&mut self, hosts: Key<Vec<At<String>>>) -> Vec<String> {
-        let hosts = hosts.or_default();
-        self.unique(
-            "name",
-            hosts.iter().map(|host| (host.at, host.value.to_ascii_lowercase())),
-        );
+    fn admin_hosts(&mut self, hosts: Vec<At<String>>) -> Vec<String> {
+        self.unique_by("name", &hosts, |host| host.to_ascii_lowercase());
         for host in &hosts {
             let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
             if host.value.is_empty() || host.value.starts_with('.') || !host.value.bytes().all(is_of_name) {
@@ -238,24 +179,17 @@ impl Checker<'_> {
     }
 
     pub(super) fn log(&mut self, log: file::Log) -> Option<Log> {
-        let file = match log.file {
-            Key::Given(path) => Some(self.file_to_write(&path, "file")?),
-            Key::Absent | Key::Bad => None,
-        };
         Some(Log {
-            level: log.level.or(LogLevel::Info),
-            format: log.format.or(LogFormat::Text),
-            file,
+            level: log.level,
+            format: log.format,
+            file: log.file.checked(|path| self.file_to_write(&path, "file"))?,
         })
     }
 
-    /// A file that may be missing, its folder too; `default` stands for an absent key.
-    pub(super) fn file_or(&mut self, key: Key<String>, name: &str, default: &str) -> Option<PathBuf> {
-        match key {
-            Key::Given(path) => self.absolute(&path, name).filter(|_| self.is_no_folder(&path, name)),
-            Key::Absent => Some(self.folder.join(default)),
-            Key::Bad => None,
-        }
+    /// A file that may be missing, its folder too.
+    pub(super) fn file_to_make(&mut self, path: &At<String>, name: &str) -> Option<PathBuf> {
+        let absolute = self.absolute(path, name)?;
+        (path.written().is_none() || self.is_no_folder(path, name)).then_some(absolute)
     }
 
     /// A file that may be missing, in a folder that may not.
@@ -289,10 +223,6 @@ fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let same_family = a.is_ipv4() == b.is_ipv4();
     let everywhere = a.ip().is_unspecified() || b.ip().is_unspecified();
     a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || same_family && everywhere)
-}
-
-fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
 }
 
 pub(super) fn values<T>(list: Vec<At<T>>) -> Vec<T> {

@@ -5,15 +5,13 @@ use std::time::Duration;
 use url::Url;
 
 use super::server::values;
-use super::{Checker, Known, Names};
+use super::{Checker, Known, Names, every};
 use crate::config::cas::{Protocol, RoleRule, RoleRuleError};
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::net::{Origin, is_loopback};
 use crate::config::read::{At, Key, Named, OneOrMany};
 use crate::config::{Cas, Credential, Provider, SessionLimits, SignIn, file};
 
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longer names make longer URLs and cookies, and nothing else.
 const LONGEST_NAME: usize = 32;
 
@@ -21,10 +19,9 @@ impl Checker<'_> {
     /// The sign-ins, and their names in the order of their indices, known even when something is wrong.
     pub(super) fn sign_ins(
         &mut self,
-        sign_ins: Key<Named<file::SignIn>>,
+        Named(sign_ins): Named<file::SignIn>,
         issuers: &Names,
     ) -> (Option<Vec<SignIn>>, Names) {
-        let Named(sign_ins) = sign_ins.into_value().unwrap_or(Named(Vec::new()));
         let names: Names = sign_ins.iter().map(|(name, _)| name.clone()).collect();
         for name in &names {
             // A person is (source, name): the two kinds of source share one list of names.
@@ -33,11 +30,8 @@ impl Checker<'_> {
                 self.report(problem.help("rename one of them: a person is known by where the name comes from"));
             }
         }
-        let compiled: Vec<_> = sign_ins
-            .into_iter()
-            .map(|(name, sign_in)| self.sign_in(&name, sign_in))
-            .collect();
-        (compiled.into_iter().collect(), names)
+        let compiled = every(sign_ins.into_iter().map(|(name, sign_in)| self.sign_in(&name, sign_in)));
+        (compiled, names)
     }
 
     fn sign_in(&mut self, name: &At<String>, sign_in: file::SignIn) -> Option<SignIn> {
@@ -49,9 +43,11 @@ impl Checker<'_> {
                 "it stands in URLs: 1 to {LONGEST_NAME} lower-case letters, digits, `-` and `_`"
             )));
         }
-        let rules = sign_in.roles.or_default();
-        let roles: Vec<_> = rules.into_iter().map(|role| self.role_rule(role.value)).collect();
-        let session = self.session_limits(sign_in.session.or_default());
+        let rules = sign_in.roles.into_value();
+        let roles = every(rules.into_iter().flatten().map(|role| self.role_rule(role.value)));
+        let session = sign_in.session;
+        let ends = "a session ends at `absolute` whatever happens: make `idle` shorter";
+        let idle = self.idle(&session.idle, session.absolute, ends);
         let app_origins = self.app_origins(sign_in.app_origins);
         let example = format!(
             "[sign_in.{}.cas] with server = \"https://cas.example.edu/cas\"",
@@ -61,20 +57,20 @@ impl Checker<'_> {
         let cas = cas.and_then(|cas| self.cas(cas.value));
         Some(SignIn {
             name: is_name.then(|| name.value.as_str().into())?,
-            roles: roles.into_iter().collect::<Option<_>>()?,
-            session: session?,
+            roles: roles?,
+            session: SessionLimits {
+                idle,
+                absolute: session.absolute,
+                per_subject: session.per_subject,
+            },
             app_origins: app_origins?,
             provider: Provider::Cas(cas?),
         })
     }
 
     fn role_rule(&mut self, rule: file::RoleRule) -> Option<RoleRule> {
-        let example = "role = \"ROLE_USER\", or with attribute = \"…\" role = \"ROLE_AFFILIATION_{value}\"";
-        let role = self.required(rule.role, "role", rule.place, example)?;
-        let attribute = match rule.attribute {
-            Key::Bad => return None,
-            attribute => attribute.into_value(),
-        };
+        let role = rule.role.given()?;
+        let attribute = rule.attribute.checked(|attribute| Some(attribute.value))?;
         let rule = match RoleRule::new(attribute.as_deref(), &role.value) {
             Ok(rule) => rule,
             Err(why) => {
@@ -96,33 +92,20 @@ impl Checker<'_> {
         Some(rule)
     }
 
-    fn session_limits(&mut self, limits: file::SessionLimits) -> Option<SessionLimits> {
-        let bounds = (Duration::from_secs(1), 366 * DAY);
-        let idle_at = limits.idle.given().map(|idle| idle.at);
-        let absolute = self.duration(limits.absolute, "absolute", 12 * HOUR, bounds);
-        let idle = self.duration(limits.idle, "idle", (2 * HOUR).min(absolute), bounds);
-        if let Some(at) = idle_at.filter(|_| idle > absolute) {
-            let problem = Diagnostic::warning(at, "`idle` is longer than `absolute`");
-            self.report(problem.help("a session ends at `absolute` whatever happens: make `idle` shorter"));
+    /// How long a session lives without a request: by default no longer than at all. `ends` is what to do about more.
+    pub(super) fn idle(&mut self, idle: &At<Duration>, absolute: Duration, ends: &str) -> Duration {
+        let Some(at) = idle.written() else {
+            return idle.value.min(absolute);
+        };
+        if idle.value > absolute {
+            self.report(Diagnostic::warning(at, "`idle` is longer than `absolute`").help(ends));
         }
-        let per_subject = self.number(limits.per_subject, "per_subject", 20, (1, 10_000));
-        Some(SessionLimits {
-            idle,
-            absolute,
-            per_subject: usize::try_from(per_subject).ok()?,
-        })
+        idle.value
     }
 
     fn app_origins(&mut self, origins: Key<Vec<At<Origin>>>) -> Option<Vec<String>> {
-        let origins = match origins {
-            Key::Given(origins) => origins.value,
-            Key::Absent => Vec::new(),
-            Key::Bad => return None,
-        };
-        self.unique(
-            "origin",
-            origins.iter().map(|origin| (origin.at, origin.value.0.clone())),
-        );
+        let origins = origins.into_value()?;
+        self.unique("origin", &origins);
         if let Some(any) = origins.iter().find(|origin| origin.value.0 == "*") {
             let problem = Diagnostic::error(any.at, "every web site could act in the name of its visitors");
             self.report(problem.help("name the origins of your own apps"));
@@ -132,34 +115,23 @@ impl Checker<'_> {
     }
 
     fn cas(&mut self, cas: file::Cas) -> Option<Cas> {
-        let example = "server = \"https://cas.example.edu/cas\"";
-        let server = self.required(cas.server, "server", cas.place, example);
-        let server = server.and_then(|server| self.cas_server(&server));
-        let protocol = match self.number(cas.protocol, "protocol", 3, (1, 3)) {
+        let server = cas.server.given().and_then(|server| self.cas_server(server));
+        let protocol = match cas.protocol {
             1 => Protocol::Cas1,
             2 => Protocol::Cas2,
             _ => Protocol::Cas3,
         };
-        let username = match cas.username {
-            Key::Bad => return None,
-            Key::Given(name) if name.value != "user" => {
-                if protocol == Protocol::Cas1 {
-                    let problem = Diagnostic::error(name.at, "CAS 1 answers with a name and no attributes");
-                    self.report(problem.help("remove this key, or set protocol = 3"));
-                }
-                name.value
-            }
-            _ => "user".to_owned(),
-        };
-        if let (Some(renew), Some(passive)) = (cas.renew.given(), cas.passive.given())
-            && renew.value
-            && passive.value
-        {
-            let problem = Diagnostic::error(passive.at, "`passive` never shows a form, `renew` always does");
-            self.report(problem.also(renew.at, "because of this").help("keep one of them"));
+        let username = cas.username.into_given()?;
+        if username.value != "user" && protocol == Protocol::Cas1 {
+            let problem = Diagnostic::error(username.at, "CAS 1 answers with a name and no attributes");
+            self.report(problem.help("remove this key, or set protocol = 3"));
         }
-        let chains = cas.proxy_chains.or_default();
-        self.unique("back end", chains.iter().map(|chain| (chain.at, chain.value.clone())));
+        if cas.renew.value && cas.passive.value {
+            let problem = Diagnostic::error(cas.passive.at, "`passive` never shows a form, `renew` always does");
+            self.report(problem.also(cas.renew.at, "because of this").help("keep one of them"));
+        }
+        let chains = cas.proxy_chains;
+        self.unique("back end", &chains);
         for chain in &chains {
             let is_url = Url::parse(&chain.value).is_ok_and(|url| url.has_host() && url.scheme().starts_with("http"));
             if !is_url {
@@ -171,20 +143,16 @@ impl Checker<'_> {
             let problem = Diagnostic::error(chain.at, "CAS 1 knows no proxy tickets");
             self.report(problem.help("remove this key, or set protocol = 3"));
         }
-        let ca_file = match cas.ca_file {
-            Key::Given(path) => Some(self.existing_file(&path, "ca_file")?),
-            Key::Absent => None,
-            Key::Bad => return None,
-        };
+        let ca_file = cas.ca_file.checked(|path| self.existing_file(&path, "ca_file"));
         Some(Cas {
             server: server?,
             protocol,
-            username,
-            renew: cas.renew.or(false),
-            passive: cas.passive.or(false),
-            single_logout: cas.single_logout.or(true),
+            username: username.value,
+            renew: cas.renew.value,
+            passive: cas.passive.value,
+            single_logout: cas.single_logout,
             proxy_chains: values(chains).into_iter().map(|back_end| vec![back_end]).collect(),
-            ca_file,
+            ca_file: ca_file?,
         })
     }
 
@@ -236,14 +204,9 @@ impl Checker<'_> {
             at: named.at,
             value: named.value.0,
         };
-        self.not_empty(&list, "sign_in", "remove it, or name at least one")?;
-        self.unique("sign-in", list.value.iter().map(|one| (one.at, one.value.clone())));
-        let found: Vec<_> = list
-            .value
-            .iter()
-            .map(|one| self.reference(one, "sign-in", &known.sign_ins))
-            .collect();
-        found.into_iter().collect::<Option<_>>().map(Some)
+        let help = "remove it, or name at least one";
+        self.references(&list, ("sign_in", "sign-in"), &known.sign_ins, help)
+            .map(Some)
     }
 }
 

@@ -1,39 +1,30 @@
 //! `[state]`: which store, and the keys that go with it.
 
-use std::path::PathBuf;
-
 use super::Checker;
 use crate::config::diagnostics::Diagnostic;
 use crate::config::net::is_loopback;
-use crate::config::read::Key;
 use crate::config::value::Store;
 use crate::config::{State, Valkey, file};
 
-pub(in crate::config) const DEFAULT_STATE: &str = "state/janua.redb";
-pub(in crate::config) const DEFAULT_MASTER_KEY: &str = "state/master.key";
-
 impl Checker<'_> {
     pub(super) fn state(&mut self, state: file::State) -> Option<State> {
-        let store = match &state.store {
-            Key::Bad => return None,
-            key => key.value().copied().unwrap_or(Store::Embedded),
-        };
+        let store = *state.store.value()?;
         if store != Store::Valkey && !self.nothing_of_valkey(&state) {
             return None;
         }
         match store {
             Store::Memory => {
                 for (key, name) in [(&state.path, "path"), (&state.key_file, "key_file")] {
-                    if let Some(key) = key.given() {
+                    if let Some(at) = key.written() {
                         let message = format!("`{name}` means nothing with store = \"memory\"");
-                        self.report(Diagnostic::warning(key.at, message).help("remove one of the two"));
+                        self.report(Diagnostic::warning(at, message).help("remove one of the two"));
                     }
                 }
                 Some(State::Memory)
             }
             Store::Embedded => Some(State::Embedded {
-                path: self.file_or(state.path, "path", DEFAULT_STATE)?,
-                key_file: self.file_or(state.key_file, "key_file", DEFAULT_MASTER_KEY)?,
+                path: self.file_to_make(&state.path, "path")?,
+                key_file: self.file_to_make(&state.key_file, "key_file")?,
             }),
             Store::Valkey => self.valkey(state).map(State::Valkey),
         }
@@ -57,13 +48,13 @@ impl Checker<'_> {
     }
 
     fn valkey(&mut self, state: file::State) -> Option<Valkey> {
-        if let Some(path) = state.path.given() {
-            let problem = Diagnostic::error(path.at, "`path` belongs to store = \"embedded\" alone");
+        if let Some(at) = state.path.written() {
+            let problem = Diagnostic::error(at, "`path` belongs to store = \"embedded\" alone");
             self.report(problem.help("remove this key: `url` says where the store is"));
         }
         let example = "url = \"redis://127.0.0.1:6379\" to [state]";
         let url = self.required(state.url, "url", state.place, example)?;
-        let key_file = self.file_or(state.key_file, "key_file", DEFAULT_MASTER_KEY)?;
+        let key_file = self.file_to_make(&state.key_file, "key_file")?;
         if let Some(ca_file) = state.ca_file.given().filter(|_| !url.value.tls) {
             let problem = Diagnostic::error(ca_file.at, "`ca_file` means nothing without TLS");
             self.report(
@@ -83,20 +74,12 @@ impl Checker<'_> {
         }
         Some(Valkey {
             address: url.value,
-            ca_file: self.optional_file(state.ca_file, "ca_file")?,
+            ca_file: state.ca_file.checked(|path| self.existing_file(&path, "ca_file"))?,
             username: state.username.into_value(),
-            password_file: self.optional_file(state.password_file, "password_file")?,
+            password_file: state
+                .password_file
+                .checked(|path| self.existing_file(&path, "password_file"))?,
             key_file,
         })
-    }
-
-    /// The inner `None`: there is no such key.
-    #[expect(clippy::option_option, reason = "absent is fine, bad is reported")]
-    fn optional_file(&mut self, key: Key<String>, name: &str) -> Option<Option<PathBuf>> {
-        match key {
-            Key::Given(path) => self.existing_file(&path, name).map(Some),
-            Key::Absent => Some(None),
-            Key::Bad => None,
-        }
     }
 }

@@ -17,31 +17,20 @@ pub(super) struct Source {
 impl Source {
     /// Of an issuer.
     pub(super) fn of_issuer(issuer: &file::Issuer) -> Self {
-        let actions = match &issuer.allow_actions {
-            Key::Given(given) => Some(given.value.iter().map(|action| action.value.clone()).collect()),
-            Key::Absent => Some(super::jwt::DEFAULT_ACTIONS.map(str::to_owned).to_vec()),
-            Key::Bad => None,
-        };
+        let actions = issuer.allow_actions.value();
         let roles = issuer.allow_roles.value();
         Self {
             roles: roles.map(|roles| roles.iter().map(|role| role.value.clone()).collect()),
-            actions,
+            actions: actions.map(|actions| actions.iter().map(|action| action.value.clone()).collect()),
         }
     }
 
     /// Of each sign-in, in the order of their indices. Sessions carry no grants.
-    pub(super) fn of_sign_ins(sign_ins: &Key<Named<file::SignIn>>) -> Vec<Self> {
-        let Some(Named(sign_ins)) = sign_ins.value() else {
-            return Vec::new();
-        };
-        let given = sign_ins.iter().map(|(_, sign_in)| match &sign_in.roles {
-            Key::Given(rules) => rules.value.iter().map(|rule| role_of(&rule.value)).collect(),
-            Key::Absent => Some(Vec::new()),
-            Key::Bad => None,
-        });
+    pub(super) fn of_sign_ins(Named(sign_ins): &Named<file::SignIn>) -> Vec<Self> {
+        let given = sign_ins.iter().map(|(_, sign_in)| sign_in.roles.value());
         given
-            .map(|roles| Self {
-                roles,
+            .map(|rules| Self {
+                roles: rules.and_then(|rules| rules.iter().map(|rule| role_of(&rule.value)).collect()),
                 actions: Some(Vec::new()),
             })
             .collect()

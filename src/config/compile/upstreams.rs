@@ -1,95 +1,67 @@
 //! `[upstreams.<name>]`.
 
-use std::time::Duration;
-
 use super::server::values;
-use super::{Checker, Names};
+use super::{Checker, Names, every};
 use crate::config::diagnostics::Diagnostic;
 use crate::config::net::HostHeader;
-use crate::config::read::{At, Key, Named};
-use crate::config::{Balance, Health, Upstream, UpstreamAccel, file};
+use crate::config::read::{At, Named};
+use crate::config::{Health, Upstream, UpstreamAccel, UpstreamServer, file};
 
 impl Checker<'_> {
     /// The upstreams, and their names in the order of their indices, known even when something is wrong.
-    pub(super) fn upstreams(&mut self, upstreams: Key<Named<file::Upstream>>) -> (Option<Vec<Upstream>>, Names) {
-        let Named(upstreams) = upstreams.into_value().unwrap_or(Named(Vec::new()));
+    pub(super) fn upstreams(&mut self, Named(upstreams): Named<file::Upstream>) -> (Option<Vec<Upstream>>, Names) {
         let names = upstreams.iter().map(|(name, _)| name.clone()).collect();
-        let compiled: Vec<_> = upstreams
+        let compiled = upstreams
             .into_iter()
-            .map(|(name, upstream)| self.upstream(&name, upstream))
-            .collect();
-        (compiled.into_iter().collect(), names)
+            .map(|(name, upstream)| self.upstream(&name, upstream));
+        (every(compiled), names)
     }
 
     fn upstream(&mut self, name: &At<String>, upstream: file::Upstream) -> Option<Upstream> {
         let named = self.name(name);
-        let example = "servers = [\"http://127.0.0.1:8081\"]";
-        let servers = self.required(upstream.servers, "servers", upstream.place, example);
-        let servers = servers.and_then(|servers| {
+        let servers = upstream.servers.into_given().and_then(|servers| {
             self.not_empty(&servers, "servers", "an upstream without a server answers nothing")?;
-            self.unique(
-                "server",
-                servers
-                    .value
-                    .iter()
-                    .map(|one| (one.at, (one.value.https, one.value.host.to_lowercase(), one.value.port))),
-            );
+            let address = |server: &UpstreamServer| (server.https, server.host.to_lowercase(), server.port);
+            self.unique_by("server", &servers.value, address);
             Some(values(servers.value))
         });
-        let ca_file = match upstream.ca_file {
-            Key::Given(path) => {
-                if servers
-                    .as_ref()
-                    .is_some_and(|servers| !servers.iter().any(|server| server.https))
-                {
-                    let problem = Diagnostic::error(path.at, "`ca_file` means nothing here");
-                    self.report(problem.help("no server of this upstream is https: remove this key"));
-                }
-                Some(self.existing_file(&path, "ca_file"))
+        let ca_file = upstream.ca_file.checked(|path| {
+            let is_plain = |servers: &Vec<UpstreamServer>| !servers.iter().any(|server| server.https);
+            if servers.as_ref().is_some_and(is_plain) {
+                let problem = Diagnostic::error(path.at, "`ca_file` means nothing here");
+                self.report(problem.help("no server of this upstream is https: remove this key"));
             }
-            Key::Absent | Key::Bad => None,
-        };
-        let health = self.health(upstream.health.or_default());
-        let timeouts = upstream.timeouts.or_default();
-        let seconds = Duration::from_secs;
-        let bounds = (Duration::from_millis(10), seconds(300));
-        let connect_timeout = self.duration(timeouts.connect, "connect", seconds(2), bounds);
-        let bounds = (Duration::from_millis(100), seconds(24 * 3600));
-        let read_timeout = self.duration(timeouts.read, "read", seconds(60), bounds);
-        let accel = match upstream.accel {
-            Key::Given(accel) => Some(self.upstream_accel(accel.value)),
-            Key::Absent | Key::Bad => None,
-        };
+            self.existing_file(&path, "ca_file")
+        });
+        let health = self.health(upstream.health);
+        let accel = upstream.accel.checked(|accel| self.upstream_accel(accel.value));
         named?;
         Some(Upstream {
             name: name.value.as_str().into(),
             servers: servers?,
-            balance: upstream.balance.or(Balance::RoundRobin),
+            balance: upstream.balance,
             health: health?,
-            connect_timeout,
-            read_timeout,
-            websocket: upstream.websocket.or(false),
-            host: match upstream.host.or(HostHeader::Keep) {
+            connect_timeout: upstream.timeouts.connect,
+            read_timeout: upstream.timeouts.read,
+            websocket: upstream.websocket,
+            host: match upstream.host {
                 HostHeader::Keep => None,
                 HostHeader::Send(host) => Some(host),
             },
-            ca_file: match ca_file {
-                Some(path) => Some(path?),
-                None => None,
-            },
-            accel: match accel {
-                Some(accel) => Some(accel?),
-                None => None,
-            },
+            ca_file: ca_file?,
+            accel: accel?,
         })
     }
 
     fn upstream_accel(&mut self, accel: file::UpstreamAccel) -> Option<UpstreamAccel> {
-        let prefix = self.required(accel.prefix, "prefix", accel.place, "prefix = \"/protected\"");
-        let prefix = prefix.and_then(|prefix| self.accel_prefix(&prefix, "prefix"));
-        let example = "files = \"/srv/opencast/downloads\", the folder that stands for the prefix";
-        let files = self.required(accel.files, "files", accel.place, example);
-        let files = files.and_then(|files| self.existing_folder(&files, "files"));
+        let prefix = accel
+            .prefix
+            .given()
+            .and_then(|prefix| self.accel_prefix(prefix, "prefix"));
+        let files = accel
+            .files
+            .given()
+            .and_then(|files| self.existing_folder(files, "files"));
         Some(UpstreamAccel {
             prefix: prefix?,
             files: files?,
@@ -97,8 +69,6 @@ impl Checker<'_> {
     }
 
     fn health(&mut self, health: file::Health) -> Option<Health> {
-        let bounds = (Duration::from_millis(100), Duration::from_secs(3600));
-        let every = self.duration(health.every, "every", Duration::from_secs(5), bounds);
         if let Some(path) = health.path.given() {
             let is_target = path.value.starts_with('/') && path.value.bytes().all(|byte| byte.is_ascii_graphic());
             if !is_target || path.value.contains('#') {
@@ -109,7 +79,7 @@ impl Checker<'_> {
         }
         Some(Health {
             path: health.path.into_value(),
-            every,
+            every: health.every,
         })
     }
 }

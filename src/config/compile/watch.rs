@@ -1,17 +1,11 @@
 //! `routes.watch`: what a route needs so that a watch pass means something there.
 
-use std::time::Duration;
-
 use super::Checker;
 use super::server::values;
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::path_pattern::PathPattern;
-use crate::config::read::{At, Key};
+use crate::config::read::At;
 use crate::config::{Action, Carry, Credential, Watch, file};
-
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl Checker<'_> {
     pub(super) fn watch(
@@ -23,19 +17,10 @@ impl Checker<'_> {
     ) -> Option<Watch> {
         let place = watch.place;
         let before = self.problems.len();
-        let carry = match watch.carry {
-            Key::Given(carry) => {
-                self.not_empty(&carry, "carry", "remove it for [\"cookie\"], or name at least one way")?;
-                self.unique(
-                    "way",
-                    carry.value.iter().map(|one| (one.at, format!("{:?}", one.value))),
-                );
-                values(carry.value)
-            }
-            Key::Absent => vec![Carry::Cookie],
-            Key::Bad => return None,
-        };
-        let ttl = self.duration(watch.ttl, "ttl", 4 * HOUR, (MINUTE, LONGEST));
+        let carry = watch.carry;
+        self.not_empty(&carry, "carry", "remove it for [\"cookie\"], or name at least one way")?;
+        self.unique("way", &carry.value);
+        let carry = values(carry.value);
         if !accept.contains(&Credential::Watch) || !accept.contains(&Credential::Jwt) {
             let problem =
                 Diagnostic::error(place, "passes that are earned or taken by nobody").also(accept_at, "by this");
@@ -65,7 +50,7 @@ impl Checker<'_> {
         };
         (self.problems.len() == before).then_some(Watch {
             carry,
-            ttl,
+            ttl: watch.ttl,
             params,
             depth,
         })

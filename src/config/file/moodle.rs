@@ -5,40 +5,45 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use crate::config::pattern::RolePattern;
-use crate::config::read::{At, OneOrMany, Read, Reader};
+use crate::config::read::{At, Key, OneOrMany, Read, Reader};
 use crate::config::section::section;
 use crate::config::{FunctionPattern, MoodleSource, OwnTokens};
 
 section! {
     /// `[moodle.<name>]`: a Moodle whose web services are called with tokens that the gateway puts in.
     struct Moodle {
-        /// The upstream behind which it is. Required.
+        /// The upstream behind which it is.
+        #[required = "upstream = \"moodle\""]
         upstream: String,
-        /// Moodle's `$CFG->wwwroot`, exactly. Required.
-        public_url: String,
-        /// Only sessions of this sign-in get tokens. Required.
+        /// Only sessions of this sign-in get tokens.
+        #[required = "sign_in = \"campus\""]
         sign_in: String,
-        /// "user", or the attribute that is the username in Moodle. Default: user.
-        username: String,
-        /// The short name of the external service whose tokens are wanted. Default: moodle_mobile_app.
-        service: String,
-        /// Where tokens come from, tried in order: "vault", "cas-launch", "cas-token", "cas-facade". Default: cas-launch.
-        tokens: Vec<At<MoodleSource>>,
-        /// Usernames that never get a token. Default: none.
-        never: Vec<At<String>>,
+        /// Moodle's `$CFG->wwwroot`, exactly.
+        #[required = "public_url = \"https://moodle.example.edu\", which is Moodle's $CFG->wwwroot"]
+        public_url: String,
+        /// "user", or the attribute that is the username in Moodle.
+        username: String = "user",
+        /// The short name of the external service whose tokens are wanted.
+        service: Key<String> = "moodle_mobile_app",
+        /// Where tokens come from, tried in order: "vault", "cas-launch", "cas-token", "cas-facade".
+        tokens: Key<Vec<At<MoodleSource>>> = ["cas-launch"],
+        /// Usernames that never get a token.
+        never: Vec<String> = [],
         /// Where Moodle asks the gateway as its CAS server. Only for "cas-facade", and required there.
         facade: Facade,
-        /// "pass": a call without a session that brings a token of its own goes on to Moodle as it is; or "refuse". Default: pass.
-        own_tokens: OwnTokens,
+        /// "pass": a call without a session that brings a token of its own goes on to Moodle as it is; or "refuse".
+        own_tokens: OwnTokens = "pass",
     }
 }
 
 section! {
     /// `moodle.<name>.facade`
     struct Facade {
-        /// `"/_janua/cas-facade"`: what Moodle is told as the path of its CAS server. Required.
+        /// `"/_janua/cas-facade"`: what Moodle is told as the path of its CAS server.
+        #[required = "path = \"/_janua/cas-facade\""]
         path: String,
-        /// Moodle's own addresses; nobody else is answered. Required.
+        /// Moodle's own addresses; nobody else is answered.
+        #[required = "from = [\"10.0.0.7/32\"], Moodle's addresses"]
         from: Vec<At<IpNet>>,
     }
 }

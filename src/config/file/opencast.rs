@@ -9,27 +9,30 @@ use crate::config::value::PerSecond;
 section! {
     /// `[opencast.<name>]`: an Opencast that the gateway itself asks, for `event_acl` and `series_of`.
     struct Opencast {
-        /// The upstream behind which it is. Required.
+        /// The upstream behind which it is.
+        #[required = "upstream = \"opencast\""]
         upstream: String,
         /// A user of Opencast's with ROLE_API, ROLE_API_EVENTS_VIEW, ROLE_API_EVENTS_ACL_VIEW and read access to every
-        /// event. Required.
+        /// event.
+        #[required = "username = \"gateway\""]
         username: String,
-        /// A file that holds the user's password and nothing else. Required.
+        /// A file that holds the user's password and nothing else.
+        #[required = "password_file = \"secrets/opencast\", a file that holds the password alone"]
         password_file: String,
-        /// How long an answer about an event holds. Default: 60s.
-        acl_ttl: Duration,
-        /// How long the last answer holds on while Opencast does not answer. Default: 24h.
-        acl_stale: Duration,
-        /// How long one question about an event may take. Default: 900ms.
-        acl_timeout: Duration,
+        /// How long an answer about an event holds.
+        acl_ttl: Duration = "60s" in "1s"..="24h",
+        /// How long the last answer holds on while Opencast does not answer.
+        acl_stale: Duration = "24h" in "0s"..="30d",
+        /// How long one question about an event may take.
+        acl_timeout: Duration = "900ms" in "100ms"..="5s",
         /// Questions about events that Opencast does not know or does not answer, for each client; fifty times as many at
-        /// once. Default: 2/s.
-        unknown_events: PerSecond,
+        /// once.
+        unknown_events: PerSecond = "2/s",
         /// PEM file (PKCS#8, P-256) with the private key of the tokens that `present = "opencast-jwt"` shows. Made if
-        /// missing, but never with store = "valkey": all gateways need the same. Default: state/opencast-es256.pem.
-        sign_key_file: String,
+        /// missing, but never with store = "valkey": all gateways need the same.
+        sign_key_file: At<String> = "state/opencast-es256.pem",
         /// Names of users that such a token never carries, whatever the case of their letters; `username` is always
-        /// among them. Default: admin, opencast_system_account.
-        never: Vec<At<String>>,
+        /// among them.
+        never: Vec<String> = ["admin", "opencast_system_account"],
     }
 }

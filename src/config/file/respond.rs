@@ -3,6 +3,7 @@
 use http::HeaderName;
 
 use crate::config::net::Location;
+use crate::config::read::At;
 use crate::config::section::section;
 use crate::config::value::KeySetFile;
 
@@ -31,11 +32,13 @@ section! {
 section! {
     /// `routes.respond.decide`: in which headers the proxy names the request. It must set each of them itself.
     struct Decide {
-        /// Path and query as the client sent them: nginx's `$request_uri`. Required.
+        /// Path and query as the client sent them: nginx's `$request_uri`.
+        #[required = "uri = \"X-Original-URI\""]
         uri: HeaderName,
-        /// The method: nginx's `$request_method`. Required.
+        /// The method: nginx's `$request_method`.
+        #[required = "method = \"X-Original-Method\""]
         method: HeaderName,
         /// The host. Default: `Host`.
-        host: HeaderName,
+        host: At<HeaderName> = "Host",
     }
 }
