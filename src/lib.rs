@@ -13,8 +13,8 @@
 //! | [`respond`] | answer: a rejection's status, challenge, problem JSON or page; CORS; security headers |
 //! | [`observe`] | tell: metrics, access log, tracing, health |
 //!
-//! [`gateway`] walks them, one call a step; read that file first, then [`edge`], which stands between pingora's session
-//! and the steps.
+//! [`gateway`] takes a request, decides about it and does what was decided; read that file first, then `gateway/decide.rs`,
+//! which [`explain`] calls too. [`edge`] has the steps.
 //!
 //! # Around them
 //!
@@ -41,7 +41,8 @@
 //!
 //! # Import rules (held by `tests/architecture.rs`)
 //!
-//! - A room imports vocabulary and configuration types, never another room.
+//! - Each module stands in one layer and imports lower ones. A room imports vocabulary and configuration types, never
+//!   another room.
 //! - pingora's types stay at the edge: `server`, `gateway`, `edge`, `listen`, `act/proxy`, `respond/write`.
 //! - The middle (paths, tokens, rules, ranges) does no I/O and takes `now` as an argument.
 //! - `config::file` is seen by `config` only: the running code never meets what was written, only what was checked.

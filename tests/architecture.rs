@@ -72,6 +72,107 @@ const EXCEPTIONS: [(&str, &str, &str); 9] = [
     ),
 ];
 
+/// Every module below `src`, in the one layer that it belongs to. A module imports what stands in a lower layer; the lowest,
+/// vocabulary, imports itself.
+const LAYERS: [(&str, &[&str]); 9] = [
+    (
+        "vocabulary",
+        &[
+            "digest",
+            "event",
+            "fair",
+            "headers",
+            "identity",
+            "private_file",
+            "query",
+            "rate",
+            "redact",
+            "rejection",
+            "request",
+            "text",
+            "time",
+            "trust",
+            "watch_file",
+        ],
+    ),
+    ("configuration", &["config"]),
+    (
+        "means",
+        &["backchannel", "key_file", "named_file", "observe", "sealing", "store"],
+    ),
+    ("engine", &["act", "ask", "authorize", "listen", "respond", "route"]),
+    (
+        "capabilities",
+        &["authenticate", "moodle", "opencast", "own", "present"],
+    ),
+    ("what is in force", &["context", "snapshot"]),
+    ("gateway", &["edge", "gateway"]),
+    (
+        "around it",
+        &["admin", "control", "explain", "overview", "reload", "server"],
+    ),
+    ("commands", &["cli", "demo"]),
+];
+
+/// Imports within a layer, and the one upwards that stays, each with its reason.
+const EDGES: [(&str, &str, &str); 19] = [
+    (
+        "config",
+        "authorize",
+        "a condition declares its keys in the file that judges it",
+    ),
+    (
+        "named_file",
+        "key_file",
+        "both look at files that the configuration names",
+    ),
+    ("store", "key_file", "passwords of a server stand in files"),
+    ("store", "observe", "handles of counters, handed in"),
+    ("store", "sealing", "records are sealed"),
+    ("ask", "act", "an upstream is asked"),
+    ("moodle", "authenticate", "tokens are for the person of a session"),
+    ("moodle", "present", "what goes into a call, and what comes back"),
+    (
+        "own",
+        "authenticate",
+        "signing in begins sessions, signing out ends them",
+    ),
+    ("own", "moodle", "a browser brings a ticket for Moodle"),
+    (
+        "own",
+        "present",
+        "a session is used for one kind of Moodle's scripts or another",
+    ),
+    (
+        "context",
+        "snapshot",
+        "a request is judged by one snapshot from its beginning to its end",
+    ),
+    ("gateway", "edge", "the steps, between pingora and the engine"),
+    ("control", "explain", "an explanation is asked for over the socket"),
+    ("server", "admin", "wiring"),
+    ("server", "control", "wiring"),
+    ("server", "overview", "wiring"),
+    ("server", "reload", "wiring"),
+    ("overview", "admin", "the status page is the admin listener's"),
+];
+
+/// Imports that should not be there, each with what removes it. None is added.
+const FAULTS: [(&str, &str, &str); 8] = [
+    ("rate", "config", "rate takes numbers instead of a configured rate"),
+    ("named_file", "opencast", "each capability names its own files"),
+    ("own", "snapshot", "endpoints take what they need of it"),
+    (
+        "edge",
+        "gateway",
+        "steps move to where they are used, into gateway and the capabilities",
+    ),
+    ("overview", "reload", "what was reloaded last is vocabulary"),
+    ("reload", "admin", "what was reloaded last is vocabulary"),
+    ("cli", "demo", "the demo becomes a crate"),
+    ("demo", "cli", "the demo becomes a crate"),
+];
+
 /// Where pingora's types may appear.
 const EDGE: [&str; 6] = ["server", "gateway", "edge", "listen", "act/proxy", "respond/write"];
 
@@ -247,6 +348,47 @@ fn a_room_imports_no_other_room() {
         "a room imports vocabulary and configuration, never another room",
         broken,
     );
+}
+
+#[test]
+fn every_module_imports_lower_layers_only() {
+    let layer = |module: &str| LAYERS.iter().position(|(_, modules)| modules.contains(&module));
+    let mut broken = Vec::new();
+    let mut unused: BTreeSet<(&str, &str)> = EDGES.iter().chain(&FAULTS).map(|(from, to, _)| (*from, *to)).collect();
+    let mut unseen: BTreeSet<&str> = LAYERS.iter().flat_map(|(_, modules)| modules.iter().copied()).collect();
+    for source in sources()
+        .iter()
+        .filter(|source| !matches!(source.path.as_str(), "lib.rs" | "main.rs"))
+    {
+        let from = source.room();
+        unseen.remove(from);
+        let Some(high) = layer(from) else {
+            broken.push(format!("{from} stands in no layer"));
+            continue;
+        };
+        for to in source.imports().iter().filter(|to| *to != from) {
+            let lower = layer(to).is_some_and(|low| low < high || (low, high) == (0, 0));
+            let excepted = EDGES
+                .iter()
+                .chain(&FAULTS)
+                .any(|(one, other, _)| (*one, *other) == (from, to.as_str()));
+            unused.retain(|edge| *edge != (from, to.as_str()));
+            if !lower && !excepted {
+                broken.push(format!("{} imports {to}", source.path));
+            }
+        }
+    }
+    broken.extend(
+        unused
+            .iter()
+            .map(|(from, to)| format!("{from} imports {to} no more: the list is stale")),
+    );
+    broken.extend(
+        unseen
+            .iter()
+            .map(|module| format!("{module} is not there: the list is stale")),
+    );
+    hold("a module imports lower layers", broken);
 }
 
 #[test]
