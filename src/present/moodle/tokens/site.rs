@@ -253,7 +253,7 @@ pub(super) mod tests {
 
     #[test]
     fn each_source_needs_what_it_needs() {
-        let all = moodle(&MoodleSource::ALL);
+        let all = moodle(MoodleSource::ALL);
         assert_eq!(bad(&site(), &all), [""; 0]);
         let no_mobile = SiteConfig {
             mobile_service: false,
