@@ -38,10 +38,10 @@ impl Gateway {
     /// pingora puts this into a box for each request, and moves it there. So what few requests need, and what is large,
     /// has a box of its own.
     async fn walk(&self, session: &mut Session, ctx: &mut Context) -> Result<Next, Stop> {
-        let raw = edge::raw_header(session);
         let connection = edge::connection(session)?;
         let peer = (connection.peer(), connection.tls());
-        decide::take(session.req_header(), raw.as_deref(), peer, ctx)?;
+        // Not kept in a variable: the header's buffer would live as long as the transfer.
+        decide::take(session.req_header(), edge::raw_header(session).as_deref(), peer, ctx)?;
         edge::in_flight(session, ctx).await?;
         let decision = decide::decide(session, ctx, &mut ()).await?;
         self.perform(session, ctx, decision).await
