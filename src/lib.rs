@@ -92,3 +92,7 @@ pub mod text;
 pub mod time;
 pub mod trust;
 pub mod watch_file;
+
+/// The binary's, and so the one that tests and benches measure.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -43,7 +43,7 @@ impl Backend {
             Self::Embedded(file) => file.get(at.place).await?,
             Self::Valkey(valkey) => return valkey.get(at).await,
         };
-        Ok(record.map(|record| record.bytes.into_vec()))
+        Ok(record.map(|record| record.bytes.to_vec()))
     }
 
     /// The value, which lives for `ttl` from now.

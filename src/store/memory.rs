@@ -2,15 +2,16 @@
 //!
 //! A map beats redb in memory here: a B-tree's half-full pages would take twice the room of the sessions in them.
 
-use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::place::Place;
-use super::record::{self, Change, Millis, NEVER, Record, Shelf};
+use indexmap::IndexMap;
 
-/// Expired records that one change removes at most: more than it can add, so that what is dead does not pile up.
-const SWEEP: usize = 4;
+use super::place::Place;
+use super::record::{self, Change, Millis, Record, Shelf};
+
+/// Records that one change looks at, and removes if they have expired: more than it can add, so that they do not pile up.
+const SWEEP: usize = 8;
 
 #[derive(Default)]
 pub(super) struct Memory {
@@ -19,9 +20,10 @@ pub(super) struct Memory {
 
 #[derive(Default)]
 struct Map {
-    records: HashMap<Place, Record>,
-    /// What expires, the soonest first.
-    expiries: BTreeSet<(Millis, Place)>,
+    /// A table without holes, since there may be hundreds of thousands.
+    records: IndexMap<Place, Record>,
+    /// Where the next sweep begins.
+    swept: usize,
 }
 
 impl Memory {
@@ -69,12 +71,10 @@ impl Memory {
 impl Map {
     fn sweep(&mut self, now: Millis) {
         for _ in 0..SWEEP {
-            match self.expiries.first() {
-                Some((expires, place)) if *expires <= now => {
-                    let place = *place;
-                    let Ok(()) = self.remove(place);
-                }
-                _ => return,
+            match self.records.get_index(self.swept) {
+                Some((_, record)) if record.expires > now => self.swept += 1,
+                Some(_) => drop(self.records.swap_remove_index(self.swept)),
+                None => return self.swept = 0,
             }
         }
     }
@@ -88,20 +88,12 @@ impl Shelf for Map {
     }
 
     fn set(&mut self, place: Place, record: Record) -> Result<(), Infallible> {
-        let expires = record.expires;
-        if let Some(before) = self.records.insert(place, record) {
-            self.expiries.remove(&(before.expires, place));
-        }
-        if expires != NEVER {
-            self.expiries.insert((expires, place));
-        }
+        self.records.insert(place, record);
         Ok(())
     }
 
     fn remove(&mut self, place: Place) -> Result<(), Infallible> {
-        if let Some(before) = self.records.remove(&place) {
-            self.expiries.remove(&(before.expires, place));
-        }
+        self.records.swap_remove(&place);
         Ok(())
     }
 }
@@ -125,7 +117,6 @@ mod tests {
             memory.change(Place::new("t", &number.to_string()), change);
         }
         let map = memory.lock();
-        assert!(map.expiries.is_empty(), "{} dead ones left", map.expiries.len());
-        assert_eq!(map.records.len(), 100);
+        assert_eq!(map.records.len(), 100, "the dead ones are gone");
     }
 }

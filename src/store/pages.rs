@@ -3,6 +3,8 @@
 //! A walk has a bounded step and a cursor, so that it can be made over a socket, stopped, and begun again. What is put
 //! while it runs may be met or not; what stands there all the while is met.
 
+use std::sync::Arc;
+
 use futures_util::future::try_join_all;
 
 use super::envelope::{self, Again};
@@ -90,7 +92,7 @@ impl Store {
         sealer.is_none_or(|sealer| sealer.seals_like(&keys.sealer(Purpose::Store)))
     }
 
-    async fn replace(&self, place: Place, before: Box<[u8]>, bytes: Vec<u8>) -> Result<bool, StoreError> {
+    async fn replace(&self, place: Place, before: Arc<[u8]>, bytes: Vec<u8>) -> Result<bool, StoreError> {
         let table = before.first().and_then(|tag| Table::tagged(*tag));
         let at = Location {
             space: table.map_or("", Table::name),

@@ -2,6 +2,7 @@
 //!
 //! Where records lie, in memory or in a file, is the business of the [`Shelf`]; what is in them is its owner's.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::place::Place;
@@ -17,7 +18,8 @@ pub(super) const NEVER: Millis = Millis::MAX;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) expires: Millis,
-    pub(super) bytes: Box<[u8]>,
+    /// Shared: a change of the expiry leaves them where they are.
+    pub(super) bytes: Arc<[u8]>,
 }
 
 /// A change to one place. `ttl`: how long it lives from now; `None`: until it is deleted.
@@ -35,7 +37,7 @@ pub(super) enum Change {
     },
     /// Other bytes that mean the same, if nobody has changed them meanwhile; the expiry stays.
     Replace {
-        before: Box<[u8]>,
+        before: Arc<[u8]>,
         bytes: Vec<u8>,
     },
     Delete,
@@ -144,8 +146,8 @@ pub(super) fn is_group(bytes: &[u8]) -> bool {
     serde_json::from_slice::<Vec<(String, u64)>>(bytes).is_ok()
 }
 
-fn encode(mut members: Vec<(String, u64)>) -> Box<[u8]> {
+fn encode(mut members: Vec<(String, u64)>) -> Arc<[u8]> {
     members.sort_by(|(a, first), (b, second)| first.cmp(second).then_with(|| a.cmp(b)));
     // Strings and numbers always can be written.
-    serde_json::to_vec(&members).unwrap_or_default().into_boxed_slice()
+    serde_json::to_vec(&members).unwrap_or_default().into()
 }

@@ -311,7 +311,7 @@ async fn a_value_counts_in_its_own_place_only() {
         unreachable!("it is a file")
     };
     let place = |key| place::Place::new(Table::Sessions.name(), key);
-    let bytes = file.get(place("anna")).await.unwrap().unwrap().bytes.into_vec();
+    let bytes = file.get(place("anna")).await.unwrap().unwrap().bytes.to_vec();
     let (ttl, only_new) = (None, false);
     file.change(place("bert"), Change::Put { bytes, ttl, only_new }, false)
         .await

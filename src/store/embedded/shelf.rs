@@ -1,6 +1,7 @@
 //! How records lie in redb: one table of records, and one of their expiries in order, for the sweep.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
@@ -50,7 +51,7 @@ pub(super) fn behind(
         // What cannot be decoded was not written here; a place is kept so that the walk goes on behind it.
         let record = decode(value.value()).unwrap_or(Record {
             expires: 0,
-            bytes: Box::default(),
+            bytes: Arc::default(),
         });
         found.push((Place(*place.value()), record));
     }

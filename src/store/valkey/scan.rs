@@ -31,7 +31,7 @@ impl Valkey {
         });
         let found = try_join_all(values).await?.into_iter().flatten();
         let record = |(place, bytes): (Place, Vec<u8>)| {
-            let bytes = bytes.into_boxed_slice();
+            let bytes = bytes.into();
             (place, Record { expires: NEVER, bytes })
         };
         Ok((found.map(record).collect(), next))
