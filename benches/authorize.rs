@@ -23,7 +23,7 @@ use janua::config::{Config, load};
 use janua::edge::rules::Case;
 use janua::event::Events;
 use janua::identity::Identity;
-use janua::moodle::Bridge;
+use janua::moodle::MoodleTokens;
 use janua::observe::metrics::Metrics;
 use janua::request::{Client, Request};
 use janua::sealing::MasterKeys;
@@ -58,7 +58,7 @@ impl Bench {
                 Arc::new(Tokens::new(&config.jwt, &store, &metrics, None).unwrap()),
                 People::new(&store, &keys, &metrics.sessions()),
                 Passes::of_nobody(),
-                Bridge::new(&store, &keys, metrics.moodle()),
+                MoodleTokens::new(&store, &keys, metrics.moodle()),
                 None,
                 &metrics,
             )

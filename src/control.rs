@@ -310,7 +310,7 @@ async fn answer(request: &[u8], snapshot: &Arc<Snapshot>, about: &About) -> Answ
             }
         }
         Ok(Verb::Vault(asked)) => {
-            let told = vault::answer(asked, snapshot.bridge.store(), &snapshot.config).await;
+            let told = vault::answer(asked, snapshot.moodle_tokens.store(), &snapshot.config).await;
             told.map_or_else(Answer::Error, Answer::Vault)
         }
         Ok(Verb::About) => Answer::About(about.clone()),

@@ -93,6 +93,7 @@ pub mod time;
 pub mod trust;
 pub mod watch_file;
 
-/// The binary's, and so the one that tests and benches measure.
+/// The binary's: tests measure what its memory is.
+#[cfg(test)]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

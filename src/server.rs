@@ -28,7 +28,7 @@ use crate::key_file::{self, Looking};
 use crate::listen::accept::{Bounds, Door, Listener};
 use crate::listen::connection::HeaderBounds;
 use crate::listen::tls::{self, CertificateError};
-use crate::moodle::Bridge;
+use crate::moodle::MoodleTokens;
 use crate::named_file::{self, UnfitFile};
 use crate::observe::Observer;
 use crate::observe::access_log::AccessLog;
@@ -173,15 +173,15 @@ async fn serve(
     people.sessions.follow();
     people.launches.follow();
     let tokens = Arc::new(Tokens::new(&config.jwt, &store, &metrics, None)?);
-    let bridge = Bridge::new(&store, keys, metrics.moodle());
-    bridge.follow();
+    let moodle_tokens = MoodleTokens::new(&store, keys, metrics.moodle());
+    moodle_tokens.follow();
     let passes = Passes::new(keys, &store);
     let snapshot = Arc::new(Snapshot::new(
         &config,
         tokens,
         people,
         passes.clone(),
-        bridge,
+        moodle_tokens,
         None,
         &metrics,
     )?);

@@ -20,7 +20,7 @@ use crate::authenticate::watch::Revocations;
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config::{self, ClientTimeouts, Config, Present, Provider, TokenSource};
 use crate::fair::{Places, Shares};
-use crate::moodle::{Bridge, Moodle};
+use crate::moodle::{Moodle, MoodleTokens};
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::opencast::{Opencast, SetupError};
 use crate::rate::Keyed;
@@ -47,7 +47,7 @@ pub struct Snapshot {
     pub cas: Vec<cas::Client>,
     pub token_sources: Vec<TokenSource>,
     pub passes: Passes,
-    pub bridge: Bridge,
+    pub moodle_tokens: MoodleTokens,
     /// In the order of the configuration.
     pub moodles: Vec<Arc<Moodle>>,
     pub trusted_proxies: Vec<IpNet>,
@@ -136,7 +136,7 @@ impl Snapshot {
         tokens: Arc<Tokens>,
         people: People,
         passes: Passes,
-        bridge: Bridge,
+        moodle_tokens: MoodleTokens,
         before: Option<&Self>,
         metrics: &Metrics,
     ) -> Result<Self, SnapshotError> {
@@ -154,7 +154,7 @@ impl Snapshot {
         let opencast = |opencast| asked_opencast(opencast, config, &upstreams, before, metrics);
         let opencasts = config.opencasts.iter().map(opencast).collect::<Result<Vec<_>, _>>()?;
         let behind = (upstreams.as_slice(), opencasts.as_slice());
-        let moodle = |moodle: &config::Moodle| moodle_of(moodle, config, &upstreams, bridge.clone());
+        let moodle = |moodle: &config::Moodle| moodle_of(moodle, config, &upstreams, moodle_tokens.clone());
         let moodles = config.moodles.iter().map(moodle).collect::<Result<Vec<_>, _>>()?;
         let route = |route: &Arc<config::Route>| {
             let made = Route::new(route, config, behind, before, metrics)?;
@@ -180,7 +180,7 @@ impl Snapshot {
             cas: config.sign_ins.iter().map(cas_client).collect::<Result<_, _>>()?,
             token_sources: config.jwt.sources.clone(),
             passes,
-            bridge,
+            moodle_tokens,
             moodles,
             trusted_proxies: config.server.trusted_proxies.clone(),
             identity_headers: identity_headers(config),
@@ -250,7 +250,7 @@ fn moodle_of(
     moodle: &config::Moodle,
     config: &Config,
     upstreams: &[Arc<Upstream>],
-    bridge: Bridge,
+    moodle_tokens: MoodleTokens,
 ) -> Result<Arc<Moodle>, SnapshotError> {
     let failed = |source| SnapshotError::Moodle {
         name: moodle.name.clone(),
@@ -262,7 +262,7 @@ fn moodle_of(
         .zip(upstreams.get(moodle.upstream));
     let missing = || BackchannelError::Setup("its upstream is not among the upstreams".to_owned());
     let (of, upstream) = parts.ok_or_else(missing).map_err(failed)?;
-    Moodle::new(moodle, of, Arc::clone(upstream), bridge)
+    Moodle::new(moodle, of, Arc::clone(upstream), moodle_tokens)
         .map(Arc::new)
         .map_err(failed)
 }

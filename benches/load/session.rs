@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use janua::authenticate::session::{Attributes, Carrier, NewSession, Sessions, SignedIn};
+use janua::moodle::token::Token;
+use janua::moodle::tokens::vault;
 use janua::observe::metrics::Metrics;
-use janua::present::moodle::token::Token;
-use janua::present::moodle::tokens::vault;
 use janua::sealing::MasterKeys;
 use janua::store::{Store, Table};
 

@@ -13,7 +13,7 @@ use crate::authenticate::sign_in::People;
 use crate::authenticate::token::Tokens;
 use crate::config::{self, Config, PublicUrl, TokenSource};
 use crate::explain::{self, Outcome, Question, Report, render};
-use crate::moodle::Bridge;
+use crate::moodle::MoodleTokens;
 use crate::observe::metrics::Metrics;
 use crate::sealing::MasterKeys;
 use crate::snapshot::{Passes, Snapshot};
@@ -110,9 +110,17 @@ async fn offline(config: &Arc<Config>, question: &Question) -> anyhow::Result<Re
     let tokens = Tokens::start(&config.jwt, &store, &metrics).await?;
     let master_keys = MasterKeys::random();
     let people = People::new(&store, &master_keys, &metrics.sessions());
-    let bridge = Bridge::new(&store, &master_keys, metrics.moodle());
+    let moodle_tokens = MoodleTokens::new(&store, &master_keys, metrics.moodle());
     let keys = tokens.fetch_once().await;
-    let snapshot = Snapshot::new(config, tokens, people, Passes::of_nobody(), bridge, None, &metrics)?;
+    let snapshot = Snapshot::new(
+        config,
+        tokens,
+        people,
+        Passes::of_nobody(),
+        moodle_tokens,
+        None,
+        &metrics,
+    )?;
     let snapshot = Arc::new(snapshot);
     for upstream in &snapshot.upstreams {
         upstream.resolve().await; // `else_ask` may ask one of them

@@ -17,8 +17,8 @@ use super::{ConfigArgs, in_colour, put, told_once};
 use crate::config::{self, Config, Moodle, MoodleSource};
 use crate::control::vault::{Asked, Told};
 use crate::key_file::{self, Looking};
+use crate::moodle::tokens::vault::Provided;
 use crate::moodle::vault::Shown;
-use crate::present::moodle::tokens::vault::Provided;
 use crate::text::{self, safe};
 
 #[derive(Debug, clap::Subcommand)]
@@ -127,7 +127,7 @@ pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Remove(args) => &args.config,
         Command::Rotate(args) => &args.config,
     };
-    // Warnings are for `check`: here they would bury the answer.
+    // Warnings are for `check`: here they would mark_revoked the answer.
     let config = match config::load(&config.path()?) {
         Ok(loaded) => loaded.config,
         Err(problems) => {
@@ -352,7 +352,7 @@ fn chosen<'a>(named: Option<&str>, config: &'a Config) -> anyhow::Result<&'a Moo
 mod tests {
     use super::*;
     use crate::control::MAX_REQUEST;
-    use crate::present::moodle::token::Token;
+    use crate::moodle::token::Token;
 
     #[test]
     fn a_portion_fits_into_a_question_and_none_is_left_out() {

@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, State};
+use crate::moodle::tokens::vault::Provided;
 use crate::moodle::vault::{self, Shown};
-use crate::present::moodle::tokens::vault::Provided;
 use crate::sealing::MasterKeys;
 use crate::store::{Store, StoreError};
 

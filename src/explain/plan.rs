@@ -14,12 +14,12 @@ use crate::edge::moodle::{self as calls, Aside};
 use crate::edge::{self, parts};
 use crate::gateway::decide::Decision;
 use crate::moodle::Moodle;
-use crate::moodle::forecast::Prospect;
+use crate::moodle::availability::Availability;
+use crate::moodle::request::inject::Changes;
+use crate::moodle::token::Token;
+use crate::moodle::tokens::cas_facade::Facade;
 use crate::own;
 use crate::present;
-use crate::present::moodle::inject::Changes;
-use crate::present::moodle::token::Token;
-use crate::present::moodle::tokens::cas_facade::Facade;
 use crate::rejection::{Reason, Rejection};
 use crate::snapshot::{self, Route};
 
@@ -177,14 +177,14 @@ async fn call(route: &Route, headers: &HeaderMap, ctx: &Context, report: &mut Re
     };
     let session = calls::person(ctx, moodle)?;
     let plan = calls::plan(moodle, route, ctx, &session.identity, headers)?;
-    let forecast = moodle.forecast(&session, ctx.at).await?;
+    let tokens = moodle.token_plan(&session, ctx.at).await?;
     report.moodle = Some(MoodleTokens {
-        username: Some(forecast.username.clone()),
-        kept: Some(forecast.kept),
-        sources: sources(&forecast.sources, forecast.source()),
+        username: Some(tokens.username.clone()),
+        kept: Some(tokens.kept),
+        sources: sources(&tokens.sources, tokens.source()),
         ..named(moodle)
     });
-    let Some(refusal) = forecast.refusal else {
+    let Some(refusal) = tokens.refusal else {
         return Ok(Call::With(plan.changes(&Token::stand_in())));
     };
     let visit = edge::own::visit(headers, ctx)?;
@@ -218,10 +218,12 @@ pub(super) fn named(moodle: &Moodle) -> MoodleTokens {
     }
 }
 
-pub(super) fn sources(sources: &[(MoodleSource, Prospect)], used: Option<MoodleSource>) -> Vec<TokenSource> {
-    let one = |(source, prospect): &(MoodleSource, Prospect)| {
-        let (Prospect::Asked(text) | Prospect::Browser(text) | Prospect::Nothing(text) | Prospect::Depends(text)) =
-            prospect;
+pub(super) fn sources(sources: &[(MoodleSource, Availability)], used: Option<MoodleSource>) -> Vec<TokenSource> {
+    let one = |(source, availability): &(MoodleSource, Availability)| {
+        let (Availability::Asked(text)
+        | Availability::Browser(text)
+        | Availability::Nothing(text)
+        | Availability::Depends(text)) = availability;
         TokenSource {
             source: source.label().to_owned(),
             prospect: (*text).to_owned(),

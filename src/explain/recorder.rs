@@ -66,7 +66,7 @@ impl Trace for Recorder {
 
     fn route(&mut self, route: &Route) {
         self.report.moodle = route.injects().map(|moodle| MoodleTokens {
-            sources: sources(&moodle.forecast_for_anybody(), None),
+            sources: sources(&moodle.availability_for_anybody(), None),
             ..named(moodle)
         });
     }

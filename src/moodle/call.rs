@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::Moodle;
 use crate::act::proxy::Chosen;
 use crate::backchannel::{BackchannelError, Incoming};
-use crate::present::moodle::answer::{Judging, Verdict};
+use crate::moodle::answer::{Judging, Verdict};
 use crate::rejection::{Reason, Rejection};
 
 /// An answer of which nothing was sent on yet.
@@ -53,7 +53,7 @@ impl Moodle {
         let url = url.ok_or_else(|| BackchannelError::Setup("no address for a call of Moodle".to_owned()))?;
         let sent = self
             .backchannel
-            .open(method, &url, headers, body, self.patience)
+            .open(method, &url, headers, body, self.read_timeout)
             .await?;
         Ok(Answer {
             status: sent.status,
@@ -83,11 +83,11 @@ impl Answer {
 
     /// The next piece behind those that were seen.
     pub async fn read(&mut self, moodle: &Moodle) -> Result<Option<Bytes>, BackchannelError> {
-        let piece = timeout(moodle.patience, self.incoming.next()).await;
+        let piece = timeout(moodle.read_timeout, self.incoming.next()).await;
         piece.unwrap_or_else(|_| {
             Err(BackchannelError::Timeout {
                 host: moodle.upstream.name.to_string(),
-                limit: moodle.patience,
+                limit: moodle.read_timeout,
             })
         })
     }

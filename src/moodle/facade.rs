@@ -1,20 +1,20 @@
 //! The tickets by which the gateway vouches for people towards Moodle, on their way: made by one replica, asked about at
 //! whichever one Moodle reaches, and taken once.
 //!
-//! What they look like and what is said about them is decided in `present::moodle::tokens::cas_facade`.
+//! What they look like and what is said about them is decided in `moodle::tokens::cas_facade`.
 
 use std::net::IpAddr;
 use std::sync::PoisonError;
 use std::time::Instant;
 
-use super::Bridge;
-use super::keeper::NO_STORE;
-use crate::present::moodle::token::Token;
-use crate::present::moodle::tokens::cas_facade::{self, LIFETIME, Vouched};
-use crate::present::moodle::tokens::{Conversation, NotAsked, TokenError};
+use super::MoodleTokens;
+use super::service::NO_STORE;
+use crate::moodle::token::Token;
+use crate::moodle::tokens::cas_facade::{self, LIFETIME, Vouched};
+use crate::moodle::tokens::{Conversation, NotAsked, TokenError};
 use crate::store::{StoreError, Table};
 
-impl Bridge {
+impl MoodleTokens {
     /// Vouches for `username`, lower case, and has Moodle ask. Whatever comes of it, the ticket is good no more.
     pub(super) async fn vouch(&self, moodle: &Conversation, username: &str) -> Result<Token, TokenError> {
         let (ticket, vouched) = (cas_facade::new_ticket(), cas_facade::vouch(moodle, username));

@@ -1,19 +1,30 @@
-//! Web service tokens of the people who are signed in: obtained from Moodle, kept, and dropped when they are dead.
+//! Moodle's web services for people who are signed in: their tokens are obtained from Moodle, kept, put into their calls,
+//! and kept out of everything else.
 //!
-//! `keeper` decides whose token serves whom and where it comes from, `dead` which of them are good no more, `refusals`
-//! what happens where there is none, and `forecast` tells what would be done; `vault` has the tokens that the operator
-//! provides, `facade` keeps the tickets that the gateway itself makes, `visit` remembers a browser that is on its way to
-//! Moodle for a ticket, `call` sends requests whose answers must be looked at before anybody gets them. What is put where
-//! in a request, and what Moodle's answers mean, is decided in `present::moodle`.
+//! | module | is |
+//! | --- | --- |
+//! | `request` | what a call asks for, whether it may, where the token goes |
+//! | `answer` | what Moodle's answers mean for the token, and what is taken out of them |
+//! | `call` | a call with its token: sent, judged, sent once more with another token |
+//! | `tokens` | the sources of tokens, and what Moodle says to them |
+//! | `service` | whose token serves whom, and which source it comes from |
+//! | `revoked`, `no_token` | tokens that Moodle takes no more; people who get none, why, and for how long |
+//! | `availability` | what each source would do for a person, found out without asking Moodle |
+//! | `vault`, `facade` | the operator's tokens in the store; the tickets of the gateway's own |
+//! | `login_flow` | a browser on its way to Moodle for a ticket |
 
+pub mod answer;
+pub mod availability;
 pub mod call;
-mod dead;
 mod facade;
-pub mod forecast;
-mod keeper;
-mod refusals;
+pub mod login_flow;
+mod no_token;
+pub mod request;
+mod revoked;
+mod service;
+pub mod token;
+pub mod tokens;
 pub mod vault;
-pub mod visit;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -26,17 +37,17 @@ use moka::future::Cache;
 use tokio::task::JoinHandle;
 use url::Url;
 
-pub(crate) use self::refusals::maintenance;
-use self::refusals::{LONG, Refused};
+pub(crate) use self::no_token::maintenance;
+use self::no_token::{LONG, Refused};
 use crate::act::proxy::{Attempts, Upstream};
 use crate::authenticate::session::{Record, Session, SignedIn};
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config;
 use crate::fair::{Asker, NoPlace, Place, Places, Shares};
+use crate::moodle::token::Token;
+use crate::moodle::tokens::site::{self, SiteConfig};
+use crate::moodle::tokens::{Conversation, TokenError};
 use crate::observe::metrics::MoodleMetrics;
-use crate::present::moodle::token::Token;
-use crate::present::moodle::tokens::site::{self, SiteConfig};
-use crate::present::moodle::tokens::{Conversation, TokenError};
 use crate::rejection::{Reason, Rejection};
 use crate::sealing::{MasterKeys, Purpose, Sealer};
 use crate::store::{Notice, Store, Table};
@@ -55,7 +66,7 @@ const SPENDING: Shares = Shares {
 
 /// What all Moodles share, and a reload leaves as it is. Cheap to clone.
 #[derive(Clone)]
-pub struct Bridge(Arc<Inner>);
+pub struct MoodleTokens(Arc<Inner>);
 
 struct Inner {
     store: Store,
@@ -79,13 +90,13 @@ pub struct Moodle {
     pub config: config::Moodle,
     pub upstream: Arc<Upstream>,
     /// Between two pieces of an answer.
-    pub patience: Duration,
+    pub read_timeout: Duration,
     backchannel: Backchannel,
     host: HeaderValue,
-    bridge: Bridge,
+    tokens: MoodleTokens,
 }
 
-impl Bridge {
+impl MoodleTokens {
     pub fn new(store: &Store, keys: &MasterKeys, metrics: MoodleMetrics) -> Self {
         let remembered = |life| Cache::builder().max_capacity(MOST).time_to_live(life);
         Self(Arc::new(Inner {
@@ -117,17 +128,17 @@ impl Bridge {
     /// Drops what was kept of Moodle's for sessions that end and for entries of the vault that change, anywhere, until
     /// aborted.
     pub fn follow(&self) -> JoinHandle<()> {
-        let bridge = self.clone();
+        let tokens = self.clone();
         let mut notices = self.0.store.subscribe();
         tokio::spawn(async move {
             while let Some(notice) = notices.next().await {
                 // What was missed ends with its own time.
                 let Notice::Message(text) = notice else { continue };
                 if let Some(session) = text.strip_prefix(SignedIn::ENDED) {
-                    bridge.forget_session(session).await;
+                    tokens.forget_session(session).await;
                 }
                 for key in vault::changed(&text).unwrap_or_default() {
-                    bridge.forget_person(&key).await;
+                    tokens.forget_person(&key).await;
                 }
             }
         })
@@ -144,7 +155,7 @@ impl Bridge {
     pub async fn forget_session(&self, session: &str) {
         let names = self.0.names.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for name in names {
-            let key = keeper::session_key(&name, session);
+            let key = service::session_key(&name, session);
             if let Err(error) = self.0.store.delete(Table::MoodleSessions, &key).await {
                 tracing::warn!(%error, "a session in Moodle could not be forgotten");
             }
@@ -158,28 +169,28 @@ impl Moodle {
         moodle: &config::Moodle,
         of: &config::Upstream,
         upstream: Arc<Upstream>,
-        bridge: Bridge,
+        tokens: MoodleTokens,
     ) -> Result<Self, BackchannelError> {
         let authority = match (moodle.public_url.host_str(), moodle.public_url.port()) {
             (Some(host), Some(port)) => format!("{host}:{port}"),
             (host, _) => host.unwrap_or_default().to_owned(),
         };
         let public = HeaderValue::try_from(authority).map_err(|_| BackchannelError::Setup("no host".into()))?;
-        let mut names = bridge.0.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = tokens.0.names.lock().unwrap_or_else(PoisonError::into_inner);
         names.insert(moodle.name.clone());
         drop(names);
         Ok(Self {
             config: moodle.clone(),
             host: upstream.host.clone().unwrap_or(public),
             upstream,
-            patience: of.read_timeout,
+            read_timeout: of.read_timeout,
             backchannel: Backchannel::for_questions(of.ca_file.as_deref())?,
-            bridge,
+            tokens,
         })
     }
 
-    pub fn bridge(&self) -> &Bridge {
-        &self.bridge
+    pub fn tokens(&self) -> &MoodleTokens {
+        &self.tokens
     }
 
     /// `https://moodle.example.edu`: where browsers meet this Moodle.
@@ -199,17 +210,17 @@ impl Moodle {
 
     /// What it says of itself.
     pub async fn public_config(&self) -> Result<SiteConfig, TokenError> {
-        site::public_config(&self.conversation().map_err(|_| keeper::NOT_CHOSEN)?).await
+        site::public_config(&self.conversation().map_err(|_| service::NOT_CHOSEN)?).await
     }
 
     /// The CAS server that it sends people to, see [`site::login::cas_server`].
     pub async fn cas_server(&self) -> Result<Option<Url>, TokenError> {
-        site::login::cas_server(&self.conversation().map_err(|_| keeper::NOT_CHOSEN)?).await
+        site::login::cas_server(&self.conversation().map_err(|_| service::NOT_CHOSEN)?).await
     }
 
     /// Would it take calls? Asks without a token.
     pub async fn takes_calls(&self) -> Result<(), TokenError> {
-        site::takes_calls(&self.conversation().map_err(|_| keeper::NOT_CHOSEN)?).await
+        site::takes_calls(&self.conversation().map_err(|_| service::NOT_CHOSEN)?).await
     }
 
     /// To one of its servers.

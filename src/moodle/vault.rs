@@ -2,15 +2,15 @@
 //! every process.
 //!
 //! Works on the store alone, so that it can be done without a gateway too. What stands in an entry is decided in
-//! `present::moodle::tokens::vault`.
+//! `moodle::tokens::vault`.
 
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
-use crate::present::moodle::token::Token;
-use crate::present::moodle::tokens::vault::{self, Provided};
+use crate::moodle::token::Token;
+use crate::moodle::tokens::vault::{self, Provided};
 use crate::store::{Store, StoreError, Table};
 
 /// How a notice begins that names entries as JSON: nothing that is remembered of them counts any more.

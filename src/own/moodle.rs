@@ -17,8 +17,8 @@ use crate::authenticate::session::Session;
 use crate::authenticate::sign_in::cas::logout::{logout_query, logout_request};
 use crate::authenticate::sign_in::cas::{Login, SessionIndex, Ticket};
 use crate::moodle::Moodle;
-use crate::moodle::visit::{self, Visit};
-use crate::present::moodle::tokens::TokenError;
+use crate::moodle::login_flow::{self, LoginFlow};
+use crate::moodle::tokens::TokenError;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
 
@@ -56,9 +56,9 @@ fn begin_from(
     target: &str,
     source: usize,
 ) -> Result<Reply, Rejection> {
-    let visit = Visit::new(moodle, source, session, target, here.now);
+    let visit = LoginFlow::new(moodle, source, session, target, here.now);
     let visit = visit.ok_or(Reason::NoMoodleToken)?;
-    let (origin, name, state) = (moodle.origin(), &moodle.config.name, moodle.bridge().seal(&visit));
+    let (origin, name, state) = (moodle.origin(), &moodle.config.name, moodle.tokens().seal(&visit));
     redirect(&format!("{origin}/_janua/moodle/{name}/start?state={state}"))
 }
 
@@ -70,7 +70,7 @@ pub(super) fn start(asked: &Asked<'_>, name: &str) -> Result<Reply, Rejection> {
         .find(|moodle| moodle.config.name == name)
         .ok_or(Reason::NoRoute)?;
     let state = super::parameter(asked.query.unwrap_or_default().as_bytes(), "state").unwrap_or_default();
-    let visit = moodle.bridge().open(&state);
+    let visit = moodle.tokens().open(&state);
     let visit = visit.filter(|visit| visit.moodle == name && visit.is_fresh(asked.here.now));
     let visit = visit.ok_or(Reason::SignInStale)?;
     if asked.here.public.origin() != moodle.origin() {
@@ -80,7 +80,7 @@ pub(super) fn start(asked: &Asked<'_>, name: &str) -> Result<Reply, Rejection> {
     let client = snapshot.cas.get(moodle.config.sign_in).ok_or(Reason::Internal)?;
     let service = format!("{}{service}", moodle.config.wwwroot);
     let mut reply = redirect(client.login_url(&service, Login::Usual).as_str())?;
-    let life = u32::try_from(visit::LIFE.as_secs()).ok();
+    let life = u32::try_from(login_flow::LIFE.as_secs()).ok();
     set(&mut reply, asked.here.jar().set(&cookie(name), &state, life));
     Ok(reply)
 }
@@ -109,17 +109,17 @@ pub fn lands(
     below: &str,
     query: &str,
     headers: &HeaderMap,
-) -> Option<(Visit, Ticket)> {
+) -> Option<(LoginFlow, Ticket)> {
     let ticket = super::parameter(query.as_bytes(), "ticket")?;
     let ticket = Ticket::service(&ticket).ok()?;
     let cookies = here.jar().all(headers, &cookie(&moodle.config.name));
-    let mut visits = cookies.iter().filter_map(|cookie| moodle.bridge().open(cookie));
+    let mut visits = cookies.iter().filter_map(|cookie| moodle.tokens().open(cookie));
     let visit = visits.find(|visit| visit.moodle == moodle.config.name && visit.is_fresh(here.now))?;
     let (place, service) = moodle.by_ticket(visit.source)?;
     (place == visit.source && is_for(service, below, query)).then_some((visit, ticket))
 }
 
-async fn arrive(here: &Here<'_>, moodle: &Moodle, visit: &Visit, ticket: &Ticket) -> Result<Reply, Rejection> {
+async fn arrive(here: &Here<'_>, moodle: &Moodle, visit: &LoginFlow, ticket: &Ticket) -> Result<Reply, Rejection> {
     let (config, sessions) = (&here.snapshot.config, &here.snapshot.people.sessions);
     let session = visit.session().ok_or(Reason::SignInStale)?;
     let session = sessions.named(session, config, here.now).await;
@@ -131,13 +131,13 @@ async fn arrive(here: &Here<'_>, moodle: &Moodle, visit: &Visit, ticket: &Ticket
         return Err(Reason::SignInStale.into());
     }
     let life = sign_in.session.absolute;
-    let place = moodle.bridge().place(&session).await?;
+    let place = moodle.tokens().place(&session).await?;
     let arrived = moodle.arrived(&session, visit, ticket.as_str(), life).await;
     drop(place);
     let still = sessions.named(session.key, config, here.now).await;
     if still.map_err(|error| unavailable(&error))?.is_none() {
         // It has ended meanwhile, and whoever told of it found nothing to forget.
-        moodle.bridge().forget_session(&session.key.text()).await;
+        moodle.tokens().forget_session(&session.key.text()).await;
         return Err(Reason::SignInStale.into());
     }
     match arrived {
@@ -193,7 +193,7 @@ pub async fn log_out(here: &Here<'_>, moodle: &Moodle, tickets: &[SessionIndex])
 }
 
 fn cookie(moodle: &str) -> String {
-    format!("{}{moodle}", visit::COOKIE)
+    format!("{}{moodle}", login_flow::COOKIE)
 }
 
 #[cfg(test)]

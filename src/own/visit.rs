@@ -9,7 +9,7 @@ use super::isolation::Purpose;
 use super::{Here, asks_silently, begin, begin_in_frame, choose, page_load, where_to, where_to_and_back};
 use crate::authenticate::launch::LaunchSession;
 use crate::authenticate::session::{Carrier, Session};
-use crate::present::moodle::endpoint::Endpoint;
+use crate::moodle::request::endpoint::Endpoint;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::request::Request;
 use crate::respond::{Reply, page};

@@ -193,7 +193,7 @@ impl Made {
                 tokens,
                 before.people.clone(),
                 before.passes.clone(),
-                before.bridge.clone(),
+                before.moodle_tokens.clone(),
                 Some(before),
                 metrics,
             )?,

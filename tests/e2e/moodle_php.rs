@@ -8,9 +8,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use janua::config::pattern::Params;
 use janua::config::{FunctionPattern, FunctionRule};
-use janua::present::moodle::functions::Permit;
-use janua::present::moodle::inject::{Head, plan};
-use janua::present::moodle::token::Token;
+use janua::moodle::request::functions::Permit;
+use janua::moodle::request::inject::{Head, plan};
+use janua::moodle::token::Token;
 use serde_json::{Value, json};
 
 use crate::support::tools::missing;

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 
 use http::HeaderValue;
 use janua::backchannel::Backchannel;
-use janua::present::moodle::answer::Probed;
-use janua::present::moodle::token::Token;
-use janua::present::moodle::tokens::cas_facade::{Facade, Vouched};
-use janua::present::moodle::tokens::{
+use janua::moodle::answer::Probed;
+use janua::moodle::token::Token;
+use janua::moodle::tokens::cas_facade::{Facade, Vouched};
+use janua::moodle::tokens::{
     Conversation, TokenError, cas_facade, cas_launch, cas_token, check_identity, check_never, probe,
 };
 

@@ -7,9 +7,9 @@ use url::Url;
 use super::Report;
 use crate::act::proxy::Upstream;
 use crate::config::{self, Config, MoodleSource, Provider};
-use crate::moodle::{Bridge, Moodle};
+use crate::moodle::tokens::site::{self, Finding, SiteConfig};
+use crate::moodle::{Moodle, MoodleTokens};
 use crate::observe::metrics::Metrics;
-use crate::present::moodle::tokens::site::{self, Finding, SiteConfig};
 use crate::sealing::MasterKeys;
 use crate::store::Store;
 
@@ -110,6 +110,6 @@ async fn made(moodle: &config::Moodle, config: &Config, metrics: &Metrics) -> Re
     let of = of.ok_or_else(|| "its upstream is not among the upstreams".to_owned())?;
     let upstream = Upstream::new(of, metrics).map_err(|error| error.to_string())?;
     upstream.resolve().await;
-    let bridge = Bridge::new(&Store::in_memory(), &MasterKeys::random(), metrics.moodle());
-    Moodle::new(moodle, of, Arc::new(upstream), bridge).map_err(|error| error.to_string())
+    let moodle_tokens = MoodleTokens::new(&Store::in_memory(), &MasterKeys::random(), metrics.moodle());
+    Moodle::new(moodle, of, Arc::new(upstream), moodle_tokens).map_err(|error| error.to_string())
 }

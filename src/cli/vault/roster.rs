@@ -12,9 +12,9 @@ use std::time::SystemTime;
 use anyhow::{Context as _, bail};
 use csv::{ByteRecord, ReaderBuilder, Trim};
 
-use crate::present::moodle::token::Token;
-use crate::present::moodle::tokens::fold;
-use crate::present::moodle::tokens::vault::Provided;
+use crate::moodle::token::Token;
+use crate::moodle::tokens::fold;
+use crate::moodle::tokens::vault::Provided;
 use crate::time;
 
 /// A university's people with all their tokens.

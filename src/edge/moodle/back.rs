@@ -11,10 +11,10 @@ use pingora::proxy::Session;
 use super::super::{Stop, upstream};
 use crate::context::Context;
 use crate::moodle::Moodle;
+use crate::moodle::answer::redact::{self, Redactor};
+use crate::moodle::answer::repeated;
 use crate::moodle::call::Answer;
-use crate::present::moodle::redact::{self, Redactor};
-use crate::present::moodle::repeated;
-use crate::present::moodle::token::Token;
+use crate::moodle::token::Token;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::write::{Pieces, write_stream};
 

@@ -19,14 +19,15 @@ use crate::act::proxy::Attempts;
 use crate::authenticate::session::Session as Person;
 use crate::context::Context;
 use crate::identity::Identity;
+use crate::moodle::answer::{self, Reaction, SAFE_BODY, Verdict};
 use crate::moodle::call::{self, Answer};
+use crate::moodle::request::Refusal;
+use crate::moodle::request::endpoint::Endpoint;
+use crate::moodle::request::functions::{self, Permit};
+use crate::moodle::request::inject::{self, Body, Head, Plan};
+use crate::moodle::token::Token;
 use crate::moodle::{Moodle, call::Pieces as Coming, maintenance};
-use crate::present::moodle::answer::{self, Reaction, SAFE_BODY, Verdict};
-use crate::present::moodle::endpoint::Endpoint;
-use crate::present::moodle::functions::{self, Permit};
-use crate::present::moodle::inject::{self, Body, Head, Plan};
-use crate::present::moodle::token::Token;
-use crate::present::{self, moodle as judging};
+use crate::present;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::snapshot::Route;
 
@@ -77,7 +78,7 @@ pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route) -> R
         sent: 0,
         group,
     };
-    let metrics = moodle.bridge().metrics();
+    let metrics = moodle.tokens().metrics();
     let outcome = call.carry_out(session, ctx).await;
     match outcome {
         Ok((answer, token)) => {
@@ -109,7 +110,7 @@ fn judge(session: &Session, ctx: &Context, route: &Route, moodle: &Moodle) -> Re
     let who = ctx.who.as_ref().ok_or(Reason::Internal)?;
     let plan = plan(moodle, route, ctx, who, &session.req_header().headers);
     if let Err(refusal) = &plan {
-        let (metrics, name) = (moodle.bridge().metrics(), &moodle.config.name);
+        let (metrics, name) = (moodle.tokens().metrics(), &moodle.config.name);
         metrics.called(name, NO_FUNCTION, NO_FUNCTION, refusal.reason.label());
     }
     let (_, path) = taken(ctx)?;
@@ -130,7 +131,7 @@ pub fn plan(
     let permit = Permit::new(route.config.functions.as_deref(), &who.roles, &ctx.params);
     let target = parts::target_on(route, request, path, &ctx.snapshot.token_sources);
     let head = Head {
-        path: moodle.below(&decoded).ok_or(judging::Refusal::Endpoint)?,
+        path: moodle.below(&decoded).ok_or(Refusal::Endpoint)?,
         method: &request.method,
         query: target.split_once('?').map(|(_, query)| query),
         headers,
@@ -355,7 +356,7 @@ impl Call<'_> {
         loop {
             self.sent += piece.len() as u64;
             if !piece.is_empty() {
-                match timeout(self.moodle.patience, pieces.send(Ok(piece))).await {
+                match timeout(self.moodle.read_timeout, pieces.send(Ok(piece))).await {
                     Ok(Ok(())) => {}
                     // It has answered already, or is gone.
                     Ok(Err(_)) => break,
@@ -380,7 +381,7 @@ impl Call<'_> {
                 Ok(piece) => piece,
                 Err(refusal) => {
                     // Moodle never gets a whole request.
-                    drop(timeout(self.moodle.patience, pieces.send(Err(io::Error::other("refused")))).await);
+                    drop(timeout(self.moodle.read_timeout, pieces.send(Err(io::Error::other("refused")))).await);
                     return Err(Rejection::from(refusal).into());
                 }
             };

@@ -8,7 +8,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use super::super::taken;
 use crate::context::Context;
 use crate::moodle::Moodle;
-use crate::present::moodle::tokens::cas_facade::{self, Facade};
+use crate::moodle::tokens::cas_facade::{self, Facade};
 use crate::rejection::{Reason, Rejection};
 use crate::respond::{Reply, security};
 use crate::store::StoreError;
@@ -43,7 +43,7 @@ pub(super) fn asked(ctx: &Context) -> Result<Option<Asked>, Rejection> {
     match cas_facade::judge(below, query, client.address, &facade.from) {
         Facade::Forbidden => {
             if ctx.dry_run.is_none() {
-                moodle.bridge().turned_away(client.address);
+                moodle.tokens().turned_away(client.address);
             }
             let detail = "the facade answers only the addresses in moodle.facade.from";
             Err(Rejection::because(Reason::NotAllowed, detail))
@@ -69,7 +69,7 @@ pub(super) async fn answer(ctx: &Context, asked: Asked) -> Result<Reply, Rejecti
     let query = request.query.as_deref();
     Ok(match question {
         Facade::Asked(question) => {
-            let taken = moodle.bridge().take(question.ticket()).await;
+            let taken = moodle.tokens().take(question.ticket()).await;
             let failed = |error: StoreError| Rejection::because(Reason::StoreUnavailable, error.to_string());
             let told = question.answer(taken.map_err(failed)?);
             let kind = HeaderValue::from_static(told.content_type);

@@ -12,9 +12,9 @@ use crate::config::OwnTokens;
 use crate::context::Context;
 use crate::gateway::trace::Trace;
 use crate::moodle::Moodle;
+use crate::moodle::request::endpoint::Endpoint;
+use crate::moodle::request::own_token;
 use crate::own::isolation::X_REQUESTED_WITH;
-use crate::present::moodle::endpoint::Endpoint;
-use crate::present::moodle::own_token;
 use crate::rejection::{Reason, Rejection};
 use crate::request::Request;
 use crate::respond::cors;
@@ -50,7 +50,7 @@ pub async fn is_brought(
             Some(Endpoint::File) => "file",
             None => "-",
         };
-        let metrics = moodle.bridge().metrics();
+        let metrics = moodle.tokens().metrics();
         metrics.called(&moodle.config.name, script, "-", "own_token");
     }
     ctx.own_token |= is_own;

@@ -13,8 +13,8 @@ use super::conversation::location;
 use super::{Conversation, Cookie, TokenError, page_code, refused};
 use crate::backchannel::Reply;
 use crate::digest::md5_hex;
-use crate::present::moodle::token::Token;
-use crate::present::moodle::wanted::Wanted;
+use crate::moodle::answer::wanted::Wanted;
+use crate::moodle::token::Token;
 
 /// Below `wwwroot`: where CAS sends the browser for Moodle, and what the ticket is made for.
 pub const SERVICE: &str = "/login/index.php?authCAS=CAS";

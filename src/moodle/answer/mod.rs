@@ -3,11 +3,15 @@
 //! The head decides where it can; else the body's first bytes do, and they must be withheld until then. What is done
 //! about it, and how often, is decided by the caller. Every verdict names the setting in Moodle to look at.
 
+pub mod redact;
+pub mod repeated;
+pub mod wanted;
+
 use http::{HeaderMap, Method, StatusCode, header};
 
-use super::endpoint::Endpoint;
-use super::wanted::Wanted;
+use self::wanted::Wanted;
 use crate::headers;
+use crate::moodle::request::endpoint::Endpoint;
 
 /// An error's code stands within its first bytes; only a stack trace is longer, and stands behind it.
 const MAX_LOOKED_AT: usize = 16 << 10;

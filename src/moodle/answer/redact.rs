@@ -10,7 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, header};
 
 use super::repeated::Repeated;
-use super::token::Token;
+use crate::moodle::token::Token;
 
 /// Behind these names stands a key.
 const NAMES: [&[u8]; 3] = [b"userprivateaccesskey", b"privatetoken", b"tokenpluginfile"];

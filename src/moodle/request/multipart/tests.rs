@@ -1,5 +1,5 @@
 use super::*;
-use crate::present::moodle::functions::testing::permit;
+use crate::moodle::request::functions::testing::permit;
 use proptest::prelude::*;
 
 const TYPE: &str = "multipart/form-data; boundary=XyZ";

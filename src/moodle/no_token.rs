@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::Moodle;
 use crate::authenticate::session::{Carrier, Session};
-use crate::present::moodle::tokens::TokenError;
-use crate::present::moodle::wanted::Wanted;
+use crate::moodle::answer::wanted::Wanted;
+use crate::moodle::tokens::TokenError;
 use crate::rejection::{Hint, NEEDS_BROWSER, Reason, Rejection};
 
 /// What an administrator has to change. Also what the longest refusal is believed for.
@@ -84,14 +84,14 @@ impl Moodle {
 
     /// Is Moodle to be left alone about whoever is kept under `key`?
     pub(super) async fn refused(&self, key: &str) -> Option<Rejection> {
-        let refused = self.bridge.0.refused.get(key).await?;
+        let refused = self.tokens.0.refused.get(key).await?;
         (refused.until > Instant::now()).then_some(refused.rejection)
     }
 
     pub(super) async fn refuse(&self, key: String, rejection: Rejection, believed: Duration) {
         if !believed.is_zero() {
             let until = Instant::now() + believed;
-            self.bridge.0.refused.insert(key, Refused { rejection, until }).await;
+            self.tokens.0.refused.insert(key, Refused { rejection, until }).await;
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bridge, Moodle};
+use super::{Moodle, MoodleTokens};
 use crate::authenticate::session::{Session, SessionKey};
 use crate::time::unix_seconds;
 
@@ -21,7 +21,7 @@ const CONTEXT: &[u8] = b"moodle visit";
 
 /// A visit as it was begun.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Visit {
+pub struct LoginFlow {
     pub moodle: String,
     /// Which of `moodle.tokens` the ticket is for.
     pub source: usize,
@@ -31,7 +31,7 @@ pub struct Visit {
     started: u64,
 }
 
-impl Visit {
+impl LoginFlow {
     /// `None`: this Moodle needs no ticket, from this source on.
     pub fn new(moodle: &Moodle, from: usize, session: &Session, target: &str, now: SystemTime) -> Option<Self> {
         let (source, _) = moodle.by_ticket(from)?;
@@ -59,13 +59,13 @@ impl Visit {
     }
 }
 
-impl Bridge {
+impl MoodleTokens {
     /// As it stands in an address and in a cookie.
-    pub fn seal(&self, visit: &Visit) -> String {
+    pub fn seal(&self, visit: &LoginFlow) -> String {
         self.0.sealer.seal_text(CONTEXT, visit)
     }
 
-    pub fn open(&self, sealed: &str) -> Option<Visit> {
+    pub fn open(&self, sealed: &str) -> Option<LoginFlow> {
         self.0.sealer.open_text(CONTEXT, sealed)
     }
 }

@@ -4,14 +4,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::refusals::{LONG, NoToken, believed, rejection};
-use super::visit::Visit;
+use super::login_flow::LoginFlow;
+use super::no_token::{LONG, NoToken, believed, rejection};
 use super::{Moodle, vault as provided};
 use crate::authenticate::session::Session;
 use crate::config::{MoodleSource, MoodleUsername};
-use crate::present::moodle::answer::Probed;
-use crate::present::moodle::token::Token;
-use crate::present::moodle::tokens::{
+use crate::moodle::answer::Probed;
+use crate::moodle::token::Token;
+use crate::moodle::tokens::{
     Conversation, Cookie, TokenError, cas_launch, cas_token, check_identity, check_never, fold, probe, vault,
 };
 use crate::rejection::{Reason, Rejection};
@@ -35,13 +35,13 @@ impl Moodle {
     pub async fn token(&self, session: &Session) -> Result<Token, Rejection> {
         let username = self.username(session)?;
         let key = self.key(&username);
-        if let Some(token) = self.bridge.0.tokens.get(&key).await {
+        if let Some(token) = self.tokens.0.tokens.get(&key).await {
             return Ok(token);
         }
         if let Some(refused) = self.refused(&key).await {
             return Err(refused);
         }
-        let changes = || self.bridge.0.changes.load(Ordering::SeqCst);
+        let changes = || self.tokens.0.changes.load(Ordering::SeqCst);
         loop {
             let is_mine = AtomicBool::new(false);
             let before = changes();
@@ -50,9 +50,9 @@ impl Moodle {
                 is_mine.store(true, Ordering::Relaxed);
                 self.find(session, &username, &key).await
             });
-            let found = self.bridge.0.tokens.try_get_with(key.clone(), found).await;
+            let found = self.tokens.0.tokens.try_get_with(key.clone(), found).await;
             if changes() != before {
-                self.bridge.0.tokens.invalidate(&key).await;
+                self.tokens.0.tokens.invalidate(&key).await;
             }
             let none = match found {
                 Ok(token) => return Ok(token),
@@ -87,40 +87,40 @@ impl Moodle {
 
     /// This token is taken no more; the next call gets another. One that has taken its place meanwhile stays.
     pub async fn drop_token(&self, session: &Session, dead: &Token) -> Result<(), Rejection> {
-        if self.bridge.bury(dead).await.map_err(unavailable)? {
-            self.bridge.0.metrics.dead(&self.config.name);
+        if self.tokens.mark_revoked(dead).await.map_err(unavailable)? {
+            self.tokens.0.metrics.dead(&self.config.name);
         }
         self.forget(&self.key(&self.username(session)?), dead).await;
         Ok(())
     }
 
     async fn forget(&self, key: &str, token: &Token) {
-        if self.bridge.0.tokens.get(key).await.is_some_and(|known| known == *token) {
-            self.bridge.0.tokens.invalidate(key).await;
+        if self.tokens.0.tokens.get(key).await.is_some_and(|known| known == *token) {
+            self.tokens.0.tokens.invalidate(key).await;
         }
     }
 
     /// Moodle serves this account no more: what was kept for it goes, and Moodle is left alone for a while.
     pub async fn end_account(&self, session: &Session, refusal: &Rejection) -> Result<(), Rejection> {
         let key = self.key(&self.username(session)?);
-        let store = &self.bridge.0.store;
+        let store = &self.tokens.0.store;
         store.delete(Table::MoodleTokens, &key).await.map_err(unavailable)?;
         self.forget_session(session).await.map_err(unavailable)?;
         self.refuse(key.clone(), refusal.clone(), LONG).await;
-        self.bridge.0.tokens.invalidate(&key).await;
+        self.tokens.0.tokens.invalidate(&key).await;
         Ok(())
     }
 
     /// Somebody signs in: whatever Moodle has said of this person until now, it is asked again.
     pub async fn ask_anew(&self, session: &Session) {
         if let Ok(username) = self.username(session) {
-            self.bridge.0.refused.invalidate(&self.key(&username)).await;
+            self.tokens.0.refused.invalidate(&self.key(&username)).await;
         }
     }
 
     async fn forget_session(&self, session: &Session) -> Result<(), StoreError> {
         let key = session_key(&self.config.name, &session.key.text());
-        self.bridge.0.store.delete(Table::MoodleSessions, &key).await.map(drop)
+        self.tokens.0.store.delete(Table::MoodleSessions, &key).await.map(drop)
     }
 
     /// Is the token alive? Asks Moodle.
@@ -141,7 +141,7 @@ impl Moodle {
     pub async fn arrived(
         &self,
         session: &Session,
-        visit: &Visit,
+        visit: &LoginFlow,
         ticket: &str,
         life: Duration,
     ) -> Result<(), TokenError> {
@@ -149,7 +149,7 @@ impl Moodle {
         let username = self.username(session).map_err(|_| TokenError::Never)?;
         let moodle = self.conversation().map_err(|_| NOT_CHOSEN)?;
         let started = Instant::now();
-        let (name, store) = (&self.config.name, &self.bridge.0.store);
+        let (name, store) = (&self.config.name, &self.tokens.0.store);
         let (obtained, signed) = match source {
             Some(MoodleSource::CasLaunch) => match cas_launch::sign_in(&moodle, cas_launch::SERVICE, ticket).await {
                 Ok(signed) => {
@@ -177,7 +177,7 @@ impl Moodle {
         };
         let label = source.map_or("-", |source| source.label());
         let outcome = obtained.as_ref().map_or_else(TokenError::outcome, |_| "ok");
-        self.bridge.0.metrics.asked(name, label, outcome, started.elapsed());
+        self.tokens.0.metrics.asked(name, label, outcome, started.elapsed());
         // Once the maintenance is over, it makes a token without the browser. A session of somebody who has to agree to
         // something never does: Moodle remembers in the session itself that nothing was agreed to.
         let soon = matches!(obtained, Ok(_) | Err(TokenError::Maintenance));
@@ -194,7 +194,7 @@ impl Moodle {
             let of = session.key.text();
             store.put(Table::Tickets, ticket, of.as_bytes(), Some(life)).await?;
             match &obtained {
-                Ok(token) => self.bridge.keep(&key, token).await,
+                Ok(token) => self.tokens.keep(&key, token).await,
                 Err(_) => Ok(()),
             }
         };
@@ -208,8 +208,8 @@ impl Moodle {
                 return Err(error);
             }
         };
-        self.bridge.0.refused.invalidate(&key).await;
-        self.bridge.0.tokens.insert(key, token).await;
+        self.tokens.0.refused.invalidate(&key).await;
+        self.tokens.0.tokens.insert(key, token).await;
         Ok(())
     }
 
@@ -240,7 +240,7 @@ impl Moodle {
 
     async fn find(&self, session: &Session, username: &str, key: &str) -> Result<Token, NoToken> {
         let away = |error| NoToken::because(unavailable(error));
-        if let Some(token) = self.bridge.kept(key).await.map_err(away)? {
+        if let Some(token) = self.tokens.kept(key).await.map_err(away)? {
             return Ok(token);
         }
         let moodle = self.conversation().map_err(NoToken::because)?;
@@ -259,7 +259,7 @@ impl Moodle {
                 Ok(Some(_)) => "ok",
                 Err(error) => error.outcome(),
             };
-            let (metrics, name) = (&self.bridge.0.metrics, &self.config.name);
+            let (metrics, name) = (&self.tokens.0.metrics, &self.config.name);
             metrics.asked(name, source.label(), outcome, started.elapsed());
             match asked {
                 Ok(Some(token)) => {
@@ -280,8 +280,8 @@ impl Moodle {
     /// False: it has left the vault while it was looked at.
     async fn keep(&self, source: MoodleSource, key: &str, token: &Token) -> Result<bool, StoreError> {
         match source {
-            MoodleSource::Vault => self.bridge.keep_provided(key, token, SystemTime::now()).await,
-            _ => self.bridge.keep(key, token).await.map(|()| true),
+            MoodleSource::Vault => self.tokens.keep_provided(key, token, SystemTime::now()).await,
+            _ => self.tokens.keep(key, token).await.map(|()| true),
         }
     }
 
@@ -293,7 +293,7 @@ impl Moodle {
         session: &Session,
         username: &str,
     ) -> Result<Option<Token>, TokenError> {
-        let store = &self.bridge.0.store;
+        let store = &self.tokens.0.store;
         let token = match source {
             MoodleSource::Vault => {
                 let entry = provided::entry(store, &self.key(username), SystemTime::now()).await;
@@ -321,7 +321,7 @@ impl Moodle {
                 }
             }
             MoodleSource::CasToken => return Ok(None),
-            MoodleSource::CasFacade => self.bridge.vouch(moodle, username).await?,
+            MoodleSource::CasFacade => self.tokens.vouch(moodle, username).await?,
         };
         let checked = check_identity(moodle, &token, username).await;
         if source == MoodleSource::Vault && matches!(checked, Err(TokenError::Died)) {

@@ -5,13 +5,13 @@
 
 use std::time::SystemTime;
 
-use super::keeper::KEPT;
-use super::{Bridge, vault as provided};
-use crate::present::moodle::token::Token;
-use crate::present::moodle::tokens::vault;
+use super::service::KEPT;
+use super::{MoodleTokens, vault as provided};
+use crate::moodle::token::Token;
+use crate::moodle::tokens::vault;
 use crate::store::{StoreError, Table};
 
-impl Bridge {
+impl MoodleTokens {
     /// The token that is kept under `key`, unless it is known to be dead.
     pub(super) async fn kept(&self, key: &str) -> Result<Option<Token>, StoreError> {
         let kept = self.0.store.get(Table::MoodleTokens, key).await?;
@@ -37,7 +37,7 @@ impl Bridge {
     }
 
     /// Marks a token as dead. True: nobody had found that out before.
-    pub(super) async fn bury(&self, token: &Token) -> Result<bool, StoreError> {
+    pub(super) async fn mark_revoked(&self, token: &Token) -> Result<bool, StoreError> {
         let store = &self.0.store;
         store.put_new(Table::DeadTokens, token.reveal(), b"", Some(KEPT)).await
     }
@@ -45,7 +45,7 @@ impl Bridge {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Bridge;
+    use super::super::MoodleTokens;
     use super::*;
     use crate::observe::metrics::Metrics;
     use crate::sealing::MasterKeys;
@@ -57,19 +57,19 @@ mod tests {
 
     #[tokio::test]
     async fn who_is_late_removes_no_other_token() {
-        let bridge = Bridge::new(&Store::in_memory(), &MasterKeys::random(), Metrics::new().moodle());
+        let tokens = MoodleTokens::new(&Store::in_memory(), &MasterKeys::random(), Metrics::new().moodle());
         let (old, new) = (
             token("11111111111111111111111111111111"),
             token("22222222222222222222222222222222"),
         );
-        bridge.keep("alice", &old).await.unwrap();
-        assert!(bridge.bury(&old).await.unwrap());
-        assert_eq!(bridge.kept("alice").await.unwrap(), None);
-        bridge.keep("alice", &new).await.unwrap();
-        assert!(!bridge.bury(&old).await.unwrap(), "known already");
-        assert_eq!(bridge.kept("alice").await.unwrap(), Some(new));
+        tokens.keep("alice", &old).await.unwrap();
+        assert!(tokens.mark_revoked(&old).await.unwrap());
+        assert_eq!(tokens.kept("alice").await.unwrap(), None);
+        tokens.keep("alice", &new).await.unwrap();
+        assert!(!tokens.mark_revoked(&old).await.unwrap(), "known already");
+        assert_eq!(tokens.kept("alice").await.unwrap(), Some(new));
         // Moodle gives it again, and it works.
-        bridge.keep("alice", &old).await.unwrap();
-        assert_eq!(bridge.kept("alice").await.unwrap(), Some(old));
+        tokens.keep("alice", &old).await.unwrap();
+        assert_eq!(tokens.kept("alice").await.unwrap(), Some(old));
     }
 }

@@ -1,22 +1,15 @@
-//! A signed-in person's web service token, put into requests to Moodle and kept out of everything else.
+//! A request of Moodle's web services on its way in: what it calls, whether it may, and where the token goes.
 //!
-//! `endpoint`, `params`, `urlencoded` and `multipart` judge a request, `inject` changes it, `answer`, `redact` and `repeated` look at
-//! what Moodle says, and `wanted` names what it wants of people. All of these are pure and take bodies piece by piece. Where tokens come from is `tokens`; whose
-//! session a request belongs to is decided before.
+//! `endpoint`, `params`, `urlencoded` and `multipart` read a request, `functions` decides about what it calls, `inject` puts the
+//! token in; `own_token` finds a token that the client has brought itself. All of it is pure and takes bodies piece by piece.
 
-pub mod answer;
 pub mod endpoint;
 pub mod functions;
 pub mod inject;
 pub mod multipart;
 pub mod own_token;
 pub mod params;
-pub mod redact;
-pub mod repeated;
-pub mod token;
-pub mod tokens;
 pub mod urlencoded;
-pub mod wanted;
 
 use http::Method;
 

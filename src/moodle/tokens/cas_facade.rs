@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::{Conversation, TokenError, cas_token};
-use crate::present::moodle::token::Token;
+use crate::moodle::token::Token;
 use crate::query::single;
 
 /// How such a ticket begins: phpCAS wants `ST-`.

@@ -3,7 +3,7 @@
 
 use memchr::memmem::{self, Finder};
 
-use super::token::Token;
+use crate::moodle::token::Token;
 
 /// Does this repeat the token?
 pub fn is_in(text: &[u8], token: &Token) -> bool {

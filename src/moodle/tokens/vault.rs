@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::present::moodle::token::Token;
+use crate::moodle::token::Token;
 
 /// A token that was obtained, written as JSON. Cannot print itself.
 #[derive(Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub struct Provided {
 mod revealed {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
-    use crate::present::moodle::token::Token;
+    use crate::moodle::token::Token;
 
     pub(super) fn serialize<S: Serializer>(token: &Token, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(token.reveal())

@@ -5,8 +5,8 @@ use url::Url;
 
 use super::{Finding, SiteConfig};
 use crate::config::MoodleSource;
-use crate::present::moodle::tokens::conversation::location;
-use crate::present::moodle::tokens::{Conversation, TokenError};
+use crate::moodle::tokens::conversation::location;
+use crate::moodle::tokens::{Conversation, TokenError};
 
 /// What `auth_cas` is asked by to send the browser on.
 const BY_CAS: &str = "authCAS=CAS";

@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use super::conversation::location;
 use super::{Conversation, Cookie, TokenError, refused};
 use crate::backchannel::Reply;
-use crate::present::moodle::token::Token;
+use crate::moodle::token::Token;
 use crate::text::without_mark;
 
 /// Below `wwwroot`: what the ticket is made for.

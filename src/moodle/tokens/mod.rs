@@ -17,9 +17,9 @@ use std::net::IpAddr;
 
 use http::Method;
 
+use super::answer::wanted::Wanted;
 use super::answer::{self, Reaction};
 use super::token::Token;
-use super::wanted::Wanted;
 use crate::backchannel::{BackchannelError, Reply};
 use crate::text::without_mark;
 

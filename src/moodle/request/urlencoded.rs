@@ -215,7 +215,7 @@ impl Form {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::present::moodle::functions::testing::permit;
+    use crate::moodle::request::functions::testing::permit;
     use proptest::prelude::*;
 
     fn wanted() -> Wanted {

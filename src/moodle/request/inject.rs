@@ -12,9 +12,9 @@ use super::endpoint::Endpoint;
 use super::functions::{self, Permit};
 use super::multipart::Multipart;
 use super::params::{self, Called};
-use super::token::Token;
 use super::urlencoded::{Form, Wanted};
 use crate::headers::content_length;
+use crate::moodle::token::Token;
 use crate::present;
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -259,7 +259,7 @@ mod tests {
     use http::HeaderName;
 
     use super::*;
-    use crate::present::moodle::functions::testing::permit;
+    use crate::moodle::request::functions::testing::permit;
 
     const TOKEN: &str = "45e8d5226f8d38cf5f15767e0d057350";
 
