@@ -198,6 +198,15 @@ const MIDDLE: [&str; 29] = [
     "route/",
 ];
 
+/// What exists in several kinds, and the module that alone tells them apart, beside the configuration.
+const VARIANTS: [(&[&str], &str); 2] = [
+    (
+        &["State::Memory", "State::Embedded", "State::Valkey", "Backend::"],
+        "store/",
+    ),
+    (&["MoodleSource::"], "moodle/tokens/"),
+];
+
 const OUTSIDE_WORLD: [&str; 8] = [
     "SystemTime::now",
     "Instant::now",
@@ -467,16 +476,22 @@ fn no_condition_is_named_outside_of_its_folder() {
 }
 
 #[test]
-fn only_the_store_and_its_configuration_ask_which_store_it_is() {
-    let sources = sources();
-    let elsewhere = sources
-        .iter()
-        .filter(|source| !["store", "config"].contains(&source.room()));
-    let words = ["State::Memory", "State::Embedded", "State::Valkey", "Backend::"];
-    let broken = elsewhere.filter(|source| words.iter().any(|word| source.code().contains(word)));
+fn only_its_own_module_and_the_configuration_ask_which_variant_it_is() {
+    let mut broken = Vec::new();
+    for source in sources() {
+        for (words, place) in VARIANTS {
+            let is_elsewhere = ![place, "config/"].iter().any(|place| source.path.starts_with(place));
+            let named = words.iter().find(|word| source.code().contains(**word));
+            broken.extend(
+                named
+                    .filter(|_| is_elsewhere)
+                    .map(|word| format!("{} names {word}", source.path)),
+            );
+        }
+    }
     hold(
-        "another store is a file of `store` and a variant of the configuration",
-        broken.map(|source| source.path.clone()).collect(),
+        "another variant is a file of its module and a word of the configuration",
+        broken,
     );
 }
 

@@ -14,7 +14,7 @@ use anyhow::bail;
 
 use self::reach::Reach;
 use super::{ConfigArgs, in_colour, put, told_once};
-use crate::config::{self, Config, Moodle, MoodleSource};
+use crate::config::{self, Config, Moodle};
 use crate::control::vault::{Asked, Told};
 use crate::key_file::{self, Looking};
 use crate::moodle::tokens::vault::Provided;
@@ -186,7 +186,7 @@ async fn import(args: &Import, config: &Config) -> anyhow::Result<ExitCode> {
 fn notes(entries: &[Provided], moodle: &Moodle, now: SystemTime) -> Vec<String> {
     let count = |odd: &dyn Fn(&Provided) -> bool| entries.iter().filter(|entry| odd(entry)).count();
     let mut notes = Vec::new();
-    if !moodle.tokens.contains(&MoodleSource::Vault) {
+    if !moodle.has_vault() {
         notes.push(format!(
             "moodle.{}.tokens does not name \"vault\": none is used until it does",
             moodle.name

@@ -31,6 +31,12 @@ pub struct Moodle {
     pub own_tokens: OwnTokens,
 }
 
+impl Moodle {
+    pub fn has_vault(&self) -> bool {
+        self.tokens.contains(&MoodleSource::Vault)
+    }
+}
+
 words! {
     /// What becomes of calls without a session that bring a token of their own.
     pub enum OwnTokens {

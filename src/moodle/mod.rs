@@ -9,16 +9,16 @@
 //! | `tokens` | the sources of tokens, and what Moodle says to them |
 //! | `service` | whose token serves whom, and which source it comes from |
 //! | `revoked`, `no_token` | tokens that Moodle takes no more; people who get none, why, and for how long |
-//! | `availability` | what each source would do for a person, found out without asking Moodle |
+//! | `plan` | what each source would do for a person, found out without asking Moodle |
 //! | `vault`, `facade` | the operator's tokens in the store; the tickets of the gateway's own |
 //! | `login_flow` | a browser on its way to Moodle for a ticket |
 
 pub mod answer;
-pub mod availability;
 pub mod call;
 mod facade;
 pub mod login_flow;
 mod no_token;
+mod plan;
 pub mod request;
 mod revoked;
 mod service;

@@ -4,16 +4,15 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::Moodle;
 use super::login_flow::LoginFlow;
 use super::no_token::{LONG, NoToken, believed, rejection};
-use super::{Moodle, vault as provided};
 use crate::authenticate::session::Session;
 use crate::config::{MoodleSource, MoodleUsername};
 use crate::moodle::answer::Probed;
 use crate::moodle::token::Token;
-use crate::moodle::tokens::{
-    Conversation, Cookie, TokenError, cas_launch, cas_token, check_identity, check_never, fold, probe, vault,
-};
+use crate::moodle::tokens::source::{Person, Spent};
+use crate::moodle::tokens::{Conversation, TokenError, check_identity, check_never, fold, probe, vault};
 use crate::rejection::{Reason, Rejection};
 use crate::store::{StoreError, Table};
 
@@ -134,7 +133,7 @@ impl Moodle {
     /// The first source from this place on for which a browser has to bring a ticket, and what the ticket is made for.
     pub fn by_ticket(&self, from: usize) -> Option<(usize, &'static str)> {
         let mut sources = self.config.tokens.iter().enumerate().skip(from);
-        sources.find_map(|(place, source)| Some((place, service(*source)?)))
+        sources.find_map(|(place, source)| Some((place, source.service()?)))
     }
 
     /// Spends a ticket that the session's browser has brought, and keeps what comes of it.
@@ -150,31 +149,11 @@ impl Moodle {
         let moodle = self.conversation().map_err(|_| NOT_CHOSEN)?;
         let started = Instant::now();
         let (name, store) = (&self.config.name, &self.tokens.0.store);
-        let (obtained, signed) = match source {
-            Some(MoodleSource::CasLaunch) => match cas_launch::sign_in(&moodle, cas_launch::SERVICE, ticket).await {
-                Ok(signed) => {
-                    let launched = async {
-                        let token = cas_launch::launch(&moodle, &signed.session).await?;
-                        check_identity(&moodle, &token, &username).await?;
-                        Ok(token)
-                    };
-                    (launched.await, Some(signed.session))
-                }
-                Err(error) => (Err(error), None),
-            },
-            Some(MoodleSource::CasToken) => {
-                let landed = async {
-                    let token = cas_token::obtain(&moodle, cas_token::SERVICE, ticket, &username).await?;
-                    check_identity(&moodle, &token, &username).await?;
-                    Ok(token)
-                };
-                (landed.await, None)
-            }
-            _ => (
-                Err(TokenError::Misconfigured("moodle.tokens has changed meanwhile")),
-                None,
-            ),
+        let spent = match source {
+            Some(source) => source.spend(&moodle, &username, ticket).await,
+            None => Spent::changed(),
         };
+        let (obtained, signed) = (spent.obtained, spent.session);
         let label = source.map_or("-", |source| source.label());
         let outcome = obtained.as_ref().map_or_else(TokenError::outcome, |_| "ok");
         self.tokens.0.metrics.asked(name, label, outcome, started.elapsed());
@@ -248,12 +227,18 @@ impl Moodle {
             needs_ticket: false,
             told: None,
         };
+        let person = Person {
+            moodle: self,
+            session,
+            username: username.to_owned(),
+            now: SystemTime::now(),
+        };
         for source in &self.config.tokens {
             let started = Instant::now();
-            let asked = self.ask(*source, &moodle, session, username).await;
+            let asked = self.ask(*source, &moodle, &person).await;
             let outcome = match &asked {
                 Ok(None) => {
-                    none.needs_ticket |= service(*source).is_some();
+                    none.needs_ticket |= source.service().is_some();
                     continue;
                 }
                 Ok(Some(_)) => "ok",
@@ -263,7 +248,7 @@ impl Moodle {
             metrics.asked(name, source.label(), outcome, started.elapsed());
             match asked {
                 Ok(Some(token)) => {
-                    if self.keep(*source, key, &token).await.map_err(away)? {
+                    if source.keep(&self.tokens, key, &token).await.map_err(away)? {
                         return Ok(token);
                     }
                 }
@@ -277,77 +262,32 @@ impl Moodle {
         Err(none)
     }
 
-    /// False: it has left the vault while it was looked at.
-    async fn keep(&self, source: MoodleSource, key: &str, token: &Token) -> Result<bool, StoreError> {
-        match source {
-            MoodleSource::Vault => self.tokens.keep_provided(key, token, SystemTime::now()).await,
-            _ => self.tokens.keep(key, token).await.map(|()| true),
-        }
-    }
-
     /// `Ok(None)`: this source has nothing to ask with.
     async fn ask(
         &self,
         source: MoodleSource,
         moodle: &Conversation,
-        session: &Session,
-        username: &str,
+        person: &Person<'_>,
     ) -> Result<Option<Token>, TokenError> {
-        let store = &self.tokens.0.store;
-        let token = match source {
-            MoodleSource::Vault => {
-                let entry = provided::entry(store, &self.key(username), SystemTime::now()).await;
-                let Some((entry, _)) = entry.map_err(|_| NO_STORE)? else {
-                    return Ok(None);
-                };
-                entry.token
-            }
-            MoodleSource::CasLaunch => {
-                let key = session_key(&self.config.name, &session.key.text());
-                let kept = store.get(Table::MoodleSessions, &key).await.map_err(|_| NO_STORE)?;
-                let kept = kept.and_then(|pair| Cookie::parse(std::str::from_utf8(&pair).ok()?));
-                let Some(kept) = kept else { return Ok(None) };
-                match cas_launch::launch(moodle, &kept).await {
-                    Err(TokenError::SessionEnded) => {
-                        store.delete(Table::MoodleSessions, &key).await.map_err(|_| NO_STORE)?;
-                        return Ok(None);
-                    }
-                    // It remembers what was wanted when it began.
-                    Err(TokenError::Wants(wanted)) if wanted.is_for_the_person() => {
-                        store.delete(Table::MoodleSessions, &key).await.map_err(|_| NO_STORE)?;
-                        return Err(TokenError::Wants(wanted));
-                    }
-                    launched => launched?,
-                }
-            }
-            MoodleSource::CasToken => return Ok(None),
-            MoodleSource::CasFacade => self.tokens.vouch(moodle, username).await?,
+        let Some(token) = source.ask(moodle, person).await? else {
+            return Ok(None);
         };
-        let checked = check_identity(moodle, &token, username).await;
-        if source == MoodleSource::Vault && matches!(checked, Err(TokenError::Died)) {
-            return Err(TokenError::Denied(
-                "its token in the vault is dead, Moodle has deleted it: import another one (janua vault import)",
-            ));
+        match check_identity(moodle, &token, &person.username).await {
+            Ok(_) => Ok(Some(token)),
+            Err(TokenError::Died) => Err(source.died()),
+            Err(error) => {
+                if matches!(error, TokenError::OtherAccount) {
+                    // What made it goes as well.
+                    person.forget_session().await?;
+                }
+                Err(error)
+            }
         }
-        if matches!(checked, Err(TokenError::OtherAccount)) {
-            // What made it goes as well.
-            self.forget_session(session).await.map_err(|_| NO_STORE)?;
-        }
-        checked.map(|_| Some(token))
     }
 }
 
 pub(super) const NO_STORE: TokenError = TokenError::Misconfigured("the state store does not answer");
 pub(super) const NOT_CHOSEN: TokenError = TokenError::Misconfigured("no server of moodle.upstream can be reached");
-
-/// What a ticket for this source is made for, below `wwwroot`.
-pub(super) fn service(source: MoodleSource) -> Option<&'static str> {
-    match source {
-        MoodleSource::CasLaunch => Some(cas_launch::SERVICE),
-        MoodleSource::CasToken => Some(cas_token::SERVICE),
-        MoodleSource::Vault | MoodleSource::CasFacade => None,
-    }
-}
 
 pub(super) fn unavailable(error: StoreError) -> Rejection {
     Rejection::because(Reason::StoreUnavailable, error.to_string())

@@ -46,13 +46,7 @@ pub(super) async fn check(
 
 /// Does Moodle send people to the CAS server that the sources need?
 async fn sign_in(asked: &Moodle, settings: &SiteConfig, config: &Config, what: &str, report: &Report) {
-    let sources = || {
-        asked
-            .config
-            .tokens
-            .iter()
-            .filter(|source| **source != MoodleSource::Vault)
-    };
+    let sources = || asked.config.tokens.iter().filter(|source| source.needs_sign_in());
     if sources().next().is_none() {
         return;
     }
@@ -84,14 +78,13 @@ fn tell(finding: &Finding, what: &str, report: &Report) {
 
 /// The addresses of the CAS server that Moodle has to ask for this source.
 fn wanted(asked: &Moodle, source: MoodleSource, config: &Config) -> Vec<Url> {
-    let facade = asked.config.facade.as_ref();
-    match (source, facade) {
-        (MoodleSource::CasFacade, Some(facade)) => {
+    match asked.config.facade.as_ref().filter(|_| source.is_facade()) {
+        Some(facade) => {
             let urls = config.server.public_urls.iter();
             urls.filter_map(|url| Url::parse(&format!("{}{}", url.origin(), facade.path)).ok())
                 .collect()
         }
-        _ => {
+        None => {
             let sign_in = config.sign_ins.get(asked.config.sign_in);
             sign_in
                 .map(|sign_in| {

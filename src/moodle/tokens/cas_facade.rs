@@ -14,7 +14,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::site::Finding;
 use super::{Conversation, TokenError, cas_token};
+use crate::config;
 use crate::moodle::token::Token;
 use crate::query::single;
 
@@ -76,6 +78,14 @@ pub fn vouch(moodle: &Conversation, username: &str) -> Vouched {
 /// A token by way of a ticket that waits for Moodle's question, which comes while this waits.
 pub async fn obtain(moodle: &Conversation, ticket: &str, vouched: &Vouched) -> Result<Token, TokenError> {
     cas_token::obtain(moodle, cas_token::SERVICE, ticket, &vouched.username).await
+}
+
+pub(super) fn finding(moodle: &config::Moodle) -> Finding {
+    let path = moodle.facade.as_ref().map_or("", |facade| facade.path.as_str());
+    Finding::Note(format!(
+        "Moodle must ask the gateway: in auth_cas set hostname and port to one of its https public_urls, and baseuri to {}/",
+        path.trim_start_matches('/')
+    ))
 }
 
 /// Judges a request at `below`, the path behind the facade's own. `from` is the peer of the connection or whom a trusted

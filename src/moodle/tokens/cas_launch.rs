@@ -10,11 +10,15 @@ use form_urlencoded::Serializer;
 use http::{Method, StatusCode};
 
 use super::conversation::location;
-use super::{Conversation, Cookie, TokenError, page_code, refused};
+use super::site::{Finding, SiteConfig};
+use super::source::{Availability, Person, Spent};
+use super::{Conversation, Cookie, TokenError, check_identity, page_code, refused};
 use crate::backchannel::Reply;
 use crate::digest::md5_hex;
 use crate::moodle::answer::wanted::Wanted;
+use crate::moodle::service::NO_STORE;
 use crate::moodle::token::Token;
+use crate::store::StoreError;
 
 /// Below `wwwroot`: where CAS sends the browser for Moodle, and what the ticket is made for.
 pub const SERVICE: &str = "/login/index.php?authCAS=CAS";
@@ -27,6 +31,64 @@ pub struct Signed {
     pub session: Cookie,
     /// Moodle's number of the account.
     pub user_id: u64,
+}
+
+/// Makes a token from the session in Moodle that is kept.
+pub(super) async fn ask(moodle: &Conversation, person: &Person<'_>) -> Result<Option<Token>, TokenError> {
+    let Some(kept) = person.kept_session().await.map_err(|_| NO_STORE)? else {
+        return Ok(None);
+    };
+    match launch(moodle, &kept).await {
+        Err(TokenError::SessionEnded) => person.forget_session().await.map(|()| None),
+        // It remembers what was wanted when it began.
+        Err(TokenError::Wants(wanted)) if wanted.is_for_the_person() => {
+            person.forget_session().await?;
+            Err(TokenError::Wants(wanted))
+        }
+        launched => launched.map(Some),
+    }
+}
+
+pub(super) async fn spend(moodle: &Conversation, username: &str, ticket: &str) -> Spent {
+    let session = match sign_in(moodle, SERVICE, ticket).await {
+        Ok(signed) => signed.session,
+        Err(error) => {
+            return Spent {
+                obtained: Err(error),
+                session: None,
+            };
+        }
+    };
+    let launched = async {
+        let token = launch(moodle, &session).await?;
+        check_identity(moodle, &token, username).await.map(|_| token)
+    };
+    Spent {
+        obtained: launched.await,
+        session: Some(session),
+    }
+}
+
+pub(super) async fn availability(person: &Person<'_>) -> Result<Availability, StoreError> {
+    Ok(match person.kept_session().await? {
+        Some(_) => Availability::Asked("a session in Moodle is kept, which makes one without the browser"),
+        None => person.by_browser(),
+    })
+}
+
+pub(super) fn finding(site: &SiteConfig) -> Finding {
+    let launch = format!("{}/admin/tool/mobile/launch.php", site.wwwroot);
+    if site.launch_url != launch {
+        return Finding::Bad(format!(
+            "launch.php stands at {}, and the gateway asks {launch}: set $CFG->admin to \"admin\", or use another source",
+            site.launch_url
+        ));
+    }
+    let gives = match site.type_of_login {
+        2 | 3 => "launch.php gives tokens to whoever is signed in (typeoflogin)",
+        _ => "launch.php gives tokens to a session that has shown no page yet, as the gateway's (typeoflogin = 1)",
+    };
+    Finding::Good(gives.to_owned())
 }
 
 /// Spends a ticket. `service` is path and query below `wwwroot` exactly as CAS was told them, without the ticket: Moodle

@@ -6,13 +6,34 @@
 use http::{Method, StatusCode};
 
 use super::conversation::location;
-use super::{Conversation, Cookie, TokenError, refused};
+use super::site::Finding;
+use super::source::Spent;
+use super::{Conversation, Cookie, TokenError, check_identity, refused};
 use crate::backchannel::Reply;
+use crate::config;
 use crate::moodle::token::Token;
 use crate::text::without_mark;
 
 /// Below `wwwroot`: what the ticket is made for.
 pub const SERVICE: &str = "/login/token.php";
+
+pub(super) async fn spend(moodle: &Conversation, username: &str, ticket: &str) -> Spent {
+    let obtained = async {
+        let token = obtain(moodle, SERVICE, ticket, username).await?;
+        check_identity(moodle, &token, username).await.map(|_| token)
+    };
+    Spent {
+        obtained: obtained.await,
+        session: None,
+    }
+}
+
+pub(super) fn finding(moodle: &config::Moodle) -> Finding {
+    Finding::Note(format!(
+        "the CAS server must allow the service {}{SERVICE}",
+        moodle.wwwroot
+    ))
+}
 
 /// Spends a ticket for `service`, path and query below `wwwroot` as CAS was told them. `username` is the one in Moodle.
 pub async fn obtain(moodle: &Conversation, service: &str, ticket: &str, username: &str) -> Result<Token, TokenError> {

@@ -9,6 +9,7 @@ pub mod cas_launch;
 pub mod cas_token;
 mod conversation;
 pub mod site;
+pub mod source;
 pub mod vault;
 
 pub use self::conversation::{Conversation, Cookie};

@@ -127,7 +127,7 @@ pub fn findings(site: &SiteConfig, moodle: &Moodle) -> Vec<(Option<MoodleSource>
 
 fn of_source(source: MoodleSource, site: &SiteConfig, moodle: &Moodle) -> Vec<Finding> {
     let mut found = Vec::new();
-    if source != MoodleSource::Vault {
+    if source.needs_sign_in() {
         if moodle.service != APP {
             found.push(Finding::Note(format!(
                 "{} is a service of the site's own: people need moodle/webservice:createtoken, or a token that is there \
@@ -141,32 +141,7 @@ fn of_source(source: MoodleSource, site: &SiteConfig, moodle: &Moodle) -> Vec<Fi
             )));
         }
     }
-    let launch = format!("{}/admin/tool/mobile/launch.php", site.wwwroot);
-    match source {
-        MoodleSource::Vault => found.push(Finding::Good("asks Moodle for no token".to_owned())),
-        MoodleSource::CasLaunch if site.launch_url != launch => found.push(Finding::Bad(format!(
-            "launch.php stands at {}, and the gateway asks {launch}: set $CFG->admin to \"admin\", or use another source",
-            site.launch_url
-        ))),
-        MoodleSource::CasLaunch => found.push(Finding::Good(match site.type_of_login {
-            2 | 3 => "launch.php gives tokens to whoever is signed in (typeoflogin)".to_owned(),
-            _ => "launch.php gives tokens to a session that has shown no page yet, as the gateway's (typeoflogin = 1)"
-                .to_owned(),
-        })),
-        MoodleSource::CasToken => found.push(Finding::Note(format!(
-            "the CAS server must allow the service {}{}",
-            moodle.wwwroot,
-            super::cas_token::SERVICE
-        ))),
-        MoodleSource::CasFacade => {
-            let path = moodle.facade.as_ref().map_or("", |facade| facade.path.as_str());
-            found.push(Finding::Note(format!(
-                "Moodle must ask the gateway: in auth_cas set hostname and port to one of its https public_urls, and baseuri \
-                 to {}/",
-                path.trim_start_matches('/')
-            )));
-        }
-    }
+    found.push(source.finding(site, moodle));
     found
 }
 

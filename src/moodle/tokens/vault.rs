@@ -7,7 +7,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::TokenError;
+use super::source::{Availability, Person};
+use crate::moodle::service::NO_STORE;
 use crate::moodle::token::Token;
+use crate::moodle::vault::entry;
+use crate::store::{StoreError, Table};
 
 /// A token that was obtained, written as JSON. Cannot print itself.
 #[derive(Serialize, Deserialize)]
@@ -70,6 +75,29 @@ impl Provided {
         let left = Duration::from_secs(until).checked_sub(now)?;
         (!left.is_zero()).then_some(left)
     }
+}
+
+/// Moodle has deleted it.
+pub(super) const DIED: TokenError = TokenError::Denied(
+    "its token in the vault is dead, Moodle has deleted it: import another one (janua vault import)",
+);
+
+pub(super) async fn ask(person: &Person<'_>) -> Result<Option<Token>, TokenError> {
+    let found = entry(person.store(), &person.key(), person.now).await;
+    Ok(found.map_err(|_| NO_STORE)?.map(|(entry, _)| entry.token))
+}
+
+pub(super) async fn availability(person: &Person<'_>) -> Result<Availability, StoreError> {
+    let (store, key) = (person.store(), person.key());
+    if entry(store, &key, person.now).await?.is_some() {
+        return Ok(Availability::Asked("the vault has one for this person"));
+    }
+    Ok(Availability::Nothing(
+        match store.get(Table::MoodleVault, &key).await?.is_some() {
+            true => "the vault's token for this person is over (valid_until)",
+            false => "the vault has none for this person",
+        },
+    ))
 }
 
 /// The key of an entry: usernames are lower case in Moodle, and only ASCII is folded.

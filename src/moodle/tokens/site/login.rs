@@ -58,9 +58,10 @@ pub fn finding(site: &SiteConfig, source: MoodleSource, seen: Option<&Url>, want
         return Finding::Good(format!("Moodle sends people to {seen} to sign in"));
     }
     let names: Vec<&str> = wanted.iter().map(Url::as_str).collect();
-    let whose = match source {
-        MoodleSource::CasFacade => "the gateway's facade",
-        _ => "the server of sign_in",
+    let whose = if source.is_facade() {
+        "the gateway's facade"
+    } else {
+        "the server of sign_in"
     };
     Finding::Bad(format!(
         "Moodle sends people to {seen} to sign in, and {whose} is {}: set hostname, port and baseuri of auth_cas, in {SETTINGS}",

@@ -1,0 +1,178 @@
+//! The sources of tokens by their names in `moodle.tokens`. What one does stands in its own file; that it is that file, here.
+
+use std::time::SystemTime;
+
+use super::site::{Finding, SiteConfig};
+use super::{Conversation, Cookie, TokenError, cas_facade, cas_launch, cas_token, vault};
+use crate::authenticate::session::{Carrier, Session};
+use crate::config::{self, MoodleSource};
+use crate::moodle::service::{NO_STORE, session_key};
+use crate::moodle::token::Token;
+use crate::moodle::{Moodle, MoodleTokens};
+use crate::store::{Store, StoreError, Table};
+
+/// For whom a token is wanted, and when.
+pub struct Person<'a> {
+    pub moodle: &'a Moodle,
+    pub session: &'a Session,
+    /// In Moodle, lower case.
+    pub username: String,
+    pub now: SystemTime,
+}
+
+/// What a source would do for a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Availability {
+    /// Be asked for a token.
+    Asked(&'static str),
+    /// Have the browser bring a ticket.
+    Browser(&'static str),
+    /// It has nothing to ask with.
+    Nothing(&'static str),
+    /// That depends on the person.
+    Depends(&'static str),
+}
+
+/// What came of a ticket: a token or none, and a session in Moodle that makes another one.
+pub struct Spent {
+    pub obtained: Result<Token, TokenError>,
+    pub session: Option<Cookie>,
+}
+
+impl MoodleSource {
+    /// What a browser's ticket for it is made for, below `wwwroot`; `None`: it takes none.
+    pub fn service(self) -> Option<&'static str> {
+        match self {
+            Self::CasLaunch => Some(cas_launch::SERVICE),
+            Self::CasToken => Some(cas_token::SERVICE),
+            Self::Vault | Self::CasFacade => None,
+        }
+    }
+
+    /// Does it take part in how Moodle signs people in?
+    pub fn needs_sign_in(self) -> bool {
+        self != Self::Vault
+    }
+
+    /// Does Moodle have to ask the gateway, as its CAS server?
+    pub fn is_facade(self) -> bool {
+        self == Self::CasFacade
+    }
+
+    /// A token, which has not said yet whose it is. `Ok(None)`: this source has nothing to ask with.
+    pub async fn ask(self, moodle: &Conversation, person: &Person<'_>) -> Result<Option<Token>, TokenError> {
+        match self {
+            Self::Vault => vault::ask(person).await,
+            Self::CasLaunch => cas_launch::ask(moodle, person).await,
+            Self::CasToken => Ok(None),
+            Self::CasFacade => person.tokens().vouch(moodle, &person.username).await.map(Some),
+        }
+    }
+
+    /// Why a token of this source is dead.
+    pub fn died(self) -> TokenError {
+        match self {
+            Self::Vault => vault::DIED,
+            Self::CasLaunch | Self::CasToken | Self::CasFacade => TokenError::Died,
+        }
+    }
+
+    /// Spends a browser's ticket. The token has said whose it is.
+    pub async fn spend(self, moodle: &Conversation, username: &str, ticket: &str) -> Spent {
+        match self {
+            Self::CasLaunch => cas_launch::spend(moodle, username, ticket).await,
+            Self::CasToken => cas_token::spend(moodle, username, ticket).await,
+            Self::Vault | Self::CasFacade => Spent::changed(),
+        }
+    }
+
+    /// Keeps a token under `key`. False: it has left the vault while it was looked at.
+    pub async fn keep(self, tokens: &MoodleTokens, key: &str, token: &Token) -> Result<bool, StoreError> {
+        match self {
+            Self::Vault => tokens.keep_provided(key, token, SystemTime::now()).await,
+            Self::CasLaunch | Self::CasToken | Self::CasFacade => tokens.keep(key, token).await.map(|()| true),
+        }
+    }
+
+    /// What it would do for a person. Moodle is not asked.
+    pub async fn availability(self, person: &Person<'_>) -> Result<Availability, StoreError> {
+        match self {
+            Self::Vault => vault::availability(person).await,
+            Self::CasLaunch => cas_launch::availability(person).await,
+            Self::CasToken => Ok(person.by_browser()),
+            Self::CasFacade => Ok(Availability::Asked("the gateway would vouch for the person")),
+        }
+    }
+
+    /// The same for whoever it may be.
+    pub fn availability_for_anybody(self) -> Availability {
+        match self {
+            Self::Vault => Availability::Depends("asked if the vault has a token for the person"),
+            Self::CasLaunch => Availability::Depends(
+                "makes one from a session in Moodle that is kept; without, a browser is sent to the CAS server",
+            ),
+            Self::CasToken => Availability::Depends("a browser is sent to the CAS server for a ticket"),
+            Self::CasFacade => Availability::Asked("the gateway vouches for the person"),
+        }
+    }
+
+    /// What of the site's settings concerns it.
+    pub fn finding(self, site: &SiteConfig, moodle: &config::Moodle) -> Finding {
+        match self {
+            Self::Vault => Finding::Good("asks Moodle for no token".to_owned()),
+            Self::CasLaunch => cas_launch::finding(site),
+            Self::CasToken => cas_token::finding(moodle),
+            Self::CasFacade => cas_facade::finding(moodle),
+        }
+    }
+}
+
+impl Spent {
+    /// The source that the ticket was for takes none.
+    pub fn changed() -> Self {
+        Self {
+            obtained: Err(TokenError::Misconfigured("moodle.tokens has changed meanwhile")),
+            session: None,
+        }
+    }
+}
+
+impl Person<'_> {
+    pub fn tokens(&self) -> &MoodleTokens {
+        self.moodle.tokens()
+    }
+
+    pub fn store(&self) -> &Store {
+        self.tokens().store()
+    }
+
+    /// Under what the token is kept.
+    pub fn key(&self) -> String {
+        self.moodle.key(&self.username)
+    }
+
+    /// The session in Moodle that is kept for the session, as [`Cookie`] writes it.
+    pub async fn kept_session(&self) -> Result<Option<Cookie>, StoreError> {
+        let kept = self.store().get(Table::MoodleSessions, &self.session_key()).await?;
+        Ok(kept.and_then(|pair| Cookie::parse(std::str::from_utf8(&pair).ok()?)))
+    }
+
+    pub async fn forget_session(&self) -> Result<(), TokenError> {
+        let forgotten = self.store().delete(Table::MoodleSessions, &self.session_key()).await;
+        forgotten.map(drop).map_err(|_| NO_STORE)
+    }
+
+    fn session_key(&self) -> String {
+        session_key(&self.moodle.config.name, &self.session.key.text())
+    }
+
+    /// Of a source that takes tickets.
+    pub fn by_browser(&self) -> Availability {
+        match self.session.carrier {
+            Carrier::Cookie => Availability::Browser("the browser would be sent to the CAS server for a ticket"),
+            Carrier::Bearer => {
+                Availability::Nothing("only a browser can bring a ticket, and this session is a back end's")
+            }
+        }
+    }
+}
