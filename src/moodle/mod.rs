@@ -37,7 +37,6 @@ use moka::future::Cache;
 use tokio::task::JoinHandle;
 use url::Url;
 
-pub(crate) use self::no_token::maintenance;
 use self::no_token::{LONG, Refused};
 use crate::act::proxy::{Attempts, Upstream};
 use crate::authenticate::session::{Record, Session, SignedIn};

@@ -44,12 +44,8 @@ pub async fn is_brought(
         is_own = in_body(incoming, ctx).await?;
     }
     if is_own && ctx.dry_run.is_none() {
-        let script = match ctx.path.as_ref().and_then(|path| endpoint(moodle, &route, path)) {
-            Some(Endpoint::Rest) => "rest",
-            Some(Endpoint::Upload) => "upload",
-            Some(Endpoint::File) => "file",
-            None => "-",
-        };
+        let script = ctx.path.as_ref().and_then(|path| endpoint(moodle, &route, path));
+        let script = script.map_or("-", Endpoint::label);
         let metrics = moodle.tokens().metrics();
         metrics.called(&moodle.config.name, script, "-", "own_token");
     }

@@ -19,6 +19,15 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
+    /// A word for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Rest => "rest",
+            Self::Upload => "upload",
+            Self::File => "file",
+        }
+    }
+
     /// `path` is the canonical, decoded path as Moodle gets it.
     pub fn of(path: &str) -> Result<Self, Refusal> {
         let below = path.strip_prefix("/webservice/").ok_or(Refusal::Endpoint)?;

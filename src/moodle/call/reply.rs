@@ -11,9 +11,9 @@ use hyper::body::{Body, Frame};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::Moodle;
 use crate::act::proxy::Chosen;
 use crate::backchannel::{BackchannelError, Incoming};
+use crate::moodle::Moodle;
 use crate::moodle::answer::{Judging, Verdict};
 use crate::rejection::{Reason, Rejection};
 
@@ -27,7 +27,7 @@ pub struct Answer {
 }
 
 /// A body that comes in pieces from somebody else.
-pub struct Pieces(pub mpsc::Receiver<io::Result<Bytes>>);
+pub(super) struct Pieces(pub(super) mpsc::Receiver<io::Result<Bytes>>);
 
 impl Body for Pieces {
     type Data = Bytes;
@@ -94,7 +94,7 @@ impl Answer {
 }
 
 /// What a client is told of a call that did not reach Moodle, or brought no answer.
-pub fn rejection(error: &BackchannelError) -> Rejection {
+pub(super) fn rejection(error: &BackchannelError) -> Rejection {
     let reason = match error {
         BackchannelError::Timeout { .. } => Reason::UpstreamTimeout,
         BackchannelError::Broken { .. } | BackchannelError::TooLarge { .. } => Reason::UpstreamFailed,
