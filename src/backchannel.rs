@@ -383,7 +383,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::demo::reserved::Reserved;
+    use janua_demo::Reserved;
 
     /// Answers every connection on a port of its own with `answer`, then closes it; `None`: never answers.
     async fn peer(answer: Option<&'static [u8]>) -> Url {

@@ -34,10 +34,11 @@
 //! | [`admin`], [`overview`] | the second listener, and what it tells |
 //! | [`control`] | the socket by which commands ask the running gateway |
 //! | [`server`], [`cli`], [`watch_file`] | wiring, commands, files that change |
-//! | [`demo`] | what stands around the gateway of `janua demo` |
 //!
 //! Vocabulary that all rooms share: [`request`], [`headers`], [`query`], [`identity`], [`event`], [`rejection`], [`rate`], [`fair`],
 //! [`text`], [`redact`], [`time`], [`digest`], [`private_file`], [`trust`].
+//!
+//! What stands around the gateway of `janua demo` is a crate of its own, `crates/janua-demo`, which knows nothing of this one.
 //!
 //! # Import rules (held by `tests/architecture.rs`)
 //!
@@ -57,7 +58,6 @@ pub mod cli;
 pub mod config;
 pub mod context;
 pub mod control;
-pub mod demo;
 pub mod digest;
 pub mod edge;
 pub mod event;

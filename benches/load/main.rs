@@ -38,10 +38,6 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 const SERVER_CORE: &str = "0";
 const LOAD_CORE: &str = "1";
 
-/// As the gateway has it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> Result<()> {
     bare::run_if_asked();
     latency::run_if_asked();

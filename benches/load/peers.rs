@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use janua::demo::reserved::Reserved;
+use janua_demo::Reserved;
 
 use super::nginx::{nginx, nginx_tls};
 use super::{LOAD_CORE, Result, SERVER_CORE, on_path};

@@ -3,8 +3,12 @@
 use std::io::{self, Write};
 use std::process::{Command, ExitCode, Stdio};
 
+use janua_demo::{Demo, Folder};
+use serde_json::Value;
+
+use super::keys::{KeyAlgorithm, New, write_pair};
 use super::load;
-use crate::demo::Demo;
+use crate::rejection::Reason;
 use crate::reload::ConfigFile;
 use crate::server;
 
@@ -33,7 +37,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    let demo = runtime.block_on(Demo::start(args.port))?;
+    let folder = Folder::new()?;
+    let keys = write_pair(&New {
+        out: folder.path().join("keys"),
+        alg: KeyAlgorithm::Es256,
+        kid: None,
+    })?;
+    let demo = runtime.block_on(Demo::start(args.port, folder, &keys.private, &keys.jwks, rooms()))?;
     let file = ConfigFile::watched(demo.config());
     let Some(loaded) = load(file.path()) else {
         return Ok(ExitCode::FAILURE);
@@ -70,6 +80,25 @@ fn tell(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
     out.flush()
+}
+
+/// In which room of the gateway each reason arises.
+fn rooms() -> Value {
+    let rooms = Reason::ALL
+        .iter()
+        .map(|reason| (reason.label().to_owned(), room(*reason).into()));
+    Value::Object(rooms.collect())
+}
+
+fn room(reason: Reason) -> &'static str {
+    use Reason as R;
+    match reason {
+        R::RequestTimeout | R::HeadersTooLarge | R::BadRequest | R::NotImplemented => "listen",
+        R::BadPath | R::PathTooLong | R::UnknownHost | R::NoRoute | R::MethodNotAllowed => "route",
+        R::DeniedByRule | R::MissingRole | R::EventNotGranted | R::NotAllowed | R::RateLimited => "authorize",
+        _ if reason.is_challenge() || reason == R::KeysUnavailable => "authenticate",
+        _ => "act",
+    }
 }
 
 /// Best effort: the link has been printed anyway.

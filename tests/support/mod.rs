@@ -30,7 +30,7 @@ pub use gateway::Gateway;
 pub use h2::H2;
 pub use held::Held;
 pub use http::{Connection, Request};
-pub use janua::demo::reserved::Reserved;
+pub use janua_demo::Reserved;
 pub use jwks::JwksServer;
 pub use moodle::Moodle;
 pub use nginx::Nginx;

@@ -8,12 +8,12 @@ use std::time::Instant;
 use tempfile::TempDir;
 
 use crate::config::{State, Valkey, ValkeyAddress, ValkeyKind};
-use crate::demo::reserved::Reserved;
 use crate::observe::metrics::Metrics;
 use crate::sealing::MasterKeys;
 use crate::server::install_crypto;
 use crate::store::tests::{DEADLINE, LONG, a_rotation, keeps_its_contract, three_keys, until};
 use crate::store::{Index, Notice, Store, StoreError, Table};
+use janua_demo::Reserved;
 
 /// A server that ends with its value.
 struct Server {

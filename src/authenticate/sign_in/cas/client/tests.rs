@@ -3,7 +3,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::demo::reserved::Reserved;
+use janua_demo::Reserved;
 
 const SERVICE: &str = "https://gw.test/_janua/cas/campus/callback?a=b c&d=ü";
 

@@ -14,8 +14,8 @@ use super::kept::Kept;
 use super::loopback::{PLAIN, Site, cookie, nothing, parameter, redirect, text};
 use super::people::{PEOPLE, Person};
 
-const PAGE: &str = include_str!("../../assets/demo/cas.html");
-const STYLE: &str = include_str!("../../assets/demo/campus.css");
+const PAGE: &str = include_str!("../../../assets/demo/cas.html");
+const STYLE: &str = include_str!("../../../assets/demo/campus.css");
 /// Who is signed in here: the cookie that makes the second sign-in silent.
 const SESSION: &str = "CASTGC";
 

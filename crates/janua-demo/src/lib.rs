@@ -1,7 +1,6 @@
 //! `janua demo`: everything a gateway stands between, in one process on loopback, and a page to click through.
 //!
-//! The gateway itself is the real one, started from a real gateway.toml by [`crate::server`]; here is what it meets: a
-//! learning platform that publishes keys and grants tokens, a server with Opencast's manners that also shows the page, a
+//! The gateway itself is the real one, started from a real gateway.toml; here is what it meets: a learning platform that publishes keys and grants tokens, a server with Opencast's manners that also shows the page, a
 //! CAS server, and a Moodle with an app beside it. Nothing here is reachable by a gateway that was started otherwise.
 
 mod cas;
@@ -13,7 +12,7 @@ mod moodle;
 mod opencast;
 mod people;
 mod platform;
-pub mod reserved;
+mod reserved;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,23 +20,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use thiserror::Error;
 use tokio::net::TcpListener;
-use url::Url;
 
 use self::cas::Cas;
-use self::folder::Folder;
+pub use self::folder::Folder;
 use self::moodle::Moodle;
 use self::opencast::Opencast;
 use self::platform::Platform;
-use self::reserved::Reserved;
-use crate::backchannel::{Backchannel, BackchannelError};
-use crate::cli::keys::KeysError;
+pub use self::reserved::Reserved;
 
 /// Between two questions whether the gateway is ready.
 const PAUSE: Duration = Duration::from_millis(50);
-/// More than `/readyz` ever says, in bytes.
-const READINESS: usize = 64 * 1024;
+/// For an answer of the gateway's admin listener.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why there is no demo.
 #[derive(Debug, Error)]
@@ -46,14 +43,10 @@ pub enum DemoError {
     Port { port: u16, error: io::Error },
     #[error("the temporary folder cannot be filled: {0}")]
     Folder(io::Error),
-    #[error(transparent)]
-    Keys(#[from] KeysError),
     #[error("the platform's key cannot be used")]
     Key,
     #[error(transparent)]
-    Backchannel(#[from] BackchannelError),
-    #[error("{0} is no address")]
-    Address(#[from] url::ParseError),
+    Client(#[from] reqwest::Error),
 }
 
 /// What stands around the gateway, running. Its folder goes with it.
@@ -62,21 +55,28 @@ pub struct Demo {
     gateway: SocketAddr,
     /// The gateway's two ports, which nobody else may get before it listens.
     _ports: [Reserved; 2],
-    backchannel: Backchannel,
-    ready: Url,
+    client: reqwest::Client,
+    ready: String,
 }
 
 impl Demo {
-    /// Makes keys, folder and gateway.toml, and starts what stands around on the current runtime.
-    /// `port` is the gateway's; 0 lets the system choose.
-    pub async fn start(port: u16) -> Result<Self, DemoError> {
+    /// Writes gateway.toml and starts what stands around on the current runtime.
+    ///
+    /// `port` is the gateway's; 0 lets the system choose. `private` and `jwks` are files: the platform's key (P-256, PKCS#8
+    /// as PEM) and its public part as a key set. `rooms` says in which room of the gateway each reason arises.
+    pub async fn start(
+        port: u16,
+        folder: Folder,
+        private: &Path,
+        jwks: &Path,
+        rooms: Value,
+    ) -> Result<Self, DemoError> {
         let ports = [reserved(port)?, reserved(0)?];
         let [gateway, admin] = ports.each_ref().map(Reserved::address);
-        let folder = Folder::new()?;
-        let platform = Arc::new(Platform::new(folder.path())?);
-        let backchannel = Backchannel::new(None)?;
-        let metrics = Url::parse(&format!("http://{admin}/metrics"))?;
-        let opencast = Opencast::new(Arc::clone(&platform), gateway, metrics, backchannel.clone());
+        let platform = Arc::new(Platform::new(private, jwks)?);
+        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
+        let metrics = format!("http://{admin}/metrics");
+        let opencast = Opencast::new(Arc::clone(&platform), gateway, metrics, client.clone(), rooms);
 
         let keys = listener().await?;
         let jwks = format!("http://{}/.well-known/jwks.json", address(&keys)?);
@@ -101,8 +101,8 @@ impl Demo {
             folder,
             gateway,
             _ports: ports,
-            backchannel,
-            ready: Url::parse(&format!("http://{admin}/readyz"))?,
+            client,
+            ready: format!("http://{admin}/readyz"),
         })
     }
 
@@ -122,13 +122,18 @@ impl Demo {
 
     /// Done as soon as the gateway has keys and serves; never, if it does not start.
     pub fn served(&self) -> impl Future<Output = ()> + Send + 'static {
-        let (backchannel, ready) = (self.backchannel.clone(), self.ready.clone());
+        let (client, ready) = (self.client.clone(), self.ready.clone());
         async move {
-            while backchannel.get(&ready, READINESS).await.is_err() {
+            while get(&client, &ready).await.is_err() {
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
+}
+
+/// The body of a good answer.
+async fn get(client: &reqwest::Client, url: &str) -> reqwest::Result<String> {
+    client.get(url).send().await?.error_for_status()?.text().await
 }
 
 fn reserved(port: u16) -> Result<Reserved, DemoError> {

@@ -14,8 +14,6 @@ use serde_json::{Value, json};
 
 use super::DemoError;
 use super::loopback::{Site, nothing, text};
-use crate::cli::keys::{KeyAlgorithm, New, write_pair};
-use crate::time::unix_seconds;
 
 /// How long a good token is valid: long enough to watch the lecture and to read the page.
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
@@ -39,19 +37,14 @@ pub(super) struct Platform {
 }
 
 impl Platform {
-    /// A new key pair, kept in the demo's folder so that `janua token mint` can use it too.
-    pub(super) fn new(folder: &Path) -> Result<Self, DemoError> {
-        let files = write_pair(&New {
-            out: folder.join("keys"),
-            alg: KeyAlgorithm::Es256,
-            kid: None,
-        })?;
-        let pem = std::fs::read_to_string(&files.private).map_err(DemoError::Folder)?;
+    /// Signs with the key in the file `private` (P-256, PKCS#8 as PEM) and publishes the file `jwks`.
+    pub(super) fn new(private: &Path, jwks: &Path) -> Result<Self, DemoError> {
+        let pem = std::fs::read_to_string(private).map_err(DemoError::Folder)?;
         let secret = SecretKey::from_pkcs8_pem(&pem).map_err(|_| DemoError::Key)?;
         let der = secret.to_pkcs8_der().map_err(|_| DemoError::Key)?;
         Ok(Self {
             key: EncodingKey::from_ec_der(der.as_bytes()),
-            jwks: std::fs::read_to_string(&files.jwks).map_err(DemoError::Folder)?,
+            jwks: std::fs::read_to_string(jwks).map_err(DemoError::Folder)?,
         })
     }
 
@@ -82,7 +75,8 @@ impl Platform {
 fn until(claims: &Value, time: SystemTime) -> Value {
     let mut claims = claims.clone();
     if let Some(members) = claims.as_object_mut() {
-        members.insert("exp".to_owned(), unix_seconds(time).into());
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        members.insert("exp".to_owned(), since.as_secs().into());
     }
     claims
 }

@@ -8,41 +8,47 @@ use bytes::Bytes;
 use http::header::CONTENT_SECURITY_POLICY;
 use http::{HeaderValue, Request, Response, StatusCode};
 use serde_json::{Value, json};
-use url::Url;
 
 use super::cases;
-use super::loopback::{Site, nothing, text};
+use super::get;
+use super::loopback::{PLAIN, Site, nothing, text};
 use super::platform::Platform;
-use crate::backchannel::Backchannel;
 
-const PAGE: &str = include_str!("../../assets/demo/page.html");
-const STYLE: &str = include_str!("../../assets/demo/page.css");
-const SCRIPT: &str = include_str!("../../assets/demo/page.js");
-const ICON: &str = include_str!("../../assets/demo/icon.svg");
+const PAGE: &str = include_str!("../../../assets/demo/page.html");
+const STYLE: &str = include_str!("../../../assets/demo/page.css");
+const SCRIPT: &str = include_str!("../../../assets/demo/page.js");
+const ICON: &str = include_str!("../../../assets/demo/icon.svg");
 
 /// The page brings everything itself and asks nobody else.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'self'; media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
-/// Far more than the demo's gateway ever tells, in bytes.
-const METRICS: usize = 1024 * 1024;
 
 pub(super) struct Opencast {
     platform: Arc<Platform>,
     gateway: SocketAddr,
-    metrics: Url,
-    backchannel: Backchannel,
+    metrics: String,
+    client: reqwest::Client,
+    /// In which room of the gateway each reason arises.
+    rooms: Value,
 }
 
 impl Opencast {
     /// `gateway` is for links; `metrics` is the address of the gateway's own on its admin listener, which the page
     /// cannot ask by itself.
-    pub(super) fn new(platform: Arc<Platform>, gateway: SocketAddr, metrics: Url, backchannel: Backchannel) -> Self {
+    pub(super) fn new(
+        platform: Arc<Platform>,
+        gateway: SocketAddr,
+        metrics: String,
+        client: reqwest::Client,
+        rooms: Value,
+    ) -> Self {
         Self {
             platform,
             gateway,
             metrics,
-            backchannel,
+            client,
+            rooms,
         }
     }
 
@@ -50,21 +56,14 @@ impl Opencast {
     fn cases(&self) -> Response<String> {
         let now = SystemTime::now();
         let cases: Vec<Value> = cases::all().iter().map(|case| case.told(&self.platform, now)).collect();
-        let told = json!({ "gateway": format!("http://{}", self.gateway), "cases": cases, "rooms": cases::rooms() });
+        let told = json!({ "gateway": format!("http://{}", self.gateway), "cases": cases, "rooms": self.rooms });
         text(StatusCode::OK, "application/json", told.to_string())
     }
 
     async fn metrics(&self) -> Response<String> {
-        match self.backchannel.get(&self.metrics, METRICS).await {
-            Ok(fetched) => {
-                let metrics = String::from_utf8_lossy(&fetched.body);
-                text(StatusCode::OK, "text/plain; charset=utf-8", metrics)
-            }
-            Err(error) => text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "text/plain; charset=utf-8",
-                format!("{error}\n"),
-            ),
+        match get(&self.client, &self.metrics).await {
+            Ok(metrics) => text(StatusCode::OK, PLAIN, metrics),
+            Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, format!("{error}\n")),
         }
     }
 }

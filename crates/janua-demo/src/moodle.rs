@@ -11,17 +11,17 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{CONTENT_SECURITY_POLICY, SET_COOKIE};
 use http::{HeaderValue, Request, Response, StatusCode};
+use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
 
 use super::cas::Cas;
 use super::kept::Kept;
 use super::loopback::{Site, cookie, nothing, parameter, redirect, text};
 use super::people::Person;
-use crate::digest::md5_hex;
 
-const PAGE: &str = include_str!("../../assets/demo/courses.html");
-const SCRIPT: &str = include_str!("../../assets/demo/courses.js");
-const STYLE: &str = include_str!("../../assets/demo/campus.css");
+const PAGE: &str = include_str!("../../../assets/demo/courses.html");
+const SCRIPT: &str = include_str!("../../../assets/demo/courses.js");
+const STYLE: &str = include_str!("../../../assets/demo/campus.css");
 
 /// Where CAS sends browsers for Moodle.
 const LOGIN: &str = "/login/index.php?authCAS=CAS";
@@ -164,6 +164,11 @@ fn courses(person: &Person, of: Option<&str>) -> Value {
         .iter()
         .map(|(id, short, full)| json!({ "id": id, "shortname": short, "fullname": full }));
     courses.collect()
+}
+
+/// As PHP's `md5` gives it.
+fn md5_hex(text: &str) -> String {
+    Md5::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn json_answer(told: &Value) -> Response<String> {

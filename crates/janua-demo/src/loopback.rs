@@ -2,7 +2,6 @@
 //!
 //! What is answered is the site's to say. Text only: the lecture itself is the gateway's to serve.
 
-use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -10,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
@@ -18,9 +17,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-
-use crate::headers::cookies;
-use crate::query;
 
 /// Connections at once, idle ones too; more wait to be accepted.
 const CONNECTIONS: usize = 256;
@@ -122,13 +118,17 @@ pub(super) fn nothing() -> Response<String> {
 /// A parameter, of the body's form rather than of the query, as PHP merges them.
 pub(super) fn parameter(request: &Request<Bytes>, name: &str) -> Option<String> {
     let query = request.uri().query().unwrap_or_default();
-    let found = [request.body(), query.as_bytes()]
-        .into_iter()
-        .find_map(|form| query::values(form, name).last());
-    found.map(Cow::into_owned)
+    [request.body(), query.as_bytes()].into_iter().find_map(|form| {
+        let values = form_urlencoded::parse(form).filter(|(known, _)| known == name);
+        values.last().map(|(_, value)| value.into_owned())
+    })
 }
 
 /// The value of a cookie.
 pub(super) fn cookie<'a>(request: &'a Request<Bytes>, name: &str) -> Option<&'a str> {
-    cookies::values(request.headers(), name).next()
+    let lines = request.headers().get_all(COOKIE).into_iter();
+    let mut pairs = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split("; "));
+    pairs.find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }

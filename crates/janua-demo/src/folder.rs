@@ -12,32 +12,32 @@ const PLACES: [&str; 2] = ["engage-player/lecture-1", "course/4"];
 const LECTURE: [(&str, &[u8]); 8] = [
     (
         "video/lecture.mp4",
-        include_bytes!("../../assets/demo/media/lecture.mp4"),
+        include_bytes!("../../../assets/demo/media/lecture.mp4"),
     ),
-    ("cover.jpg", include_bytes!("../../assets/demo/media/cover.jpg")),
+    ("cover.jpg", include_bytes!("../../../assets/demo/media/cover.jpg")),
     (
         "subtitles/lecture.en.vtt",
-        include_bytes!("../../assets/demo/media/lecture.en.vtt"),
+        include_bytes!("../../../assets/demo/media/lecture.en.vtt"),
     ),
     (
         "hls/playlist.m3u8",
-        include_bytes!("../../assets/demo/media/playlist.m3u8"),
+        include_bytes!("../../../assets/demo/media/playlist.m3u8"),
     ),
-    ("hls/init.mp4", include_bytes!("../../assets/demo/media/init.mp4")),
+    ("hls/init.mp4", include_bytes!("../../../assets/demo/media/init.mp4")),
     (
         "hls/segment_0.m4s",
-        include_bytes!("../../assets/demo/media/segment_0.m4s"),
+        include_bytes!("../../../assets/demo/media/segment_0.m4s"),
     ),
     (
         "hls/segment_1.m4s",
-        include_bytes!("../../assets/demo/media/segment_1.m4s"),
+        include_bytes!("../../../assets/demo/media/segment_1.m4s"),
     ),
     (
         "hls/segment_2.m4s",
-        include_bytes!("../../assets/demo/media/segment_2.m4s"),
+        include_bytes!("../../../assets/demo/media/segment_2.m4s"),
     ),
 ];
-const CONFIG: &str = include_str!("../../assets/demo/gateway.toml");
+const CONFIG: &str = include_str!("../../../assets/demo/gateway.toml");
 
 /// The table of a route, as gateway.toml has it; without the comment that belongs to the next one.
 pub(super) fn route(name: &str) -> Option<String> {
@@ -51,13 +51,13 @@ pub(super) fn route(name: &str) -> Option<String> {
 }
 
 /// Removed, with everything in it, on drop.
-pub(super) struct Folder {
+pub struct Folder {
     folder: TempDir,
 }
 
 impl Folder {
     /// A new folder that only its owner can enter, with the lecture in it.
-    pub(super) fn new() -> Result<Self, DemoError> {
+    pub fn new() -> Result<Self, DemoError> {
         let folder = tempfile::Builder::new().prefix("janua-demo-").tempdir();
         let folder = folder.map_err(DemoError::Folder)?;
         for place in PLACES {
@@ -77,11 +77,11 @@ impl Folder {
         fs::write(self.config(), filled).map_err(DemoError::Folder)
     }
 
-    pub(super) fn config(&self) -> PathBuf {
+    pub fn config(&self) -> PathBuf {
         self.folder.path().join("gateway.toml")
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 }
