@@ -109,9 +109,8 @@ function showRequest(asked) {
     else lines.push(value, '\n');
   }
   $('asked').replaceChildren(...lines);
-  const headers = Object.entries(asked.headers).map(([name, value]) => ` -H '${name}: ${value}'`).join('');
-  const shown = asked.video ? 'curl -sS -D - -o /dev/null' : 'curl -sS -i';
-  $('curl').textContent = `${shown}${headers} '${site.gateway}${asked.url}'`;
+  $('curl').textContent = asked.curl;
+  $('explain').textContent = asked.explain;
 }
 
 function showAnswer(response, body) {
@@ -359,11 +358,13 @@ async function beat() {
 // --- begin -----------------------------------------------------------------------------------------------------
 
 $('all').addEventListener('click', () => tryAll().catch(gone));
-$('copy').addEventListener('click', async () => {
-  await navigator.clipboard.writeText($('curl').textContent);
-  $('copy').textContent = 'Copied';
-  setTimeout(() => { $('copy').textContent = 'Copy'; }, 1500);
-});
+for (const button of document.querySelectorAll('[data-copies]')) {
+  button.addEventListener('click', async () => {
+    await navigator.clipboard.writeText($(button.dataset.copies).textContent);
+    button.textContent = 'Copied';
+    setTimeout(() => { button.textContent = 'Copy'; }, 1500);
+  });
+}
 video.addEventListener('loadeddata', () => { document.documentElement.dataset.loaded = video.readyState; });
 video.addEventListener('timeupdate', () => {
   if (video.currentTime > 0) document.documentElement.dataset.played = video.currentTime;
@@ -372,6 +373,7 @@ video.addEventListener('timeupdate', () => {
 (async () => {
   drawWay();
   await refresh();
+  $('status').href = site.status;
   drawCases();
   if (new URLSearchParams(location.search).get('try') === 'all') {
     await Promise.race([tryAll().then(played), beat()]);

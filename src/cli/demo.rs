@@ -1,6 +1,7 @@
 //! `janua demo`: a gateway with everything around it, to be clicked through. Nothing of it outlives the command.
 
 use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, ExitCode, Stdio};
 
 use janua_demo::{Demo, Folder};
@@ -17,16 +18,25 @@ use crate::server;
 Examples:
   janua demo                          a page in your browser, at an address that is free
   janua demo --port 8080 --no-open    at http://127.0.0.1:8080/, for a browser you open yourself
+  janua demo --listen '[::1]:8080'    the same over IPv6
 
 Everything stays on this machine: the gateway, a key endpoint, servers like Opencast, CAS and Moodle, and a lecture of
 twelve seconds.")]
 pub struct Args {
-    /// The gateway's port on 127.0.0.1; 0 lets the system choose
-    #[arg(long, value_name = "PORT", default_value_t = 0)]
-    port: u16,
+    /// Where the gateway listens: an address that only this machine reaches, and a port; 0 lets the system choose
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0", value_parser = listen)]
+    listen: SocketAddr,
+    /// The gateway's port on 127.0.0.1
+    #[arg(long, value_name = "PORT", conflicts_with = "listen")]
+    port: Option<u16>,
     /// Print the link, open no browser
     #[arg(long)]
     no_open: bool,
+}
+
+fn listen(text: &str) -> Result<SocketAddr, &'static str> {
+    let hint = "an address and a port are needed, such as 127.0.0.1:8080 or [::1]:8080";
+    text.parse().map_err(|_| hint)
 }
 
 /// Exit code 0 after Ctrl-C or SIGTERM; 1, with the reason on stderr, if the demo cannot start.
@@ -37,13 +47,16 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .worker_threads(1)
         .enable_all()
         .build()?;
+    let listen = args
+        .port
+        .map_or(args.listen, |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     let folder = Folder::new()?;
     let keys = write_pair(&New {
         out: folder.path().join("keys"),
         alg: KeyAlgorithm::Es256,
         kid: None,
     })?;
-    let demo = runtime.block_on(Demo::start(args.port, folder, &keys.private, &keys.jwks, rooms()))?;
+    let demo = runtime.block_on(Demo::start(listen, folder, &keys.private, &keys.jwks, rooms()))?;
     let file = ConfigFile::watched(demo.config());
     let Some(loaded) = load(file.path()) else {
         return Ok(ExitCode::FAILURE);
@@ -70,9 +83,13 @@ fn invitation(demo: &Demo) -> String {
          Courses of Moodle, signed in once: {link}courses/\n\n  \
          its gateway.toml  {folder}/gateway.toml\n  \
          its log           {folder}/janua.log\n  \
-         the issuer's key  {folder}/keys/private.pem   (for `janua token mint --key`)\n\n  \
+         the issuer's key  {folder}/keys/private.pem   (for `janua token mint --key`)\n  \
+         its status page   {status}\n  \
+         around it         http://{around}/   (CAS as localhost, Moodle, Opencast, the key set)\n\n  \
          Ctrl-C ends it and removes the folder.\n",
-        link = demo.link()
+        link = demo.link(),
+        status = demo.status(),
+        around = demo.around()
     )
 }
 

@@ -1,5 +1,7 @@
 //! `janua demo` shows what it promises, without any set-up, and leaves nothing behind.
 
+mod around;
+
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -44,9 +46,14 @@ struct Demo {
 
 impl Demo {
     fn start() -> Self {
+        Self::started(&["--port", "0"])
+    }
+
+    fn started(arguments: &[&str]) -> Self {
         let above = tempfile::tempdir().unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_janua"))
-            .args(["demo", "--no-open", "--port", "0"])
+            .args(["demo", "--no-open"])
+            .args(arguments)
             .env("TMPDIR", above.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -11,7 +11,7 @@ use http::header::{CONTENT_SECURITY_POLICY, SET_COOKIE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 
 use super::kept::Kept;
-use super::loopback::{PLAIN, Site, cookie, nothing, parameter, redirect, text};
+use super::loopback::{PLAIN, cookie, parameter, redirect, text};
 use super::people::{PEOPLE, Person};
 
 const PAGE: &str = include_str!("../../../assets/demo/cas.html");
@@ -127,17 +127,16 @@ impl Cas {
         set_cookie(&mut answer, "", "; Max-Age=0");
         answer
     }
-}
 
-impl Site for Cas {
-    async fn answer(&self, request: &Request<Bytes>) -> Response<String> {
-        match request.uri().path() {
+    /// `None`: the path is not one of the CAS server's.
+    pub(super) fn answer(&self, request: &Request<Bytes>) -> Option<Response<String>> {
+        Some(match request.uri().path() {
             "/cas/login" => self.login(request),
             "/cas/p3/serviceValidate" => self.asked(request),
             "/cas/logout" => self.logout(request),
             "/cas/campus.css" => text(StatusCode::OK, "text/css; charset=utf-8", STYLE),
-            _ => nothing(),
-        }
+            _ => return None,
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The promise is what the page and the tests hold the real answer against.
 
+use std::path::Path;
 use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
@@ -176,8 +177,8 @@ pub(super) fn all() -> Vec<Case> {
 }
 
 impl Case {
-    /// The case as the page reads it, with a token made at `now`.
-    pub(super) fn told(&self, platform: &Platform, now: SystemTime) -> Value {
+    /// The case as the page reads it, with a token made at `now`. `gateway` is its origin, `config` its configuration.
+    pub(super) fn told(&self, platform: &Platform, now: SystemTime, gateway: &str, config: &Path) -> Value {
         let mut url = self.path.to_owned();
         let headers = self
             .headers
@@ -196,8 +197,19 @@ impl Case {
             token = Some(made);
         }
         let (status, reason) = self.answer;
+        let lines = headers
+            .iter()
+            .filter_map(|(name, value)| Some(format!(" -H '{name}: {}'", value.as_str()?)));
+        let asked = format!("{} '{gateway}{url}'", lines.collect::<String>());
+        let shown = if self.answer == PARTIAL {
+            "-D - -o /dev/null"
+        } else {
+            "-i"
+        };
         json!({
             "id": self.id, "title": self.title, "text": self.text, "url": url, "headers": headers, "token": token,
+            "curl": format!("curl -sS {shown}{asked}"),
+            "explain": format!("janua explain --config '{}' GET{asked}", config.display()),
             "rule": self.route.and_then(folder::route),
             "video": self.answer == PARTIAL,
             "promise": { "status": status, "reason": reason },

@@ -15,11 +15,13 @@ mod platform;
 mod reserved;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Request, Response};
 use serde_json::Value;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -39,8 +41,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Why there is no demo.
 #[derive(Debug, Error)]
 pub enum DemoError {
-    #[error("127.0.0.1:{port} cannot be listened on ({error}): choose another port, or none")]
-    Port { port: u16, error: io::Error },
+    #[error(
+        "{0} is open to other machines, and the demo signs in whoever says to be a student: choose 127.0.0.1 or [::1]; \
+         from elsewhere, both ports that it names can be forwarded (ssh -L)"
+    )]
+    Open(SocketAddr),
+    #[error("{address} cannot be listened on ({error}): {}", remedy(error))]
+    Listen { address: SocketAddr, error: io::Error },
     #[error("the temporary folder cannot be filled: {0}")]
     Folder(io::Error),
     #[error("the platform's key cannot be used")]
@@ -49,60 +56,79 @@ pub enum DemoError {
     Client(#[from] reqwest::Error),
 }
 
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "choose another port, or none",
+        io::ErrorKind::PermissionDenied => "choose a port above 1023",
+        // No IPv6, or an address of loopback that was never given to this machine.
+        _ => "choose 127.0.0.1",
+    }
+}
+
 /// What stands around the gateway, running. Its folder goes with it.
 pub struct Demo {
     folder: Folder,
     gateway: SocketAddr,
+    admin: SocketAddr,
+    around: SocketAddr,
     /// The gateway's two ports, which nobody else may get before it listens.
     _ports: [Reserved; 2],
     client: reqwest::Client,
-    ready: String,
 }
 
 impl Demo {
-    /// Writes gateway.toml and starts what stands around on the current runtime.
+    /// Writes gateway.toml and starts what stands around on the current runtime: all of it on one port of 127.0.0.1.
     ///
-    /// `port` is the gateway's; 0 lets the system choose. `private` and `jwks` are files: the platform's key (P-256, PKCS#8
-    /// as PEM) and its public part as a key set. `rooms` says in which room of the gateway each reason arises.
+    /// `gateway` is where the gateway will listen, on loopback; with port 0 the system chooses one. `private` and `jwks` are
+    /// files: the platform's key (P-256, PKCS#8 as PEM) and its public part as a key set. `rooms` says in which room of the
+    /// gateway each reason arises.
     pub async fn start(
-        port: u16,
+        gateway: SocketAddr,
         folder: Folder,
         private: &Path,
         jwks: &Path,
         rooms: Value,
     ) -> Result<Self, DemoError> {
-        let ports = [reserved(port)?, reserved(0)?];
+        if !gateway.ip().is_loopback() {
+            return Err(DemoError::Open(gateway));
+        }
+        let chosen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let ports = [reserved(gateway)?, reserved(chosen)?];
         let [gateway, admin] = ports.each_ref().map(Reserved::address);
-        let platform = Arc::new(Platform::new(private, jwks)?);
-        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
-        let metrics = format!("http://{admin}/metrics");
-        let opencast = Opencast::new(Arc::clone(&platform), gateway, metrics, client.clone(), rooms);
-
-        let keys = listener().await?;
-        let jwks = format!("http://{}/.well-known/jwks.json", address(&keys)?);
-        let upstream = listener().await?;
-        let (signs_in, learns) = (listener().await?, listener().await?);
-        let campus = format!("http://localhost:{}", address(&signs_in)?.port());
-        let cas = Arc::new(Cas::new(gateway));
-        let moodle = Moodle::new(format!("http://{gateway}"), Arc::clone(&cas), &campus);
+        let failed = |error| DemoError::Listen { address: chosen, error };
+        let listener = TcpListener::bind(chosen).await.map_err(failed)?;
+        let around = listener.local_addr().map_err(failed)?;
+        // Another host than the gateway's, as on a campus, so that neither ever gets the other's cookies.
+        let campus = format!("http://localhost:{}", around.port());
         folder.write_config(&[
             ("@LISTEN@", &gateway.to_string()),
             ("@ADMIN@", &admin.to_string()),
-            ("@JWKS@", &jwks),
-            ("@OPENCAST@", &format!("http://{}", address(&upstream)?)),
             ("@CAS@", &format!("{campus}/cas")),
-            ("@MOODLE@", &format!("http://{}", address(&learns)?)),
+            ("@AROUND@", &format!("http://{around}")),
         ])?;
-        tokio::spawn(loopback::serve(keys, platform));
-        tokio::spawn(loopback::serve(upstream, Arc::new(opencast)));
-        tokio::spawn(loopback::serve(signs_in, cas));
-        tokio::spawn(loopback::serve(learns, Arc::new(moodle)));
+        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
+        let cas = Arc::new(Cas::new(gateway));
+        let platform = Platform::new(private, jwks)?;
+        let servers = Servers {
+            moodle: Moodle::new(format!("http://{gateway}"), Arc::clone(&cas), &campus),
+            cas,
+            opencast: Opencast {
+                platform,
+                gateway,
+                admin,
+                config: folder.config(),
+                client: client.clone(),
+                rooms,
+            },
+        };
+        tokio::spawn(loopback::serve(listener, Arc::new(servers)));
         Ok(Self {
             folder,
             gateway,
+            admin,
+            around,
             _ports: ports,
             client,
-            ready: format!("http://{admin}/readyz"),
         })
     }
 
@@ -120,13 +146,42 @@ impl Demo {
         format!("http://{}/", self.gateway)
     }
 
+    /// The gateway's status page.
+    pub fn status(&self) -> String {
+        format!("http://{}/", self.admin)
+    }
+
+    /// Where all that stands around the gateway listens.
+    pub fn around(&self) -> SocketAddr {
+        self.around
+    }
+
     /// Done as soon as the gateway has keys and serves; never, if it does not start.
     pub fn served(&self) -> impl Future<Output = ()> + Send + 'static {
-        let (client, ready) = (self.client.clone(), self.ready.clone());
+        let (client, ready) = (self.client.clone(), format!("http://{}/readyz", self.admin));
         async move {
             while get(&client, &ready).await.is_err() {
                 tokio::time::sleep(PAUSE).await;
             }
+        }
+    }
+}
+
+/// All that stands around the gateway, told apart by path.
+struct Servers {
+    cas: Arc<Cas>,
+    moodle: Moodle,
+    opencast: Opencast,
+}
+
+impl Servers {
+    async fn answer(&self, request: &Request<Bytes>) -> Response<String> {
+        if request.uri().path() == "/.well-known/jwks.json" {
+            return self.opencast.platform.jwks();
+        }
+        match self.cas.answer(request).or_else(|| self.moodle.answer(request)) {
+            Some(answer) => answer,
+            None => self.opencast.answer(request).await,
         }
     }
 }
@@ -136,17 +191,23 @@ async fn get(client: &reqwest::Client, url: &str) -> reqwest::Result<String> {
     client.get(url).send().await?.error_for_status()?.text().await
 }
 
-fn reserved(port: u16) -> Result<Reserved, DemoError> {
-    Reserved::new(port).map_err(|error| DemoError::Port { port, error })
+fn reserved(address: SocketAddr) -> Result<Reserved, DemoError> {
+    Reserved::at(address).map_err(|error| DemoError::Listen { address, error })
 }
 
-async fn listener() -> Result<TcpListener, DemoError> {
-    let listener = TcpListener::bind("127.0.0.1:0").await;
-    listener.map_err(|error| DemoError::Port { port: 0, error })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn address(listener: &TcpListener) -> Result<SocketAddr, DemoError> {
-    listener
-        .local_addr()
-        .map_err(|error| DemoError::Port { port: 0, error })
+    #[test]
+    fn each_failure_names_its_remedy() {
+        let told = |kind: io::ErrorKind| {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
+            let error = kind.into();
+            DemoError::Listen { address, error }.to_string()
+        };
+        assert!(told(io::ErrorKind::AddrInUse).ends_with("choose another port, or none"));
+        assert!(told(io::ErrorKind::PermissionDenied).ends_with("choose a port above 1023"));
+        assert!(told(io::ErrorKind::AddrNotAvailable).ends_with("choose 127.0.0.1"));
+    }
 }

@@ -1,6 +1,6 @@
 //! A small HTTP server for the gateway, for a browser that signs in, and for whoever looks at the key set on this machine.
 //!
-//! What is answered is the site's to say. Text only: the lecture itself is the gateway's to serve.
+//! Text only: the lecture itself is the gateway's to serve.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -18,6 +18,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use super::Servers;
+
 /// Connections at once, idle ones too; more wait to be accepted.
 const CONNECTIONS: usize = 256;
 /// For people and programs alike.
@@ -29,23 +31,18 @@ const BODY: usize = 16 * 1024;
 /// Pause after a failed `accept`: without free file descriptors it fails again at once.
 const BREATHER: Duration = Duration::from_millis(100);
 
-/// What a server answers.
-pub(super) trait Site: Send + Sync + 'static {
-    fn answer(&self, request: &Request<Bytes>) -> impl Future<Output = Response<String>> + Send;
-}
-
 /// Answers until the runtime ends.
-pub(super) async fn serve<S: Site>(listener: TcpListener, site: Arc<S>) {
+pub(super) async fn serve(listener: TcpListener, servers: Arc<Servers>) {
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
             Some(_) = open.join_next() => {}
             accepted = listener.accept(), if open.len() < CONNECTIONS => match accepted {
                 Ok((stream, _)) => {
-                    open.spawn(connection(stream, Arc::clone(&site)));
+                    open.spawn(connection(stream, Arc::clone(&servers)));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a server of the demo cannot accept a connection");
+                    tracing::warn!(%error, "the demo's servers cannot accept a connection");
                     tokio::time::sleep(BREATHER).await;
                 }
             },
@@ -53,13 +50,13 @@ pub(super) async fn serve<S: Site>(listener: TcpListener, site: Arc<S>) {
     }
 }
 
-async fn connection<S: Site>(stream: TcpStream, site: Arc<S>) {
+async fn connection(stream: TcpStream, servers: Arc<Servers>) {
     let service = service_fn(|request: Request<Incoming>| {
-        let site = Arc::clone(&site);
+        let servers = Arc::clone(&servers);
         async move {
             let (head, mut body) = request.into_parts();
             Ok::<_, Infallible>(match tokio::time::timeout(HEADER, whole(&mut body)).await {
-                Ok(Some(body)) => site.answer(&Request::from_parts(head, body)).await,
+                Ok(Some(body)) => servers.answer(&Request::from_parts(head, body)).await,
                 _ => text(StatusCode::BAD_REQUEST, PLAIN, "A small body within seconds, please.\n"),
             })
         }

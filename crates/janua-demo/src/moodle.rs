@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::cas::Cas;
 use super::kept::Kept;
-use super::loopback::{Site, cookie, nothing, parameter, redirect, text};
+use super::loopback::{cookie, nothing, parameter, redirect, text};
 use super::people::Person;
 
 const PAGE: &str = include_str!("../../../assets/demo/courses.html");
@@ -130,11 +130,10 @@ impl Moodle {
         page.headers_mut().insert(CONTENT_SECURITY_POLICY, self.policy.clone());
         page
     }
-}
 
-impl Site for Moodle {
-    async fn answer(&self, request: &Request<Bytes>) -> Response<String> {
-        match request.uri().path() {
+    /// `None`: the path is not one of Moodle's.
+    pub(super) fn answer(&self, request: &Request<Bytes>) -> Option<Response<String>> {
+        Some(match request.uri().path() {
             "/login/index.php" => self.login(request),
             "/admin/tool/mobile/launch.php" => self.launch(request),
             "/webservice/rest/server.php" => self.rest(request),
@@ -149,8 +148,8 @@ impl Site for Moodle {
             "/courses/" => self.page(),
             "/courses/courses.js" => text(StatusCode::OK, "text/javascript; charset=utf-8", SCRIPT),
             "/courses/campus.css" => text(StatusCode::OK, "text/css; charset=utf-8", STYLE),
-            _ => nothing(),
-        }
+            _ => return None,
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The server behind the gateway: Opencast's manners where the demo needs them, and the page.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::cases;
 use super::get;
-use super::loopback::{PLAIN, Site, nothing, text};
+use super::loopback::{PLAIN, nothing, text};
 use super::platform::Platform;
 
 const PAGE: &str = include_str!("../../../assets/demo/page.html");
@@ -25,51 +25,41 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 );
 
 pub(super) struct Opencast {
-    platform: Arc<Platform>,
-    gateway: SocketAddr,
-    metrics: String,
-    client: reqwest::Client,
+    pub(super) platform: Platform,
+    pub(super) gateway: SocketAddr,
+    /// The gateway's admin listener.
+    pub(super) admin: SocketAddr,
+    /// The gateway's configuration.
+    pub(super) config: PathBuf,
+    pub(super) client: reqwest::Client,
     /// In which room of the gateway each reason arises.
-    rooms: Value,
+    pub(super) rooms: Value,
 }
 
 impl Opencast {
-    /// `gateway` is for links; `metrics` is the address of the gateway's own on its admin listener, which the page
-    /// cannot ask by itself.
-    pub(super) fn new(
-        platform: Arc<Platform>,
-        gateway: SocketAddr,
-        metrics: String,
-        client: reqwest::Client,
-        rooms: Value,
-    ) -> Self {
-        Self {
-            platform,
-            gateway,
-            metrics,
-            client,
-            rooms,
-        }
-    }
-
     /// The cases of the page, each with a token made for this moment.
     fn cases(&self) -> Response<String> {
-        let now = SystemTime::now();
-        let cases: Vec<Value> = cases::all().iter().map(|case| case.told(&self.platform, now)).collect();
-        let told = json!({ "gateway": format!("http://{}", self.gateway), "cases": cases, "rooms": self.rooms });
+        let (now, gateway) = (SystemTime::now(), format!("http://{}", self.gateway));
+        let all = cases::all();
+        let cases = all
+            .iter()
+            .map(|case| case.told(&self.platform, now, &gateway, &self.config));
+        let told = json!({
+            "gateway": gateway, "status": format!("http://{}/", self.admin), "cases": cases.collect::<Vec<_>>(),
+            "rooms": self.rooms,
+        });
         text(StatusCode::OK, "application/json", told.to_string())
     }
 
+    /// What the gateway tells on its admin listener, which the page cannot ask by itself.
     async fn metrics(&self) -> Response<String> {
-        match get(&self.client, &self.metrics).await {
+        match get(&self.client, &format!("http://{}/metrics", self.admin)).await {
             Ok(metrics) => text(StatusCode::OK, PLAIN, metrics),
             Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, format!("{error}\n")),
         }
     }
-}
 
-impl Site for Opencast {
-    async fn answer(&self, request: &Request<Bytes>) -> Response<String> {
+    pub(super) async fn answer(&self, request: &Request<Bytes>) -> Response<String> {
         match request.uri().path() {
             "/" => {
                 let mut page = text(StatusCode::OK, "text/html; charset=utf-8", PAGE);

@@ -5,15 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use p256::SecretKey;
 use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use serde_json::{Value, json};
 
 use super::DemoError;
-use super::loopback::{Site, nothing, text};
+use super::loopback::text;
 
 /// How long a good token is valid: long enough to watch the lecture and to read the page.
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
@@ -67,6 +66,11 @@ impl Platform {
         }
     }
 
+    /// The key set.
+    pub(super) fn jwks(&self) -> Response<String> {
+        text(StatusCode::OK, "application/json", self.jwks.as_str())
+    }
+
     fn sign(&self, claims: &Value) -> Option<String> {
         jsonwebtoken::encode(&Header::new(Algorithm::ES256), claims, &self.key).ok()
     }
@@ -83,13 +87,4 @@ fn until(claims: &Value, time: SystemTime) -> Value {
 
 fn encode(value: &Value) -> String {
     URL_SAFE_NO_PAD.encode(value.to_string())
-}
-
-impl Site for Platform {
-    async fn answer(&self, request: &Request<Bytes>) -> Response<String> {
-        match request.uri().path() {
-            "/.well-known/jwks.json" => text(StatusCode::OK, "application/json", self.jwks.as_str()),
-            _ => nothing(),
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! An address that stands in a gateway.toml before the gateway listens there.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use tokio::net::TcpSocket;
 
@@ -14,11 +14,19 @@ pub struct Reserved {
 }
 
 impl Reserved {
-    /// This port, or with 0 one that the system chooses. An error if somebody listens on it, or may not be shared with.
+    /// This port of 127.0.0.1; as [`Self::at`].
     pub fn new(port: u16) -> io::Result<Self> {
-        let socket = TcpSocket::new_v4()?;
+        Self::at(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+    }
+
+    /// This port, or with 0 one that the system chooses. An error if somebody listens on it, or may not be shared with.
+    pub fn at(address: SocketAddr) -> io::Result<Self> {
+        let socket = match address.ip() {
+            IpAddr::V4(_) => TcpSocket::new_v4()?,
+            IpAddr::V6(_) => TcpSocket::new_v6()?,
+        };
         socket.set_reuseaddr(true)?;
-        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+        socket.bind(address)?;
         Ok(Self {
             address: socket.local_addr()?,
             _bound: socket,
