@@ -10,13 +10,13 @@ use crate::admin::status::{IssuerStatus, RouteStatus, ServerStatus, Status};
 use crate::admin::{Readiness, Source};
 use crate::observe::denials::{Denial, Denials};
 use crate::observe::metrics::Metrics;
-use crate::reload::Told;
+use crate::observe::reload_status::ReloadStatus;
 use crate::snapshot::{Action, Snapshot};
 
 pub struct Overview {
     metrics: Arc<Metrics>,
     snapshot: Arc<ArcSwap<Snapshot>>,
-    reloads: Arc<Told>,
+    reloads: Arc<ReloadStatus>,
     denials: Arc<Denials>,
     started: Instant,
     draining: AtomicBool,
@@ -26,7 +26,7 @@ impl Overview {
     pub fn new(
         metrics: Arc<Metrics>,
         snapshot: Arc<ArcSwap<Snapshot>>,
-        reloads: Arc<Told>,
+        reloads: Arc<ReloadStatus>,
         denials: Arc<Denials>,
     ) -> Self {
         Self {

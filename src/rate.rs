@@ -11,7 +11,12 @@ use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
 
-use crate::config::Rate;
+/// So many per second, with so many at once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rate {
+    pub per_second: f64,
+    pub burst: u32,
+}
 
 /// One budget: so many per second on average, so many at once.
 #[derive(Debug)]

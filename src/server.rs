@@ -35,9 +35,10 @@ use crate::observe::access_log::AccessLog;
 use crate::observe::denials::Denials;
 use crate::observe::logging::{self, LogError};
 use crate::observe::metrics::Metrics;
+use crate::observe::reload_status::ReloadStatus;
 use crate::overview::Overview;
 use crate::reload::background::Background;
-use crate::reload::{self, ConfigFile, Reloader, Running, Told};
+use crate::reload::{self, ConfigFile, Reloader, Running};
 use crate::sealing::{MasterKeyError, MasterKeys};
 use crate::snapshot::{Passes, Snapshot, SnapshotError};
 use crate::store::{Store, StoreError};
@@ -217,11 +218,11 @@ async fn serve(
         header: header.subscribe(),
         shutdown,
     };
-    let told = Arc::new(Told::new(&metrics));
+    let status = Arc::new(ReloadStatus::new(&metrics));
     let overview = Arc::new(Overview::new(
         Arc::clone(&metrics),
         Arc::clone(&snapshot),
-        Arc::clone(&told),
+        Arc::clone(&status),
         denials,
     ));
     let running = Running {
@@ -233,7 +234,7 @@ async fn serve(
         header,
         store,
         metrics,
-        told,
+        status,
     };
     let mut reloader = Reloader::new(file, hangup, running);
     announce("admin on http", &admin_socket);

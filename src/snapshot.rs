@@ -23,7 +23,7 @@ use crate::fair::{Places, Shares};
 use crate::moodle::{Moodle, MoodleTokens};
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::opencast::{Opencast, SetupError};
-use crate::rate::Keyed;
+use crate::rate::{Keyed, Rate};
 use crate::route::table::{Entry, Table, TableError};
 use crate::sealing::{Mac, MasterKeys, Purpose};
 use crate::store::{Store, StoreError};
@@ -213,7 +213,7 @@ impl Snapshot {
         made.else_ask.clone().filter(|_| same)
     }
 
-    fn same_rate(&self, route: &str, wanted: config::Rate) -> Option<Arc<Keyed<String>>> {
+    fn same_rate(&self, route: &str, wanted: Rate) -> Option<Arc<Keyed<String>>> {
         let known = self.routes.iter().find(|known| *known.config.name == *route)?;
         known.rate.clone().filter(|rate| rate.rate() == wanted)
     }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::Readiness;
+use crate::observe::reload_status::ConfigStatus;
 use crate::respond::page::Escaped;
 use crate::time::in_one_unit;
 
@@ -16,14 +17,6 @@ pub struct Status {
     pub routes: Vec<RouteStatus>,
     pub issuers: Vec<IssuerStatus>,
     pub servers: Vec<ServerStatus>,
-}
-
-#[derive(Debug, Clone, Default)]
-pub struct ConfigStatus {
-    /// Since the configuration that serves now was taken.
-    pub age: Duration,
-    /// Since when, and why, gateway.toml is refused.
-    pub refused: Option<(Duration, String)>,
 }
 
 #[derive(Debug, Clone)]

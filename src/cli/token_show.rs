@@ -16,7 +16,8 @@ use url::Url;
 
 use crate::authenticate::token::inspect;
 use crate::config::pattern::RolePattern;
-use crate::config::{Algorithm, Issuer, JwksLocation, Jwt, Rate};
+use crate::config::{Algorithm, Issuer, JwksLocation, Jwt};
+use crate::rate::Rate;
 use crate::rejection::{Reason, Rejection};
 use crate::server;
 use crate::text::safe;

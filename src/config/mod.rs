@@ -59,6 +59,7 @@ pub use self::sign_in::{Cas, Provider, SessionLimits, SignIn};
 pub use self::state::State;
 pub use self::upstream::{Balance, Health, Upstream, UpstreamAccel, UpstreamServer};
 pub use self::watch::{Carry, Watch};
+use crate::rate::Rate;
 
 /// A whole gateway.toml, checked.
 #[derive(Debug, Clone)]
@@ -361,13 +362,6 @@ pub struct Limits {
     /// Largest request body in bytes; `None`: unlimited.
     pub body: Option<u64>,
     pub rate: Option<Rate>,
-}
-
-/// So many per second, with so many at once.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rate {
-    pub per_second: f64,
-    pub burst: u32,
 }
 
 words! {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Rate;
+use crate::rate::Rate;
 
 /// An Opencast that the gateway itself asks about events.
 #[derive(Debug, Clone, PartialEq)]

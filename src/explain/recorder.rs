@@ -13,10 +13,10 @@ use crate::authenticate::session::cookie::LAUNCH;
 use crate::authenticate::token::{Examined, Outcome};
 use crate::authorize::Facts;
 use crate::authorize::explain as rules;
-use crate::config::Rate;
 use crate::context::{Context, HeldPass};
 use crate::edge;
 use crate::gateway::trace::Trace;
+use crate::rate::Rate;
 use crate::rejection::{Reason, Rejection};
 use crate::snapshot::Route;
 

@@ -9,8 +9,8 @@ use crate::authenticate::launch::LaunchSession;
 use crate::authenticate::session::Session;
 use crate::authenticate::token::{Examined, Outcome};
 use crate::authorize::Facts;
-use crate::config::Rate;
 use crate::context::{Context, HeldPass};
+use crate::rate::Rate;
 use crate::rejection::Rejection;
 use crate::snapshot::Route;
 

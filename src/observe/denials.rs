@@ -12,7 +12,7 @@ use std::time::{Instant, SystemTime};
 use http::Method;
 use serde::{Serialize, Serializer};
 
-use crate::config::Rate;
+use crate::rate::Rate;
 use crate::rate::{Keyed, address_key};
 use crate::redact;
 use crate::rejection::Reason;

@@ -5,6 +5,7 @@ pub mod denials;
 mod fields;
 pub mod logging;
 pub mod metrics;
+pub mod reload_status;
 pub mod request_id;
 mod sink;
 

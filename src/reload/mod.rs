@@ -7,7 +7,6 @@
 pub mod background;
 mod file;
 mod fixed;
-mod told;
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -23,7 +22,6 @@ use tokio::task::{JoinError, spawn_blocking};
 
 use self::background::Background;
 pub use self::file::ConfigFile;
-pub use self::told::Told;
 use crate::authenticate::token::Tokens;
 use crate::backchannel::BackchannelError;
 use crate::config::{self, Config, Diagnostics, TlsListener};
@@ -33,6 +31,7 @@ use crate::listen::connection::HeaderBounds;
 use crate::listen::tls::{Certificate, CertificateError, Shown};
 use crate::named_file::{self, UnfitFile};
 use crate::observe::metrics::Metrics;
+use crate::observe::reload_status::ReloadStatus;
 use crate::snapshot::{Snapshot, SnapshotError};
 use crate::store::Store;
 
@@ -48,7 +47,7 @@ pub struct Running {
     pub header: watch::Sender<HeaderBounds>,
     pub store: Store,
     pub metrics: Arc<Metrics>,
-    pub told: Arc<Told>,
+    pub status: Arc<ReloadStatus>,
 }
 
 /// Reloads whenever that is asked for.
@@ -145,7 +144,7 @@ impl Running {
                 "this change takes effect with a restart; everything else is in effect"
             );
         }
-        self.told.taken();
+        self.status.taken();
         tracing::info!(
             routes = next.routes.len(),
             issuers = next.config.jwt.issuers.len(),
@@ -158,7 +157,7 @@ impl Running {
         if let Refusal::File(diagnostics) = refusal {
             log_lines(diagnostics, |line| tracing::error!("{line}"));
         }
-        self.told.refused(refusal.to_string());
+        self.status.refused(refusal.to_string());
         tracing::error!("not reloaded, the configuration before serves on: {refusal}");
     }
 }

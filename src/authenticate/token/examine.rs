@@ -17,8 +17,9 @@ use super::header::too_long;
 use super::json;
 use super::verify::Unverified;
 use super::{IssuerState, Outcome, Payer, Tokens};
-use crate::config::{JwksLocation, Rate};
+use crate::config::JwksLocation;
 use crate::identity::{Grant, Identity};
+use crate::rate::Rate;
 use crate::rejection::Rejection;
 
 /// One token of a request.

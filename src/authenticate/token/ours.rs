@@ -12,8 +12,8 @@ use super::carrier::Carried;
 use super::header::split;
 use super::keyring::Keyring;
 use super::{Tokens, json, required};
-use crate::config::Rate;
 use crate::digest::sha256;
+use crate::rate::Rate;
 use crate::rate::{Keyed, Limiter, address_key};
 use crate::rejection::Reason;
 

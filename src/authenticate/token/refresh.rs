@@ -15,8 +15,9 @@ use tokio::sync::{Notify, watch};
 use super::IssuerState;
 use super::keyring::Keyring;
 use super::source::{Brought, FetchError, Held, Source};
-use crate::config::{self, Algorithm, Rate};
+use crate::config::{self, Algorithm};
 use crate::observe::metrics::IssuerMetrics;
+use crate::rate::Rate;
 use crate::rate::{Keyed, address_key};
 use crate::time::{from_unix, unix_seconds};
 

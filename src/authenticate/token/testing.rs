@@ -12,7 +12,8 @@ use http::header::AUTHORIZATION;
 use serde_json::{Value, json};
 
 use crate::config::pattern::{Part, RolePattern};
-use crate::config::{Algorithm, Issuer, JwksLocation, Jwt, Rate, TokenSource};
+use crate::config::{Algorithm, Issuer, JwksLocation, Jwt, TokenSource};
+use crate::rate::Rate;
 
 /// An ES256 key of its own.
 pub(super) struct Signer {

@@ -8,7 +8,8 @@ use crate::config::diagnostics::Diagnostic;
 use crate::config::net::is_loopback;
 use crate::config::read::{At, Key};
 use crate::config::value::{PerSecond, Size};
-use crate::config::{Issuer, JwksLocation, Jwt, Rate, TokenSource, file};
+use crate::config::{Issuer, JwksLocation, Jwt, TokenSource, file};
+use crate::rate::Rate;
 
 const MIB: u64 = 1 << 20;
 

@@ -1,14 +1,21 @@
 //! How reloads went, for metrics and the status page.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use crate::admin::status::ConfigStatus;
 use crate::observe::metrics::{Metrics, ReloadMetrics};
 use crate::time::unix_seconds;
 
+#[derive(Debug, Clone, Default)]
+pub struct ConfigStatus {
+    /// Since the configuration that serves now was taken.
+    pub age: Duration,
+    /// Since when, and why, gateway.toml is refused.
+    pub refused: Option<(Duration, String)>,
+}
+
 /// The last configuration that was taken, and the one refused since.
-pub struct Told {
+pub struct ReloadStatus {
     metrics: ReloadMetrics,
     last: Mutex<Last>,
 }
@@ -18,18 +25,18 @@ struct Last {
     refused: Option<(Instant, String)>,
 }
 
-impl Told {
+impl ReloadStatus {
     /// The configuration of the start is taken now; it is no reload.
     pub fn new(metrics: &Metrics) -> Self {
-        let told = Self {
+        let status = Self {
             metrics: metrics.reloads(),
             last: Mutex::new(Last {
                 taken: Instant::now(),
                 refused: None,
             }),
         };
-        told.good();
-        told
+        status.good();
+        status
     }
 
     pub fn taken(&self) {
