@@ -218,7 +218,7 @@ const OUTSIDE_WORLD: [&str; 8] = [
 const DEMO: &str = "crates/janua-demo/src";
 
 /// Lines of a file without its tests; above it, it is two files.
-const LONGEST: usize = 450;
+const LONGEST: usize = 400;
 
 /// One file of the library.
 struct Source {
@@ -305,7 +305,7 @@ fn sources_in(folder: &str) -> Vec<Source> {
             let path: PathBuf = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.file_name().is_some_and(|name| name == "tests.rs") {
+            } else if path.ends_with("tests.rs") || path.parent().is_some_and(|folder| folder.ends_with("tests")) {
                 // Tests beside a file that would be long with them inside.
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 sources.push(Source {
@@ -510,7 +510,7 @@ fn every_file_says_what_it_decides_and_is_short() {
             broken.push(format!("{} has {lines} lines", source.path));
         }
     }
-    hold("a header, and at most 450 lines without tests", broken);
+    hold("a header, and at most 400 lines without tests", broken);
 }
 
 #[test]

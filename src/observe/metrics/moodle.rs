@@ -2,49 +2,26 @@
 
 use std::time::Duration;
 
-use prometheus::{HistogramVec, IntCounterVec, Registry};
+use prometheus::{HistogramVec, IntCounterVec};
 
-use super::{counters, histograms};
+use super::declare::metrics;
 
-/// Handles for tokens and calls.
-#[derive(Clone)]
-pub struct MoodleMetrics {
-    tokens: IntCounterVec,
-    seconds: HistogramVec,
-    calls: IntCounterVec,
-    dead: IntCounterVec,
+metrics! {
+    /// Handles for tokens and calls.
+    #[derive(Clone)]
+    pub struct MoodleMetrics {
+        tokens: IntCounterVec = "janua_moodle_tokens_total" ["moodle", "source", "outcome"]
+            "Attempts to obtain a web service token, by source and what came of them: ok, or why not.",
+        seconds: HistogramVec = "janua_moodle_token_seconds" ["source"]
+            "Seconds that an attempt to obtain a token took.",
+        calls: IntCounterVec = "janua_moodle_calls_total" ["moodle", "script", "group", "outcome"]
+            "Calls of Moodle with a token, by script, group of functions and outcome: ok, refused, or what Moodle's answer meant.",
+        dead: IntCounterVec = "janua_moodle_tokens_dead_total" ["moodle"]
+            "Tokens that Moodle took no more and that were dropped.",
+    }
 }
 
 impl MoodleMetrics {
-    pub(super) fn new(registry: &Registry) -> Self {
-        Self {
-            tokens: counters(
-                registry,
-                "janua_moodle_tokens_total",
-                "Attempts to obtain a web service token, by source and what came of them: ok, or why not.",
-                &["moodle", "source", "outcome"],
-            ),
-            seconds: histograms(
-                registry,
-                "janua_moodle_token_seconds",
-                "Seconds that an attempt to obtain a token took.",
-                &["source"],
-            ),
-            calls: counters(
-                registry,
-                "janua_moodle_calls_total",
-                "Calls of Moodle with a token, by script, group of functions and outcome: ok, refused, or what Moodle's answer meant.",
-                &["moodle", "script", "group", "outcome"],
-            ),
-            dead: counters(
-                registry,
-                "janua_moodle_tokens_dead_total",
-                "Tokens that Moodle took no more and that were dropped.",
-                &["moodle"],
-            ),
-        }
-    }
-
     /// A source was asked. `outcome` is from a closed list.
     pub fn asked(&self, moodle: &str, source: &str, outcome: &'static str, took: Duration) {
         self.tokens.with_label_values(&[moodle, source, outcome]).inc();

@@ -1,8 +1,6 @@
 //! What the questions to Opencast count.
 
-use prometheus::{IntCounter, IntCounterVec, Registry};
-
-use super::counters;
+use prometheus::{IntCounter, IntCounterVec};
 
 /// What one `[opencast.<name>]` counts: questions answered from memory, by Opencast, by an old answer because Opencast
 /// gave none, and not at all.
@@ -12,15 +10,6 @@ pub struct OpencastMetrics {
     pub miss: IntCounter,
     pub stale: IntCounter,
     pub failed: IntCounter,
-}
-
-pub(super) fn asks(registry: &Registry) -> IntCounterVec {
-    counters(
-        registry,
-        "janua_opencast_asks_total",
-        "Questions about events by where the answer came from: hit, miss, stale; error: there was none.",
-        &["opencast", "result"],
-    )
 }
 
 pub(super) fn of(asks: &IntCounterVec, opencast: &str) -> OpencastMetrics {

@@ -2,57 +2,30 @@
 
 use std::time::Duration;
 
-use prometheus::{HistogramVec, IntCounterVec, IntGauge, Registry};
+use prometheus::{HistogramVec, IntCounterVec, IntGauge};
 
-use super::{counters, gauge, histograms};
+use super::declare::metrics;
 
-/// Handles for sign-ins and sessions.
-#[derive(Clone)]
-pub struct SessionMetrics {
-    sign_ins: IntCounterVec,
-    cas_seconds: HistogramVec,
-    begun: IntCounterVec,
-    ended: IntCounterVec,
-    recent: IntGauge,
-    launches: IntCounterVec,
+metrics! {
+    /// Handles for sign-ins and sessions.
+    #[derive(Clone)]
+    pub struct SessionMetrics {
+        sign_ins: IntCounterVec = "janua_sign_ins_total" ["sign_in", "outcome"]
+            "Returns from a sign-in server by what came of them: ok, nobody, or why not.",
+        cas_seconds: HistogramVec = "janua_cas_seconds" ["sign_in"]
+            "Seconds that a CAS server took to judge a ticket.",
+        begun: IntCounterVec = "janua_sessions_begun_total" ["sign_in"]
+            "Sessions begun.",
+        ended: IntCounterVec = "janua_sessions_ended_total" ["how"]
+            "Sessions ended before their time: sign_out, single_logout, too_many, replaced.",
+        recent: IntGauge = "janua_sessions_recent" []
+            "Sessions that were used within some seconds, in this process.",
+        launches: IntCounterVec = "janua_launches_total" ["route", "outcome"]
+            "Browsers that brought a token to begin a launch session, by what came of it: ok, or why not.",
+    }
 }
 
 impl SessionMetrics {
-    pub(super) fn new(registry: &Registry) -> Self {
-        Self {
-            sign_ins: counters(
-                registry,
-                "janua_sign_ins_total",
-                "Returns from a sign-in server by what came of them: ok, nobody, or why not.",
-                &["sign_in", "outcome"],
-            ),
-            cas_seconds: histograms(
-                registry,
-                "janua_cas_seconds",
-                "Seconds that a CAS server took to judge a ticket.",
-                &["sign_in"],
-            ),
-            begun: counters(registry, "janua_sessions_begun_total", "Sessions begun.", &["sign_in"]),
-            ended: counters(
-                registry,
-                "janua_sessions_ended_total",
-                "Sessions ended before their time: sign_out, single_logout, too_many, replaced.",
-                &["how"],
-            ),
-            recent: gauge(
-                registry,
-                "janua_sessions_recent",
-                "Sessions that were used within some seconds, in this process.",
-            ),
-            launches: counters(
-                registry,
-                "janua_launches_total",
-                "Browsers that brought a token to begin a launch session, by what came of it: ok, or why not.",
-                &["route", "outcome"],
-            ),
-        }
-    }
-
     /// A browser has come back. `outcome` is from a closed list.
     pub fn signed_in(&self, sign_in: &str, outcome: &'static str) {
         self.sign_ins.with_label_values(&[sign_in, outcome]).inc();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry};
 
-use super::{counter, counters, gauge, histograms};
+use super::declare::metrics;
 
 /// What is asked of the store. The label of its time and its errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,19 @@ pub enum StoreOperation {
 
 const OPERATIONS: [&str; 5] = ["get", "put", "delete", "index", "notify"];
 
+metrics! {
+    struct Declared {
+        seconds: HistogramVec = "janua_store_seconds" ["operation"]
+            "Seconds that the state store took.",
+        errors: IntCounterVec = "janua_store_errors_total" ["operation"]
+            "Operations that the state store failed.",
+        up: IntGauge = "janua_store_up" []
+            "1 while the state store answers, 0 while what needs a session gets 503.",
+        unreadable: IntCounter = "janua_store_unreadable_total" []
+            "Stored values that no master key opens; they count as absent.",
+    }
+}
+
 /// Handles for the state store.
 #[derive(Clone)]
 pub struct StoreMetrics {
@@ -29,28 +42,12 @@ pub struct StoreMetrics {
 
 impl StoreMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
-        let seconds: HistogramVec = histograms(
-            registry,
-            "janua_store_seconds",
-            "Seconds that the state store took.",
-            &["operation"],
-        );
-        let errors: IntCounterVec = counters(
-            registry,
-            "janua_store_errors_total",
-            "Operations that the state store failed.",
-            &["operation"],
-        );
-        let up = gauge(
-            registry,
-            "janua_store_up",
-            "1 while the state store answers, 0 while what needs a session gets 503.",
-        );
-        let unreadable = counter(
-            registry,
-            "janua_store_unreadable_total",
-            "Stored values that no master key opens; they count as absent.",
-        );
+        let Declared {
+            seconds,
+            errors,
+            up,
+            unreadable,
+        } = Declared::new(registry);
         let handles = |name| (seconds.with_label_values(&[name]), errors.with_label_values(&[name]));
         Self {
             up,
