@@ -9,7 +9,6 @@ use std::path::Path as FilePath;
 
 use http::{HeaderMap, HeaderValue, header};
 use janua::act::{file, playlist};
-use janua::authenticate::sign_in::cas::{Answer, Protocol, answer, logout};
 use janua::authenticate::token::offline;
 use janua::config::load_with;
 use janua::config::{FunctionPattern, FunctionRule};
@@ -22,6 +21,7 @@ use janua::moodle::request::multipart::Multipart;
 use janua::moodle::request::urlencoded::{Form, Wanted};
 use janua::request::Request;
 use janua::route::path::Path;
+use janua::sign_in::cas::{Answer, Protocol, answer, logout};
 use percent_encoding::percent_decode;
 use pingora::http::RequestHeader;
 use url::Url;

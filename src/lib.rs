@@ -23,6 +23,7 @@
 //! | [`config`] | what the operator wrote, checked |
 //! | [`snapshot`] | what a running gateway decides by; [`reload`] puts another in its place |
 //! | [`context`] | what is known of one request so far |
+//! | [`sign_in`] | sign-in servers: what they are asked, and whom their answers name |
 //! | [`own`] | the gateway's own addresses: signing in and out, launches |
 //! | [`moodle`] | people's tokens for Moodle: obtained, kept, dropped |
 //! | [`opencast`] | what Opencast is asked about events, and told of people |
@@ -86,6 +87,7 @@ pub mod respond;
 pub mod route;
 pub mod sealing;
 pub mod server;
+pub mod sign_in;
 pub mod snapshot;
 pub mod store;
 pub mod text;

@@ -18,7 +18,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::admin::{self, Source as _};
-use crate::authenticate::sign_in::People;
 use crate::authenticate::token::Tokens;
 use crate::backchannel::BackchannelError;
 use crate::config::Config;
@@ -40,6 +39,7 @@ use crate::overview::Overview;
 use crate::reload::background::Background;
 use crate::reload::{self, ConfigFile, Reloader, Running};
 use crate::sealing::{MasterKeyError, MasterKeys};
+use crate::sign_in::People;
 use crate::snapshot::{Passes, Snapshot, SnapshotError};
 use crate::store::{Store, StoreError};
 

@@ -14,7 +14,6 @@ use thiserror::Error;
 
 use crate::act::proxy::Upstream;
 use crate::ask::ElseAsk;
-use crate::authenticate::sign_in::{People, cas};
 use crate::authenticate::token::Tokens;
 use crate::authenticate::watch::Revocations;
 use crate::backchannel::{Backchannel, BackchannelError};
@@ -26,6 +25,7 @@ use crate::opencast::{Opencast, SetupError};
 use crate::rate::{Keyed, Rate};
 use crate::route::table::{Entry, Table, TableError};
 use crate::sealing::{Mac, MasterKeys, Purpose};
+use crate::sign_in::{People, cas};
 use crate::store::{Store, StoreError};
 
 pub use self::route::{Action, Route, RouteWatch};

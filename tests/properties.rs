@@ -23,11 +23,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::write::ZlibEncoder;
 use http::HeaderMap;
-use janua::authenticate::sign_in::cas::{Protocol, logout};
 use janua::authenticate::token::{carrier, offline};
 use janua::config::load_with;
 use janua::respond::cors;
 use janua::route::path::{Path, PathError};
+use janua::sign_in::cas::{Protocol, logout};
 use pingora::http::RequestHeader;
 use proptest::prelude::*;
 

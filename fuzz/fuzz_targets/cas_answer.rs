@@ -4,7 +4,7 @@
 #[path = "../invariants.rs"]
 mod invariants;
 
-use janua::authenticate::sign_in::cas::Protocol;
+use janua::sign_in::cas::Protocol;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u8, Option<&str>, &[u8])| {

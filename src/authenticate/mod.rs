@@ -4,6 +4,5 @@
 
 pub mod launch;
 pub mod session;
-pub mod sign_in;
 pub mod token;
 pub mod watch;

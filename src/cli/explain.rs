@@ -9,13 +9,13 @@ use std::time::{Instant, SystemTime};
 use anyhow::{Context as _, bail};
 
 use super::{ConfigArgs, in_colour, put};
-use crate::authenticate::sign_in::People;
 use crate::authenticate::token::Tokens;
 use crate::config::{self, Config, PublicUrl, TokenSource};
 use crate::explain::{self, Outcome, Question, Report, render};
 use crate::moodle::MoodleTokens;
 use crate::observe::metrics::Metrics;
 use crate::sealing::MasterKeys;
+use crate::sign_in::People;
 use crate::snapshot::{Passes, Snapshot};
 use crate::store::Store;
 use crate::{control, server, time};

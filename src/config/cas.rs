@@ -1,6 +1,6 @@
 //! The checked types of a CAS sign-in: which protocol is spoken, and which roles follow from attributes.
 //!
-//! What a CAS server answers, and what a rule makes of it, is decided in `authenticate/sign_in/cas`.
+//! What a CAS server answers, and what a rule makes of it, is decided in `sign_in/cas`.
 
 use thiserror::Error;
 

@@ -17,13 +17,13 @@ use pingora::proxy::Session;
 
 pub use self::call::{person, plan, serve};
 use super::{Incoming, Stop, own as own_pages, taken};
-use crate::authenticate::sign_in::cas::SessionIndex;
 use crate::context::Context;
 use crate::headers;
 use crate::moodle::Moodle;
 use crate::own::{Here, moodle as visits};
 use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
+use crate::sign_in::cas::SessionIndex;
 use crate::snapshot::Route;
 
 /// A logout request of a CAS server is not longer. pingora keeps so much for the upstream, should it be none.

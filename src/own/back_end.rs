@@ -7,10 +7,10 @@ use serde_json::json;
 use super::callback::{judged, no_username, place, refused, unavailable};
 use super::{Asked, json, logout};
 use crate::authenticate::session::{Carrier, NewSession, SignedIn};
-use crate::authenticate::sign_in::cas::Ticket;
 use crate::config::{Provider, SignIn};
 use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
+use crate::sign_in::cas::Ticket;
 
 pub(super) async fn answer(asked: &Asked<'_>, index: usize) -> Result<Reply, Rejection> {
     let snapshot = asked.here.snapshot;

@@ -10,14 +10,14 @@ use super::sign_in::{begin_again, nobody, service, set};
 use super::{Asked, Here, app_origins, go_to, logout, redirect};
 use crate::authenticate::session::cookie::SESSION;
 use crate::authenticate::session::{Carried, Carrier, NewSession, Session, SignedIn, roles};
-use crate::authenticate::sign_in::attempt::{self, Attempt};
-use crate::authenticate::sign_in::cas::logout::logout_query;
-use crate::authenticate::sign_in::cas::{FailureCode, Principal, Ticket, ValidateError};
-use crate::authenticate::sign_in::target;
 use crate::config::{Provider, SignIn};
 use crate::fair::Place;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::respond::Reply;
+use crate::sign_in::attempt::{self, Attempt};
+use crate::sign_in::cas::logout::logout_query;
+use crate::sign_in::cas::{FailureCode, Principal, Ticket, ValidateError};
+use crate::sign_in::target;
 use crate::store::StoreError;
 
 pub(super) async fn answer(asked: &Asked<'_>, index: usize) -> Result<Reply, Rejection> {

@@ -6,12 +6,12 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::callback::unavailable;
 use super::{Asked, Here};
-use crate::authenticate::sign_in::cas::SessionIndex;
-use crate::authenticate::sign_in::cas::logout::logout_request;
 use crate::config::{Provider, SignIn};
 use crate::headers;
 use crate::rejection::Rejection;
 use crate::respond::{Reply, security};
+use crate::sign_in::cas::SessionIndex;
+use crate::sign_in::cas::logout::logout_request;
 
 /// Longest name of a function that a script's answer calls, in bytes.
 const LONGEST_CALLBACK: usize = 64;

@@ -14,13 +14,13 @@ use super::callback::unavailable;
 use super::sign_in::set;
 use super::{Asked, Here, go_to, logout, redirect};
 use crate::authenticate::session::Session;
-use crate::authenticate::sign_in::cas::logout::{logout_query, logout_request};
-use crate::authenticate::sign_in::cas::{Login, SessionIndex, Ticket};
 use crate::moodle::Moodle;
 use crate::moodle::login_flow::{self, LoginFlow};
 use crate::moodle::tokens::TokenError;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
+use crate::sign_in::cas::logout::{logout_query, logout_request};
+use crate::sign_in::cas::{Login, SessionIndex, Ticket};
 
 /// The Moodle that `/_janua/sign-in?…&moodle=` names, if it belongs to this sign-in.
 pub(super) fn wanted<'a>(asked: &Asked<'a>, sign_in: usize) -> Option<&'a Arc<Moodle>> {

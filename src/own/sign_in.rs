@@ -4,14 +4,14 @@ use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::{Asked, Here, html, redirect};
 use crate::authenticate::session::cookie::Jar;
-use crate::authenticate::sign_in::attempt::{self, Attempt, Wanted};
-use crate::authenticate::sign_in::cas::Login;
-use crate::authenticate::sign_in::target;
 use crate::config::{Cas, Provider};
 use crate::query;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::respond::page::{self, Escaped};
 use crate::respond::{Answering, Reply};
+use crate::sign_in::attempt::{self, Attempt, Wanted};
+use crate::sign_in::cas::Login;
+use crate::sign_in::target;
 
 /// Says for a while that a sign-in server knows nobody in this browser; the name of the sign-in follows.
 const NOBODY: &str = "janua-nobody-";

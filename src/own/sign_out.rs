@@ -10,12 +10,12 @@ use super::sign_in::{no_way_back, service, set};
 use super::{Asked, app_origins, html, redirect};
 use crate::authenticate::session::cookie::{LAUNCH, SESSION};
 use crate::authenticate::session::{Carrier, Session};
-use crate::authenticate::sign_in::attempt::SignedOut;
-use crate::authenticate::sign_in::target;
 use crate::config::Provider;
 use crate::rejection::Rejection;
 use crate::respond::page::Escaped;
 use crate::respond::{Reply, security};
+use crate::sign_in::attempt::SignedOut;
+use crate::sign_in::target;
 use crate::text::safe;
 
 pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {

@@ -3,10 +3,8 @@
 use std::io::Write as _;
 use std::sync::mpsc;
 
-use janua::authenticate::sign_in::cas::{
-    Attributes, Client, FailureCode, Login, Principal, Protocol, Ticket, ValidateError, logout,
-};
 use janua::backchannel::Backchannel;
+use janua::sign_in::cas::{Attributes, Client, FailureCode, Login, Principal, Protocol, Ticket, ValidateError, logout};
 use serde_json::json;
 
 use crate::support::cas::{PASSWORD, ProxyingBackEnd};

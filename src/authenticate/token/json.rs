@@ -13,7 +13,7 @@ use crate::text::without_mark;
 /// (RFC 8259 section 8.1).
 ///
 /// Errors: syntax, text after the object, a member named twice anywhere, too deep. The message quotes no value.
-pub(in crate::authenticate) fn parse_object(text: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
+pub(crate) fn parse_object(text: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
     parse(text, Doubled::Refused)
 }
 

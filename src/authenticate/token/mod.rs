@@ -15,7 +15,7 @@ mod cache;
 mod claims;
 mod examine;
 mod header;
-pub(in crate::authenticate) mod json;
+pub(crate) mod json;
 mod judge;
 mod jwk;
 mod keyring;

@@ -6,13 +6,13 @@ use url::Url;
 
 use super::super::is_own;
 use super::without_token;
-use crate::authenticate::sign_in::target;
 use crate::config::TokenSource;
 use crate::headers::single;
 use crate::query::decoded;
 use crate::rejection::{Reason, Rejection};
 use crate::request::Request;
 use crate::route::path::Path;
+use crate::sign_in::target;
 
 /// The field that names the page.
 const TARGET: &str = "target";

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::authenticate::sign_in::cas::FailureCode;
+use crate::sign_in::cas::FailureCode;
 
 /// What a real server answered, by file name.
 macro_rules! recorded {

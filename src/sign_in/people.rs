@@ -1,20 +1,13 @@
-//! Signing people in: what a sign-in server is asked and how its answer is judged, one folder a protocol.
-//!
-//! The way through the browser and the session that comes of it are decided elsewhere.
-
-pub mod attempt;
-pub mod cas;
-mod tabs;
-pub mod target;
+//! Who is signed in, and who is about to be: sessions, attempts, and how many tickets are judged at once.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use self::attempt::Attempts;
-use self::tabs::Tabs;
-use super::launch::Launches;
-use super::session::{SessionKey, Sessions};
+use super::attempt::Attempts;
+use super::tabs::Tabs;
+use crate::authenticate::launch::Launches;
+use crate::authenticate::session::{SessionKey, Sessions};
 use crate::fair::{Asker, Place, Places, Shares};
 use crate::observe::metrics::SessionMetrics;
 use crate::rate::Rate;
