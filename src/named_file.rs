@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::config::{Config, JwksLocation, Provider};
+use crate::config::{Config, JwksLocation};
 use crate::key_file::{self, PasswordError};
 use crate::opencast::unfit_key;
 use crate::trust;
@@ -89,9 +89,8 @@ pub fn unfit(config: &Config) -> Vec<UnfitFile> {
         );
     }
     for sign_in in &config.sign_ins {
-        let Provider::Cas(cas) = &sign_in.provider;
-        if let Some(path) = &cas.ca_file {
-            let setting = format!("sign_in.{}.cas.ca_file", sign_in.name);
+        if let Some(path) = sign_in.provider.ca_file() {
+            let setting = format!("sign_in.{}.{}.ca_file", sign_in.name, sign_in.provider.key());
             look(setting, Owner::SignIn(Arc::clone(&sign_in.name)), ca(path));
         }
     }

@@ -11,6 +11,11 @@ pub fn values<'a>(form: &'a [u8], name: &str) -> impl Iterator<Item = Cow<'a, st
         .map(|(_, value)| value)
 }
 
+/// The first value of the parameters with this name.
+pub fn first(form: &[u8], name: &str) -> Option<String> {
+    values(form, name).next().map(Cow::into_owned)
+}
+
 /// The value of a parameter that stands exactly once.
 pub fn single<'a>(form: &'a [u8], name: &str) -> Option<Cow<'a, str>> {
     let mut values = values(form, name);

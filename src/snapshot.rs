@@ -7,6 +7,7 @@ mod route;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use http::HeaderName;
 use ipnet::IpNet;
@@ -16,16 +17,17 @@ use crate::act::proxy::Upstream;
 use crate::ask::ElseAsk;
 use crate::authenticate::token::Tokens;
 use crate::authenticate::watch::Revocations;
-use crate::backchannel::{Backchannel, BackchannelError};
-use crate::config::{self, ClientTimeouts, Config, Present, Provider, TokenSource};
+use crate::backchannel::BackchannelError;
+use crate::config::{self, ClientTimeouts, Config, Present, TokenSource};
 use crate::fair::{Places, Shares};
 use crate::moodle::{Moodle, MoodleTokens};
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::opencast::{Opencast, SetupError};
 use crate::rate::{Keyed, Rate};
+use crate::rejection::{Reason, Rejection};
 use crate::route::table::{Entry, Table, TableError};
 use crate::sealing::{Mac, MasterKeys, Purpose};
-use crate::sign_in::{People, cas};
+use crate::sign_in::{Here, People, Provider};
 use crate::store::{Store, StoreError};
 
 pub use self::route::{Action, Route, RouteWatch};
@@ -44,7 +46,7 @@ pub struct Snapshot {
     pub tokens: Arc<Tokens>,
     pub people: People,
     /// In the order of the configuration's sign-ins.
-    pub cas: Vec<cas::Client>,
+    pub providers: Vec<Provider>,
     pub token_sources: Vec<TokenSource>,
     pub passes: Passes,
     pub moodle_tokens: MoodleTokens,
@@ -177,7 +179,7 @@ impl Snapshot {
             opencasts,
             tokens,
             people,
-            cas: config.sign_ins.iter().map(cas_client).collect::<Result<_, _>>()?,
+            providers: config.sign_ins.iter().map(provider).collect::<Result<_, _>>()?,
             token_sources: config.jwt.sources.clone(),
             passes,
             moodle_tokens,
@@ -193,6 +195,20 @@ impl Snapshot {
                 wait: config.server.timeouts.header,
             }),
             unrouted: metrics.route("-"),
+        })
+    }
+
+    /// What judges a request to this host. `looks_only`: it is only asked about.
+    pub fn here(&self, host: &str, now: SystemTime, looks_only: bool) -> Result<Here<'_>, Rejection> {
+        Ok(Here {
+            config: &self.config,
+            table: &self.table,
+            people: &self.people,
+            providers: &self.providers,
+            revocations: &self.passes.revocations,
+            public: self.config.server.public_url(host).ok_or(Reason::UnknownHost)?,
+            now,
+            looks_only,
         })
     }
 
@@ -267,14 +283,11 @@ fn moodle_of(
         .map_err(failed)
 }
 
-/// Asks the CAS server of a sign-in.
-pub fn cas_client(sign_in: &config::SignIn) -> Result<cas::Client, SnapshotError> {
-    let Provider::Cas(cas) = &sign_in.provider;
-    let backchannel = Backchannel::new(cas.ca_file.as_deref()).map_err(|source| SnapshotError::SignIn {
+fn provider(sign_in: &config::SignIn) -> Result<Provider, SnapshotError> {
+    Provider::new(sign_in).map_err(|source| SnapshotError::SignIn {
         name: Arc::clone(&sign_in.name),
         source,
-    })?;
-    Ok(cas::Client::new(&cas.server, cas.protocol, backchannel))
+    })
 }
 
 fn identity_headers(config: &Config) -> Vec<HeaderName> {

@@ -1,6 +1,6 @@
 //! How people sign in: `[sign_in.<name>]`, checked.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,43 @@ pub struct SignIn {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Provider {
     Cas(Cas),
+}
+
+impl Provider {
+    /// Its table below `sign_in.<name>`.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Cas(_) => "cas",
+        }
+    }
+
+    /// The address below which the server is.
+    pub fn server(&self) -> &Url {
+        match self {
+            Self::Cas(cas) => &cas.server,
+        }
+    }
+
+    /// Further roots for https.
+    pub fn ca_file(&self) -> Option<&Path> {
+        match self {
+            Self::Cas(cas) => cas.ca_file.as_deref(),
+        }
+    }
+
+    /// Must the person type the password again for every session?
+    pub fn renew(&self) -> bool {
+        match self {
+            Self::Cas(cas) => cas.renew,
+        }
+    }
+
+    /// Is whoever is signed in at the server signed in here, and whoever is not goes on as nobody?
+    pub fn passive(&self) -> bool {
+        match self {
+            Self::Cas(cas) => cas.passive,
+        }
+    }
 }
 
 /// `[sign_in.<name>.cas]`

@@ -7,8 +7,8 @@ use pingora::proxy::Session;
 use tokio::time::timeout;
 
 use super::Stop;
-use crate::own::LONGEST_WAIT;
 use crate::rejection::Reason;
+use crate::sign_in::LONGEST_WAIT;
 
 /// The next piece; `None` at the end.
 pub(super) async fn next(session: &mut Session) -> PingoraResult<Option<Bytes>> {

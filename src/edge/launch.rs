@@ -24,7 +24,7 @@ use crate::snapshot::{Action, Route};
 pub fn is_asked(headers: &HeaderMap, ctx: &Context, route: &Route) -> bool {
     let sources = &ctx.snapshot.token_sources;
     let request = ctx.request.as_ref().filter(|_| !ctx.only_decide);
-    request.is_some_and(|request| launch::is_asked(route, request, headers, sources))
+    request.is_some_and(|request| launch::is_asked(&route.config, request, headers, sources))
 }
 
 /// The rules allow a browser with a token in the query: it gets a launch session and goes on without the token.

@@ -20,7 +20,7 @@ use super::{Incoming, Stop, own as own_pages, taken};
 use crate::context::Context;
 use crate::headers;
 use crate::moodle::Moodle;
-use crate::own::{Here, moodle as visits};
+use crate::own::moodle as visits;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
 use crate::sign_in::cas::SessionIndex;
@@ -104,7 +104,7 @@ pub fn departed(session: &Session, answer: &mut ResponseHeader, ctx: &Context, r
     let Some(location) = location else { return Ok(()) };
     let begins = |(moodle, _): (Arc<Moodle>, String)| {
         let (request, _) = taken(ctx).ok()?;
-        let here = Here::of(&ctx.snapshot, &request.host, SystemTime::now()).ok()?;
+        let here = ctx.snapshot.here(&request.host, SystemTime::now(), false).ok()?;
         visits::departed(&here, &moodle, &session.req_header().headers, location.to_str().ok()?)
     };
     if let Some(over) = login(ctx).and_then(begins) {

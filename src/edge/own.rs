@@ -10,11 +10,12 @@ use super::{Stop, taken};
 use crate::authenticate::launch::LaunchSession;
 use crate::authenticate::session::Session as SignedIn;
 use crate::context::Context;
+use crate::own;
 use crate::own::visit::Visit;
-use crate::own::{self, Asked, Here};
 use crate::rejection::{Reason, Rejection};
 use crate::request::Request;
 use crate::respond::Reply;
+use crate::sign_in::{Asked, Here, LONGEST_BODY};
 use crate::snapshot::Route;
 
 /// Is this request for the gateway itself?
@@ -25,7 +26,7 @@ pub fn is_asked(ctx: &Context) -> bool {
 /// The gateway's own answer.
 pub async fn answer(session: &mut Session, ctx: &mut Context) -> Result<Reply, Stop> {
     let body = body(session).await?;
-    let reply = own::answer(&asked(&session.req_header().headers, ctx, body)?).await?;
+    let reply = own::answer(&asked(&session.req_header().headers, ctx, body)?, &ctx.snapshot.moodles).await?;
     ctx.allowed = true;
     Ok(reply)
 }
@@ -47,16 +48,12 @@ pub fn asked<'a>(headers: &'a HeaderMap, ctx: &'a Context, body: Bytes) -> Resul
 
 /// The public URL that the request was sent to, and the time.
 pub fn here<'a>(ctx: &'a Context, request: &Request) -> Result<Here<'a>, Rejection> {
-    let here = Here::of(&ctx.snapshot, &request.host, ctx.at)?;
-    Ok(Here {
-        looks_only: ctx.dry_run.is_some(),
-        ..here
-    })
+    ctx.snapshot.here(&request.host, ctx.at, ctx.dry_run.is_some())
 }
 
 /// Whole, in good time, and not longer than anything that is for the gateway itself.
 pub(super) async fn body(session: &mut Session) -> Result<Bytes, Stop> {
-    let fits = |body: &[u8]| match body.len() > own::LONGEST_BODY {
+    let fits = |body: &[u8]| match body.len() > LONGEST_BODY {
         true => Err(Reason::BodyTooLarge.into()),
         false => Ok(false),
     };
@@ -65,7 +62,8 @@ pub(super) async fn body(session: &mut Session) -> Result<Bytes, Stop> {
 
 /// The session that the request carries, if this route takes it.
 pub async fn session(headers: &HeaderMap, ctx: &Context, route: &Route) -> Result<Option<Arc<SignedIn>>, Rejection> {
-    visit(headers, ctx)?.session(route).await
+    let moodle = route.injects().map(AsRef::as_ref);
+    visit(headers, ctx)?.session(&route.config, moodle).await
 }
 
 /// The launch session that the request carries, if this route takes it.
@@ -74,7 +72,7 @@ pub async fn launch(
     ctx: &Context,
     route: &Route,
 ) -> Result<Option<Arc<LaunchSession>>, Rejection> {
-    visit(headers, ctx)?.launch(route).await
+    visit(headers, ctx)?.launch(&route.config).await
 }
 
 /// What a browser that nobody knows gets instead of the refusal: see [`Visit::instead`].
@@ -83,7 +81,7 @@ pub fn instead(headers: &HeaderMap, ctx: &Context, refusal: Rejection) -> Result
         return Err(refusal);
     };
     match visit(headers, ctx) {
-        Ok(visit) => visit.instead(route, refusal),
+        Ok(visit) => visit.instead(&route.config, route.injects().map(AsRef::as_ref), refusal),
         Err(_) => Err(refusal),
     }
 }
@@ -93,7 +91,7 @@ pub fn silently(headers: &HeaderMap, ctx: &Context, route: &Route) -> Option<Rep
     if ctx.who.is_some() || ctx.only_decide || ctx.own_token {
         return None;
     }
-    visit(headers, ctx).ok()?.silently(route)
+    visit(headers, ctx).ok()?.silently(&route.config)
 }
 
 pub fn visit<'a>(headers: &'a HeaderMap, ctx: &'a Context) -> Result<Visit<'a>, Rejection> {

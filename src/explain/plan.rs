@@ -21,6 +21,7 @@ use crate::moodle::tokens::source::Availability;
 use crate::own;
 use crate::present;
 use crate::rejection::{Reason, Rejection};
+use crate::sign_in::begin::page_load;
 use crate::snapshot::{self, Route};
 
 /// Tells of what would be done. Gives the status of the answer, where the gateway says it and it is known before.
@@ -73,7 +74,7 @@ fn beside(aside: &Aside) -> (&'static str, Option<StatusCode>) {
 async fn own_answer(headers: &HeaderMap, ctx: &Context) -> Result<Option<StatusCode>, Rejection> {
     let asked = edge::own::asked(headers, ctx, Bytes::new())?;
     Ok(match own::is_harmless(asked.method, asked.path) {
-        true => Some(own::answer(&asked).await?.status),
+        true => Some(own::answer(&asked, &ctx.snapshot.moodles).await?.status),
         false => None,
     })
 }
@@ -188,7 +189,7 @@ async fn call(route: &Route, headers: &HeaderMap, ctx: &Context, report: &mut Re
         return Ok(Call::With(plan.changes(&Token::stand_in())));
     };
     let visit = edge::own::visit(headers, ctx)?;
-    if refusal.reason == Reason::MoodleSignInRequired && own::page_load(&visit.request.method, headers) {
+    if refusal.reason == Reason::MoodleSignInRequired && page_load(&visit.request.method, headers) {
         let reply = own::moodle::begin(&visit.here, moodle, &session, &visit.target())?;
         report.because(Some(&refusal));
         report.action = Some(Action::SignIn);

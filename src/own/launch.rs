@@ -11,21 +11,19 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method};
 
-use super::callback::unavailable;
-use super::sign_in::set;
-use super::{Here, page_load, redirect};
 use crate::authenticate::launch::{LaunchRecord, LaunchSession, NewLaunch};
 use crate::authenticate::session::Carried;
 use crate::authenticate::session::cookie::LAUNCH;
 use crate::authenticate::token::carrier;
-use crate::config::{Config, TokenSource};
+use crate::config::{Action, Config, Route, TokenSource};
 use crate::headers::cookies;
 use crate::identity::GrantKind;
 use crate::rejection::Rejection;
 use crate::request::Request;
 use crate::respond::Reply;
 use crate::route::path::Path;
-use crate::snapshot::{Action, Route};
+use crate::sign_in::Here;
+use crate::sign_in::begin::page_load;
 
 /// Cookies of an Opencast that has signed somebody in. Whom it knows it goes on knowing, whatever token comes along;
 /// the second one signs in again by itself.
@@ -41,7 +39,7 @@ pub fn are_begun(config: &Config) -> bool {
 /// Does a browser open a page of this route with a token in its address? Scripts, players and guesses (HEAD, prefetch) only
 /// use the token they bring, and begin nothing.
 pub fn is_asked(route: &Route, request: &Request, headers: &HeaderMap, sources: &[TokenSource]) -> bool {
-    route.config.launch.is_some()
+    route.launch.is_some()
         && !matches!(route.action, Action::Launch)
         && request.method == Method::GET
         && page_load(&request.method, headers)
@@ -67,9 +65,8 @@ impl Here<'_> {
 
     /// The launch session that a request carries. `Ok(None)`: there is none, or it was revoked.
     pub async fn launch(&self, headers: &HeaderMap) -> Result<Option<Arc<LaunchSession>>, Rejection> {
-        let carried = self.launches(headers).into_iter().map(Carried::cookie);
-        let launches = &self.snapshot.people.launches;
-        self.first(launches, carried.collect(), |session| !self.is_revoked(session))
+        let carried = self.launches(headers).into_iter().map(Carried::cookie).collect();
+        self.first(&self.people.launches, carried, |session| !self.is_revoked(session))
             .await
     }
 
@@ -77,27 +74,24 @@ impl Here<'_> {
         let who = &session.identity;
         let on_events = who.grants.iter().filter(|grant| grant.kind == GrantKind::Event);
         let events = on_events.map(|grant| grant.id.as_str());
-        let revocations = &self.snapshot.passes.revocations;
-        revocations.ended_since(session.created, who.subject.as_deref(), events)
+        self.revocations
+            .ended_since(session.created, who.subject.as_deref(), events)
     }
 
     /// Begins a launch session in place of the one that the browser has, and sends it on.
     pub async fn launched(&self, new: NewLaunch<'_>, location: &str, headers: &HeaderMap) -> Result<Reply, Rejection> {
         let before = self.launch(headers).await?;
-        let launches = &self.snapshot.people.launches;
-        let begun = launches
-            .begin(LaunchRecord::new(new, self.now), &self.snapshot.config, self.now)
-            .await;
-        let (secret, _) = begun.map_err(|error| unavailable(&error))?;
+        let launches = &self.people.launches;
+        let record = LaunchRecord::new(new, self.now);
+        let (secret, _) = launches.begin(record, self.config, self.now).await?;
         if let Some(before) = before {
             // Its cookie is about to be written over; who has kept a copy has nothing.
-            let ended = launches.end(before.key, "replaced").await;
-            ended.map_err(|error| unavailable(&error))?;
+            launches.end(before.key, "replaced").await?;
         }
-        let mut reply = redirect(location)?;
-        set(&mut reply, self.jar().set_framed(LAUNCH, &secret, None));
+        let mut reply = Reply::redirect(location)?;
+        reply.set_cookie(self.jar().set_framed(LAUNCH, &secret, None));
         for cookie in forgotten(headers, self.public.https) {
-            set(&mut reply, Some(cookie));
+            reply.set_cookie(Some(cookie));
         }
         Ok(reply)
     }

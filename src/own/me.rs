@@ -3,11 +3,12 @@
 use http::{StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{Asked, Here, html, json, where_to};
 use crate::authenticate::session::Session;
 use crate::rejection::Rejection;
 use crate::respond::page::{self, Escaped};
 use crate::respond::{Answering, Reply};
+use crate::sign_in::begin::where_to;
+use crate::sign_in::{Asked, Here};
 use crate::text::safe;
 
 pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
@@ -26,7 +27,7 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
         || json!({ "signed_in": false, "sign_in": where_to(&asked.here, &[]) }),
         |session| about(session, &asked.here),
     );
-    Ok(json(StatusCode::OK, &told))
+    Ok(Reply::json(StatusCode::OK, &told))
 }
 
 /// Times are in seconds from now: clocks differ.
@@ -56,11 +57,11 @@ fn person(session: &Session, here: &Here<'_>) -> Reply {
         minutes / 60,
         minutes % 60,
     );
-    html("Signed in", &body)
+    Reply::page("Signed in", &body)
 }
 
 fn stranger() -> Reply {
-    html(
+    Reply::page(
         "Not signed in",
         "<p>You are not signed in here.</p>\n\
          <p><a class=\"button\" href=\"/_janua/sign-in?return=/_janua/me\">Sign in</a></p>",

@@ -10,23 +10,23 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue};
 use url::Url;
 
-use super::callback::unavailable;
-use super::sign_in::set;
-use super::{Asked, Here, go_to, logout, redirect};
 use crate::authenticate::session::Session;
 use crate::moodle::Moodle;
 use crate::moodle::login_flow::{self, LoginFlow};
 use crate::moodle::tokens::TokenError;
+use crate::query;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
 use crate::sign_in::cas::logout::{logout_query, logout_request};
-use crate::sign_in::cas::{Login, SessionIndex, Ticket};
+use crate::sign_in::cas::{Cas, Login, SessionIndex, Ticket};
+use crate::sign_in::{Asked, Here, Provider};
 
 /// The Moodle that `/_janua/sign-in?…&moodle=` names, if it belongs to this sign-in.
-pub(super) fn wanted<'a>(asked: &Asked<'a>, sign_in: usize) -> Option<&'a Arc<Moodle>> {
-    let name = super::parameter(asked.query.unwrap_or_default().as_bytes(), "moodle")?;
-    let mut moodles = asked.here.snapshot.moodles.iter();
-    moodles.find(|moodle| moodle.config.name == name && moodle.config.sign_in == sign_in)
+pub(super) fn wanted<'a>(asked: &Asked<'_>, moodles: &'a [Arc<Moodle>], sign_in: usize) -> Option<&'a Arc<Moodle>> {
+    let name = asked.in_query("moodle")?;
+    moodles
+        .iter()
+        .find(|moodle| moodle.config.name == name && moodle.config.sign_in == sign_in)
 }
 
 /// To `target`, by way of Moodle if only the browser can bring the session's token.
@@ -40,7 +40,7 @@ pub(super) async fn go_on(
     match moodle.token(session).await {
         Err(refusal) if refusal.reason == Reason::MoodleSignInRequired => begin(here, moodle, session, target),
         // What else is wrong, the app's calls are told.
-        _ => go_to(here, target),
+        _ => here.go_to(target),
     }
 }
 
@@ -59,17 +59,16 @@ fn begin_from(
     let visit = LoginFlow::new(moodle, source, session, target, here.now);
     let visit = visit.ok_or(Reason::NoMoodleToken)?;
     let (origin, name, state) = (moodle.origin(), &moodle.config.name, moodle.tokens().seal(&visit));
-    redirect(&format!("{origin}/_janua/moodle/{name}/start?state={state}"))
+    Reply::redirect(&format!("{origin}/_janua/moodle/{name}/start?state={state}"))
 }
 
 /// `/_janua/moodle/<name>/start?state=…`: to the CAS server, which knows the browser, with Moodle's login address.
-pub(super) fn start(asked: &Asked<'_>, name: &str) -> Result<Reply, Rejection> {
-    let snapshot = asked.here.snapshot;
-    let mut moodles = snapshot.moodles.iter();
+pub(super) fn start(asked: &Asked<'_>, moodles: &[Arc<Moodle>], name: &str) -> Result<Reply, Rejection> {
     let moodle = moodles
+        .iter()
         .find(|moodle| moodle.config.name == name)
         .ok_or(Reason::NoRoute)?;
-    let state = super::parameter(asked.query.unwrap_or_default().as_bytes(), "state").unwrap_or_default();
+    let state = asked.in_query("state").unwrap_or_default();
     let visit = moodle.tokens().open(&state);
     let visit = visit.filter(|visit| visit.moodle == name && visit.is_fresh(asked.here.now));
     let visit = visit.ok_or(Reason::SignInStale)?;
@@ -77,11 +76,11 @@ pub(super) fn start(asked: &Asked<'_>, name: &str) -> Result<Reply, Rejection> {
         return Err(Rejection::because(Reason::NoRoute, "not at Moodle's own address"));
     }
     let (_, service) = moodle.by_ticket(visit.source).ok_or(Reason::SignInStale)?;
-    let client = snapshot.cas.get(moodle.config.sign_in).ok_or(Reason::Internal)?;
+    let cas = cas(&asked.here, moodle)?;
     let service = format!("{}{service}", moodle.config.wwwroot);
-    let mut reply = redirect(client.login_url(&service, Login::Usual).as_str())?;
+    let mut reply = Reply::redirect(cas.client.login_url(&service, Login::Usual).as_str())?;
     let life = u32::try_from(login_flow::LIFE.as_secs()).ok();
-    set(&mut reply, asked.here.jar().set(&cookie(name), &state, life));
+    reply.set_cookie(asked.here.jar().set(&cookie(name), &state, life));
     Ok(reply)
 }
 
@@ -97,7 +96,7 @@ pub async fn landing(
     let arrived = arrive(here, moodle, &visit, &ticket).await;
     // An error leaves the cookie to its own end: it is good for two minutes, and the visit for one ticket at a time.
     Some(arrived.map(|mut reply| {
-        set(&mut reply, here.jar().remove(&cookie(&moodle.config.name)));
+        reply.set_cookie(here.jar().remove(&cookie(&moodle.config.name)));
         reply
     }))
 }
@@ -110,7 +109,7 @@ pub fn lands(
     query: &str,
     headers: &HeaderMap,
 ) -> Option<(LoginFlow, Ticket)> {
-    let ticket = super::parameter(query.as_bytes(), "ticket")?;
+    let ticket = query::first(query.as_bytes(), "ticket")?;
     let ticket = Ticket::service(&ticket).ok()?;
     let cookies = here.jar().all(headers, &cookie(&moodle.config.name));
     let mut visits = cookies.iter().filter_map(|cookie| moodle.tokens().open(cookie));
@@ -120,12 +119,10 @@ pub fn lands(
 }
 
 async fn arrive(here: &Here<'_>, moodle: &Moodle, visit: &LoginFlow, ticket: &Ticket) -> Result<Reply, Rejection> {
-    let (config, sessions) = (&here.snapshot.config, &here.snapshot.people.sessions);
+    let (config, sessions) = (here.config, &here.people.sessions);
     let session = visit.session().ok_or(Reason::SignInStale)?;
-    let session = sessions.named(session, config, here.now).await;
-    let session = session
-        .map_err(|error| unavailable(&error))?
-        .ok_or(Reason::SignInStale)?;
+    let session = sessions.named(session, config, here.now).await?;
+    let session = session.ok_or(Reason::SignInStale)?;
     let sign_in = config.sign_ins.get(moodle.config.sign_in).ok_or(Reason::Internal)?;
     if session.identity.source != sign_in.name {
         return Err(Reason::SignInStale.into());
@@ -134,14 +131,13 @@ async fn arrive(here: &Here<'_>, moodle: &Moodle, visit: &LoginFlow, ticket: &Ti
     let place = moodle.tokens().place(&session).await?;
     let arrived = moodle.arrived(&session, visit, ticket.as_str(), life).await;
     drop(place);
-    let still = sessions.named(session.key, config, here.now).await;
-    if still.map_err(|error| unavailable(&error))?.is_none() {
+    if sessions.named(session.key, config, here.now).await?.is_none() {
         // It has ended meanwhile, and whoever told of it found nothing to forget.
         moodle.tokens().forget_session(&session.key.text()).await;
         return Err(Reason::SignInStale.into());
     }
     match arrived {
-        Ok(()) => go_to(here, &visit.target),
+        Ok(()) => here.go_to(&visit.target),
         Err(error) => {
             tracing::warn!(moodle = moodle.config.name, %error, "no token by a ticket");
             let is_final = matches!(error, TokenError::OtherAccount | TokenError::Never);
@@ -188,8 +184,13 @@ pub fn logged_out(query: &str, content_type: Option<&str>, body: &[u8]) -> Optio
 /// Ends the sessions that the tickets are of, if there are any. The server is told nothing of that, and Moodle, which would
 /// take no notice, is told nothing at all.
 pub async fn log_out(here: &Here<'_>, moodle: &Moodle, tickets: &[SessionIndex]) -> Result<Reply, Rejection> {
-    let sign_in = here.snapshot.config.sign_ins.get(moodle.config.sign_in);
-    logout::end(here, sign_in.ok_or(Reason::Internal)?, tickets).await
+    cas(here, moodle)?.end_sessions(here.people, tickets).await
+}
+
+/// The CAS server that both this Moodle and the gateway ask.
+fn cas<'a>(here: &Here<'a>, moodle: &Moodle) -> Result<&'a Cas, Rejection> {
+    let provider = here.providers.get(moodle.config.sign_in);
+    provider.and_then(Provider::as_cas).ok_or(Reason::Internal.into())
 }
 
 fn cookie(moodle: &str) -> String {

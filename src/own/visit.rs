@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method, header};
 
+use super::is_isolated;
 use super::isolation::Purpose;
-use super::{Here, asks_silently, begin, begin_in_frame, choose, page_load, where_to, where_to_and_back};
 use crate::authenticate::launch::LaunchSession;
 use crate::authenticate::session::{Carrier, Session};
+use crate::config::Route;
+use crate::moodle::Moodle;
 use crate::moodle::request::endpoint::Endpoint;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::request::Request;
 use crate::respond::{Reply, page};
 use crate::route::path::Path;
-use crate::snapshot::Route;
+use crate::sign_in::Here;
+use crate::sign_in::begin::{asks_silently, begin, begin_in_frame, choose, page_load, where_to, where_to_and_back};
 
 /// What a back end is told that brings a session which counts no more.
 const ENDED: &str = "This session has ended or never was one: bring another proxy ticket for a new one.";
@@ -29,30 +32,22 @@ pub struct Visit<'a> {
 }
 
 impl Visit<'_> {
-    /// The session that the request carries, if this route takes it. Refused where another site may be behind the
-    /// request, and where the store does not say.
-    pub async fn session(&self, route: &Route) -> Result<Option<Arc<Session>>, Rejection> {
+    /// The session that the request carries, if this route takes it. `moodle`: the one whose calls get a token there.
+    /// Refused where another site may be behind the request, and where the store does not say.
+    pub async fn session(&self, route: &Route, moodle: Option<&Moodle>) -> Result<Option<Arc<Session>>, Rejection> {
         let Some(found) = self.here.session(self.headers).await? else {
             return Ok(None);
         };
-        let sign_ins = &self.here.snapshot.config.sign_ins;
-        let place = sign_ins
-            .iter()
-            .position(|sign_in| sign_in.name == found.identity.source);
-        let Some((place, sign_in)) = place.and_then(|place| Some((place, sign_ins.get(place)?))) else {
+        let Some(sign_in) = self.here.sign_in_named(&found.identity.source) else {
             return Ok(None);
         };
-        if route
-            .config
-            .sign_ins
-            .as_ref()
-            .is_some_and(|taken| !taken.contains(&place))
-        {
+        let taken = route.sign_ins.as_ref();
+        if taken.is_some_and(|taken| !taken.contains(&sign_in.index)) {
             return Ok(None);
         }
-        if let Some(purpose) = self.purpose(route).filter(|_| found.is_by_cookie()) {
-            self.here
-                .is_isolated(purpose, self.asked(), &sign_in.app_origins, Some(sign_in))?;
+        if let Some(purpose) = self.purpose(route, moodle).filter(|_| found.is_by_cookie()) {
+            let sign_in = sign_in.config;
+            is_isolated(&self.here, purpose, self.asked(), &sign_in.app_origins, Some(sign_in))?;
         }
         Ok(Some(found))
     }
@@ -64,24 +59,23 @@ impl Visit<'_> {
             return Ok(None);
         };
         let is_of = |issuers: &Vec<usize>| issuers.iter().any(|issuer| found.identity.issuers.contains(issuer));
-        if !route.config.issuers.as_ref().is_none_or(is_of) {
+        if !route.issuers.as_ref().is_none_or(is_of) {
             return Err(Reason::IssuerNotAccepted.into());
         }
         if self.changes_something() {
-            self.here.is_isolated(Purpose::Change, self.asked(), &[], None)?;
+            is_isolated(&self.here, Purpose::Change, self.asked(), &[], None)?;
         }
         Ok(Some(found))
     }
 
     /// What a session would be used for; `None`: only for reading, which every page may make a browser do.
-    fn purpose(&self, route: &Route) -> Option<Purpose> {
-        let Some(moodle) = route.injects() else {
+    fn purpose(&self, route: &Route, moodle: Option<&Moodle>) -> Option<Purpose> {
+        let Some(moodle) = moodle else {
             return self.changes_something().then_some(Purpose::Change);
         };
-        let (_, decoded) = self.path.stripped(&route.config.strip);
-        let script = moodle.below(&decoded).map(Endpoint::of);
+        let (_, decoded) = self.path.stripped(&route.strip);
         // A web service changes things by GET too.
-        Some(match script {
+        Some(match moodle.below(&decoded).map(Endpoint::of) {
             Some(Ok(Endpoint::File)) => Purpose::File,
             _ => Purpose::Call,
         })
@@ -109,8 +103,8 @@ impl Visit<'_> {
 
     /// What a browser that nobody knows gets instead of the refusal: the way to the sign-in. Programs get the refusal,
     /// and it tells where one signs in.
-    pub fn instead(&self, route: &Route, refusal: Rejection) -> Result<Reply, Rejection> {
-        let (Some(sign_ins), true) = (route.config.sign_ins.as_deref(), refusal.reason.is_challenge()) else {
+    pub fn instead(&self, route: &Route, moodle: Option<&Moodle>, refusal: Rejection) -> Result<Reply, Rejection> {
+        let (Some(sign_ins), true) = (route.sign_ins.as_deref(), refusal.reason.is_challenge()) else {
             return Err(refusal);
         };
         let is_sent = refusal.reason == Reason::NoCredentials && page_load(&self.request.method, self.headers);
@@ -128,12 +122,13 @@ impl Visit<'_> {
             (Some(reply), _) => Ok(reply),
             (None, Hint::None) if self.brings_a_secret() => Err(refusal.with_hint(Hint::Remedy(ENDED))),
             (None, Hint::None) => {
-                let mut sign_in = match is_framed {
+                let mut sign_in = if is_framed {
                     // A person sees it, and no program that knows where to come back to.
-                    true => where_to_and_back(&self.here, sign_ins, &self.target()),
-                    false => where_to(&self.here, sign_ins),
+                    where_to_and_back(&self.here, sign_ins, &self.target())
+                } else {
+                    where_to(&self.here, sign_ins)
                 };
-                if let Some(moodle) = route.injects() {
+                if let Some(moodle) = moodle {
                     sign_in.extend(["&moodle=", &moodle.config.name]);
                 }
                 Err(refusal.with_hint(Hint::SignIn(sign_in)))
@@ -150,7 +145,7 @@ impl Visit<'_> {
 
     /// For a page that is open to everyone, but shows more to somebody: is the browser known at a passive sign-in?
     pub fn silently(&self, route: &Route) -> Option<Reply> {
-        let sign_ins = route.config.sign_ins.as_deref()?;
+        let sign_ins = route.sign_ins.as_deref()?;
         if !page_load(&self.request.method, self.headers) {
             return None;
         }

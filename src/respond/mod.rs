@@ -7,6 +7,7 @@ pub mod cors;
 pub mod frames;
 pub mod page;
 pub mod problem;
+mod reply;
 pub mod security;
 pub mod write;
 
@@ -14,17 +15,9 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
+pub use self::reply::{HTML, Reply};
 use crate::rejection::{Hint, NEEDS_BROWSER, Reason, Rejection};
 use crate::request::REQUEST_ID;
-
-/// An answer that the gateway makes itself, whole. `Content-Length` is left to [`write::write`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
-    pub status: StatusCode,
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// As for a GET: the writer leaves it out where the method or status forbids one.
-    pub body: Bytes,
-}
 
 /// What of a request decides how its refusal is told.
 #[derive(Debug, Clone, Copy, Default)]

@@ -1,11 +1,231 @@
-//! Signing people in: what a sign-in server is asked and how its answer is judged, one folder a protocol.
+//! Signing people in: a browser is sent to a sign-in server ([`begin`](mod@begin)), and comes back as somebody ([`callback`]).
 //!
-//! The way through the browser and the session that comes of it are decided elsewhere.
+//! [`Provider`] is that server: where it shows its form, what it says of who comes back, where one signs out of it. Each
+//! kind of it is a folder here, and a file of `config/sign_in`. The way through the browser and the session that comes of
+//! it are the same for all of them.
 
 pub mod attempt;
+pub mod begin;
+mod callback;
 pub mod cas;
 mod people;
+mod request;
 mod tabs;
 pub mod target;
 
+use http::Method;
+use url::Url;
+
+use self::cas::Cas;
 pub use self::people::People;
+pub use self::request::{Asked, Here, LONGEST_BODY, LONGEST_WAIT};
+use crate::authenticate::session::NewSession;
+use crate::backchannel::BackchannelError;
+use crate::config;
+use crate::fair::Place;
+use crate::rejection::{Hint, Reason, Rejection};
+use crate::respond::Reply;
+
+/// Who says who somebody is.
+pub enum Provider {
+    Cas(Cas),
+}
+
+/// How each [`Provider::kind`] is called in addresses.
+pub const KINDS: [&str; 1] = [cas::KIND];
+
+/// How a browser is to be signed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Login {
+    /// By the session that the browser may have at the server, or by its form.
+    #[default]
+    Usual,
+    /// By the form, whatever session there is.
+    Renew,
+    /// By the session, or not at all: then the browser comes back as nobody.
+    Passive,
+}
+
+/// Where the server sends the browser back to.
+#[derive(Clone, Copy)]
+pub struct Callback<'a> {
+    /// Without a query: the address to register.
+    pub url: &'a str,
+    /// For the parameter of this name: letters, digits, `-` and `_`.
+    pub state: &'a str,
+}
+
+/// One of the configuration's sign-ins.
+#[derive(Clone, Copy)]
+pub struct SignIn<'a> {
+    pub index: usize,
+    pub config: &'a config::SignIn,
+    pub provider: &'a Provider,
+}
+
+/// Why nobody is signed in.
+#[derive(Debug)]
+pub struct Refusal {
+    pub rejection: Rejection,
+    /// The word for metrics: one of a closed list.
+    pub label: &'static str,
+    pub retry: Retry,
+}
+
+/// What may help somebody who was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Nothing that a browser does.
+    No,
+    /// Another sign-in: what came back is no good.
+    Again,
+    /// The same, or the session of another tab: the server may have given that one what came back here too late.
+    BesideOthers,
+}
+
+/// Why a sign-in server is not what it should be.
+pub struct Unfit {
+    pub text: String,
+    /// What happened there, in the words of whatever else asks that server.
+    pub cause: String,
+}
+
+impl Provider {
+    /// Error: certificates that it is trusted by cannot be used.
+    pub fn new(sign_in: &config::SignIn) -> Result<Self, BackchannelError> {
+        match &sign_in.provider {
+            config::Provider::Cas(config) => Cas::new(&sign_in.name, config).map(Self::Cas),
+        }
+    }
+
+    /// What stands for it in addresses: `/_janua/<kind>/<sign-in>/…`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Cas(_) => cas::KIND,
+        }
+    }
+
+    /// The address that the server sends browsers back to.
+    pub fn callback(&self, origin: &str, sign_in: &str) -> String {
+        format!("{origin}/_janua/{}/{sign_in}/callback", self.kind())
+    }
+
+    /// Where a browser is sent to sign in.
+    pub fn begin(&self, callback: Callback<'_>, login: Login) -> Url {
+        match self {
+            Self::Cas(cas) => cas.client.login_url(&cas::service(callback), login),
+        }
+    }
+
+    /// What the server, or a browser for it, has to say at the callback address, other than who signs in.
+    pub async fn notice(&self, asked: &Asked<'_>) -> Result<Option<Reply>, Rejection> {
+        match self {
+            Self::Cas(cas) => cas.notice(asked).await,
+        }
+    }
+
+    /// Does a browser bring what can be asked about? If not, it comes back as nobody.
+    pub fn brings_somebody(&self, asked: &Asked<'_>) -> bool {
+        match self {
+            Self::Cas(_) => cas::ticket(asked).is_some(),
+        }
+    }
+
+    /// Who it is that comes back. The server is asked about it once there is a place, at most once.
+    pub async fn complete(
+        &self,
+        asked: &Asked<'_>,
+        callback: Callback<'_>,
+        place: impl Future<Output = Result<Place, Refusal>>,
+    ) -> Result<NewSession, Refusal> {
+        match self {
+            Self::Cas(cas) => cas.complete(asked, callback, place).await,
+        }
+    }
+
+    /// Where a browser is sent to sign out, to come back if there is a callback.
+    pub fn sign_out(&self, callback: Option<Callback<'_>>) -> Url {
+        match self {
+            Self::Cas(cas) => cas.client.logout_url(callback.map(cas::service).as_deref()),
+        }
+    }
+
+    /// Another address of this kind than the callback.
+    async fn endpoint(&self, asked: &Asked<'_>, sign_in: &config::SignIn) -> Result<Reply, Rejection> {
+        match self {
+            Self::Cas(cas) => cas.session(asked, sign_in).await,
+        }
+    }
+
+    /// The server that Moodle knows, too, if it is one of CAS.
+    pub fn as_cas(&self) -> Option<&Cas> {
+        match self {
+            Self::Cas(cas) => Some(cas),
+        }
+    }
+
+    /// Asks the server something that shows that it is one. `callback` is the address to register. `Ok`: what it has
+    /// answered.
+    pub async fn check(&self, callback: &str) -> Result<String, Unfit> {
+        match self {
+            Self::Cas(cas) => cas.check(callback).await,
+        }
+    }
+
+    /// What its operator has to register for the gateway at this origin.
+    pub fn registration(&self, origin: &str, sign_in: &str) -> Vec<String> {
+        match self {
+            Self::Cas(cas) => cas.registration(origin, sign_in),
+        }
+    }
+}
+
+impl SignIn<'_> {
+    /// The address that the server sends browsers back to.
+    pub fn callback(&self, origin: &str) -> String {
+        self.provider.callback(origin, &self.config.name)
+    }
+}
+
+impl From<(Rejection, &'static str)> for Refusal {
+    fn from((rejection, label): (Rejection, &'static str)) -> Self {
+        Self {
+            rejection,
+            label,
+            retry: Retry::No,
+        }
+    }
+}
+
+/// The methods of an address of this kind; `None`: there is no such address.
+pub fn methods(kind: &str, endpoint: &str) -> Option<&'static [Method]> {
+    match (kind, endpoint) {
+        (cas::KIND, cas::SESSION) => Some(&[Method::POST]),
+        (kind, "callback") if KINDS.contains(&kind) => Some(&[Method::GET, Method::HEAD, Method::POST]),
+        _ => None,
+    }
+}
+
+/// The answer at `/_janua/<kind>/<sign-in>/<endpoint>`.
+pub async fn answer(asked: &Asked<'_>, kind: &str, name: &str, endpoint: &str) -> Result<Reply, Rejection> {
+    let sign_in = asked
+        .here
+        .sign_in_named(name)
+        .filter(|found| found.provider.kind() == kind);
+    let sign_in = sign_in.ok_or(Reason::NoRoute)?;
+    match endpoint {
+        "callback" => callback::answer(asked, sign_in).await,
+        _ => sign_in.provider.endpoint(asked, sign_in.config).await,
+    }
+}
+
+/// The refusal of a `return` that leads elsewhere, with what the operator can do about it.
+pub fn no_way_back() -> Rejection {
+    const REMEDY: &str = "`return` leads to another site, or is longer than 8 KiB: it must be an address here, or begin with one of \
+                          the origins that app_origins of the sign-in lists.";
+    Rejection::because(
+        Reason::BadRequest,
+        "`return` is neither here nor at one of app_origins, or longer than 8 KiB",
+    )
+    .with_hint(Hint::Remedy(REMEDY))
+}

@@ -4,15 +4,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Refusal;
 use super::attempt::Attempts;
 use super::tabs::Tabs;
 use crate::authenticate::launch::Launches;
 use crate::authenticate::session::{SessionKey, Sessions};
-use crate::fair::{Asker, Place, Places, Shares};
+use crate::fair::{Asker, NoPlace, Place, Places, Shares};
 use crate::observe::metrics::SessionMetrics;
 use crate::rate::Rate;
 use crate::rate::{Keyed, address_key};
-use crate::rejection::Rejection;
+use crate::rejection::Reason;
 use crate::sealing::MasterKeys;
 use crate::store::Store;
 
@@ -77,27 +78,41 @@ impl People {
     }
 
     /// A place to have a ticket of this client judged. Error: nothing was free in time; no ticket is lost by that.
-    pub async fn place_to_judge(&self, client: IpAddr) -> Result<Place, Rejection> {
+    pub async fn place_to_judge(&self, client: IpAddr) -> Result<Place, Refusal> {
         let is_trusted = || self.refused.peek(&address_key(client), Instant::now());
+        let taken = |place: Result<Place, NoPlace>| place.map_err(|full| (full.into(), "overloaded").into());
         if is_trusted() {
-            let place = self.judging.take(Asker::at(client)).await?;
+            let place = taken(self.judging.take(Asker::at(client)).await)?;
             // Others of its tickets were judged meanwhile.
             if is_trusted() {
                 return Ok(place);
             }
         }
-        Ok(self.judging_suspects.take(Asker::at(client)).await?)
+        taken(self.judging_suspects.take(Asker::at(client)).await)
+    }
+
+    /// What the server says to a question about a ticket of this client, which has its place.
+    pub async fn judged<T, E: Into<Refusal>>(
+        &self,
+        client: IpAddr,
+        sign_in: &str,
+        _place: Place,
+        question: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Refusal> {
+        let started = Instant::now();
+        let answer = question.await.map_err(Into::into);
+        self.metrics.asked_cas(sign_in, started.elapsed());
+        answer.inspect_err(|refusal| {
+            if refusal.rejection.reason == Reason::SignInRefused {
+                // Empty by now: then the next look says so.
+                self.refused.take(address_key(client), Instant::now()).ok();
+            }
+        })
     }
 
     /// May one more ticket be judged for this session?
     pub fn may_bring_another(&self, session: SessionKey) -> bool {
         self.further.take(session, Instant::now()).is_ok()
-    }
-
-    /// A ticket of this client was refused.
-    pub fn ticket_refused(&self, client: IpAddr) {
-        // Empty by now: then the next look says so.
-        self.refused.take(address_key(client), Instant::now()).ok();
     }
 }
 

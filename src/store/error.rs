@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::rejection::{Reason, Rejection};
+
 /// See the module.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -29,4 +31,16 @@ pub enum StoreError {
     Away { detail: String },
     #[error("the state store's worker ended early")]
     Worker,
+}
+
+impl From<StoreError> for Rejection {
+    fn from(error: StoreError) -> Self {
+        Self::because(Reason::StoreUnavailable, error.to_string())
+    }
+}
+
+impl From<Arc<StoreError>> for Rejection {
+    fn from(error: Arc<StoreError>) -> Self {
+        Self::because(Reason::StoreUnavailable, error.to_string())
+    }
 }

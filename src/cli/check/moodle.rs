@@ -6,7 +6,7 @@ use url::Url;
 
 use super::Report;
 use crate::act::proxy::Upstream;
-use crate::config::{self, Config, MoodleSource, Provider};
+use crate::config::{self, Config, MoodleSource};
 use crate::moodle::tokens::site::{self, Finding, SiteConfig};
 use crate::moodle::{Moodle, MoodleTokens};
 use crate::observe::metrics::Metrics;
@@ -87,10 +87,7 @@ fn wanted(asked: &Moodle, source: MoodleSource, config: &Config) -> Vec<Url> {
         None => {
             let sign_in = config.sign_ins.get(asked.config.sign_in);
             sign_in
-                .map(|sign_in| {
-                    let Provider::Cas(cas) = &sign_in.provider;
-                    cas.server.clone()
-                })
+                .map(|sign_in| sign_in.provider.server().clone())
                 .into_iter()
                 .collect()
         }

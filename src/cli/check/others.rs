@@ -15,11 +15,11 @@ use super::servers::{Servers, server_of};
 use super::{Report, moodle, state};
 use crate::act::proxy::{Server, Unwell, Upstream};
 use crate::authenticate::token::{FoundKeys, Tokens};
-use crate::config::{self, Config, JwksLocation, Provider, PublicUrl, SignIn};
+use crate::config::{self, Config, JwksLocation, PublicUrl, SignIn};
 use crate::named_file::{Owner, UnfitFile};
 use crate::observe::metrics::Metrics;
 use crate::opencast::Opencast;
-use crate::snapshot;
+use crate::sign_in::{Provider, Unfit};
 use crate::store::Store;
 use crate::text::count;
 
@@ -263,38 +263,31 @@ async fn check_opencast(
     ))
 }
 
-/// Asks the CAS server about a ticket that nobody made, and looks whether the apps can have a session at all.
+/// Asks the sign-in server something that shows that it is one, and looks whether the apps can have a session at all.
 async fn check_sign_in(sign_in: &SignIn, config: &Config, report: &Report, servers: &Servers<'_>) {
     let what = format!("sign_in {}", sign_in.name);
-    let Provider::Cas(cas) = &sign_in.provider;
     let what = what.as_str();
+    let server = sign_in.provider.server();
     let asked = config.server.public_urls.iter().map(|public| async move {
-        let service = format!("{}/_janua/cas/{}/callback", public.origin(), sign_in.name);
-        let probing = async {
-            let client = snapshot::cas_client(sign_in).map_err(|error| (error.to_string(), error.to_string()))?;
-            let probed = client.probe(&service).await;
-            probed.map_err(|error| (format!("{error}{}", error.hint()), error.cause()))
+        let provider = match Provider::new(sign_in) {
+            Ok(provider) => provider,
+            Err(error) => return report.bad(what, &format!("{server}: sign_in.{}: {error}", sign_in.name)),
         };
-        let probed = in_time(probing).await;
-        match probed.map_err(|error| (error.clone(), error)).flatten() {
-            Ok(()) => report.good(what, &format!("{} refuses a made-up ticket, as it must", cas.server)),
-            Err((error, cause)) => {
-                let error = format!("{}: {error}", cas.server);
-                servers.failed(what, &server_of(&cas.server), &error, &cause).await;
+        let callback = provider.callback(&public.origin(), &sign_in.name);
+        let probed = in_time(provider.check(&callback)).await;
+        let failed = |text: String| Unfit {
+            cause: text.clone(),
+            text,
+        };
+        match probed.map_err(failed).flatten() {
+            Ok(answer) => report.good(what, &answer),
+            Err(Unfit { text, cause }) => {
+                let error = format!("{server}: {text}");
+                servers.failed(what, &server_of(server), &error, &cause).await;
             }
         }
-        report.note(
-            what,
-            &format!("to register at the CAS server: {service}, with any `?state=` behind it"),
-        );
-        if !cas.proxy_chains.is_empty() {
-            let session = format!("{}/_janua/cas/{}/session", public.origin(), sign_in.name);
-            report.note(
-                what,
-                &format!(
-                    "to register there for back ends: {session}, and that their own services may have proxy tickets"
-                ),
-            );
+        for told in provider.registration(&public.origin(), &sign_in.name) {
+            report.note(what, &told);
         }
         for app in sign_in.app_origins.iter().filter(|app| !is_same_site(app, public)) {
             report.note(

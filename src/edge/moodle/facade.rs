@@ -11,7 +11,7 @@ use crate::moodle::Moodle;
 use crate::moodle::tokens::cas_facade::{self, Facade};
 use crate::rejection::{Reason, Rejection};
 use crate::respond::{Reply, security};
-use crate::store::StoreError;
+use crate::sign_in::Provider;
 
 /// Bytes of a CAS server's answer.
 const LONGEST: usize = 256 << 10;
@@ -65,13 +65,12 @@ pub(super) async fn answer(ctx: &Context, asked: Asked) -> Result<Reply, Rejecti
         moodle,
         below,
     } = asked;
-    let real = ctx.snapshot.cas.get(moodle.config.sign_in).ok_or(Reason::Internal)?;
+    let provider = ctx.snapshot.providers.get(moodle.config.sign_in);
+    let real = &provider.and_then(Provider::as_cas).ok_or(Reason::Internal)?.client;
     let query = request.query.as_deref();
     Ok(match question {
         Facade::Asked(question) => {
-            let taken = moodle.tokens().take(question.ticket()).await;
-            let failed = |error: StoreError| Rejection::because(Reason::StoreUnavailable, error.to_string());
-            let told = question.answer(taken.map_err(failed)?);
+            let told = question.answer(moodle.tokens().take(question.ticket()).await?);
             let kind = HeaderValue::from_static(told.content_type);
             reply(StatusCode::OK, header::CONTENT_TYPE, kind, told.body.into())
         }

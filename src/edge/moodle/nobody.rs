@@ -10,6 +10,7 @@ use crate::moodle::Moodle;
 use crate::own;
 use crate::rejection::{Hint, NEEDS_BROWSER, Reason, Rejection};
 use crate::respond::write::write;
+use crate::sign_in::begin::{page_load, where_to};
 
 /// Only the browser can bring a token: a page load is sent for one, anything else is told where to go. A back end is told
 /// too, since it may send its person's browser there.
@@ -25,12 +26,12 @@ pub(super) async fn instead(
     }
     let visit = visit(&session.req_header().headers, ctx)?;
     let here = visit.here;
-    if person.is_by_cookie() && own::page_load(&visit.request.method, visit.headers) {
+    if person.is_by_cookie() && page_load(&visit.request.method, visit.headers) {
         let reply = own::moodle::begin(&here, moodle, person, &visit.target())?;
         ctx.rejection = Some(refusal);
         return Ok(write(session, &reply).await?);
     }
-    let mut sign_in = own::where_to(&here, &[moodle.config.sign_in]);
+    let mut sign_in = where_to(&here, &[moodle.config.sign_in]);
     sign_in.extend(["&moodle=", &moodle.config.name]);
     Err(refusal.with_hint(Hint::SignIn(sign_in)).into())
 }

@@ -12,7 +12,7 @@ use super::answer::{self, Answer, BadAnswer};
 use super::failure::{Failure, FailureCode};
 use super::principal::Principal;
 use super::ticket::{BadTicket, Ticket};
-use super::{Protocol, answer::MAX_BYTES};
+use super::{Login, Protocol, answer::MAX_BYTES};
 use crate::backchannel::{Backchannel, BackchannelError, Reply, authority};
 use crate::headers;
 
@@ -25,18 +25,6 @@ pub struct Client {
     server: Url,
     protocol: Protocol,
     backchannel: Backchannel,
-}
-
-/// How a browser is to be signed in (CAS 3.0 section 2.1.1). The two parameters exclude each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Login {
-    /// By the session that the browser may have at the server, or by its form.
-    #[default]
-    Usual,
-    /// `renew=true`: by the form, whatever session there is.
-    Renew,
-    /// `gateway=true`: by the session, or not at all: then the browser comes back without a ticket.
-    Passive,
 }
 
 /// Why nobody is signed in. For logs: it names the server and no ticket. For the person, see [`ValidateError::public`].
@@ -72,7 +60,8 @@ impl Client {
         }
     }
 
-    /// Where the browser signs in, to come back to `service` with a ticket.
+    /// Where the browser signs in, to come back to `service` with a ticket (CAS 3.0 section 2.1.1). The two parameters
+    /// exclude each other.
     pub fn login_url(&self, service: &str, login: Login) -> Url {
         let further = match login {
             Login::Usual => None,
