@@ -21,8 +21,9 @@ use janua::authenticate::token::{Outcome, Recent, Tokens};
 use janua::cli::keys::{KeyAlgorithm, New, write_pair};
 use janua::cli::token::{Mint, mint};
 use janua::config::pattern::{Part, RolePattern};
-use janua::config::{Algorithm, Issuer, JwksLocation, Jwt, Rate, TokenSource};
+use janua::config::{Algorithm, Issuer, JwksLocation, Jwt, TokenSource};
 use janua::observe::metrics::Metrics;
+use janua::rate::Rate;
 use janua::store::Store;
 use tokio::runtime::Builder;
 

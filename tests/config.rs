@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use janua::config::{
     Action, Algorithm, Balance, Config, Credential, Health, JwksLocation, Limits, LogFormat, LogLevel, MoodleSource,
-    MoodleUsername, Present, Rate, State, TokenSource, load_with,
+    MoodleUsername, Present, State, TokenSource, load_with,
 };
+use janua::rate::Rate;
 use proptest::prelude::*;
 use serde_json::Value;
 
