@@ -1,6 +1,6 @@
 //! `janua explain`: why would this request be allowed or refused?
 
-use std::io::{self, Read};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::{Context as _, bail};
 
-use super::{ConfigArgs, in_colour, put};
+use super::{ConfigArgs, in_colour, load_quietly, put, read_text};
 use crate::authenticate::token::Tokens;
-use crate::config::{self, Config, PublicUrl, TokenSource};
+use crate::config::{Config, PublicUrl, TokenSource};
 use crate::explain::{self, Outcome, Question, Report, render};
 use crate::moodle::MoodleTokens;
 use crate::observe::metrics::Metrics;
@@ -76,13 +76,8 @@ A URL on the command line stands in the shell's history, with its token: a file 
 
 /// Exit code 0 if the request is allowed, 3 if it is refused, 1 if that cannot be said.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    // Warnings are for `check`: here they would bury the answer.
-    let loaded = match config::load(&args.config.path()?) {
-        Ok(loaded) => loaded,
-        Err(problems) => {
-            eprint!("{}", problems.render(in_colour(&io::stderr())));
-            return Ok(ExitCode::FAILURE);
-        }
+    let Some(loaded) = load_quietly(&args.config.path()?) else {
+        return Ok(ExitCode::FAILURE);
     };
     let config = Arc::new(loaded.config);
     let question = question(args, &config)?;
@@ -93,9 +88,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         server::install_crypto();
         runtime.block_on(offline(&config, &question))?
     };
-    put(&match args.json {
-        true => format!("{}\n", serde_json::to_string_pretty(&report)?),
-        false => render::render(&report, in_colour(&io::stdout())),
+    put(&if args.json {
+        format!("{}\n", serde_json::to_string_pretty(&report)?)
+    } else {
+        render::render(&report, in_colour(&io::stdout()))
     })?;
     Ok(match report.outcome {
         Outcome::Allow => ExitCode::SUCCESS,
@@ -219,14 +215,8 @@ fn is_url(text: &str) -> bool {
     text.starts_with("https://") || text.starts_with("http://")
 }
 
-fn read(file: &str) -> anyhow::Result<String> {
-    let mut text = String::new();
-    if file == "-" {
-        io::stdin().lock().take(MAX_INPUT).read_to_string(&mut text)?;
-    } else {
-        std::fs::File::open(file)?.take(MAX_INPUT).read_to_string(&mut text)?;
-    }
-    Ok(text)
+fn read(file: &str) -> io::Result<String> {
+    read_text(file, MAX_INPUT)
 }
 
 fn header(text: &str) -> Result<(String, String), &'static str> {

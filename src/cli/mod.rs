@@ -15,7 +15,8 @@ pub mod token_show;
 pub mod vault;
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write as _};
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -177,17 +178,29 @@ impl ConfigArgs {
 
 /// Reads the configuration; tells everything that is wrong with it on stderr. `None`: it cannot be used.
 fn load(path: &Path) -> Option<Loaded> {
-    let colour = in_colour(&io::stderr());
-    match crate::config::load(path) {
-        Ok(loaded) => {
-            eprint!("{}", loaded.warnings.render(colour));
-            Some(loaded)
-        }
-        Err(diagnostics) => {
-            eprint!("{}", diagnostics.render(colour));
-            None
-        }
-    }
+    let loaded = load_quietly(path)?;
+    eprint!("{}", loaded.warnings.render(in_colour(&io::stderr())));
+    Some(loaded)
+}
+
+/// The same without warnings, for commands whose answer they would bury: they are for `check`.
+fn load_quietly(path: &Path) -> Option<Loaded> {
+    let loaded = crate::config::load(path);
+    loaded
+        .map_err(|problems| eprint!("{}", problems.render(in_colour(&io::stderr()))))
+        .ok()
+}
+
+/// What stands in a file, or comes on stdin for `-`: so many bytes of it at most.
+fn read_text(file: &str, most: u64) -> io::Result<String> {
+    let source: Box<dyn Read> = if file == "-" {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(File::open(file)?)
+    };
+    let mut text = String::new();
+    source.take(most).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 #[cfg(test)]

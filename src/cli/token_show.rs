@@ -3,7 +3,6 @@
 //! Nothing of a token is believed for being shown; the signature is never printed.
 
 use std::fmt::Write as _;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,7 +15,7 @@ use url::Url;
 
 use crate::authenticate::token::inspect;
 use crate::config::pattern::RolePattern;
-use crate::config::{Algorithm, Issuer, JwksLocation, Jwt};
+use crate::config::{Algorithm, Issuer, JwksLocation, Jwt, is_loopback};
 use crate::rate::Rate;
 use crate::rejection::{Reason, Rejection};
 use crate::server;
@@ -55,24 +54,20 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut out = described(&token, now);
     let jwks = args.jwks.as_deref().map(location).transpose()?;
     let config = config(jwks.clone());
-    let (verdict, code) = match (inspect::well_formed(&token, &config), jwks) {
-        (Err(rejection), _) => (refused(&rejection), ExitCode::FAILURE),
-        (Ok(()), None) => {
-            let told = "well-formed; the signature was not checked (--jwks)";
-            (told.to_owned(), ExitCode::SUCCESS)
-        }
+    let judged = match (inspect::well_formed(&token, &config), jwks) {
         (Ok(()), Some(_)) => {
             server::install_crypto();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let judged = runtime.block_on(inspect::judge(&token, &config, now));
-            match judged.context("the key set cannot be used")? {
-                Ok(_) => (
-                    "verified: the signature is good, and the token counts now".to_owned(),
-                    ExitCode::SUCCESS,
-                ),
-                Err(rejection) => (refused(&rejection), ExitCode::FAILURE),
-            }
+            judged
+                .context("the key set cannot be used")?
+                .map(|_| "verified: the signature is good, and the token counts now")
         }
+        (judged, _) => judged.map(|()| "well-formed; the signature was not checked (--jwks)"),
+    };
+    let (verdict, code) = match judged {
+        Ok(told) => (told.to_owned(), ExitCode::SUCCESS),
+        Err(rejection) => (refused(&rejection), ExitCode::FAILURE),
     };
     writeln!(out, "verdict\n  {verdict}")?;
     super::put(&out)?;
@@ -81,20 +76,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// What was given, or what stands in it.
 fn read(given: &str) -> anyhow::Result<String> {
-    let source: Box<dyn Read> = match given {
-        "-" => Box::new(io::stdin().lock()),
-        path if is_there(path) => {
-            if Path::new(path).is_dir() {
-                bail!("{path} is a folder: name the file in it that holds the token");
-            }
-            let file = std::fs::File::open(path);
-            Box::new(file.with_context(|| format!("{path} cannot be read"))?)
-        }
-        token => return Ok(token.trim().to_owned()),
-    };
-    let mut text = String::new();
-    let read = source.take(MAX_INPUT).read_to_string(&mut text);
-    read.with_context(|| match given {
+    if given != "-" && !is_there(given) {
+        return Ok(given.trim().to_owned());
+    }
+    if given != "-" && Path::new(given).is_dir() {
+        bail!("{given} is a folder: name the file in it that holds the token");
+    }
+    let text = super::read_text(given, MAX_INPUT).with_context(|| match given {
         "-" => "what comes on stdin cannot be read".to_owned(),
         path => format!("{path} cannot be read"),
     })?;
@@ -125,15 +113,9 @@ fn location(jwks: &str) -> anyhow::Result<JwksLocation> {
         return Ok(JwksLocation::File(PathBuf::from(jwks)));
     };
     let url = Url::parse(jwks).context("--jwks")?;
-    let is_local = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
     match scheme {
         "https" => Ok(JwksLocation::Url(url)),
-        "http" if is_local => Ok(JwksLocation::Url(url)),
+        "http" if url.host_str().is_some_and(is_loopback) => Ok(JwksLocation::Url(url)),
         "http" => bail!("--jwks: over http, whoever is on the way chooses the keys; use https or a file"),
         _ => bail!("--jwks: use a file or an https:// URL"),
     }

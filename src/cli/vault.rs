@@ -6,15 +6,14 @@ mod list;
 mod reach;
 mod roster;
 
-use std::io;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::bail;
 
 use self::reach::Reach;
-use super::{ConfigArgs, in_colour, put, told_once};
-use crate::config::{self, Config, Moodle};
+use super::{ConfigArgs, load_quietly, put, told_once};
+use crate::config::{Config, Loaded, Moodle};
 use crate::control::vault::{Asked, Told};
 use crate::key_file::{self, Looking};
 use crate::moodle::tokens::vault::Provided;
@@ -127,13 +126,8 @@ pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Remove(args) => &args.config,
         Command::Rotate(args) => &args.config,
     };
-    // Warnings are for `check`: here they would mark_revoked the answer.
-    let config = match config::load(&config.path()?) {
-        Ok(loaded) => loaded.config,
-        Err(problems) => {
-            eprint!("{}", problems.render(in_colour(&io::stderr())));
-            return Ok(ExitCode::FAILURE);
-        }
+    let Some(Loaded { config, .. }) = load_quietly(&config.path()?) else {
+        return Ok(ExitCode::FAILURE);
     };
     for open in key_file::open_files(&config, Looking::Command) {
         eprintln!("note: {}", safe(&open.to_string()));
@@ -235,11 +229,8 @@ fn portions(entries: &[Provided]) -> Vec<&[Provided]> {
 async fn list(args: &List, config: &Config) -> anyhow::Result<ExitCode> {
     let mut entries = all(&Reach::open(config).await?).await?;
     entries.retain(|entry| args.moodle.as_ref().is_none_or(|moodle| entry.moodle == *moodle));
-    let text = match args.json {
-        true => list::json(&entries, SystemTime::now()),
-        false => list::table(&entries, SystemTime::now()),
-    };
-    put(&text)?;
+    let told = if args.json { list::json } else { list::table };
+    put(&told(&entries, SystemTime::now()))?;
     Ok(ExitCode::SUCCESS)
 }
 

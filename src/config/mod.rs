@@ -48,6 +48,7 @@ pub use self::frames::{FrameAncestors, Frames};
 pub use self::identity_headers::IdentityHeaders;
 pub use self::launch::Launch;
 pub use self::moodle::{Facade, FunctionPattern, FunctionRule, Moodle, MoodleSource, MoodleUsername, OwnTokens};
+pub use self::net::is_loopback;
 pub use self::opencast::Opencast;
 use self::pattern::RolePattern;
 pub use self::public_url::PublicUrl;

@@ -41,7 +41,7 @@ pub(super) enum HostHeader {
 pub(super) struct Location(pub(super) HeaderValue);
 
 /// Is this host this very machine? By address, or by the name `localhost` (RFC 6761 section 6.3).
-pub(super) fn is_loopback(host: &str) -> bool {
+pub fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value};
 use url::Url;
 
-use super::lines::{comment, inline, leave_out, list, remark, text, time, value};
+use super::lines::{comment, inline, leave_out, list, put, remark, section, text, time, value};
 use super::octoka::{Fallback, Http, Log, Octoka};
 use super::sources;
 use crate::text::safe;
@@ -25,11 +25,11 @@ refused. Moodle's are valid for 4h: a bound close to what your issuer needs make
 const ALGORITHMS: &str = "\
 WARNING: Octoka takes every algorithm that fits a key. Remove those that your issuers do not use; most use ES256 alone.
 NOTE: ES512, RS384, RS512, PS384 and PS512 are not taken here.";
-const PER_ADDRESS: &str = "\
-NOTE: behind another web server all connections come from its address.";
 const PROXIES: &str = "\
 NOTE: is nginx in front? Then name its address, so that its X-Forwarded-For is believed:
-trusted_proxies = [\"127.0.0.1\"]";
+trusted_proxies = [\"127.0.0.1\"]
+NOTE: behind another web server all connections come from its address.";
+const PUBLIC: &str = "How clients call this gateway: scheme, host, and port if unusual.    <--";
 const KEEP_STALE: &str = "\
 NOTE: Octoka drops the keys of an issuer that does not answer; here the last good ones serve on for this long.";
 const STATE: &str = "\
@@ -38,6 +38,8 @@ store = \"embedded\" and path = \"/var/lib/janua/janua.redb\", in a folder that 
 const WATCH: &str = "\
 NOTE: a player that came with a token goes on when the token is over, by a cookie for its event; Octoka lets it stop.
 To have it as before, remove `accept` and `watch`.";
+const ELSE_ASK: &str = "\
+NOTE: only the session cookie or Basic goes there; in Octoka every header, tokens included.";
 const NO_TOKEN: &str = "\
 NOTE: who has no valid token gets 401 here, 403 in Octoka. Does nginx go on to Opencast then? Name both in its
 configuration: error_page 401 403 = @oc_static_files;";
@@ -48,7 +50,7 @@ pub(super) fn write(octoka: &Octoka, folder: &Path) -> anyhow::Result<String> {
     let root = document.as_table_mut();
     root.insert("server", Item::Table(server(&octoka.http).context("http")?));
     root.insert("log", Item::Table(log(&octoka.log)));
-    root.insert("state", Item::Table(state()));
+    root.insert("state", Item::Table(section([("store", text("memory"), STATE)])));
     root.insert("jwt", Item::Table(jwt(octoka)?));
     if octoka.opencast.fallback != Fallback::None {
         root.insert("upstreams", Item::Table(upstreams(octoka).context("opencast.host")?));
@@ -57,17 +59,17 @@ pub(super) fn write(octoka: &Octoka, folder: &Path) -> anyhow::Result<String> {
     let mut head =
         "Made from Octoka's configuration by `janua import octoka`. `janua config example` explains every key."
             .to_owned();
-    if !octoka.strange.is_empty() {
+    let strange = octoka.strange();
+    if !strange.is_empty() {
         head.push_str(&format!(
             "\nNOTE: Octoka takes no notice of these keys: {}",
-            safe(&octoka.strange.join(", "))
+            safe(&strange.join(", "))
         ));
     }
     Ok(format!("{}{document}", comment(&head)))
 }
 
 fn server(http: &Http) -> anyhow::Result<Table> {
-    let mut table = Table::new();
     // Both can run side by side until this one has shown that it does the same.
     let port = match http.port {
         0 => 4051,
@@ -77,29 +79,24 @@ fn server(http: &Http) -> anyhow::Result<Table> {
         port => port + 1,
     };
     let at = |port| std::net::SocketAddr::new(http.address, port).to_string();
-    table.insert("listen", list([at(port)]));
     let beside = format!(
         "NOTE: beside Octoka, which listens on {0}. In its place, with Octoka stopped: listen = [\"{0}\"]",
         at(http.port)
     );
-    remark(&mut table, "listen", &beside);
-    table.insert("public_url", text(format!("http://localhost:{port}")));
-    remark(
-        &mut table,
-        "public_url",
-        "How clients call this gateway: scheme, host, and port if unusual.    <--",
-    );
+    let mut table = section([
+        ("listen", list([at(port)]), &beside),
+        ("public_url", text(format!("http://localhost:{port}")), PUBLIC),
+    ]);
     if http.port == 9090 {
-        table.insert("admin", text("127.0.0.1:9092"));
-        remark(&mut table, "admin", "NOTE: 9090, the default, is Octoka's.");
+        let admin = ("admin", text("127.0.0.1:9092"), "NOTE: 9090, the default, is Octoka's.");
+        put(&mut table, [admin]);
     }
     // Room for the longest token, see `jwt.max_token`.
     table.insert("max_header", text("128KiB"));
     let grace = http.shutdown_timeout.as_deref().unwrap_or("3s");
     time(&mut table, "shutdown_grace", grace, ["0", "1h"]).context("shutdown_timeout")?;
     let connections = inline([("max", 20_000.into()), ("per_address", 20_000.into())]);
-    table.insert("connections", connections.into());
-    remark(&mut table, "connections", &format!("{PROXIES}\n{PER_ADDRESS}"));
+    put(&mut table, [("connections", connections.into(), PROXIES)]);
     Ok(table)
 }
 
@@ -127,26 +124,22 @@ fn log(log: &Log) -> Table {
     table
 }
 
-fn state() -> Table {
-    let mut table = Table::new();
-    table.insert("store", text("memory"));
-    remark(&mut table, "store", STATE);
-    table
-}
-
 fn jwt(octoka: &Octoka) -> anyhow::Result<Table> {
     let jwt = &octoka.jwt;
-    let mut table = Table::new();
-    table.insert("algorithms", list(["ES256", "ES384", "EdDSA", "RS256", "PS256"]));
-    remark(&mut table, "algorithms", ALGORITHMS);
+    let algorithms = list(["ES256", "ES384", "EdDSA", "RS256", "PS256"]);
+    let mut table = section([("algorithms", algorithms, ALGORITHMS)]);
     if let Some(given) = &octoka.http.jwt_sources {
         sources::write(&mut table, given).context("http.jwt_sources")?;
     }
-    table.insert("roles_claims", list(["roles"]));
-    table.insert("max_token", text("64KiB"));
-    remark(&mut table, "max_token", LARGEST);
-    table.insert("max_roles", value(4096));
-    table.insert("max_grants", value(4096));
+    put(
+        &mut table,
+        [
+            ("roles_claims", list(["roles"]), ""),
+            ("max_token", text("64KiB"), LARGEST),
+            ("max_roles", value(4096), ""),
+            ("max_grants", value(4096), ""),
+        ],
+    );
     let leeway = jwt.allowed_clock_skew.as_deref().unwrap_or("3s");
     time(&mut table, "leeway", leeway, ["0", "5min"]).context("jwt.allowed_clock_skew")?;
     let refresh = jwt.key_cache_duration.as_deref().unwrap_or("10min");
@@ -155,22 +148,19 @@ fn jwt(octoka: &Octoka) -> anyhow::Result<Table> {
         let note = "NOTE: keys are always refreshed in the background; no request waits for it.";
         remark(&mut table, "refresh", note);
     }
-    table.insert("keep_stale", text("24h"));
-    remark(&mut table, "keep_stale", KEEP_STALE);
+    put(&mut table, [("keep_stale", text("24h"), KEEP_STALE)]);
     let mut issuers = ArrayOfTables::new();
     let mut names: Vec<String> = Vec::new();
     for jwks in &jwt.trusted_keys {
         let url = Url::parse(jwks).with_context(|| format!("jwt.trusted_keys: {jwks:?}"))?;
         let name = unique(url.host_str().unwrap_or("issuer"), &names);
-        let mut issuer = Table::new();
-        issuer.insert("name", text(&name));
-        issuer.insert("jwks", text(url.as_str()));
-        issuer.insert("allow_roles", list(["ROLE_ADMIN"]));
-        remark(&mut issuer, "allow_roles", ADMIN);
-        issuer.insert("allow_actions", list(["read"]));
-        issuer.insert("max_lifetime", text("366d"));
-        remark(&mut issuer, "max_lifetime", LIFETIME);
-        issuers.push(issuer);
+        issuers.push(section([
+            ("name", text(&name), ""),
+            ("jwks", text(url.as_str()), ""),
+            ("allow_roles", list(["ROLE_ADMIN"]), ADMIN),
+            ("allow_actions", list(["read"]), ""),
+            ("max_lifetime", text("366d"), LIFETIME),
+        ]));
         names.push(name);
     }
     if issuers.is_empty() {
@@ -183,25 +173,21 @@ fn jwt(octoka: &Octoka) -> anyhow::Result<Table> {
 fn upstreams(octoka: &Octoka) -> anyhow::Result<Table> {
     let host = octoka.opencast.host.trim_end_matches('/');
     // Octoka's documentation names it without a scheme.
-    let host = match host.contains("://") {
-        true => host.to_owned(),
-        false => format!("http://{host}"),
-    };
+    let scheme = if host.contains("://") { "" } else { "http://" };
+    let host = format!("{scheme}{host}");
     let url = Url::parse(&host)?;
     if url.path() != "/" {
         bail!("{host:?} has a path: name scheme, host and port alone");
     }
     let name = url.host_str().unwrap_or_default().trim_end_matches('.');
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    let mut opencast = Table::new();
-    opencast.insert("servers", list([format!("{}://{name}{port}", url.scheme())]));
-    opencast.insert(
-        "timeouts",
-        inline([("connect", "2s".into()), ("read", "3s".into())]).into(),
-    );
-    let mut all = Table::new();
+    let timeouts = inline([("connect", "2s".into()), ("read", "3s".into())]);
+    let opencast = section([
+        ("servers", list([format!("{}://{name}{port}", url.scheme())]), ""),
+        ("timeouts", timeouts.into(), ""),
+    ]);
+    let mut all = section([("opencast", Item::Table(opencast), "")]);
     all.set_implicit(true);
-    all.insert("opencast", Item::Table(opencast));
     Ok(all)
 }
 
@@ -213,38 +199,29 @@ fn routes(octoka: &Octoka, folder: &Path) -> anyhow::Result<ArrayOfTables> {
     let (prefixes, never) = sorted(&opencast.path_prefixes, plain);
     let (origins, unsent) = sorted(&octoka.http.cors_allowed_origins, origin);
     for prefix in &prefixes {
-        let mut route = Table::new();
         let name = unique("media", &names);
-        route.insert("name", text(&name));
+        let path = format!("{prefix}/{{org}}/{{channel}}/{{event}}/{{*file}}");
+        let mut route = section([
+            ("name", text(&name), ""),
+            ("path", text(path), ""),
+            ("methods", list(["GET", "HEAD"]), ""),
+        ]);
         names.push(name);
-        route.insert(
-            "path",
-            text(format!("{prefix}/{{org}}/{{channel}}/{{event}}/{{*file}}")),
-        );
-        route.insert("methods", list(["GET", "HEAD"]));
         let strips = act(&mut route, octoka, folder)?;
         if strips && !prefix.is_empty() {
             route.insert("strip", text(prefix));
         }
         if octoka.http.on_allow != "empty" {
-            route.insert("accept", list(["jwt", "watch"]));
-            remark(&mut route, "accept", WATCH);
+            put(&mut route, [("accept", list(["jwt", "watch"]), WATCH)]);
             let carry: Array = ["cookie"].into_iter().collect();
             route.insert("watch", inline([("carry", carry.into())]).into());
         }
         route.insert("allow", allow());
-        if let Some(method) = match opencast.fallback {
-            Fallback::None => None,
-            Fallback::Head => Some("HEAD"),
-            Fallback::Get => Some("GET"),
-        } {
-            let ask = inline([("upstream", "opencast".into()), ("method", method.into())]);
-            route.insert("else_ask", ask.into());
-            let note = "NOTE: only the session cookie or Basic goes there; in Octoka every header, tokens included.";
-            remark(&mut route, "else_ask", note);
-        }
-        if opencast.fallback == Fallback::None {
-            remark(&mut route, "allow", NO_TOKEN);
+        let ask = |method: &str| inline([("upstream", "opencast".into()), ("method", method.into())]).into();
+        match opencast.fallback {
+            Fallback::None => remark(&mut route, "allow", NO_TOKEN),
+            Fallback::Head => put(&mut route, [("else_ask", ask("HEAD"), ELSE_ASK)]),
+            Fallback::Get => put(&mut route, [("else_ask", ask("GET"), ELSE_ASK)]),
         }
         if !origins.is_empty() {
             let origins: Array = origins.iter().map(|origin| origin.replace("${", "$${")).collect();

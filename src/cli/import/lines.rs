@@ -39,6 +39,21 @@ pub(super) fn inline<const N: usize>(members: [(&str, Value); N]) -> InlineTable
     members.into_iter().collect()
 }
 
+/// A table of these keys, as [`put`].
+pub(super) fn section<const N: usize>(keys: [(&str, Item, &str); N]) -> Table {
+    let mut table = Table::new();
+    put(&mut table, keys);
+    table
+}
+
+/// Puts keys at the end of a table, each with its value and what is to be said above it.
+pub(super) fn put<const N: usize>(table: &mut Table, keys: [(&str, Item, &str); N]) {
+    for (key, item, told) in keys {
+        table.insert(key, item);
+        remark(table, key, told);
+    }
+}
+
 /// Puts comment lines above a key, below those that are there.
 pub(super) fn remark(table: &mut Table, key: &str, remark: &str) {
     if let Some(mut key) = table.key_mut(key) {

@@ -5,34 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
-use toml::Table;
+use serde::de::IgnoredAny;
 
-/// Every key, by section.
-const KEYS: [(&str, &[&str]); 4] = [
-    ("opencast", &["downloads_path", "host", "fallback", "path_prefixes"]),
-    (
-        "jwt",
-        &[
-            "trusted_keys",
-            "background_key_refresh",
-            "key_cache_duration",
-            "allowed_clock_skew",
-        ],
-    ),
-    (
-        "http",
-        &[
-            "on_allow",
-            "on_deny",
-            "cors_allowed_origins",
-            "jwt_sources",
-            "port",
-            "address",
-            "shutdown_timeout",
-        ],
-    ),
-    ("log", &["filters", "file", "stdout"]),
-];
+/// The keys that Octoka takes no notice of.
+type Strange = BTreeMap<String, IgnoredAny>;
 
 #[derive(Deserialize)]
 pub(super) struct Octoka {
@@ -43,9 +19,8 @@ pub(super) struct Octoka {
     pub(super) http: Http,
     #[serde(default)]
     pub(super) log: Log,
-    /// The keys that Octoka takes no notice of.
-    #[serde(skip)]
-    pub(super) strange: Vec<String>,
+    #[serde(flatten)]
+    strange: Strange,
 }
 
 #[derive(Deserialize)]
@@ -55,6 +30,8 @@ pub(super) struct Opencast {
     pub(super) host: String,
     pub(super) fallback: Fallback,
     pub(super) path_prefixes: Vec<String>,
+    #[serde(flatten)]
+    strange: Strange,
 }
 
 impl Default for Opencast {
@@ -64,6 +41,7 @@ impl Default for Opencast {
             host: "http://localhost:8080".to_owned(),
             fallback: Fallback::Head,
             path_prefixes: vec!["/static".to_owned()],
+            strange: Strange::new(),
         }
     }
 }
@@ -85,6 +63,8 @@ pub(super) struct Jwt {
     pub(super) key_cache_duration: Option<String>,
     #[serde(default)]
     pub(super) allowed_clock_skew: Option<String>,
+    #[serde(flatten)]
+    strange: Strange,
 }
 
 #[derive(Deserialize)]
@@ -97,6 +77,8 @@ pub(super) struct Http {
     pub(super) port: u16,
     pub(super) address: std::net::IpAddr,
     pub(super) shutdown_timeout: Option<String>,
+    #[serde(flatten)]
+    strange: Strange,
 }
 
 impl Default for Http {
@@ -109,6 +91,7 @@ impl Default for Http {
             port: 4050,
             address: std::net::Ipv4Addr::LOCALHOST.into(),
             shutdown_timeout: None,
+            strange: Strange::new(),
         }
     }
 }
@@ -126,6 +109,8 @@ pub(super) struct Log {
     pub(super) filters: BTreeMap<String, String>,
     pub(super) file: Option<String>,
     pub(super) stdout: bool,
+    #[serde(flatten)]
+    strange: Strange,
 }
 
 impl Default for Log {
@@ -134,6 +119,7 @@ impl Default for Log {
             filters: [("octoka".to_owned(), "info".to_owned())].into(),
             file: None,
             stdout: true,
+            strange: Strange::new(),
         }
     }
 }
@@ -145,26 +131,28 @@ fn yes() -> bool {
 /// Reads the file as Octoka does: keys that it does not know are passed over. Errors name what is missing or of the wrong
 /// type.
 pub(super) fn read(text: &str) -> anyhow::Result<Octoka> {
-    let table: Table = toml::from_str(text)?;
-    let octoka: Octoka = toml::from_str(text).context("this is not what Octoka 1.3 takes")?;
-    Ok(Octoka {
-        strange: strange_keys(&table),
-        ..octoka
-    })
+    toml::from_str::<toml::Table>(text)?;
+    toml::from_str(text).context("this is not what Octoka 1.3 takes")
 }
 
-fn strange_keys(table: &Table) -> Vec<String> {
-    let mut strange = Vec::new();
-    for (section, value) in table {
-        let Some((_, keys)) = KEYS.iter().find(|(known, _)| known == section) else {
-            strange.push(format!("`{section}`"));
-            continue;
-        };
-        let given = value.as_table().into_iter().flat_map(Table::keys);
-        let unknown = given.filter(|key| !keys.contains(&key.as_str()));
-        strange.extend(unknown.map(|key| format!("`{section}.{key}`")));
+impl Octoka {
+    /// The keys that Octoka takes no notice of, by name.
+    pub(super) fn strange(&self) -> Vec<String> {
+        let sections = [
+            ("opencast.", &self.opencast.strange),
+            ("jwt.", &self.jwt.strange),
+            ("http.", &self.http.strange),
+            ("log.", &self.log.strange),
+            ("", &self.strange),
+        ];
+        let names = sections.iter().flat_map(|(section, keys)| {
+            let names = keys.keys();
+            names.map(move |key| format!("`{section}{key}`"))
+        });
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
     }
-    strange
 }
 
 /// A duration as Octoka writes it, and as gateway.toml does: minutes are `min` there and `m` here, and zero needs no unit
@@ -213,7 +201,7 @@ mod tests {
     fn unknown_keys_are_passed_over_and_named() {
         let text = "verbose = true\n[jwt]\ntrusted_keys = []\nissuer = 1\n[http]\nport = 1\nhost = 2\n\
                     [opencast]\nuse_as_fallback = 7\n";
-        let strange = read(text).unwrap().strange;
+        let strange = read(text).unwrap().strange();
         assert_eq!(
             strange,
             ["`http.host`", "`jwt.issuer`", "`opencast.use_as_fallback`", "`verbose`"]

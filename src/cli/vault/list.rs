@@ -32,10 +32,8 @@ pub(super) fn table(entries: &[Shown], now: SystemTime) -> String {
         let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
-    let mut text: String = match entries.is_empty() {
-        true => String::new(),
-        false => rows.iter().map(line).collect(),
-    };
+    let shown = if entries.is_empty() { &[] } else { rows.as_slice() };
+    let mut text: String = shown.iter().map(line).collect();
     let expired = entries.iter().filter(|entry| is_expired(entry, now)).count();
     text += &format!("{}, {expired} expired\n", count(entries.len(), "token"));
     text

@@ -3,7 +3,7 @@
 //! No message quotes what stands in the file: where columns are mixed up, a token stands in any of them.
 
 use std::collections::HashMap;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt as _;
@@ -52,31 +52,24 @@ impl fmt::Display for Problems {
 
 /// The entries of a file, or of stdin for `-`. The outer error: it cannot be read.
 pub(super) fn read(file: &str, moodle: &str, service: &str) -> anyhow::Result<Result<Vec<Provided>, Problems>> {
-    let mut bytes = Vec::new();
-    match file {
-        "-" => drop(
-            io::stdin()
-                .lock()
-                .take(LARGEST + 1)
-                .read_to_end(&mut bytes)
-                .context("stdin")?,
-        ),
-        path => {
-            let opened = File::open(path).with_context(|| path.to_owned())?;
-            let mode = opened.metadata().with_context(|| path.to_owned())?.permissions().mode();
-            if mode & 0o077 != 0 {
-                eprintln!("note: others can read {path}: `chmod 600` it, and delete it when all is imported");
-            }
-            opened
-                .take(LARGEST + 1)
-                .read_to_end(&mut bytes)
-                .with_context(|| path.to_owned())?;
+    let (name, source): (_, Box<dyn Read>) = if file == "-" {
+        ("stdin", Box::new(io::stdin().lock()))
+    } else {
+        let opened = File::open(file).with_context(|| file.to_owned())?;
+        let mode = opened.metadata().with_context(|| file.to_owned())?.permissions().mode();
+        if mode & 0o077 != 0 {
+            eprintln!("note: others can read {file}: `chmod 600` it, and delete it when all is imported");
         }
-    }
+        (file, Box::new(opened))
+    };
+    let mut bytes = Vec::new();
+    source
+        .take(LARGEST + 1)
+        .read_to_end(&mut bytes)
+        .with_context(|| name.to_owned())?;
     if bytes.len() as u64 > LARGEST {
         bail!("{file}: larger than {} MiB: split it", LARGEST >> 20);
     }
-    let name = if file == "-" { "stdin" } else { file };
     Ok(judge(&bytes, moodle, service).map_err(|all| Problems {
         file: name.to_owned(),
         all,
@@ -101,7 +94,7 @@ fn judge(bytes: &[u8], moodle: &str, service: &str) -> Result<Vec<Provided>, Vec
         .flexible(true)
         .trim(Trim::All)
         .from_reader(bytes);
-    let (mut record, mut lines) = (ByteRecord::new(), Lines::of(bytes));
+    let mut record = ByteRecord::new();
     let mut columns = None;
     let (mut entries, mut problems) = (Vec::new(), Vec::new());
     let (mut people, mut tokens) = (HashMap::new(), HashMap::new());
@@ -112,7 +105,7 @@ fn judge(bytes: &[u8], moodle: &str, service: &str) -> Result<Vec<Provided>, Vec
             // Of a slice only what is no CSV at all; the library quotes nothing either.
             Err(_) => return Err(vec![(0, "this cannot be read as CSV".to_owned())]),
         }
-        let line = lines.at(record.position().map_or(0, csv::Position::byte));
+        let line = record.position().map_or(0, |place| line_of(place, bytes));
         let Some(columns) = &columns else {
             columns = Some(header(&record).map_err(|problem| vec![(line, problem)])?);
             continue;
@@ -138,9 +131,10 @@ fn judge(bytes: &[u8], moodle: &str, service: &str) -> Result<Vec<Provided>, Vec
     } else if entries.is_empty() && problems.is_empty() {
         problems.push((0, "no line below the header".to_owned()));
     }
-    match problems.is_empty() {
-        true => Ok(entries),
-        false => Err(problems),
+    if problems.is_empty() {
+        Ok(entries)
+    } else {
+        Err(problems)
     }
 }
 
@@ -154,25 +148,22 @@ fn header(record: &ByteRecord) -> Result<Columns, String> {
     {
         return Err("columns are separated by something else than commas: save the file with commas".to_owned());
     }
-    let mut places = HashMap::new();
-    for (place, name) in names.iter().enumerate() {
+    let place = |name: &str| names.iter().position(|known| known == name);
+    for (here, name) in names.iter().enumerate() {
         if !["username", "token", "service", "valid_until"].contains(&name.as_str()) {
-            return Err(format!("column {} has another name: {COLUMNS}", place + 1));
+            return Err(format!("column {} has another name: {COLUMNS}", here + 1));
         }
-        if places.insert(name.as_str(), place).is_some() {
+        if place(name) != Some(here) {
             return Err(format!("`{name}` stands there twice"));
         }
     }
-    let needed = |name: &str| {
-        let place = places.get(name).copied();
-        place.ok_or_else(|| format!("no column `{name}`: {COLUMNS}"))
-    };
+    let needed = |name: &str| place(name).ok_or_else(|| format!("no column `{name}`: {COLUMNS}"));
     Ok(Columns {
         count: names.len(),
         username: needed("username")?,
         token: needed("token")?,
-        service: places.get("service").copied(),
-        valid_until: places.get("valid_until").copied(),
+        service: place("service"),
+        valid_until: place("valid_until"),
     })
 }
 
@@ -259,42 +250,21 @@ fn until(cell: Option<&str>) -> Result<Option<u64>, &'static str> {
     if text.starts_with(['+', '-']) {
         return Err(HELP);
     }
-    let mut written = text.to_owned();
-    if text.len() == "2027-03-31".len() {
-        written.write_str("T23:59:59Z").ok(); // into a String it cannot fail
-    }
-    let time = time::parse(&written, SystemTime::UNIX_EPOCH).map_err(|_| HELP)?;
+    let end = if text.len() == "2027-03-31".len() {
+        "T23:59:59Z"
+    } else {
+        ""
+    };
+    let time = time::parse(&format!("{text}{end}"), SystemTime::UNIX_EPOCH).map_err(|_| HELP)?;
     Ok(Some(time::unix_seconds(time)))
 }
 
-/// Line numbers of places that come in order.
-struct Lines<'a> {
-    bytes: &'a [u8],
-    seen: usize,
-    line: usize,
-}
-
-impl<'a> Lines<'a> {
-    fn of(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            seen: 0,
-            line: 1,
-        }
-    }
-
-    /// The line of the first record at or behind a place: what is empty before it is skipped.
-    fn at(&mut self, place: u64) -> usize {
-        let place = usize::try_from(place).unwrap_or(usize::MAX);
-        while let Some(byte) = self.bytes.get(self.seen) {
-            if self.seen >= place && !matches!(byte, b'\r' | b'\n') {
-                break;
-            }
-            self.line += usize::from(*byte == b'\n');
-            self.seen += 1;
-        }
-        self.line
-    }
+/// The line of a record that is looked for from this place on: what is empty before it is skipped.
+fn line_of(place: &csv::Position, bytes: &[u8]) -> usize {
+    let [line, byte] = [place.line(), place.byte()].map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+    let rest = bytes.get(byte..).unwrap_or_default();
+    let empty = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    line + empty.filter(|byte| **byte == b'\n').count()
 }
 
 #[cfg(test)]
@@ -359,6 +329,17 @@ mod tests {
             (9, "valid_until"),
         ];
         assert_eq!(told, expected.map(|(line, word)| (line, word.to_owned())));
+    }
+
+    /// Also behind a cell of several lines, and where lines end as on Windows.
+    #[test]
+    fn lines_are_counted_as_editors_do() {
+        let lines = |text: &str| bad(text).iter().map(|(line, _)| *line).collect::<Vec<_>>();
+        assert_eq!(
+            lines("\u{feff}username,token\r\n\"a\nb\",x\r\n\r\n\r\nc,x\r\n"),
+            [2, 2, 6]
+        );
+        assert_eq!(lines("\n\nusername,tokens\n"), [3]);
     }
 
     #[test]
