@@ -12,7 +12,7 @@ use janua::act::{file, playlist};
 use janua::authenticate::token::offline;
 use janua::config::load_with;
 use janua::config::{FunctionPattern, FunctionRule};
-use janua::edge::accel;
+use janua::gateway::accel;
 use janua::headers::cookies;
 use janua::listen::intake;
 use janua::moodle::request::Refusal;

@@ -1,14 +1,43 @@
 //! The request's way: take it, decide about it, do what was decided; every refusal is answered in one place.
 //!
-//! `decide` finds the route and whose the request is, and asks the rules; `perform` answers what needs no upstream; `hooks`
-//! calls both, carries the rest to an upstream and back, and tells of the end. `explain` calls the same `decide`, with
+//! `decide` finds the route and whose the request is (`admit`), and asks the rules; `perform` answers what needs no upstream;
+//! `hooks` calls both, carries the rest to an upstream and back, and tells of the end. `explain` calls the same `decide`, with
 //! somebody who writes down its reasons (`trace`).
+//!
+//! | beside them | is |
+//! | --- | --- |
+//! | `steps`, `incoming`, `body` | what several steps need of pingora's session; whoever brings a request; its body |
+//! | `limits`, `rules`, `parts` | limits, rules, and what is shown to upstreams, for the request at hand |
+//! | `files`, `accel`, `upstream`, `playlists` | files; files for nginx; the way to an upstream and back; its playlists |
+//! | `endpoints`, `launch`, `moodle`, `opencast`, `watch` | each capability, called with the request at hand |
+//! | `auth_request`, `else_ask` | decisions for a proxy that asks; an upstream's word where no rule speaks |
+//! | `frames`, `denials`, `access_entry` | headers about frames; what is kept of a refusal; a line of the log |
 
+pub mod accel;
+mod access_entry;
 mod admit;
+pub mod auth_request;
+mod body;
 pub mod decide;
+pub mod denials;
+pub mod else_ask;
+pub mod endpoints;
+mod files;
+pub mod frames;
 mod hooks;
+mod incoming;
+pub mod launch;
+mod limits;
+pub mod moodle;
+pub mod opencast;
+pub mod parts;
 mod perform;
+pub mod playlists;
+pub mod rules;
+mod steps;
 pub mod trace;
+pub mod upstream;
+pub mod watch;
 
 use std::sync::Arc;
 
@@ -16,8 +45,10 @@ use arc_swap::ArcSwap;
 use pingora::prelude::Result;
 use pingora::proxy::Session;
 
+pub use self::incoming::{Beginning, Incoming};
+pub use self::steps::{Stop, taken};
+use self::steps::{answering, begin, common_headers, connection, content_type, raw_header, recent, refusal_headers};
 use crate::context::Context;
-use crate::edge::{self, Stop};
 use crate::observe::Observer;
 use crate::snapshot::Snapshot;
 
@@ -38,11 +69,11 @@ impl Gateway {
     /// pingora puts this into a box for each request, and moves it there. So what few requests need, and what is large,
     /// has a box of its own.
     async fn walk(&self, session: &mut Session, ctx: &mut Context) -> Result<Next, Stop> {
-        let connection = edge::connection(session)?;
+        let connection = connection(session)?;
         let peer = (connection.peer(), connection.tls());
         // Not kept in a variable: the header's buffer would live as long as the transfer.
-        decide::take(session.req_header(), edge::raw_header(session).as_deref(), peer, ctx)?;
-        edge::in_flight(session, ctx).await?;
+        decide::take(session.req_header(), raw_header(session).as_deref(), peer, ctx)?;
+        limits::in_flight(session, ctx).await?;
         let decision = decide::decide(session, ctx, &mut ()).await?;
         self.perform(session, ctx, decision).await
     }

@@ -14,7 +14,7 @@
 //! | [`observe`] | tell: metrics, access log, tracing, health |
 //!
 //! [`gateway`] takes a request, decides about it and does what was decided; read that file first, then `gateway/decide.rs`,
-//! which [`explain`] calls too. [`edge`] has the steps.
+//! which [`explain`] calls too. The steps stand beside it.
 //!
 //! # Around them
 //!
@@ -45,7 +45,7 @@
 //!
 //! - Each module stands in one layer and imports lower ones. A room imports vocabulary and configuration types, never
 //!   another room.
-//! - pingora's types stay at the edge: `server`, `gateway`, `edge`, `listen`, `act/proxy`, `respond/write`.
+//! - pingora's types stay at the edge: `server`, `gateway`, `listen`, `act/proxy`, `respond/write`.
 //! - The middle (paths, tokens, rules, ranges) does no I/O and takes `now` as an argument.
 //! - `config::file` is seen by `config` only: the running code never meets what was written, only what was checked.
 
@@ -60,7 +60,6 @@ pub mod config;
 pub mod context;
 pub mod control;
 pub mod digest;
-pub mod edge;
 pub mod event;
 pub mod explain;
 pub mod fair;

@@ -15,7 +15,7 @@ use crate::authenticate::token::{Examined, KeySource, carrier};
 use crate::authorize::explain::{self as rules, Verdict};
 use crate::config::{JwksLocation, TokenSource};
 use crate::context::{Context, HeldPass};
-use crate::edge::own;
+use crate::gateway::endpoints as own;
 use crate::present;
 use crate::rate::Rate;
 use crate::redact;

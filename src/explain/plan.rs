@@ -10,9 +10,9 @@ use crate::act::file::{self, FileRequest};
 use crate::act::playlist;
 use crate::config::MoodleSource;
 use crate::context::Context;
-use crate::edge::moodle::{self as calls, Aside};
-use crate::edge::{self, parts};
 use crate::gateway::decide::Decision;
+use crate::gateway::moodle::{self as calls, Aside};
+use crate::gateway::{self, parts};
 use crate::moodle::Moodle;
 use crate::moodle::request::inject::Changes;
 use crate::moodle::token::Token;
@@ -72,7 +72,7 @@ fn beside(aside: &Aside) -> (&'static str, Option<StatusCode>) {
 
 /// Below `/_janua/`: told where answering changes nothing.
 async fn own_answer(headers: &HeaderMap, ctx: &Context) -> Result<Option<StatusCode>, Rejection> {
-    let asked = edge::own::asked(headers, ctx, Bytes::new())?;
+    let asked = gateway::endpoints::asked(headers, ctx, Bytes::new())?;
     Ok(match own::is_harmless(asked.method, asked.path) {
         true => Some(own::answer(&asked, &ctx.snapshot.moodles).await?.status),
         false => None,
@@ -85,7 +85,7 @@ async fn serve(
     ctx: &mut Context,
     report: &mut Report,
 ) -> Result<Option<StatusCode>, Rejection> {
-    let (request, path) = edge::taken(ctx)?;
+    let (request, path) = gateway::taken(ctx)?;
     let client = ctx.client.as_ref().ok_or(Reason::Internal)?;
     let (action, status) = match &route.action {
         snapshot::Action::Files(root) => {
@@ -125,7 +125,7 @@ async fn serve(
         snapshot::Action::Reply(fixed) => (Action::Reply, Some(fixed.status)),
         snapshot::Action::OwnKeys => (
             Action::Reply,
-            Some(edge::opencast::own_keys(&ctx.snapshot, headers)?.status),
+            Some(gateway::opencast::own_keys(&ctx.snapshot, headers)?.status),
         ),
         snapshot::Action::KeySet(set) => (Action::Reply, Some(set.answer(headers).status)),
         snapshot::Action::Upstream(upstream) => {
@@ -135,7 +135,7 @@ async fn serve(
                 Call::AsItCame => None,
             };
             let who = ctx.who.as_deref();
-            let authorization = edge::opencast::authorization(route, who, ctx.at)?;
+            let authorization = gateway::opencast::authorization(route, who, ctx.at)?;
             let own = ctx.own_token;
             let ours = parts::carries_ours(&ctx.snapshot, route, own, headers, None);
             let shown = parts::shown_on(&ctx.snapshot, route, who, request, headers, client, own, ours);
@@ -188,7 +188,7 @@ async fn call(route: &Route, headers: &HeaderMap, ctx: &Context, report: &mut Re
     let Some(refusal) = tokens.refusal else {
         return Ok(Call::With(plan.changes(&Token::stand_in())));
     };
-    let visit = edge::own::visit(headers, ctx)?;
+    let visit = gateway::endpoints::visit(headers, ctx)?;
     if refusal.reason == Reason::MoodleSignInRequired && page_load(&visit.request.method, headers) {
         let reply = own::moodle::begin(&visit.here, moodle, &session, &visit.target())?;
         report.because(Some(&refusal));

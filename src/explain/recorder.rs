@@ -14,7 +14,7 @@ use crate::authenticate::token::{Examined, Outcome};
 use crate::authorize::Facts;
 use crate::authorize::explain as rules;
 use crate::context::{Context, HeldPass};
-use crate::edge;
+use crate::gateway;
 use crate::gateway::trace::Trace;
 use crate::rate::Rate;
 use crate::rejection::{Reason, Rejection};
@@ -52,7 +52,9 @@ type LayOut<S> = fn(String, Result<&S, &Rejection>, std::time::SystemTime) -> su
 
 impl Trace for Recorder {
     fn routes(&mut self, ctx: &Context, method: &Method) {
-        let Ok((request, path)) = edge::taken(ctx) else { return };
+        let Ok((request, path)) = gateway::taken(ctx) else {
+            return;
+        };
         let considered = ctx.snapshot.table.explain(&request.host, path.decoded(), method);
         self.report.other_routes = ctx.snapshot.routes.len().saturating_sub(considered.len());
         let fates = considered.iter().filter_map(|one| {
@@ -97,7 +99,7 @@ impl Trace for Recorder {
     }
 
     fn launch(&mut self, ctx: &Context, headers: &HeaderMap, found: &Result<Option<Arc<LaunchSession>>, Rejection>) {
-        let Ok(visit) = edge::own::visit(headers, ctx) else {
+        let Ok(visit) = gateway::endpoints::visit(headers, ctx) else {
             return;
         };
         if !visit.here.launches(headers).is_empty() {

@@ -6,10 +6,10 @@ use super::trace::Trace;
 use crate::authenticate::token::{Outcome, carrier};
 use crate::config::Credential;
 use crate::context::Context;
-use crate::edge::parts::Refusals;
-use crate::edge::rules::Case;
-use crate::edge::{self, Incoming};
 use crate::event::Events;
+use crate::gateway::parts::Refusals;
+use crate::gateway::rules::Case;
+use crate::gateway::{self, Incoming};
 use crate::identity::Identity;
 use crate::rate::address_key;
 use crate::rejection::{Reason, Rejection};
@@ -25,7 +25,7 @@ pub(super) async fn admit<I: Incoming, T: Trace>(
     if ctx.own_token {
         ctx.who = None;
         ctx.session = None;
-        edge::moodle::own::decide(ctx, route)?;
+        gateway::moodle::own::decide(ctx, route)?;
         ctx.allowed = true;
         return Ok(());
     }
@@ -33,7 +33,7 @@ pub(super) async fn admit<I: Incoming, T: Trace>(
     trace.admission(route);
     let mut refusals = Refusals::default();
     let mut events = Events::default();
-    ctx.launching = edge::launch::is_asked(headers, ctx, route);
+    ctx.launching = gateway::launch::is_asked(headers, ctx, route);
     let accept: &[Credential] = match ctx.launching {
         true => &[Credential::Jwt],
         false => &route.accept,
@@ -47,7 +47,7 @@ pub(super) async fn admit<I: Incoming, T: Trace>(
                     ctx.who = Some(who);
                     ctx.events = events;
                     ctx.allowed = true;
-                    edge::watch::admitted(headers, ctx, route, *credential);
+                    gateway::watch::admitted(headers, ctx, route, *credential);
                     return Ok(());
                 };
                 if refusals.refused(who, refusal).is_break() {
@@ -88,18 +88,18 @@ async fn authenticate<I: Incoming, T: Trace>(
     match credential {
         Credential::Jwt => tokens(incoming, ctx, route, trace).await,
         Credential::Session => {
-            let found = edge::own::session(headers, ctx, route).await;
+            let found = gateway::endpoints::session(headers, ctx, route).await;
             trace.session(ctx, headers, &found);
             ctx.session = found.as_ref().ok().cloned().flatten();
             whose(found, |session| &session.identity)
         }
         Credential::Launch => {
-            let found = edge::own::launch(headers, ctx, route).await;
+            let found = gateway::endpoints::launch(headers, ctx, route).await;
             trace.launch(ctx, headers, &found);
             whose(found, |session| &session.identity)
         }
         Credential::Watch => {
-            let (outcome, held) = edge::watch::authenticate(headers, ctx, route);
+            let (outcome, held) = gateway::watch::authenticate(headers, ctx, route);
             trace.pass(ctx, &outcome, held.as_ref());
             ctx.watch.pass = held;
             outcome

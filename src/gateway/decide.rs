@@ -10,8 +10,8 @@ use pingora::http::RequestHeader;
 use super::admit::admit;
 use super::trace::Trace;
 use crate::context::Context;
-use crate::edge::moodle::Aside;
-use crate::edge::{self, Incoming, Stop};
+use crate::gateway::moodle::Aside;
+use crate::gateway::{self, Incoming, Stop};
 use crate::listen::{client, intake};
 use crate::rejection::{Reason, Rejection};
 use crate::respond::{Reply, cors};
@@ -48,8 +48,8 @@ pub fn take(
     let client = ctx.client.insert(client);
     intake::check_size(header, raw, ctx.snapshot.config.server.max_header)?;
     let request = ctx.request.insert(intake::take(header, raw)?);
-    if let Err(refusal) = edge::decide::settle_host(request, client, &ctx.snapshot) {
-        ctx.only_decide = edge::decide::is_asked_anywhere(request, &ctx.snapshot);
+    if let Err(refusal) = gateway::auth_request::settle_host(request, client, &ctx.snapshot) {
+        ctx.only_decide = gateway::auth_request::is_asked_anywhere(request, &ctx.snapshot);
         return Err(refusal);
     }
     ctx.path = Some(Path::parse(&request.raw_path)?);
@@ -65,13 +65,13 @@ pub async fn decide<I: Incoming, T: Trace>(
     ctx: &mut Context,
     trace: &mut T,
 ) -> Result<Decision, Stop> {
-    if let Some(aside) = edge::moodle::aside(incoming, ctx).await? {
+    if let Some(aside) = gateway::moodle::aside(incoming, ctx).await? {
         return Ok(Decision::Aside(aside));
     }
-    if edge::own::is_asked(ctx) {
+    if gateway::endpoints::is_asked(ctx) {
         return Ok(Decision::Own);
     }
-    if let Some(route) = edge::moodle::own::is_announced(incoming.headers(), ctx, trace)? {
+    if let Some(route) = gateway::moodle::own::is_announced(incoming.headers(), ctx, trace)? {
         limit(incoming.headers(), ctx, &route, trace)?;
         return Ok(Decision::Serve(route));
     }
@@ -79,28 +79,28 @@ pub async fn decide<I: Incoming, T: Trace>(
         return Ok(Decision::Preflight(reply));
     }
     let mut judged = judge(incoming, ctx, trace).await;
-    if edge::moodle::own::is_brought(incoming, ctx, judged.as_ref().err()).await? && judged.is_err() {
+    if gateway::moodle::own::is_brought(incoming, ctx, judged.as_ref().err()).await? && judged.is_err() {
         judged = judge(incoming, ctx, trace).await;
     }
     let headers = incoming.headers();
     let route = match judged {
         Ok(route) => route,
         Err(refusal) => {
-            edge::launch::failed(ctx, &refusal);
-            let reply = edge::own::instead(headers, ctx, refusal.clone())?;
+            gateway::launch::failed(ctx, &refusal);
+            let reply = gateway::endpoints::instead(headers, ctx, refusal.clone())?;
             return Ok(Decision::SignIn(reply, Some(refusal)));
         }
     };
     if ctx.launching && ctx.who.is_some() {
         return Ok(Decision::Launch(route));
     }
-    if let Some(reply) = edge::own::silently(headers, ctx, &route) {
+    if let Some(reply) = gateway::endpoints::silently(headers, ctx, &route) {
         return Ok(Decision::SignIn(reply, None));
     }
     let Action::Decide(names) = &route.action else {
         return Ok(Decision::Serve(route));
     };
-    edge::decide::put_in_place(headers, ctx, names)?;
+    gateway::auth_request::put_in_place(headers, ctx, names)?;
     let decided = judge(incoming, ctx, trace).await?;
     if matches!(decided.action, Action::Decide(_)) {
         // A route that only decides is nobody's destination.
@@ -115,14 +115,14 @@ async fn judge<I: Incoming, T: Trace>(incoming: &I, ctx: &mut Context, trace: &m
     let route = find(ctx, trace)?;
     let refusal = admit(incoming, ctx, &route, trace).await.err();
     if let Some(refusal) = &refusal {
-        if !edge::ask::is_open(ctx, &route, refusal) {
+        if !gateway::else_ask::is_open(ctx, &route, refusal) {
             return Err(refusal.clone());
         }
         trace.else_asked();
     }
     limit(incoming.headers(), ctx, &route, trace)?;
     if let Some(refusal) = refusal {
-        edge::ask::otherwise(incoming.headers(), ctx, &route, refusal).await?;
+        gateway::else_ask::otherwise(incoming.headers(), ctx, &route, refusal).await?;
     }
     Ok(route)
 }
@@ -144,9 +144,9 @@ fn preflight<T: Trace>(headers: &HeaderMap, ctx: &mut Context, trace: &mut T) ->
 
 /// The most specific route for host, path and method.
 fn find<T: Trace>(ctx: &mut Context, trace: &mut T) -> Result<Arc<Route>, Rejection> {
-    let (request, path) = edge::taken(ctx)?;
+    let (request, path) = gateway::taken(ctx)?;
     trace.routes(ctx, &request.method);
-    let found = edge::decide::find(&ctx.snapshot, request, path, ctx.client.as_ref())?;
+    let found = gateway::auth_request::find(&ctx.snapshot, request, path, ctx.client.as_ref())?;
     let route = ctx.snapshot.routes.get(found.route).ok_or(Reason::NoRoute)?;
     trace.route(route);
     let fits = route.take(path, request.query.as_deref());
@@ -159,6 +159,6 @@ fn find<T: Trace>(ctx: &mut Context, trace: &mut T) -> Result<Arc<Route>, Reject
 
 /// How often and how much.
 fn limit<T: Trace>(headers: &HeaderMap, ctx: &Context, route: &Route, trace: &mut T) -> Result<(), Rejection> {
-    edge::check_rate(route, ctx, trace)?;
-    edge::check_announced_body(route, headers)
+    super::limits::check_rate(route, ctx, trace)?;
+    super::limits::check_announced_body(route, headers)
 }

@@ -1,5 +1,5 @@
 //! pingora's hooks, in the order in which it calls them: where the walk begins, how a request goes on to an upstream
-//! and its answer comes back, and where both end. What happens in each stands in `edge`.
+//! and its answer comes back, and where both end. What happens in each stands in the file of its name.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, SystemTime};
@@ -16,7 +16,7 @@ use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use super::{Gateway, Next};
 use crate::act;
 use crate::context::Context;
-use crate::edge::{self, Stop};
+use crate::gateway::{self, Stop};
 use crate::listen::connection::Shared;
 use crate::present;
 
@@ -33,7 +33,7 @@ impl ProxyHttp for Gateway {
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<()> {
-        edge::begin(session, &ctx.snapshot.timeouts);
+        gateway::begin(session, &ctx.snapshot.timeouts);
         Ok(())
     }
 
@@ -52,7 +52,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<Box<HttpPeer>> {
-        edge::upstream::choose(session, ctx)
+        gateway::upstream::choose(session, ctx)
     }
 
     async fn upstream_request_filter(
@@ -61,14 +61,14 @@ impl ProxyHttp for Gateway {
         upstream: &mut RequestHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
-        let shown = edge::upstream::shown(session, ctx)?;
+        let shown = gateway::upstream::shown(session, ctx)?;
         let mut changes = present::changes(&shown);
-        edge::upstream::tell_left_out(ctx, &changes);
+        gateway::upstream::tell_left_out(ctx, &changes);
         let authorization = ctx.upstream.authorization.iter().cloned();
         changes.set.extend(authorization.map(|value| (AUTHORIZATION, value)));
-        edge::upstream::apply(upstream, changes)?;
-        edge::playlists::ask(upstream, ctx)?;
-        upstream.set_raw_path(edge::upstream::target(ctx, &ctx.snapshot.token_sources)?.as_bytes())
+        gateway::upstream::apply(upstream, changes)?;
+        gateway::playlists::ask(upstream, ctx)?;
+        upstream.set_raw_path(gateway::upstream::target(ctx, &ctx.snapshot.token_sources)?.as_bytes())
     }
 
     async fn request_body_filter(
@@ -78,8 +78,8 @@ impl ProxyHttp for Gateway {
         _end: bool,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
-        edge::moodle::own::give_back(ctx, body);
-        edge::count_body(ctx, body.as_ref())
+        gateway::moodle::own::give_back(ctx, body);
+        super::limits::count_body(ctx, body.as_ref())
     }
 
     async fn upstream_response_filter(
@@ -88,8 +88,8 @@ impl ProxyHttp for Gateway {
         answer: &mut ResponseHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
-        edge::upstream::answered(answer, ctx);
-        edge::accel::redirected(answer, ctx)
+        gateway::upstream::answered(answer, ctx);
+        gateway::accel::redirected(answer, ctx)
     }
 
     async fn response_filter(
@@ -98,7 +98,7 @@ impl ProxyHttp for Gateway {
         answer: &mut ResponseHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
-        edge::upstream::dress(session, answer, ctx)
+        gateway::upstream::dress(session, answer, ctx)
     }
 
     fn response_body_filter(
@@ -108,7 +108,7 @@ impl ProxyHttp for Gateway {
         end: bool,
         ctx: &mut Box<Context>,
     ) -> Result<Option<Duration>> {
-        edge::playlists::body(body, end, ctx).map(|()| None)
+        gateway::playlists::body(body, end, ctx).map(|()| None)
     }
 
     fn fail_to_connect(
@@ -118,7 +118,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Self::CTX,
         error: Box<Error>,
     ) -> Box<Error> {
-        edge::upstream::retry_elsewhere(ctx, error)
+        gateway::upstream::retry_elsewhere(ctx, error)
     }
 
     fn error_while_proxy(
@@ -129,7 +129,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Self::CTX,
         kept: bool,
     ) -> Box<Error> {
-        edge::upstream::retry_kept(session, ctx, error, kept)
+        gateway::upstream::retry_kept(session, ctx, error, kept)
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Self::CTX) -> FailToProxy {
@@ -139,7 +139,7 @@ impl ProxyHttp for Gateway {
         };
         let mut rejection = ctx.rejection.take();
         if let Some(redirect) = ctx.upstream.redirect.clone() {
-            match edge::accel::follow(session, ctx, redirect, SystemTime::now()).await {
+            match gateway::accel::follow(session, ctx, redirect, SystemTime::now()).await {
                 Ok(status) => return failed(status),
                 Err(refusal) => rejection = Some(refusal),
             }
@@ -174,8 +174,8 @@ impl ProxyHttp for Gateway {
             None => error.map(act::proxy::describe),
         };
         self.observer
-            .finished(route, &edge::entry(session, ctx, error.as_deref()));
-        edge::denials::tell(&self.observer.denials, ctx);
+            .finished(route, &super::access_entry::entry(session, ctx, error.as_deref()));
+        gateway::denials::tell(&self.observer.denials, ctx);
     }
 
     /// pingora would log the whole request line, token and all.

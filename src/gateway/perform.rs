@@ -6,7 +6,7 @@ use pingora::proxy::Session;
 use super::decide::Decision;
 use super::{Gateway, Next};
 use crate::context::Context;
-use crate::edge::{self, Stop};
+use crate::gateway::{self, Stop};
 use crate::rejection::{Reason, Rejection};
 use crate::respond;
 use crate::snapshot::{Action, Route};
@@ -21,15 +21,15 @@ impl Gateway {
         let headers = &session.req_header().headers;
         let reply = match decision {
             Decision::Serve(route) => return self.serve(session, ctx, &route).await,
-            Decision::Aside(aside) => Box::pin(edge::moodle::answer(headers, ctx, aside)).await?,
-            Decision::Own => Box::pin(edge::own::answer(session, ctx)).await?,
+            Decision::Aside(aside) => Box::pin(gateway::moodle::answer(headers, ctx, aside)).await?,
+            Decision::Own => Box::pin(gateway::endpoints::answer(session, ctx)).await?,
             Decision::Preflight(reply) => reply,
             Decision::SignIn(reply, refusal) => {
                 ctx.rejection = refusal;
                 reply
             }
-            Decision::Launch(route) => Box::pin(edge::launch::begin(headers, ctx, &route)).await?,
-            Decision::Allowed => edge::decide::answer(headers, ctx),
+            Decision::Launch(route) => Box::pin(gateway::launch::begin(headers, ctx, &route)).await?,
+            Decision::Allowed => gateway::auth_request::answer(headers, ctx),
         };
         respond::write::write(session, &reply).await?;
         Ok(Next::Answered)
@@ -39,26 +39,26 @@ impl Gateway {
     async fn serve(&self, session: &mut Session, ctx: &mut Context, route: &Route) -> Result<Next, Stop> {
         match &route.action {
             Action::Upstream(_) if route.injects().is_some() && !ctx.own_token => {
-                Box::pin(edge::moodle::serve(session, ctx, route)).await?;
+                Box::pin(gateway::moodle::serve(session, ctx, route)).await?;
             }
             Action::Upstream(_) => {
-                ctx.upstream.authorization = edge::opencast::authorization(route, ctx.who.as_deref(), ctx.at)?;
-                edge::upstream::prepare(session, ctx, route);
+                ctx.upstream.authorization = gateway::opencast::authorization(route, ctx.who.as_deref(), ctx.at)?;
+                gateway::upstream::prepare(session, ctx, route);
                 return Ok(Next::Upstream);
             }
-            Action::Files(root) => edge::serve_file(session, ctx, route, root).await?,
-            Action::Accel(prefix) => edge::accel::tell(session, ctx, route, prefix).await?,
+            Action::Files(root) => super::files::serve_file(session, ctx, route, root).await?,
+            Action::Accel(prefix) => gateway::accel::tell(session, ctx, route, prefix).await?,
             Action::KeySet(set) => {
                 let fixed = set.answer(&session.req_header().headers);
-                edge::serve_reply(session, ctx, route, &fixed).await?;
+                super::files::serve_reply(session, ctx, route, &fixed).await?;
             }
             Action::OwnKeys => {
-                let fixed = edge::opencast::own_keys(&ctx.snapshot, &session.req_header().headers)?;
-                edge::serve_reply(session, ctx, route, &fixed).await?;
+                let fixed = gateway::opencast::own_keys(&ctx.snapshot, &session.req_header().headers)?;
+                super::files::serve_reply(session, ctx, route, &fixed).await?;
             }
-            Action::Reply(fixed) => edge::serve_reply(session, ctx, route, fixed).await?,
+            Action::Reply(fixed) => super::files::serve_reply(session, ctx, route, fixed).await?,
             Action::Launch => {
-                let reply = Box::pin(edge::launch::by_form(session, ctx, route)).await?;
+                let reply = Box::pin(gateway::launch::by_form(session, ctx, route)).await?;
                 respond::write::write(session, &reply).await?;
             }
             Action::Decide(_) => return Err(Reason::Internal.into()),
@@ -72,9 +72,9 @@ impl Gateway {
         let headers = &session.req_header().headers;
         let mut reply = match ctx.only_decide {
             true => respond::decision(rejection, ctx.id.as_str()),
-            false => respond::rejection(rejection, &edge::answering(headers, &ctx.id)),
+            false => respond::rejection(rejection, &gateway::answering(headers, &ctx.id)),
         };
-        reply.headers.extend(edge::refusal_headers(ctx, headers));
+        reply.headers.extend(gateway::refusal_headers(ctx, headers));
         respond::write::write(session, &reply).await
     }
 }

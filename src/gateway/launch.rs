@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 use pingora::proxy::Session;
 
 use super::rules::Case;
-use super::{Stop, common_headers, own as own_pages, taken};
+use super::{Stop, common_headers, endpoints as own_pages, taken};
 use crate::authenticate::launch::NewLaunch;
 use crate::authenticate::token::carrier::Carried;
 use crate::authenticate::token::{Outcome, Recent};

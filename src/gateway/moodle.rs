@@ -16,7 +16,7 @@ use pingora::prelude::Result as PingoraResult;
 use pingora::proxy::Session;
 
 pub use self::call::{person, plan, serve};
-use super::{Incoming, Stop, own as own_pages, taken};
+use super::{Incoming, Stop, endpoints as own_pages, taken};
 use crate::context::Context;
 use crate::headers;
 use crate::moodle::Moodle;

@@ -11,7 +11,7 @@ use crate::present;
 use crate::route::path::Path;
 
 /// All that the log and the metrics want to know of a finished request.
-pub fn entry<'a>(session: &'a Session, ctx: &'a Context, error: Option<&'a str>) -> Entry<'a> {
+pub(super) fn entry<'a>(session: &'a Session, ctx: &'a Context, error: Option<&'a str>) -> Entry<'a> {
     let header = session.req_header();
     let rejection = ctx.rejection.as_ref();
     let took = ctx.started.elapsed();

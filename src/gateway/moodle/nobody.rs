@@ -3,7 +3,7 @@
 use pingora::proxy::Session;
 
 use super::super::Stop;
-use super::super::own::visit;
+use super::super::endpoints::visit;
 use crate::authenticate::session::Session as Person;
 use crate::context::Context;
 use crate::moodle::Moodle;

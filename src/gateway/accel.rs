@@ -8,8 +8,9 @@ use pingora::http::ResponseHeader;
 use pingora::prelude::{Error, ErrorType, Result};
 use pingora::proxy::Session;
 
+use super::files::{send_file, wants_download};
 use super::upstream::is_interim;
-use super::{Stop, common_headers, content_type, send_file, taken, wants_download};
+use super::{Stop, common_headers, content_type, taken};
 use crate::act::file;
 use crate::act::proxy::{self, Upstream};
 use crate::config::Present;

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use pingora::proxy::Session;
 
-use super::super::{Stop, body, count_body, parts, taken, upstream};
+use super::super::limits::count_body;
+use super::super::{Stop, body, parts, taken, upstream};
 use super::back::go_back;
 use super::nobody;
 use crate::authenticate::session::Session as Person;
