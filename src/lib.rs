@@ -1,8 +1,8 @@
 //! Janua: the gate in front of a campus's Opencast and Moodle.
 //!
-//! # The rooms, in the order in which a request walks them
+//! # The steps of a request, in their order
 //!
-//! | room | decides |
+//! | module | decides |
 //! | --- | --- |
 //! | [`listen`] | the connection: sockets, TLS, limits and deadlines, who the client is behind trusted proxies |
 //! | [`route`] | which route: one canonical path, then the most specific host, path and method |
@@ -36,15 +36,15 @@
 //! | [`control`] | the socket by which commands ask the running gateway |
 //! | [`server`], [`cli`], [`watch_file`] | wiring, commands, files that change |
 //!
-//! Vocabulary that all rooms share: [`request`], [`headers`], [`query`], [`identity`], [`event`], [`rejection`], [`rate`], [`fair`],
+//! Vocabulary that all modules share: [`request`], [`headers`], [`query`], [`identity`], [`event`], [`rejection`], [`rate`], [`fair`],
 //! [`text`], [`redact`], [`time`], [`digest`], [`private_file`], [`trust`].
 //!
 //! What stands around the gateway of `janua demo` is a crate of its own, `crates/janua-demo`, which knows nothing of this one.
 //!
 //! # Import rules (held by `tests/architecture.rs`)
 //!
-//! - Each module stands in one layer and imports lower ones. A room imports vocabulary and configuration types, never
-//!   another room.
+//! - Each module stands in one layer and imports lower ones. A step imports vocabulary and configuration types, never
+//!   another step.
 //! - pingora's types stay at the edge: `server`, `gateway`, `listen`, `act/proxy`, `respond/write`.
 //! - The middle (paths, tokens, rules, ranges) does no I/O and takes `now` as an argument.
 //! - `config::file` is seen by `config` only: the running code never meets what was written, only what was checked.

@@ -1,4 +1,4 @@
-//! What the rooms may see of a request.
+//! What the modules may see of a request.
 
 use std::fmt::Write;
 use std::net::IpAddr;

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms, in the order in which a request walks them.
-const ROOMS: [&str; 8] = [
+/// The steps of a request, in their order.
+const STEPS: [&str; 8] = [
     "listen",
     "route",
     "authenticate",
@@ -19,7 +19,7 @@ const ROOMS: [&str; 8] = [
     "observe",
 ];
 
-/// What every room may import.
+/// What every step may import.
 const SHARED: [&str; 16] = [
     "config",
     "digest",
@@ -231,8 +231,8 @@ impl Source {
         self.text.split("#[cfg(test)]\nmod ").next().unwrap_or_default()
     }
 
-    /// The room or file right below `src/` that this belongs to.
-    fn room(&self) -> &str {
+    /// The module right below `src/` that this belongs to.
+    fn module(&self) -> &str {
         let first = self.path.split('/').next().unwrap_or_default();
         first.strip_suffix(".rs").unwrap_or(first)
     }
@@ -325,20 +325,20 @@ fn hold(rule: &str, broken: Vec<String>) {
 }
 
 #[test]
-fn a_room_imports_no_other_room() {
+fn a_step_imports_no_other_step() {
     let mut broken = Vec::new();
-    for source in sources().iter().filter(|source| ROOMS.contains(&source.room())) {
+    for source in sources().iter().filter(|source| STEPS.contains(&source.module())) {
         for import in source.imports() {
             let excepted = EXCEPTIONS
                 .iter()
                 .any(|(place, allowed, _)| source.path.starts_with(place) && import == *allowed);
-            if import != source.room() && !SHARED.contains(&import.as_str()) && !excepted {
+            if import != source.module() && !SHARED.contains(&import.as_str()) && !excepted {
                 broken.push(format!("{} imports {import}", source.path));
             }
         }
     }
     hold(
-        "a room imports vocabulary and configuration, never another room",
+        "a step imports vocabulary and configuration, never another step",
         broken,
     );
 }
@@ -353,7 +353,7 @@ fn every_module_imports_lower_layers_only() {
         .iter()
         .filter(|source| !matches!(source.path.as_str(), "lib.rs" | "main.rs"))
     {
-        let from = source.room();
+        let from = source.module();
         unseen.remove(from);
         let Some(high) = layer(from) else {
             broken.push(format!("{from} stands in no layer"));
@@ -386,7 +386,7 @@ fn every_module_imports_lower_layers_only() {
 #[test]
 fn vocabulary_imports_nothing_but_vocabulary() {
     let mut broken = Vec::new();
-    for source in sources().iter().filter(|source| SHARED.contains(&source.room())) {
+    for source in sources().iter().filter(|source| SHARED.contains(&source.module())) {
         for import in source.imports() {
             let excepted = EXCEPTIONS
                 .iter()
@@ -396,7 +396,7 @@ fn vocabulary_imports_nothing_but_vocabulary() {
             }
         }
     }
-    hold("vocabulary knows no room", broken);
+    hold("vocabulary knows no other module", broken);
 }
 
 #[test]
@@ -437,7 +437,7 @@ fn the_middle_has_no_clock_and_does_no_io() {
 fn only_configuration_sees_what_was_written() {
     let broken = sources()
         .iter()
-        .filter(|source| source.room() != "config" && source.code().contains("config::file"))
+        .filter(|source| source.module() != "config" && source.code().contains("config::file"))
         .map(|source| source.path.clone())
         .collect();
     hold(
@@ -497,7 +497,7 @@ fn only_sign_in_and_its_configuration_ask_which_kind_of_server_it_is() {
     let sources = sources();
     let (inside, outside): (Vec<&Source>, Vec<&Source>) = sources
         .iter()
-        .partition(|source| ["sign_in", "config"].contains(&source.room()));
+        .partition(|source| ["sign_in", "config"].contains(&source.module()));
     assert!(inside.iter().any(|source| names_one(&source.code())));
     let broken = outside.iter().filter(|source| names_one(&source.code()));
     hold(
@@ -522,7 +522,7 @@ fn every_file_says_what_it_decides_and_is_short() {
 }
 
 #[test]
-fn the_map_names_every_room() {
+fn the_map_names_every_module() {
     let map = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
     let modules = map
         .lines()
@@ -544,7 +544,7 @@ fn imports_are_found_however_they_are_written() {
     };
     let expected = ["act", "config", "rejection", "store"].map(str::to_owned);
     assert_eq!(source.imports(), BTreeSet::from(expected));
-    assert_eq!(source.room(), "route");
+    assert_eq!(source.module(), "route");
 }
 
 /// What is compiled in from beside `src/` must be copied into the image's build too.

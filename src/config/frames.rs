@@ -1,4 +1,4 @@
-//! `routes.frame_ancestors` and `routes.permissions` as the rooms know them: headers, ready to be sent.
+//! `routes.frame_ancestors` and `routes.permissions` as the running gateway has them: headers, ready to be sent.
 
 use http::HeaderValue;
 

@@ -1,4 +1,4 @@
-//! Launch sessions as the rooms know them: how long they live. `compile::launch` makes it.
+//! Launch sessions as the running gateway has them: how long they live. `compile::launch` makes it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the operator wrote, in the types that the rooms work with.
+//! What the operator wrote, in the types that the running gateway works with.
 //!
 //! Two stages: `file` mirrors gateway.toml to the letter, `compile` turns it into the [`Config`] below; both collect
 //! every problem on the way. [`load`] is the way in. The running code sees only what stands in this file: checked,

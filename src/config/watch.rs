@@ -1,4 +1,4 @@
-//! Watch passes as the rooms know them: how long, for what, and by which way. `compile::watch` makes it.
+//! Watch passes as the running gateway has them: how long, for what, and by which way. `compile::watch` makes it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! From the values of the rooms to the members of the report: names for numbers, words for times, and of credentials
+//! From the values of the modules to the members of the report: names for numbers, words for times, and of credentials
 //! that pass through only their kind.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,4 +1,4 @@
-//! Watch passes between a request and the rooms: which of those that it brings counts, what it earns, and how its answer
+//! Watch passes of a request: which of those that it brings counts, what it earns, and how its answer
 //! carries that. `authenticate::watch` knows what a pass is, `authorize::settled` what it allows.
 
 use std::sync::Arc;

@@ -69,7 +69,7 @@ impl Shared {
         self.tls
     }
 
-    /// What another room keeps for as long as the connection lasts; made when it is first asked for. There is one such
+    /// What another module keeps for as long as the connection lasts; made when it is first asked for. There is one such
     /// thing: `None` if it is of another type.
     pub fn memory<T: Any + Send + Sync + Default>(&self) -> Option<&T> {
         let memory = self.memory.get_or_init(|| Box::<T>::default());

@@ -2,7 +2,7 @@
 //!
 //! Three things happen to every request on its way in: headers that only the gateway may set are removed whoever sent
 //! them, headers that concern one hop end here, and the credentials that the gateway itself judged go no further.
-//! This room computes; the gateway applies.
+//! Nothing is changed here; the gateway applies what is computed.
 
 pub mod trace;
 pub mod unsaid;

@@ -88,7 +88,7 @@ impl Store {
         look::file(path)
     }
 
-    /// An empty store that is gone with its last handle, for what asks the rooms something without being a gateway.
+    /// An empty store that is gone with its last handle, for what asks the modules something without being a gateway.
     pub fn in_memory() -> Self {
         let backend = Backend::Memory(Memory::default());
         Self::new(backend, None, broadcast::Sender::new(NOTICES), Metrics::new().store())

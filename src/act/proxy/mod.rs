@@ -1,6 +1,6 @@
 //! Requests that go to an upstream: which of its servers, and what a failure means.
 //!
-//! pingora moves the bytes. This room picks the server, remembers which were tried, and turns pingora's errors into
+//! pingora moves the bytes. This module chooses the server, remembers which were tried, and turns pingora's errors into
 //! rejections.
 
 mod balance;
