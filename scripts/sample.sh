@@ -41,4 +41,4 @@ fi
 
 token=$("$janua" token mint --key sample/keys/private.pem --event "$event=read" --expires 4h)
 link=http://localhost:8080/static/mh_default_org/engage-player/$event/video/lecture.mp4
-printf '\nplays:     %s?jwt=%s\nstays out: %s\n\n' "$link" "$token" "$link"
+printf '\nplays:     %s?jwt=%s\ndenied:    %s\n\n' "$link" "$token" "$link"

@@ -1,5 +1,6 @@
 //! Which of the three stores it is: what each operation does is asked here, and nowhere else.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::StoreError;
@@ -37,19 +38,19 @@ impl Backend {
         Ok(own)
     }
 
-    pub(super) async fn get(&self, at: Location) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(super) async fn get(&self, at: Location) -> Result<Option<Arc<[u8]>>, StoreError> {
         let record = match self {
             Self::Memory(memory) => memory.get(at.place),
             Self::Embedded(file) => file.get(at.place).await?,
-            Self::Valkey(valkey) => return valkey.get(at).await,
+            Self::Valkey(valkey) => return Ok(valkey.get(at).await?.map(Into::into)),
         };
-        Ok(record.map(|record| record.bytes.to_vec()))
+        Ok(record.map(|record| record.bytes))
     }
 
     /// The value, which lives for `ttl` from now.
-    pub(super) async fn touch(&self, at: Location, ttl: Duration) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(super) async fn touch(&self, at: Location, ttl: Duration) -> Result<Option<Arc<[u8]>>, StoreError> {
         if let Self::Valkey(valkey) = self {
-            return valkey.touch(at, ttl).await;
+            return Ok(valkey.touch(at, ttl).await?.map(Into::into));
         }
         match self.change(at, Change::Extend { ttl }).await? {
             true => self.get(at).await,

@@ -62,7 +62,7 @@ impl Memory {
         (found.collect(), next)
     }
 
-    /// A panic while it was held left the map whole: each change is one or two calls of std's own.
+    /// A panic while it was held left the map whole: each change is one or two calls of the table's.
     fn lock(&self) -> MutexGuard<'_, Map> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
