@@ -1,7 +1,8 @@
 //! What a request costs in instructions, by its kind and where there are many routes: counted by valgrind's callgrind, so
 //! that a few in a thousand can be told from the noise of a clock.
 //!
-//! `BEFORE` names another binary of the gateway, an older one: the page then tells by how much each count has changed.
+//! `BEFORE` names another binary of the gateway, an older one: the page then tells by how much each count has changed. `JANUA`
+//! names the one that is counted, if that is not the one that was built beside this.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -52,7 +53,7 @@ pub(super) fn measure(folder: &Path, tokens: &Tokens, session: &str, pass: &str)
     if on_path("valgrind").is_none() || on_path("nginx").is_none() {
         return Ok(String::new());
     }
-    let binary = OsString::from(env!("CARGO_BIN_EXE_janua"));
+    let binary = std::env::var_os("JANUA").unwrap_or_else(|| env!("CARGO_BIN_EXE_janua").into());
     let before = std::env::var_os("BEFORE");
     let mut text = format!(
         "\n## {NAME}\n\n| request | instructions | {} |\n| --- | ---: | ---: |\n",
