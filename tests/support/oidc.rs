@@ -187,7 +187,12 @@ impl Person<'_> {
     }
 
     fn led_to(&self, target: &str, answer: Response) -> Url {
-        assert!([302, 303].contains(&answer.status), "{} {}", answer.status, answer.text());
+        assert!(
+            [302, 303].contains(&answer.status),
+            "{} {}",
+            answer.status,
+            answer.text()
+        );
         let base: Url = format!("{}{target}", self.server.issuer()).parse().unwrap();
         let url = base.join(answer.header("location").unwrap()).unwrap();
         if let Some((_, code)) = url.query_pairs().find(|(name, _)| name == "code") {
@@ -226,7 +231,9 @@ impl Cookie {
     fn of(set: &str) -> Self {
         let (pair, attributes) = set.split_once(';').unwrap_or((set, ""));
         let (name, value) = pair.split_once('=').unwrap();
-        let path = attributes.split("; ").find_map(|part| part.trim().strip_prefix("path="));
+        let path = attributes
+            .split("; ")
+            .find_map(|part| part.trim().strip_prefix("path="));
         Self {
             name: name.to_owned(),
             path: path.unwrap_or("/").to_owned(),
@@ -251,7 +258,10 @@ fn spawn(folder: &TempDir, origins: &[String], port: u16) -> Option<(Child, Chil
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let port = lines.by_ref().map_while(Result::ok).find_map(|line| line.strip_prefix("port ")?.parse().ok());
+    let port = lines
+        .by_ref()
+        .map_while(Result::ok)
+        .find_map(|line| line.strip_prefix("port ")?.parse().ok());
     std::thread::spawn(move || {
         for line in lines.map_while(Result::ok) {
             match line.split_once(' ') {
@@ -268,7 +278,10 @@ fn spawn(folder: &TempDir, origins: &[String], port: u16) -> Option<(Child, Chil
 }
 
 fn world(folder: &TempDir, origins: &[String], port: u16) -> Value {
-    let callbacks: Vec<String> = origins.iter().map(|origin| format!("{origin}/_janua/oidc/campus/callback")).collect();
+    let callbacks: Vec<String> = origins
+        .iter()
+        .map(|origin| format!("{origin}/_janua/oidc/campus/callback"))
+        .collect();
     json!({
         "port": port,
         "key": folder.path().join("keys.json"),

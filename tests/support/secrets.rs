@@ -185,7 +185,10 @@ pub fn answered(address: SocketAddr, method: &str, target: &str, response: &Resp
     }
     let body = &response.body[..response.body.len().min(LOOKED_AT)];
     let told = format!("{:?}\n{}", response.headers, String::from_utf8_lossy(body));
-    let found = SECRETS.read().unwrap().find(&told, |kind| matches!(kind, Kind::Moodle | Kind::Token));
+    let found = SECRETS
+        .read()
+        .unwrap()
+        .find(&told, |kind| matches!(kind, Kind::Moodle | Kind::Token));
     if let Some((kind, line)) = found {
         panic!("a secret ({kind:?}) in the answer to {method} {target}: {line}");
     }

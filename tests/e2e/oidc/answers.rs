@@ -90,22 +90,40 @@ fn errors_of_the_provider_are_pages() {
         let page = visitor.open(target(&callback));
         assert!([403, 502].contains(&page.status), "{error}: {page:?}");
         assert_eq!(page.header("location"), None, "{error}");
-        assert_eq!(campus.outcomes(outcome), before + 1.0, "{error}: {:?}", campus.all_outcomes());
+        assert_eq!(
+            campus.outcomes(outcome),
+            before + 1.0,
+            "{error}: {:?}",
+            campus.all_outcomes()
+        );
         assert!(!visitor.is_signed_in(), "{error}");
         // The page has a way to begin again.
         let text = page.text();
-        assert!(text.contains("/_janua/sign-in?") || text.contains("<button"), "{error}: {text}");
+        assert!(
+            text.contains("/_janua/sign-in?") || text.contains("<button"),
+            "{error}: {text}"
+        );
     }
 }
 
 #[test]
 fn a_passive_sign_in_takes_any_error_for_nobody() {
     let campus = doubled_with("passive = true");
-    for error in ["login_required", "consent_required", "interaction_required", "server_error", "made_up"] {
+    for error in [
+        "login_required",
+        "consent_required",
+        "interaction_required",
+        "server_error",
+        "made_up",
+    ] {
         let visitor = campus.visitor();
         let callback = campus.provider.refuse(&leads_to(&visitor.open("/open/x")), error);
         let on = visitor.open(target(&callback)).expect(303);
-        assert_eq!(on.header("location"), Some(&*format!("{}/open/x", campus.origin())), "{error}");
+        assert_eq!(
+            on.header("location"),
+            Some(&*format!("{}/open/x", campus.origin())),
+            "{error}"
+        );
         visitor.open("/open/x").expect(200);
     }
 }
@@ -116,7 +134,9 @@ fn a_callback_without_anything_is_a_page() {
     let visitor = campus.visitor();
     visitor.open(PAGE);
     for query in ["", "?", "?code=x", "?error=access_denied", "?state="] {
-        let page = visitor.open(&format!("{}{query}", campus.endpoint("callback"))).expect(400);
+        let page = visitor
+            .open(&format!("{}{query}", campus.endpoint("callback")))
+            .expect(400);
         assert_eq!(page.header("location"), None, "{query}");
     }
     // With a state that is good, and neither a code nor an error.
@@ -253,7 +273,11 @@ fn userinfo_is_asked_where_the_id_token_says_too_little() {
             campus.provider.behave().claims = json!({ "groups": null });
         }
         let visitor = campus.signs_in("alice");
-        assert_eq!(!campus.provider.asked(Endpoint::Userinfo).is_empty(), asked, "{lines} {in_token}");
+        assert_eq!(
+            !campus.provider.asked(Endpoint::Userinfo).is_empty(),
+            asked,
+            "{lines} {in_token}"
+        );
         visitor.fetch("/staff/x").expect(200);
     }
 }

@@ -46,7 +46,10 @@ fn a_provider_gets_no_code_of_another() {
         let campus = with_evil(&evil);
         let visitor = campus.visitor();
         let to = leads_to(&visitor.open("/evil/x"));
-        let on = to.replace(&evil.url(Endpoint::Authorize), &campus.provider.url(Endpoint::Authorize));
+        let on = to.replace(
+            &evil.url(Endpoint::Authorize),
+            &campus.provider.url(Endpoint::Authorize),
+        );
         let callback = campus.provider.authorize(&on, "alice");
         assert_eq!(callback.path(), "/_janua/oidc/evil/callback");
         let page = visitor.open(target(&callback)).expect(403);
@@ -66,7 +69,10 @@ fn an_attempt_at_one_provider_ends_at_no_other() {
     let to: Url = leads_to(&visitor.open("/evil/x")).parse().unwrap();
     let own = format!("{}{}", campus.origin(), campus.endpoint("callback"));
     let on = with_parameter(&to, "redirect_uri", &own);
-    let on = on.as_str().replace(&evil.url(Endpoint::Authorize), &campus.provider.url(Endpoint::Authorize));
+    let on = on.as_str().replace(
+        &evil.url(Endpoint::Authorize),
+        &campus.provider.url(Endpoint::Authorize),
+    );
     let callback = campus.provider.authorize(&on, "alice");
     campus.refuses(&visitor, &callback, "stale");
     assert_eq!(campus.provider.asked(Endpoint::Token).len(), 0);
@@ -104,7 +110,11 @@ fn anothers_callback_signs_nobody_in() {
     // Neither when the victim is about to sign in.
     victim.open(PAGE);
     campus.refuses(&victim, &callback, "stale");
-    assert_eq!(campus.provider.asked(Endpoint::Token).len(), 0, "nor is the code used up");
+    assert_eq!(
+        campus.provider.asked(Endpoint::Token).len(),
+        0,
+        "nor is the code used up"
+    );
 }
 
 #[test]
@@ -112,7 +122,11 @@ fn a_session_that_was_planted_is_not_the_one_that_is_signed_in() {
     let Some(campus) = start() else { return };
     let (alice, visitor) = (campus.provider.person("alice"), campus.visitor());
     let planted = "A".repeat(43);
-    visitor.cookies.lock().unwrap().push(("janua".to_owned(), planted.clone()));
+    visitor
+        .cookies
+        .lock()
+        .unwrap()
+        .push(("janua".to_owned(), planted.clone()));
     sign_in(&visitor, &alice, PAGE).expect(303);
     assert_ne!(visitor.session().unwrap(), planted);
     assert!(visitor.is_signed_in());
@@ -152,7 +166,13 @@ fn a_state_that_nobody_made_here_is_none() {
     let callback = campus.callback(&visitor, "alice", PAGE);
     let state = parameter(callback.as_str(), "state").unwrap();
     let flipped = if state.ends_with('A') { "B" } else { "A" };
-    for made_up in ["", "x", &state[1..], &format!("{}{flipped}", &state[..state.len() - 1]), &"A".repeat(4000)] {
+    for made_up in [
+        "",
+        "x",
+        &state[1..],
+        &format!("{}{flipped}", &state[..state.len() - 1]),
+        &"A".repeat(4000),
+    ] {
         campus.refuses(&visitor, &with_parameter(&callback, "state", made_up), "stale");
     }
     assert_eq!(campus.provider.asked(Endpoint::Token).len(), 0);
@@ -210,7 +230,8 @@ fn a_return_address_elsewhere_is_refused() {
 fn a_callback_leads_nowhere_by_its_own_parameters() {
     let campus = doubled();
     campus.provider.behave().callback_end =
-        "&return=https%3A%2F%2Fevil.test%2F&target=https%3A%2F%2Fevil.test%2F&redirect_uri=https%3A%2F%2Fevil.test%2F".to_owned();
+        "&return=https%3A%2F%2Fevil.test%2F&target=https%3A%2F%2Fevil.test%2F&redirect_uri=https%3A%2F%2Fevil.test%2F"
+            .to_owned();
     let on = campus.sign_in(&campus.visitor(), "alice", PAGE).expect(303);
     assert_eq!(on.header("location"), Some(&*format!("{}{PAGE}", campus.origin())));
 }
@@ -219,8 +240,10 @@ fn a_callback_leads_nowhere_by_its_own_parameters() {
 fn an_error_of_the_providers_is_shown_to_nobody_as_markup() {
     let campus = doubled();
     let visitor = campus.visitor();
-    campus.provider.behave().callback =
-        vec![("error_description", "<script>alert(1)</script>\u{202e}".to_owned()), ("error_uri", "https://evil.test/".to_owned())];
+    campus.provider.behave().callback = vec![
+        ("error_description", "<script>alert(1)</script>\u{202e}".to_owned()),
+        ("error_uri", "https://evil.test/".to_owned()),
+    ];
     let callback = campus.provider.refuse(&leads_to(&visitor.open(PAGE)), "<img src=x>");
     let page = visitor.open(target(&callback));
     assert!(page.status >= 400, "{page:?}");
@@ -304,17 +327,31 @@ fn an_issuer_with_a_slash_is_another_one() {
 
 #[test]
 fn the_client_secret_goes_to_the_token_endpoint_alone() {
-    for (lines, by_header) in [("", true), ("client_auth = \"basic\"", true), ("client_auth = \"post\"", false)] {
+    for (lines, by_header) in [
+        ("", true),
+        ("client_auth = \"basic\"", true),
+        ("client_auth = \"post\"", false),
+    ] {
         let campus = doubled_with(lines);
         campus.signs_in("alice");
         let double = &campus.provider;
         let asked = double.asked(Endpoint::Token);
         assert_eq!(asked.len(), 1);
-        let has_header = asked[0].headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        assert_eq!((has_header, asked[0].form.contains_key("client_secret")), (by_header, !by_header), "{lines}");
+        let has_header = asked[0]
+            .headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        assert_eq!(
+            (has_header, asked[0].form.contains_key("client_secret")),
+            (by_header, !by_header),
+            "{lines}"
+        );
         for endpoint in [Endpoint::Discovery, Endpoint::Keys] {
             for asked in double.asked(endpoint) {
-                let has = asked.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+                let has = asked
+                    .headers
+                    .iter()
+                    .any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
                 assert!(!has, "{endpoint:?}");
             }
         }

@@ -50,7 +50,10 @@ fn write_certificates(site: &Site) {
     let issuer = Issuer::new(authority, authority_key);
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new([HOST.to_owned()]).unwrap();
-    site.write("tls/certificate.pem", certificate.signed_by(&key, &issuer).unwrap().pem());
+    site.write(
+        "tls/certificate.pem",
+        certificate.signed_by(&key, &issuer).unwrap().pem(),
+    );
     site.write("tls/key.pem", key.serialize_pem());
 }
 
@@ -112,7 +115,10 @@ fn a_person_comes_to_the_deep_link_by_the_form() {
     let asked = told["asked"].as_str().unwrap();
     assert!(asked.starts_with(&school.provider.issuer()), "{told}");
     assert_eq!(told["url"], format!("{}{PAGE}", school.origin));
-    assert_eq!((&told["protocol"], &told["me"]["user"]), (&json!("h2"), &json!("a.liddell")));
+    assert_eq!(
+        (&told["protocol"], &told["me"]["user"]),
+        (&json!("h2"), &json!("a.liddell"))
+    );
     let cookies = told["cookies"].as_array().unwrap();
     let names: Vec<&str> = cookies.iter().filter_map(|cookie| cookie["name"].as_str()).collect();
     assert_eq!(names, ["__Host-janua"], "{told}");
@@ -135,7 +141,9 @@ fn ten_tabs_at_once_all_end_signed_in() {
     "#;
     let Some(school) = start() else { return };
     let Some(told) = school.browse(script) else { return };
-    let expected: Vec<String> = (0..10).map(|number| format!("{}/app/tab?n={number}", school.origin)).collect();
+    let expected: Vec<String> = (0..10)
+        .map(|number| format!("{}/app/tab?n={number}", school.origin))
+        .collect();
     assert_eq!(told, json!(expected));
 }
 
@@ -158,10 +166,16 @@ fn a_person_signs_out_at_the_provider_and_is_signed_out_here() {
     "#;
     let Some(school) = start() else { return };
     let Some(told) = school.browse(script) else { return };
-    assert!(!told["after"].as_array().unwrap().contains(&json!("__Host-janua")), "{told}");
+    assert!(
+        !told["after"].as_array().unwrap().contains(&json!("__Host-janua")),
+        "{told}"
+    );
     assert!(told["url"].as_str().unwrap().starts_with(&school.origin), "{told}");
     let then = told["then"].as_str().unwrap();
-    assert!(then.starts_with(&school.provider.issuer()), "the provider has forgotten her: {told}");
+    assert!(
+        then.starts_with(&school.provider.issuer()),
+        "the provider has forgotten her: {told}"
+    );
     eventually("the provider has told so as well", || {
         let metrics = school.gateway.admin("/metrics").text();
         metrics.contains("janua_sessions_ended_total").then_some(())

@@ -232,7 +232,12 @@ impl<P: Provider> Campus<P> {
         assert_eq!(page.header("location"), None, "no loop");
         let kind = page.header("content-type").unwrap_or_default();
         assert!(kind.starts_with("text/html"), "{kind}");
-        assert_eq!(self.outcomes(outcome), before + 1.0, "{outcome}: {:?}", self.all_outcomes());
+        assert_eq!(
+            self.outcomes(outcome),
+            before + 1.0,
+            "{outcome}: {:?}",
+            self.all_outcomes()
+        );
         assert!(!visitor.is_signed_in());
     }
 }
@@ -289,7 +294,12 @@ pub fn sign_in(visitor: &Visitor, person: &Person<'_>, page: &str) -> Response {
 /// Where a browser is sent.
 #[track_caller]
 pub fn leads_to(answer: &Response) -> String {
-    assert!([302, 303].contains(&answer.status), "{} {}", answer.status, answer.text());
+    assert!(
+        [302, 303].contains(&answer.status),
+        "{} {}",
+        answer.status,
+        answer.text()
+    );
     answer.header("location").unwrap().to_owned()
 }
 

@@ -75,7 +75,9 @@ fn part(token: &Value, place: usize) -> Value {
 
 #[test]
 fn the_real_provider_signs_in_by_its_form_and_knows_who_did() {
-    let Some(server) = OidcServer::start(&[GATEWAY.to_owned()]) else { return };
+    let Some(server) = OidcServer::start(&[GATEWAY.to_owned()]) else {
+        return;
+    };
     let about = get(&format!("{}/.well-known/openid-configuration", server.issuer())).json();
     assert_eq!(about["issuer"], server.issuer());
     assert_eq!(about["backchannel_logout_session_supported"], true);
@@ -84,17 +86,28 @@ fn the_real_provider_signs_in_by_its_form_and_knows_who_did() {
     let alice = server.person("alice");
     let back = alice.sign_in(&authorization(&endpoint("authorization_endpoint"), &[]));
     let said = |name: &str| parameter(back.as_str(), name);
-    assert_eq!((said("state").as_deref(), said("iss")), (Some("a-state"), Some(server.issuer())));
+    assert_eq!(
+        (said("state").as_deref(), said("iss")),
+        (Some("a-state"), Some(server.issuer()))
+    );
     let code = said("code").unwrap();
-    let wrong = redeem(&endpoint("token_endpoint"), "made-up", VERIFIER).expect(400).json();
+    let wrong = redeem(&endpoint("token_endpoint"), "made-up", VERIFIER)
+        .expect(400)
+        .json();
     assert_eq!(wrong["error"], "invalid_grant");
     let told = redeem(&endpoint("token_endpoint"), &code, VERIFIER).expect(200).json();
     let claims = part(&told["id_token"], 1);
     assert_eq!((&claims["sub"], &claims["nonce"]), (&json!("alice"), &json!("a-nonce")));
     assert!(claims["sid"].is_string() && claims["groups"].is_null(), "{claims}");
     let bearer = told["access_token"].as_str().unwrap().to_owned();
-    let about_her = send(&endpoint("userinfo_endpoint"), |target| Request::get(target).bearer(&bearer)).json();
-    assert_eq!((&about_her["sub"], &about_her["preferred_username"]), (&json!("alice"), &json!("a.liddell")));
+    let about_her = send(&endpoint("userinfo_endpoint"), |target| {
+        Request::get(target).bearer(&bearer)
+    })
+    .json();
+    assert_eq!(
+        (&about_her["sub"], &about_her["preferred_username"]),
+        (&json!("alice"), &json!("a.liddell"))
+    );
     assert_eq!(about_her["groups"], json!(["staff", "video-editors"]));
 
     // Known by now, and unknown once she has signed out.
@@ -107,7 +120,9 @@ fn the_real_provider_signs_in_by_its_form_and_knows_who_did() {
 
 #[test]
 fn the_real_provider_lets_people_give_up_and_comes_back_with_its_keys() {
-    let Some(mut server) = OidcServer::start(&[GATEWAY.to_owned()]) else { return };
+    let Some(mut server) = OidcServer::start(&[GATEWAY.to_owned()]) else {
+        return;
+    };
     let keys = |server: &OidcServer| get(&format!("{}/jwks", server.issuer())).json();
     let before = keys(&server);
     let request = authorization(&format!("{}/auth", server.issuer()), &[]);
@@ -132,13 +147,21 @@ fn the_double_is_strict_where_a_provider_is() {
     let token = double.url(Endpoint::Token);
     let told = redeem(&token, &first, VERIFIER).expect(200).json();
     assert_eq!(part(&told["id_token"], 1)["sub"], "alice");
-    assert_eq!(redeem(&token, &first, VERIFIER).expect(400).json()["error"], "invalid_grant");
+    assert_eq!(
+        redeem(&token, &first, VERIFIER).expect(400).json()["error"],
+        "invalid_grant"
+    );
     redeem(&token, &code(), "another-verifier").expect(400);
-    let open = send(&token, |target| Request::new("POST", target).body("grant_type=authorization_code"));
+    let open = send(&token, |target| {
+        Request::new("POST", target).body("grant_type=authorization_code")
+    });
     assert_eq!(open.expect(401).json()["error"], "invalid_client");
     let bearer = told["access_token"].as_str().unwrap().to_owned();
     let userinfo = double.url(Endpoint::Userinfo);
-    assert_eq!(send(&userinfo, |target| Request::get(target).bearer(&bearer)).json()["sub"], "alice");
+    assert_eq!(
+        send(&userinfo, |target| Request::get(target).bearer(&bearer)).json()["sub"],
+        "alice"
+    );
     get(&userinfo).expect(401);
     assert_eq!(double.asked(Endpoint::Token).len(), 4);
 
@@ -147,8 +170,12 @@ fn the_double_is_strict_where_a_provider_is() {
     double.set_down(true);
     let url: Url = token.parse().unwrap();
     let mut connection = Connection::open(address(&url));
-    connection.exchange_raw(Request::get("/x").bytes()).expect("other places answer");
-    connection.exchange_raw(Request::get(url.path()).bytes()).expect_err("nobody answers");
+    connection
+        .exchange_raw(Request::get("/x").bytes())
+        .expect("other places answer");
+    connection
+        .exchange_raw(Request::get(url.path()).bytes())
+        .expect_err("nobody answers");
 }
 
 /// Held against tests/recorded/oidc: what the plug-in's own PHP said.
@@ -166,7 +193,9 @@ fn the_double_of_moodle_says_what_was_recorded() {
     let keys = get(&moodle.url(Endpoint::Keys)).json();
     assert_eq!(names(&keys["keys"][0]), names(&recorded["key"]));
     assert_eq!(keys["keys"][0]["kid"], recorded["key"]["kid"]);
-    STANDARD.decode(keys["keys"][0]["n"].as_str().unwrap()).expect("base64 as in mail");
+    STANDARD
+        .decode(keys["keys"][0]["n"].as_str().unwrap())
+        .expect("base64 as in mail");
 
     let request = authorization(&moodle.url(Endpoint::Authorize), &[]);
     let back = moodle.authorize(&request, "alice");
@@ -184,7 +213,13 @@ fn the_double_of_moodle_says_what_was_recorded() {
 
     let bearer = format!("Bearer {}", told["access_token"].as_str().unwrap());
     let userinfo = moodle.url(Endpoint::Userinfo);
-    let about_her = send(&userinfo, |target| Request::get(target).header("Authorization", &bearer)).json();
+    let about_her = send(&userinfo, |target| {
+        Request::get(target).header("Authorization", &bearer)
+    })
+    .json();
     assert_eq!(names(&about_her), names(&recorded["userinfo"]));
-    send(&userinfo, |target| Request::get(target).header("authorization", &bearer)).expect(500);
+    send(&userinfo, |target| {
+        Request::get(target).header("authorization", &bearer)
+    })
+    .expect(500);
 }

@@ -101,7 +101,12 @@ fn each_fault_has_its_word() {
     outcome_with(&campus, Endpoint::Token, Reply::hang_up(), "unreachable");
     outcome_with(&campus, Endpoint::Token, Reply::never(), "timeout");
     outcome_with(&campus, Endpoint::Token, Reply::html(200), "bad_answer");
-    outcome_with(&campus, Endpoint::Token, Reply::json(400, &json!({ "error": "invalid_grant" })), "provider_error");
+    outcome_with(
+        &campus,
+        Endpoint::Token,
+        Reply::json(400, &json!({ "error": "invalid_grant" })),
+        "provider_error",
+    );
     campus.signs_in("alice");
 }
 

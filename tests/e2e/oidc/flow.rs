@@ -16,8 +16,14 @@ fn a_page_leads_to_the_provider_and_back_to_its_very_address() {
     let to = leads_to(&visitor.open(PAGE));
     assert!(to.starts_with(&format!("{}/auth?", campus.provider.issuer())), "{to}");
     let said = |name: &str| parameter(&to, name).unwrap_or_else(|| panic!("no {name} in {to}"));
-    assert_eq!((said("response_type"), said("client_id")), ("code".to_owned(), CLIENT.to_owned()));
-    assert_eq!(said("redirect_uri"), format!("{}{}", campus.origin(), campus.endpoint("callback")));
+    assert_eq!(
+        (said("response_type"), said("client_id")),
+        ("code".to_owned(), CLIENT.to_owned())
+    );
+    assert_eq!(
+        said("redirect_uri"),
+        format!("{}{}", campus.origin(), campus.endpoint("callback"))
+    );
     assert_eq!(said("scope"), "openid profile email groups");
     assert_eq!(said("code_challenge_method"), "S256");
     for name in ["state", "nonce", "code_challenge"] {
@@ -154,14 +160,19 @@ fn the_subject_is_a_name_without_asking_for_more() {
 
 #[test]
 fn a_passive_sign_in_asks_once_and_goes_on_as_nobody() {
-    let Some(campus) = start_with("passive = true") else { return };
+    let Some(campus) = start_with("passive = true") else {
+        return;
+    };
     let (alice, visitor) = (campus.provider.person("alice"), campus.visitor());
     let to = leads_to(&visitor.open("/open/x?a=%2F"));
     assert_eq!(parameter(&to, "prompt").as_deref(), Some("none"), "{to}");
     let callback = alice.sign_in(&to);
     assert_eq!(parameter(callback.as_str(), "error").as_deref(), Some("login_required"));
     let on = visitor.open(target(&callback)).expect(303);
-    assert_eq!(on.header("location"), Some(&*format!("{}/open/x?a=%2F", campus.origin())));
+    assert_eq!(
+        on.header("location"),
+        Some(&*format!("{}/open/x?a=%2F", campus.origin()))
+    );
     visitor.open("/open/x?a=%2F").expect(200);
     assert_eq!(visitor.me()["signed_in"], false);
     assert_eq!(campus.outcomes("nobody"), 1.0);
@@ -172,7 +183,9 @@ fn a_passive_sign_in_asks_once_and_goes_on_as_nobody() {
 
 #[test]
 fn a_passive_sign_in_knows_who_is_known_to_the_provider() {
-    let Some(campus) = start_with("passive = true") else { return };
+    let Some(campus) = start_with("passive = true") else {
+        return;
+    };
     let alice = campus.provider.person("alice");
     sign_in(&campus.visitor(), &alice, PAGE).expect(303);
     let visitor = campus.visitor();
@@ -183,7 +196,9 @@ fn a_passive_sign_in_knows_who_is_known_to_the_provider() {
 
 #[test]
 fn a_sign_in_that_renews_asks_for_the_password_again() {
-    let Some(campus) = start_with("renew = true") else { return };
+    let Some(campus) = start_with("renew = true") else {
+        return;
+    };
     let alice = campus.provider.person("alice");
     sign_in(&campus.visitor(), &alice, PAGE).expect(303);
     let visitor = campus.visitor();
@@ -192,7 +207,10 @@ fn a_sign_in_that_renews_asks_for_the_password_again() {
     assert_eq!(parameter(&to, "max_age").as_deref(), Some("0"), "{to}");
     let asked = alice.look(&to).expect(303);
     let asked = asked.header("location").unwrap();
-    assert!(asked.contains("/interaction/"), "the provider knows her, and asks: {asked}");
+    assert!(
+        asked.contains("/interaction/"),
+        "the provider knows her, and asks: {asked}"
+    );
     visitor.open(target(&alice.sign_in(&to))).expect(303);
     assert!(visitor.is_signed_in());
 }
@@ -224,7 +242,11 @@ fn an_answer_by_post_is_taken() {
         .header("Sec-Fetch-Dest", "document")
         .body(query(&fields));
     let again = leads_to(&campus.visitor().send(form));
-    let again: Url = format!("{}/", campus.origin()).parse::<Url>().unwrap().join(&again).unwrap();
+    let again: Url = format!("{}/", campus.origin())
+        .parse::<Url>()
+        .unwrap()
+        .join(&again)
+        .unwrap();
     assert_eq!(again.path(), campus.endpoint("callback"));
     let on = visitor.open(target(&again)).expect(303);
     assert_eq!(on.header("location"), Some(&*format!("{}{PAGE}", campus.origin())));
@@ -239,7 +261,10 @@ fn signing_out_here_ends_the_session_here() {
     let kept = visitor.session().unwrap();
     visitor.post("/_janua/sign-out", "").expect(200);
     assert!(!visitor.is_signed_in());
-    assert!(!campus.visitor_with(&kept).is_signed_in(), "the session has ended, not only its cookie");
+    assert!(
+        !campus.visitor_with(&kept).is_signed_in(),
+        "the session has ended, not only its cookie"
+    );
     // The provider's own session lives on.
     sign_in(&visitor, &alice, PAGE).expect(303);
     assert!(visitor.is_signed_in());
@@ -252,7 +277,10 @@ fn signing_out_everywhere_goes_by_the_provider_and_comes_back() {
     sign_in(&visitor, &alice, PAGE).expect(303);
     let form = query(&[("everywhere", "1"), ("return", "/open/bye?a=%2F")]);
     let to = leads_to(&visitor.post("/_janua/sign-out", &form));
-    assert!(to.starts_with(&format!("{}/session/end?", campus.provider.issuer())), "{to}");
+    assert!(
+        to.starts_with(&format!("{}/session/end?", campus.provider.issuer())),
+        "{to}"
+    );
     let hint = parameter(&to, "id_token_hint").expect("the provider is told who signs out");
     secrets::register_signature(&hint);
     assert_eq!(parameter(&to, "client_id").as_deref(), Some(CLIENT));
@@ -260,7 +288,10 @@ fn signing_out_everywhere_goes_by_the_provider_and_comes_back() {
     let back = alice.sign_out_at(&to).expect("a registered address");
     assert_eq!(back.path(), campus.endpoint("callback"));
     let on = visitor.open(target(&back)).expect(303);
-    assert_eq!(on.header("location"), Some(&*format!("{}/open/bye?a=%2F", campus.origin())));
+    assert_eq!(
+        on.header("location"),
+        Some(&*format!("{}/open/bye?a=%2F", campus.origin()))
+    );
     // She is unknown to the provider.
     let to = leads_to(&visitor.open(PAGE));
     let asked = alice.look(&to).expect(303);
@@ -273,7 +304,9 @@ fn signing_out_everywhere_goes_by_the_provider_and_comes_back() {
 
 #[test]
 fn an_id_token_that_is_not_kept_is_no_hint() {
-    let Some(campus) = start_with("keep_id_token = false") else { return };
+    let Some(campus) = start_with("keep_id_token = false") else {
+        return;
+    };
     let (alice, visitor) = (campus.provider.person("alice"), campus.visitor());
     sign_in(&visitor, &alice, PAGE).expect(303);
     let to = leads_to(&visitor.post("/_janua/sign-out", "everywhere=1"));

@@ -29,14 +29,20 @@ fn tell(campus: &Campus<OidcDouble>, token: &str) -> Response {
 #[track_caller]
 fn taken(answer: Response) {
     let answer = answer.expect(200);
-    assert!(answer.header("cache-control").unwrap_or_default().contains("no-store"), "{answer:?}");
+    assert!(
+        answer.header("cache-control").unwrap_or_default().contains("no-store"),
+        "{answer:?}"
+    );
 }
 
 #[track_caller]
 fn not_taken(answer: Response) {
     let answer = answer.expect(400);
     assert_eq!(answer.json()["error"], "invalid_request");
-    assert!(answer.header("cache-control").unwrap_or_default().contains("no-store"), "{answer:?}");
+    assert!(
+        answer.header("cache-control").unwrap_or_default().contains("no-store"),
+        "{answer:?}"
+    );
 }
 
 #[test]
@@ -101,12 +107,23 @@ fn a_logout_of_a_person_ends_all_their_sessions_and_one_of_a_session_that_one() 
     };
     let (one, two, three) = (named("one"), named("two"), named("three"));
     let bobs = campus.signs_in("bob");
-    taken(tell(&campus, &campus.provider.logout_token("alice", &json!({ "sub": null, "sid": "one" }))));
-    assert_eq!([&one, &two, &three].map(|visitor| visitor.is_signed_in()), [false, true, true]);
+    taken(tell(
+        &campus,
+        &campus
+            .provider
+            .logout_token("alice", &json!({ "sub": null, "sid": "one" })),
+    ));
+    assert_eq!(
+        [&one, &two, &three].map(|visitor| visitor.is_signed_in()),
+        [false, true, true]
+    );
     // One of somebody else's that names a session of hers.
     tell(&campus, &campus.provider.logout_token("bob", &json!({ "sid": "two" })));
     assert!(two.is_signed_in());
-    taken(tell(&campus, &campus.provider.logout_token("alice", &json!({ "sid": null }))));
+    taken(tell(
+        &campus,
+        &campus.provider.logout_token("alice", &json!({ "sid": null })),
+    ));
     assert_eq!([&two, &three].map(|visitor| visitor.is_signed_in()), [false, false]);
     assert!(bobs.is_signed_in());
 }
@@ -184,7 +201,10 @@ fn an_id_token_ends_nothing() {
     let visitor = campus.signs_in("alice");
     let double = &campus.provider;
     let mut claims = double.logout_claims("alice");
-    merge(&mut claims, &json!({ "events": null, "jti": null, "nonce": "x", "auth_time": now() }));
+    merge(
+        &mut claims,
+        &json!({ "events": null, "jti": null, "nonce": "x", "auth_time": now() }),
+    );
     not_taken(tell(&campus, &double.signed(&json!({ "typ": "JWT" }), &claims)));
     merge(&mut claims, &json!({ "nonce": null }));
     not_taken(tell(&campus, &double.signed(&json!({}), &claims)));
@@ -195,7 +215,12 @@ fn an_id_token_ends_nothing() {
 #[test]
 fn a_logout_token_is_known_by_what_it_says() {
     let campus = doubled();
-    for header in [json!({ "typ": "JWT" }), json!({}), json!({ "typ": "logout+jwt" }), json!({ "typ": "application/logout+jwt" })] {
+    for header in [
+        json!({ "typ": "JWT" }),
+        json!({}),
+        json!({ "typ": "logout+jwt" }),
+        json!({ "typ": "application/logout+jwt" }),
+    ] {
         let visitor = campus.signs_in("alice");
         let claims = campus.provider.logout_claims("alice");
         taken(tell(&campus, &campus.provider.signed(&header, &claims)));
@@ -238,10 +263,16 @@ fn no_browser_is_needed_to_tell_and_a_get_goes_home() {
     let campus = doubled();
     let visitor = campus.signs_in("alice");
     // Apereo CAS sends browsers there whose way back it does not know.
-    let home = visitor.open(&format!("{}?state=after&client_id={CLIENT}", campus.endpoint("backchannel-logout")));
+    let home = visitor.open(&format!(
+        "{}?state=after&client_id={CLIENT}",
+        campus.endpoint("backchannel-logout")
+    ));
     assert!([302, 303].contains(&home.status), "{home:?}");
     let location = home.header("location").unwrap();
-    assert!([&*format!("{}/", campus.origin()), "/"].contains(&location), "{location}");
+    assert!(
+        [&*format!("{}/", campus.origin()), "/"].contains(&location),
+        "{location}"
+    );
     assert!(visitor.is_signed_in());
     // From another site: what counts is the signature.
     let answer = campus.gateway.send(
@@ -250,7 +281,10 @@ fn no_browser_is_needed_to_tell_and_a_get_goes_home() {
             .header("Content-Type", "application/x-www-form-urlencoded")
             .header("Origin", "https://evil.test")
             .header("Sec-Fetch-Site", "cross-site")
-            .body(query(&[("logout_token", &campus.provider.logout_token("alice", &json!({})))])),
+            .body(query(&[(
+                "logout_token",
+                &campus.provider.logout_token("alice", &json!({})),
+            )])),
     );
     taken(answer);
     assert!(!visitor.is_signed_in());
@@ -285,10 +319,20 @@ fn the_front_channel_ends_a_session_by_issuer_and_name() {
     frame(&[("iss", &*issuer), ("sid", "unknown")]).expect(200);
     assert!(visitor.is_signed_in());
     let answer = frame(&[("iss", &*issuer), ("sid", &*sid)]).expect(200);
-    assert!(answer.header("cache-control").unwrap_or_default().contains("no-store"), "{answer:?}");
+    assert!(
+        answer.header("cache-control").unwrap_or_default().contains("no-store"),
+        "{answer:?}"
+    );
     let policy = answer.header("content-security-policy").unwrap_or_default();
-    assert!(policy.contains(&format!("frame-ancestors {}", campus.provider.origin())), "{policy}");
-    assert_eq!(answer.header("x-frame-options"), None, "it would forbid what the policy allows");
+    assert!(
+        policy.contains(&format!("frame-ancestors {}", campus.provider.origin())),
+        "{policy}"
+    );
+    assert_eq!(
+        answer.header("x-frame-options"),
+        None,
+        "it would forbid what the policy allows"
+    );
     assert!(!visitor.is_signed_in());
     assert!(bobs.is_signed_in());
 }
@@ -300,7 +344,9 @@ fn logouts_are_not_listened_to_where_the_operator_says_so() {
     let answer = tell(&campus, &campus.provider.logout_token("alice", &json!({})));
     assert_ne!(answer.status, 200);
     let pairs = [("iss", &*campus.provider.issuer()), ("sid", &*session_of("alice"))];
-    campus.visitor().open(&format!("{}?{}", campus.endpoint("frontchannel-logout"), query(&pairs)));
+    campus
+        .visitor()
+        .open(&format!("{}?{}", campus.endpoint("frontchannel-logout"), query(&pairs)));
     assert!(visitor.is_signed_in());
 }
 
@@ -312,7 +358,10 @@ fn signing_out_where_the_provider_has_no_logout_is_signing_out_here() {
     let visitor = campus.signs_in("alice");
     let answer = visitor.post("/_janua/sign-out", "everywhere=1");
     if let Some(location) = answer.header("location") {
-        assert!(location.starts_with(&campus.origin()) || location.starts_with('/'), "{location}");
+        assert!(
+            location.starts_with(&campus.origin()) || location.starts_with('/'),
+            "{location}"
+        );
     }
     assert!(!visitor.is_signed_in());
 }

@@ -17,7 +17,10 @@ fn with_moodle(but: &str) -> Campus<OidcDouble> {
         "userinfo = \"never\"".to_owned(),
         "scopes = [\"openid\", \"profile\", \"email\"]".to_owned(),
     ];
-    let kept: Vec<String> = lines.into_iter().filter(|line| but.is_empty() || !line.starts_with(but)).collect();
+    let kept: Vec<String> = lines
+        .into_iter()
+        .filter(|line| but.is_empty() || !line.starts_with(but))
+        .collect();
     by_double(
         double,
         Plan {
@@ -35,7 +38,11 @@ fn moodle_as_a_provider_signs_people_in() {
     assert_eq!(visitor.me()["user"], "alice");
     assert_eq!(campus.provider.asked(Endpoint::Userinfo).len(), 0);
     let to = leads_to(&campus.visitor().open(PAGE));
-    assert_eq!(parameter(&to, "scope").as_deref(), Some("openid profile email"), "any other is an error page there");
+    assert_eq!(
+        parameter(&to, "scope").as_deref(),
+        Some("openid profile email"),
+        "any other is an error page there"
+    );
 }
 
 #[test]
@@ -52,7 +59,11 @@ fn an_error_of_moodles_is_an_error() {
     let campus = with_moodle("");
     let visitor = campus.visitor();
     let callback = campus.callback(&visitor, "alice", PAGE);
-    campus.refuses(&visitor, &with_parameter(&callback, "code", "def502-made-up"), "provider_error");
+    campus.refuses(
+        &visitor,
+        &with_parameter(&callback, "code", "def502-made-up"),
+        "provider_error",
+    );
 }
 
 /// Who does not agree comes back without a parameter.
@@ -76,7 +87,10 @@ fn the_state_of_an_earlier_tab_leads_to_that_tabs_page() {
     leads_to(&visitor.open(PAGE));
     let callback = campus.provider.authorize(&left_over, "alice");
     let on = visitor.open(target(&callback)).expect(303);
-    assert_eq!(on.header("location"), Some(&*format!("{}/app/earlier", campus.origin())));
+    assert_eq!(
+        on.header("location"),
+        Some(&*format!("{}/app/earlier", campus.origin()))
+    );
     assert!(visitor.is_signed_in());
 }
 
@@ -136,7 +150,14 @@ fn one_value_is_told_bare_or_as_a_list_of_one() {
 #[test]
 fn a_name_that_is_no_text_names_nobody() {
     let campus = doubled_with("userinfo = \"never\"");
-    for name in [json!(""), json!([]), json!({}), json!(true), json!(null), json!([["a"]])] {
+    for name in [
+        json!(""),
+        json!([]),
+        json!({}),
+        json!(true),
+        json!(null),
+        json!([["a"]]),
+    ] {
         campus.provider.behave().claims = json!({ "preferred_username": name });
         campus.refuses_somebody("no_username");
     }
@@ -176,6 +197,7 @@ fn dots_go_into_objects() {
 #[test]
 fn the_callback_may_say_more() {
     let campus = doubled();
-    campus.provider.behave().callback_end = "&nonce=x&session_state=y&scope=openid&authuser=0&hd=example.edu".to_owned();
+    campus.provider.behave().callback_end =
+        "&nonce=x&session_state=y&scope=openid&authuser=0&hd=example.edu".to_owned();
     campus.signs_in("alice");
 }

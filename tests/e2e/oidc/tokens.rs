@@ -16,18 +16,32 @@ fn as_secrets(key: &Value) -> Vec<Vec<u8>> {
     let set = json!({ "keys": [key] }).to_string();
     let modulus = key["n"].as_str().unwrap().to_owned();
     use base64::Engine as _;
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(&modulus).unwrap();
-    vec![jwk.into_bytes(), set.into_bytes(), modulus.into_bytes(), bytes, Vec::new()]
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(&modulus)
+        .unwrap();
+    vec![
+        jwk.into_bytes(),
+        set.into_bytes(),
+        modulus.into_bytes(),
+        bytes,
+        Vec::new(),
+    ]
 }
 
 #[test]
 fn a_token_without_a_signature_is_none() {
     let campus = doubled();
     for alg in ["none", "None", "NONE", "nOnE", ""] {
-        campus.provider.behave().forge(move |_, claims| unsigned(&json!({ "alg": alg }), claims));
+        campus
+            .provider
+            .behave()
+            .forge(move |_, claims| unsigned(&json!({ "alg": alg }), claims));
         campus.refuses_somebody("bad_token");
     }
-    campus.provider.behave().forge(|_, claims| unsigned(&json!({ "alg": "RS256", "kid": "rsa" }), claims));
+    campus
+        .provider
+        .behave()
+        .forge(|_, claims| unsigned(&json!({ "alg": "RS256", "kid": "rsa" }), claims));
     campus.refuses_somebody("bad_token");
     campus.provider.behave().forge(|_, claims| unsigned(&json!({}), claims));
     campus.refuses_somebody("bad_token");
@@ -84,10 +98,12 @@ fn a_key_signs_by_its_own_algorithm_and_for_its_own_use() {
     // An elliptic key under the name of the RSA one.
     let campus = doubled();
     let evil = Signer::new().named("rsa");
-    campus
-        .provider
-        .behave()
-        .forge(move |_, claims| evil.sign(&json!({ "alg": "ES256", "kid": "rsa" }).to_string(), &claims.to_string()));
+    campus.provider.behave().forge(move |_, claims| {
+        evil.sign(
+            &json!({ "alg": "ES256", "kid": "rsa" }).to_string(),
+            &claims.to_string(),
+        )
+    });
     campus.refuses_somebody("bad_token");
 
     // A key for encryption signs nothing.
@@ -276,12 +292,23 @@ fn another_token_of_the_provider_is_no_id_token() {
 #[test]
 fn an_opaque_access_token_is_no_id_token() {
     let campus = doubled();
-    for token in [json!("opaque-access-token"), json!(null), json!(""), json!(7), json!("a.b.c"), json!("..")] {
+    for token in [
+        json!("opaque-access-token"),
+        json!(null),
+        json!(""),
+        json!(7),
+        json!("a.b.c"),
+        json!(".."),
+    ] {
         campus.provider.behave().token = json!({ "id_token": token });
         let visitor = campus.visitor();
         let callback = campus.callback(&visitor, "alice", PAGE);
         let page = visitor.open(target(&callback));
-        assert!([403, 502].contains(&page.status), "{token}: {:?}", campus.all_outcomes());
+        assert!(
+            [403, 502].contains(&page.status),
+            "{token}: {:?}",
+            campus.all_outcomes()
+        );
         assert!(!visitor.is_signed_in(), "{token}");
     }
 }
@@ -322,8 +349,16 @@ fn who_must_type_the_password_again_has_done_so_just_now() {
 fn a_demanded_class_of_authentication_must_be_met() {
     let campus = doubled_with("acr_values = [\"urn:mfa\", \"urn:token\"]");
     let to = leads_to(&campus.visitor().open(PAGE));
-    assert_eq!(super::campus::parameter(&to, "acr_values").as_deref(), Some("urn:mfa urn:token"));
-    for acr in [json!(null), json!("urn:password"), json!("urn:mfa urn:token"), json!(["urn:mfa"])] {
+    assert_eq!(
+        super::campus::parameter(&to, "acr_values").as_deref(),
+        Some("urn:mfa urn:token")
+    );
+    for acr in [
+        json!(null),
+        json!("urn:password"),
+        json!("urn:mfa urn:token"),
+        json!(["urn:mfa"]),
+    ] {
         campus.provider.behave().claims = json!({ "acr": acr });
         campus.refuses_somebody("bad_token");
     }

@@ -132,7 +132,11 @@ impl Reply {
     }
 
     pub fn html(status: u16) -> Self {
-        Self::new(status, "text/html", "<!DOCTYPE html><title>Maintenance</title><p>Come back later.")
+        Self::new(
+            status,
+            "text/html",
+            "<!DOCTYPE html><title>Maintenance</title><p>Come back later.",
+        )
     }
 
     /// JSON of more than ten megabytes.
@@ -283,7 +287,10 @@ impl OidcDouble {
     /// `iss` of its tokens.
     fn issuer_in_tokens(&self) -> Value {
         let behaviour = self.behave();
-        let told = behaviour.claims.get("iss").or_else(|| behaviour.discovery.get("issuer"));
+        let told = behaviour
+            .claims
+            .get("iss")
+            .or_else(|| behaviour.discovery.get("issuer"));
         told.unwrap().clone()
     }
 
@@ -294,11 +301,17 @@ impl OidcDouble {
         let asked: HashMap<String, String> = url.query_pairs().into_owned().collect();
         assert_eq!(url.query_pairs().count(), asked.len(), "each once: {to}");
         let said = |name: &str| asked.get(name).unwrap_or_else(|| panic!("no {name} in {to}")).clone();
-        assert_eq!((said("response_type"), said("client_id")), ("code".to_owned(), CLIENT.to_owned()));
+        assert_eq!(
+            (said("response_type"), said("client_id")),
+            ("code".to_owned(), CLIENT.to_owned())
+        );
         assert_eq!(said("code_challenge_method"), "S256");
         assert_eq!(said("code_challenge").len(), 43, "{to}");
         assert!(said("scope").split(' ').any(|scope| scope == "openid"), "{to}");
-        assert!(!asked.contains_key("response_mode") || said("response_mode") == "query", "{to}");
+        assert!(
+            !asked.contains_key("response_mode") || said("response_mode") == "query",
+            "{to}"
+        );
         let grant = Grant {
             who: who.to_owned(),
             nonce: Some(said("nonce")),
@@ -403,7 +416,10 @@ impl Shared {
                 Reply::json(200, &document)
             }
             Some(Endpoint::Keys) => {
-                let keys = behaviour.keys.clone().unwrap_or_else(|| Signer::jwks(&[&behaviour.signer]));
+                let keys = behaviour
+                    .keys
+                    .clone()
+                    .unwrap_or_else(|| Signer::jwks(&[&behaviour.signer]));
                 Reply::new(200, "application/json", keys)
             }
             Some(Endpoint::Token) => self.token(&behaviour, asked).unwrap_or_else(|(status, error)| {
@@ -500,7 +516,13 @@ fn is_authenticated(asked: &Asked, or_public: bool) -> bool {
         let decoded = String::from_utf8(decoded).ok()?;
         let (client, secret) = decoded.split_once(':')?;
         // Both are parts of a form.
-        let plain = |part: &str| form_urlencoded::parse(format!("x={part}").as_bytes()).next().unwrap().1.into_owned();
+        let plain = |part: &str| {
+            form_urlencoded::parse(format!("x={part}").as_bytes())
+                .next()
+                .unwrap()
+                .1
+                .into_owned()
+        };
         Some((plain(client), plain(secret)))
     });
     let is_right = |client: &str, secret: &str| client == CLIENT && secret == CLIENT_SECRET;
@@ -541,7 +563,9 @@ pub fn session_of(who: &str) -> String {
 
 /// Members of `over` replace those of `base`; `null` takes one away.
 pub fn merge(base: &mut Value, over: &Value) {
-    let Value::Object(base) = base else { panic!("{base} is no object") };
+    let Value::Object(base) = base else {
+        panic!("{base} is no object")
+    };
     for (name, value) in over.as_object().unwrap() {
         match value {
             Value::Null => drop(base.remove(name)),
