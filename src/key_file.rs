@@ -179,6 +179,10 @@ fn named(config: &Config) -> Vec<(String, &Path, bool)> {
         named.push((key("password_file"), &opencast.password_file, true));
         named.push((key("sign_key_file"), &opencast.sign_key_file, false));
     }
+    for sign_in in &config.sign_ins {
+        let key = || format!("sign_in.{}.{}.client_secret_file", sign_in.name, sign_in.provider.key());
+        named.extend(sign_in.provider.secret_file().map(|path| (key(), path, true)));
+    }
     for listener in &config.server.tls {
         named.push(("server.tls.key".to_owned(), &listener.key, false));
     }

@@ -89,9 +89,16 @@ pub fn unfit(config: &Config) -> Vec<UnfitFile> {
         );
     }
     for sign_in in &config.sign_ins {
+        let of = |key: &str| format!("sign_in.{}.{}.{key}", sign_in.name, sign_in.provider.key());
+        if let Some(path) = sign_in.provider.secret_file() {
+            look(
+                of("client_secret_file"),
+                Owner::SignIn(Arc::clone(&sign_in.name)),
+                password(path),
+            );
+        }
         if let Some(path) = sign_in.provider.ca_file() {
-            let setting = format!("sign_in.{}.{}.ca_file", sign_in.name, sign_in.provider.key());
-            look(setting, Owner::SignIn(Arc::clone(&sign_in.name)), ca(path));
+            look(of("ca_file"), Owner::SignIn(Arc::clone(&sign_in.name)), ca(path));
         }
     }
     found

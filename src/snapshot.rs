@@ -27,7 +27,7 @@ use crate::rate::{Keyed, Rate};
 use crate::rejection::{Reason, Rejection};
 use crate::route::table::{Entry, Table, TableError};
 use crate::sealing::{Mac, MasterKeys, Purpose};
-use crate::sign_in::{Here, People, Provider};
+use crate::sign_in::{self, Here, People, Provider};
 use crate::store::{Store, StoreError};
 
 pub use self::route::{Action, Route, RouteWatch};
@@ -104,7 +104,10 @@ pub enum SnapshotError {
     #[error("the key that signs for Opencast: {0}")]
     SignKey(io::Error),
     #[error("sign_in.{name}: {source}")]
-    SignIn { name: Arc<str>, source: BackchannelError },
+    SignIn {
+        name: Arc<str>,
+        source: sign_in::SetupError,
+    },
     #[error("moodle.{name}: {source}")]
     Moodle { name: String, source: BackchannelError },
     #[error(transparent)]

@@ -1,11 +1,14 @@
 //! How people sign in: `[sign_in.<name>]`, checked.
 
+pub mod oidc;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
+pub use self::oidc::{ClientAuth, Oidc, UseUserinfo, is_provider_url};
 use super::cas::{Protocol, RoleRule};
 
 /// A way to sign in. Its name is the source of its people, and no issuer has the same one.
@@ -25,6 +28,7 @@ pub struct SignIn {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Provider {
     Cas(Cas),
+    Oidc(Box<Oidc>),
 }
 
 impl Provider {
@@ -32,6 +36,7 @@ impl Provider {
     pub fn key(&self) -> &'static str {
         match self {
             Self::Cas(_) => "cas",
+            Self::Oidc(_) => "oidc",
         }
     }
 
@@ -39,6 +44,7 @@ impl Provider {
     pub fn server(&self) -> &Url {
         match self {
             Self::Cas(cas) => &cas.server,
+            Self::Oidc(oidc) => &oidc.issuer_url,
         }
     }
 
@@ -46,6 +52,15 @@ impl Provider {
     pub fn ca_file(&self) -> Option<&Path> {
         match self {
             Self::Cas(cas) => cas.ca_file.as_deref(),
+            Self::Oidc(oidc) => oidc.ca_file.as_deref(),
+        }
+    }
+
+    /// The file with the secret by which the gateway proves itself to the server.
+    pub fn secret_file(&self) -> Option<&Path> {
+        match self {
+            Self::Cas(_) => None,
+            Self::Oidc(oidc) => oidc.client_secret_file.as_deref(),
         }
     }
 
@@ -53,6 +68,7 @@ impl Provider {
     pub fn renew(&self) -> bool {
         match self {
             Self::Cas(cas) => cas.renew,
+            Self::Oidc(oidc) => oidc.renew,
         }
     }
 
@@ -60,6 +76,7 @@ impl Provider {
     pub fn passive(&self) -> bool {
         match self {
             Self::Cas(cas) => cas.passive,
+            Self::Oidc(oidc) => oidc.passive,
         }
     }
 }

@@ -87,14 +87,14 @@ pub async fn decide<I: Incoming, T: Trace>(
         Ok(route) => route,
         Err(refusal) => {
             gateway::launch::failed(ctx, &refusal);
-            let reply = gateway::endpoints::instead(headers, ctx, refusal.clone())?;
+            let reply = gateway::endpoints::instead(headers, ctx, refusal.clone()).await?;
             return Ok(Decision::SignIn(reply, Some(refusal)));
         }
     };
     if ctx.launching && ctx.who.is_some() {
         return Ok(Decision::Launch(route));
     }
-    if let Some(reply) = gateway::endpoints::silently(headers, ctx, &route) {
+    if let Some(reply) = gateway::endpoints::silently(headers, ctx, &route).await {
         return Ok(Decision::SignIn(reply, None));
     }
     let Action::Decide(names) = &route.action else {

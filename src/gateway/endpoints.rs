@@ -76,22 +76,24 @@ pub async fn launch(
 }
 
 /// What a browser that nobody knows gets instead of the refusal: see [`Visit::instead`].
-pub fn instead(headers: &HeaderMap, ctx: &Context, refusal: Rejection) -> Result<Reply, Rejection> {
+pub async fn instead(headers: &HeaderMap, ctx: &Context, refusal: Rejection) -> Result<Reply, Rejection> {
     let Some(route) = ctx.route.as_deref().filter(|_| !ctx.only_decide) else {
         return Err(refusal);
     };
     match visit(headers, ctx) {
-        Ok(visit) => visit.instead(&route.config, route.injects().map(AsRef::as_ref), refusal),
+        Ok(visit) => Box::pin(visit.instead(&route.config, route.injects().map(AsRef::as_ref), refusal)).await,
         Err(_) => Err(refusal),
     }
 }
 
-/// For a page that is open to everyone, but shows more to somebody: see [`Visit::silently`].
-pub fn silently(headers: &HeaderMap, ctx: &Context, route: &Route) -> Option<Reply> {
+/// For a page that is open to everyone, but shows more to somebody: see [`Visit::asks_silently`].
+pub async fn silently(headers: &HeaderMap, ctx: &Context, route: &Route) -> Option<Reply> {
     if ctx.who.is_some() || ctx.only_decide || ctx.own_token {
         return None;
     }
-    visit(headers, ctx).ok()?.silently(&route.config)
+    let visit = visit(headers, ctx).ok()?;
+    let asked = visit.asks_silently(&route.config)?;
+    Box::pin(visit.silently(asked)).await
 }
 
 pub fn visit<'a>(headers: &'a HeaderMap, ctx: &'a Context) -> Result<Visit<'a>, Rejection> {

@@ -51,10 +51,10 @@ pub(super) async fn answer(asked: &Asked<'_>, moodles: &[Arc<Moodle>]) -> Result
     }
     if page::is_framed(asked.headers.get("sec-fetch-dest")) {
         let tab = || Hint::SignIn(where_to_and_back(here, &[only], &target));
-        let begun = begin_in_frame(here, asked.headers, &[only], &target);
+        let begun = begin_in_frame(here, asked.headers, &[only], &target).await;
         return begun.ok_or_else(|| Rejection::new(Reason::NoCredentials).with_hint(tab()));
     }
-    begin(here, asked.headers, only, &target, false)
+    begin(here, asked.headers, only, &target, false).await
 }
 
 fn chooser(here: &Here<'_>, choice: &[usize], back: &str) -> Reply {

@@ -2,6 +2,7 @@
 //! Both sessions that a browser may have end, the one of a sign-in and that of a launch.
 
 use http::{Method, StatusCode};
+use url::Url;
 
 use super::is_isolated;
 use super::isolation::Purpose;
@@ -11,7 +12,7 @@ use crate::rejection::Rejection;
 use crate::respond::Reply;
 use crate::respond::page::Escaped;
 use crate::sign_in::attempt::SignedOut;
-use crate::sign_in::{Asked, Callback, no_way_back, target};
+use crate::sign_in::{Asked, Callback, SignOut, no_way_back, target};
 use crate::text::safe;
 
 pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
@@ -41,7 +42,7 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
     if !is_bearer {
         is_isolated(here, Purpose::Change, (asked.method, asked.headers), &origins, None)?;
     }
-    let mut reply = gone(asked, session.as_deref(), &origins)?;
+    let mut reply = gone(asked, session.as_deref(), &origins).await?;
     if let Some(session) = &session {
         people.sessions.end(session.key, "sign_out").await?;
     }
@@ -57,7 +58,7 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
 
 /// What follows: the sign-in server's own sign-out if `everywhere` is asked for, the page that `return` names, or a page
 /// of ours. A back end gets 204.
-fn gone(asked: &Asked<'_>, session: Option<&Session>, origins: &[String]) -> Result<Reply, Rejection> {
+async fn gone(asked: &Asked<'_>, session: Option<&Session>, origins: &[String]) -> Result<Reply, Rejection> {
     if session.is_some_and(|session| session.carrier == Carrier::Bearer) {
         return Ok(Reply::empty(StatusCode::NO_CONTENT));
     }
@@ -82,7 +83,15 @@ fn gone(asked: &Asked<'_>, session: Option<&Session>, origins: &[String]) -> Res
             })
         });
         let callback = state.as_deref().map(|state| Callback { url: &url, state });
-        return Reply::redirect(sign_in.provider.sign_out(callback).as_str());
+        let id_token = match session {
+            Some(session) => here.people.sessions.id_token(session).await?,
+            None => None,
+        };
+        match sign_in.provider.sign_out(callback, id_token).await {
+            SignOut::At(url) => return Reply::redirect(url.as_str()),
+            SignOut::Form { action, fields } => return Ok(on_by_form(&action, &fields)),
+            SignOut::Nowhere => return Ok(Reply::page("Signed out", &format!("<p>{HERE_ALONE}</p>\n{ON}"))),
+        }
     }
     match back {
         Some(back) => Reply::redirect(&back),
@@ -91,6 +100,22 @@ fn gone(asked: &Asked<'_>, session: Option<&Session>, origins: &[String]) -> Res
             &format!("<p>You are signed out here.</p>\n{ON}"),
         )),
     }
+}
+
+const HERE_ALONE: &str = "You are signed out here. The sign-in server offers no way to sign out there: whoever uses this \
+                          browser next may come in as you without a password. Close the browser.";
+
+/// What is too long for an address goes by a form.
+fn on_by_form(action: &Url, fields: &[(&'static str, String)]) -> Reply {
+    let mut form = format!("<form method=\"post\" action=\"{}\">\n", Escaped(action.as_str()));
+    for (name, value) in fields {
+        form += &format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">\n", Escaped(value));
+    }
+    form += "<p class=\"buttons\"><button class=\"button\">Sign out there, too</button></p>\n</form>";
+    Reply::page(
+        "Signed out",
+        &format!("<p>You are signed out here, and not yet at the sign-in server.</p>\n{form}"),
+    )
 }
 
 /// Where to go from a page that ends something.

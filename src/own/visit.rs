@@ -103,7 +103,12 @@ impl Visit<'_> {
 
     /// What a browser that nobody knows gets instead of the refusal: the way to the sign-in. Programs get the refusal,
     /// and it tells where one signs in.
-    pub fn instead(&self, route: &Route, moodle: Option<&Moodle>, refusal: Rejection) -> Result<Reply, Rejection> {
+    pub async fn instead(
+        &self,
+        route: &Route,
+        moodle: Option<&Moodle>,
+        refusal: Rejection,
+    ) -> Result<Reply, Rejection> {
         let (Some(sign_ins), true) = (route.sign_ins.as_deref(), refusal.reason.is_challenge()) else {
             return Err(refusal);
         };
@@ -111,10 +116,13 @@ impl Visit<'_> {
         let is_framed = is_sent && page::is_framed(self.headers.get("sec-fetch-dest"));
         let sent = match sign_ins {
             _ if !is_sent => None,
-            _ if is_framed => begin_in_frame(&self.here, self.headers, sign_ins, &self.target()),
+            _ if is_framed => begin_in_frame(&self.here, self.headers, sign_ins, &self.target()).await,
             [only] => {
                 let silently = asks_silently(&self.here, self.headers, sign_ins).is_some();
-                begin(&self.here, self.headers, *only, &self.target(), silently).ok()
+                match begin(&self.here, self.headers, *only, &self.target(), silently).await {
+                    Err(away) if away.reason == Reason::SignInUnavailable => return Err(away),
+                    begun => begun.ok(),
+                }
             }
             several => choose(&self.here, several, &self.target()).ok(),
         };
@@ -144,13 +152,17 @@ impl Visit<'_> {
     }
 
     /// For a page that is open to everyone, but shows more to somebody: is the browser known at a passive sign-in?
-    pub fn silently(&self, route: &Route) -> Option<Reply> {
+    pub fn asks_silently(&self, route: &Route) -> Option<usize> {
         let sign_ins = route.sign_ins.as_deref()?;
-        if !page_load(&self.request.method, self.headers) {
-            return None;
-        }
-        let asked = asks_silently(&self.here, self.headers, sign_ins)?;
-        begin(&self.here, self.headers, asked, &self.target(), true).ok()
+        let is_page = page_load(&self.request.method, self.headers);
+        is_page.then(|| asks_silently(&self.here, self.headers, sign_ins))?
+    }
+
+    /// The way there. `None`: the sign-in server is away, and the page is shown without.
+    pub async fn silently(&self, sign_in: usize) -> Option<Reply> {
+        begin(&self.here, self.headers, sign_in, &self.target(), true)
+            .await
+            .ok()
     }
 
     /// The very address that was asked for, the query byte for byte, at the origin that clients know.

@@ -46,7 +46,8 @@ pub struct Attempt {
     /// Was it begun in place of one whose ticket was refused?
     #[serde(default)]
     pub is_second: bool,
-    started: u64,
+    /// Unix seconds.
+    pub(super) started: u64,
     pub(super) browser: [u8; 32],
 }
 

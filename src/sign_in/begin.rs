@@ -3,12 +3,13 @@
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::attempt::{self, Attempt, Wanted};
-use super::{Asked, Callback, Here, Login, SignIn, target};
+use super::{Asked, AttemptedBy, Callback, Here, Login, SignIn, target};
 use crate::authenticate::session::cookie::Jar;
 use crate::config;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::page;
 use crate::respond::{Answering, Reply};
+use crate::time::unix_seconds;
 
 /// Says for a while that a sign-in server knows nobody in this browser; the name of the sign-in follows.
 const NOBODY: &str = "janua-nobody-";
@@ -16,7 +17,7 @@ const NOBODY: &str = "janua-nobody-";
 const NOBODY_SECONDS: u32 = 300;
 
 /// To the sign-in server, to come back to `target`, which was judged. `passive`: as nobody, if it knows nobody.
-pub fn begin(
+pub async fn begin(
     here: &Here<'_>,
     headers: &HeaderMap,
     sign_in: usize,
@@ -24,16 +25,16 @@ pub fn begin(
     passive: bool,
 ) -> Result<Reply, Rejection> {
     let sign_in = here.sign_in(sign_in).ok_or(Reason::Internal)?;
-    start(here, headers, sign_in, (target, passive, false))
+    start(here, headers, sign_in, (target, passive, false)).await
 }
 
 /// The same once more, in place of an attempt whose ticket was refused.
-pub(super) fn begin_again(asked: &Asked<'_>, sign_in: SignIn<'_>, refused: &Attempt) -> Result<Reply, Rejection> {
+pub(super) async fn begin_again(asked: &Asked<'_>, sign_in: SignIn<'_>, refused: &Attempt) -> Result<Reply, Rejection> {
     let wanted = (refused.target.as_str(), refused.passive, true);
-    start(&asked.here, asked.headers, sign_in, wanted)
+    start(&asked.here, asked.headers, sign_in, wanted).await
 }
 
-fn start(
+async fn start(
     here: &Here<'_>,
     headers: &HeaderMap,
     sign_in: SignIn<'_>,
@@ -57,9 +58,14 @@ fn start(
         url: &sign_in.callback(&origin),
         state: &started.state,
     };
-    let mut reply = Reply::redirect(sign_in.provider.begin(callback, login).as_str())?;
-    let jar = here.jar();
     let (name, value) = &started.cookie;
+    let by = AttemptedBy {
+        secret: value,
+        began: unix_seconds(here.now),
+    };
+    let begun = sign_in.provider.begin(callback, login, by).await;
+    let mut reply = Reply::redirect(begun.map_err(|refusal| refusal.rejection)?.as_str())?;
+    let jar = here.jar();
     reply.set_cookie(jar.set(name, value, u32::try_from(attempt::LIFE.as_secs()).ok()));
     for surplus in attempt::surplus(&jar.beginning_with(headers, attempt::COOKIE)) {
         reply.set_cookie(jar.remove(surplus));
@@ -119,11 +125,14 @@ pub fn asks_silently(here: &Here<'_>, headers: &HeaderMap, sign_ins: &[usize]) -
 /// The way to sign in where a page of the server's could not be shown: in a frame, since servers let nobody frame their
 /// forms. The only sign-in is asked whether it knows this browser, unless it has just said no, or wants the password in any
 /// case. `None`: a tab is needed; so it is in a frame of another site, where no cookie comes back.
-pub fn begin_in_frame(here: &Here<'_>, headers: &HeaderMap, sign_ins: &[usize], target: &str) -> Option<Reply> {
+pub async fn begin_in_frame(here: &Here<'_>, headers: &HeaderMap, sign_ins: &[usize], target: &str) -> Option<Reply> {
     let &[only] = sign_ins else { return None };
     let is_elsewhere = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");
     let asks = !is_elsewhere && may_know(here, headers, only, |provider| !provider.renew());
-    asks.then(|| begin(here, headers, only, target, true).ok())?
+    match asks {
+        true => begin(here, headers, only, target, true).await.ok(),
+        false => None,
+    }
 }
 
 /// Is it a sign-in of this kind, which has not just said that it knows nobody in this browser?

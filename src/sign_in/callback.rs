@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::attempt::{self, Attempt};
 use super::begin::{begin_again, nobody, where_to_and_back};
-use super::{Asked, Callback, Refusal, Retry, SignIn, target};
+use super::{Asked, AttemptedBy, Callback, Refusal, Retry, SignIn, target};
 use crate::authenticate::session::cookie::SESSION;
 use crate::authenticate::session::{Carried, Carrier, NewSession, Session, SignedIn, roles};
 use crate::rejection::{Hint, Reason, Rejection};
@@ -58,12 +58,16 @@ async fn arrive(asked: &Asked<'_>, sign_in: SignIn<'_>) -> Arrived {
     };
     let on = |label| ended(asked, &attempt, going_on(asked, &attempt.target, label));
     let cookies = here.jar().all(asked.headers, &attempt.cookie());
-    if !cookies.iter().any(|cookie| attempt.is_of(cookie, here.now)) {
+    let Some(secret) = cookies.iter().find(|cookie| attempt.is_of(cookie, here.now)) else {
         return match known {
             Some(_) => on("already"),
             None => Err(stale(asked, sign_in, &attempt.target)),
         };
-    }
+    };
+    let by = AttemptedBy {
+        secret,
+        began: attempt.started,
+    };
     // Who must type the password again is not known by an earlier session.
     let known = known.filter(|_| !sign_in.config.provider.renew());
     if !sign_in.provider.brings_somebody(asked) {
@@ -73,13 +77,16 @@ async fn arrive(asked: &Asked<'_>, sign_in: SignIn<'_>) -> Arrived {
                 reply.set_cookie(nobody(here.jar(), &sign_in.config.name));
                 (reply, label)
             }),
-            false => Err((again(asked, sign_in, &attempt.target), "no_ticket").into()),
+            false => Err(match sign_in.provider.absence(asked) {
+                Some(refusal) => with_the_way_again(refusal, asked, sign_in, &attempt),
+                None => (again(asked, sign_in, &attempt.target), "no_ticket").into(),
+            }),
         };
     }
     if known.is_some_and(|session| !people.may_bring_another(session.key)) {
         return on("already");
     }
-    let new = match redeem(asked, sign_in, &attempt, &state).await {
+    let mut new = match redeem(asked, sign_in, &attempt, &state, by).await {
         Ok(new) => new,
         // A reload, or the way back leads here once more: the session is as good as before.
         Err(_) if known.is_some() => return on("already"),
@@ -91,7 +98,7 @@ async fn arrive(asked: &Asked<'_>, sign_in: SignIn<'_>) -> Arrived {
     let _turn = people.tabs.turn(&new.subject).await;
     if let Some(session) = known.filter(|session| session.identity.subject.as_deref() == Some(&*new.subject)) {
         // Another tab was faster. The server may name the ticket of either when the person signs out there.
-        let added = people.sessions.also_by(session, &new.ticket, here.now).await;
+        let added = people.sessions.also_by(session, &new, here.now).await;
         added.map_err(of_store)?;
         return on("already");
     }
@@ -99,15 +106,26 @@ async fn arrive(asked: &Asked<'_>, sign_in: SignIn<'_>) -> Arrived {
         // With `renew` it may be the one whose cookie came.
         Some((_, session)) if before.as_ref().is_some_and(|before| before.key == session.key) => return on("already"),
         Some((secret, session)) => {
-            let added = people.sessions.also_by(&session, &new.ticket, here.now).await;
+            let added = people.sessions.also_by(&session, &new, here.now).await;
             added.map_err(of_store)?;
             secret
         }
         None => {
-            let subject = new.subject.clone();
+            let (subject, id_token) = (new.subject.clone(), new.id_token.take());
             let record = SignedIn::new(sign_in.config, new, Carrier::Cookie, here.now);
             let begun = people.sessions.begin(record, here.config, here.now).await;
-            let (secret, _) = begun.map_err(of_store)?;
+            let (secret, session) = begun.map_err(of_store)?;
+            // A logout at the server may have overtaken the sign-in.
+            if people.sessions.ended_meanwhile(&session).await.map_err(of_store)? {
+                return Err(stale(asked, sign_in, &attempt.target));
+            }
+            if let Some(id_token) = id_token {
+                people
+                    .sessions
+                    .keep_id_token(&session, &id_token)
+                    .await
+                    .map_err(of_store)?;
+            }
             people.tabs.begins(&attempt, &subject, &secret);
             secret
         }
@@ -143,11 +161,14 @@ async fn beside_others(asked: &Asked<'_>, sign_in: SignIn<'_>, attempt: &Attempt
             (reply, label)
         }));
     }
-    let again = || match begin_again(asked, sign_in, attempt) {
+    if attempt.is_second {
+        return None;
+    }
+    let again = match begin_again(asked, sign_in, attempt).await {
         Ok(reply) => Ok((reply, "invalid_ticket")),
         Err(refusal) => Err((refusal, "internal").into()),
     };
-    (!attempt.is_second).then(|| ended(asked, attempt, again()))
+    Some(ended(asked, attempt, again))
 }
 
 /// The session of the same person that another tab of this browser has begun, and whose cookie is still on its way; with
@@ -173,7 +194,13 @@ async fn living(asked: &Asked<'_>, secret: &str) -> Option<Arc<Session>> {
 }
 
 /// The person who comes back with the attempt, which is spent by it.
-async fn redeem(asked: &Asked<'_>, sign_in: SignIn<'_>, attempt: &Attempt, state: &str) -> Result<NewSession, Refusal> {
+async fn redeem(
+    asked: &Asked<'_>,
+    sign_in: SignIn<'_>,
+    attempt: &Attempt,
+    state: &str,
+    by: AttemptedBy<'_>,
+) -> Result<NewSession, Refusal> {
     let people = asked.here.people;
     let place = async {
         let stale = || stale(asked, sign_in, &attempt.target);
@@ -189,13 +216,8 @@ async fn redeem(asked: &Asked<'_>, sign_in: SignIn<'_>, attempt: &Attempt, state
     };
     let url = sign_in.callback(&attempt.origin);
     let callback = Callback { url: &url, state };
-    let completed = sign_in.provider.complete(asked, callback, place).await;
-    let new = completed.map_err(|mut refusal| {
-        if refusal.retry != Retry::No {
-            refusal.rejection.hint = where_again(asked, sign_in, &attempt.target);
-        }
-        refusal
-    })?;
+    let completed = sign_in.provider.complete(asked, callback, by, place).await;
+    let new = completed.map_err(|refusal| with_the_way_again(refusal, asked, sign_in, attempt))?;
     for (attribute, values) in roles::passed_over(&sign_in.config.roles, &new.attributes) {
         tracing::info!(
             sign_in = &*sign_in.config.name,
@@ -205,6 +227,14 @@ async fn redeem(asked: &Asked<'_>, sign_in: SignIn<'_>, attempt: &Attempt, state
         );
     }
     Ok(new)
+}
+
+/// Offers another sign-in, where that may help.
+fn with_the_way_again(mut refusal: Refusal, asked: &Asked<'_>, sign_in: SignIn<'_>, attempt: &Attempt) -> Refusal {
+    if refusal.retry != Retry::No {
+        refusal.rejection.hint = where_again(asked, sign_in, &attempt.target);
+    }
+    refusal
 }
 
 fn of_store(error: impl Into<Rejection>) -> Refusal {

@@ -8,6 +8,7 @@ pub mod attempt;
 pub mod begin;
 mod callback;
 pub mod cas;
+pub mod oidc;
 mod people;
 mod request;
 mod tabs;
@@ -16,23 +17,37 @@ pub mod target;
 use http::Method;
 use url::Url;
 
+use thiserror::Error;
+
 use self::cas::Cas;
+use self::oidc::Oidc;
 pub use self::people::People;
 pub use self::request::{Asked, Here, LONGEST_BODY, LONGEST_WAIT};
 use crate::authenticate::session::NewSession;
 use crate::backchannel::BackchannelError;
 use crate::config;
 use crate::fair::Place;
+use crate::key_file::PasswordError;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::respond::Reply;
 
 /// Who says who somebody is.
 pub enum Provider {
     Cas(Cas),
+    Oidc(Box<Oidc>),
+}
+
+/// Why a sign-in cannot be set up: a file that it names cannot be used.
+#[derive(Debug, Error)]
+pub enum SetupError {
+    #[error(transparent)]
+    Backchannel(#[from] BackchannelError),
+    #[error(transparent)]
+    Secret(#[from] PasswordError),
 }
 
 /// How each [`Provider::kind`] is called in addresses.
-pub const KINDS: [&str; 1] = [cas::KIND];
+pub const KINDS: [&str; 2] = [cas::KIND, oidc::KIND];
 
 /// How a browser is to be signed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,6 +68,27 @@ pub struct Callback<'a> {
     pub url: &'a str,
     /// For the parameter of this name: letters, digits, `-` and `_`.
     pub state: &'a str,
+}
+
+/// The browser that has begun an attempt.
+#[derive(Clone, Copy)]
+pub struct AttemptedBy<'a> {
+    /// What its cookie says, which nobody else knows.
+    pub secret: &'a str,
+    /// Unix seconds.
+    pub began: u64,
+}
+
+/// Where a browser signs out at the server.
+pub enum SignOut {
+    At(Url),
+    /// By a form, since it would be too long for an address.
+    Form {
+        action: Url,
+        fields: Vec<(&'static str, String)>,
+    },
+    /// Nowhere: the server offers none, or is away.
+    Nowhere,
 }
 
 /// One of the configuration's sign-ins.
@@ -92,16 +128,18 @@ pub struct Unfit {
 
 impl Provider {
     /// Error: certificates that it is trusted by cannot be used.
-    pub fn new(sign_in: &config::SignIn) -> Result<Self, BackchannelError> {
-        match &sign_in.provider {
-            config::Provider::Cas(config) => Cas::new(&sign_in.name, config).map(Self::Cas),
-        }
+    pub fn new(sign_in: &config::SignIn) -> Result<Self, SetupError> {
+        Ok(match &sign_in.provider {
+            config::Provider::Cas(config) => Self::Cas(Cas::new(&sign_in.name, config)?),
+            config::Provider::Oidc(config) => Self::Oidc(Box::new(Oidc::new(sign_in, config)?)),
+        })
     }
 
     /// What stands for it in addresses: `/_janua/<kind>/<sign-in>/…`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Cas(_) => cas::KIND,
+            Self::Oidc(_) => oidc::KIND,
         }
     }
 
@@ -110,10 +148,11 @@ impl Provider {
         format!("{origin}/_janua/{}/{sign_in}/callback", self.kind())
     }
 
-    /// Where a browser is sent to sign in.
-    pub fn begin(&self, callback: Callback<'_>, login: Login) -> Url {
+    /// Where a browser is sent to sign in. Error: the server cannot be asked where that is.
+    pub async fn begin(&self, callback: Callback<'_>, login: Login, by: AttemptedBy<'_>) -> Result<Url, Refusal> {
         match self {
-            Self::Cas(cas) => cas.client.login_url(&cas::service(callback), login),
+            Self::Cas(cas) => Ok(cas.client.login_url(&cas::service(callback), login)),
+            Self::Oidc(oidc) => Box::pin(oidc.begin(callback, login, by)).await,
         }
     }
 
@@ -121,6 +160,7 @@ impl Provider {
     pub async fn notice(&self, asked: &Asked<'_>) -> Result<Option<Reply>, Rejection> {
         match self {
             Self::Cas(cas) => cas.notice(asked).await,
+            Self::Oidc(oidc) => oidc.notice(asked),
         }
     }
 
@@ -128,6 +168,15 @@ impl Provider {
     pub fn brings_somebody(&self, asked: &Asked<'_>) -> bool {
         match self {
             Self::Cas(_) => cas::ticket(asked).is_some(),
+            Self::Oidc(oidc) => oidc.brings_somebody(asked),
+        }
+    }
+
+    /// Why the server says that nobody comes back, if it does.
+    fn absence(&self, asked: &Asked<'_>) -> Option<Refusal> {
+        match self {
+            Self::Cas(_) => None,
+            Self::Oidc(oidc) => oidc.absence(asked),
         }
     }
 
@@ -136,24 +185,29 @@ impl Provider {
         &self,
         asked: &Asked<'_>,
         callback: Callback<'_>,
+        by: AttemptedBy<'_>,
         place: impl Future<Output = Result<Place, Refusal>>,
     ) -> Result<NewSession, Refusal> {
         match self {
             Self::Cas(cas) => cas.complete(asked, callback, place).await,
+            Self::Oidc(oidc) => Box::pin(oidc.complete(asked, callback, by, place)).await,
         }
     }
 
-    /// Where a browser is sent to sign out, to come back if there is a callback.
-    pub fn sign_out(&self, callback: Option<Callback<'_>>) -> Url {
+    /// Where a browser is sent to sign out, to come back if there is a callback. `id_token`: the one that its session began
+    /// by, if it was kept.
+    pub async fn sign_out(&self, callback: Option<Callback<'_>>, id_token: Option<String>) -> SignOut {
         match self {
-            Self::Cas(cas) => cas.client.logout_url(callback.map(cas::service).as_deref()),
+            Self::Cas(cas) => SignOut::At(cas.client.logout_url(callback.map(cas::service).as_deref())),
+            Self::Oidc(oidc) => Box::pin(oidc.sign_out(callback, id_token)).await,
         }
     }
 
     /// Another address of this kind than the callback.
-    async fn endpoint(&self, asked: &Asked<'_>, sign_in: &config::SignIn) -> Result<Reply, Rejection> {
+    async fn endpoint(&self, asked: &Asked<'_>, sign_in: &config::SignIn, name: &str) -> Result<Reply, Rejection> {
         match self {
             Self::Cas(cas) => cas.session(asked, sign_in).await,
+            Self::Oidc(oidc) => Box::pin(oidc.endpoint(asked, name)).await,
         }
     }
 
@@ -161,6 +215,7 @@ impl Provider {
     pub fn as_cas(&self) -> Option<&Cas> {
         match self {
             Self::Cas(cas) => Some(cas),
+            Self::Oidc(_) => None,
         }
     }
 
@@ -169,6 +224,7 @@ impl Provider {
     pub async fn check(&self, callback: &str) -> Result<String, Unfit> {
         match self {
             Self::Cas(cas) => cas.check(callback).await,
+            Self::Oidc(oidc) => oidc.check().await,
         }
     }
 
@@ -176,6 +232,7 @@ impl Provider {
     pub fn registration(&self, origin: &str, sign_in: &str) -> Vec<String> {
         match self {
             Self::Cas(cas) => cas.registration(origin, sign_in),
+            Self::Oidc(oidc) => oidc.registration(origin),
         }
     }
 }
@@ -201,6 +258,8 @@ impl From<(Rejection, &'static str)> for Refusal {
 pub fn methods(kind: &str, endpoint: &str) -> Option<&'static [Method]> {
     match (kind, endpoint) {
         (cas::KIND, cas::SESSION) => Some(&[Method::POST]),
+        (oidc::KIND, oidc::BACK_CHANNEL) => Some(&[Method::GET, Method::HEAD, Method::POST]),
+        (oidc::KIND, oidc::FRONT_CHANNEL) => Some(&[Method::GET, Method::HEAD]),
         (kind, "callback") if KINDS.contains(&kind) => Some(&[Method::GET, Method::HEAD, Method::POST]),
         _ => None,
     }
@@ -215,8 +274,16 @@ pub async fn answer(asked: &Asked<'_>, kind: &str, name: &str, endpoint: &str) -
     let sign_in = sign_in.ok_or(Reason::NoRoute)?;
     match endpoint {
         "callback" => callback::answer(asked, sign_in).await,
-        _ => sign_in.provider.endpoint(asked, sign_in.config).await,
+        _ => sign_in.provider.endpoint(asked, sign_in.config, endpoint).await,
     }
+}
+
+/// Longest name of a user, in bytes.
+const LONGEST_USER: usize = 256;
+
+/// May somebody be called so? Padding is refused and not cut off: `alice ` may be somebody else's account at the server.
+fn is_user(name: &str) -> bool {
+    !name.is_empty() && name.len() <= LONGEST_USER && name.trim() == name && !name.contains(char::is_control)
 }
 
 /// The refusal of a `return` that leads elsewhere, with what the operator can do about it.

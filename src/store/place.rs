@@ -31,6 +31,8 @@ pub enum Table {
     DeadTokens = 9,
     /// Whom the gateway vouches for towards Moodle, by the ticket that it has made.
     FacadeTickets = 10,
+    /// ID tokens, by session, for signing out at the provider.
+    IdTokens = 11,
 }
 
 /// What small ordered sets are kept for.
@@ -38,6 +40,8 @@ pub enum Table {
 pub enum Index {
     /// The keys of a subject's sessions; the group is sign-in and subject.
     SessionsBySubject,
+    /// The keys of sessions that an OpenID provider may end; the group is sign-in and `sid`, or sign-in and `sub`.
+    SessionsByProvider,
     /// The keys of launch sessions; the group is the person, or the token, that began them.
     LaunchesByOrigin,
     /// Watch passes that were ended, by subject and by event, with the second up to which; one group.
@@ -57,6 +61,7 @@ impl Table {
             Self::MoodleVault => "moodle-vault",
             Self::DeadTokens => "dead-token",
             Self::FacadeTickets => "facade-ticket",
+            Self::IdTokens => "id-token",
         }
     }
 
@@ -76,6 +81,7 @@ impl Table {
             Self::Launches,
             Self::DeadTokens,
             Self::FacadeTickets,
+            Self::IdTokens,
         ];
         all.into_iter().find(|table| table.tag() == tag)
     }
@@ -92,6 +98,7 @@ impl Index {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::SessionsBySubject => "sessions-by-subject",
+            Self::SessionsByProvider => "sessions-by-provider",
             Self::LaunchesByOrigin => "launches-by-origin",
             Self::Revocations => "watch-revocations",
         }

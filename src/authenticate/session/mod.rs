@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::attributes::{Attributes, MAX_VALUES, TooMany};
 pub use self::secret::{Carried, Carrier, SessionKey};
-pub use self::signed_in::{NewSession, SignedIn};
+pub use self::signed_in::{EndedAt, NewSession, ProviderSession, SignedIn};
 #[cfg(test)]
 pub(super) use self::store::REMEMBERED;
 pub use self::store::{Found, SessionStore};
@@ -63,6 +63,11 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The ticket by which a sign-in server may end it.
     fn ticket(&self) -> Option<&str> {
         None
+    }
+
+    /// The groups in [`Index::SessionsByProvider`] by which a sign-in server may end it.
+    fn provider_groups(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// How long it lives, how many of its group may, and whom it speaks for until the end that it was given. `None`:

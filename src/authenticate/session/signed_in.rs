@@ -12,7 +12,7 @@ use crate::config::{Config, SessionLimits, SignIn};
 use crate::identity::Identity;
 use crate::sealing::Purpose;
 use crate::store::{Index, StoreError, Table};
-use crate::time::{from_unix, unix_seconds};
+use crate::time::{from_unix, unix_millis, unix_seconds};
 
 /// What a session is made of.
 pub struct NewSession {
@@ -21,9 +21,45 @@ pub struct NewSession {
     /// What the sign-in server calls the user.
     pub user: String,
     pub attributes: Attributes,
-    /// The ticket that single logout will name.
-    pub ticket: String,
+    /// The ticket that single logout will name (CAS).
+    pub ticket: Option<String>,
+    /// By what an OpenID provider will name the session.
+    pub provider: Option<ProviderSession>,
+    /// To be kept for the sign-out at the provider.
+    pub id_token: Option<String>,
 }
+
+/// A session at an OpenID provider. Its person is called there what [`SignedIn::user`] says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderSession {
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<String>,
+    /// The ID token was made then, in Unix seconds.
+    #[serde(rename = "i")]
+    pub issued: u64,
+}
+
+/// What has ended at an OpenID provider.
+#[derive(Debug, Clone, Copy)]
+pub enum EndedAt<'a> {
+    /// One session, by its `sid`.
+    Session(&'a str),
+    /// All of a person, by `sub`.
+    Person(&'a str),
+}
+
+impl EndedAt<'_> {
+    /// The group of the sessions that began by it, in [`Index::SessionsByProvider`]. No name of a sign-in has a slash in it.
+    fn group(self, sign_in: &str) -> String {
+        match self {
+            Self::Session(sid) => format!("{sign_in}/sid/{sid}"),
+            Self::Person(sub) => format!("{sign_in}/sub/{sub}"),
+        }
+    }
+}
+
+/// A logout at a provider counts so long for sign-ins that are still on their way: as long as they may take.
+const ON_THEIR_WAY: Duration = Duration::from_secs(15 * 60);
 
 /// Members have short names: there may be a hundred thousand in memory.
 #[derive(Serialize, Deserialize)]
@@ -46,6 +82,8 @@ pub struct SignedIn {
     expires: u64,
     #[serde(rename = "t")]
     ticket: Option<String>,
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    provider: Option<ProviderSession>,
 }
 
 impl SignedIn {
@@ -59,7 +97,8 @@ impl SignedIn {
             is_bearer: carrier == Carrier::Bearer,
             created,
             expires: created.saturating_add(sign_in.session.absolute.as_secs()),
-            ticket: Some(new.ticket),
+            ticket: new.ticket,
+            provider: new.provider,
         }
     }
 
@@ -101,6 +140,13 @@ impl Record for SignedIn {
         self.ticket.as_deref()
     }
 
+    fn provider_groups(&self) -> Vec<String> {
+        let Some(provider) = &self.provider else {
+            return Vec::new();
+        };
+        groups(&self.sign_in, provider, self.user())
+    }
+
     /// Its sign-in's, if that still is one.
     fn read(&self, config: &Config) -> Option<(SessionLimits, Identity)> {
         let sign_in = config.sign_ins.iter().find(|sign_in| *sign_in.name == *self.sign_in)?;
@@ -118,14 +164,82 @@ impl Record for SignedIn {
 }
 
 impl Sessions {
-    /// Another ticket of the same person came to this session: single logout may name either of them. The record stays as
+    /// Another sign-in of the same person came to this session: single logout may name either of them. The record stays as
     /// it is, since a change of it could bring back what ends meanwhile.
-    pub async fn also_by(&self, session: &Session, ticket: &str, now: SystemTime) -> Result<(), StoreError> {
-        let lives = session.expires.duration_since(now).unwrap_or_default();
+    pub async fn also_by(&self, session: &Session, new: &NewSession, now: SystemTime) -> Result<(), StoreError> {
+        let lives = Some(session.expires.duration_since(now).unwrap_or_default());
         let name = session.key.text();
+        if let Some(ticket) = &new.ticket {
+            self.store.put(Table::Tickets, ticket, name.as_bytes(), lives).await?;
+        }
+        let groups = new
+            .provider
+            .as_ref()
+            .map(|provider| groups(&session.identity.source, provider, &new.user));
+        for group in groups.unwrap_or_default() {
+            let index = Index::SessionsByProvider;
+            self.store
+                .index_add(index, &group, &name, unix_millis(now), lives)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the ID token that the session began by, sealed, until it ends.
+    pub async fn keep_id_token(&self, session: &Session, id_token: &str) -> Result<(), StoreError> {
+        let lives = session.expires.duration_since(session.created).ok();
+        let name = session.key.text();
+        self.store.put(Table::IdTokens, &name, id_token.as_bytes(), lives).await
+    }
+
+    /// The ID token that was kept for this session.
+    pub async fn id_token(&self, session: &Session) -> Result<Option<String>, StoreError> {
+        if session.record.provider.is_none() {
+            return Ok(None);
+        }
+        let kept = self.store.get(Table::IdTokens, &session.key.text()).await?;
+        Ok(kept.and_then(|bytes| String::from_utf8(bytes).ok()))
+    }
+
+    /// Is this name of a logout, which lives for `lives`, new?
+    pub async fn is_first(&self, logout: &str, lives: Duration) -> Result<bool, StoreError> {
+        let name = format!("logout token {logout}");
+        self.store.put_new(Table::Revocations, &name, b"1", Some(lives)).await
+    }
+
+    /// Ends what has ended at the provider of this sign-in at `when`, in Unix seconds; a sign-in that is on its way, too.
+    pub async fn end_at_provider(&self, sign_in: &str, ended: EndedAt<'_>, when: u64) -> Result<(), StoreError> {
+        let group = ended.group(sign_in);
+        let when = when.to_be_bytes();
         self.store
-            .put(Table::Tickets, ticket, name.as_bytes(), Some(lives))
-            .await
+            .put(Table::Revocations, &signed_out(&group), &when, Some(ON_THEIR_WAY))
+            .await?;
+        for (name, _) in self.store.index_members(Index::SessionsByProvider, &group).await? {
+            if let Some(key) = SessionKey::parse(&name) {
+                self.end(key, "single_logout").await?;
+            }
+            self.store
+                .index_remove(Index::SessionsByProvider, &group, &name)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Has this session, which has just begun, ended at its provider before? Then it ends here. A person who has signed out
+    /// everywhere and in again meanwhile has a newer ID token.
+    pub async fn ended_meanwhile(&self, session: &Session) -> Result<bool, StoreError> {
+        let Some(provider) = &session.record.provider else {
+            return Ok(false);
+        };
+        for group in session.record.provider_groups() {
+            let ended = self.store.get(Table::Revocations, &signed_out(&group)).await?;
+            let ended = ended.and_then(|bytes| bytes.try_into().ok().map(u64::from_be_bytes));
+            if ended.is_some_and(|ended| provider.issued <= ended) {
+                self.end(session.key, "single_logout").await?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Ends the session that this ticket began, or was added to.
@@ -135,4 +249,14 @@ impl Sessions {
         let Some(key) = key else { return Ok(None) };
         Ok(self.end(key, "single_logout").await?.then_some(key))
     }
+}
+
+fn groups(sign_in: &str, provider: &ProviderSession, sub: &str) -> Vec<String> {
+    let sid = provider.sid.as_deref().map(EndedAt::Session);
+    let all = sid.into_iter().chain([EndedAt::Person(sub)]);
+    all.map(|ended| ended.group(sign_in)).collect()
+}
+
+fn signed_out(group: &str) -> String {
+    format!("signed out {group}")
 }

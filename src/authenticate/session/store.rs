@@ -16,7 +16,7 @@ use super::{Record, Session};
 use crate::config::Config;
 use crate::observe::metrics::SessionMetrics;
 use crate::sealing::MasterKeys;
-use crate::store::{Notice, Store, StoreError, Table};
+use crate::store::{Index, Notice, Store, StoreError, Table};
 use crate::time::unix_millis;
 
 /// How long a session is believed without asking the store again: what was missed of the others' notices ends here.
@@ -176,6 +176,12 @@ impl<R: Record> SessionStore<R> {
         self.store
             .index_add(R::INDEX, &group, &name, unix_millis(now), lives)
             .await?;
+        for group in record.provider_groups() {
+            let index = Index::SessionsByProvider;
+            self.store
+                .index_add(index, &group, &name, unix_millis(now), lives)
+                .await?;
+        }
         let mut all = self.store.index_members(R::INDEX, &group).await?;
         all.truncate(all.len().saturating_sub(limits.per_subject));
         all.retain(|(oldest, _)| *oldest != name);
@@ -198,6 +204,13 @@ impl<R: Record> SessionStore<R> {
             self.store.index_remove(R::INDEX, &record.group(), &name).await?;
             if let Some(ticket) = record.ticket() {
                 self.store.delete(Table::Tickets, ticket).await?;
+            }
+            let groups = record.provider_groups();
+            for group in &groups {
+                self.store.index_remove(Index::SessionsByProvider, group, &name).await?;
+            }
+            if !groups.is_empty() {
+                self.store.delete(Table::IdTokens, &name).await?;
             }
         }
         self.store.notify(&format!("{}{name}", R::ENDED)).await?;

@@ -44,7 +44,22 @@ fn anna(ticket: &str) -> NewSession {
         subject: "anna".into(),
         user: "anna".into(),
         attributes,
-        ticket: ticket.into(),
+        ticket: Some(ticket.into()),
+        provider: None,
+        id_token: None,
+    }
+}
+
+/// Anna by an OpenID provider, with an ID token made at this time.
+fn by_provider(sid: &str, issued: u64) -> NewSession {
+    NewSession {
+        user: "u1".into(),
+        ticket: None,
+        provider: Some(ProviderSession {
+            sid: Some(sid.into()),
+            issued,
+        }),
+        ..anna("")
     }
 }
 
@@ -216,6 +231,54 @@ async fn a_ticket_ends_its_session_in_every_process() {
     }
     assert_eq!(here.end_by_ticket("ST-1").await.unwrap(), None);
     following.abort();
+}
+
+#[tokio::test]
+async fn a_logout_at_the_provider_ends_its_sessions_wherever_they_are() {
+    let (store, keys) = (Store::in_memory(), MasterKeys::random());
+    let (sessions, config) = (sessions(&store, &keys), configured(&[campus()]));
+    let (first, begun) = begin(&sessions, &config, by_provider("s1", 5), NOW).await;
+    let (second, _) = begin(&sessions, &config, by_provider("s1", 6), NOW).await;
+    let (other, _) = begin(&sessions, &config, by_provider("s2", 6), NOW).await;
+    sessions.keep_id_token(&begun, "eyJ").await.unwrap();
+    assert_eq!(sessions.id_token(&begun).await.unwrap().as_deref(), Some("eyJ"));
+    for (ended, when) in [(EndedAt::Session("s9"), 9), (EndedAt::Person("anna"), 9)] {
+        sessions.end_at_provider("campus", ended, when).await.unwrap();
+        assert!(is_known(&sessions, &first, &config, NOW).await, "somebody else's");
+    }
+    sessions
+        .end_at_provider("campus", EndedAt::Session("s1"), 9)
+        .await
+        .unwrap();
+    assert!(!is_known(&sessions, &first, &config, NOW).await && !is_known(&sessions, &second, &config, NOW).await);
+    assert!(is_known(&sessions, &other, &config, NOW).await);
+    assert_eq!(sessions.id_token(&begun).await.unwrap(), None, "gone with its session");
+    sessions
+        .end_at_provider("campus", EndedAt::Person("u1"), 9)
+        .await
+        .unwrap();
+    assert!(!is_known(&sessions, &other, &config, NOW).await);
+}
+
+#[tokio::test]
+async fn a_logout_that_overtakes_its_sign_in_counts_and_a_later_sign_in_does() {
+    let (store, keys) = (Store::in_memory(), MasterKeys::random());
+    let (sessions, config) = (sessions(&store, &keys), configured(&[campus()]));
+    sessions
+        .end_at_provider("campus", EndedAt::Person("u1"), 100)
+        .await
+        .unwrap();
+    let (secret, late) = begin(&sessions, &config, by_provider("s1", 100), NOW).await;
+    assert!(sessions.ended_meanwhile(&late).await.unwrap());
+    assert!(!is_known(&sessions, &secret, &config, NOW).await);
+    let (_, newer) = begin(&sessions, &config, by_provider("s2", 101), NOW).await;
+    assert!(!sessions.ended_meanwhile(&newer).await.unwrap());
+    sessions
+        .end_at_provider("campus", EndedAt::Session("s3"), 100)
+        .await
+        .unwrap();
+    let (_, late) = begin(&sessions, &config, by_provider("s3", 90), NOW).await;
+    assert!(sessions.ended_meanwhile(&late).await.unwrap());
 }
 
 #[tokio::test]

@@ -30,9 +30,14 @@ pub(super) struct Parts<'a> {
 /// object that has a string `alg`, no `crit` and, if any, a `kid` that is a text, a whole number or not set; `algorithm_not_allowed` for an `alg` that is
 /// not among those configured: `none`, HMAC and unknown ones never are.
 pub(super) fn split<'a>(token: &'a str, config: &Jwt) -> Result<Parts<'a>, Rejection> {
-    if let Some(refusal) = too_long(token, config) {
-        return Err(refusal);
+    match too_long(token, config) {
+        Some(refusal) => Err(refusal),
+        None => split_by(token, &config.algorithms),
     }
+}
+
+/// The same of a token of any length, with the algorithms that it may be signed by.
+pub(super) fn split_by<'a>(token: &'a str, algorithms: &[Algorithm]) -> Result<Parts<'a>, Rejection> {
     let (signing_input, signature) = token.rsplit_once('.').ok_or_else(|| malformed("no dot"))?;
     let (header, claims) = signing_input.split_once('.').ok_or_else(|| malformed("only one dot"))?;
     if claims.contains('.') {
@@ -52,7 +57,7 @@ pub(super) fn split<'a>(token: &'a str, config: &Jwt) -> Result<Parts<'a>, Rejec
         return Err(malformed("no alg in the header"));
     };
     let algorithm = by_name(name)
-        .filter(|algorithm| config.algorithms.contains(algorithm))
+        .filter(|algorithm| algorithms.contains(algorithm))
         .ok_or(Reason::AlgorithmNotAllowed)?;
     let typ = header.get("typ").and_then(Value::as_str).map(str::to_owned);
     Ok(Parts {

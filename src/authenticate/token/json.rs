@@ -47,7 +47,7 @@ pub(super) fn set<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a
 
 /// A text. A whole number is taken for its digits: PHP makes one of an identifier that looks like one. Another number is
 /// none, since several texts could have become the same.
-pub(super) fn text(value: &Value) -> Option<String> {
+pub(crate) fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) if !number.is_f64() => Some(number.to_string()),
@@ -58,7 +58,7 @@ pub(super) fn text(value: &Value) -> Option<String> {
 /// One or several values, as JSON libraries write them: an array; one string, which stands for an array of itself (ILIAS);
 /// or an object with whole numbers for names, which is an array with gaps of PHP (after `array_unique` or `array_filter`).
 /// `None` for anything else.
-pub(super) fn list(value: &Value) -> Option<Vec<&Value>> {
+pub(crate) fn list(value: &Value) -> Option<Vec<&Value>> {
     match value {
         Value::String(_) => Some(vec![value]),
         Value::Array(many) => Some(many.iter().collect()),

@@ -9,6 +9,7 @@
 
 pub mod carrier;
 pub mod inspect;
+pub mod jws;
 pub mod offline;
 
 mod cache;

@@ -116,7 +116,7 @@ struct Known {
 type Names = Vec<At<String>>;
 
 /// What every check needs, and what they have found.
-struct Checker<'a> {
+pub(super) struct Checker<'a> {
     source: &'a str,
     folder: PathBuf,
     problems: Vec<Diagnostic>,
@@ -192,7 +192,7 @@ impl Checker<'_> {
         }
     }
 
-    fn report(&mut self, problem: Diagnostic) {
+    pub(super) fn report(&mut self, problem: Diagnostic) {
         self.problems.push(problem);
     }
 
@@ -228,7 +228,7 @@ impl Checker<'_> {
     }
 
     /// A list that must not be empty.
-    fn not_empty<T>(&mut self, list: &At<Vec<At<T>>>, name: &str, why: &str) -> Option<()> {
+    pub(super) fn not_empty<T>(&mut self, list: &At<Vec<At<T>>>, name: &str, why: &str) -> Option<()> {
         if list.value.is_empty() {
             self.report(Diagnostic::error(list.at, format!("`{name}` is empty")).help(why));
             return None;
@@ -350,7 +350,7 @@ impl Checker<'_> {
     }
 
     /// An existing, readable file, as an absolute path.
-    fn existing_file(&mut self, path: &At<String>, name: &str) -> Option<PathBuf> {
+    pub(super) fn existing_file(&mut self, path: &At<String>, name: &str) -> Option<PathBuf> {
         self.existing(path, name, "file", fs::Metadata::is_file)
     }
 

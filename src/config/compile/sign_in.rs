@@ -49,12 +49,7 @@ impl Checker<'_> {
         let ends = "a session ends at `absolute` whatever happens: make `idle` shorter";
         let idle = self.idle(&session.idle, session.absolute, ends);
         let app_origins = self.app_origins(sign_in.app_origins);
-        let example = format!(
-            "[sign_in.{}.cas] with server = \"https://cas.example.edu/cas\"",
-            name.value
-        );
-        let cas = self.required(sign_in.cas, "cas", sign_in.place, &example);
-        let cas = cas.and_then(|cas| self.cas(cas.value));
+        let provider = self.provider(name, sign_in.place, sign_in.cas, sign_in.oidc);
         Some(SignIn {
             name: is_name.then(|| name.value.as_str().into())?,
             roles: roles?,
@@ -64,8 +59,36 @@ impl Checker<'_> {
                 per_subject: session.per_subject,
             },
             app_origins: app_origins?,
-            provider: Provider::Cas(cas?),
+            provider: provider?,
         })
+    }
+
+    /// The one server of a sign-in.
+    fn provider(
+        &mut self,
+        name: &At<String>,
+        place: Span,
+        cas: Key<file::Cas>,
+        oidc: Key<file::Oidc>,
+    ) -> Option<Provider> {
+        match (cas, oidc) {
+            (Key::Given(cas), Key::Given(oidc)) => {
+                let problem = Diagnostic::error(oidc.at, "a sign-in has one server");
+                let help = "give each of them a [sign_in.<name>] of its own";
+                self.report(problem.also(cas.at, "this is another one").help(help));
+                None
+            }
+            (Key::Absent, Key::Given(oidc)) => Some(Provider::Oidc(Box::new(self.oidc(oidc.value)?))),
+            (Key::Absent, Key::Bad) => None,
+            (cas, _) => {
+                let example = format!(
+                    "[sign_in.{0}.cas] with server = \"https://cas.example.edu/cas\", or [sign_in.{0}.oidc] with an issuer",
+                    name.value
+                );
+                let cas = self.required(cas, "cas", place, &example)?;
+                self.cas(cas.value).map(Provider::Cas)
+            }
+        }
     }
 
     fn role_rule(&mut self, rule: file::RoleRule) -> Option<RoleRule> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::config::net::Origin;
 use crate::config::read::{At, Key};
 use crate::config::section::section;
+pub(in crate::config) use crate::config::sign_in::oidc::Written as Oidc;
 
 section! {
     /// `[sign_in.<name>]`
@@ -15,12 +16,13 @@ section! {
         app_origins: Key<Vec<At<Origin>>> = [],
         /// How long sessions live, and how many a person has.
         session: SessionLimits = {},
-        /// The CAS server. Required.
+        /// The CAS server. Either this or `oidc` is required.
         cas: Cas,
+        /// The OpenID provider.
+        oidc: Oidc,
     }
     later {
-        "cas_oauth" => "use `cas`",
-        "oidc" => "use `cas`",
+        "oauth2" => "use `oidc`, which CAS from 6.0 on speaks too, or `cas`",
     }
 }
 

@@ -10,9 +10,10 @@ use thiserror::Error;
 
 pub use super::element::XmlError;
 use super::failure::Failure;
-use super::principal::{Principal, is_user};
+use super::principal::Principal;
 use super::{Protocol, json_answer, xml_answer};
 use crate::authenticate::session::MAX_VALUES;
+use crate::sign_in::is_user;
 
 /// Longest answer that is looked at, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;

@@ -4,9 +4,7 @@
 
 use super::{BadAnswer, Ticket};
 use crate::authenticate::session::{Attributes, NewSession};
-
-/// A user name longer than this is none.
-const MAX_USER: usize = 256;
+use crate::sign_in::is_user;
 
 /// What Apereo's servers can release beside a person's attributes: the password (ClearPass) and the proxy-granting ticket.
 const SECRETS: [&str; 2] = ["credential", "proxyGrantingTicket"];
@@ -42,7 +40,9 @@ impl Principal {
             subject: self.username(username)?.to_owned(),
             user: self.user,
             attributes: self.attributes,
-            ticket: ticket.as_str().to_owned(),
+            ticket: Some(ticket.as_str().to_owned()),
+            provider: None,
+            id_token: None,
         })
     }
 
@@ -63,11 +63,6 @@ pub(super) fn add(attributes: &mut Attributes, name: &str, value: &str) -> Resul
 /// Is the attribute of this name nobody's to keep?
 pub(super) fn is_secret(name: &str) -> bool {
     SECRETS.contains(&name)
-}
-
-/// Padding is refused and not cut off: `alice ` may be somebody else's account at the server.
-pub(super) fn is_user(name: &str) -> bool {
-    !name.is_empty() && name.len() <= MAX_USER && name.trim() == name && !name.contains(char::is_control)
 }
 
 #[cfg(test)]
