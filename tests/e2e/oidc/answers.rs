@@ -13,6 +13,14 @@ use crate::support::oidc::double::Endpoint;
 
 const OF_SIGN_IN: [Endpoint; 4] = [Endpoint::Discovery, Endpoint::Keys, Endpoint::Token, Endpoint::Userinfo];
 
+/// All of [`OF_SIGN_IN`] are asked.
+fn asking_userinfo() -> Plan {
+    Plan {
+        oidc: "userinfo = \"always\"".to_owned(),
+        ..Plan::default()
+    }
+}
+
 /// Apereo CAS says each parameter twice when it refuses.
 #[test]
 fn a_parameter_may_stand_twice_and_say_the_same() {
@@ -54,10 +62,11 @@ fn the_issuer_of_an_answer_is_checked() {
         campus.refuses_somebody("mix_up");
     }
     assert_eq!(campus.provider.asked(Endpoint::Token).len(), 0);
-    // Errors have it as well.
+    // An error is refused whosever it is.
     let visitor = campus.visitor();
     let callback = campus.provider.refuse(&leads_to(&visitor.open(PAGE)), "access_denied");
-    campus.refuses(&visitor, &callback, "mix_up");
+    visitor.open(target(&callback)).expect(403);
+    assert!(!visitor.is_signed_in());
 }
 
 #[test]
@@ -81,14 +90,15 @@ fn errors_of_the_provider_are_pages() {
         ("server_error", "provider_error"),
         ("temporarily_unavailable", "provider_error"),
         ("invalid_scope", "provider_error"),
-        ("login_required", "provider_error"),
+        // Nobody is there, and somebody has to be: as if there was no code.
+        ("login_required", "no_ticket"),
         ("made_up", "provider_error"),
     ] {
         let before = campus.outcomes(outcome);
         let visitor = campus.visitor();
         let callback = campus.provider.refuse(&leads_to(&visitor.open(PAGE)), error);
         let page = visitor.open(target(&callback));
-        assert!([403, 502].contains(&page.status), "{error}: {page:?}");
+        assert!([400, 403, 502].contains(&page.status), "{error}: {page:?}");
         assert_eq!(page.header("location"), None, "{error}");
         assert_eq!(
             campus.outcomes(outcome),
@@ -143,24 +153,26 @@ fn a_callback_without_anything_is_a_page() {
     let to = leads_to(&visitor.open(PAGE));
     let state = super::campus::parameter(&to, "state").unwrap();
     let bare = format!("{}{}?state={state}", campus.origin(), campus.endpoint("callback"));
-    campus.refuses(&visitor, &bare.parse().unwrap(), "no_code");
+    campus.refuses(&visitor, &bare.parse().unwrap(), "no_ticket");
 }
 
 #[test]
 fn an_error_of_the_token_endpoint_counts_whatever_its_status() {
     let campus = doubled();
-    for status in [200, 400, 401, 500] {
-        let error = json!({ "error": "invalid_grant", "error_description": "<b>no</b>" });
-        campus.provider.answer(Endpoint::Token, Reply::json(status, &error));
-        campus.refuses_somebody("provider_error");
-        let page = Reply::new(status, "text/html; charset=UTF-8", error.to_string());
-        campus.provider.answer(Endpoint::Token, page);
-        campus.refuses_somebody("provider_error");
+    for (code, outcome) in [("invalid_grant", "invalid_code"), ("invalid_client", "provider_error")] {
+        let error = json!({ "error": code, "error_description": "<b>no</b>" });
+        for status in [200, 400, 401, 500] {
+            campus.provider.answer(Endpoint::Token, Reply::json(status, &error));
+            campus.refuses_somebody(outcome);
+            let page = Reply::new(status, "text/html; charset=UTF-8", error.to_string());
+            campus.provider.answer(Endpoint::Token, page);
+            campus.refuses_somebody(outcome);
+        }
     }
     // Beside a token as well.
     campus.provider.set_down(false);
     campus.provider.behave().token = json!({ "error": "invalid_grant" });
-    campus.refuses_somebody("provider_error");
+    campus.refuses_somebody("invalid_code");
 }
 
 #[test]
@@ -189,7 +201,7 @@ fn an_answer_of_ten_megabytes_is_too_much() {
     for endpoint in OF_SIGN_IN {
         let double = OidcDouble::start();
         double.answer(endpoint, Reply::huge());
-        let campus = by_double(double, Plan::default());
+        let campus = by_double(double, asking_userinfo());
         let before = campus.gateway.memory("VmRSS");
         let visitor = campus.visitor();
         let mut page = visitor.open(PAGE);
@@ -211,7 +223,7 @@ fn an_answer_that_does_not_come_is_not_waited_for() {
         for reply in [Reply::never(), Reply::halfway()] {
             let double = OidcDouble::start();
             double.answer(endpoint, reply);
-            let campus = by_double(double, Plan::default());
+            let campus = by_double(double, asking_userinfo());
             let visitor = campus.visitor();
             let begun = Instant::now();
             let mut page = visitor.open(PAGE);

@@ -86,7 +86,7 @@ fn anothers_code_signs_nobody_in() {
     let stolen = callback(&victim, &alice, PAGE);
     let stolen = parameter(stolen.as_str(), "code").unwrap();
     let own = callback(&mallory, &campus.provider.person("bob"), PAGE);
-    campus.refuses(&mallory, &with_parameter(&own, "code", &stolen), "provider_error");
+    campus.refuses(&mallory, &with_parameter(&own, "code", &stolen), "invalid_code");
 }
 
 /// Should a provider not mind the code verifier, the nonce is there still.
@@ -156,7 +156,7 @@ fn a_code_signs_in_once() {
     let other = campus.visitor();
     let second = campus.callback(&other, "alice", PAGE);
     visitor.open(target(&first)).expect(303);
-    campus.refuses(&other, &with_parameter(&second, "code", &used), "provider_error");
+    campus.refuses(&other, &with_parameter(&second, "code", &used), "invalid_code");
 }
 
 #[test]

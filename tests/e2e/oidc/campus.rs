@@ -245,8 +245,8 @@ impl<P: Provider> Campus<P> {
 /// Of the page for a sign-in that ended so.
 fn status_of(outcome: &str) -> u16 {
     match outcome {
-        "stale" | "no_code" => 400,
-        "unreachable" | "timeout" | "bad_answer" => 502,
+        "stale" | "no_ticket" => 400,
+        "unreachable" | "timeout" | "bad_answer" | "provider_error" => 502,
         _ => 403,
     }
 }

@@ -2,11 +2,12 @@
 
 use serde_json::json;
 
-use super::campus::{Campus, PAGE, Plan, by_double, doubled, leads_to, sign_in, start};
+use super::campus::{Campus, PAGE, Plan, by_double, doubled, leads_to, parameter, sign_in, start};
 use crate::sign_in::campus::{restart, target};
+use crate::support::cas::query;
 use crate::support::oidc::Reply;
 use crate::support::oidc::double::Endpoint;
-use crate::support::{Config, OidcDouble, eventually};
+use crate::support::{Config, OidcDouble, Request, eventually, secrets};
 
 #[test]
 fn without_the_provider_sessions_go_on_and_new_ones_wait() {
@@ -73,7 +74,7 @@ fn known_keys_and_endpoints_outlive_an_outage() {
 }
 
 #[test]
-fn known_keys_outlive_a_restart() {
+fn sessions_and_their_logout_outlive_a_restart() {
     let mut campus = by_double(
         OidcDouble::start(),
         Plan {
@@ -81,11 +82,19 @@ fn known_keys_outlive_a_restart() {
             ..Plan::default()
         },
     );
-    let visitor = campus.signs_in("alice");
-    campus.provider.answer(Endpoint::Keys, Reply::hang_up());
+    let (alices, bobs) = (campus.signs_in("alice"), campus.signs_in("bob"));
     restart(&mut campus.gateway, &campus.config);
-    assert!(visitor.is_signed_in());
-    campus.signs_in("bob");
+    assert!(alices.is_signed_in() && bobs.is_signed_in());
+    let token = campus.provider.logout_token("alice", &json!({}));
+    let told = Request::new("POST", &campus.endpoint("backchannel-logout"))
+        .host(&campus.gateway.http().to_string())
+        .header("Content-Type", "application/x-www-form-urlencoded")
+        .body(query(&[("logout_token", &token)]));
+    campus.gateway.send(told).expect(200);
+    assert!(!alices.is_signed_in() && bobs.is_signed_in());
+    let to = leads_to(&bobs.post("/_janua/sign-out", "everywhere=1"));
+    let hint = parameter(&to, "id_token_hint").expect("the ID token is kept as well");
+    secrets::register_signature(&hint);
 }
 
 fn outcome_with(campus: &Campus<OidcDouble>, endpoint: Endpoint, reply: Reply, outcome: &str) {
@@ -98,14 +107,15 @@ fn outcome_with(campus: &Campus<OidcDouble>, endpoint: Endpoint, reply: Reply, o
 fn each_fault_has_its_word() {
     let campus = doubled();
     campus.signs_in("alice");
-    outcome_with(&campus, Endpoint::Token, Reply::hang_up(), "unreachable");
+    // Somebody listens there, and says nothing.
+    outcome_with(&campus, Endpoint::Token, Reply::hang_up(), "bad_answer");
     outcome_with(&campus, Endpoint::Token, Reply::never(), "timeout");
     outcome_with(&campus, Endpoint::Token, Reply::html(200), "bad_answer");
     outcome_with(
         &campus,
         Endpoint::Token,
         Reply::json(400, &json!({ "error": "invalid_grant" })),
-        "provider_error",
+        "invalid_code",
     );
     campus.signs_in("alice");
 }

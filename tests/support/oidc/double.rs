@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{SHA256, SHA384, SHA512, digest};
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -468,7 +468,8 @@ impl Shared {
         let access = secret("access");
         secrets::register(Kind::Token, &access);
         given.tokens.insert(access.clone(), grant.who.clone());
-        let mut claims = id_claims(&behaviour.discovery["issuer"], &grant, &access);
+        let mut claims = id_claims(&behaviour.discovery["issuer"], &grant);
+        claims["at_hash"] = json!(at_hash(&behaviour.signer, &access));
         merge(&mut claims, &behaviour.claims);
         let id_token = match &behaviour.forge {
             Some(forge) => forge(&behaviour.header, &claims),
@@ -536,9 +537,19 @@ fn is_authenticated(asked: &Asked, or_public: bool) -> bool {
     }
 }
 
-fn id_claims(issuer: &Value, grant: &Grant, access: &str) -> Value {
+/// The left half of a hash by the algorithm of the signature (OpenID Connect Core 3.1.3.6).
+fn at_hash(signer: &Signer, access: &str) -> String {
+    let algorithm = match signer.jwk()["alg"].as_str() {
+        Some("ES384") => &SHA384,
+        Some("EdDSA") => &SHA512,
+        _ => &SHA256,
+    };
+    let hash = digest(algorithm, access.as_bytes());
+    base64url(&hash.as_ref()[..hash.as_ref().len() / 2])
+}
+
+fn id_claims(issuer: &Value, grant: &Grant) -> Value {
     let mut claims = people()[&grant.who].clone();
-    let hash = digest(&SHA256, access.as_bytes());
     merge(
         &mut claims,
         &json!({
@@ -550,7 +561,6 @@ fn id_claims(issuer: &Value, grant: &Grant, access: &str) -> Value {
             "auth_time": now(),
             "nonce": grant.nonce,
             "sid": session_of(&grant.who),
-            "at_hash": base64url(&hash.as_ref()[..16]),
         }),
     );
     claims
