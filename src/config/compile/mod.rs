@@ -105,6 +105,8 @@ struct Known {
     /// Where tokens are looked for; `None` when that could not be read.
     sources: Option<Vec<TokenSource>>,
     sign_ins: Names,
+    /// Of these, by index: is it one of CAS?
+    by_cas: Vec<bool>,
     moodles: Vec<KnownMoodle>,
     /// Is every Moodle among them?
     moodles_complete: bool,
@@ -140,6 +142,12 @@ impl Checker<'_> {
         if let (Some(at), Some(jwt), Some(server)) = (max_token, &jwt, &server) {
             self.room_for_tokens(at, jwt.max_token, server.max_header);
         }
+        let by_cas = file
+            .sign_in
+            .0
+            .iter()
+            .map(|(_, sign_in)| sign_in.oidc.is_absent())
+            .collect();
         let (sign_ins, sign_in_names) = self.sign_ins(file.sign_in, &issuers);
         let (upstreams, upstream_names) = self.upstreams(file.upstreams);
         let mut known = Known {
@@ -151,6 +159,7 @@ impl Checker<'_> {
             given_roles,
             sources: jwt.as_ref().map(|jwt| jwt.sources.clone()),
             sign_ins: sign_in_names,
+            by_cas,
             moodles: Vec::new(),
             moodles_complete: false,
             opencasts: Vec::new(),

@@ -60,6 +60,14 @@ impl Checker<'_> {
         if let (Some(root), Some(url), Some(tokens)) = (root, &url, &tokens) {
             self.moodle_host(root.at, url, tokens, known);
         }
+        if let (Some(sign_in), Some(at), Some(tokens)) = (sign_in, moodle.sign_in.given(), &tokens)
+            && known.by_cas.get(sign_in) == Some(&false)
+            && let Some(source) = tokens.iter().find(|source| **source != MoodleSource::Vault)
+        {
+            let message = format!("\"{}\" needs a sign-in by CAS", source.label());
+            let problem = Diagnostic::error(at.at, message).label("this one is of another kind");
+            self.report(problem.help("write tokens = [\"vault\"], or name a sign-in by CAS"));
+        }
         let facade = self.facade(moodle.facade, tokens.as_deref(), place);
         let service = moodle.service.given().and_then(|service| self.short_name(service));
         named?;

@@ -105,7 +105,7 @@ section! {
         passive: At<bool> = false,
         /// Must people authenticate again for each session (`prompt=login`, `max_age=0`)?
         renew: At<bool> = false,
-        /// Authentication contexts that are asked for, of which one must be told (`acr`). Default: any.
+        /// Authentication contexts that are asked for, of which one must be told (`acr`); with none, any will do.
         acr_values: Vec<String> = [],
         /// Algorithms of ID tokens and logout tokens.
         algorithms: At<Vec<At<Algorithm>>> = ["RS256", "PS256", "ES256", "ES384", "EdDSA"],
@@ -136,13 +136,14 @@ impl Checker<'_> {
         let issuer = oidc.issuer.into_given();
         let issuer_url = issuer.as_ref().and_then(|issuer| self.provider_url(issuer, "issuer"));
         let mut url = |key: Key<String>, name| key.checked(|at| self.provider_url(&at, name));
-        let written = Some(Endpoints {
-            authorization: url(oidc.authorization_endpoint, "authorization_endpoint")?,
-            token: url(oidc.token_endpoint, "token_endpoint")?,
-            jwks: url(oidc.jwks_uri, "jwks_uri")?,
-            userinfo: url(oidc.userinfo_endpoint, "userinfo_endpoint")?,
-            end_session: url(oidc.end_session_endpoint, "end_session_endpoint")?,
-        });
+        let [authorization, token, jwks, userinfo, end_session] = [
+            (oidc.authorization_endpoint, "authorization_endpoint"),
+            (oidc.token_endpoint, "token_endpoint"),
+            (oidc.jwks_uri, "jwks_uri"),
+            (oidc.userinfo_endpoint, "userinfo_endpoint"),
+            (oidc.end_session_endpoint, "end_session_endpoint"),
+        ]
+        .map(|(key, name)| url(key, name));
         let discovery = url(oidc.discovery, "discovery");
         let client_id = oidc.client_id.into_given().filter(|id| {
             let is_good = !id.value.is_empty() && id.value.bytes().all(|byte| (0x20..0x7f).contains(&byte));
@@ -176,7 +177,14 @@ impl Checker<'_> {
         }
         self.not_empty(&oidc.algorithms, "algorithms", "name at least one");
         let ca_file = oidc.ca_file.checked(|path| self.existing_file(&path, "ca_file"));
-        let (issuer, issuer_url, endpoints) = (issuer?.value, issuer_url?, written?);
+        let (issuer, issuer_url) = (issuer?.value, issuer_url?);
+        let endpoints = Endpoints {
+            authorization: authorization?,
+            token: token?,
+            jwks: jwks?,
+            userinfo: userinfo?,
+            end_session: end_session?,
+        };
         let is_written_out = endpoints.authorization.is_some() && endpoints.token.is_some() && endpoints.jwks.is_some();
         let discovery = match discovery? {
             Some(discovery) => Some(discovery),
