@@ -46,4 +46,4 @@ tools-build:
 tools-test:
 	scripts/need.sh curl=curl ffmpeg=ffmpeg nginx=nginx-light nghttpd=nghttp2-server nghttp=nghttp2-client chromium=chromium \
 		redis-server=redis-server php-cgi=php-cgi npm=npm certutil=libnss3-tools promtool=prometheus
-	scripts/test-tools.sh $(TARGET)/test-tools cas browser
+	scripts/test-tools.sh $(TARGET)/test-tools cas browser oidc

@@ -2,6 +2,7 @@
 # Brings what tests drive and Debian does not package into a folder of the build: scripts/test-tools.sh FOLDER PART…
 #   cas      django-cas-server in a venv
 #   browser  playwright-core, which drives Debian's chromium
+#   oidc     oidc-provider, an OpenID provider on Node
 # A part that is there in the wanted versions is left alone; several callers at once wait for each other.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -16,7 +17,7 @@ flock 9
 for part in "$@"; do
     case $part in
     cas) wanted=$support/cas/requirements.txt ;;
-    browser) wanted=$support/browser/package-lock.json ;;
+    browser | oidc) wanted=$support/$part/package-lock.json ;;
     *) echo "no such part: $part" >&2 && exit 2 ;;
     esac
     cmp --quiet "$wanted" "$folder/$part/.made-from" && continue
@@ -29,11 +30,12 @@ for part in "$@"; do
         python3 -m venv "$folder/cas"
         "$folder/cas/bin/pip" --quiet --disable-pip-version-check install --no-deps --requirement "$wanted"
         ;;
-    browser)
-        "$here/need.sh" node=nodejs npm=npm chromium=chromium
-        mkdir "$folder/browser"
-        cp "$support"/browser/package.json "$support"/browser/package-lock.json "$folder/browser"
-        npm --silent --prefix "$folder/browser" ci --no-audit --no-fund --ignore-scripts
+    browser | oidc)
+        "$here/need.sh" node=nodejs npm=npm
+        [ "$part" = oidc ] || "$here/need.sh" chromium=chromium
+        mkdir "$folder/$part"
+        cp "$support/$part"/package.json "$support/$part"/package-lock.json "$folder/$part"
+        npm --silent --prefix "$folder/$part" ci --no-audit --no-fund --ignore-scripts
         ;;
     esac
     cp "$wanted" "$folder/$part/.made-from"

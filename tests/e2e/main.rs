@@ -52,6 +52,7 @@ mod moodle_double;
 mod moodle_php;
 mod moodle_tokens;
 mod octoka;
+mod oidc;
 mod opencast_double;
 mod opencast_jwt;
 mod opencast_rules;

@@ -63,7 +63,8 @@ impl Gateway {
             witness.listens_at(http);
         }
         for address in gateway.http.iter().chain(&gateway.https) {
-            secrets::listens_at(*address, config.contains("[moodle."));
+            let gets_tokens = config.contains("[moodle.") || config.contains(".oidc]");
+            secrets::listens_at(*address, gets_tokens);
         }
         assert_eq!(gateway.process(), process);
         gateway

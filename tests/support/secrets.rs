@@ -6,8 +6,9 @@
 //! the private keys in its own folder. What commands print is searched too.
 //!
 //! Clients see some secrets by protocol: a ticket in `Location`, their own cookies, a MoodleSession of ordinary pages. So
-//! of what a gateway answers only Moodle's tokens and keys are searched for: no client ever sees those. Moodle's own
-//! `login/token.php` is left out, where somebody who types a password asks for a token.
+//! of what a gateway answers only Moodle's tokens and keys, and access tokens and client secrets of OpenID Connect are
+//! searched for: no client ever sees those. Moodle's own `login/token.php` is left out, where somebody who types a password
+//! asks for a token.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -24,8 +25,10 @@ pub enum Kind {
     Moodle,
     /// A MoodleSession, PHPSESSID, JSESSIONID, a session at the CAS server or at the gateway, a watch pass.
     Session,
-    /// Of CAS.
+    /// Of CAS, or a code of an OpenID provider.
     Ticket,
+    /// An access token of an OpenID provider, or a client's secret.
+    Token,
     /// Of a signed token.
     Signature,
     /// A line of a key file.
@@ -41,7 +44,7 @@ const TICKETS: [&str; 4] = ["ST-", "PT-", "PGT-", "PGTIOU-"];
 const LOOKED_AT: usize = 4 << 20;
 
 static SECRETS: LazyLock<RwLock<Secrets>> = LazyLock::new(RwLock::default);
-/// Where gateways listen: whether they have a Moodle.
+/// Where gateways listen: whether they have a Moodle or an OpenID provider.
 static GATEWAYS: LazyLock<Mutex<HashMap<SocketAddr, bool>>> = LazyLock::new(Mutex::default);
 
 /// By how they begin, so that a text is searched for all of them at once.
@@ -141,8 +144,8 @@ fn tickets(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// A gateway that listens here from now on.
-pub fn listens_at(address: SocketAddr, has_moodle: bool) {
-    GATEWAYS.lock().unwrap().insert(address, has_moodle);
+pub fn listens_at(address: SocketAddr, gets_tokens: bool) {
+    GATEWAYS.lock().unwrap().insert(address, gets_tokens);
 }
 
 /// The ports may soon be somebody else's.
@@ -166,7 +169,7 @@ pub fn sending(head: &str) {
 /// Looks at an answer of whoever listens at `address`, and learns the secrets that a gateway gives its clients.
 #[track_caller]
 pub fn answered(address: SocketAddr, method: &str, target: &str, response: &Response) {
-    let Some(has_moodle) = GATEWAYS.lock().unwrap().get(&address).copied() else {
+    let Some(gets_tokens) = GATEWAYS.lock().unwrap().get(&address).copied() else {
         return;
     };
     for set in response.all("set-cookie") {
@@ -177,12 +180,15 @@ pub fn answered(address: SocketAddr, method: &str, target: &str, response: &Resp
     }
     // These give a person's own token to whoever asks for it, and so to Moodle's own app.
     let gives_tokens = ["/login/token.php", "/admin/tool/mobile/launch.php"];
-    if !has_moodle || gives_tokens.iter().any(|script| target.starts_with(script)) {
+    if !gets_tokens || gives_tokens.iter().any(|script| target.starts_with(script)) {
         return;
     }
     let body = &response.body[..response.body.len().min(LOOKED_AT)];
     let told = format!("{:?}\n{}", response.headers, String::from_utf8_lossy(body));
-    let found = SECRETS.read().unwrap().find(&told, |kind| kind == Kind::Moodle);
+    let found = SECRETS
+        .read()
+        .unwrap()
+        .find(&told, |kind| matches!(kind, Kind::Moodle | Kind::Token));
     if let Some((kind, line)) = found {
         panic!("a secret ({kind:?}) in the answer to {method} {target}: {line}");
     }

@@ -225,16 +225,21 @@ impl Sessions {
         Ok(())
     }
 
-    /// Has this session, which has just begun, ended at its provider before? Then it ends here. A person who has signed out
-    /// everywhere and in again meanwhile has a newer ID token.
+    /// Has this session, which has just begun, ended at its provider before? Then it ends here. One that has a `sid` never
+    /// begins again, however late its code was redeemed; a person who has signed out everywhere and in again meanwhile has a
+    /// newer ID token.
     pub async fn ended_meanwhile(&self, session: &Session) -> Result<bool, StoreError> {
-        let Some(provider) = &session.record.provider else {
+        let record = &session.record;
+        let Some(provider) = &record.provider else {
             return Ok(false);
         };
-        for group in session.record.provider_groups() {
-            let ended = self.store.get(Table::Revocations, &signed_out(&group)).await?;
+        let sid = provider.sid.as_deref().map(EndedAt::Session);
+        for place in sid.into_iter().chain([EndedAt::Person(record.user())]) {
+            let name = signed_out(&place.group(&record.sign_in));
+            let ended = self.store.get(Table::Revocations, &name).await?;
             let ended = ended.and_then(|bytes| bytes.try_into().ok().map(u64::from_be_bytes));
-            if ended.is_some_and(|ended| provider.issued <= ended) {
+            let counts = |ended| matches!(place, EndedAt::Session(_)) || provider.issued <= ended;
+            if ended.is_some_and(counts) {
                 self.end(session.key, "single_logout").await?;
                 return Ok(true);
             }

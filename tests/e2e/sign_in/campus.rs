@@ -133,12 +133,7 @@ impl Campus {
     }
 
     pub fn visitor(&self) -> Visitor {
-        let address = self.gateway.http();
-        Visitor {
-            address,
-            host: address.to_string(),
-            cookies: Mutex::default(),
-        }
+        Visitor::of(&self.gateway)
     }
 
     /// Somebody who calls the gateway by its other name.
@@ -161,6 +156,16 @@ impl Campus {
 }
 
 impl Visitor {
+    /// Somebody who calls the gateway by its number.
+    pub fn of(gateway: &Gateway) -> Self {
+        let address = gateway.http();
+        Self {
+            address,
+            host: address.to_string(),
+            cookies: Mutex::default(),
+        }
+    }
+
     /// The same browser as a replica sees it, which has the same name.
     pub fn at(&self, replica: &Gateway) -> Self {
         Self {

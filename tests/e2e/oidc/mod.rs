@@ -1,0 +1,13 @@
+//! People sign in by OpenID Connect: at a real provider, and at one that does what it must not.
+
+mod answers;
+mod attacks;
+mod browser;
+pub mod campus;
+mod doubles;
+mod faults;
+mod flow;
+mod logout;
+mod odd;
+mod replicas;
+mod tokens;
