@@ -3,11 +3,12 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 use moka::sync::Cache;
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::key::SigningKey;
@@ -45,7 +46,7 @@ impl Speaker {
 
     /// Reads the key, or makes it.
     pub(super) fn prepare(&self) -> io::Result<Arc<SigningKey>> {
-        let mut key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut key = self.key.lock();
         if let Some(key) = &*key {
             return Ok(Arc::clone(key));
         }
