@@ -28,11 +28,11 @@ use crate::snapshot::Route;
 pub(super) const SESSION: &str = "session";
 
 pub(super) fn seen(ctx: &Context) -> Option<Seen> {
-    let (request, client) = ctx.request.as_ref().zip(ctx.client.as_ref())?;
-    Some(Seen {
+    let (request, client) = (&ctx.request, &ctx.client);
+    request.is_known().then(|| Seen {
         method: request.method.to_string(),
         host: request.host.clone(),
-        path: ctx.path.as_ref().map(|path| path.encoded().to_owned()),
+        path: Some(ctx.path.encoded().to_owned()).filter(|path| !path.is_empty()),
         client: client.address.to_string(),
         https: client.https,
     })
@@ -40,13 +40,13 @@ pub(super) fn seen(ctx: &Context) -> Option<Seen> {
 
 /// What must not be seen in the report: tokens, tickets, and the secrets of sessions.
 pub(super) fn secrets(ctx: &Context, headers: &HeaderMap) -> Vec<String> {
-    let query = ctx.request.as_ref().and_then(|request| request.query.as_deref());
+    let query = ctx.request.query.as_deref();
     let tokens = carrier::find(&ctx.snapshot.token_sources, headers, query);
     let mut secrets: Vec<String> = tokens.iter().map(str::to_owned).collect();
     let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     let tickets = pairs.filter(|(name, _)| name == "ticket");
     secrets.extend(tickets.map(|(_, value)| value.into_owned()));
-    if let Some(here) = ctx.request.as_ref().and_then(|request| own::here(ctx, request).ok()) {
+    if let Ok(here) = own::here(ctx) {
         secrets.extend(here.launches(headers).into_iter().map(str::to_owned));
         secrets.extend(here.carried(headers).iter().map(|one| one.secret().to_owned()));
     }
@@ -55,7 +55,7 @@ pub(super) fn secrets(ctx: &Context, headers: &HeaderMap) -> Vec<String> {
 
 /// Where the secret of a session stands in the request, if there is one.
 pub(super) fn session_place(ctx: &Context, headers: &HeaderMap) -> Option<String> {
-    let here = own::here(ctx, ctx.request.as_ref()?).ok()?;
+    let here = own::here(ctx).ok()?;
     Some(match here.carried(headers).first()?.carrier {
         Carrier::Cookie => format!("{SESSION}: cookie {}", here.jar().name(cookie::SESSION)),
         Carrier::Bearer => format!("{SESSION}: header authorization"),

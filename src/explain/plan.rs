@@ -48,7 +48,7 @@ pub(super) async fn tell(
             report.because(refusal.as_ref());
             (Action::SignIn, Some(reply.status))
         }
-        Decision::Launch(_) => (Action::Launch, Some(StatusCode::SEE_OTHER)),
+        Decision::Launch(..) => (Action::Launch, Some(StatusCode::SEE_OTHER)),
         Decision::Allowed => (Action::Decision, Some(StatusCode::NO_CONTENT)),
     };
     report.action = Some(action);
@@ -85,20 +85,18 @@ async fn serve(
     ctx: &mut Context,
     report: &mut Report,
 ) -> Result<Option<StatusCode>, Rejection> {
-    let (request, path) = gateway::taken(ctx)?;
-    let client = ctx.client.as_ref().ok_or(Reason::Internal)?;
     let (action, status) = match &route.action {
         snapshot::Action::Files(root) => {
-            let (_, below) = path.stripped(&route.config.strip);
+            let (_, below) = ctx.path.stripped(&route.config.strip);
             report.action = Some(Action::File {
                 path: below.clone().into_owned(),
             });
             let asked = FileRequest {
-                method: &request.method,
+                method: &ctx.request.method,
                 headers,
                 download: false,
                 private: !route.anonymous,
-                client: client.address,
+                client: ctx.client.address,
             };
             let answer = file::answer(root, &below, asked, ctx.at).await?;
             // A playlist with passes in it has an entity tag of its own, which conditions are about.
@@ -107,15 +105,15 @@ async fn serve(
             return Ok((!may_differ || !is_conditional).then_some(answer.status));
         }
         snapshot::Action::Accel(prefix) => {
-            let (encoded, below) = path.stripped(&route.config.strip);
+            let (encoded, below) = ctx.path.stripped(&route.config.strip);
             if file::is_hidden(&below, route.config.well_known) {
                 return Err(Reason::FileNotFound.into());
             }
             let name = format!("{prefix}{encoded}");
             (Action::Accel { name }, Some(StatusCode::OK))
         }
-        snapshot::Action::Decide(_) => return Err(Reason::Internal.into()),
-        snapshot::Action::Launch => {
+        snapshot::Action::Decide(_) => return Err(Reason::NoRoute.into()),
+        snapshot::Action::Launch(_) => {
             if let Err(refusal) = own::launch::form::is_form(headers) {
                 ctx.allowed = false;
                 return Err(refusal);
@@ -136,15 +134,13 @@ async fn serve(
             };
             let who = ctx.who.as_deref();
             let authorization = gateway::opencast::authorization(route, who, ctx.at)?;
-            let own = ctx.own_token;
-            let ours = parts::carries_ours(&ctx.snapshot, route, own, headers, None);
-            let shown = parts::shown_on(&ctx.snapshot, route, who, request, headers, client, own, ours);
-            let mut changes = present::changes(&shown);
+            let ours = parts::carries_ours(ctx, route, headers, None);
+            let mut changes = present::changes(&parts::shown_on(ctx, route, headers, ours));
             changes
                 .set
                 .extend(authorization.map(|value| (header::AUTHORIZATION, value)));
-            let mut target = parts::target_on(route, request, path, &ctx.snapshot.token_sources);
-            let mut method = &request.method;
+            let mut target = parts::target_on(ctx, route);
+            let mut method = &ctx.request.method;
             if let Some(call) = &call {
                 method = &call.method;
                 target = with_query(&target, call.query.as_deref());

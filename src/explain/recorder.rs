@@ -52,10 +52,10 @@ type LayOut<S> = fn(String, Result<&S, &Rejection>, std::time::SystemTime) -> su
 
 impl Trace for Recorder {
     fn routes(&mut self, ctx: &Context, method: &Method) {
-        let Ok((request, path)) = gateway::taken(ctx) else {
-            return;
-        };
-        let considered = ctx.snapshot.table.explain(&request.host, path.decoded(), method);
+        let considered = ctx
+            .snapshot
+            .table
+            .explain(&ctx.request.host, ctx.path.decoded(), method);
         self.report.other_routes = ctx.snapshot.routes.len().saturating_sub(considered.len());
         let fates = considered.iter().filter_map(|one| {
             let route = ctx.snapshot.routes.get(one.route)?;

@@ -23,12 +23,9 @@ pub fn put_in_place(headers: &HeaderMap, ctx: &mut Context, names: &Decide) -> R
     ctx.allowed = false;
     ctx.who = None;
     ctx.session = None;
-    let (Some(client), Some(asking)) = (&ctx.client, &ctx.request) else {
-        return Err(Reason::Internal.into());
-    };
-    let request = in_question(headers, asking, client, &ctx.snapshot, names)?;
-    ctx.path = Some(Path::parse(&request.raw_path)?);
-    ctx.request = Some(request);
+    let request = in_question(headers, &ctx.request, &ctx.client, &ctx.snapshot, names)?;
+    ctx.path = Path::parse(&request.raw_path)?;
+    ctx.request = request;
     ctx.route = None;
     Ok(())
 }
@@ -116,10 +113,10 @@ fn asked_at<'a>(snapshot: &'a Snapshot, path: &Path, method: &Method) -> Option<
 
 /// The route of a request. Proxies ask with the host in question, which need not be the one that has the route for
 /// decisions.
-pub fn find(snapshot: &Snapshot, request: &Request, path: &Path, client: Option<&Client>) -> Result<Found, Miss> {
+pub fn find(snapshot: &Snapshot, request: &Request, path: &Path, client: &Client) -> Result<Found, Miss> {
     let found = snapshot.table.find(&request.host, path.decoded(), &request.method);
     match found {
-        Err(Miss::NoRoute) if client.is_some_and(|client| is_trusted(client, snapshot)) => {
+        Err(Miss::NoRoute) if is_trusted(client, snapshot) => {
             let elsewhere = asked_at(snapshot, path, &request.method);
             elsewhere.map(|(_, found)| found).ok_or(Miss::NoRoute)
         }

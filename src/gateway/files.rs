@@ -7,20 +7,18 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 use pingora::proxy::Session;
 
-use super::{Stop, common_headers, content_type, taken, watch};
+use super::{Stop, common_headers, content_type, watch};
 use crate::act::file::{self, Edit, FileBody, FileRequest, Root};
 use crate::act::playlist;
 use crate::act::reply::Fixed;
 use crate::context::Context;
 use crate::query;
-use crate::rejection::Reason;
 use crate::respond::write::Pieces;
 use crate::respond::{self, Reply};
 use crate::snapshot::Route;
 
 pub(super) async fn serve_file(session: &mut Session, ctx: &Context, route: &Route, root: &Root) -> Result<(), Stop> {
-    let (_, path) = taken(ctx)?;
-    let (_, below) = path.stripped(&route.config.strip);
+    let (_, below) = ctx.path.stripped(&route.config.strip);
     send_file(session, ctx, root, &below, Vec::new(), ctx.at).await
 }
 
@@ -33,14 +31,13 @@ pub(super) async fn send_file(
     also: Vec<(HeaderName, HeaderValue)>,
     now: SystemTime,
 ) -> Result<(), Stop> {
-    let (request, _) = taken(ctx)?;
     let headers = &session.req_header().headers;
     let asked = FileRequest {
-        method: &request.method,
+        method: &ctx.request.method,
         headers,
-        download: wants_download(request.query.as_deref()),
+        download: wants_download(ctx.request.query.as_deref()),
         private: ctx.route.as_ref().is_none_or(|route| !route.anonymous),
-        client: ctx.client.as_ref().ok_or(Reason::Internal)?.address,
+        client: ctx.client.address,
     };
     let kind = playlist::Kind::of_path(below);
     let mut answer = match watch::Rewriting::of(ctx).zip(kind) {

@@ -16,7 +16,7 @@ use pingora::prelude::Result as PingoraResult;
 use pingora::proxy::Session;
 
 pub use self::call::{person, plan, serve};
-use super::{Incoming, Stop, endpoints as own_pages, taken};
+use super::{Incoming, Stop, endpoints as own_pages};
 use crate::context::Context;
 use crate::headers;
 use crate::moodle::Moodle;
@@ -55,20 +55,19 @@ async fn at_login(incoming: &mut impl Incoming, ctx: &Context) -> Result<Option<
     let Some((moodle, below)) = login(ctx) else {
         return Ok(None);
     };
-    let (request, _) = taken(ctx)?;
-    let query = request.query.as_deref().unwrap_or_default();
+    let query = ctx.request.query.as_deref().unwrap_or_default();
     let headers = incoming.headers();
-    if request.method == Method::GET {
+    if ctx.request.method == Method::GET {
         if let Some(tickets) = visits::logged_out(query, None, &[]) {
             return Ok(Some(Aside::LogOut(moodle, tickets)));
         }
-        let lands = visits::lands(&own_pages::here(ctx, request)?, &moodle, &below, query, headers).is_some();
+        let lands = visits::lands(&own_pages::here(ctx)?, &moodle, &below, query, headers).is_some();
         return Ok(lands.then_some(Aside::Landing(moodle, below)));
     }
     let content_type = headers::text(headers, header::CONTENT_TYPE);
     let is_form = content_type.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
     let is_short = headers::content_length(headers).is_some_and(|length| length <= LONGEST_LOGOUT);
-    if request.method != Method::POST || !is_form || !is_short {
+    if ctx.request.method != Method::POST || !is_form || !is_short {
         return Ok(None);
     }
     let content_type = content_type.map(str::to_owned);
@@ -79,9 +78,8 @@ async fn at_login(incoming: &mut impl Incoming, ctx: &Context) -> Result<Option<
 
 /// The answer.
 pub async fn answer(headers: &HeaderMap, ctx: &mut Context, aside: Aside) -> Result<Reply, Rejection> {
-    let (request, _) = taken(ctx)?;
-    let here = own_pages::here(ctx, request)?;
-    let query = request.query.as_deref().unwrap_or_default();
+    let here = own_pages::here(ctx)?;
+    let query = ctx.request.query.as_deref().unwrap_or_default();
     let reply = match aside {
         Aside::Facade(asked) => facade::answer(ctx, asked).await?,
         Aside::LogOut(moodle, tickets) => visits::log_out(&here, &moodle, &tickets).await?,
@@ -103,8 +101,7 @@ pub fn departed(session: &Session, answer: &mut ResponseHeader, ctx: &Context, r
     let location = answer.headers.get(header::LOCATION).cloned();
     let Some(location) = location else { return Ok(()) };
     let begins = |(moodle, _): (Arc<Moodle>, String)| {
-        let (request, _) = taken(ctx).ok()?;
-        let here = ctx.snapshot.here(&request.host, SystemTime::now(), false).ok()?;
+        let here = ctx.snapshot.here(&ctx.request.host, SystemTime::now(), false).ok()?;
         visits::departed(&here, &moodle, &session.req_header().headers, location.to_str().ok()?)
     };
     if let Some(over) = login(ctx).and_then(begins) {
@@ -115,9 +112,8 @@ pub fn departed(session: &Session, answer: &mut ResponseHeader, ctx: &Context, r
 
 /// The Moodle at whose login address this request is, and which of them.
 fn login(ctx: &Context) -> Option<(Arc<Moodle>, String)> {
-    let (request, path) = ctx.request.as_ref().zip(ctx.path.as_ref())?;
     let mut moodles = ctx.snapshot.moodles.iter();
-    let moodle = moodles.find(|moodle| moodle.config.public_url.host_str() == Some(&request.host))?;
-    let below = moodle.below(path.decoded())?;
+    let moodle = moodles.find(|moodle| moodle.config.public_url.host_str() == Some(&ctx.request.host))?;
+    let below = moodle.below(ctx.path.decoded())?;
     LOGINS.contains(&below).then(|| (Arc::clone(moodle), below.to_owned()))
 }

@@ -28,7 +28,9 @@ impl Gateway {
                 ctx.rejection = refusal;
                 reply
             }
-            Decision::Launch(route) => Box::pin(gateway::launch::begin(headers, ctx, &route)).await?,
+            Decision::Launch(route, who, launch) => {
+                Box::pin(gateway::launch::begin(headers, ctx, &route, (&who, launch))).await?
+            }
             Decision::Allowed => gateway::auth_request::answer(headers, ctx),
         };
         respond::write::write(session, &reply).await?;
@@ -38,10 +40,11 @@ impl Gateway {
     /// What needs no upstream is answered here.
     async fn serve(&self, session: &mut Session, ctx: &mut Context, route: &Route) -> Result<Next, Stop> {
         match &route.action {
-            Action::Upstream(_) if route.injects().is_some() && !ctx.own_token => {
-                Box::pin(gateway::moodle::serve(session, ctx, route)).await?;
-            }
             Action::Upstream(_) => {
+                if let Some(moodle) = route.injects().filter(|_| !ctx.own_token) {
+                    Box::pin(gateway::moodle::serve(session, ctx, route, moodle)).await?;
+                    return Ok(Next::Answered);
+                }
                 ctx.upstream.authorization = gateway::opencast::authorization(route, ctx.who.as_deref(), ctx.at)?;
                 gateway::upstream::prepare(session, ctx, route);
                 return Ok(Next::Upstream);
@@ -57,11 +60,11 @@ impl Gateway {
                 super::files::serve_reply(session, ctx, route, &fixed).await?;
             }
             Action::Reply(fixed) => super::files::serve_reply(session, ctx, route, fixed).await?,
-            Action::Launch => {
-                let reply = Box::pin(gateway::launch::by_form(session, ctx, route)).await?;
+            Action::Launch(life) => {
+                let reply = Box::pin(gateway::launch::by_form(session, ctx, route, *life)).await?;
                 respond::write::write(session, &reply).await?;
             }
-            Action::Decide(_) => return Err(Reason::Internal.into()),
+            Action::Decide(_) => return Err(Reason::NoRoute.into()),
         }
         Ok(Next::Answered)
     }

@@ -42,17 +42,17 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    fn of(headers: &'a HeaderMap, ctx: &'a Context, route: &'a Route) -> Option<Self> {
-        Some(Self {
+    fn of(headers: &'a HeaderMap, ctx: &'a Context, route: &'a Route) -> Self {
+        Self {
             snapshot: &ctx.snapshot,
             route,
-            request: ctx.request.as_ref()?,
-            path: ctx.path.as_ref()?,
+            request: &ctx.request,
+            path: &ctx.path,
             params: &ctx.params,
             headers,
-            client: ctx.client.as_ref()?,
+            client: &ctx.client,
             events: &ctx.events,
-        })
+        }
     }
 
     /// The route's passes, if they count for this request: they are for reading only.
@@ -91,8 +91,8 @@ impl<'a> Asked<'a> {
 /// The first pass of a request that is good here, and whom it speaks for; or why the first one is not. That one was
 /// revoked says more than anything else.
 pub fn authenticate(headers: &HeaderMap, ctx: &Context, route: &Route) -> (Outcome, Option<HeldPass>) {
-    let asked = Asked::of(headers, ctx, route);
-    let Some((asked, watch)) = asked.as_ref().and_then(|asked| Some((asked, asked.passes()?))) else {
+    let asked = &Asked::of(headers, ctx, route);
+    let Some(watch) = asked.passes() else {
         return (Outcome::Nobody, None);
     };
     let params = asked.params(watch);
@@ -172,8 +172,12 @@ pub fn admitted(headers: &HeaderMap, ctx: &mut Context, route: &Route, by: Crede
         return;
     }
     ctx.watch.pass = None;
-    let earned = Asked::of(headers, ctx, route).filter(|_| by == Credential::Jwt && !ctx.launching);
-    if let Some((cookie, rewrite)) = earned.and_then(|asked| earn(&asked, ctx.who.as_deref()?, ctx.at)) {
+    let who = ctx
+        .who
+        .as_deref()
+        .filter(|_| by == Credential::Jwt && ctx.launching.is_none());
+    let earned = who.and_then(|who| earn(&Asked::of(headers, ctx, route), who, ctx.at));
+    if let Some((cookie, rewrite)) = earned {
         ctx.watch.cookie = cookie;
         ctx.watch.rewrite = rewrite;
     }
@@ -297,10 +301,10 @@ pub struct Rewriting {
 impl Rewriting {
     pub fn of(ctx: &Context) -> Option<Self> {
         let pass = ctx.watch.rewrite.as_ref()?;
-        let (request, path) = (ctx.request.as_ref()?, ctx.path.as_ref()?);
+        let (request, path) = (&ctx.request, &ctx.path);
         let route = Arc::clone(ctx.route.as_ref()?);
         let watch = &route.watch.as_ref()?.config;
-        let scheme = if ctx.client.as_ref()?.https { "https" } else { "http" };
+        let scheme = if ctx.client.https { "https" } else { "http" };
         let here = Url::parse(&format!("{scheme}://{}{}", request.authority, path.encoded())).ok()?;
         let urls = &ctx.snapshot.config.server.public_urls;
         let public = urls.iter().find(|url| url.host == request.host).or(urls.first());

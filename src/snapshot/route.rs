@@ -14,7 +14,7 @@ use crate::act::reply::Fixed;
 use crate::ask::ElseAsk;
 use crate::authorize;
 use crate::authorize::settled::Fingerprinted;
-use crate::config::{self, Config, Cors, Credential, Decide, Present, Rule};
+use crate::config::{self, Config, Cors, Credential, Decide, Launch, Present, Rule};
 use crate::moodle::Moodle;
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::opencast::Opencast;
@@ -70,7 +70,7 @@ pub enum Action {
     /// What would become of another request?
     Decide(Decide),
     /// A launch session for the token in a form, and on to the page that it names.
-    Launch,
+    Launch(Launch),
 }
 
 impl Route {
@@ -162,7 +162,10 @@ impl Route {
             config::Action::Accel(prefix) => Action::Accel(prefix.clone()),
             config::Action::Decide(decide) => Action::Decide(decide.clone()),
             config::Action::OwnKeys => Action::OwnKeys,
-            config::Action::Launch => Action::Launch,
+            config::Action::Launch => route.launch.map(Action::Launch).ok_or_else(|| SnapshotError::Reply {
+                route: Arc::clone(&route.name),
+                source: io::Error::other("no launch sessions"),
+            })?,
             config::Action::Files(path) => {
                 let root = Root::open(path).map_err(|source| SnapshotError::Files {
                     route: Arc::clone(&route.name),
