@@ -31,8 +31,8 @@ use crate::respond;
 use crate::snapshot::Snapshot;
 
 pub use self::report::{
-    Action, Budget, Capped, Credential, KeySet, Keys, Moment, MoodleTokens, Outcome, Report, RouteFate, Rule,
-    RuleCondition, Seen, SignedIn, TokenSource,
+    Action, Budget, Capped, Credential, KeySet, Keys, Moment, MoodleTokens, Outcome, Report, RouteFate, Rule, Seen,
+    SignedIn, TokenSource,
 };
 
 /// A request that somebody asks about.
@@ -75,10 +75,11 @@ pub async fn explain(
         at_present: asked.is_none(),
         report: Report {
             at: moment(ctx.at, present_time),
-            ..Report::of(Keys {
+            keys: Keys {
                 live,
                 issuers: keys.iter().map(|source| key_set(source, present_time)).collect(),
-            })
+            },
+            ..Report::default()
         },
     };
     let mut secrets = Vec::new();

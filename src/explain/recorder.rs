@@ -124,9 +124,8 @@ impl Trace for Recorder {
     }
 
     fn rules(&mut self, route: &Route, facts: &Facts<'_>) {
-        let told = |list| rules::explain(list, facts).into_iter().map(lay_out::rule).collect();
-        self.report.deny = told(&route.config.deny);
-        self.report.allow = told(&route.config.allow);
+        self.report.deny = rules::explain(&route.config.deny, facts);
+        self.report.allow = rules::explain(&route.config.allow, facts);
     }
 
     fn budget(&mut self, key: &str, of: String, rate: Rate, spent: bool) {

@@ -23,7 +23,7 @@ pub fn put_in_place(headers: &HeaderMap, ctx: &mut Context, names: &Decide) -> R
     ctx.allowed = false;
     ctx.who = None;
     ctx.session = None;
-    let request = in_question(headers, &ctx.request, &ctx.client, &ctx.snapshot, names)?;
+    let request = in_question(headers, ctx, names)?;
     ctx.path = Path::parse(&request.raw_path)?;
     ctx.request = request;
     ctx.route = None;
@@ -31,19 +31,13 @@ pub fn put_in_place(headers: &HeaderMap, ctx: &mut Context, names: &Decide) -> R
 }
 
 /// The request that a trusted proxy names in its headers.
-fn in_question(
-    headers: &HeaderMap,
-    asking: &Request,
-    client: &Client,
-    snapshot: &Snapshot,
-    names: &Decide,
-) -> Result<Request, Rejection> {
-    if !is_trusted(client, snapshot) {
+fn in_question(headers: &HeaderMap, ctx: &Context, names: &Decide) -> Result<Request, Rejection> {
+    if !is_trusted(&ctx.client, &ctx.snapshot) {
         return Err(not_trusted());
     }
     let (named, target) = taken_apart(the_one(headers, &names.uri)?);
     let authority = match &names.host {
-        name if *name == header::HOST => named.unwrap_or(&asking.authority),
+        name if *name == header::HOST => named.unwrap_or(&ctx.request.authority),
         name => the_one(headers, name)?,
     };
     let method = the_one(headers, &names.method)?;
@@ -68,7 +62,7 @@ fn in_question(
         let detail = "a header asks the server in question for another method";
         return Err(Rejection::because(Reason::BadRequest, detail));
     }
-    intake::settle_host(&mut request, &snapshot.config.server)?;
+    intake::settle_host(&mut request, &ctx.snapshot.config.server)?;
     Ok(request)
 }
 

@@ -10,7 +10,6 @@ use pingora::proxy::Session;
 use super::{Stop, common_headers, content_type, watch};
 use crate::act::file::{self, Edit, FileBody, FileRequest, Root};
 use crate::act::playlist;
-use crate::act::reply::Fixed;
 use crate::context::Context;
 use crate::query;
 use crate::respond::write::Pieces;
@@ -80,14 +79,9 @@ pub(super) async fn serve_reply(
     session: &mut Session,
     ctx: &Context,
     route: &Route,
-    fixed: &Fixed,
+    mut reply: Reply,
 ) -> Result<(), Stop> {
-    let mut reply = Reply {
-        status: fixed.status,
-        headers: fixed.headers.clone(),
-        body: fixed.body.clone(),
-    };
-    let answer = (fixed.status, content_type(&fixed.headers));
+    let answer = (reply.status, content_type(&reply.headers));
     let common = common_headers(ctx, &session.req_header().headers, answer);
     reply.headers.extend(common);
     if !route.anonymous {

@@ -52,14 +52,14 @@ impl Gateway {
             Action::Files(root) => super::files::serve_file(session, ctx, route, root).await?,
             Action::Accel(prefix) => gateway::accel::tell(session, ctx, route, prefix).await?,
             Action::KeySet(set) => {
-                let fixed = set.answer(&session.req_header().headers);
-                super::files::serve_reply(session, ctx, route, &fixed).await?;
+                let reply = set.answer(&session.req_header().headers);
+                super::files::serve_reply(session, ctx, route, reply).await?;
             }
             Action::OwnKeys => {
-                let fixed = gateway::opencast::own_keys(&ctx.snapshot, &session.req_header().headers)?;
-                super::files::serve_reply(session, ctx, route, &fixed).await?;
+                let reply = gateway::opencast::own_keys(&ctx.snapshot, &session.req_header().headers)?;
+                super::files::serve_reply(session, ctx, route, reply).await?;
             }
-            Action::Reply(fixed) => super::files::serve_reply(session, ctx, route, fixed).await?,
+            Action::Reply(reply) => super::files::serve_reply(session, ctx, route, reply.clone()).await?,
             Action::Launch(life) => {
                 let reply = Box::pin(gateway::launch::by_form(session, ctx, route, *life)).await?;
                 respond::write::write(session, &reply).await?;

@@ -8,9 +8,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{Snapshot, SnapshotError};
 use crate::act::file::Root;
-use crate::act::key_set::KeySet;
 use crate::act::proxy::Upstream;
-use crate::act::reply::Fixed;
 use crate::ask::ElseAsk;
 use crate::authorize;
 use crate::authorize::settled::Fingerprinted;
@@ -20,7 +18,8 @@ use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::opencast::Opencast;
 use crate::rate::Keyed;
 use crate::rejection::{Reason, Rejection};
-use crate::respond::{Reply, cors};
+use crate::respond::key_set::KeySet;
+use crate::respond::{Reply, cors, fixed};
 use crate::route::path::Path;
 
 /// The watch passes of a route.
@@ -63,7 +62,7 @@ pub enum Action {
     Files(Arc<Root>),
     /// The proxy in front sends the file: what its name begins with there.
     Accel(String),
-    Reply(Fixed),
+    Reply(Reply),
     KeySet(KeySet),
     /// The gateway's own public keys.
     OwnKeys,
@@ -183,7 +182,7 @@ impl Route {
                 Action::KeySet(set)
             }
             config::Action::Respond(respond) => {
-                let reply = Fixed::new(respond).map_err(|source| SnapshotError::Reply {
+                let reply = fixed::fixed(respond).map_err(|source| SnapshotError::Reply {
                     route: Arc::clone(&route.name),
                     source,
                 })?;
