@@ -11,7 +11,7 @@ use pingora::proxy::Session;
 
 use super::files::{send_file, wants_download};
 use super::upstream::{is_interim, proxied};
-use super::{Stop, common_headers, content_type};
+use super::{Stop, complete};
 use crate::act::file;
 use crate::act::proxy::{self, Upstream};
 use crate::config::Present;
@@ -36,14 +36,12 @@ pub async fn tell(session: &mut Session, ctx: &Context, route: &Route, prefix: &
         .map_err(|error| Rejection::because(Reason::Internal, format!("the path makes no header: {error}")))?;
     let mut headers = file::entrusted(&decoded, wants_download(ctx.request.query.as_deref()), !route.anonymous);
     headers.push((X_ACCEL_REDIRECT, name));
-    let answer = (StatusCode::OK, content_type(&headers));
-    let common = common_headers(ctx, &session.req_header().headers, answer);
-    headers.extend(common);
     let reply = Reply {
         status: StatusCode::OK,
         headers,
         body: Bytes::new(),
     };
+    let reply = complete(ctx, &session.req_header().headers, reply);
     Ok(respond::write::write(session, &reply).await?)
 }
 

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 
-use super::common_headers;
+use super::complete;
 use crate::config::{Decide, PublicUrl};
 use crate::context::Context;
 use crate::listen::intake;
@@ -155,12 +155,10 @@ fn the_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Rej
 
 /// The request in question is allowed.
 pub fn answer(headers: &HeaderMap, ctx: &Context) -> Reply {
-    let answer = (StatusCode::NO_CONTENT, None);
-    let mut headers = common_headers(ctx, headers, answer);
-    headers.push((header::CACHE_CONTROL, header::HeaderValue::from_static("no-store")));
-    Reply {
+    let reply = Reply {
         status: StatusCode::NO_CONTENT,
-        headers,
+        headers: vec![(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"))],
         body: Bytes::new(),
-    }
+    };
+    complete(ctx, headers, reply)
 }

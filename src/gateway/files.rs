@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 use pingora::proxy::Session;
 
-use super::{Stop, common_headers, content_type, watch};
+use super::{Stop, common_headers, complete, content_type, watch};
 use crate::act::file::{self, Edit, FileBody, FileRequest, Root};
 use crate::act::playlist;
 use crate::context::Context;
@@ -75,15 +75,8 @@ pub(super) fn wants_download(query: Option<&str>) -> bool {
     values.any(|value| matches!(&*value, "1" | "true"))
 }
 
-pub(super) async fn serve_reply(
-    session: &mut Session,
-    ctx: &Context,
-    route: &Route,
-    mut reply: Reply,
-) -> Result<(), Stop> {
-    let answer = (reply.status, content_type(&reply.headers));
-    let common = common_headers(ctx, &session.req_header().headers, answer);
-    reply.headers.extend(common);
+pub(super) async fn serve_reply(session: &mut Session, ctx: &Context, route: &Route, reply: Reply) -> Result<(), Stop> {
+    let mut reply = complete(ctx, &session.req_header().headers, reply);
     if !route.anonymous {
         reply.headers.retain(|(name, _)| name != header::CACHE_CONTROL);
         reply

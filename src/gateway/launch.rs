@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 use pingora::proxy::Session;
 
 use super::rules::Case;
-use super::{Stop, common_headers, endpoints as own_pages};
+use super::{Stop, complete, endpoints as own_pages};
 use crate::authenticate::launch::NewLaunch;
 use crate::authenticate::token::carrier::Carried;
 use crate::authenticate::token::{Outcome, Recent};
@@ -60,10 +60,8 @@ async fn begun(
         config: &ctx.snapshot.config,
     };
     let location = without_token(&ctx.request, &ctx.path, sources);
-    let mut reply = own_pages::here(ctx)?.launched(new, &location, headers).await?;
-    let common = common_headers(ctx, headers, (reply.status, None));
-    reply.headers.extend(common);
-    Ok(reply)
+    let reply = own_pages::here(ctx)?.launched(new, &location, headers).await?;
+    Ok(complete(ctx, headers, reply))
 }
 
 /// A launch that was refused is counted.
@@ -153,10 +151,7 @@ async fn posted(session: &mut Session, ctx: &mut Context, route: &Route, life: L
         }
     };
     ctx.who = Some(who);
-    let mut reply = launched?;
-    let common = common_headers(ctx, &session.req_header().headers, (reply.status, None));
-    reply.headers.extend(common);
-    Ok(reply)
+    Ok(complete(ctx, &session.req_header().headers, launched?))
 }
 
 /// The log tells whose rules have refused: the address in it is the form's.

@@ -14,7 +14,7 @@ use crate::listen::intake;
 use crate::observe::request_id::RequestId;
 use crate::rejection::{Reason, Rejection};
 use crate::request::REQUEST_ID;
-use crate::respond::{self, Answering};
+use crate::respond::{self, Answering, Reply};
 
 /// Why the walk ends early.
 pub enum Stop {
@@ -116,6 +116,13 @@ pub(super) fn common_headers(
     common.extend(watch::headers(ctx, answer));
     common.extend(HeaderValue::from_str(ctx.id.as_str()).ok().map(|id| (REQUEST_ID, id)));
     common
+}
+
+/// A reply with that.
+pub(super) fn complete(ctx: &Context, headers: &HeaderMap, mut reply: Reply) -> Reply {
+    let common = common_headers(ctx, headers, (reply.status, content_type(&reply.headers)));
+    reply.headers.extend(common);
+    reply
 }
 
 pub(super) fn content_type(headers: &[(HeaderName, HeaderValue)]) -> Option<&HeaderValue> {
