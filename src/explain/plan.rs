@@ -4,14 +4,14 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 
-use super::lay_out::upstream_headers;
+use super::view::upstream_headers;
 use super::{Action, MoodleTokens, Report, TokenSource};
 use crate::act::file::{self, FileRequest};
 use crate::act::playlist;
 use crate::config::MoodleSource;
 use crate::context::Context;
 use crate::gateway::decide::Decision;
-use crate::gateway::moodle::{self as calls, Aside};
+use crate::gateway::moodle::{self as calls, Intercept};
 use crate::gateway::{self, parts};
 use crate::moodle::Moodle;
 use crate::moodle::request::inject::Changes;
@@ -33,9 +33,9 @@ pub(super) async fn tell(
 ) -> Result<Option<StatusCode>, Rejection> {
     let (action, status) = match decision {
         Decision::Serve(route) => return serve(&route, headers, ctx, report).await,
-        Decision::Aside(aside) => {
+        Decision::Intercept(intercept) => {
             ctx.allowed = true;
-            let (what, status) = beside(&aside);
+            let (what, status) = beside(&intercept);
             (Action::Aside { what: what.to_owned() }, status)
         }
         Decision::Own => {
@@ -55,9 +55,9 @@ pub(super) async fn tell(
     Ok(status)
 }
 
-fn beside(aside: &Aside) -> (&'static str, Option<StatusCode>) {
-    match aside {
-        Aside::Facade(asked) => match asked.question {
+fn beside(intercept: &Intercept) -> (&'static str, Option<StatusCode>) {
+    match intercept {
+        Intercept::Facade(asked) => match asked.question {
             Facade::Asked(_) => (
                 "a ticket of the gateway's own, which is good once",
                 Some(StatusCode::OK),
@@ -65,8 +65,8 @@ fn beside(aside: &Aside) -> (&'static str, Option<StatusCode>) {
             Facade::Redirect => ("the browser is sent on to the CAS server", Some(StatusCode::FOUND)),
             _ => ("the CAS server is asked, and its answer passed on", None),
         },
-        Aside::LogOut(..) => ("the session of this ticket ends", Some(StatusCode::OK)),
-        Aside::Landing(..) => ("a token is obtained by the ticket that the browser was sent for", None),
+        Intercept::LogOut(..) => ("the session of this ticket ends", Some(StatusCode::OK)),
+        Intercept::Landing(..) => ("a token is obtained by the ticket that the browser was sent for", None),
     }
 }
 

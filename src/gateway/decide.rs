@@ -11,7 +11,7 @@ use super::admit::admit;
 use super::trace::Trace;
 use crate::config::Launch;
 use crate::context::Context;
-use crate::gateway::moodle::Aside;
+use crate::gateway::moodle::Intercept;
 use crate::gateway::{self, Incoming, Stop};
 use crate::identity::Identity;
 use crate::listen::{client, intake};
@@ -23,7 +23,7 @@ use crate::snapshot::{Action, Route};
 /// What is to be done with a request. A refusal is the error beside it.
 pub enum Decision {
     /// The gateway answers in Moodle's stead, or to Moodle.
-    Aside(Aside),
+    Intercept(Intercept),
     /// The request is for an address of the gateway's own.
     Own,
     /// The answer to a CORS preflight.
@@ -66,8 +66,8 @@ pub async fn decide<I: Incoming, T: Trace>(
     ctx: &mut Context,
     trace: &mut T,
 ) -> Result<Decision, Stop> {
-    if let Some(aside) = gateway::moodle::aside(incoming, ctx).await? {
-        return Ok(Decision::Aside(aside));
+    if let Some(intercept) = gateway::moodle::intercept(incoming, ctx).await? {
+        return Ok(Decision::Intercept(intercept));
     }
     if gateway::endpoints::is_asked(ctx) {
         return Ok(Decision::Own);
@@ -123,7 +123,7 @@ async fn judge<I: Incoming, T: Trace>(incoming: &I, ctx: &mut Context, trace: &m
     }
     limit(incoming.headers(), ctx, &route, trace)?;
     if let Some(refusal) = refusal {
-        gateway::else_ask::otherwise(incoming.headers(), ctx, &route, refusal).await?;
+        gateway::else_ask::delegate(incoming.headers(), ctx, &route, refusal).await?;
     }
     Ok(route)
 }

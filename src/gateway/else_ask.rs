@@ -17,7 +17,7 @@ pub fn is_open(ctx: &Context, route: &Route, refusal: &Rejection) -> bool {
 }
 
 /// The last word about a request that the rules did not let pass.
-pub async fn otherwise(
+pub async fn delegate(
     headers: &HeaderMap,
     ctx: &mut Context,
     route: &Route,

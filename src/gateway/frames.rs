@@ -23,7 +23,7 @@ pub fn headers(route: &Route) -> impl Iterator<Item = (HeaderName, HeaderValue)>
 
 /// The upstream's own word about framing goes, and its sign-in's cookies are made for frames of other sites where such
 /// may be: over https alone, since a browser throws an insecure one away.
-pub fn dressed(answer: &mut ResponseHeader, ctx: &Context, route: &Route) -> Result<()> {
+pub fn rewrite(answer: &mut ResponseHeader, ctx: &Context, route: &Route) -> Result<()> {
     let Some(FrameAncestors { elsewhere, .. }) = route.config.frames.ancestors else {
         return Ok(());
     };

@@ -98,7 +98,7 @@ impl ProxyHttp for Gateway {
         answer: &mut ResponseHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
-        gateway::upstream::dress(session, answer, ctx)
+        gateway::upstream::rewrite_response_headers(session, answer, ctx)
     }
 
     fn response_body_filter(

@@ -32,7 +32,7 @@ const LONGEST_LOGOUT: u64 = 16 << 10;
 const LOGINS: [&str; 2] = ["/login/index.php", "/login/token.php"];
 
 /// What the gateway itself answers at addresses that are Moodle's, or that Moodle asks.
-pub enum Aside {
+pub enum Intercept {
     /// A question to the CAS server that the gateway stands in for.
     Facade(facade::Asked),
     /// The sessions of these tickets end.
@@ -41,17 +41,17 @@ pub enum Aside {
     Landing(Arc<Moodle>, String),
 }
 
-pub async fn aside(incoming: &mut impl Incoming, ctx: &Context) -> Result<Option<Aside>, Stop> {
+pub async fn intercept(incoming: &mut impl Incoming, ctx: &Context) -> Result<Option<Intercept>, Stop> {
     if ctx.snapshot.moodles.is_empty() {
         return Ok(None);
     }
     match facade::asked(ctx)? {
-        Some(asked) => Ok(Some(Aside::Facade(asked))),
+        Some(asked) => Ok(Some(Intercept::Facade(asked))),
         None => at_login(incoming, ctx).await,
     }
 }
 
-async fn at_login(incoming: &mut impl Incoming, ctx: &Context) -> Result<Option<Aside>, Stop> {
+async fn at_login(incoming: &mut impl Incoming, ctx: &Context) -> Result<Option<Intercept>, Stop> {
     let Some((moodle, below)) = login(ctx) else {
         return Ok(None);
     };
@@ -59,10 +59,10 @@ async fn at_login(incoming: &mut impl Incoming, ctx: &Context) -> Result<Option<
     let headers = incoming.headers();
     if ctx.request.method == Method::GET {
         if let Some(tickets) = visits::logged_out(query, None, &[]) {
-            return Ok(Some(Aside::LogOut(moodle, tickets)));
+            return Ok(Some(Intercept::LogOut(moodle, tickets)));
         }
         let lands = visits::lands(&own_pages::here(ctx)?, &moodle, &below, query, headers).is_some();
-        return Ok(lands.then_some(Aside::Landing(moodle, below)));
+        return Ok(lands.then_some(Intercept::Landing(moodle, below)));
     }
     let content_type = headers::text(headers, header::CONTENT_TYPE);
     let is_form = content_type.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
@@ -73,17 +73,17 @@ async fn at_login(incoming: &mut impl Incoming, ctx: &Context) -> Result<Option<
     let content_type = content_type.map(str::to_owned);
     let body = incoming.look_into_body(|_| false).await?.bytes;
     let tickets = visits::logged_out(query, content_type.as_deref(), &body);
-    Ok(tickets.map(|tickets| Aside::LogOut(moodle, tickets)))
+    Ok(tickets.map(|tickets| Intercept::LogOut(moodle, tickets)))
 }
 
 /// The answer.
-pub async fn answer(headers: &HeaderMap, ctx: &mut Context, aside: Aside) -> Result<Reply, Rejection> {
+pub async fn answer(headers: &HeaderMap, ctx: &mut Context, intercept: Intercept) -> Result<Reply, Rejection> {
     let here = own_pages::here(ctx)?;
     let query = ctx.request.query.as_deref().unwrap_or_default();
-    let reply = match aside {
-        Aside::Facade(asked) => facade::answer(ctx, asked).await?,
-        Aside::LogOut(moodle, tickets) => visits::log_out(&here, &moodle, &tickets).await?,
-        Aside::Landing(moodle, below) => {
+    let reply = match intercept {
+        Intercept::Facade(asked) => facade::answer(ctx, asked).await?,
+        Intercept::LogOut(moodle, tickets) => visits::log_out(&here, &moodle, &tickets).await?,
+        Intercept::Landing(moodle, below) => {
             let landed = visits::landing(&here, &moodle, &below, query, headers).await;
             landed.ok_or(Reason::SignInStale)??
         }

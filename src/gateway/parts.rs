@@ -14,7 +14,7 @@ use crate::present::{Person, Shown};
 use crate::rate::address_key;
 use crate::rejection::{Reason, Rejection};
 use crate::request::Client;
-use crate::route::table::Fate;
+use crate::route::table::MatchOutcome;
 use crate::snapshot::{Action, Route, Snapshot};
 
 /// Is the gateway called over https here? By what it is told, or by what it is called in the configuration.
@@ -90,7 +90,7 @@ pub fn route_for_other_methods(ctx: &Context) -> Option<&Route> {
     }
     let (snapshot, request, path) = (&ctx.snapshot, &ctx.request, &ctx.path);
     let considered = snapshot.table.explain(&request.host, path.decoded(), &request.method);
-    let there = considered.iter().filter(|one| one.fate == Fate::OtherMethod);
+    let there = considered.iter().filter(|one| one.outcome == MatchOutcome::OtherMethod);
     let routes = there.filter_map(|one| snapshot.routes.get(one.route));
     routes.map(AsRef::as_ref).find(|route| route.cors.is_some())
 }

@@ -21,7 +21,7 @@ impl Gateway {
         let headers = &session.req_header().headers;
         let reply = match decision {
             Decision::Serve(route) => return self.serve(session, ctx, &route).await,
-            Decision::Aside(aside) => Box::pin(gateway::moodle::answer(headers, ctx, aside)).await?,
+            Decision::Intercept(intercept) => Box::pin(gateway::moodle::answer(headers, ctx, intercept)).await?,
             Decision::Own => Box::pin(gateway::endpoints::answer(session, ctx)).await?,
             Decision::Preflight(reply) => reply,
             Decision::SignIn(reply, refusal) => {

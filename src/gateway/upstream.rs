@@ -156,7 +156,7 @@ pub(super) fn is_interim(answer: &ResponseHeader) -> bool {
 }
 
 /// The upstream's answer as the client gets it.
-pub fn dress(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
+pub fn rewrite_response_headers(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
     let upgrade = answer.status == StatusCode::SWITCHING_PROTOCOLS;
     if upgrade && !(session.is_upgrade_req() && names_websocket(&answer.headers)) {
         let detail = "the upstream switches to a protocol that nobody asked for";
@@ -198,7 +198,7 @@ pub fn dress(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) 
         }
     }
     moodle::departed(session, answer, ctx, &route)?;
-    frames::dressed(answer, ctx, &route)?;
+    frames::rewrite(answer, ctx, &route)?;
     if route.watch.is_some() {
         answer.insert_header(header::REFERRER_POLICY, "no-referrer")?;
         playlists::answered(session, answer, ctx)?;

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::parts::is_https;
 use crate::act::file;
-use crate::act::playlist::{self, Passage};
+use crate::act::playlist::{self, RewriteContext};
 use crate::authenticate::token::{Outcome, carrier};
 use crate::authenticate::watch::{self, Invalid, Pass, Purpose};
 use crate::authorize::Facts;
@@ -306,16 +306,16 @@ impl Rewriting {
 
     /// The playlist with the pass in it; `None`: it goes out as it is.
     pub fn rewrite(&self, kind: playlist::Kind, text: &[u8]) -> Option<Vec<u8>> {
-        playlist::rewrite(kind, text, &self.passage(&|path| self.covers(path)))
+        playlist::rewrite(kind, text, &self.rewrite_context(&|path| self.covers(path)))
     }
 
     /// The same of the address that an answer redirects to.
     pub fn redirect(&self, location: &str) -> Option<String> {
-        playlist::rewrite_one(location, &self.passage(&|path| self.covers(path)))
+        playlist::rewrite_one(location, &self.rewrite_context(&|path| self.covers(path)))
     }
 
-    fn passage<'a>(&'a self, covers: &'a dyn Fn(&str) -> bool) -> Passage<'a> {
-        Passage {
+    fn rewrite_context<'a>(&'a self, covers: &'a dyn Fn(&str) -> bool) -> RewriteContext<'a> {
+        RewriteContext {
             here: &self.here,
             also_here: self.also_here.as_ref(),
             parameter: &self.parameter,

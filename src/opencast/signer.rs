@@ -24,7 +24,7 @@ const USED_FOR: Duration = Duration::from_secs(60);
 const MAX_TOKENS: u64 = 20_000;
 
 /// The key, once it is needed, and the tokens in use.
-pub(super) struct Speaker {
+pub(super) struct Signer {
     path: PathBuf,
     make: bool,
     key: Mutex<Option<Arc<SigningKey>>>,
@@ -33,7 +33,7 @@ pub(super) struct Speaker {
     tokens: Cache<[u8; 32], HeaderValue>,
 }
 
-impl Speaker {
+impl Signer {
     pub(super) fn new(path: PathBuf, make: bool, never: Vec<String>) -> Self {
         Self {
             path,

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 
-use super::described::Described;
+use super::metadata::Described;
 use super::resolve::Opened;
 
 /// How long the way to a file is trusted.
@@ -24,7 +24,7 @@ const PLACES: usize = 128;
 
 /// The kept files of one root, by the names under which they were asked for.
 #[derive(Default)]
-pub(super) struct Kept(Arc<Mutex<Files>>);
+pub(super) struct OpenFileCache(Arc<Mutex<Files>>);
 
 #[derive(Default)]
 struct Files {
@@ -47,7 +47,7 @@ impl Entry {
     }
 }
 
-impl Kept {
+impl OpenFileCache {
     /// The file that was opened by this name a moment ago, with its metadata as they are now; `None` if it has to be
     /// looked up.
     pub(super) fn get(&self, name: &str, now: SystemTime) -> Option<Opened> {

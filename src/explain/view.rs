@@ -21,7 +21,7 @@ use crate::rate::Rate;
 use crate::redact;
 use crate::rejection::{Hint, Rejection};
 use crate::request::REQUEST_ID;
-use crate::route::table::Fate;
+use crate::route::table::MatchOutcome;
 use crate::snapshot::Route;
 
 /// What the place of a session begins with.
@@ -86,17 +86,17 @@ pub(super) fn key_set(source: &KeySource, now: SystemTime) -> KeySet {
     }
 }
 
-pub(super) fn fate(route: &Route, fate: Fate, method: &Method) -> RouteFate {
-    let why = match fate {
-        Fate::Won => None,
-        Fate::LessSpecific => Some("a more specific path wins".to_owned()),
-        Fate::OtherMethod => Some(format!("not for {method}")),
-        Fate::AnyMethod => Some("a route that names the method wins".to_owned()),
+pub(super) fn outcome(route: &Route, outcome: MatchOutcome, method: &Method) -> RouteFate {
+    let why = match outcome {
+        MatchOutcome::Won => None,
+        MatchOutcome::LessSpecific => Some("a more specific path wins".to_owned()),
+        MatchOutcome::OtherMethod => Some(format!("not for {method}")),
+        MatchOutcome::AnyMethod => Some("a route that names the method wins".to_owned()),
     };
     RouteFate {
         name: route.config.name.to_string(),
         path: route.config.path.clone(),
-        won: fate == Fate::Won,
+        won: outcome == MatchOutcome::Won,
         why,
     }
 }
