@@ -20,6 +20,8 @@ use crate::time::unix_seconds;
 const LONGEST_SUBJECT: usize = 255;
 /// Longest `sid` and `jti` that are looked up.
 const LONGEST_NAME: usize = 512;
+/// Seconds that a logout token counts which does not say so: Back-Channel Logout 1.0 section 2.4 advises two minutes at most.
+const LOGOUT_LIVES: u64 = 120;
 /// What a logout token is told by.
 const LOGOUT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
@@ -139,7 +141,12 @@ pub(super) fn logout(token: &Signed, config: &config::Oidc, now: SystemTime) -> 
         return Err(BadToken::Kind("a nonce is in it".to_owned()));
     }
     let issued = meant_here(claims, config, now)?;
-    let lives = seconds(claims, "exp")? + config.leeway.as_secs();
+    // Apereo's servers of version 6 write none.
+    let expires = match claims.contains_key("exp") {
+        true => seconds(claims, "exp")?,
+        false => issued + LOGOUT_LIVES,
+    };
+    let lives = expires + config.leeway.as_secs();
     let lives = lives.checked_sub(unix_seconds(now)).filter(|left| *left > 0);
     let (sid, sub) = (
         name(claims, "sid", LONGEST_NAME)?,
@@ -369,6 +376,11 @@ mod tests {
             bad[name] = value;
             assert!(judged(None, &bad).is_err(), "{bad}");
         }
+        token.as_object_mut().unwrap().remove("exp");
+        assert!(judged(None, &token).is_ok(), "Apereo's of version 6");
+        token["iat"] = json!(NOW - 181);
+        assert_eq!(judged(None, &token), Err(BadToken::Expired));
+        token["iat"] = json!(NOW);
         token["sub"] = json!("u1");
         token["sid"] = Value::Null;
         assert_eq!(judged(None, &token).unwrap().sub.as_deref(), Some("u1"));
