@@ -379,3 +379,19 @@ fn a_hint_that_is_too_long_for_an_address_goes_by_a_form() {
     assert!(hint.split('"').next().unwrap().starts_with("eyJ"));
     assert!(!visitor.is_signed_in());
 }
+
+/// Nobody has to be known to post there.
+#[test]
+fn a_flood_of_tokens_with_unknown_keys_is_no_flood_at_the_provider() {
+    let campus = doubled();
+    let visitor = campus.signs_in("alice");
+    let before = campus.provider.asked(Endpoint::Keys).len();
+    for number in 0..50 {
+        let header = json!({ "kid": format!("made-up-{number}") });
+        let claims = campus.provider.logout_claims("alice");
+        not_taken(tell(&campus, &campus.provider.signed(&header, &claims)));
+    }
+    let fetched = campus.provider.asked(Endpoint::Keys).len() - before;
+    assert!(fetched <= 4, "{fetched} times");
+    assert!(visitor.is_signed_in());
+}
