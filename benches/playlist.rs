@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use janua::act::playlist::{Kind, Passage, rewrite};
+use janua::act::playlist::{Kind, RewriteContext, rewrite};
 use url::Url;
 
 fn rewriting(criterion: &mut Criterion) {
@@ -11,7 +11,7 @@ fn rewriting(criterion: &mut Criterion) {
         return;
     };
     let pass = format!("watch={}", "A".repeat(110));
-    let passage = Passage {
+    let context = RewriteContext {
         here: &here,
         also_here: None,
         parameter: &pass,
@@ -52,10 +52,10 @@ fn rewriting(criterion: &mut Criterion) {
     ];
     let mut group = criterion.benchmark_group("playlist");
     for (name, kind, text) in &cases {
-        assert!(rewrite(*kind, text.as_bytes(), &passage).is_some_and(|rewritten| rewritten.len() > text.len()));
+        assert!(rewrite(*kind, text.as_bytes(), &context).is_some_and(|rewritten| rewritten.len() > text.len()));
         group.throughput(Throughput::Bytes(text.len() as u64));
         group.bench_function(*name, |bencher| {
-            bencher.iter(|| rewrite(*kind, black_box(text.as_bytes()), &passage));
+            bencher.iter(|| rewrite(*kind, black_box(text.as_bytes()), &context));
         });
     }
     group.finish();

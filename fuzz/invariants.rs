@@ -323,13 +323,13 @@ pub fn dash(text: &[u8]) {
 
 fn rewritten(kind: playlist::Kind, text: &[u8]) -> Option<Vec<u8>> {
     let here = Url::parse(HERE).unwrap();
-    let passage = playlist::Passage {
+    let context = playlist::RewriteContext {
         here: &here,
         also_here: None,
         parameter: PASS,
         covers: &|path| path.starts_with(LECTURE) && !path.contains('%'),
     };
-    playlist::rewrite(kind, text, &passage)
+    playlist::rewrite(kind, text, &context)
 }
 
 /// Is `written` the text with passes put in, each as a query or behind one, and nothing else?

@@ -1,4 +1,5 @@
-//! What is known of one request so far. Each part is filled once, by the step that finds it out.
+//! What is known of one request so far. pingora makes it before the header is looked at: until then nobody asks for nothing,
+//! which no route has.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -6,10 +7,12 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
+use crate::act::file::Root;
 use crate::act::playlist::collect::Collecting;
 use crate::act::proxy::{Attempts, Chosen};
 use crate::authenticate::session::Session;
 use crate::authenticate::watch::Pass;
+use crate::config::Launch;
 use crate::event::Events;
 use crate::fair::Place;
 use crate::identity::Identity;
@@ -29,9 +32,10 @@ pub struct Context {
     pub id: RequestId,
     /// The request is only asked about: nothing is used up, counted or obtained.
     pub dry_run: Option<DryRun>,
-    pub client: Option<Client>,
-    pub request: Option<Request>,
-    pub path: Option<Path>,
+    pub client: Client,
+    pub request: Request,
+    pub path: Path,
+    /// The route that the request belongs to, once it is found.
     pub route: Option<Arc<Route>>,
     pub params: Params,
     pub who: Option<Arc<Identity>>,
@@ -39,8 +43,8 @@ pub struct Context {
     pub events: Events,
     /// Whose credential counts, if it was a session's.
     pub session: Option<Arc<Session>>,
-    /// A browser opens a page with a token in the query, which alone counts: it will be launched.
-    pub launching: bool,
+    /// A browser opens a page with a token in the query, which alone counts: it gets this launch session.
+    pub launching: Option<Launch>,
     /// Nobody here, but somebody to Moodle, by a token that the request brings: it goes on as it is.
     pub own_token: bool,
     /// The page behind a form, where that is what the rules have refused.
@@ -114,6 +118,7 @@ pub struct HeldPass {
 /// An `X-Accel-Redirect` that is followed.
 #[derive(Clone)]
 pub struct Redirect {
+    pub root: Arc<Root>,
     /// Below the folder, decoded and canonical.
     pub path: String,
     /// Of the upstream's answer, what belongs to the client.
@@ -130,15 +135,15 @@ impl Context {
             at: SystemTime::now(),
             id: RequestId::random(),
             dry_run: None,
-            client: None,
-            request: None,
-            path: None,
+            client: Client::default(),
+            request: Request::default(),
+            path: Path::default(),
             route: None,
             params: Params::default(),
             who: None,
             events: Events::default(),
             session: None,
-            launching: false,
+            launching: None,
             own_token: false,
             target: None,
             allowed: false,

@@ -33,7 +33,7 @@ const MAX_ANSWER: u64 = 4 << 20;
 const CONNECTIONS: usize = 4;
 const BACKLOG: u32 = 16;
 /// Until a request has come, and until its answer is made and taken.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a failed `accept`.
 const BREATHER: Duration = Duration::from_millis(100);
 
@@ -69,7 +69,7 @@ impl ControlError {
 enum Verb {
     Explain(Question),
     Revoke(Revoked),
-    Vault(vault::Asked),
+    Vault(vault::Request),
     About,
 }
 
@@ -90,7 +90,7 @@ enum Answer {
     Explain(Box<Report>),
     /// It holds here already; on other replicas within a second.
     Revoked,
-    Vault(vault::Told),
+    Vault(vault::Response),
     About(About),
     Error(String),
 }
@@ -167,7 +167,7 @@ impl Control {
             };
             let (snapshot, about) = (snapshot(), Arc::clone(&about));
             tokio::spawn(async move {
-                match timeout(PATIENCE, converse(stream, &snapshot, &about)).await {
+                match timeout(TIMEOUT, converse(stream, &snapshot, &about)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => tracing::debug!(%error, "a control connection failed"),
                     Err(_) => tracing::debug!("a control client was too slow"),
@@ -195,7 +195,7 @@ pub async fn revoke(path: &Path, revoked: Revoked) -> Result<(), ControlError> {
 }
 
 /// Asks the gateway behind `path` about its vault or its master key.
-pub async fn vault(path: &Path, asked: vault::Asked) -> Result<vault::Told, ControlError> {
+pub async fn vault(path: &Path, asked: vault::Request) -> Result<vault::Response, ControlError> {
     match ask(path, &Verb::Vault(asked)).await? {
         Answer::Vault(told) => Ok(told),
         other => Err(other.unexpected(path)),
@@ -255,7 +255,7 @@ async fn ask(path: &Path, verb: &Verb) -> Result<Answer, ControlError> {
         BufReader::new(stream.take(MAX_ANSWER)).read_line(&mut answer).await?;
         Ok::<_, io::Error>(answer)
     };
-    let answer = timeout(PATIENCE + Duration::from_secs(1), exchange)
+    let answer = timeout(TIMEOUT + Duration::from_secs(1), exchange)
         .await
         .map_err(|_| odd("it took too long".to_owned()))?
         .map_err(|error| odd(error.to_string()))?;

@@ -6,9 +6,10 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -141,7 +142,7 @@ impl Places {
         let inner = &self.0;
         let none = NoPlace(inner.shares.wait);
         let waiting = {
-            let mut state = inner.locked();
+            let mut state = inner.state.lock();
             let line = state.lines.get(&asker);
             let ahead = line.map_or(0, |line| line.waiting.len());
             if ahead == 0 && state.has_room(&asker, &inner.shares) {
@@ -168,19 +169,15 @@ impl Places {
     /// Places that are taken now.
     #[cfg(test)]
     pub fn taken(&self) -> usize {
-        self.0.locked().taken
+        self.0.state.lock().taken
     }
 }
 
 impl Inner {
-    fn locked(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Hands free places to those who wait.
     fn serve(self: &Arc<Self>) {
         loop {
-            let mut state = self.locked();
+            let mut state = self.state.lock();
             let Some((asker, sender)) = state.next(&self.shares) else {
                 return;
             };
@@ -252,7 +249,7 @@ impl State {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut state = self.places.locked();
+        let mut state = self.places.state.lock();
         state.taken -= 1;
         state.taken_by_unknown -= usize::from(!self.asker.is_known);
         if let Some(line) = state.lines.get_mut(&self.asker) {
@@ -288,7 +285,7 @@ impl Drop for Waiting<'_> {
         };
         // With it goes a place that came in the last moment.
         drop(receiver);
-        let mut state = self.places.locked();
+        let mut state = self.places.state.lock();
         let Some(line) = state.lines.get_mut(&self.asker) else {
             return;
         };
@@ -364,7 +361,7 @@ mod tests {
         assert!(places.take(person("b")).await.is_err(), "all are taken");
         held.clear();
         assert_eq!(places.taken(), 0);
-        assert!(places.0.locked().lines.is_empty(), "nobody is remembered");
+        assert!(places.0.state.lock().lines.is_empty(), "nobody is remembered");
     }
 
     #[tokio::test(start_paused = true)]
@@ -406,7 +403,7 @@ mod tests {
         drop(goes);
         drop(poll(stays.as_mut()).unwrap());
         assert_eq!(places.taken(), 0);
-        let state = places.0.locked();
+        let state = places.0.state.lock();
         assert!(state.lines.is_empty() && state.unknown.is_empty() && state.waiting == 0);
     }
 
@@ -424,7 +421,7 @@ mod tests {
         assert!(poll(pin!(places.take(stranger(1)))).is_some_and(|refused| refused.is_err()));
         assert!(places.take(stranger(2)).await.is_ok());
         flood.clear();
-        assert_eq!(places.0.locked().waiting, 0);
+        assert_eq!(places.0.state.lock().waiting, 0);
     }
 
     #[test]

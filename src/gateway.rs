@@ -46,8 +46,10 @@ use pingora::prelude::Result;
 use pingora::proxy::Session;
 
 pub use self::incoming::{Beginning, Incoming};
-pub use self::steps::{Stop, taken};
-use self::steps::{answering, begin, common_headers, connection, content_type, raw_header, recent, refusal_headers};
+pub use self::steps::Stop;
+use self::steps::{
+    answering, begin, common_headers, complete, connection, content_type, raw_header, recent, refusal_headers,
+};
 use crate::context::Context;
 use crate::observe::Observer;
 use crate::snapshot::Snapshot;

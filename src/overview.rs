@@ -91,7 +91,7 @@ impl Source for Overview {
                 Action::KeySet(_) | Action::OwnKeys => "key set".to_owned(),
                 Action::Accel(_) => "accel".to_owned(),
                 Action::Decide(_) => "decide".to_owned(),
-                Action::Launch => "launch".to_owned(),
+                Action::Launch(_) => "launch".to_owned(),
                 Action::Reply(fixed) => fixed.status.as_u16().to_string(),
             },
         });

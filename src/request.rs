@@ -1,12 +1,13 @@
 //! What the modules may see of a request.
 
 use std::fmt::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use http::Method;
 
-/// A request line and host, taken apart and found sound. Headers are read where they lie.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A request line and host, taken apart and found sound. Headers are read where they lie. The default is that of a header
+/// that is no request: no route has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
     pub method: Method,
     /// Host and port as the client wrote them: what an upstream is told.
@@ -19,6 +20,13 @@ pub struct Request {
     pub query: Option<String>,
 }
 
+impl Request {
+    /// Was the header one of a request? Its path begins with a slash.
+    pub fn is_known(&self) -> bool {
+        !self.raw_path.is_empty()
+    }
+}
+
 /// Where a request comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
@@ -29,6 +37,19 @@ pub struct Client {
     pub https: bool,
     /// What trusted proxies wrote before the peer of this connection, the client first.
     pub hops: Vec<IpAddr>,
+}
+
+impl Default for Client {
+    /// Nobody, until the connection has been looked at.
+    fn default() -> Self {
+        let nobody = IpAddr::from(Ipv4Addr::UNSPECIFIED);
+        Self {
+            address: nobody,
+            peer: nobody,
+            https: false,
+            hops: Vec::new(),
+        }
+    }
 }
 
 impl Client {

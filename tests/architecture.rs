@@ -54,7 +54,7 @@ const EXCEPTIONS: [(&str, &str, &str); 8] = [
     ("authenticate/", "store", "the last good keys outlive a restart"),
     ("authenticate/", "observe", "handles of counters, handed in"),
     (
-        "act/key_set.rs",
+        "respond/key_set.rs",
         "watch_file",
         "a published key set that is replaced while the gateway runs",
     ),

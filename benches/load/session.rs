@@ -30,7 +30,9 @@ pub(super) fn cookie(folder: &Path) -> Result<String> {
         subject: "alice".to_owned(),
         user: "alice".to_owned(),
         attributes,
-        ticket: "ST-1-bench".to_owned(),
+        ticket: Some("ST-1-bench".to_owned()),
+        provider: None,
+        id_token: None,
     };
     let sign_in = config.sign_ins.first().ok_or("there is a sign-in")?;
     let sessions = Sessions::new(&store, &keys, Some(metrics.sessions()));

@@ -1,7 +1,5 @@
-//! Do it: a file from disk, an upstream, or a fixed reply.
+//! Do it: a file from disk, or an upstream.
 
 pub mod file;
-pub mod key_set;
 pub mod playlist;
 pub mod proxy;
-pub mod reply;

@@ -120,7 +120,7 @@ macro_rules! conditions {
         pub(crate) struct Table {
             pub(crate) place: Span,
             /// Were there keys that no condition has? They are reported; what they were meant to be is unknown.
-            pub(crate) has_strange_keys: bool,
+            pub(crate) has_unknown_keys: bool,
             $( $module: $module::Keys, )*
         }
 
@@ -129,7 +129,7 @@ macro_rules! conditions {
                 let mut table = reader.table(value, Self::declared().collect(), &[])?;
                 Some(Self {
                     place: table.place,
-                    has_strange_keys: table.has_strange_keys,
+                    has_unknown_keys: table.has_unknown_keys,
                     $( $module: Keys::read(&mut table)?, )*
                 })
             }

@@ -1,19 +1,21 @@
 //! What each condition of a rule came to, in words: the same judgement as [`decide`](super::decide), laid out.
 
+use serde::{Deserialize, Serialize};
+
 use super::conditions::AnyCondition;
 pub use super::words::grant;
 use super::{Facts, Rule};
 use crate::config::pattern::NoParams;
 
 /// One table of `allow` or `deny`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// All of its conditions hold.
     pub holds: bool,
     pub conditions: Vec<Judged>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judged {
     /// As it could stand in the file: `grant = "read", event = "{event}"`.
     pub condition: String,

@@ -137,13 +137,7 @@ fn config(jwks: Option<JwksLocation>) -> Jwt {
         watch_max: Duration::from_secs(12 * 60 * 60),
     };
     Jwt {
-        algorithms: vec![
-            Algorithm::Es256,
-            Algorithm::Es384,
-            Algorithm::EdDsa,
-            Algorithm::Rs256,
-            Algorithm::Ps256,
-        ],
+        algorithms: Algorithm::ALL.to_vec(),
         sources: Vec::new(),
         roles_claims: ["oc-roles", "roles"].map(str::to_owned).to_vec(),
         leeway: Duration::from_secs(3),

@@ -1,20 +1,20 @@
 //! `janua vault`: the tokens for Moodle that the operator provides, and the turn-over to a new master key.
 //!
-//! What a file may say is decided in `roster`, who does what is asked in `reach`.
+//! What a file may say is decided in `csv_file`, who does what is asked in `target`.
 
+mod csv_file;
 mod list;
-mod reach;
-mod roster;
+mod target;
 
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::bail;
 
-use self::reach::Reach;
+use self::target::Target;
 use super::{ConfigArgs, load_quietly, put, told_once};
 use crate::config::{Config, Loaded, Moodle};
-use crate::control::vault::{Asked, Told};
+use crate::control::vault::{Request, Response};
 use crate::key_file::{self, Looking};
 use crate::moodle::tokens::vault::Provided;
 use crate::moodle::vault::Shown;
@@ -145,7 +145,7 @@ pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
 
 async fn import(args: &Import, config: &Config) -> anyhow::Result<ExitCode> {
     let moodle = chosen(args.moodle.as_deref(), config)?;
-    let entries = match roster::read(&args.file, &moodle.name, &moodle.service)? {
+    let entries = match csv_file::read(&args.file, &moodle.name, &moodle.service)? {
         Ok(entries) => entries,
         Err(problems) => {
             eprint!("{problems}");
@@ -155,10 +155,10 @@ async fn import(args: &Import, config: &Config) -> anyhow::Result<ExitCode> {
     for note in notes(&entries, moodle, SystemTime::now()) {
         eprintln!("note: {note}");
     }
-    let reach = Reach::open(config).await?;
+    let target = Target::open(config).await?;
     let mut done = 0;
     for portion in portions(&entries) {
-        let told = reach.ask(Asked::Import(portion.to_vec())).await;
+        let told = target.ask(Request::Import(portion.to_vec())).await;
         if let Err(error) = told {
             bail!(
                 "{}\n{done} of {} tokens are in the vault; run the command again for the rest",
@@ -169,7 +169,7 @@ async fn import(args: &Import, config: &Config) -> anyhow::Result<ExitCode> {
         done += portion.len();
     }
     put(&format!(
-        "{} imported for moodle.{}, {reach}\n",
+        "{} imported for moodle.{}, {target}\n",
         text::count(done, "token"),
         moodle.name
     ))?;
@@ -227,7 +227,7 @@ fn portions(entries: &[Provided]) -> Vec<&[Provided]> {
 }
 
 async fn list(args: &List, config: &Config) -> anyhow::Result<ExitCode> {
-    let mut entries = all(&Reach::open(config).await?).await?;
+    let mut entries = all(&Target::open(config).await?).await?;
     entries.retain(|entry| args.moodle.as_ref().is_none_or(|moodle| entry.moodle == *moodle));
     let told = if args.json { list::json } else { list::table };
     put(&told(&entries, SystemTime::now()))?;
@@ -241,11 +241,11 @@ async fn remove(args: &Remove, config: &Config) -> anyhow::Result<ExitCode> {
         (None, _) => chosen(None, config)?.name.clone(),
     };
     let username = args.username.to_lowercase();
-    let reach = Reach::open(config).await?;
+    let target = Target::open(config).await?;
     let services = match &args.service {
         Some(service) => vec![service.clone()],
         None => {
-            let entries = all(&reach).await?.into_iter();
+            let entries = all(&target).await?.into_iter();
             let theirs = entries.filter(|entry| entry.moodle == moodle && entry.username == username);
             theirs.map(|entry| entry.service).collect()
         }
@@ -253,12 +253,12 @@ async fn remove(args: &Remove, config: &Config) -> anyhow::Result<ExitCode> {
     let mut removed = 0;
     for service in services {
         let (moodle, username) = (moodle.clone(), username.clone());
-        let asked = Asked::Remove {
+        let asked = Request::Remove {
             moodle,
             service,
             username,
         };
-        let Told::Removed(was_there) = reach.ask(asked).await? else {
+        let Response::Removed(was_there) = target.ask(asked).await? else {
             bail!("an answer to another question");
         };
         removed += usize::from(was_there);
@@ -269,16 +269,16 @@ async fn remove(args: &Remove, config: &Config) -> anyhow::Result<ExitCode> {
         ))?;
         return Ok(ExitCode::FAILURE);
     }
-    put(&format!("{} removed, {reach}\n", text::count(removed, "token")))?;
+    put(&format!("{} removed, {target}\n", text::count(removed, "token")))?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn rotate(config: &Config) -> anyhow::Result<ExitCode> {
-    let reach = Reach::open(config).await?;
+    let target = Target::open(config).await?;
     let (mut again, mut before, mut lost, mut after) = (0, 0, 0, None);
     loop {
-        let told = reach.ask(Asked::Rotate { after }).await?;
-        let Told::Rotated {
+        let told = target.ask(Request::Rotate { after }).await?;
+        let Response::Rotated {
             resealed,
             newest,
             unreadable,
@@ -294,7 +294,7 @@ async fn rotate(config: &Config) -> anyhow::Result<ExitCode> {
         }
     }
     put(&format!(
-        "{again} records re-sealed with the newest master key, {before} were so already, {reach}\n"
+        "{again} records re-sealed with the newest master key, {before} were so already, {target}\n"
     ))?;
     if lost > 0 {
         eprintln!(
@@ -308,10 +308,10 @@ async fn rotate(config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 /// Every entry, each once, in order.
-async fn all(reach: &Reach<'_>) -> anyhow::Result<Vec<Shown>> {
+async fn all(target: &Target<'_>) -> anyhow::Result<Vec<Shown>> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
-        let Told::Listed { entries, next } = reach.ask(Asked::List { after }).await? else {
+        let Response::Listed { entries, next } = target.ask(Request::List { after }).await? else {
             bail!("an answer to another question");
         };
         all.extend(entries);
@@ -359,7 +359,7 @@ mod tests {
         assert!(portions.len() > 5, "{}", portions.len());
         assert_eq!(portions.concat(), entries);
         for portion in portions {
-            let question = serde_json::to_vec(&Asked::Import(portion.to_vec())).unwrap();
+            let question = serde_json::to_vec(&Request::Import(portion.to_vec())).unwrap();
             assert!((question.len() as u64) < MAX_REQUEST - 1024, "{}", question.len());
         }
     }

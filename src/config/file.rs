@@ -31,7 +31,7 @@ pub(super) use self::opencast::Opencast;
 pub(super) use self::respond::{Decide, Respond};
 pub use self::server::{ClientTimeouts, Connections};
 pub(super) use self::server::{Log, Server, Tls};
-pub(super) use self::sign_in::{Cas, Oidc, RoleRule, SignIn};
+pub(super) use self::sign_in::{Cas, OAuth2, Oidc, RoleRule, SignIn};
 /// Of `allow` and `deny`: the keys of all conditions.
 pub(super) use super::rule::Table as Rule;
 

@@ -267,7 +267,7 @@ impl<'a> Reader<'a> {
         }
         Some(Table {
             place: self.place(value),
-            has_strange_keys: table.keys().any(|key| is_strange(&key)),
+            has_unknown_keys: table.keys().any(|key| is_strange(&key)),
             reader: self,
             table,
             declared: declared.into_iter(),

@@ -54,7 +54,7 @@ macro_rules! section {
             pub(in crate::config) place: $crate::config::diagnostics::Span,
             /// Were there keys that are not its own? They are reported; what they were meant to be is unknown.
             #[allow(dead_code, reason = "only sections that compare their keys ask")]
-            pub(in crate::config) has_strange_keys: bool,
+            pub(in crate::config) has_unknown_keys: bool,
             $(
                 $(#[doc = $doc])*
                 pub(in crate::config) $field: $crate::config::section::key!(@type $kind $(, $default)?),
@@ -62,7 +62,7 @@ macro_rules! section {
         }
 
         $crate::config::section::section! {
-            @read $name [$($about)*] [place has_strange_keys] [$($( ($later, $instead) )*)?]
+            @read $name [$($about)*] [place has_unknown_keys] [$($( ($later, $instead) )*)?]
             $( [$($doc)*] [$($example)?] $field: $kind $(, $default $(, $least, $most)?)?; )*
         }
     };

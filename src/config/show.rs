@@ -105,9 +105,11 @@ impl Defaults<'_> {
             ["server", "threads"] => Some(number(self.config.server.threads)),
             ["state", "path"] => declared.filter(|_| matches!(self.config.state, State::Embedded { .. })),
             ["state", "key_file"] => declared.filter(|_| self.config.state != State::Memory),
-            ["sign_in", name, "session", "idle"] => {
+            ["sign_in", name, "session", key @ ("idle" | "absolute")] => {
                 let sign_in = self.config.sign_ins.iter().find(|sign_in| *sign_in.name == **name)?;
-                Some(duration_text(sign_in.session.idle).into())
+                let session = &sign_in.session;
+                let life = if *key == "idle" { session.idle } else { session.absolute };
+                Some(duration_text(life).into())
             }
             ["routes", index, key @ ..] => {
                 let route = self.config.routes.get(index.parse::<usize>().ok()?)?;

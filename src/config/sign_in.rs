@@ -1,5 +1,6 @@
 //! How people sign in: `[sign_in.<name>]`, checked.
 
+pub mod oauth2;
 pub mod oidc;
 
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use url::Url;
 
+pub use self::oauth2::OAuth2;
 pub use self::oidc::{ClientAuth, Oidc, UseUserinfo, is_provider_url};
 use super::cas::{Protocol, RoleRule};
 
@@ -28,6 +30,7 @@ pub struct SignIn {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Provider {
     Cas(Cas),
+    OAuth2(Box<OAuth2>),
     Oidc(Box<Oidc>),
 }
 
@@ -36,6 +39,7 @@ impl Provider {
     pub fn key(&self) -> &'static str {
         match self {
             Self::Cas(_) => "cas",
+            Self::OAuth2(_) => "oauth2",
             Self::Oidc(_) => "oidc",
         }
     }
@@ -44,6 +48,7 @@ impl Provider {
     pub fn server(&self) -> &Url {
         match self {
             Self::Cas(cas) => &cas.server,
+            Self::OAuth2(oauth2) => &oauth2.authorization,
             Self::Oidc(oidc) => &oidc.issuer_url,
         }
     }
@@ -52,6 +57,7 @@ impl Provider {
     pub fn ca_file(&self) -> Option<&Path> {
         match self {
             Self::Cas(cas) => cas.ca_file.as_deref(),
+            Self::OAuth2(oauth2) => oauth2.ca_file.as_deref(),
             Self::Oidc(oidc) => oidc.ca_file.as_deref(),
         }
     }
@@ -60,6 +66,7 @@ impl Provider {
     pub fn secret_file(&self) -> Option<&Path> {
         match self {
             Self::Cas(_) => None,
+            Self::OAuth2(oauth2) => oauth2.client_secret_file.as_deref(),
             Self::Oidc(oidc) => oidc.client_secret_file.as_deref(),
         }
     }
@@ -68,6 +75,7 @@ impl Provider {
     pub fn renew(&self) -> bool {
         match self {
             Self::Cas(cas) => cas.renew,
+            Self::OAuth2(oauth2) => oauth2.renew,
             Self::Oidc(oidc) => oidc.renew,
         }
     }
@@ -76,6 +84,7 @@ impl Provider {
     pub fn passive(&self) -> bool {
         match self {
             Self::Cas(cas) => cas.passive,
+            Self::OAuth2(oauth2) => oauth2.passive,
             Self::Oidc(oidc) => oidc.passive,
         }
     }

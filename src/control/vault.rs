@@ -13,7 +13,7 @@ use crate::store::{Store, StoreError};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub enum Asked {
+pub enum Request {
     /// Put these, over what stands there.
     Import(Vec<Provided>),
     /// Some entries behind a cursor.
@@ -29,7 +29,7 @@ pub enum Asked {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Told {
+pub enum Response {
     Imported,
     Listed {
         entries: Vec<Shown>,
@@ -46,9 +46,9 @@ pub enum Told {
 }
 
 /// Does it, in the store of the gateway that `config` makes. Errors are for people.
-pub async fn answer(asked: Asked, store: &Store, config: &Config) -> Result<Told, String> {
-    match asked {
-        Asked::Import(entries) => {
+pub async fn answer(request: Request, store: &Store, config: &Config) -> Result<Response, String> {
+    match request {
+        Request::Import(entries) => {
             let unknown = |entry: &&Provided| !config.moodles.iter().any(|known| known.name == entry.moodle);
             if let Some(entry) = entries.iter().find(unknown) {
                 return Err(format!(
@@ -58,26 +58,26 @@ pub async fn answer(asked: Asked, store: &Store, config: &Config) -> Result<Told
             }
             tracing::info!(tokens = entries.len(), "tokens are imported into the vault");
             vault::import(store, &entries).await.map_err(away)?;
-            Ok(Told::Imported)
+            Ok(Response::Imported)
         }
-        Asked::List { after } => {
+        Request::List { after } => {
             let (entries, next) = vault::list(store, after.as_deref()).await.map_err(away)?;
-            Ok(Told::Listed { entries, next })
+            Ok(Response::Listed { entries, next })
         }
-        Asked::Remove {
+        Request::Remove {
             moodle,
             service,
             username,
         } => {
             let removed = vault::remove(store, &moodle, &service, &username).await.map_err(away)?;
             tracing::info!(moodle, service, username, removed, "a token is taken out of the vault");
-            Ok(Told::Removed(removed))
+            Ok(Response::Removed(removed))
         }
-        Asked::Rotate { after } => rotate(after, store, &config.state).await,
+        Request::Rotate { after } => rotate(after, store, &config.state).await,
     }
 }
 
-async fn rotate(after: Option<String>, store: &Store, state: &State) -> Result<Told, String> {
+async fn rotate(after: Option<String>, store: &Store, state: &State) -> Result<Response, String> {
     let Some(key_file) = state.key_file() else {
         return Err("state.store is \"memory\": nothing is sealed, and nothing outlives a restart".to_owned());
     };
@@ -93,7 +93,7 @@ async fn rotate(after: Option<String>, store: &Store, state: &State) -> Result<T
     if step.next.is_none() {
         tracing::info!("the state store is turned over to the newest master key");
     }
-    Ok(Told::Rotated {
+    Ok(Response::Rotated {
         resealed: step.resealed,
         newest: step.newest,
         unreadable: step.unreadable,

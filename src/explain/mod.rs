@@ -5,11 +5,11 @@
 //! tells what would be done, `render` puts it all into words. Nothing is served or passed on, and budgets are looked at
 //! without taking from them; only an `else_ask` is asked, as the gateway would ask it.
 
-mod lay_out;
 mod plan;
 mod recorder;
 pub mod render;
 mod report;
+mod view;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use self::lay_out::key_set;
 use self::recorder::Recorder;
 use self::report::moment;
+use self::view::key_set;
 use crate::authenticate::token::{KeySource, Recent};
 use crate::context::{Context, DryRun};
 use crate::gateway::decide;
@@ -31,8 +31,8 @@ use crate::respond;
 use crate::snapshot::Snapshot;
 
 pub use self::report::{
-    Action, Budget, Capped, Credential, KeySet, Keys, Moment, MoodleTokens, Outcome, Report, RouteFate, Rule,
-    RuleCondition, Seen, SignedIn, TokenSource,
+    Action, Budget, Capped, Credential, KeySet, Keys, Moment, MoodleTokens, Outcome, Report, RouteFate, Rule, Seen,
+    SignedIn, TokenSource,
 };
 
 /// A request that somebody asks about.
@@ -75,10 +75,11 @@ pub async fn explain(
         at_present: asked.is_none(),
         report: Report {
             at: moment(ctx.at, present_time),
-            ..Report::of(Keys {
+            keys: Keys {
                 live,
                 issuers: keys.iter().map(|source| key_set(source, present_time)).collect(),
-            })
+            },
+            ..Report::default()
         },
     };
     let mut secrets = Vec::new();
@@ -93,7 +94,7 @@ pub async fn explain(
                 false => rejection.reason.status(),
             };
             report.status = Some(status.as_u16());
-            report.detail = lay_out::told(&rejection);
+            report.detail = view::told(&rejection);
             report.visit = match rejection.hint {
                 Hint::Visit(url) => Some(url),
                 _ => None,
@@ -103,7 +104,7 @@ pub async fn explain(
     if ctx.allowed {
         report.outcome = Outcome::Allow;
     }
-    report.request = lay_out::seen(&ctx);
+    report.request = view::seen(&ctx);
     let params = ctx.params.iter();
     report.params = params
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -122,7 +123,7 @@ async fn answer(
     intake::forget_other_upgrades(&mut composed);
     let peer = SocketAddr::new(question.from, 0);
     let taken = decide::take(&composed, None, (peer, question.https), ctx);
-    secrets.extend(lay_out::secrets(ctx, &composed.headers));
+    secrets.extend(view::secrets(ctx, &composed.headers));
     taken?;
     let mut described = Described {
         headers: composed.headers.clone(),
@@ -130,7 +131,7 @@ async fn answer(
     };
     let decided = decide::decide(&mut described, ctx, recorder).await;
     // A proxy may have asked about another request.
-    secrets.extend(lay_out::secrets(ctx, &described.headers));
+    secrets.extend(view::secrets(ctx, &described.headers));
     let decision = decided.map_err(|stop| match stop {
         Stop::Refused(refusal) => refusal,
         Stop::Lost(error) => Rejection::because(Reason::Internal, error.to_string()),

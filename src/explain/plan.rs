@@ -4,14 +4,14 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 
-use super::lay_out::upstream_headers;
+use super::view::upstream_headers;
 use super::{Action, MoodleTokens, Report, TokenSource};
 use crate::act::file::{self, FileRequest};
 use crate::act::playlist;
 use crate::config::MoodleSource;
 use crate::context::Context;
 use crate::gateway::decide::Decision;
-use crate::gateway::moodle::{self as calls, Aside};
+use crate::gateway::moodle::{self as calls, Intercept};
 use crate::gateway::{self, parts};
 use crate::moodle::Moodle;
 use crate::moodle::request::inject::Changes;
@@ -33,9 +33,9 @@ pub(super) async fn tell(
 ) -> Result<Option<StatusCode>, Rejection> {
     let (action, status) = match decision {
         Decision::Serve(route) => return serve(&route, headers, ctx, report).await,
-        Decision::Aside(aside) => {
+        Decision::Intercept(intercept) => {
             ctx.allowed = true;
-            let (what, status) = beside(&aside);
+            let (what, status) = beside(&intercept);
             (Action::Aside { what: what.to_owned() }, status)
         }
         Decision::Own => {
@@ -48,16 +48,16 @@ pub(super) async fn tell(
             report.because(refusal.as_ref());
             (Action::SignIn, Some(reply.status))
         }
-        Decision::Launch(_) => (Action::Launch, Some(StatusCode::SEE_OTHER)),
+        Decision::Launch(..) => (Action::Launch, Some(StatusCode::SEE_OTHER)),
         Decision::Allowed => (Action::Decision, Some(StatusCode::NO_CONTENT)),
     };
     report.action = Some(action);
     Ok(status)
 }
 
-fn beside(aside: &Aside) -> (&'static str, Option<StatusCode>) {
-    match aside {
-        Aside::Facade(asked) => match asked.question {
+fn beside(intercept: &Intercept) -> (&'static str, Option<StatusCode>) {
+    match intercept {
+        Intercept::Facade(asked) => match asked.question {
             Facade::Asked(_) => (
                 "a ticket of the gateway's own, which is good once",
                 Some(StatusCode::OK),
@@ -65,8 +65,8 @@ fn beside(aside: &Aside) -> (&'static str, Option<StatusCode>) {
             Facade::Redirect => ("the browser is sent on to the CAS server", Some(StatusCode::FOUND)),
             _ => ("the CAS server is asked, and its answer passed on", None),
         },
-        Aside::LogOut(..) => ("the session of this ticket ends", Some(StatusCode::OK)),
-        Aside::Landing(..) => ("a token is obtained by the ticket that the browser was sent for", None),
+        Intercept::LogOut(..) => ("the session of this ticket ends", Some(StatusCode::OK)),
+        Intercept::Landing(..) => ("a token is obtained by the ticket that the browser was sent for", None),
     }
 }
 
@@ -85,20 +85,18 @@ async fn serve(
     ctx: &mut Context,
     report: &mut Report,
 ) -> Result<Option<StatusCode>, Rejection> {
-    let (request, path) = gateway::taken(ctx)?;
-    let client = ctx.client.as_ref().ok_or(Reason::Internal)?;
     let (action, status) = match &route.action {
         snapshot::Action::Files(root) => {
-            let (_, below) = path.stripped(&route.config.strip);
+            let (_, below) = ctx.path.stripped(&route.config.strip);
             report.action = Some(Action::File {
                 path: below.clone().into_owned(),
             });
             let asked = FileRequest {
-                method: &request.method,
+                method: &ctx.request.method,
                 headers,
                 download: false,
                 private: !route.anonymous,
-                client: client.address,
+                client: ctx.client.address,
             };
             let answer = file::answer(root, &below, asked, ctx.at).await?;
             // A playlist with passes in it has an entity tag of its own, which conditions are about.
@@ -107,15 +105,15 @@ async fn serve(
             return Ok((!may_differ || !is_conditional).then_some(answer.status));
         }
         snapshot::Action::Accel(prefix) => {
-            let (encoded, below) = path.stripped(&route.config.strip);
+            let (encoded, below) = ctx.path.stripped(&route.config.strip);
             if file::is_hidden(&below, route.config.well_known) {
                 return Err(Reason::FileNotFound.into());
             }
             let name = format!("{prefix}{encoded}");
             (Action::Accel { name }, Some(StatusCode::OK))
         }
-        snapshot::Action::Decide(_) => return Err(Reason::Internal.into()),
-        snapshot::Action::Launch => {
+        snapshot::Action::Decide(_) => return Err(Reason::NoRoute.into()),
+        snapshot::Action::Launch(_) => {
             if let Err(refusal) = own::launch::form::is_form(headers) {
                 ctx.allowed = false;
                 return Err(refusal);
@@ -136,15 +134,13 @@ async fn serve(
             };
             let who = ctx.who.as_deref();
             let authorization = gateway::opencast::authorization(route, who, ctx.at)?;
-            let own = ctx.own_token;
-            let ours = parts::carries_ours(&ctx.snapshot, route, own, headers, None);
-            let shown = parts::shown_on(&ctx.snapshot, route, who, request, headers, client, own, ours);
-            let mut changes = present::changes(&shown);
+            let ours = parts::carries_ours(ctx, route, headers, None);
+            let mut changes = present::changes(&parts::shown_on(ctx, route, headers, ours));
             changes
                 .set
                 .extend(authorization.map(|value| (header::AUTHORIZATION, value)));
-            let mut target = parts::target_on(route, request, path, &ctx.snapshot.token_sources);
-            let mut method = &request.method;
+            let mut target = parts::target_on(ctx, route);
+            let mut method = &ctx.request.method;
             if let Some(call) = &call {
                 method = &call.method;
                 target = with_query(&target, call.query.as_deref());

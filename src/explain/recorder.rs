@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 
-use super::lay_out;
 use super::plan::{named, sources};
+use super::view;
 use super::{MoodleTokens, Report};
 use crate::authenticate::launch::LaunchSession;
 use crate::authenticate::session::Session;
@@ -34,7 +34,7 @@ impl Recorder {
         place: String,
         found: Result<Option<&S>, &Rejection>,
         none: [&str; 2],
-        lay_out: LayOut<S>,
+        view: View<S>,
     ) {
         let [gone, offline] = none;
         let detail = if self.report.keys.live { gone } else { offline };
@@ -44,22 +44,22 @@ impl Recorder {
             // What was looked at before is not what allows the request.
             self.report.credentials.iter_mut().for_each(|one| one.counts = false);
         }
-        self.report.credentials.push(lay_out(place, found, ctx.at));
+        self.report.credentials.push(view(place, found, ctx.at));
     }
 }
 
-type LayOut<S> = fn(String, Result<&S, &Rejection>, std::time::SystemTime) -> super::Credential;
+type View<S> = fn(String, Result<&S, &Rejection>, std::time::SystemTime) -> super::Credential;
 
 impl Trace for Recorder {
     fn routes(&mut self, ctx: &Context, method: &Method) {
-        let Ok((request, path)) = gateway::taken(ctx) else {
-            return;
-        };
-        let considered = ctx.snapshot.table.explain(&request.host, path.decoded(), method);
+        let considered = ctx
+            .snapshot
+            .table
+            .explain(&ctx.request.host, ctx.path.decoded(), method);
         self.report.other_routes = ctx.snapshot.routes.len().saturating_sub(considered.len());
         let fates = considered.iter().filter_map(|one| {
             let route = ctx.snapshot.routes.get(one.route)?;
-            Some(lay_out::fate(route, one.fate, method))
+            Some(view::outcome(route, one.outcome, method))
         });
         self.report.routes = fates.collect();
         self.report.budgets.clear();
@@ -82,19 +82,19 @@ impl Trace for Recorder {
         let speaking = tokens.iter().position(|one| one.verdict.is_ok());
         let told = tokens.into_iter().enumerate().map(|(index, one)| {
             let place = ctx.snapshot.token_sources.get(one.source);
-            lay_out::credential(one, place, speaking == Some(index), ctx.at)
+            view::credential(one, place, speaking == Some(index), ctx.at)
         });
         self.report.credentials.extend(told);
     }
 
     fn session(&mut self, ctx: &Context, headers: &HeaderMap, found: &Result<Option<Arc<Session>>, Rejection>) {
-        if let Some(place) = lay_out::session_place(ctx, headers) {
+        if let Some(place) = view::session_place(ctx, headers) {
             let none = [
                 "it has ended, never was one, or is not for this route",
                 "a session is known to the running gateway only: ask it with --live",
             ];
             let found = found.as_ref().map(Option::as_deref);
-            self.looked_up(ctx, place, found, none, lay_out::session);
+            self.looked_up(ctx, place, found, none, view::session);
         }
     }
 
@@ -109,7 +109,7 @@ impl Trace for Recorder {
                 "a launch session is known to the running gateway only: ask it with --live",
             ];
             let found = found.as_ref().map(Option::as_deref);
-            self.looked_up(ctx, place, found, none, lay_out::launch);
+            self.looked_up(ctx, place, found, none, view::launch);
         }
     }
 
@@ -120,20 +120,17 @@ impl Trace for Recorder {
             (Outcome::Refused(refusal), None) => Err(refusal),
             _ => return,
         };
-        self.report.credentials.push(lay_out::pass(told, ctx.at));
+        self.report.credentials.push(view::pass(told, ctx.at));
     }
 
     fn rules(&mut self, route: &Route, facts: &Facts<'_>) {
-        let told = |list| rules::explain(list, facts).into_iter().map(lay_out::rule).collect();
-        self.report.deny = told(&route.config.deny);
-        self.report.allow = told(&route.config.allow);
+        self.report.deny = rules::explain(&route.config.deny, facts);
+        self.report.allow = rules::explain(&route.config.allow, facts);
     }
 
     fn budget(&mut self, key: &str, of: String, rate: Rate, spent: bool) {
         let is_known = self.report.keys.live && self.at_present;
-        self.report
-            .budgets
-            .push(lay_out::budget(key, of, rate, spent, is_known));
+        self.report.budgets.push(view::budget(key, of, rate, spent, is_known));
     }
 
     fn else_asked(&mut self) {

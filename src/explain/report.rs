@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use crate::authorize::explain::Verdict as Rule;
 use crate::redact;
 use crate::rejection::Rejection;
 use crate::time::{relative, unix_seconds, utc};
@@ -12,8 +13,9 @@ use crate::time::{relative, unix_seconds, utc};
 /// A shorter text cannot be a signature, and hiding it would only spoil words.
 const SHORTEST_SIGNATURE: usize = 16;
 
-/// Members are added, never renamed: scripts read this.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// Members are added, never renamed: scripts read this. By default nothing is known yet: the request is refused until
+/// something allows it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Report {
     pub outcome: Outcome,
     /// The word of the refusal, as in answer, log and metrics. Beside `allow`: the rules let the request pass, and it
@@ -75,10 +77,11 @@ pub struct TokenSource {
     pub used: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     Allow,
+    #[default]
     Deny,
 }
 
@@ -101,7 +104,7 @@ pub(super) fn moment(time: SystemTime, now: SystemTime) -> Moment {
 }
 
 /// The key sets that tokens were judged by.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Keys {
     /// Those of the running gateway; else they were read or fetched for this answer.
     pub live: bool,
@@ -138,7 +141,7 @@ pub struct RouteFate {
     pub why: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Credential {
     /// `query jwt`, `header authorization`
     pub place: String,
@@ -178,19 +181,6 @@ pub struct SignedIn {
 pub struct Capped {
     pub kept: Vec<String>,
     pub dropped: Vec<String>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Rule {
-    pub holds: bool,
-    pub conditions: Vec<RuleCondition>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RuleCondition {
-    pub condition: String,
-    pub holds: bool,
-    pub met: String,
 }
 
 /// How often something may happen.
@@ -249,32 +239,6 @@ pub enum Action {
 }
 
 impl Report {
-    /// Nothing is known yet: the request is refused until something allows it.
-    pub(super) fn of(keys: Keys) -> Self {
-        Self {
-            outcome: Outcome::Deny,
-            reason: None,
-            text: None,
-            status: None,
-            visit: None,
-            detail: None,
-            at: Moment::default(),
-            keys,
-            request: None,
-            routes: Vec::new(),
-            other_routes: 0,
-            params: Vec::new(),
-            anonymous: false,
-            else_asked: false,
-            credentials: Vec::new(),
-            deny: Vec::new(),
-            allow: Vec::new(),
-            budgets: Vec::new(),
-            action: None,
-            moodle: None,
-        }
-    }
-
     /// Why the request is refused, or sent elsewhere.
     pub(super) fn because(&mut self, refusal: Option<&Rejection>) {
         self.reason = refusal.map(|refusal| refusal.reason.label().to_owned());

@@ -1,5 +1,6 @@
 //! `X-Accel-Redirect` in both directions: told to the proxy in front, and followed where an upstream says it.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -9,8 +10,8 @@ use pingora::prelude::{Error, ErrorType, Result};
 use pingora::proxy::Session;
 
 use super::files::{send_file, wants_download};
-use super::upstream::is_interim;
-use super::{Stop, common_headers, content_type, taken};
+use super::upstream::{is_interim, proxied};
+use super::{Stop, complete};
 use crate::act::file;
 use crate::act::proxy::{self, Upstream};
 use crate::config::Present;
@@ -19,30 +20,28 @@ use crate::present;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::{self, Reply};
 use crate::route::path::Path;
-use crate::snapshot::{Action, Route};
+use crate::snapshot::Route;
 
 const X_ACCEL_REDIRECT: HeaderName = HeaderName::from_static("x-accel-redirect");
 
 /// Answers with the name of the file for the proxy in front. The canonical path has no dot segments, so what is named
 /// lies below the prefix.
 pub async fn tell(session: &mut Session, ctx: &Context, route: &Route, prefix: &str) -> std::result::Result<(), Stop> {
-    let (request, path) = taken(ctx)?;
-    let (encoded, decoded) = path.stripped(&route.config.strip);
+    let (encoded, decoded) = ctx.path.stripped(&route.config.strip);
     if file::is_hidden(&decoded, route.config.well_known) {
         return Err(Reason::FileNotFound.into());
     }
+    // The configuration takes no prefix of which none can be made.
     let name = HeaderValue::try_from(format!("{prefix}{encoded}"))
         .map_err(|error| Rejection::because(Reason::Internal, format!("the path makes no header: {error}")))?;
-    let mut headers = file::entrusted(&decoded, wants_download(request.query.as_deref()), !route.anonymous);
+    let mut headers = file::entrusted(&decoded, wants_download(ctx.request.query.as_deref()), !route.anonymous);
     headers.push((X_ACCEL_REDIRECT, name));
-    let answer = (StatusCode::OK, content_type(&headers));
-    let common = common_headers(ctx, &session.req_header().headers, answer);
-    headers.extend(common);
     let reply = Reply {
         status: StatusCode::OK,
         headers,
         body: Bytes::new(),
     };
+    let reply = complete(ctx, &session.req_header().headers, reply);
     Ok(respond::write::write(session, &reply).await?)
 }
 
@@ -50,10 +49,7 @@ pub async fn tell(session: &mut Session, ctx: &Context, route: &Route, prefix: &
 /// body unread, and [`follow`] answers from where pingora hands that error over: the one place where another answer may
 /// take its place.
 pub fn redirected(answer: &ResponseHeader, ctx: &mut Context) -> Result<()> {
-    let route = ctx.route.clone();
-    let Some(Action::Upstream(upstream)) = route.as_deref().map(|route| &route.action) else {
-        return Ok(());
-    };
+    let (route, upstream) = proxied(ctx.route.as_deref())?;
     let Some(accel) = upstream.accel.as_ref().filter(|_| !is_interim(answer)) else {
         return Ok(());
     };
@@ -65,15 +61,13 @@ pub fn redirected(answer: &ResponseHeader, ctx: &mut Context) -> Result<()> {
     match below(name, &accel.prefix).filter(|_| only_one && answer.status.is_success()) {
         Some(path) => {
             // As with any other answer: no session of Opencast's where the gateway says who it is.
-            let sets_any = route
-                .as_ref()
-                .is_some_and(|route| route.config.present != Present::OpencastJwt);
             let is_kept = |name: &HeaderName, value| match *name {
-                header::SET_COOKIE => sets_any && !present::sets_own_cookie(value),
+                header::SET_COOKIE => route.config.present != Present::OpencastJwt && !present::sets_own_cookie(value),
                 _ => *name == header::CONTENT_DISPOSITION,
             };
             let headers = answer.headers.iter().filter(|(name, value)| is_kept(name, value));
             ctx.upstream.redirect = Some(Redirect {
+                root: Arc::clone(&accel.root),
                 path,
                 headers: headers.map(|(name, value)| (name.clone(), value.clone())).collect(),
                 broke_off: None,
@@ -110,14 +104,9 @@ pub async fn follow(
     redirect: Redirect,
     now: SystemTime,
 ) -> std::result::Result<u16, Rejection> {
-    let route = ctx.route.clone();
-    let Some(Action::Upstream(upstream)) = route.as_deref().map(|route| &route.action) else {
-        return Err(Reason::Internal.into());
-    };
-    let accel = upstream.accel.as_ref().ok_or(Reason::Internal)?;
     // pingora ends the connection after an exchange that broke off; the client shall know.
     session.set_keepalive(None);
-    match send_file(session, ctx, &accel.root, &redirect.path, redirect.headers, now).await {
+    match send_file(session, ctx, &redirect.root, &redirect.path, redirect.headers, now).await {
         Ok(()) => Ok(StatusCode::OK.as_u16()),
         Err(Stop::Refused(refusal)) => Err(refusal),
         Err(Stop::Lost(error)) => {

@@ -1,32 +1,30 @@
 //! What the log and the metrics are told of a finished request.
 
-use std::net::IpAddr;
-
 use http::header;
 use pingora::proxy::Session;
 
 use crate::context::Context;
 use crate::observe::access_log::{Entry, Outcome};
 use crate::present;
-use crate::route::path::Path;
 
 /// All that the log and the metrics want to know of a finished request.
 pub(super) fn entry<'a>(session: &'a Session, ctx: &'a Context, error: Option<&'a str>) -> Entry<'a> {
     let header = session.req_header();
     let rejection = ctx.rejection.as_ref();
+    let (method, host) = match ctx.request.is_known() {
+        true => (&ctx.request.method, ctx.request.host.as_str()),
+        false => (&header.method, "-"),
+    };
     let took = ctx.started.elapsed();
     Entry {
         time: ctx.at + took,
         request_id: ctx.id.as_str(),
-        client: ctx
-            .client
-            .as_ref()
-            .map_or(IpAddr::from([0, 0, 0, 0]), |client| client.address),
+        client: ctx.client.address,
         protocol: header.version,
-        method: ctx.request.as_ref().map_or(&header.method, |request| &request.method),
-        host: ctx.request.as_ref().map_or("-", |request| request.host.as_str()),
-        path: ctx.path.as_ref().map_or("-", Path::encoded),
-        query: ctx.request.as_ref().and_then(|request| request.query.as_deref()),
+        method,
+        host,
+        path: Some(ctx.path.encoded()).filter(|path| !path.is_empty()).unwrap_or("-"),
+        query: ctx.request.query.as_deref(),
         status: session.response_written().map_or(0, |answer| answer.status.as_u16()),
         bytes_in: session.body_bytes_read() as u64,
         bytes_out: session.body_bytes_sent() as u64,

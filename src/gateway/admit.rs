@@ -25,7 +25,7 @@ pub(super) async fn admit<I: Incoming, T: Trace>(
     if ctx.own_token {
         ctx.who = None;
         ctx.session = None;
-        gateway::moodle::own::decide(ctx, route)?;
+        Case::of(ctx, route).decide_own_token()?;
         ctx.allowed = true;
         return Ok(());
     }
@@ -33,10 +33,10 @@ pub(super) async fn admit<I: Incoming, T: Trace>(
     trace.admission(route);
     let mut refusals = Refusals::default();
     let mut events = Events::default();
-    ctx.launching = gateway::launch::is_asked(headers, ctx, route);
+    ctx.launching = gateway::launch::asked(headers, ctx, route);
     let accept: &[Credential] = match ctx.launching {
-        true => &[Credential::Jwt],
-        false => &route.accept,
+        Some(_) => &[Credential::Jwt],
+        None => &route.accept,
     };
     for credential in accept {
         match authenticate(incoming, ctx, route, *credential, trace).await {
@@ -56,7 +56,7 @@ pub(super) async fn admit<I: Incoming, T: Trace>(
             }
         }
     }
-    let nobody = match refusals.somebody() || ctx.launching {
+    let nobody = match refusals.somebody() || ctx.launching.is_some() {
         true => Err(Reason::NotAllowed.into()),
         false => authorize(ctx, route, None, &mut events, trace).await,
     };
@@ -116,36 +116,25 @@ fn whose<S>(found: Result<Option<Arc<S>>, Rejection>, identity: fn(&S) -> &Arc<I
 }
 
 async fn tokens<I: Incoming, T: Trace>(incoming: &I, ctx: &Context, route: &Route, trace: &mut T) -> Outcome {
-    let (Some(client), Some(request)) = (&ctx.client, &ctx.request) else {
-        return Outcome::Nobody;
-    };
-    let (sources, query) = (&ctx.snapshot.token_sources, request.query.as_deref());
+    let address = ctx.client.address;
+    let (sources, query) = (&ctx.snapshot.token_sources, ctx.request.query.as_deref());
     let carried = match ctx.launching {
-        true => carrier::in_query(sources, query),
-        false => carrier::find(sources, incoming.headers(), query),
+        Some(_) => carrier::in_query(sources, query),
+        None => carrier::find(sources, incoming.headers(), query),
     };
     let (tokens, issuers) = (&ctx.snapshot.tokens, route.config.issuers.as_deref());
     if let Some(dry_run) = &ctx.dry_run {
         if carried.iter().next().is_some() {
-            let (rate, spent) = tokens.bad_signatures(client.address);
-            trace.budget(
-                "jwt.bad_signatures",
-                address_key(client.address).to_string(),
-                rate,
-                spent,
-            );
+            let (rate, spent) = tokens.bad_signatures(address);
+            trace.budget("jwt.bad_signatures", address_key(address).to_string(), rate, spent);
         }
-        let payer = dry_run.budgets.map(|_| client.address);
+        let payer = dry_run.budgets.map(|_| address);
         let (outcome, examined) = Box::pin(tokens.examine(&carried, issuers, payer, ctx.at)).await;
         trace.tokens(ctx, examined);
         return outcome;
     }
     match incoming.recent() {
-        Ok(recent) => {
-            tokens
-                .authenticate(&carried, issuers, client.address, recent, ctx.at)
-                .await
-        }
+        Ok(recent) => tokens.authenticate(&carried, issuers, address, recent, ctx.at).await,
         Err(refusal) => Outcome::Refused(refusal),
     }
 }
@@ -158,16 +147,7 @@ async fn authorize<T: Trace>(
     events: &mut Events,
     trace: &mut T,
 ) -> Result<(), Rejection> {
-    let (Some(request), Some(client)) = (&ctx.request, &ctx.client) else {
-        return Err(Reason::Internal.into());
-    };
-    let case = Case {
-        snapshot: &ctx.snapshot,
-        route,
-        request,
-        client,
-        params: &ctx.params,
-    };
+    let case = Case::of(ctx, route);
     let decided = match (&ctx.watch.pass, &route.watch) {
         (Some(held), Some(watch)) if who.is_some() => watch
             .rules

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 
-use super::common_headers;
+use super::complete;
 use crate::config::{Decide, PublicUrl};
 use crate::context::Context;
 use crate::listen::intake;
@@ -23,30 +23,21 @@ pub fn put_in_place(headers: &HeaderMap, ctx: &mut Context, names: &Decide) -> R
     ctx.allowed = false;
     ctx.who = None;
     ctx.session = None;
-    let (Some(client), Some(asking)) = (&ctx.client, &ctx.request) else {
-        return Err(Reason::Internal.into());
-    };
-    let request = in_question(headers, asking, client, &ctx.snapshot, names)?;
-    ctx.path = Some(Path::parse(&request.raw_path)?);
-    ctx.request = Some(request);
+    let request = in_question(headers, ctx, names)?;
+    ctx.path = Path::parse(&request.raw_path)?;
+    ctx.request = request;
     ctx.route = None;
     Ok(())
 }
 
 /// The request that a trusted proxy names in its headers.
-fn in_question(
-    headers: &HeaderMap,
-    asking: &Request,
-    client: &Client,
-    snapshot: &Snapshot,
-    names: &Decide,
-) -> Result<Request, Rejection> {
-    if !is_trusted(client, snapshot) {
+fn in_question(headers: &HeaderMap, ctx: &Context, names: &Decide) -> Result<Request, Rejection> {
+    if !is_trusted(&ctx.client, &ctx.snapshot) {
         return Err(not_trusted());
     }
     let (named, target) = taken_apart(the_one(headers, &names.uri)?);
     let authority = match &names.host {
-        name if *name == header::HOST => named.unwrap_or(&asking.authority),
+        name if *name == header::HOST => named.unwrap_or(&ctx.request.authority),
         name => the_one(headers, name)?,
     };
     let method = the_one(headers, &names.method)?;
@@ -71,7 +62,7 @@ fn in_question(
         let detail = "a header asks the server in question for another method";
         return Err(Rejection::because(Reason::BadRequest, detail));
     }
-    intake::settle_host(&mut request, &snapshot.config.server)?;
+    intake::settle_host(&mut request, &ctx.snapshot.config.server)?;
     Ok(request)
 }
 
@@ -116,10 +107,10 @@ fn asked_at<'a>(snapshot: &'a Snapshot, path: &Path, method: &Method) -> Option<
 
 /// The route of a request. Proxies ask with the host in question, which need not be the one that has the route for
 /// decisions.
-pub fn find(snapshot: &Snapshot, request: &Request, path: &Path, client: Option<&Client>) -> Result<Found, Miss> {
+pub fn find(snapshot: &Snapshot, request: &Request, path: &Path, client: &Client) -> Result<Found, Miss> {
     let found = snapshot.table.find(&request.host, path.decoded(), &request.method);
     match found {
-        Err(Miss::NoRoute) if client.is_some_and(|client| is_trusted(client, snapshot)) => {
+        Err(Miss::NoRoute) if is_trusted(client, snapshot) => {
             let elsewhere = asked_at(snapshot, path, &request.method);
             elsewhere.map(|(_, found)| found).ok_or(Miss::NoRoute)
         }
@@ -164,12 +155,10 @@ fn the_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Rej
 
 /// The request in question is allowed.
 pub fn answer(headers: &HeaderMap, ctx: &Context) -> Reply {
-    let answer = (StatusCode::NO_CONTENT, None);
-    let mut headers = common_headers(ctx, headers, answer);
-    headers.push((header::CACHE_CONTROL, header::HeaderValue::from_static("no-store")));
-    Reply {
+    let reply = Reply {
         status: StatusCode::NO_CONTENT,
-        headers,
+        headers: vec![(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"))],
         body: Bytes::new(),
-    }
+    };
+    complete(ctx, headers, reply)
 }

@@ -9,9 +9,11 @@ use pingora::http::RequestHeader;
 
 use super::admit::admit;
 use super::trace::Trace;
+use crate::config::Launch;
 use crate::context::Context;
-use crate::gateway::moodle::Aside;
+use crate::gateway::moodle::Intercept;
 use crate::gateway::{self, Incoming, Stop};
+use crate::identity::Identity;
 use crate::listen::{client, intake};
 use crate::rejection::{Reason, Rejection};
 use crate::respond::{Reply, cors};
@@ -21,7 +23,7 @@ use crate::snapshot::{Action, Route};
 /// What is to be done with a request. A refusal is the error beside it.
 pub enum Decision {
     /// The gateway answers in Moodle's stead, or to Moodle.
-    Aside(Aside),
+    Intercept(Intercept),
     /// The request is for an address of the gateway's own.
     Own,
     /// The answer to a CORS preflight.
@@ -29,7 +31,7 @@ pub enum Decision {
     /// The browser is sent to sign in: because of a refusal, or to be asked whether it is known.
     SignIn(Reply, Option<Rejection>),
     /// The browser gets a launch session, and goes on without the token.
-    Launch(Arc<Route>),
+    Launch(Arc<Route>, Arc<Identity>, Launch),
     /// A proxy has asked, and the request that it asked about is allowed.
     Allowed,
     /// The request is allowed, and the route does what it is for.
@@ -44,15 +46,14 @@ pub fn take(
     (peer, tls): (std::net::SocketAddr, bool),
     ctx: &mut Context,
 ) -> Result<(), Rejection> {
-    let client = client::identify(peer, tls, &header.headers, &ctx.snapshot.trusted_proxies);
-    let client = ctx.client.insert(client);
+    ctx.client = client::identify(peer, tls, &header.headers, &ctx.snapshot.trusted_proxies);
     intake::check_size(header, raw, ctx.snapshot.config.server.max_header)?;
-    let request = ctx.request.insert(intake::take(header, raw)?);
-    if let Err(refusal) = gateway::auth_request::settle_host(request, client, &ctx.snapshot) {
-        ctx.only_decide = gateway::auth_request::is_asked_anywhere(request, &ctx.snapshot);
+    ctx.request = intake::take(header, raw)?;
+    if let Err(refusal) = gateway::auth_request::settle_host(&mut ctx.request, &ctx.client, &ctx.snapshot) {
+        ctx.only_decide = gateway::auth_request::is_asked_anywhere(&ctx.request, &ctx.snapshot);
         return Err(refusal);
     }
-    ctx.path = Some(Path::parse(&request.raw_path)?);
+    ctx.path = Path::parse(&ctx.request.raw_path)?;
     Ok(())
 }
 
@@ -65,8 +66,8 @@ pub async fn decide<I: Incoming, T: Trace>(
     ctx: &mut Context,
     trace: &mut T,
 ) -> Result<Decision, Stop> {
-    if let Some(aside) = gateway::moodle::aside(incoming, ctx).await? {
-        return Ok(Decision::Aside(aside));
+    if let Some(intercept) = gateway::moodle::intercept(incoming, ctx).await? {
+        return Ok(Decision::Intercept(intercept));
     }
     if gateway::endpoints::is_asked(ctx) {
         return Ok(Decision::Own);
@@ -91,8 +92,8 @@ pub async fn decide<I: Incoming, T: Trace>(
             return Ok(Decision::SignIn(reply, Some(refusal)));
         }
     };
-    if ctx.launching && ctx.who.is_some() {
-        return Ok(Decision::Launch(route));
+    if let (Some(launch), Some(who)) = (ctx.launching, &ctx.who) {
+        return Ok(Decision::Launch(route, Arc::clone(who), launch));
     }
     if let Some(reply) = gateway::endpoints::silently(headers, ctx, &route).await {
         return Ok(Decision::SignIn(reply, None));
@@ -122,18 +123,21 @@ async fn judge<I: Incoming, T: Trace>(incoming: &I, ctx: &mut Context, trace: &m
     }
     limit(incoming.headers(), ctx, &route, trace)?;
     if let Some(refusal) = refusal {
-        gateway::else_ask::otherwise(incoming.headers(), ctx, &route, refusal).await?;
+        gateway::else_ask::delegate(incoming.headers(), ctx, &route, refusal).await?;
     }
     Ok(route)
 }
 
 /// A browser asks first whether a script may ask (CORS); nobody is signed in for that.
 fn preflight<T: Trace>(headers: &HeaderMap, ctx: &mut Context, trace: &mut T) -> Option<Reply> {
-    let (request, path) = (ctx.request.as_ref()?, ctx.path.as_ref()?);
-    let asked = cors::requested_method(&request.method, headers)?;
-    let found = ctx.snapshot.table.find(&request.host, path.decoded(), &asked).ok()?;
+    let asked = cors::requested_method(&ctx.request.method, headers)?;
+    let found = ctx
+        .snapshot
+        .table
+        .find(&ctx.request.host, ctx.path.decoded(), &asked)
+        .ok()?;
     let route = ctx.snapshot.routes.get(found.route)?;
-    let reply = route.preflight(&request.method, headers)?;
+    let reply = route.preflight(&ctx.request.method, headers)?;
     ctx.route = Some(Arc::clone(route));
     ctx.allowed = reply.is_some();
     if reply.is_some() {
@@ -144,12 +148,11 @@ fn preflight<T: Trace>(headers: &HeaderMap, ctx: &mut Context, trace: &mut T) ->
 
 /// The most specific route for host, path and method.
 fn find<T: Trace>(ctx: &mut Context, trace: &mut T) -> Result<Arc<Route>, Rejection> {
-    let (request, path) = gateway::taken(ctx)?;
-    trace.routes(ctx, &request.method);
-    let found = gateway::auth_request::find(&ctx.snapshot, request, path, ctx.client.as_ref())?;
+    trace.routes(ctx, &ctx.request.method);
+    let found = gateway::auth_request::find(&ctx.snapshot, &ctx.request, &ctx.path, &ctx.client)?;
     let route = ctx.snapshot.routes.get(found.route).ok_or(Reason::NoRoute)?;
     trace.route(route);
-    let fits = route.take(path, request.query.as_deref());
+    let fits = route.take(&ctx.path, ctx.request.query.as_deref());
     let route = Arc::clone(ctx.route.insert(Arc::clone(route)));
     ctx.only_decide |= matches!(route.action, Action::Decide(_));
     fits?;

@@ -1,18 +1,12 @@
 //! Tells of a refusal by the rules: who held what, and what would have let them pass. Nothing is done for a request
 //! that was allowed, or refused for anything else.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::rules::Case;
 use crate::authorize::explain;
 use crate::context::Context;
-use crate::event::Events;
 use crate::observe::denials::{Denials, Denied, MOST};
-use crate::request::Request;
-use crate::route::path::Path;
-use crate::route::table::Params;
-use crate::snapshot::Route;
 
 /// At the end of a request.
 pub fn tell(denials: &Denials, ctx: &Context) {
@@ -37,25 +31,26 @@ pub fn tell(denials: &Denials, ctx: &Context) {
             &target.params,
             &target.events,
         )),
-        None => parts(ctx),
+        None => ctx
+            .route
+            .as_ref()
+            .map(|route| (route, &ctx.request, &ctx.path, &ctx.params, &ctx.events)),
     };
-    let (Some((route, request, path, params, events)), Some(client)) = (judged, &ctx.client) else {
+    let Some((route, request, path, params, events)) = judged else {
         return;
     };
     let who = ctx.who.as_deref();
     let case = Case {
-        snapshot: &ctx.snapshot,
-        route,
         request,
-        client,
         params,
+        ..Case::of(ctx, route)
     };
     let facts = case.facts(who, events);
     let denied_by = explain::holding(&route.config.deny, &facts, MOST);
     let denied = Denied {
         time: SystemTime::now(),
         request_id: ctx.id.as_str(),
-        client: client.address,
+        client: ctx.client.address,
         method: &request.method,
         path: path.encoded(),
         route: &route.config.name,
@@ -73,11 +68,4 @@ pub fn tell(denials: &Denials, ctx: &Context) {
         denied_by,
     };
     denials.add(&denied, ctx.started);
-}
-
-type Judged<'a> = (&'a Arc<Route>, &'a Request, &'a Path, &'a Params, &'a Events);
-
-fn parts(ctx: &Context) -> Option<Judged<'_>> {
-    let (route, request, path) = (ctx.route.as_ref()?, ctx.request.as_ref()?, ctx.path.as_ref()?);
-    Some((route, request, path, &ctx.params, &ctx.events))
 }

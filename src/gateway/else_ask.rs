@@ -5,35 +5,32 @@ use http::{HeaderMap, Method};
 use crate::ask::{Answer, Question};
 use crate::context::Context;
 use crate::rejection::{Hint, Reason, Rejection};
-use crate::request::Request;
 use crate::snapshot::Route;
 
 /// Is there somebody to ask about this refusal? Not after a `deny`, nor about a method that changes something: that a
 /// thing may be read says nothing about writing it.
 pub fn is_open(ctx: &Context, route: &Route, refusal: &Rejection) -> bool {
-    let reads = |request: &Request| matches!(request.method, Method::GET | Method::HEAD);
     route.else_ask.is_some()
-        && !ctx.launching
-        && ctx.request.as_ref().is_some_and(reads)
+        && ctx.launching.is_none()
+        && matches!(ctx.request.method, Method::GET | Method::HEAD)
         && !matches!(refusal.reason, Reason::DeniedByRule | Reason::Internal)
 }
 
 /// The last word about a request that the rules did not let pass.
-pub async fn otherwise(
+pub async fn delegate(
     headers: &HeaderMap,
     ctx: &mut Context,
     route: &Route,
     refusal: Rejection,
 ) -> Result<(), Rejection> {
-    let parts = ctx.request.as_ref().zip(ctx.path.as_ref()).zip(ctx.client.as_ref());
-    let (Some(ask), Some(((request, path), client))) = (&route.else_ask, parts) else {
+    let Some(ask) = &route.else_ask else {
         return Err(refusal);
     };
     let question = Question {
-        request,
-        path: path.encoded(),
+        request: &ctx.request,
+        path: ctx.path.encoded(),
         headers,
-        client,
+        client: &ctx.client,
         request_id: ctx.request_id(),
     };
     match ask.ask(&question).await {

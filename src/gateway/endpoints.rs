@@ -6,21 +6,20 @@ use bytes::Bytes;
 use http::HeaderMap;
 use pingora::proxy::Session;
 
-use super::{Stop, taken};
+use super::Stop;
 use crate::authenticate::launch::LaunchSession;
 use crate::authenticate::session::Session as SignedIn;
 use crate::context::Context;
 use crate::own;
 use crate::own::visit::Visit;
 use crate::rejection::{Reason, Rejection};
-use crate::request::Request;
 use crate::respond::Reply;
 use crate::sign_in::{Asked, Here, LONGEST_BODY};
 use crate::snapshot::Route;
 
 /// Is this request for the gateway itself?
 pub fn is_asked(ctx: &Context) -> bool {
-    ctx.path.as_ref().is_some_and(|path| own::is_own(path.decoded()))
+    own::is_own(ctx.path.decoded())
 }
 
 /// The gateway's own answer.
@@ -33,22 +32,21 @@ pub async fn answer(session: &mut Session, ctx: &mut Context) -> Result<Reply, S
 
 /// The request as the gateway's own addresses take it.
 pub fn asked<'a>(headers: &'a HeaderMap, ctx: &'a Context, body: Bytes) -> Result<Asked<'a>, Rejection> {
-    let (request, path) = taken(ctx)?;
     Ok(Asked {
-        method: &request.method,
-        path: path.decoded(),
-        query: request.query.as_deref(),
+        method: &ctx.request.method,
+        path: ctx.path.decoded(),
+        query: ctx.request.query.as_deref(),
         headers,
         body,
         request_id: ctx.request_id(),
-        client: ctx.client.as_ref().ok_or(Reason::Internal)?.address,
-        here: here(ctx, request)?,
+        client: ctx.client.address,
+        here: here(ctx)?,
     })
 }
 
 /// The public URL that the request was sent to, and the time.
-pub fn here<'a>(ctx: &'a Context, request: &Request) -> Result<Here<'a>, Rejection> {
-    ctx.snapshot.here(&request.host, ctx.at, ctx.dry_run.is_some())
+pub fn here(ctx: &Context) -> Result<Here<'_>, Rejection> {
+    ctx.snapshot.here(&ctx.request.host, ctx.at, ctx.dry_run.is_some())
 }
 
 /// Whole, in good time, and not longer than anything that is for the gateway itself.
@@ -97,11 +95,10 @@ pub async fn silently(headers: &HeaderMap, ctx: &Context, route: &Route) -> Opti
 }
 
 pub fn visit<'a>(headers: &'a HeaderMap, ctx: &'a Context) -> Result<Visit<'a>, Rejection> {
-    let (request, path) = taken(ctx)?;
     Ok(Visit {
-        here: here(ctx, request)?,
-        request,
-        path,
+        here: here(ctx)?,
+        request: &ctx.request,
+        path: &ctx.path,
         headers,
     })
 }

@@ -7,20 +7,17 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 use pingora::proxy::Session;
 
-use super::{Stop, common_headers, content_type, taken, watch};
+use super::{Stop, common_headers, complete, content_type, watch};
 use crate::act::file::{self, Edit, FileBody, FileRequest, Root};
 use crate::act::playlist;
-use crate::act::reply::Fixed;
 use crate::context::Context;
 use crate::query;
-use crate::rejection::Reason;
 use crate::respond::write::Pieces;
 use crate::respond::{self, Reply};
 use crate::snapshot::Route;
 
 pub(super) async fn serve_file(session: &mut Session, ctx: &Context, route: &Route, root: &Root) -> Result<(), Stop> {
-    let (_, path) = taken(ctx)?;
-    let (_, below) = path.stripped(&route.config.strip);
+    let (_, below) = ctx.path.stripped(&route.config.strip);
     send_file(session, ctx, root, &below, Vec::new(), ctx.at).await
 }
 
@@ -33,14 +30,13 @@ pub(super) async fn send_file(
     also: Vec<(HeaderName, HeaderValue)>,
     now: SystemTime,
 ) -> Result<(), Stop> {
-    let (request, _) = taken(ctx)?;
     let headers = &session.req_header().headers;
     let asked = FileRequest {
-        method: &request.method,
+        method: &ctx.request.method,
         headers,
-        download: wants_download(request.query.as_deref()),
+        download: wants_download(ctx.request.query.as_deref()),
         private: ctx.route.as_ref().is_none_or(|route| !route.anonymous),
-        client: ctx.client.as_ref().ok_or(Reason::Internal)?.address,
+        client: ctx.client.address,
     };
     let kind = playlist::Kind::of_path(below);
     let mut answer = match watch::Rewriting::of(ctx).zip(kind) {
@@ -79,20 +75,8 @@ pub(super) fn wants_download(query: Option<&str>) -> bool {
     values.any(|value| matches!(&*value, "1" | "true"))
 }
 
-pub(super) async fn serve_reply(
-    session: &mut Session,
-    ctx: &Context,
-    route: &Route,
-    fixed: &Fixed,
-) -> Result<(), Stop> {
-    let mut reply = Reply {
-        status: fixed.status,
-        headers: fixed.headers.clone(),
-        body: fixed.body.clone(),
-    };
-    let answer = (fixed.status, content_type(&fixed.headers));
-    let common = common_headers(ctx, &session.req_header().headers, answer);
-    reply.headers.extend(common);
+pub(super) async fn serve_reply(session: &mut Session, ctx: &Context, route: &Route, reply: Reply) -> Result<(), Stop> {
+    let mut reply = complete(ctx, &session.req_header().headers, reply);
     if !route.anonymous {
         reply.headers.retain(|(name, _)| name != header::CACHE_CONTROL);
         reply

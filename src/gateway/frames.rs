@@ -23,7 +23,7 @@ pub fn headers(route: &Route) -> impl Iterator<Item = (HeaderName, HeaderValue)>
 
 /// The upstream's own word about framing goes, and its sign-in's cookies are made for frames of other sites where such
 /// may be: over https alone, since a browser throws an insecure one away.
-pub fn dressed(answer: &mut ResponseHeader, ctx: &Context, route: &Route) -> Result<()> {
+pub fn rewrite(answer: &mut ResponseHeader, ctx: &Context, route: &Route) -> Result<()> {
     let Some(FrameAncestors { elsewhere, .. }) = route.config.frames.ancestors else {
         return Ok(());
     };
@@ -32,9 +32,7 @@ pub fn dressed(answer: &mut ResponseHeader, ctx: &Context, route: &Route) -> Res
         replace(answer, &CONTENT_SECURITY_POLICY, policies)?;
     }
     let passes = matches!(route.config.present, Present::Pass | Present::Headers);
-    let asked = ctx.request.as_ref().zip(ctx.client.as_ref());
-    let over_https = asked.is_some_and(|(request, client)| is_https(&ctx.snapshot, client, &request.host));
-    let is_kept = elsewhere && passes && over_https;
+    let is_kept = elsewhere && passes && is_https(&ctx.snapshot, &ctx.client, &ctx.request.host);
     match is_kept.then(|| frames::cookies_for_frames(&answer.headers)).flatten() {
         Some(cookies) => replace(answer, &SET_COOKIE, cookies),
         None => Ok(()),

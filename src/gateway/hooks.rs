@@ -68,7 +68,7 @@ impl ProxyHttp for Gateway {
         changes.set.extend(authorization.map(|value| (AUTHORIZATION, value)));
         gateway::upstream::apply(upstream, changes)?;
         gateway::playlists::ask(upstream, ctx)?;
-        upstream.set_raw_path(gateway::upstream::target(ctx, &ctx.snapshot.token_sources)?.as_bytes())
+        upstream.set_raw_path(gateway::upstream::target(ctx)?.as_bytes())
     }
 
     async fn request_body_filter(
@@ -98,7 +98,7 @@ impl ProxyHttp for Gateway {
         answer: &mut ResponseHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
-        gateway::upstream::dress(session, answer, ctx)
+        gateway::upstream::rewrite_response_headers(session, answer, ctx)
     }
 
     fn response_body_filter(

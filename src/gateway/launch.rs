@@ -7,29 +7,37 @@ use http::{HeaderMap, Method};
 use pingora::proxy::Session;
 
 use super::rules::Case;
-use super::{Stop, common_headers, endpoints as own_pages, taken};
+use super::{Stop, complete, endpoints as own_pages};
 use crate::authenticate::launch::NewLaunch;
 use crate::authenticate::token::carrier::Carried;
 use crate::authenticate::token::{Outcome, Recent};
-use crate::config::Credential;
+use crate::config::{Credential, Launch};
 use crate::context::{self, Context};
 use crate::event::Events;
-use crate::own::launch::{self, form};
+use crate::identity::Identity;
+use crate::own::launch::{asked as launch_asked, form, without_token};
 use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
 use crate::snapshot::{Action, Route};
 
 /// Does a browser open this page with a token in the query? Then that token alone counts. A proxy that asks for a decision
 /// can begin nothing.
-pub fn is_asked(headers: &HeaderMap, ctx: &Context, route: &Route) -> bool {
+pub fn asked(headers: &HeaderMap, ctx: &Context, route: &Route) -> Option<Launch> {
+    if ctx.only_decide {
+        return None;
+    }
     let sources = &ctx.snapshot.token_sources;
-    let request = ctx.request.as_ref().filter(|_| !ctx.only_decide);
-    request.is_some_and(|request| launch::is_asked(&route.config, request, headers, sources))
+    launch_asked(&route.config, &ctx.request, headers, sources)
 }
 
 /// The rules allow a browser with a token in the query: it gets a launch session and goes on without the token.
-pub async fn begin(headers: &HeaderMap, ctx: &Context, route: &Route) -> Result<Reply, Rejection> {
-    let begun = begun(headers, ctx, route).await;
+pub async fn begin(
+    headers: &HeaderMap,
+    ctx: &Context,
+    route: &Route,
+    granted: (&Identity, Launch),
+) -> Result<Reply, Rejection> {
+    let begun = begun(headers, ctx, route, granted).await;
     match &begun {
         Ok(_) => ctx.snapshot.people.metrics.launched(&route.config.name, "ok"),
         Err(refusal) => failed(ctx, refusal),
@@ -37,34 +45,40 @@ pub async fn begin(headers: &HeaderMap, ctx: &Context, route: &Route) -> Result<
     begun
 }
 
-async fn begun(headers: &HeaderMap, ctx: &Context, route: &Route) -> Result<Reply, Rejection> {
-    let (request, path) = taken(ctx)?;
+async fn begun(
+    headers: &HeaderMap,
+    ctx: &Context,
+    route: &Route,
+    (who, launch): (&Identity, Launch),
+) -> Result<Reply, Rejection> {
     let sources = &ctx.snapshot.token_sources;
     let new = NewLaunch {
-        who: ctx.who.as_deref().ok_or(Reason::Internal)?,
-        client: ctx.client.as_ref().ok_or(Reason::Internal)?.address,
+        who,
+        client: ctx.client.address,
         route: &route.config.name,
-        launch: route.config.launch.ok_or(Reason::Internal)?,
+        launch,
         config: &ctx.snapshot.config,
     };
-    let location = launch::without_token(request, path, sources);
-    let mut reply = own_pages::here(ctx, request)?.launched(new, &location, headers).await?;
-    let common = common_headers(ctx, headers, (reply.status, None));
-    reply.headers.extend(common);
-    Ok(reply)
+    let location = without_token(&ctx.request, &ctx.path, sources);
+    let reply = own_pages::here(ctx)?.launched(new, &location, headers).await?;
+    Ok(complete(ctx, headers, reply))
 }
 
 /// A launch that was refused is counted.
 pub fn failed(ctx: &Context, refusal: &Rejection) {
-    if let Some(route) = ctx.route.as_ref().filter(|_| ctx.launching && ctx.dry_run.is_none()) {
+    if let Some(route) = ctx
+        .route
+        .as_ref()
+        .filter(|_| ctx.launching.is_some() && ctx.dry_run.is_none())
+    {
         let metrics = &ctx.snapshot.people.metrics;
         metrics.launched(&route.config.name, refusal.reason.label());
     }
 }
 
 /// The answer to a form that a learning platform has posted.
-pub async fn by_form(session: &mut Session, ctx: &mut Context, route: &Route) -> Result<Reply, Stop> {
-    let answered = posted(session, ctx, route).await;
+pub async fn by_form(session: &mut Session, ctx: &mut Context, route: &Route, life: Launch) -> Result<Reply, Stop> {
+    let answered = posted(session, ctx, route, life).await;
     match &answered {
         Ok(_) => ctx.snapshot.people.metrics.launched(&route.config.name, "ok"),
         Err(Stop::Refused(refusal)) => {
@@ -77,23 +91,21 @@ pub async fn by_form(session: &mut Session, ctx: &mut Context, route: &Route) ->
     answered
 }
 
-async fn posted(session: &mut Session, ctx: &mut Context, route: &Route) -> Result<Reply, Stop> {
+async fn posted(session: &mut Session, ctx: &mut Context, route: &Route, life: Launch) -> Result<Reply, Stop> {
     form::is_form(&session.req_header().headers)?;
     let body = own_pages::body(session).await?;
     let headers = &session.req_header().headers;
-    let (request, _) = taken(ctx)?;
-    let client = ctx.client.as_ref().ok_or(Reason::Internal)?;
     let sources = &ctx.snapshot.token_sources;
     let posted = form::read(&body, sources)?;
-    let here = own_pages::here(ctx, request)?;
-    let target = form::target(&posted.target, &here.public.origin(), request, sources)?;
+    let here = own_pages::here(ctx)?;
+    let target = form::target(&posted.target, &here.public.origin(), &ctx.request, sources)?;
     let table = &ctx.snapshot.table;
     let found = table.find(&target.request.host, target.path.decoded(), &Method::GET);
     let found = found.map_err(Rejection::from)?;
     let leads_to = ctx.snapshot.routes.get(found.route).ok_or(Reason::NoRoute)?;
     leads_to.take_params(target.path.has_params())?;
     if !leads_to.config.accept.contains(&Credential::Launch)
-        || matches!(leads_to.action, Action::Launch | Action::Decide(_))
+        || matches!(leads_to.action, Action::Launch(_) | Action::Decide(_))
     {
         let detail = format!(
             "the route of the target, `{}`, takes no launch sessions",
@@ -104,26 +116,24 @@ async fn posted(session: &mut Session, ctx: &mut Context, route: &Route) -> Resu
     let carried = Carried::of_form(posted.tokens);
     let tokens = &ctx.snapshot.tokens;
     let (issuers, recent) = (leads_to.config.issuers.as_deref(), Recent::default());
-    let judged = tokens.authenticate(&carried, issuers, client.address, &recent, ctx.at);
+    let judged = tokens.authenticate(&carried, issuers, ctx.client.address, &recent, ctx.at);
     let who = match judged.await {
         Outcome::Person(who) => who,
         Outcome::Refused(refusal) => return Err(at_target(refusal, &leads_to.config.name).into()),
         Outcome::Nobody => return Err(Reason::NoCredentials.into()),
     };
     let case = Case {
-        snapshot: &ctx.snapshot,
-        route: leads_to,
         request: &target.request,
-        client,
         params: &found.params,
+        ..Case::of(ctx, leads_to)
     };
     let mut events = Events::default();
     let decided = case.decide(Some(&who), &mut events).await;
     let new = NewLaunch {
         who: &who,
-        client: client.address,
+        client: ctx.client.address,
         route: &route.config.name,
-        launch: route.config.launch.ok_or(Reason::Internal)?,
+        launch: life,
         config: &ctx.snapshot.config,
     };
     let launched = match decided {
@@ -141,10 +151,7 @@ async fn posted(session: &mut Session, ctx: &mut Context, route: &Route) -> Resu
         }
     };
     ctx.who = Some(who);
-    let mut reply = launched?;
-    let common = common_headers(ctx, &session.req_header().headers, (reply.status, None));
-    reply.headers.extend(common);
-    Ok(reply)
+    Ok(complete(ctx, &session.req_header().headers, launched?))
 }
 
 /// The log tells whose rules have refused: the address in it is the form's.

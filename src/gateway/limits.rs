@@ -11,17 +11,16 @@ use crate::context::Context;
 use crate::fair::Asker;
 use crate::headers::content_length;
 use crate::rejection::{Hint, Reason, Rejection};
-use crate::request::Client;
 use crate::snapshot::Route;
 
 /// Takes a place among the requests of an address that are under way, where its connections are not counted: one of HTTP/2
 /// carries many requests, and behind a trusted proxy all are the proxy's. Without it one client would hold many times the
 /// buffers and upstream connections that the bound on connections is meant for.
 pub(super) async fn in_flight(session: &Session, ctx: &mut Context) -> Result<(), Rejection> {
-    let by_request = |client: &&Client| session.is_http2() || client.address != client.peer;
-    let Some(client) = ctx.client.as_ref().filter(by_request) else {
+    let client = &ctx.client;
+    if !session.is_http2() && client.address == client.peer {
         return Ok(());
-    };
+    }
     let place = ctx.snapshot.in_flight.take(Asker::at(client.address)).await;
     let most = ctx.snapshot.config.server.connections.per_address;
     ctx.in_flight = Some(place.map_err(|none| Rejection {
@@ -35,10 +34,10 @@ pub(super) async fn in_flight(session: &Session, ctx: &mut Context) -> Result<()
 
 /// `limits.rate`: per subject, or per address where nobody is signed in.
 pub(super) fn check_rate<T: Trace>(route: &Route, ctx: &Context, trace: &mut T) -> Result<(), Rejection> {
-    let (Some(rate), Some(client)) = (&route.rate, &ctx.client) else {
+    let Some(rate) = &route.rate else {
         return Ok(());
     };
-    let key = parts::rate_key(ctx.who.as_deref(), client);
+    let key = parts::rate_key(ctx.who.as_deref(), &ctx.client);
     if let Some(dry_run) = &ctx.dry_run {
         let spent = dry_run.budgets.is_some_and(|instant| !rate.peek(&key, instant));
         trace.budget("limits.rate", key, rate.rate(), spent);

@@ -16,7 +16,7 @@ use pingora::prelude::Result as PingoraResult;
 use pingora::proxy::Session;
 
 pub use self::call::{person, plan, serve};
-use super::{Incoming, Stop, endpoints as own_pages, taken};
+use super::{Incoming, Stop, endpoints as own_pages};
 use crate::context::Context;
 use crate::headers;
 use crate::moodle::Moodle;
@@ -32,7 +32,7 @@ const LONGEST_LOGOUT: u64 = 16 << 10;
 const LOGINS: [&str; 2] = ["/login/index.php", "/login/token.php"];
 
 /// What the gateway itself answers at addresses that are Moodle's, or that Moodle asks.
-pub enum Aside {
+pub enum Intercept {
     /// A question to the CAS server that the gateway stands in for.
     Facade(facade::Asked),
     /// The sessions of these tickets end.
@@ -41,51 +41,49 @@ pub enum Aside {
     Landing(Arc<Moodle>, String),
 }
 
-pub async fn aside(incoming: &mut impl Incoming, ctx: &Context) -> Result<Option<Aside>, Stop> {
+pub async fn intercept(incoming: &mut impl Incoming, ctx: &Context) -> Result<Option<Intercept>, Stop> {
     if ctx.snapshot.moodles.is_empty() {
         return Ok(None);
     }
     match facade::asked(ctx)? {
-        Some(asked) => Ok(Some(Aside::Facade(asked))),
+        Some(asked) => Ok(Some(Intercept::Facade(asked))),
         None => at_login(incoming, ctx).await,
     }
 }
 
-async fn at_login(incoming: &mut impl Incoming, ctx: &Context) -> Result<Option<Aside>, Stop> {
+async fn at_login(incoming: &mut impl Incoming, ctx: &Context) -> Result<Option<Intercept>, Stop> {
     let Some((moodle, below)) = login(ctx) else {
         return Ok(None);
     };
-    let (request, _) = taken(ctx)?;
-    let query = request.query.as_deref().unwrap_or_default();
+    let query = ctx.request.query.as_deref().unwrap_or_default();
     let headers = incoming.headers();
-    if request.method == Method::GET {
+    if ctx.request.method == Method::GET {
         if let Some(tickets) = visits::logged_out(query, None, &[]) {
-            return Ok(Some(Aside::LogOut(moodle, tickets)));
+            return Ok(Some(Intercept::LogOut(moodle, tickets)));
         }
-        let lands = visits::lands(&own_pages::here(ctx, request)?, &moodle, &below, query, headers).is_some();
-        return Ok(lands.then_some(Aside::Landing(moodle, below)));
+        let lands = visits::lands(&own_pages::here(ctx)?, &moodle, &below, query, headers).is_some();
+        return Ok(lands.then_some(Intercept::Landing(moodle, below)));
     }
     let content_type = headers::text(headers, header::CONTENT_TYPE);
     let is_form = content_type.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
     let is_short = headers::content_length(headers).is_some_and(|length| length <= LONGEST_LOGOUT);
-    if request.method != Method::POST || !is_form || !is_short {
+    if ctx.request.method != Method::POST || !is_form || !is_short {
         return Ok(None);
     }
     let content_type = content_type.map(str::to_owned);
     let body = incoming.look_into_body(|_| false).await?.bytes;
     let tickets = visits::logged_out(query, content_type.as_deref(), &body);
-    Ok(tickets.map(|tickets| Aside::LogOut(moodle, tickets)))
+    Ok(tickets.map(|tickets| Intercept::LogOut(moodle, tickets)))
 }
 
 /// The answer.
-pub async fn answer(headers: &HeaderMap, ctx: &mut Context, aside: Aside) -> Result<Reply, Rejection> {
-    let (request, _) = taken(ctx)?;
-    let here = own_pages::here(ctx, request)?;
-    let query = request.query.as_deref().unwrap_or_default();
-    let reply = match aside {
-        Aside::Facade(asked) => facade::answer(ctx, asked).await?,
-        Aside::LogOut(moodle, tickets) => visits::log_out(&here, &moodle, &tickets).await?,
-        Aside::Landing(moodle, below) => {
+pub async fn answer(headers: &HeaderMap, ctx: &mut Context, intercept: Intercept) -> Result<Reply, Rejection> {
+    let here = own_pages::here(ctx)?;
+    let query = ctx.request.query.as_deref().unwrap_or_default();
+    let reply = match intercept {
+        Intercept::Facade(asked) => facade::answer(ctx, asked).await?,
+        Intercept::LogOut(moodle, tickets) => visits::log_out(&here, &moodle, &tickets).await?,
+        Intercept::Landing(moodle, below) => {
             let landed = visits::landing(&here, &moodle, &below, query, headers).await;
             landed.ok_or(Reason::SignInStale)??
         }
@@ -103,8 +101,7 @@ pub fn departed(session: &Session, answer: &mut ResponseHeader, ctx: &Context, r
     let location = answer.headers.get(header::LOCATION).cloned();
     let Some(location) = location else { return Ok(()) };
     let begins = |(moodle, _): (Arc<Moodle>, String)| {
-        let (request, _) = taken(ctx).ok()?;
-        let here = ctx.snapshot.here(&request.host, SystemTime::now(), false).ok()?;
+        let here = ctx.snapshot.here(&ctx.request.host, SystemTime::now(), false).ok()?;
         visits::departed(&here, &moodle, &session.req_header().headers, location.to_str().ok()?)
     };
     if let Some(over) = login(ctx).and_then(begins) {
@@ -115,9 +112,8 @@ pub fn departed(session: &Session, answer: &mut ResponseHeader, ctx: &Context, r
 
 /// The Moodle at whose login address this request is, and which of them.
 fn login(ctx: &Context) -> Option<(Arc<Moodle>, String)> {
-    let (request, path) = ctx.request.as_ref().zip(ctx.path.as_ref())?;
     let mut moodles = ctx.snapshot.moodles.iter();
-    let moodle = moodles.find(|moodle| moodle.config.public_url.host_str() == Some(&request.host))?;
-    let below = moodle.below(path.decoded())?;
+    let moodle = moodles.find(|moodle| moodle.config.public_url.host_str() == Some(&ctx.request.host))?;
+    let below = moodle.below(ctx.path.decoded())?;
     LOGINS.contains(&below).then(|| (Arc::clone(moodle), below.to_owned()))
 }

@@ -6,10 +6,10 @@ use std::time::SystemTime;
 use http::{HeaderMap, HeaderValue};
 use serde_json::json;
 
-use crate::act::key_set::KeySet;
-use crate::act::reply::Fixed;
 use crate::identity::Identity;
 use crate::rejection::{Reason, Rejection};
+use crate::respond::Reply;
+use crate::respond::key_set::KeySet;
 use crate::snapshot::{Route, Snapshot};
 
 /// The `Authorization` that Opencast gets; `None` where the route shows no such token, or nobody is there to show.
@@ -21,7 +21,7 @@ pub fn authorization(route: &Route, who: Option<&Identity>, now: SystemTime) -> 
 }
 
 /// `respond = { jwks = true }`: all public keys of the gateway's own (RFC 7517 section 5).
-pub fn own_keys(snapshot: &Snapshot, request: &HeaderMap) -> Result<Fixed, Rejection> {
+pub fn own_keys(snapshot: &Snapshot, request: &HeaderMap) -> Result<Reply, Rejection> {
     let keys = snapshot.opencasts.iter().map(|opencast| opencast.jwk());
     let set = keys.collect::<Result<Vec<_>, _>>().and_then(|keys| {
         let text = json!({ "keys": keys }).to_string();

@@ -13,9 +13,8 @@ use crate::identity::Identity;
 use crate::present::{Person, Shown};
 use crate::rate::address_key;
 use crate::rejection::{Reason, Rejection};
-use crate::request::{Client, Request};
-use crate::route::path::Path;
-use crate::route::table::Fate;
+use crate::request::Client;
+use crate::route::table::MatchOutcome;
 use crate::snapshot::{Action, Route, Snapshot};
 
 /// Is the gateway called over https here? By what it is told, or by what it is called in the configuration.
@@ -86,10 +85,12 @@ pub fn rate_key(who: Option<&Identity>, client: &Client) -> String {
 /// may read a 405 as it may read the other answers there.
 pub fn route_for_other_methods(ctx: &Context) -> Option<&Route> {
     let is_405 = ctx.rejection.as_ref()?.reason == Reason::MethodNotAllowed;
-    let (request, path) = ctx.request.as_ref().zip(ctx.path.as_ref()).filter(|_| is_405)?;
-    let snapshot = &ctx.snapshot;
+    if !is_405 {
+        return None;
+    }
+    let (snapshot, request, path) = (&ctx.snapshot, &ctx.request, &ctx.path);
     let considered = snapshot.table.explain(&request.host, path.decoded(), &request.method);
-    let there = considered.iter().filter(|one| one.fate == Fate::OtherMethod);
+    let there = considered.iter().filter(|one| one.outcome == MatchOutcome::OtherMethod);
     let routes = there.filter_map(|one| snapshot.routes.get(one.route));
     routes.map(AsRef::as_ref).find(|route| route.cors.is_some())
 }
@@ -112,44 +113,29 @@ pub fn goes_unjudged(route: &Route, own_token: bool) -> bool {
 
 /// Does a request that nobody is judged by carry a token that would count elsewhere? `client`: whose budget a check is
 /// taken from; `None`: nobody's.
-pub fn carries_ours(
-    snapshot: &Snapshot,
-    route: &Route,
-    own_token: bool,
-    headers: &HeaderMap,
-    client: Option<IpAddr>,
-) -> bool {
-    let found = || carrier::find(&snapshot.token_sources, headers, None);
-    goes_unjudged(route, own_token) && snapshot.tokens.are_ours(&found(), client)
+pub fn carries_ours(ctx: &Context, route: &Route, headers: &HeaderMap, client: Option<IpAddr>) -> bool {
+    let found = || carrier::find(&ctx.snapshot.token_sources, headers, None);
+    goes_unjudged(route, ctx.own_token) && ctx.snapshot.tokens.are_ours(&found(), client)
 }
 
-/// What is known for [`crate::present::changes`] of a request on a route: without an id, and no upgrade. `own_token`: it
-/// brings one of Moodle's, and goes on with what it brings. `ours`: what [`carries_ours`] says.
-#[allow(clippy::too_many_arguments, reason = "a request, whose it is, and where it goes")]
-pub fn shown_on<'a>(
-    snapshot: &'a Snapshot,
-    route: &'a Route,
-    who: Option<&'a Identity>,
-    request: &'a Request,
-    headers: &'a HeaderMap,
-    client: &'a Client,
-    own_token: bool,
-    ours: bool,
-) -> Shown<'a> {
+/// What is known for [`crate::present::changes`] of a request on a route: without an id, and no upgrade. `ours`: what [`carries_ours`] says.
+pub fn shown_on<'a>(ctx: &'a Context, route: &'a Route, headers: &'a HeaderMap, ours: bool) -> Shown<'a> {
+    let sources: &[TokenSource] = &ctx.snapshot.token_sources;
+    let is_judged = ours || !goes_unjudged(route, ctx.own_token);
     Shown {
-        person: person(route, who),
-        identity_headers: &snapshot.identity_headers,
-        request,
+        person: person(route, ctx.who.as_deref()),
+        identity_headers: &ctx.snapshot.identity_headers,
+        request: &ctx.request,
         headers,
-        client,
+        client: &ctx.client,
         request_id: "",
-        present: if own_token { Present::Pass } else { route.config.present },
-        sources: &snapshot.token_sources,
-        judged: if goes_unjudged(route, own_token) && !ours {
-            &[]
+        present: if ctx.own_token {
+            Present::Pass
         } else {
-            &snapshot.token_sources
+            route.config.present
         },
+        sources,
+        judged: if is_judged { sources } else { &[] },
         host: match &route.action {
             Action::Upstream(upstream) => upstream.host.as_ref(),
             _ => None,
@@ -159,10 +145,10 @@ pub fn shown_on<'a>(
 }
 
 /// Path and query as the upstream of a route gets them.
-pub fn target_on(route: &Route, request: &Request, path: &Path, sources: &[TokenSource]) -> String {
-    let (encoded, _) = path.stripped(&route.config.strip);
-    let query = request.query.as_deref();
-    match query.and_then(|query| carrier::strip_query(sources, query)) {
+pub fn target_on(ctx: &Context, route: &Route) -> String {
+    let (encoded, _) = ctx.path.stripped(&route.config.strip);
+    let query = ctx.request.query.as_deref();
+    match query.and_then(|query| carrier::strip_query(&ctx.snapshot.token_sources, query)) {
         Some(query) => format!("{encoded}?{query}"),
         None => encoded.into_owned(),
     }

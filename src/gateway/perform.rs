@@ -21,14 +21,16 @@ impl Gateway {
         let headers = &session.req_header().headers;
         let reply = match decision {
             Decision::Serve(route) => return self.serve(session, ctx, &route).await,
-            Decision::Aside(aside) => Box::pin(gateway::moodle::answer(headers, ctx, aside)).await?,
+            Decision::Intercept(intercept) => Box::pin(gateway::moodle::answer(headers, ctx, intercept)).await?,
             Decision::Own => Box::pin(gateway::endpoints::answer(session, ctx)).await?,
             Decision::Preflight(reply) => reply,
             Decision::SignIn(reply, refusal) => {
                 ctx.rejection = refusal;
                 reply
             }
-            Decision::Launch(route) => Box::pin(gateway::launch::begin(headers, ctx, &route)).await?,
+            Decision::Launch(route, who, launch) => {
+                Box::pin(gateway::launch::begin(headers, ctx, &route, (&who, launch))).await?
+            }
             Decision::Allowed => gateway::auth_request::answer(headers, ctx),
         };
         respond::write::write(session, &reply).await?;
@@ -38,10 +40,11 @@ impl Gateway {
     /// What needs no upstream is answered here.
     async fn serve(&self, session: &mut Session, ctx: &mut Context, route: &Route) -> Result<Next, Stop> {
         match &route.action {
-            Action::Upstream(_) if route.injects().is_some() && !ctx.own_token => {
-                Box::pin(gateway::moodle::serve(session, ctx, route)).await?;
-            }
             Action::Upstream(_) => {
+                if let Some(moodle) = route.injects().filter(|_| !ctx.own_token) {
+                    Box::pin(gateway::moodle::serve(session, ctx, route, moodle)).await?;
+                    return Ok(Next::Answered);
+                }
                 ctx.upstream.authorization = gateway::opencast::authorization(route, ctx.who.as_deref(), ctx.at)?;
                 gateway::upstream::prepare(session, ctx, route);
                 return Ok(Next::Upstream);
@@ -49,19 +52,19 @@ impl Gateway {
             Action::Files(root) => super::files::serve_file(session, ctx, route, root).await?,
             Action::Accel(prefix) => gateway::accel::tell(session, ctx, route, prefix).await?,
             Action::KeySet(set) => {
-                let fixed = set.answer(&session.req_header().headers);
-                super::files::serve_reply(session, ctx, route, &fixed).await?;
+                let reply = set.answer(&session.req_header().headers);
+                super::files::serve_reply(session, ctx, route, reply).await?;
             }
             Action::OwnKeys => {
-                let fixed = gateway::opencast::own_keys(&ctx.snapshot, &session.req_header().headers)?;
-                super::files::serve_reply(session, ctx, route, &fixed).await?;
+                let reply = gateway::opencast::own_keys(&ctx.snapshot, &session.req_header().headers)?;
+                super::files::serve_reply(session, ctx, route, reply).await?;
             }
-            Action::Reply(fixed) => super::files::serve_reply(session, ctx, route, fixed).await?,
-            Action::Launch => {
-                let reply = Box::pin(gateway::launch::by_form(session, ctx, route)).await?;
+            Action::Reply(reply) => super::files::serve_reply(session, ctx, route, reply.clone()).await?,
+            Action::Launch(life) => {
+                let reply = Box::pin(gateway::launch::by_form(session, ctx, route, *life)).await?;
                 respond::write::write(session, &reply).await?;
             }
-            Action::Decide(_) => return Err(Reason::Internal.into()),
+            Action::Decide(_) => return Err(Reason::NoRoute.into()),
         }
         Ok(Next::Answered)
     }

@@ -11,7 +11,6 @@ use super::watch::{Rewriting, tagged, untagged};
 use crate::act::playlist::Kind;
 use crate::act::playlist::collect::Collecting;
 use crate::context::Context;
-use crate::route::path::Path;
 
 /// Conditions and ranges are about the text that the client gets, which is not the upstream's; of the codings only gzip
 /// is read here.
@@ -149,5 +148,5 @@ pub fn body(piece: &mut Option<Bytes>, end: bool, ctx: &mut Context) -> Result<(
 }
 
 fn named(ctx: &Context) -> Option<Kind> {
-    Kind::of_path(ctx.path.as_ref().map(Path::decoded)?)
+    Kind::of_path(ctx.path.decoded())
 }

@@ -5,6 +5,7 @@
 use futures_util::future::join_all;
 
 use crate::authorize::{self, Facts};
+use crate::context::Context;
 use crate::event::Events;
 use crate::fair::Asker;
 use crate::identity::Identity;
@@ -23,9 +24,20 @@ pub struct Case<'a> {
     pub params: &'a Params,
 }
 
-impl Case<'_> {
+impl<'a> Case<'a> {
+    /// The request that has come.
+    pub fn of(ctx: &'a Context, route: &'a Route) -> Self {
+        Self {
+            snapshot: &ctx.snapshot,
+            route,
+            request: &ctx.request,
+            client: &ctx.client,
+            params: &ctx.params,
+        }
+    }
+
     /// What the rules look at.
-    pub fn facts<'a>(&'a self, identity: Option<&'a Identity>, events: &'a Events) -> Facts<'a> {
+    pub fn facts<'b>(&'b self, identity: Option<&'b Identity>, events: &'b Events) -> Facts<'b> {
         Facts {
             identity,
             params: self.params,

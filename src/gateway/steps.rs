@@ -13,9 +13,8 @@ use crate::listen::connection::Shared;
 use crate::listen::intake;
 use crate::observe::request_id::RequestId;
 use crate::rejection::{Reason, Rejection};
-use crate::request::{REQUEST_ID, Request};
-use crate::respond::{self, Answering};
-use crate::route::path::Path;
+use crate::request::REQUEST_ID;
+use crate::respond::{self, Answering, Reply};
 
 /// Why the walk ends early.
 pub enum Stop {
@@ -57,6 +56,7 @@ pub(super) fn begin(session: &mut Session, timeouts: &ClientTimeouts) {
     }
 }
 
+/// pingora hands on what the listener has put into the digest of each connection.
 pub(super) fn connection(session: &Session) -> Result<&Shared, Rejection> {
     let connection = Shared::of(session.digest());
     connection.ok_or_else(|| Rejection::because(Reason::Internal, "a session without its connection"))
@@ -71,12 +71,6 @@ pub(super) fn recent(session: &Session) -> Result<&Recent, Rejection> {
 /// The header as it came; HTTP/2 has no such thing.
 pub(super) fn raw_header(session: &Session) -> Option<Bytes> {
     (!session.is_http2()).then(|| session.to_h1_raw())
-}
-
-/// Request and path, which the first step has put there.
-pub fn taken(ctx: &Context) -> Result<(&Request, &Path), Rejection> {
-    let both = ctx.request.as_ref().zip(ctx.path.as_ref());
-    both.ok_or_else(|| Rejection::because(Reason::Internal, "a step before the request was taken"))
 }
 
 pub(super) fn answering<'a>(headers: &'a HeaderMap, id: &'a RequestId) -> Answering<'a> {
@@ -106,11 +100,7 @@ fn route_headers(ctx: &Context, headers: &HeaderMap) -> Vec<(HeaderName, HeaderV
 /// The same of a refusal. Of a call with a token of Moodle's own any page may read it, as it may read Moodle's answers.
 pub(super) fn refusal_headers(ctx: &Context, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
     let mut told = route_headers(ctx, headers);
-    let is_call = ctx
-        .request
-        .as_ref()
-        .is_some_and(|request| request.method != Method::OPTIONS);
-    if ctx.own_token && is_call {
+    if ctx.own_token && ctx.request.method != Method::OPTIONS {
         told.push((header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")));
     }
     told
@@ -126,6 +116,13 @@ pub(super) fn common_headers(
     common.extend(watch::headers(ctx, answer));
     common.extend(HeaderValue::from_str(ctx.id.as_str()).ok().map(|id| (REQUEST_ID, id)));
     common
+}
+
+/// A reply with that.
+pub(super) fn complete(ctx: &Context, headers: &HeaderMap, mut reply: Reply) -> Reply {
+    let common = common_headers(ctx, headers, (reply.status, content_type(&reply.headers)));
+    reply.headers.extend(common);
+    reply
 }
 
 pub(super) fn content_type(headers: &[(HeaderName, HeaderValue)]) -> Option<&HeaderValue> {

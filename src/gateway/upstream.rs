@@ -8,13 +8,12 @@ use pingora::prelude::{Error, ErrorType, HttpPeer, OrErr, Result};
 use pingora::proxy::Session;
 
 use super::{common_headers, frames, moodle, parts, playlists};
-use crate::act::proxy;
-use crate::config::{Credential, Present, TokenSource};
+use crate::act::proxy::{self, Upstream};
+use crate::config::{Credential, Present};
 use crate::context::Context;
 use crate::headers::names_websocket;
 use crate::present::{self, Changes, Shown};
 use crate::respond;
-use crate::route::path::Path;
 use crate::snapshot::{Action, Route};
 
 /// Headers that may stand several times, beside those of the upstream; ours are the last, which count.
@@ -31,19 +30,22 @@ pub fn prepare(session: &mut Session, ctx: &mut Context, route: &Route) {
     if !route.websocket {
         session.req_header_mut().remove_header(&header::UPGRADE);
     }
-    let client = ctx.client.as_ref().map(|client| client.address);
     let headers = &session.req_header().headers;
-    ctx.upstream.carries_ours = parts::carries_ours(&ctx.snapshot, route, ctx.own_token, headers, client);
+    ctx.upstream.carries_ours = parts::carries_ours(ctx, route, headers, Some(ctx.client.address));
+}
+
+/// Where a request goes that is proxied. pingora asks for no other one: then this is an error.
+pub(super) fn proxied(route: Option<&Route>) -> Result<(&Route, &Upstream)> {
+    match route.map(|route| (route, &route.action)) {
+        Some((route, Action::Upstream(upstream))) => Ok((route, upstream)),
+        _ => Error::e_explain(ErrorType::InternalError, "a request that goes to no upstream"),
+    }
 }
 
 /// A server for this attempt. pingora calls again after a failure that may be retried.
 pub fn choose(session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
-    let route = ctx.route.clone();
-    let path = ctx.path.as_ref().map_or("/", Path::encoded);
-    let Some(Action::Upstream(upstream)) = route.as_ref().map(|route| &route.action) else {
-        return Error::e_explain(ErrorType::InternalError, "no upstream to go to");
-    };
-    match upstream.choose(path, &mut ctx.upstream.attempts) {
+    let (_, upstream) = proxied(ctx.route.as_deref())?;
+    match upstream.choose(ctx.path.encoded(), &mut ctx.upstream.attempts) {
         Ok(chosen) => {
             let has_body = !session.is_body_empty();
             let headers = &session.req_header().headers;
@@ -73,8 +75,7 @@ pub fn retry_elsewhere(ctx: &mut Context, mut error: Box<Error>) -> Box<Error> {
             "upstream server not reached"
         );
     }
-    let route = ctx.route.as_ref().map(|route| &route.action);
-    let more = matches!(route, Some(Action::Upstream(upstream)) if upstream.has_more(&ctx.upstream.attempts));
+    let more = proxied(ctx.route.as_deref()).is_ok_and(|(_, upstream)| upstream.has_more(&ctx.upstream.attempts));
     // No server has seen any of it: any method may go on to the next.
     error.set_retry(more);
     error
@@ -96,21 +97,8 @@ pub fn retry_kept(session: &Session, ctx: &mut Context, mut error: Box<Error>, k
 
 /// What is known for [`present::changes`].
 pub fn shown<'a>(session: &'a Session, ctx: &'a Context) -> Result<Shown<'a>> {
-    let parts = ctx.request.as_ref().zip(ctx.client.as_ref()).zip(ctx.route.as_deref());
-    let Some(((request, client), route)) = parts else {
-        return Error::e_explain(ErrorType::InternalError, "nothing to present");
-    };
-    let headers = &session.req_header().headers;
-    let shown = parts::shown_on(
-        &ctx.snapshot,
-        route,
-        ctx.who.as_deref(),
-        request,
-        headers,
-        client,
-        ctx.own_token,
-        ctx.upstream.carries_ours,
-    );
+    let (route, _) = proxied(ctx.route.as_deref())?;
+    let shown = parts::shown_on(ctx, route, &session.req_header().headers, ctx.upstream.carries_ours);
     Ok(Shown {
         request_id: ctx.id.as_str(),
         upgrade: session.is_upgrade_req(),
@@ -144,21 +132,15 @@ pub fn apply(request: &mut RequestHeader, changes: Changes) -> Result<()> {
 }
 
 /// Path and query as the upstream gets them: the canonical path, less `strip`, and the query less the tokens.
-pub fn target(ctx: &Context, sources: &[TokenSource]) -> Result<String> {
-    let (Some(request), Some(path), Some(route)) = (&ctx.request, &ctx.path, &ctx.route) else {
-        return Error::e_explain(ErrorType::InternalError, "no target");
-    };
-    Ok(parts::target_on(route, request, path, sources))
+pub fn target(ctx: &Context) -> Result<String> {
+    let (route, _) = proxied(ctx.route.as_deref())?;
+    Ok(parts::target_on(ctx, route))
 }
 
 /// The header of an upstream's answer is here.
 pub fn answered(answer: &ResponseHeader, ctx: &mut Context) {
-    let upstream = ctx.route.as_ref().and_then(|route| match &route.action {
-        Action::Upstream(upstream) => Some(upstream),
-        _ => None,
-    });
-    if let (Some(upstream), Some(since), None, false) = (
-        upstream,
+    if let (Ok((_, upstream)), Some(since), None, false) = (
+        proxied(ctx.route.as_deref()),
         ctx.upstream.since,
         ctx.upstream.answered_after,
         is_interim(answer),
@@ -174,7 +156,7 @@ pub(super) fn is_interim(answer: &ResponseHeader) -> bool {
 }
 
 /// The upstream's answer as the client gets it.
-pub fn dress(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
+pub fn rewrite_response_headers(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
     let upgrade = answer.status == StatusCode::SWITCHING_PROTOCOLS;
     if upgrade && !(session.is_upgrade_req() && names_websocket(&answer.headers)) {
         let detail = "the upstream switches to a protocol that nobody asked for";
@@ -216,7 +198,7 @@ pub fn dress(session: &Session, answer: &mut ResponseHeader, ctx: &mut Context) 
         }
     }
     moodle::departed(session, answer, ctx, &route)?;
-    frames::dressed(answer, ctx, &route)?;
+    frames::rewrite(answer, ctx, &route)?;
     if route.watch.is_some() {
         answer.insert_header(header::REFERRER_POLICY, "no-referrer")?;
         playlists::answered(session, answer, ctx)?;

@@ -9,20 +9,17 @@ use url::Url;
 
 use super::parts::is_https;
 use crate::act::file;
-use crate::act::playlist::{self, Passage};
+use crate::act::playlist::{self, RewriteContext};
 use crate::authenticate::token::{Outcome, carrier};
 use crate::authenticate::watch::{self, Invalid, Pass, Purpose};
 use crate::authorize::Facts;
 use crate::config::{Carry, Credential, Watch};
 use crate::context::{Context, HeldPass};
 use crate::digest::{hex, sha256};
-use crate::event::Events;
 use crate::headers::cookies::{self, IN_A_FRAME};
 use crate::identity::Identity;
 use crate::rejection::Reason;
-use crate::request::{Client, Request};
 use crate::route::path::Path;
-use crate::route::table::Params;
 use crate::snapshot::{Route, Snapshot};
 
 /// Bytes of a cookie's path: browsers ignore longer attributes, and the cookie would go elsewhere.
@@ -30,53 +27,34 @@ const MAX_COOKIE_PATH: usize = 1024;
 
 /// A request on a route, as far as passes are concerned.
 struct Asked<'a> {
-    snapshot: &'a Snapshot,
+    ctx: &'a Context,
     route: &'a Route,
-    request: &'a Request,
-    path: &'a Path,
-    params: &'a Params,
     headers: &'a HeaderMap,
-    client: &'a Client,
-    /// What is known of events that the rules ask about.
-    events: &'a Events,
 }
 
 impl<'a> Asked<'a> {
-    fn of(headers: &'a HeaderMap, ctx: &'a Context, route: &'a Route) -> Option<Self> {
-        Some(Self {
-            snapshot: &ctx.snapshot,
-            route,
-            request: ctx.request.as_ref()?,
-            path: ctx.path.as_ref()?,
-            params: &ctx.params,
-            headers,
-            client: ctx.client.as_ref()?,
-            events: &ctx.events,
-        })
-    }
-
     /// The route's passes, if they count for this request: they are for reading only.
     fn passes(&self) -> Option<&'a Watch> {
-        let is_read = matches!(self.request.method, Method::GET | Method::HEAD);
+        let is_read = matches!(self.ctx.request.method, Method::GET | Method::HEAD);
         self.route.watch.as_ref().map(|watch| &watch.config).filter(|_| is_read)
     }
 
     fn params(&self, watch: &Watch) -> Vec<(&'a str, &'a str)> {
-        self.params.iter().take(watch.params).collect()
+        self.ctx.params.iter().take(watch.params).collect()
     }
 
     fn facts(&self, identity: &'a Identity) -> Facts<'a> {
         Facts {
             identity: Some(identity),
-            params: self.params,
-            method: &self.request.method,
-            client: self.client.address,
-            events: self.events,
+            params: &self.ctx.params,
+            method: &self.ctx.request.method,
+            client: self.ctx.client.address,
+            events: &self.ctx.events,
         }
     }
 
     fn is_https(&self) -> bool {
-        is_https(self.snapshot, self.client, &self.request.host)
+        is_https(&self.ctx.snapshot, &self.ctx.client, &self.ctx.request.host)
     }
 
     fn cookie_name(&self) -> &'static str {
@@ -91,15 +69,15 @@ impl<'a> Asked<'a> {
 /// The first pass of a request that is good here, and whom it speaks for; or why the first one is not. That one was
 /// revoked says more than anything else.
 pub fn authenticate(headers: &HeaderMap, ctx: &Context, route: &Route) -> (Outcome, Option<HeldPass>) {
-    let asked = Asked::of(headers, ctx, route);
-    let Some((asked, watch)) = asked.as_ref().and_then(|asked| Some((asked, asked.passes()?))) else {
+    let asked = &Asked { ctx, route, headers };
+    let Some(watch) = asked.passes() else {
         return (Outcome::Nobody, None);
     };
     let params = asked.params(watch);
     let by_query = watch
         .carry
         .contains(&Carry::Rewrite)
-        .then(|| watch::in_query(asked.request.query.as_deref()));
+        .then(|| watch::in_query(asked.ctx.request.query.as_deref()));
     let name = asked.cookie_name();
     let by_cookie = watch
         .carry
@@ -129,11 +107,11 @@ fn good(asked: &Asked<'_>, params: &[(&str, &str)], text: &str, now: SystemTime)
         route: &asked.route.config.name,
         params,
     };
-    let pass = Pass::open(text, &purpose, &asked.snapshot.passes.mac, now).map_err(|invalid| match invalid {
+    let pass = Pass::open(text, &purpose, &asked.ctx.snapshot.passes.mac, now).map_err(|invalid| match invalid {
         Invalid::Foreign => Reason::WatchPassInvalid,
         Invalid::Expired => Reason::WatchPassExpired,
     })?;
-    let revocations = &asked.snapshot.passes.revocations;
+    let revocations = &asked.ctx.snapshot.passes.revocations;
     if revocations.is_unread() {
         return Err(Reason::StoreUnavailable);
     }
@@ -141,7 +119,7 @@ fn good(asked: &Asked<'_>, params: &[(&str, &str)], text: &str, now: SystemTime)
         return Err(Reason::WatchPassRevoked);
     }
     // An issuer that is gone, or not looked at here any more, lets nobody in.
-    let issuers = &asked.snapshot.config.jwt.issuers;
+    let issuers = &asked.ctx.snapshot.config.jwt.issuers;
     let issuer = issuers.iter().position(|issuer| *issuer.name == pass.issuer);
     let looked_at = |index: &usize| {
         asked
@@ -172,8 +150,12 @@ pub fn admitted(headers: &HeaderMap, ctx: &mut Context, route: &Route, by: Crede
         return;
     }
     ctx.watch.pass = None;
-    let earned = Asked::of(headers, ctx, route).filter(|_| by == Credential::Jwt && !ctx.launching);
-    if let Some((cookie, rewrite)) = earned.and_then(|asked| earn(&asked, ctx.who.as_deref()?, ctx.at)) {
+    let who = ctx
+        .who
+        .as_deref()
+        .filter(|_| by == Credential::Jwt && ctx.launching.is_none());
+    let earned = who.and_then(|who| earn(&Asked { ctx, route, headers }, who, ctx.at));
+    if let Some((cookie, rewrite)) = earned {
         ctx.watch.cookie = cookie;
         ctx.watch.rewrite = rewrite;
     }
@@ -186,6 +168,7 @@ fn earn(asked: &Asked<'_>, who: &Identity, now: SystemTime) -> Option<(Option<He
     let issuers = who.issuers.iter();
     let longest = issuers.map(|issuer| {
         asked
+            .ctx
             .snapshot
             .config
             .jwt
@@ -217,7 +200,7 @@ fn earn(asked: &Asked<'_>, who: &Identity, now: SystemTime) -> Option<(Option<He
         route: &asked.route.config.name,
         params: &params,
     };
-    let text = pass.seal(&purpose, &asked.snapshot.passes.mac)?;
+    let text = pass.seal(&purpose, &asked.ctx.snapshot.passes.mac)?;
     let cookie = by_cookie
         .then(|| set_cookie(asked, watch, &text, ttl.as_secs()))
         .flatten();
@@ -230,7 +213,7 @@ fn earn(asked: &Asked<'_>, who: &Identity, now: SystemTime) -> Option<(Option<He
 fn is_image(asked: &Asked<'_>) -> bool {
     let dest = asked.headers.get("sec-fetch-dest");
     let is_wanted = || dest.is_none() && asked.headers.get(header::ACCEPT).is_some_and(is_image_type);
-    dest.is_some_and(|dest| dest == "image") || file::is_image(asked.path.decoded()) || is_wanted()
+    dest.is_some_and(|dest| dest == "image") || file::is_image(asked.ctx.path.decoded()) || is_wanted()
 }
 
 fn is_image_type(value: &HeaderValue) -> bool {
@@ -239,8 +222,8 @@ fn is_image_type(value: &HeaderValue) -> bool {
 }
 
 fn has_token_in_query(asked: &Asked<'_>) -> bool {
-    let query = asked.request.query.as_deref().unwrap_or_default();
-    let rest = carrier::strip_query(&asked.snapshot.token_sources, query);
+    let query = asked.ctx.request.query.as_deref().unwrap_or_default();
+    let rest = carrier::strip_query(&asked.ctx.snapshot.token_sources, query);
     rest.is_none_or(|rest| rest.len() != query.len())
 }
 
@@ -253,8 +236,8 @@ fn set_cookie(asked: &Asked<'_>, watch: &Watch, text: &str, seconds: u64) -> Opt
 /// The path as the client spells it, up to and with the last parameter: what it asks for next begins so, byte for byte. No
 /// slash follows where the client wrote none: the cookie is for that path too, and for all below it (RFC 6265 section 5.1.4).
 fn cookie_path<'a>(asked: &Asked<'a>, watch: &Watch) -> Option<&'a str> {
-    let canonical = beginning(asked.path.encoded(), watch.depth)?;
-    let written = beginning(&asked.request.raw_path, watch.depth);
+    let canonical = beginning(asked.ctx.path.encoded(), watch.depth)?;
+    let written = beginning(&asked.ctx.request.raw_path, watch.depth);
     let same = |raw: &&str| Path::parse(raw).is_ok_and(|path| path.encoded() == canonical);
     let path = written.filter(same).unwrap_or(canonical);
     let fits = path.len() <= MAX_COOKIE_PATH && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';');
@@ -297,10 +280,10 @@ pub struct Rewriting {
 impl Rewriting {
     pub fn of(ctx: &Context) -> Option<Self> {
         let pass = ctx.watch.rewrite.as_ref()?;
-        let (request, path) = (ctx.request.as_ref()?, ctx.path.as_ref()?);
+        let (request, path) = (&ctx.request, &ctx.path);
         let route = Arc::clone(ctx.route.as_ref()?);
         let watch = &route.watch.as_ref()?.config;
-        let scheme = if ctx.client.as_ref()?.https { "https" } else { "http" };
+        let scheme = if ctx.client.https { "https" } else { "http" };
         let here = Url::parse(&format!("{scheme}://{}{}", request.authority, path.encoded())).ok()?;
         let urls = &ctx.snapshot.config.server.public_urls;
         let public = urls.iter().find(|url| url.host == request.host).or(urls.first());
@@ -323,16 +306,16 @@ impl Rewriting {
 
     /// The playlist with the pass in it; `None`: it goes out as it is.
     pub fn rewrite(&self, kind: playlist::Kind, text: &[u8]) -> Option<Vec<u8>> {
-        playlist::rewrite(kind, text, &self.passage(&|path| self.covers(path)))
+        playlist::rewrite(kind, text, &self.rewrite_context(&|path| self.covers(path)))
     }
 
     /// The same of the address that an answer redirects to.
     pub fn redirect(&self, location: &str) -> Option<String> {
-        playlist::rewrite_one(location, &self.passage(&|path| self.covers(path)))
+        playlist::rewrite_one(location, &self.rewrite_context(&|path| self.covers(path)))
     }
 
-    fn passage<'a>(&'a self, covers: &'a dyn Fn(&str) -> bool) -> Passage<'a> {
-        Passage {
+    fn rewrite_context<'a>(&'a self, covers: &'a dyn Fn(&str) -> bool) -> RewriteContext<'a> {
+        RewriteContext {
             here: &self.here,
             also_here: self.also_here.as_ref(),
             parameter: &self.parameter,

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
+use parking_lot::Mutex;
 use pingora::apps::{HttpServerApp, ServerApp};
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::{ALPN, IO, Stream};
@@ -171,7 +172,7 @@ impl Bounds {
         let key = address_key(address);
         let limits = bounds.limits.load();
         let Connections { max, per_address } = limits.connections;
-        let mut open = bounds.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = bounds.open.lock();
         if open.total >= max {
             bounds.refused_max.inc();
             bounds.tell(address, "connections.max", max, "");
@@ -205,7 +206,7 @@ impl Bounds {
 
     /// Connections open now.
     pub fn open(&self) -> usize {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).total
+        self.open.lock().total
     }
 
     /// Comes back when no connection is open.
@@ -229,7 +230,7 @@ pub struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut open = self.bounds.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.bounds.open.lock();
         open.total = open.total.saturating_sub(1);
         if let Some(count) = open.by_address.get_mut(&self.key) {
             *count -= 1;

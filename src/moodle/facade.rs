@@ -4,7 +4,6 @@
 //! What they look like and what is said about them is decided in `moodle::tokens::cas_facade`.
 
 use std::net::IpAddr;
-use std::sync::PoisonError;
 use std::time::Instant;
 
 use super::MoodleTokens;
@@ -35,13 +34,13 @@ impl MoodleTokens {
 
     /// A question at the facade's path came from an address that is not in `facade.from`.
     pub fn turned_away(&self, address: IpAddr) {
-        let mut turned_away = self.0.turned_away.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turned_away = self.0.turned_away.lock();
         *turned_away = Some((Instant::now(), address));
     }
 
     /// For a ticket that was made at `started`.
     fn why_nobody_asked(&self, started: Instant) -> NotAsked {
-        let turned_away = *self.0.turned_away.lock().unwrap_or_else(PoisonError::into_inner);
+        let turned_away = *self.0.turned_away.lock();
         match turned_away.filter(|(when, _)| *when >= started) {
             Some((_, address)) => NotAsked::From(address),
             None => NotAsked::Elsewhere,

@@ -28,12 +28,13 @@ pub mod vault;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use moka::future::Cache;
+use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use url::Url;
 
@@ -152,7 +153,7 @@ impl MoodleTokens {
 
     /// Drops what is kept of Moodle's for a session of ours.
     pub async fn forget_session(&self, session: &str) {
-        let names = self.0.names.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let names = self.0.names.lock().clone();
         for name in names {
             let key = service::session_key(&name, session);
             if let Err(error) = self.0.store.delete(Table::MoodleSessions, &key).await {
@@ -175,7 +176,7 @@ impl Moodle {
             (host, _) => host.unwrap_or_default().to_owned(),
         };
         let public = HeaderValue::try_from(authority).map_err(|_| BackchannelError::Setup("no host".into()))?;
-        let mut names = tokens.0.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = tokens.0.names.lock();
         names.insert(moodle.name.clone());
         drop(names);
         Ok(Self {
@@ -225,6 +226,7 @@ impl Moodle {
     /// To one of its servers.
     fn conversation(&self) -> Result<Conversation, Rejection> {
         let chosen = self.upstream.choose("/", &mut Attempts::default())?;
+        // The configuration takes no host of which none can be made.
         let server = chosen.server.url("/").ok_or(Reason::Internal)?;
         let (config, backchannel) = (&self.config, self.backchannel.clone());
         Ok(Conversation::new(

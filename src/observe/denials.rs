@@ -6,10 +6,10 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use http::Method;
+use parking_lot::Mutex;
 use serde::{Serialize, Serializer};
 
 use crate::rate::Rate;
@@ -112,12 +112,12 @@ impl Denials {
 
     /// The latest first.
     pub fn latest(&self) -> Vec<Denial> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.kept.lock();
         kept.iter().rev().cloned().collect()
     }
 
     fn keep(&self, mut denial: Denial) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock();
         let theirs = |known: &Denial| known.whose() == denial.whose();
         let place = match kept.iter().position(|known| known.is_repeated_by(&denial)) {
             Some(same) => Some(same),

@@ -1,7 +1,8 @@
 //! How reloads went, for metrics and the status page.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::Mutex;
 
 use crate::observe::metrics::{Metrics, ReloadMetrics};
 use crate::time::unix_seconds;
@@ -42,7 +43,7 @@ impl ReloadStatus {
     pub fn taken(&self) {
         self.metrics.taken.inc();
         self.good();
-        *self.last() = Last {
+        *self.last.lock() = Last {
             taken: Instant::now(),
             refused: None,
         };
@@ -52,11 +53,11 @@ impl ReloadStatus {
     pub fn refused(&self, why: String) {
         self.metrics.refused.inc();
         self.metrics.last_ok.set(0);
-        self.last().refused = Some((Instant::now(), why));
+        self.last.lock().refused = Some((Instant::now(), why));
     }
 
     pub fn status(&self) -> ConfigStatus {
-        let last = self.last();
+        let last = self.last.lock();
         let refused = last.refused.as_ref();
         ConfigStatus {
             age: last.taken.elapsed(),
@@ -68,10 +69,5 @@ impl ReloadStatus {
         let now = unix_seconds(SystemTime::now());
         self.metrics.loaded.set(i64::try_from(now).unwrap_or(i64::MAX));
         self.metrics.last_ok.set(1);
-    }
-
-    /// Whole at every moment, so a panic elsewhere does not spoil it.
-    fn last(&self) -> MutexGuard<'_, Last> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! A question without an answer is no proof: one client could choose events that Opencast is slow to answer.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::fair::Asker;
 
@@ -25,17 +26,17 @@ struct State {
 
 impl Away {
     pub(super) fn is_now(&self, now: Instant) -> bool {
-        self.locked().until.is_some_and(|until| now < until)
+        self.0.lock().until.is_some_and(|until| now < until)
     }
 
     /// A server has answered, whatever it was.
     pub(super) fn answered(&self) {
-        *self.locked() = State::default();
+        *self.0.lock() = State::default();
     }
 
     /// A server was reached, and this client's question had no whole answer in time.
     pub(super) fn unanswered(&self, asker: &Asker, now: Instant) {
-        let mut state = self.locked();
+        let mut state = self.0.lock();
         if !state.unanswered.contains(asker) {
             state.unanswered.push(asker.clone());
         }
@@ -46,12 +47,7 @@ impl Away {
 
     /// No server can be reached.
     pub(super) fn unreachable(&self, now: Instant) {
-        *self.locked() = State::since(now);
-    }
-
-    /// The state is whole at every moment, so a panic elsewhere does not spoil it.
-    fn locked(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock() = State::since(now);
     }
 }
 

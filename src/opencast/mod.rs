@@ -8,7 +8,7 @@ mod answer;
 mod away;
 mod key;
 mod question;
-mod speaker;
+mod signer;
 mod token;
 
 use std::fmt;
@@ -26,7 +26,7 @@ use tokio::time::timeout;
 
 use self::away::{AWAY_FOR, Away};
 use self::question::credentials;
-use self::speaker::Speaker;
+use self::signer::Signer;
 use crate::act::proxy::Upstream;
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config::{self, PublicUrl};
@@ -49,7 +49,7 @@ const SHARES: Shares = Shares {
     wait: Duration::from_secs(5),
 };
 /// For a place, for others that ask the same, and for the answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// What is remembered, in bytes.
 const MEMORY: u64 = 64 << 20;
 const MAX_FLIGHTS: u64 = 10_000;
@@ -80,7 +80,7 @@ pub struct Opencast {
     metrics: OpencastMetrics,
     /// What it was made of, for [`Opencast::is_same`].
     config: config::Opencast,
-    speaker: Speaker,
+    signer: Signer,
 }
 
 /// The tenant is chosen by the host that Opencast is called by.
@@ -167,7 +167,7 @@ impl Opencast {
             unknown: Keyed::new(config.unknown_events),
             away: Away::default(),
             metrics,
-            speaker: Speaker::new(config.sign_key_file.clone(), make_key, config.never.clone()),
+            signer: Signer::new(config.sign_key_file.clone(), make_key, config.never.clone()),
             config: config.clone(),
         })
     }
@@ -201,18 +201,18 @@ impl Opencast {
 
     /// The key with which its tokens are signed: read, or made, now instead of when it is needed.
     pub fn prepare(&self) -> io::Result<()> {
-        self.speaker.prepare().map(|_| ())
+        self.signer.prepare().map(|_| ())
     }
 
     /// The public part of that key (RFC 7517).
     pub fn jwk(&self) -> io::Result<Value> {
-        self.speaker.jwk()
+        self.signer.jwk()
     }
 
     /// `Authorization` of a request to Opencast on behalf of somebody. `named`: may their name be told? Error: it is one
     /// that never is.
     pub fn authorization(&self, who: &Identity, named: bool, now: SystemTime) -> Result<HeaderValue, Rejection> {
-        self.speaker.authorization(who, named, now)
+        self.signer.authorization(who, named, now)
     }
 
     async fn answer(
@@ -232,8 +232,8 @@ impl Opencast {
             self.metrics.hit.inc();
             return known;
         }
-        let asking = timeout(PATIENCE, self.learn(&key, public, &host, asker)).await;
-        asking.unwrap_or_else(|_| self.failed(key, &Failure::Busy(NoPlace::within(PATIENCE)), asker))
+        let asking = timeout(TIMEOUT, self.learn(&key, public, &host, asker)).await;
+        asking.unwrap_or_else(|_| self.failed(key, &Failure::Busy(NoPlace::within(TIMEOUT)), asker))
     }
 
     /// Asks, or waits for the answer to the same question of another client.

@@ -15,7 +15,7 @@ use crate::authenticate::launch::{LaunchRecord, LaunchSession, NewLaunch};
 use crate::authenticate::session::Carried;
 use crate::authenticate::session::cookie::LAUNCH;
 use crate::authenticate::token::carrier;
-use crate::config::{Action, Config, Route, TokenSource};
+use crate::config::{Action, Config, Launch, Route, TokenSource};
 use crate::headers::cookies;
 use crate::identity::GrantKind;
 use crate::rejection::Rejection;
@@ -36,14 +36,14 @@ pub fn are_begun(config: &Config) -> bool {
     config.routes.iter().any(|route| route.launch.is_some())
 }
 
-/// Does a browser open a page of this route with a token in its address? Scripts, players and guesses (HEAD, prefetch) only
-/// use the token they bring, and begin nothing.
-pub fn is_asked(route: &Route, request: &Request, headers: &HeaderMap, sources: &[TokenSource]) -> bool {
-    route.launch.is_some()
-        && !matches!(route.action, Action::Launch)
+/// The launch session that a browser begins which opens a page of this route with a token in its address. Scripts, players and
+/// guesses (HEAD, prefetch) only use the token they bring, and begin nothing.
+pub fn asked(route: &Route, request: &Request, headers: &HeaderMap, sources: &[TokenSource]) -> Option<Launch> {
+    let begins = !matches!(route.action, Action::Launch)
         && request.method == Method::GET
         && page_load(&request.method, headers)
-        && !carrier::in_query(sources, request.query.as_deref()).is_empty()
+        && !carrier::in_query(sources, request.query.as_deref()).is_empty();
+    route.launch.filter(|_| begins)
 }
 
 /// The same page without the token: the path in its one form, all else of the query byte for byte.

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue};
 use url::Url;
 
 use crate::authenticate::session::Session;
+use crate::config::SignIn;
 use crate::moodle::Moodle;
 use crate::moodle::login_flow::{self, LoginFlow};
 use crate::moodle::tokens::TokenError;
@@ -76,7 +77,7 @@ pub(super) fn start(asked: &Asked<'_>, moodles: &[Arc<Moodle>], name: &str) -> R
         return Err(Rejection::because(Reason::NoRoute, "not at Moodle's own address"));
     }
     let (_, service) = moodle.by_ticket(visit.source).ok_or(Reason::SignInStale)?;
-    let cas = cas(&asked.here, moodle)?;
+    let cas = cas(asked.here.providers, moodle)?;
     let service = format!("{}{service}", moodle.config.wwwroot);
     let mut reply = Reply::redirect(cas.client.login_url(&service, Login::Usual).as_str())?;
     let life = u32::try_from(login_flow::LIFE.as_secs()).ok();
@@ -123,10 +124,9 @@ async fn arrive(here: &Here<'_>, moodle: &Moodle, visit: &LoginFlow, ticket: &Ti
     let session = visit.session().ok_or(Reason::SignInStale)?;
     let session = sessions.named(session, config, here.now).await?;
     let session = session.ok_or(Reason::SignInStale)?;
-    let sign_in = config.sign_ins.get(moodle.config.sign_in).ok_or(Reason::Internal)?;
-    if session.identity.source != sign_in.name {
-        return Err(Reason::SignInStale.into());
-    }
+    let sign_in = config.sign_ins.get(moodle.config.sign_in);
+    let is_its = |sign_in: &&SignIn| session.identity.source == sign_in.name;
+    let sign_in = sign_in.filter(is_its).ok_or(Reason::SignInStale)?;
     let life = sign_in.session.absolute;
     let place = moodle.tokens().place(&session).await?;
     let arrived = moodle.arrived(&session, visit, ticket.as_str(), life).await;
@@ -184,12 +184,13 @@ pub fn logged_out(query: &str, content_type: Option<&str>, body: &[u8]) -> Optio
 /// Ends the sessions that the tickets are of, if there are any. The server is told nothing of that, and Moodle, which would
 /// take no notice, is told nothing at all.
 pub async fn log_out(here: &Here<'_>, moodle: &Moodle, tickets: &[SessionIndex]) -> Result<Reply, Rejection> {
-    cas(here, moodle)?.end_sessions(here.people, tickets).await
+    cas(here.providers, moodle)?.end_sessions(here.people, tickets).await
 }
 
-/// The CAS server that both this Moodle and the gateway ask.
-fn cas<'a>(here: &Here<'a>, moodle: &Moodle) -> Result<&'a Cas, Rejection> {
-    let provider = here.providers.get(moodle.config.sign_in);
+/// The CAS server that both this Moodle and the gateway ask. The configuration takes no sign-in of another kind where it is
+/// needed.
+pub fn cas<'a>(providers: &'a [Provider], moodle: &Moodle) -> Result<&'a Cas, Rejection> {
+    let provider = providers.get(moodle.config.sign_in);
     provider.and_then(Provider::as_cas).ok_or(Reason::Internal.into())
 }
 

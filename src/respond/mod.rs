@@ -1,10 +1,12 @@
-//! Answer: what a refusal looks like on the wire, and the one place that writes the gateway's own answers.
+//! Answer: fixed replies, what a refusal looks like on the wire, and the one place that writes the gateway's own answers.
 //!
 //! [`rejection`] turns a reason into status, headers and body; [`cors`] and [`security`] add what belongs to every
 //! answer; only [`mod@write`] touches the socket. Why a request is refused is decided elsewhere.
 
 pub mod cors;
+pub mod fixed;
 pub mod frames;
+pub mod key_set;
 pub mod page;
 pub mod problem;
 mod reply;

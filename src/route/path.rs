@@ -11,8 +11,8 @@ use thiserror::Error;
 /// Longest request path in bytes. Tokens travel in the query, so a path has no reason to be longer.
 pub const MAX_PATH: usize = 16 << 10;
 
-/// A path in canonical form.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A path in canonical form. The default, which is empty, is of a request that has none: no route has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Path {
     encoded: String,
     /// Where it differs from `encoded`: mostly it does not, and nothing is kept twice.

@@ -162,11 +162,11 @@ impl Table {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Considered {
     pub route: usize,
-    pub fate: Fate,
+    pub outcome: MatchOutcome,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum MatchOutcome {
     Won,
     /// Another one's path is more specific, so that this one was not asked.
     LessSpecific,
@@ -188,11 +188,11 @@ impl Table {
                 let mut has_won = false;
                 considered.extend(candidates.iter().map(|candidate| Considered {
                     route: candidate.route,
-                    fate: match () {
-                        () if !is_first_place => Fate::LessSpecific,
-                        () if !candidate.serves(method) => Fate::OtherMethod,
-                        () if std::mem::replace(&mut has_won, true) => Fate::AnyMethod,
-                        () => Fate::Won,
+                    outcome: match () {
+                        () if !is_first_place => MatchOutcome::LessSpecific,
+                        () if !candidate.serves(method) => MatchOutcome::OtherMethod,
+                        () if std::mem::replace(&mut has_won, true) => MatchOutcome::AnyMethod,
+                        () => MatchOutcome::Won,
                     },
                 }));
                 is_first_place = false;
@@ -359,21 +359,28 @@ mod tests {
         let table = table();
         let fates = |host: &str, path: &str, method: Method| {
             let considered = table.explain(host, path, &method);
-            considered.iter().map(|one| (one.route, one.fate)).collect::<Vec<_>>()
+            considered
+                .iter()
+                .map(|one| (one.route, one.outcome))
+                .collect::<Vec<_>>()
         };
         assert_eq!(
             fates("video", "/static/acme/a/b.mp4", Method::GET),
-            [(1, Fate::Won), (2, Fate::OtherMethod), (0, Fate::LessSpecific)]
+            [
+                (1, MatchOutcome::Won),
+                (2, MatchOutcome::OtherMethod),
+                (0, MatchOutcome::LessSpecific)
+            ]
         );
         assert_eq!(
             fates("video", "/static/open/b.mp4", Method::DELETE)[0],
-            (3, Fate::OtherMethod)
+            (3, MatchOutcome::OtherMethod)
         );
         assert_eq!(fates("elsewhere", "/x", Method::GET), []);
         for (path, method) in [("/other", Method::PUT), ("/static/acme/a/b.mp4", Method::POST)] {
             let won = fates("video", path, method.clone())
                 .into_iter()
-                .find(|(_, fate)| *fate == Fate::Won);
+                .find(|(_, outcome)| *outcome == MatchOutcome::Won);
             assert_eq!(route("video", path, method).ok(), won.map(|(route, _)| route));
         }
     }
@@ -439,7 +446,7 @@ mod tests {
         let find = |host: &str, path: &str, method: Method| {
             let found = table.find(host, path, &method)?;
             let considered = table.explain(host, path, &method);
-            let won = considered.iter().find(|one| one.fate == Fate::Won).unwrap();
+            let won = considered.iter().find(|one| one.outcome == MatchOutcome::Won).unwrap();
             assert_eq!(won.route, found.route, "{path}");
             let values = found.params.iter().map(|(name, value)| format!("{name}={value}"));
             Ok((found.route, values.collect::<Vec<_>>().join(" ")))

@@ -8,6 +8,8 @@ pub mod attempt;
 pub mod begin;
 mod callback;
 pub mod cas;
+pub mod oauth;
+pub mod oauth2;
 pub mod oidc;
 mod people;
 mod request;
@@ -20,6 +22,7 @@ use url::Url;
 use thiserror::Error;
 
 use self::cas::Cas;
+use self::oauth2::OAuth2;
 use self::oidc::Oidc;
 pub use self::people::People;
 pub use self::request::{Asked, Here, LONGEST_BODY, LONGEST_WAIT};
@@ -34,6 +37,7 @@ use crate::respond::Reply;
 /// Who says who somebody is.
 pub enum Provider {
     Cas(Cas),
+    OAuth2(Box<OAuth2>),
     Oidc(Box<Oidc>),
 }
 
@@ -47,7 +51,7 @@ pub enum SetupError {
 }
 
 /// How each [`Provider::kind`] is called in addresses.
-pub const KINDS: [&str; 2] = [cas::KIND, oidc::KIND];
+pub const KINDS: [&str; 3] = [cas::KIND, oauth2::KIND, oidc::KIND];
 
 /// How a browser is to be signed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -131,6 +135,7 @@ impl Provider {
     pub fn new(sign_in: &config::SignIn) -> Result<Self, SetupError> {
         Ok(match &sign_in.provider {
             config::Provider::Cas(config) => Self::Cas(Cas::new(&sign_in.name, config)?),
+            config::Provider::OAuth2(config) => Self::OAuth2(Box::new(OAuth2::new(&sign_in.name, config)?)),
             config::Provider::Oidc(config) => Self::Oidc(Box::new(Oidc::new(sign_in, config)?)),
         })
     }
@@ -139,6 +144,7 @@ impl Provider {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Cas(_) => cas::KIND,
+            Self::OAuth2(_) => oauth2::KIND,
             Self::Oidc(_) => oidc::KIND,
         }
     }
@@ -152,6 +158,7 @@ impl Provider {
     pub async fn begin(&self, callback: Callback<'_>, login: Login, by: AttemptedBy<'_>) -> Result<Url, Refusal> {
         match self {
             Self::Cas(cas) => Ok(cas.client.login_url(&cas::service(callback), login)),
+            Self::OAuth2(oauth2) => Ok(oauth2.begin(callback, login, by)),
             Self::Oidc(oidc) => Box::pin(oidc.begin(callback, login, by)).await,
         }
     }
@@ -160,7 +167,7 @@ impl Provider {
     pub async fn notice(&self, asked: &Asked<'_>) -> Result<Option<Reply>, Rejection> {
         match self {
             Self::Cas(cas) => cas.notice(asked).await,
-            Self::Oidc(oidc) => oidc.notice(asked),
+            Self::OAuth2(_) | Self::Oidc(_) => oauth::posted(asked),
         }
     }
 
@@ -168,7 +175,7 @@ impl Provider {
     pub fn brings_somebody(&self, asked: &Asked<'_>) -> bool {
         match self {
             Self::Cas(_) => cas::ticket(asked).is_some(),
-            Self::Oidc(oidc) => oidc.brings_somebody(asked),
+            Self::OAuth2(_) | Self::Oidc(_) => oauth::brings_code(asked),
         }
     }
 
@@ -176,7 +183,7 @@ impl Provider {
     fn absence(&self, asked: &Asked<'_>) -> Option<Refusal> {
         match self {
             Self::Cas(_) => None,
-            Self::Oidc(oidc) => oidc.absence(asked),
+            Self::OAuth2(_) | Self::Oidc(_) => oauth::absence(asked),
         }
     }
 
@@ -190,6 +197,7 @@ impl Provider {
     ) -> Result<NewSession, Refusal> {
         match self {
             Self::Cas(cas) => cas.complete(asked, callback, place).await,
+            Self::OAuth2(oauth2) => Box::pin(oauth2.complete(asked, callback, by, place)).await,
             Self::Oidc(oidc) => Box::pin(oidc.complete(asked, callback, by, place)).await,
         }
     }
@@ -199,6 +207,7 @@ impl Provider {
     pub async fn sign_out(&self, callback: Option<Callback<'_>>, id_token: Option<String>) -> SignOut {
         match self {
             Self::Cas(cas) => SignOut::At(cas.client.logout_url(callback.map(cas::service).as_deref())),
+            Self::OAuth2(oauth2) => oauth2.sign_out(callback),
             Self::Oidc(oidc) => Box::pin(oidc.sign_out(callback, id_token)).await,
         }
     }
@@ -207,6 +216,7 @@ impl Provider {
     async fn endpoint(&self, asked: &Asked<'_>, sign_in: &config::SignIn, name: &str) -> Result<Reply, Rejection> {
         match self {
             Self::Cas(cas) => cas.session(asked, sign_in).await,
+            Self::OAuth2(_) => Err(Reason::NoRoute.into()),
             Self::Oidc(oidc) => Box::pin(oidc.endpoint(asked, name)).await,
         }
     }
@@ -215,7 +225,7 @@ impl Provider {
     pub fn as_cas(&self) -> Option<&Cas> {
         match self {
             Self::Cas(cas) => Some(cas),
-            Self::Oidc(_) => None,
+            Self::OAuth2(_) | Self::Oidc(_) => None,
         }
     }
 
@@ -224,6 +234,7 @@ impl Provider {
     pub async fn check(&self, callback: &str) -> Result<String, Unfit> {
         match self {
             Self::Cas(cas) => cas.check(callback).await,
+            Self::OAuth2(oauth2) => oauth2.check(callback).await,
             Self::Oidc(oidc) => oidc.check().await,
         }
     }
@@ -232,6 +243,7 @@ impl Provider {
     pub fn registration(&self, origin: &str, sign_in: &str) -> Vec<String> {
         match self {
             Self::Cas(cas) => cas.registration(origin, sign_in),
+            Self::OAuth2(oauth2) => oauth2.registration(origin),
             Self::Oidc(oidc) => oidc.registration(origin),
         }
     }

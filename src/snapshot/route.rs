@@ -8,19 +8,18 @@ use percent_encoding::percent_decode_str;
 
 use super::{Snapshot, SnapshotError};
 use crate::act::file::Root;
-use crate::act::key_set::KeySet;
 use crate::act::proxy::Upstream;
-use crate::act::reply::Fixed;
 use crate::ask::ElseAsk;
 use crate::authorize;
 use crate::authorize::settled::Fingerprinted;
-use crate::config::{self, Config, Cors, Credential, Decide, Present, Rule};
+use crate::config::{self, Config, Cors, Credential, Decide, Launch, Present, Rule};
 use crate::moodle::Moodle;
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::opencast::Opencast;
 use crate::rate::Keyed;
 use crate::rejection::{Reason, Rejection};
-use crate::respond::{Reply, cors};
+use crate::respond::key_set::KeySet;
+use crate::respond::{Reply, cors, fixed};
 use crate::route::path::Path;
 
 /// The watch passes of a route.
@@ -63,14 +62,14 @@ pub enum Action {
     Files(Arc<Root>),
     /// The proxy in front sends the file: what its name begins with there.
     Accel(String),
-    Reply(Fixed),
+    Reply(Reply),
     KeySet(KeySet),
     /// The gateway's own public keys.
     OwnKeys,
     /// What would become of another request?
     Decide(Decide),
     /// A launch session for the token in a form, and on to the page that it names.
-    Launch,
+    Launch(Launch),
 }
 
 impl Route {
@@ -162,7 +161,10 @@ impl Route {
             config::Action::Accel(prefix) => Action::Accel(prefix.clone()),
             config::Action::Decide(decide) => Action::Decide(decide.clone()),
             config::Action::OwnKeys => Action::OwnKeys,
-            config::Action::Launch => Action::Launch,
+            config::Action::Launch => route.launch.map(Action::Launch).ok_or_else(|| SnapshotError::Reply {
+                route: Arc::clone(&route.name),
+                source: io::Error::other("no launch sessions"),
+            })?,
             config::Action::Files(path) => {
                 let root = Root::open(path).map_err(|source| SnapshotError::Files {
                     route: Arc::clone(&route.name),
@@ -180,7 +182,7 @@ impl Route {
                 Action::KeySet(set)
             }
             config::Action::Respond(respond) => {
-                let reply = Fixed::new(respond).map_err(|source| SnapshotError::Reply {
+                let reply = fixed::fixed(respond).map_err(|source| SnapshotError::Reply {
                     route: Arc::clone(&route.name),
                     source,
                 })?;

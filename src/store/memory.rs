@@ -3,9 +3,9 @@
 //! A map beats redb in memory here: a B-tree's half-full pages would take twice the room of the sessions in them.
 
 use std::convert::Infallible;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indexmap::IndexMap;
+use parking_lot::Mutex;
 
 use super::place::Place;
 use super::record::{self, Change, Millis, Record, Shelf};
@@ -28,13 +28,13 @@ struct Map {
 
 impl Memory {
     pub(super) fn get(&self, place: Place) -> Option<Record> {
-        let Ok(record) = self.lock().get(place);
+        let Ok(record) = self.shelf.lock().get(place);
         record::alive(record, record::now())
     }
 
     pub(super) fn change(&self, place: Place, change: Change) -> bool {
         let now = record::now();
-        let mut map = self.lock();
+        let mut map = self.shelf.lock();
         map.sweep(now);
         let Ok(changed) = record::apply(&mut *map, place, change, now);
         changed
@@ -48,7 +48,7 @@ impl Memory {
         wanted: impl Fn(&[u8]) -> bool,
         limit: usize,
     ) -> (Vec<(Place, Record)>, Option<Place>) {
-        let (map, now) = (self.lock(), record::now());
+        let (map, now) = (self.shelf.lock(), record::now());
         let behind = map.records.iter().filter(|(place, record)| {
             after.is_none_or(|after| **place > after) && record.expires > now && wanted(&record.bytes)
         });
@@ -60,11 +60,6 @@ impl Memory {
             .into_iter()
             .filter_map(|place| Some((place, map.records.get(&place)?.clone())));
         (found.collect(), next)
-    }
-
-    /// A panic while it was held left the map whole: each change is one or two calls of the table's.
-    fn lock(&self) -> MutexGuard<'_, Map> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -116,7 +111,7 @@ mod tests {
             };
             memory.change(Place::new("t", &number.to_string()), change);
         }
-        let map = memory.lock();
+        let map = memory.shelf.lock();
         assert_eq!(map.records.len(), 100, "the dead ones are gone");
     }
 }

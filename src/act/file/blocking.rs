@@ -21,7 +21,7 @@ const SHARES: Shares = Shares {
     wait: Duration::from_secs(5),
 };
 /// How long an operation may take before its request gives up; the place stays taken until it really ends.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The places of one root.
 pub(super) struct Places(fair::Places);
@@ -31,7 +31,7 @@ pub(super) struct Places(fair::Places);
 pub(super) enum Stalled {
     #[error("no free place for a file operation within {} s", SHARES.wait.as_secs())]
     NoPlace,
-    #[error("the file system did not answer within {} s", PATIENCE.as_secs())]
+    #[error("the file system did not answer within {} s", TIMEOUT.as_secs())]
     NoAnswer,
     #[error("a file operation ended without a result")]
     Lost,
@@ -55,7 +55,7 @@ impl Places {
             drop(place);
             result
         });
-        timeout(PATIENCE, running)
+        timeout(TIMEOUT, running)
             .await
             .map_err(|_| Stalled::NoAnswer)?
             .map_err(|_| Stalled::Lost)

@@ -5,11 +5,11 @@
 
 mod blocking;
 mod conditional;
-mod described;
 mod disposition;
-mod kept;
+mod metadata;
 mod mime;
 mod multipart;
+mod open_file_cache;
 mod range;
 mod resolve;
 mod stream;
@@ -26,7 +26,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use self::conditional::{Validators, Verdict};
-use self::described::Described;
+use self::metadata::Described;
 use self::mime::Kind;
 use self::range::{ByteRange, Selection};
 use self::stream::Piece;

@@ -17,8 +17,8 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::blocking::{Places, Stalled};
-use super::described::Described;
-use super::kept::Kept;
+use super::metadata::Described;
+use super::open_file_cache::OpenFileCache;
 use crate::rejection::{Hint, Reason, Rejection};
 
 /// A folder whose files are served; opened once, cheap to clone.
@@ -37,7 +37,7 @@ struct Inner {
     well_known: bool,
     places: Places,
     /// What was opened on the spot a moment ago.
-    kept: Kept,
+    open_files: OpenFileCache,
     /// Held once by each body under way: the number of holders says how many there are.
     downloads: Arc<()>,
 }
@@ -88,7 +88,7 @@ impl Root {
             inline,
             well_known: false,
             places: Places::new(),
-            kept: Kept::default(),
+            open_files: OpenFileCache::default(),
             downloads: Arc::new(()),
         })))
     }
@@ -107,13 +107,13 @@ impl Root {
             return Err(Rejection::because(Reason::FileNotFound, "not a name that is served"));
         };
         if self.0.inline {
-            if let Some(opened) = self.0.kept.get(name, now) {
+            if let Some(opened) = self.0.open_files.get(name, now) {
                 return Ok(opened);
             }
             match self.0.open_beneath(name, CONFINED_INLINE) {
                 Ok(file) => {
                     let opened = regular(file).map_err(rejection)?;
-                    self.0.kept.keep(name, &opened, now);
+                    self.0.open_files.keep(name, &opened, now);
                     return Ok(opened);
                 }
                 Err(Errno::NOENT) => return Err(rejection(Errno::NOENT)),
@@ -536,7 +536,7 @@ mod tests {
             assert!(std::time::Instant::now() < deadline, "the file's move is never noticed");
             tokio::task::yield_now().await;
         }
-        while root.0.kept.count() > 0 {
+        while root.0.open_files.count() > 0 {
             assert!(std::time::Instant::now() < deadline, "files are never closed");
             tokio::task::yield_now().await;
         }

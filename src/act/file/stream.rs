@@ -16,7 +16,7 @@ use std::time::SystemTime;
 use bytes::{Bytes, BytesMut};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
-use super::described::Described;
+use super::metadata::Described;
 use super::range::ByteRange;
 use super::resolve::{Opened, Root};
 

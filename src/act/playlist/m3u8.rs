@@ -5,11 +5,11 @@
 use memchr::{memchr, memmem};
 
 use super::reference::{Judge, place};
-use super::{Passage, within_bounds};
+use super::{RewriteContext, within_bounds};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-pub(super) fn rewrite(playlist: &[u8], passage: &Passage<'_>) -> Option<Vec<u8>> {
+pub(super) fn rewrite(playlist: &[u8], context: &RewriteContext<'_>) -> Option<Vec<u8>> {
     let begin = if playlist.starts_with(BOM) { BOM.len() } else { 0 };
     if !playlist.get(begin..)?.starts_with(b"#EXTM3U") {
         return None;
@@ -18,8 +18,8 @@ pub(super) fn rewrite(playlist: &[u8], passage: &Passage<'_>) -> Option<Vec<u8>>
         playlist,
         copied: 0,
         written: Vec::with_capacity(playlist.len() + playlist.len() / 2),
-        judge: Judge::new(passage),
-        passage,
+        judge: Judge::new(context),
+        context,
     };
     let mut start = begin;
     while let Some(rest) = playlist.get(start..).filter(|rest| !rest.is_empty()) {
@@ -41,7 +41,7 @@ struct Writer<'a> {
     copied: usize,
     written: Vec<u8>,
     judge: Judge<'a>,
-    passage: &'a Passage<'a>,
+    context: &'a RewriteContext<'a>,
 }
 
 impl Writer<'_> {
@@ -52,17 +52,17 @@ impl Writer<'_> {
         let Some(reference) = std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty()) else {
             return Some(());
         };
-        let passage = self.passage;
+        let context = self.context;
         let has_variable = bytes.contains(&b'{') && reference.contains("{$");
-        if has_variable || !self.judge.covers(0, std::slice::from_ref(passage.here), reference) {
+        if has_variable || !self.judge.covers(0, std::slice::from_ref(context.here), reference) {
             return Some(());
         }
-        let Some((place, between)) = place(reference, passage.parameter) else {
+        let Some((place, between)) = place(reference, context.parameter) else {
             return Some(());
         };
         self.written.extend(self.playlist.get(self.copied..at + place)?);
         self.written.extend(between.as_bytes());
-        self.written.extend(passage.parameter.as_bytes());
+        self.written.extend(context.parameter.as_bytes());
         self.copied = at + place;
         within_bounds(self.written.len())
     }

@@ -55,7 +55,7 @@ impl Kind {
 }
 
 /// What goes into a playlist, and where it may.
-pub struct Passage<'a> {
+pub struct RewriteContext<'a> {
     /// Where the client found the playlist: its references are relative to this.
     pub here: &'a Url,
     /// Another origin that is this gateway, too.
@@ -68,22 +68,22 @@ pub struct Passage<'a> {
 
 /// The playlist with the parameter in every address that leads to the same lecture. `None`: it goes out as it is, since
 /// it is no such playlist, too large, or cannot be read for certain.
-pub fn rewrite(kind: Kind, playlist: &[u8], passage: &Passage<'_>) -> Option<Vec<u8>> {
+pub fn rewrite(kind: Kind, playlist: &[u8], context: &RewriteContext<'_>) -> Option<Vec<u8>> {
     if playlist.len() > MAX_PLAYLIST {
         return None;
     }
     match kind {
-        Kind::M3u8 => m3u8::rewrite(playlist, passage),
-        Kind::Mpd => mpd::rewrite(std::str::from_utf8(playlist).ok()?, passage),
+        Kind::M3u8 => m3u8::rewrite(playlist, context),
+        Kind::Mpd => mpd::rewrite(std::str::from_utf8(playlist).ok()?, context),
     }
 }
 
 /// One address with the parameter in it. `None`: it leads elsewhere, or has one already.
-pub fn rewrite_one(reference: &str, passage: &Passage<'_>) -> Option<String> {
-    let leads_here = Judge::new(passage).covers(0, std::slice::from_ref(passage.here), reference);
-    let (at, between) = place(reference, passage.parameter).filter(|_| leads_here)?;
+pub fn rewrite_one(reference: &str, context: &RewriteContext<'_>) -> Option<String> {
+    let leads_here = Judge::new(context).covers(0, std::slice::from_ref(context.here), reference);
+    let (at, between) = place(reference, context.parameter).filter(|_| leads_here)?;
     let (before, after) = reference.split_at_checked(at)?;
-    Some(format!("{before}{between}{}{after}", passage.parameter))
+    Some(format!("{before}{between}{}{after}", context.parameter))
 }
 
 /// What is known of a text already copied: its length may not pass the bound.

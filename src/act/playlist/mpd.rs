@@ -15,7 +15,7 @@ use quick_xml::events::{BytesStart, Event};
 use url::Url;
 
 use super::reference::{Judge, place};
-use super::{Passage, within_bounds};
+use super::{RewriteContext, within_bounds};
 
 /// Bases that may apply to one address; beyond, it stays as it is.
 const MAX_BASES: usize = 16;
@@ -29,14 +29,14 @@ const MAX_STEPS: usize = 1 << 20;
 
 const REPRESENTATION_ID: &str = "RepresentationID";
 
-pub(super) fn rewrite(manifest: &str, passage: &Passage<'_>) -> Option<Vec<u8>> {
+pub(super) fn rewrite(manifest: &str, context: &RewriteContext<'_>) -> Option<Vec<u8>> {
     let found = Found::read(manifest)?;
-    let bases = Bases::of(&found, passage.here)?;
-    let mut judge = Judge::new(passage);
+    let bases = Bases::of(&found, context.here)?;
+    let mut judge = Judge::new(context);
     let mut written = Vec::with_capacity(manifest.len() + manifest.len() / 2);
     let mut copied = 0;
     let mut judgements = 0;
-    let parameter = escape(passage.parameter);
+    let parameter = escape(context.parameter);
     for address in &found.addresses {
         let (group, bases) = bases.of_address(address);
         let ids = found.odd_ids(address);
@@ -51,11 +51,11 @@ pub(super) fn rewrite(manifest: &str, passage: &Passage<'_>) -> Option<Vec<u8>> 
         if !std::iter::once(PLAIN_ID).chain(ids).all(&mut is_covered) {
             continue;
         }
-        let here = std::slice::from_ref(passage.here);
+        let here = std::slice::from_ref(context.here);
         if address.is_of_manifest && !judge.covers(usize::MAX, here, &address.text) {
             continue;
         }
-        let Some((place, between)) = place(&address.text, passage.parameter) else {
+        let Some((place, between)) = place(&address.text, context.parameter) else {
             continue;
         };
         let (before, after) = address.text.split_at(place);

@@ -2,19 +2,19 @@
 
 use url::Url;
 
-use super::Passage;
+use super::RewriteContext;
 use crate::query::is_named;
 
 /// Judges where references lead. Remembers the last answer, since a playlist names one folder over and over.
 pub(super) struct Judge<'a> {
-    passage: &'a Passage<'a>,
+    context: &'a RewriteContext<'a>,
     /// For which group of bases, which folder, and the answer.
     last: Option<(usize, String, bool)>,
 }
 
 impl<'a> Judge<'a> {
-    pub(super) fn new(passage: &'a Passage<'a>) -> Self {
-        Self { passage, last: None }
+    pub(super) fn new(context: &'a RewriteContext<'a>) -> Self {
+        Self { context, last: None }
     }
 
     /// Does `reference` lead to the same lecture from each of `bases`? `group` names the bases: it must be another one
@@ -48,10 +48,10 @@ impl<'a> Judge<'a> {
 
     fn leads_here(&self, base: &Url, reference: &str) -> bool {
         let Ok(url) = base.join(reference) else { return false };
-        let (origin, passage) = (url.origin(), self.passage);
-        let is_ours = origin == passage.here.origin() || passage.also_here.is_some_and(|also| origin == *also);
+        let (origin, context) = (url.origin(), self.context);
+        let is_ours = origin == context.here.origin() || context.also_here.is_some_and(|also| origin == *also);
         let is_clean = url.username().is_empty() && url.password().is_none();
-        is_ours && is_clean && (passage.covers)(url.path())
+        is_ours && is_clean && (context.covers)(url.path())
     }
 }
 

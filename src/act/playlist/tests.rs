@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use url::Url;
 
-use super::{Kind, MAX_PLAYLIST, Passage, rewrite};
+use super::{Kind, MAX_PLAYLIST, RewriteContext, rewrite};
 
 const PASS: &str = "watch=P-1_x";
 
@@ -14,14 +14,14 @@ fn after(kind: Kind, playlist: impl AsRef<[u8]>) -> String {
     let also = Url::parse("http://127.0.0.1:8080").unwrap().origin();
     let covers =
         |path: &str| path.starts_with("/static/org/player/lecture-1/") && !path.replace("%20", "").contains('%');
-    let passage = Passage {
+    let context = RewriteContext {
         here: &here,
         also_here: Some(&also),
         parameter: PASS,
         covers: &covers,
     };
-    let rewritten = rewrite(kind, playlist, &passage).unwrap_or_else(|| playlist.to_vec());
-    let again = rewrite(kind, &rewritten, &passage).unwrap_or_else(|| rewritten.clone());
+    let rewritten = rewrite(kind, playlist, &context).unwrap_or_else(|| playlist.to_vec());
+    let again = rewrite(kind, &rewritten, &context).unwrap_or_else(|| rewritten.clone());
     assert_eq!(again, rewritten, "rewriting twice");
     String::from_utf8(rewritten).unwrap()
 }
@@ -157,15 +157,15 @@ fn what_is_no_playlist_stays() {
     }
     let broken = [b"#EXTM3U\n\xff.ts\na.ts\n".as_slice(), &[0xff; 9]].concat();
     let here = Url::parse("https://video.test/a/").unwrap();
-    let passage = Passage {
+    let context = RewriteContext {
         here: &here,
         also_here: None,
         parameter: PASS,
         covers: &|_| true,
     };
-    let rewritten = rewrite(Kind::M3u8, &broken, &passage).unwrap();
+    let rewritten = rewrite(Kind::M3u8, &broken, &context).unwrap();
     assert!(rewritten.starts_with(b"#EXTM3U\n\xff.ts\na.ts?watch=") && rewritten.ends_with(&[0xff; 9]));
-    assert!(rewrite(Kind::Mpd, &broken, &passage).is_none());
+    assert!(rewrite(Kind::Mpd, &broken, &context).is_none());
 }
 
 #[test]
@@ -323,10 +323,10 @@ proptest! {
     #[test]
     fn no_bytes_are_too_strange(playlist in prop::collection::vec(any::<u8>(), 0..200)) {
         let here = Url::parse("https://video.test/a/b").unwrap();
-        let passage = Passage { here: &here, also_here: None, parameter: PASS, covers: &|_| true };
+        let context = RewriteContext { here: &here, also_here: None, parameter: PASS, covers: &|_| true };
         for (kind, start) in [(Kind::M3u8, "#EXTM3U\n#EXT-X-MAP:"), (Kind::Mpd, "<MPD><BaseURL>")] {
             let playlist = [start.as_bytes(), &playlist].concat();
-            if let Some(rewritten) = rewrite(kind, &playlist, &passage) {
+            if let Some(rewritten) = rewrite(kind, &playlist, &context) {
                 prop_assert!(rewritten.len() >= playlist.len());
             }
         }

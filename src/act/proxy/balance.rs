@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use pingora::lb::discovery::ServiceDiscovery;
 use pingora::lb::health_check::HealthCheck;
 use pingora::lb::selection::{Consistent, RoundRobin};
@@ -178,7 +179,7 @@ impl ServiceDiscovery for Names {
         let mut backends = BTreeSet::new();
         for server in &self.servers {
             let looked_up = tokio::net::lookup_host((server.host.as_str(), server.port)).await;
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut known = self.known.lock();
             let addresses = match looked_up {
                 Ok(addresses) => {
                     let addresses: Vec<_> = addresses.take(MAX_ADDRESSES).collect();

@@ -39,20 +39,20 @@ pub(super) struct Bridge {
     name: ServerName<'static>,
     within: Duration,
     /// How long the server may take nothing of what is sent.
-    patience: Duration,
+    stall_timeout: Duration,
     /// The same for the same name and certificates.
     group: u64,
 }
 
 impl Bridge {
     /// `None` where pingora can do it itself: no certificate for a CA among `certificates` names `host`. `within` bounds
-    /// the TCP connection and the handshake, each; `patience`, how long the server may take nothing of what is sent.
+    /// the TCP connection and the handshake, each; `stall_timeout`, how long the server may take nothing of what is sent.
     ///
     /// Errors: a certificate is none.
     pub(super) fn new(
         host: &str,
         certificates: &[CertificateDer<'static>],
-        (within, patience): (Duration, Duration),
+        (within, stall_timeout): (Duration, Duration),
     ) -> Result<Option<Self>, rustls::Error> {
         let Ok(name) = ServerName::try_from(host.to_owned()) else {
             return Ok(None);
@@ -66,7 +66,7 @@ impl Bridge {
             tls: Arc::new(trust::listed_only(certificates.to_vec())?),
             name,
             within,
-            patience,
+            stall_timeout,
             group: group.finish(),
         }))
     }
@@ -88,7 +88,7 @@ impl Bridge {
         let shaking = timeout(self.within, shaking).await;
         let shaken = shaking.or_err(ErrorType::TLSHandshakeTimedout, "TLS")?;
         let tls = shaken.or_err(ErrorType::TLSHandshakeFailure, "TLS")?;
-        let patience = self.patience;
+        let stall_timeout = self.stall_timeout;
         let (ours, pingoras) = UnixStream::pair().or_err(ErrorType::SocketError, "a pair of sockets")?;
         tokio::spawn(async move {
             let (mut from_server, mut to_server) = split(tls);
@@ -98,7 +98,7 @@ impl Bridge {
             let mut answers = pin!(relay(&mut from_server, &mut to_pingora, None));
             tokio::select! {
                 _ = &mut answers => {}
-                sent = relay(&mut from_pingora, &mut to_server, Some(patience)) => {
+                sent = relay(&mut from_pingora, &mut to_server, Some(stall_timeout)) => {
                     // It may have answered before it closed: a 413, say.
                     if sent.is_err() {
                         drop(timeout(LAST_WORDS, answers).await);
@@ -118,7 +118,7 @@ impl Bridge {
 async fn relay(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
-    patience: Option<Duration>,
+    stall_timeout: Option<Duration>,
 ) -> io::Result<()> {
     let mut buffer = vec![0; PIECE];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
@@ -127,8 +127,8 @@ async fn relay(
             to.write_all(piece).await?;
             to.flush().await
         };
-        match patience {
-            Some(patience) => timeout(patience, writing).await??,
+        match stall_timeout {
+            Some(stall_timeout) => timeout(stall_timeout, writing).await??,
             None => writing.await?,
         }
     }

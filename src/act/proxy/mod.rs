@@ -86,7 +86,7 @@ struct Ca {
 /// The folder that stands for a prefix of `X-Accel-Redirect`.
 pub struct Accel {
     pub prefix: String,
-    pub root: Root,
+    pub root: Arc<Root>,
 }
 
 /// A server as configured; it may have several addresses.
@@ -170,7 +170,7 @@ impl Upstream {
                 .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", accel.files.display())))?;
             Ok::<_, io::Error>(Accel {
                 prefix: accel.prefix.clone(),
-                root,
+                root: Arc::new(root),
             })
         });
         Ok(Self {

@@ -11,10 +11,10 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::{Report, state};
-use crate::act::reply::Fixed;
 use crate::config::{Action, Config};
 use crate::control::{self, ControlError};
 use crate::key_file::{self, Looking};
+use crate::respond::fixed;
 
 pub(super) fn check(config: &Config, report: &Report) {
     for open in key_file::open_files(config, Looking::Command) {
@@ -40,7 +40,7 @@ pub(super) fn check(config: &Config, report: &Report) {
     }
     for route in &config.routes {
         if let Action::Respond(respond) = &route.action
-            && let Err(error) = Fixed::new(respond)
+            && let Err(error) = fixed::fixed(respond)
         {
             report.bad(&format!("route {} respond", route.name), &error.to_string());
         }

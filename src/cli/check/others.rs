@@ -24,7 +24,7 @@ use crate::store::Store;
 use crate::text::count;
 
 /// For everything that one of them is asked. Each question has a limit of its own; the look-up of a name has none.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Asks all of them, but those that cannot be asked without a file that is not fit.
 pub(super) async fn check(config: &Config, file: &Path, unfit: &[UnfitFile], report: &Report) {
@@ -118,8 +118,8 @@ async fn bounded(what: &str, report: &Report, asking: impl Future<Output = ()>) 
 }
 
 async fn in_time<T>(asking: impl Future<Output = T>) -> Result<T, String> {
-    let asked = timeout(PATIENCE, asking).await;
-    asked.map_err(|_| format!("no answer within {} s", PATIENCE.as_secs()))
+    let asked = timeout(TIMEOUT, asking).await;
+    asked.map_err(|_| format!("no answer within {} s", TIMEOUT.as_secs()))
 }
 
 async fn check_issuers(config: &config::Jwt, metrics: &Metrics, report: &Report, servers: &Servers<'_>) {

@@ -187,7 +187,7 @@ impl Checker<'_> {
                 })
             }
             (Key::Bad, ..) | (_, Key::Bad, _) | (.., Key::Bad) => None,
-            _ if respond.has_strange_keys => None,
+            _ if respond.has_unknown_keys => None,
             _ => {
                 let problem = Diagnostic::error(place, "`respond` is either a status, a file or a key set");
                 self.report(problem.help(

@@ -98,7 +98,7 @@ impl Checker<'_> {
                 Some(TokenSource::Form { parameter })
             }
             (Key::Bad, ..) | (_, Key::Bad, ..) | (_, _, Key::Bad, _) | (.., Key::Bad) => None,
-            _ if source.has_strange_keys => None,
+            _ if source.has_unknown_keys => None,
             _ => {
                 let problem = Diagnostic::error(at, "a source is either a header with its scheme, a query, or a form");
                 self.report(problem.help(

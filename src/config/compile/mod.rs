@@ -146,7 +146,7 @@ impl Checker<'_> {
             .sign_in
             .0
             .iter()
-            .map(|(_, sign_in)| sign_in.oidc.is_absent())
+            .map(|(_, sign_in)| sign_in.oidc.is_absent() && sign_in.oauth2.is_absent())
             .collect();
         let (sign_ins, sign_in_names) = self.sign_ins(file.sign_in, &issuers);
         let (upstreams, upstream_names) = self.upstreams(file.upstreams);

@@ -90,7 +90,7 @@ impl Checker<'_> {
         let kind = kind(&actions);
         let action = match kind {
             // What it does may be what the strange key says.
-            None if route.has_strange_keys => None,
+            None if route.has_unknown_keys => None,
             _ => self.action(actions, place, known),
         };
         let methods_at = route.methods.given().map(|methods| methods.at);

@@ -67,7 +67,7 @@ impl Checker<'_> {
     }
 
     fn rule(&mut self, rule: file::Rule, path: Option<&At<PathPattern>>, known: &Known) -> Option<Rule> {
-        if rule.has_strange_keys {
+        if rule.has_unknown_keys {
             return None;
         }
         if rule.count() == 0 {

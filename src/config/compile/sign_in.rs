@@ -15,6 +15,9 @@ use crate::config::{Cas, Credential, Provider, SessionLimits, SignIn, file};
 /// Longer names make longer URLs and cookies, and nothing else.
 const LONGEST_NAME: usize = 32;
 
+/// How long a session lives, where that is not written, whose end at the sign-in server is told by nobody.
+const LONGEST_UNTOLD: Duration = Duration::from_secs(4 * 3600);
+
 impl Checker<'_> {
     /// The sign-ins, and their names in the order of their indices, known even when something is wrong.
     pub(super) fn sign_ins(
@@ -45,17 +48,22 @@ impl Checker<'_> {
         }
         let rules = sign_in.roles.into_value();
         let roles = every(rules.into_iter().flatten().map(|role| self.role_rule(role.value)));
+        let provider = self.provider(name, sign_in.place, (sign_in.cas, sign_in.oauth2, sign_in.oidc));
         let session = sign_in.session;
         let ends = "a session ends at `absolute` whatever happens: make `idle` shorter";
-        let idle = self.idle(&session.idle, session.absolute, ends);
+        let absolute = match session.absolute.written() {
+            // Nobody tells of a logout at such a server.
+            None if matches!(provider, Some(Provider::OAuth2(_))) => LONGEST_UNTOLD.min(session.absolute.value),
+            _ => session.absolute.value,
+        };
+        let idle = self.idle(&session.idle, absolute, ends);
         let app_origins = self.app_origins(sign_in.app_origins);
-        let provider = self.provider(name, sign_in.place, sign_in.cas, sign_in.oidc);
         Some(SignIn {
             name: is_name.then(|| name.value.as_str().into())?,
             roles: roles?,
             session: SessionLimits {
                 idle,
-                absolute: session.absolute,
+                absolute,
                 per_subject: session.per_subject,
             },
             app_origins: app_origins?,
@@ -68,19 +76,23 @@ impl Checker<'_> {
         &mut self,
         name: &At<String>,
         place: Span,
-        cas: Key<file::Cas>,
-        oidc: Key<file::Oidc>,
+        (cas, oauth2, oidc): (Key<file::Cas>, Key<file::OAuth2>, Key<file::Oidc>),
     ) -> Option<Provider> {
-        match (cas, oidc) {
-            (Key::Given(cas), Key::Given(oidc)) => {
-                let problem = Diagnostic::error(oidc.at, "a sign-in has one server");
-                let help = "give each of them a [sign_in.<name>] of its own";
-                self.report(problem.also(cas.at, "this is another one").help(help));
-                None
+        let at = [place_of(&cas), place_of(&oauth2), place_of(&oidc)];
+        let mut given = at.into_iter().flatten();
+        if let (Some(first), Some(second)) = (given.next(), given.next()) {
+            let problem = Diagnostic::error(second, "a sign-in has one server").also(first, "this is another one");
+            self.report(problem.help("give each of them a [sign_in.<name>] of its own"));
+            return None;
+        }
+        match (cas, oauth2, oidc) {
+            (_, Key::Given(oauth2), _) => {
+                let compiled = self.oauth2(oauth2.value, oauth2.at);
+                Some(Provider::OAuth2(Box::new(compiled?)))
             }
-            (Key::Absent, Key::Given(oidc)) => Some(Provider::Oidc(Box::new(self.oidc(oidc.value)?))),
-            (Key::Absent, Key::Bad) => None,
-            (cas, _) => {
+            (_, _, Key::Given(oidc)) => Some(Provider::Oidc(Box::new(self.oidc(oidc.value)?))),
+            (_, Key::Bad, _) | (_, _, Key::Bad) => None,
+            (cas, ..) => {
                 let example = format!(
                     "[sign_in.{0}.cas] with server = \"https://cas.example.edu/cas\", or [sign_in.{0}.oidc] with an issuer",
                     name.value
@@ -149,10 +161,7 @@ impl Checker<'_> {
             let problem = Diagnostic::error(username.at, "CAS 1 answers with a name and no attributes");
             self.report(problem.help("remove this key, or set protocol = 3"));
         }
-        if cas.renew.value && cas.passive.value {
-            let problem = Diagnostic::error(cas.passive.at, "`passive` never shows a form, `renew` always does");
-            self.report(problem.also(cas.renew.at, "because of this").help("keep one of them"));
-        }
+        self.passive_or_renew(&cas.passive, &cas.renew);
         let chains = cas.proxy_chains;
         self.unique("back end", &chains);
         for chain in &chains {
@@ -231,6 +240,10 @@ impl Checker<'_> {
         self.references(&list, ("sign_in", "sign-in"), &known.sign_ins, help)
             .map(Some)
     }
+}
+
+fn place_of<T>(key: &Key<T>) -> Option<Span> {
+    key.given().map(|given| given.at)
 }
 
 fn is_local_http(url: &Url) -> bool {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::config::net::Origin;
 use crate::config::read::{At, Key};
 use crate::config::section::section;
+pub(in crate::config) use crate::config::sign_in::oauth2::Written as OAuth2;
 pub(in crate::config) use crate::config::sign_in::oidc::Written as Oidc;
 
 section! {
@@ -16,13 +17,15 @@ section! {
         app_origins: Key<Vec<At<Origin>>> = [],
         /// How long sessions live, and how many a person has.
         session: SessionLimits = {},
-        /// The CAS server. Either this or `oidc` is required.
+        /// The CAS server. One of this, `oauth2` and `oidc` is required.
         cas: Cas,
+        /// The OAuth 2.0 server, where it has no OpenID Connect.
+        oauth2: OAuth2,
         /// The OpenID provider.
         oidc: Oidc,
     }
     later {
-        "oauth2" => "use `oidc`, which CAS from 6.0 on speaks too, or `cas`",
+        "cas_oauth" => "use `oauth2`",
     }
 }
 
@@ -43,7 +46,7 @@ section! {
         /// A session ends after so long without a request.
         idle: At<Duration> = "2h" in "1s"..="366d",
         /// And so long after the sign-in.
-        absolute: Duration = "12h" in "1s"..="366d",
+        absolute: At<Duration> = "12h" in "1s"..="366d",
         /// Sessions of one person; beyond it the oldest one ends.
         per_subject: usize = 20 in 1..=10_000,
     }

@@ -69,7 +69,7 @@ pub(crate) struct Outside {
 /// A table that is being read, key after key in the order of their declaration.
 pub(crate) struct Table<'r, 'a, 't, 'i> {
     pub(crate) place: Span,
-    pub(crate) has_strange_keys: bool,
+    pub(crate) has_unknown_keys: bool,
     pub(super) reader: &'r mut Reader<'a>,
     pub(super) table: &'t DeTable<'i>,
     pub(super) declared: std::vec::IntoIter<&'static Declared>,

@@ -145,26 +145,14 @@ impl Checker<'_> {
         ]
         .map(|(key, name)| url(key, name));
         let discovery = url(oidc.discovery, "discovery");
-        let client_id = oidc.client_id.into_given().filter(|id| {
-            let is_good = !id.value.is_empty() && id.value.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-            if !is_good {
-                self.report(Diagnostic::error(
-                    id.at,
-                    "`client_id` is empty or has characters beyond ASCII",
-                ));
-            }
-            is_good
-        });
+        let client_id = self.client_id(oidc.client_id);
         let secret = oidc.client_secret_file;
         let client_secret_file = secret.checked(|path| self.existing_file(&path, "client_secret_file"));
         if !oidc.scopes.value.iter().any(|scope| scope.value == "openid") {
             let problem = Diagnostic::error(oidc.scopes.at, "without \"openid\" there is no ID token");
             self.report(problem.help("add \"openid\" to `scopes`"));
         }
-        if oidc.renew.value && oidc.passive.value {
-            let problem = Diagnostic::error(oidc.passive.at, "`passive` never shows a form, `renew` always does");
-            self.report(problem.also(oidc.renew.at, "because of this").help("keep one of them"));
-        }
+        self.passive_or_renew(&oidc.passive, &oidc.renew);
         if oidc.username.value.is_empty() {
             let problem = Diagnostic::error(oidc.username.at, "`username` names no claim");
             self.report(problem.help("write username = \"sub\", or the claim that is meant"));
@@ -206,7 +194,7 @@ impl Checker<'_> {
             issuer_url,
             discovery,
             endpoints,
-            client_id: client_id?.value,
+            client_id: client_id?,
             client_secret_file: client_secret_file?,
             client_auth: oidc.client_auth,
             scopes: oidc.scopes.value.into_iter().map(|scope| scope.value).collect(),
@@ -224,8 +212,25 @@ impl Checker<'_> {
         })
     }
 
+    pub(super) fn client_id(&mut self, client_id: Key<String>) -> Option<String> {
+        let id = client_id.into_given()?;
+        let is_good = !id.value.is_empty() && id.value.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+        if !is_good {
+            let message = "`client_id` is empty or has characters beyond ASCII";
+            self.report(Diagnostic::error(id.at, message));
+        }
+        is_good.then_some(id.value)
+    }
+
+    pub(in crate::config) fn passive_or_renew(&mut self, passive: &At<bool>, renew: &At<bool>) {
+        if renew.value && passive.value {
+            let problem = Diagnostic::error(passive.at, "`passive` never shows a form, `renew` always does");
+            self.report(problem.also(renew.at, "because of this").help("keep one of them"));
+        }
+    }
+
     /// An address of a provider, for which codes and secrets are meant.
-    fn provider_url(&mut self, written: &At<String>, key: &str) -> Option<Url> {
+    pub(super) fn provider_url(&mut self, written: &At<String>, key: &str) -> Option<Url> {
         let problem = |why: &str| Diagnostic::error(written.at, format!("`{key}`: {why}"));
         let refused = match Url::parse(&written.value) {
             Err(why) => problem(&why.to_string()).help("write a whole address: \"https://idp.example.edu/…\""),

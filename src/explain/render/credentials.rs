@@ -5,8 +5,8 @@ use std::fmt::{self, Write as _};
 use serde_json::{Map, Value};
 
 use super::Page;
-use crate::explain::lay_out::SESSION;
 use crate::explain::report::{Capped, Credential, Keys, Moment};
+use crate::explain::view::SESSION;
 use crate::text::count;
 
 impl Page {

@@ -48,7 +48,7 @@ pub(super) async fn go_back(
     if redacts {
         head.remove_header(&header::CONTENT_LENGTH);
     }
-    upstream::dress(session, &mut head, ctx)?;
+    upstream::rewrite_response_headers(session, &mut head, ctx)?;
     let headers = head.headers.iter().map(|(name, value)| (name.clone(), value.clone()));
     let headers = headers.collect();
     let status = answer.status;

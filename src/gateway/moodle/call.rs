@@ -7,7 +7,7 @@ use http::{HeaderMap, header};
 use pingora::proxy::Session;
 
 use super::super::limits::count_body;
-use super::super::{Stop, body, parts, taken, upstream};
+use super::super::{Stop, body, parts, upstream};
 use super::back::go_back;
 use super::nobody;
 use crate::authenticate::session::Session as Person;
@@ -25,18 +25,16 @@ use crate::rejection::{Reason, Rejection};
 use crate::snapshot::Route;
 
 /// Carries out a call on a route with `present = "moodle-token"`.
-pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route) -> Result<(), Stop> {
-    let moodle = Arc::clone(route.injects().ok_or(Reason::Internal)?);
-    let person = person(ctx, &moodle)?;
-    let (plan, path) = judge(session, ctx, route, &moodle)?;
-    let (request, _) = taken(ctx)?;
+pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, moodle: &Arc<Moodle>) -> Result<(), Stop> {
+    let person = person(ctx, moodle)?;
+    let (plan, path) = judge(session, ctx, route, (moodle, &person.identity))?;
     let request_id = ctx.id;
     let mut call = Call {
-        moodle: &moodle,
+        moodle,
         person: &person,
         request_id: request_id.as_str(),
         plan,
-        method: request.method.clone(),
+        method: ctx.request.method.clone(),
         path,
         headers: headers(session, ctx)?,
         length: session.req_header().headers.get(header::CONTENT_LENGTH).cloned(),
@@ -55,11 +53,11 @@ pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route) -> R
         Ok((answer, token)) => {
             count("ok");
             let redacts = endpoint != Endpoint::File || answer::is_error_of_file(answer.status, &answer.headers);
-            go_back(session, ctx, answer, &moodle, &token, redacts).await
+            go_back(session, ctx, answer, moodle, &token, redacts).await
         }
         Err(Stop::Refused(refusal)) => {
             count(refusal.reason.label());
-            nobody::instead(session, ctx, (&moodle, &person), refusal).await
+            nobody::instead(session, ctx, (moodle, &person), refusal).await
         }
         Err(lost) => Err(lost),
     }
@@ -76,15 +74,18 @@ pub fn person(ctx: &Context, moodle: &Moodle) -> Result<Arc<Person>, Rejection> 
 }
 
 /// What is to be done with the request, by its head; and its path at the server.
-fn judge(session: &Session, ctx: &Context, route: &Route, moodle: &Moodle) -> Result<(Plan, String), Rejection> {
-    let who = ctx.who.as_ref().ok_or(Reason::Internal)?;
+fn judge(
+    session: &Session,
+    ctx: &Context,
+    route: &Route,
+    (moodle, who): (&Moodle, &Identity),
+) -> Result<(Plan, String), Rejection> {
     let plan = plan(moodle, route, ctx, who, &session.req_header().headers);
     if let Err(refusal) = &plan {
         let (metrics, name) = (moodle.tokens().metrics(), &moodle.config.name);
         metrics.called(name, NO_FUNCTION, NO_FUNCTION, refusal.reason.label());
     }
-    let (_, path) = taken(ctx)?;
-    let (encoded, _) = path.stripped(&route.config.strip);
+    let (encoded, _) = ctx.path.stripped(&route.config.strip);
     Ok((plan?, encoded.into_owned()))
 }
 
@@ -96,13 +97,12 @@ pub fn plan(
     who: &Identity,
     headers: &HeaderMap,
 ) -> Result<Plan, Rejection> {
-    let (request, path) = taken(ctx)?;
-    let (_, decoded) = path.stripped(&route.config.strip);
+    let (_, decoded) = ctx.path.stripped(&route.config.strip);
     let permit = Permit::new(route.config.functions.as_deref(), &who.roles, &ctx.params);
-    let target = parts::target_on(route, request, path, &ctx.snapshot.token_sources);
+    let target = parts::target_on(ctx, route);
     let head = Head {
         path: moodle.below(&decoded).ok_or(Refusal::Endpoint)?,
-        method: &request.method,
+        method: &ctx.request.method,
         query: target.split_once('?').map(|(_, query)| query),
         headers,
     };

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 
-use super::super::taken;
 use crate::context::Context;
 use crate::moodle::Moodle;
 use crate::moodle::tokens::cas_facade::{self, Facade};
+use crate::own::moodle as visits;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::{Reply, security};
-use crate::sign_in::Provider;
 
 /// Bytes of a CAS server's answer.
 const LONGEST: usize = 256 << 10;
@@ -26,24 +25,22 @@ pub struct Asked {
 
 /// Nothing is used up; `Ok(None)`: the request is at no facade's path.
 pub(super) fn asked(ctx: &Context) -> Result<Option<Asked>, Rejection> {
-    let (request, path) = taken(ctx)?;
-    let client = ctx.client.as_ref().ok_or(Reason::Internal)?;
     let found = ctx.snapshot.moodles.iter().find_map(|moodle| {
         let facade = moodle.config.facade.as_ref()?;
-        let below = path.decoded().strip_prefix(facade.path.as_str())?;
+        let below = ctx.path.decoded().strip_prefix(facade.path.as_str())?;
         below.starts_with('/').then_some((moodle, facade, below))
     });
     let Some((moodle, facade, below)) = found else {
         return Ok(None);
     };
-    if !matches!(request.method, Method::GET | Method::HEAD) {
+    if !matches!(ctx.request.method, Method::GET | Method::HEAD) {
         return Err(Reason::MethodNotAllowed.into());
     }
-    let query = request.query.as_deref().unwrap_or_default();
-    match cas_facade::judge(below, query, client.address, &facade.from) {
+    let query = ctx.request.query.as_deref().unwrap_or_default();
+    match cas_facade::judge(below, query, ctx.client.address, &facade.from) {
         Facade::Forbidden => {
             if ctx.dry_run.is_none() {
-                moodle.tokens().turned_away(client.address);
+                moodle.tokens().turned_away(ctx.client.address);
             }
             let detail = "the facade answers only the addresses in moodle.facade.from";
             Err(Rejection::because(Reason::NotAllowed, detail))
@@ -59,15 +56,13 @@ pub(super) fn asked(ctx: &Context) -> Result<Option<Asked>, Rejection> {
 
 /// The answer at a facade's path.
 pub(super) async fn answer(ctx: &Context, asked: Asked) -> Result<Reply, Rejection> {
-    let (request, _) = taken(ctx)?;
     let Asked {
         question,
         moodle,
         below,
     } = asked;
-    let provider = ctx.snapshot.providers.get(moodle.config.sign_in);
-    let real = &provider.and_then(Provider::as_cas).ok_or(Reason::Internal)?.client;
-    let query = request.query.as_deref();
+    let real = &visits::cas(&ctx.snapshot.providers, &moodle)?.client;
+    let query = ctx.request.query.as_deref();
     Ok(match question {
         Facade::Asked(question) => {
             let told = question.answer(moodle.tokens().take(question.ticket()).await?);
@@ -86,8 +81,8 @@ pub(super) async fn answer(ctx: &Context, asked: Asked) -> Result<Reply, Rejecti
             let kind = kind.unwrap_or_else(|| HeaderValue::from_static("text/plain"));
             reply(said.status, header::CONTENT_TYPE, kind, said.body)
         }
-        // Refused already.
-        Facade::Forbidden | Facade::Unknown => return Err(Reason::Internal.into()),
+        Facade::Forbidden => return Err(Reason::NotAllowed.into()),
+        Facade::Unknown => return Err(Reason::NoRoute.into()),
     })
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 
 use super::super::rules::Case;
-use super::super::{Incoming, Stop, taken};
+use super::super::{Incoming, Stop};
 use crate::config::OwnTokens;
 use crate::context::Context;
 use crate::gateway::trace::Trace;
@@ -15,7 +15,7 @@ use crate::moodle::Moodle;
 use crate::moodle::request::endpoint::Endpoint;
 use crate::moodle::request::own_token;
 use crate::own::isolation::X_REQUESTED_WITH;
-use crate::rejection::{Reason, Rejection};
+use crate::rejection::Rejection;
 use crate::request::Request;
 use crate::respond::cors;
 use crate::route::path::Path;
@@ -36,16 +36,14 @@ pub async fn is_brought(
     let Some(moodle) = passes(&route, refusal) else {
         return Ok(false);
     };
-    let (request, path) = taken(ctx)?;
-    let (_, decoded) = path.stripped(&route.config.strip);
+    let (_, decoded) = ctx.path.stripped(&route.config.strip);
     let headers = incoming.headers();
-    let mut is_own = in_address(moodle, &route, request, path);
-    if !is_own && request.method == Method::POST && own_token::may_be_in_body(moodle.below(&decoded), headers) {
+    let mut is_own = in_address(moodle, &route, &ctx.request, &ctx.path);
+    if !is_own && ctx.request.method == Method::POST && own_token::may_be_in_body(moodle.below(&decoded), headers) {
         is_own = in_body(incoming, ctx).await?;
     }
     if is_own && ctx.dry_run.is_none() {
-        let script = ctx.path.as_ref().and_then(|path| endpoint(moodle, &route, path));
-        let script = script.map_or("-", Endpoint::label);
+        let script = endpoint(moodle, &route, &ctx.path).map_or("-", Endpoint::label);
         let metrics = moodle.tokens().metrics();
         metrics.called(&moodle.config.name, script, "-", "own_token");
     }
@@ -75,7 +73,7 @@ fn preflight<T: Trace>(
     ctx: &Context,
     trace: &mut T,
 ) -> Option<(Arc<Route>, Result<(), Rejection>)> {
-    let (snapshot, request, path) = (&*ctx.snapshot, ctx.request.as_ref()?, ctx.path.as_ref()?);
+    let (snapshot, request, path) = (&*ctx.snapshot, &ctx.request, &ctx.path);
     let method = cors::requested_method(&request.method, headers)?;
     let found = snapshot.table.find(&request.host, path.decoded(), &method).ok()?;
     let route = snapshot.routes.get(found.route)?;
@@ -92,11 +90,9 @@ fn preflight<T: Trace>(
         ..request.clone()
     };
     let case = Case {
-        snapshot,
-        route,
         request: &announced,
-        client: ctx.client.as_ref()?,
         params: &found.params,
+        ..Case::of(ctx, route)
     };
     let fits = route.take(path, request.query.as_deref());
     Some((Arc::clone(route), fits.and_then(|()| case.decide_own_token())))
@@ -116,19 +112,6 @@ pub fn is_announced<T: Trace>(
     allowed?;
     ctx.allowed = true;
     Ok(Some(route))
-}
-
-/// May it pass?
-pub fn decide(ctx: &Context, route: &Route) -> Result<(), Rejection> {
-    let (request, _) = taken(ctx)?;
-    let case = Case {
-        snapshot: &ctx.snapshot,
-        route,
-        request,
-        client: ctx.client.as_ref().ok_or(Reason::Internal)?,
-        params: &ctx.params,
-    };
-    case.decide_own_token()
 }
 
 fn endpoint(moodle: &Moodle, route: &Route, path: &Path) -> Option<Endpoint> {

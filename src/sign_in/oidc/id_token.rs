@@ -10,10 +10,10 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::error::words;
 use crate::authenticate::token::json;
 use crate::authenticate::token::jws::Signed;
 use crate::config::{self, Algorithm};
+use crate::sign_in::oauth::error::words;
 use crate::time::unix_seconds;
 
 /// Longest `sub` (OIDC Core 1.0 section 2).
@@ -25,7 +25,7 @@ const LOGOUT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// Why a token whose signature is good is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(super) enum BadToken {
+pub enum BadToken {
     #[error("it is of another kind ({0})")]
     Kind(String),
     #[error("{0} is missing or has another form than its own")]

@@ -5,7 +5,6 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::json;
 
-use super::error::Failed;
 use super::{BACK_CHANNEL, Oidc, handle, id_token};
 use crate::authenticate::session::EndedAt;
 use crate::headers;
@@ -13,6 +12,7 @@ use crate::query;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
 use crate::sign_in::Asked;
+use crate::sign_in::oauth::error::Failed;
 use crate::time::unix_seconds;
 
 /// Longest `sid` that is looked up, in bytes.

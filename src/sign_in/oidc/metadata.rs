@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::error::{Failed, words};
 use crate::authenticate::token::json;
 use crate::config;
+use crate::sign_in::oauth::error::{Failed, words};
 
 /// Longest document that is read, in bytes.
 pub(super) const LONGEST: usize = 256 << 10;

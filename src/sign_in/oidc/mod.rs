@@ -1,45 +1,40 @@
 //! Sign-in by an OpenID provider (OIDC Core 1.0, code flow with PKCE, RFC 7636): who comes back, and how a logout there is told.
 //!
 //! ```text
-//! begin ─ metadata            complete ─ token_request ─ keys ─ id_token ─ userinfo ─ claims            logout
+//! begin ─ metadata, oauth            complete ─ oauth::code ─ Client::redeem ─ believed ─ id_token ─ Client::about            logout
 //! ```
 //!
 //! No token outlives the sign-in, but the ID token, sealed, for signing out at the provider (`keep_id_token`). Nonce and
 //! verifier are made of the secret in the attempt's cookie: nothing is kept for them, and no other browser has them.
 
-mod cached;
-mod claims;
-mod error;
 mod id_token;
 mod logout;
 mod metadata;
-mod questions;
 #[cfg(test)]
 mod testing;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use http::Method;
+use serde_json::Value;
 use url::Url;
 
-use self::cached::Cached;
-use self::error::{Failed, words};
+pub use self::id_token::BadToken;
 use self::id_token::Expected;
 use self::metadata::Metadata;
-use super::{Asked, AttemptedBy, Callback, Login, Refusal, Retry, SetupError, SignOut, Unfit, is_user};
+use super::oauth::cached::Cached;
+use super::oauth::client::Client;
+use super::oauth::error::Failed;
+use super::oauth::{self, authorization_url, claims, derived, verifier};
+use super::{Asked, AttemptedBy, Callback, Login, Refusal, SetupError, SignOut, Unfit};
 use crate::authenticate::session::{Attributes, NewSession, ProviderSession};
+use crate::authenticate::token::json;
 use crate::authenticate::token::jws::{ServerKeys, Signed, Unbelieved};
 use crate::backchannel::Backchannel;
 use crate::config::{self, SignIn};
-use crate::digest::{hex, sha256, sha256_of_parts};
+use crate::digest::{hex, sha256};
 use crate::fair::Place;
 use crate::key_file;
-use crate::query;
-use crate::rejection::{Reason, Rejection};
-use crate::respond::Reply;
 
 /// How this kind of sign-in is called in addresses.
 pub const KIND: &str = "oidc";
@@ -60,10 +55,9 @@ pub struct Oidc {
     /// Its sign-in's.
     name: Arc<str>,
     config: config::Oidc,
-    secret: Option<String>,
+    client: Client,
     /// The claims that roles are made of.
     attributes: Vec<String>,
-    backchannel: Backchannel,
     metadata: Cached<Metadata>,
     keys: Cached<ServerKeys>,
 }
@@ -74,9 +68,13 @@ impl Oidc {
         Ok(Self {
             name: Arc::clone(&sign_in.name),
             config: config.clone(),
-            secret: secret.transpose()?,
+            client: Client {
+                id: config.client_id.clone(),
+                secret: secret.transpose()?,
+                auth: config.client_auth,
+                backchannel: Backchannel::new(config.ca_file.as_deref())?,
+            },
             attributes: sign_in.roles.iter().filter_map(|rule| rule.attribute.clone()).collect(),
-            backchannel: Backchannel::new(config.ca_file.as_deref())?,
             metadata: Cached::new(),
             keys: Cached::new(),
         })
@@ -84,65 +82,23 @@ impl Oidc {
 
     /// Where a browser authenticates (OIDC Core 1.0 section 3.1.2.1).
     pub async fn begin(&self, callback: Callback<'_>, login: Login, by: AttemptedBy<'_>) -> Result<Url, Refusal> {
-        let mut url = self.metadata().await?.authorization.clone();
-        let challenge = BASE64_URL_SAFE_NO_PAD.encode(sha256(verifier(by).as_bytes()));
-        let (scope, acr) = (self.config.scopes.join(" "), self.config.acr_values.join(" "));
-        let further: &[(&str, &str)] = match login {
-            Login::Usual => &[],
-            Login::Renew => &[("prompt", "login"), ("max_age", "0")],
-            Login::Passive => &[("prompt", "none")],
-        };
-        url.query_pairs_mut()
-            .append_pair("response_type", "code")
-            .append_pair("client_id", &self.config.client_id)
-            .append_pair("redirect_uri", callback.url)
-            .append_pair("scope", &scope)
-            .append_pair("state", callback.state)
-            .append_pair("nonce", &nonce(by))
-            .append_pair("code_challenge", &challenge)
-            .append_pair("code_challenge_method", "S256")
-            .extend_pairs(further)
-            .extend_pairs((!acr.is_empty()).then_some(("acr_values", &acr)));
-        Ok(url)
-    }
-
-    /// A provider may let the browser post its answer. Cookies that are `SameSite=Lax` do not come along from another site;
-    /// they do with the GET that follows.
-    pub fn notice(&self, asked: &Asked<'_>) -> Result<Option<Reply>, Rejection> {
-        if *asked.method != Method::POST {
-            return Ok(None);
+        let metadata = self.metadata().await?;
+        let (nonce, acr) = (nonce(by), self.config.acr_values.join(" "));
+        let mut further = vec![("nonce", &*nonce)];
+        match login {
+            Login::Usual => {}
+            Login::Renew => further.extend([("prompt", "login"), ("max_age", "0")]),
+            Login::Passive => further.push(("prompt", "none")),
         }
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        for name in ["state", "code", "iss", "error", "error_description"] {
-            query.extend_pairs(query::values(&asked.body, name).map(|value| (name, value)));
-        }
-        let (origin, path) = (asked.here.public.origin(), asked.path);
-        Reply::redirect(&format!("{origin}{path}?{}", query.finish())).map(Some)
-    }
-
-    pub fn brings_somebody(&self, asked: &Asked<'_>) -> bool {
-        asked.in_query("code").is_some_and(|code| !code.is_empty())
-    }
-
-    /// What the provider says where nobody comes back. `None`: that somebody would have to authenticate, or nothing.
-    pub fn absence(&self, asked: &Asked<'_>) -> Option<Refusal> {
-        const NOBODY: [&str; 4] = [
-            "login_required",
-            "interaction_required",
-            "consent_required",
-            "account_selection_required",
-        ];
-        let code = asked.in_query("error").filter(|code| !NOBODY.contains(&&**code))?;
-        let (reason, label) = match &*code {
-            "access_denied" => (Reason::SignInRefused, "denied"),
-            _ => (Reason::SignInUnavailable, "provider_error"),
-        };
-        let description = asked.in_query("error_description").unwrap_or_default();
-        let detail = format!("the provider answered {:?}: {}", words(&code), words(&description));
-        Some(Refusal {
-            retry: Retry::Again,
-            ..(Rejection::because(reason, detail), label).into()
-        })
+        further.extend((!acr.is_empty()).then_some(("acr_values", &*acr)));
+        let client = (self.client.id.as_str(), self.config.scopes.as_slice());
+        Ok(authorization_url(
+            &metadata.authorization,
+            client,
+            callback,
+            by,
+            &further,
+        ))
     }
 
     /// Who comes back with a code.
@@ -154,7 +110,7 @@ impl Oidc {
         place: impl Future<Output = Result<Place, Refusal>>,
     ) -> Result<NewSession, Refusal> {
         let metadata = self.metadata().await?;
-        let code = self.code(asked, &metadata)?;
+        let code = oauth::code(asked, Some((&self.config.issuer, metadata.names_itself)))?;
         let place = place.await?;
         let question = self.redeem(asked, &metadata, (&code, callback.url), by);
         asked
@@ -164,38 +120,6 @@ impl Oidc {
             .await
     }
 
-    /// The code that comes back. There are servers that write each parameter twice; two different values are nobody's.
-    fn code(&self, asked: &Asked<'_>, metadata: &Metadata) -> Result<String, Refusal> {
-        let query = asked.query.unwrap_or_default().as_bytes();
-        let refused = |detail: &str, label| {
-            let refusal: Refusal = (Rejection::because(Reason::SignInRefused, detail), label).into();
-            Refusal {
-                retry: Retry::Again,
-                ..refusal
-            }
-        };
-        let one = |name: &str| {
-            let mut values = query::values(query, name);
-            let first = values.next();
-            match values.all(|other| Some(&other) == first.as_ref()) {
-                true => Ok(first),
-                false => Err(refused("a parameter stands there twice, with two values", "bad_answer")),
-            }
-        };
-        // RFC 9207 section 2.4, against an answer of another provider.
-        match one("iss")? {
-            Some(issuer) if *issuer == *self.config.issuer => {}
-            None if !metadata.names_itself => {}
-            _ => return Err(refused("iss is missing or names another issuer", "mix_up")),
-        }
-        if let (Some(_), Some(error)) = (one("state")?, one("error")?) {
-            let detail = format!("a code beside the error {:?}", words(&error));
-            return Err(refused(&detail, "bad_answer"));
-        }
-        let code = one("code")?.unwrap_or_default();
-        Ok(code.into_owned())
-    }
-
     async fn redeem(
         &self,
         asked: &Asked<'_>,
@@ -203,12 +127,21 @@ impl Oidc {
         (code, redirect_uri): (&str, &str),
         by: AttemptedBy<'_>,
     ) -> Result<NewSession, Failed> {
-        let tokens = self.tokens(metadata, code, redirect_uri, &verifier(by)).await?;
-        let signed = self.believed(asked, &tokens.id_token).await?;
+        let answer = self
+            .client
+            .redeem(&metadata.token, code, redirect_uri, &verifier(by))
+            .await?;
+        let token = |name: &str| answer.get(name).and_then(Value::as_str);
+        let id_token = token("id_token").ok_or_else(|| {
+            let text = "the token endpoint gave no ID token: is \"openid\" allowed for this client?";
+            Failed::Answer(text.to_owned())
+        })?;
+        let access_token = token("access_token");
+        let signed = self.believed(asked, id_token).await?;
         let expected = Expected {
             config: &self.config,
             nonce: &nonce(by),
-            access_token: tokens.access_token.as_deref(),
+            access_token,
             began: by.began,
             now: asked.here.now,
         };
@@ -226,13 +159,14 @@ impl Oidc {
             config::UseUserinfo::Auto => !is_whole,
             config::UseUserinfo::Never => false,
         };
-        let userinfo = metadata
-            .userinfo
-            .as_ref()
-            .zip(tokens.access_token.as_deref())
-            .filter(|_| asks);
+        let userinfo = metadata.userinfo.as_ref().zip(access_token).filter(|_| asks);
         if let Some((endpoint, access_token)) = userinfo {
-            let told = self.userinfo(endpoint, access_token, &subject.sub).await?;
+            let told = self.client.about(endpoint, access_token).await?;
+            // OIDC Core 1.0 section 5.3.2.
+            if told.get("sub").and_then(json::text).as_ref() != Some(&subject.sub) {
+                let text = "userinfo is of somebody else than the ID token (sub)";
+                return Err(Failed::Answer(text.to_owned()));
+            }
             claims::add(&mut attributes, &told).map_err(too_many)?;
             left_out = wanted.iter().find(|name| claims::is_left_out(&told, name));
         }
@@ -240,23 +174,16 @@ impl Oidc {
         if let Some(name) = left_out.filter(|name| attributes.get(name).is_empty()) {
             return Err(Failed::TooManyGroups(name.clone()));
         }
-        let username = match attributes.get(&self.config.username) {
-            [name] if is_user(name) => name.clone(),
-            _ => return Err(Failed::NoUsername(self.config.username.clone())),
-        };
         Ok(NewSession {
-            subject: username,
+            subject: oauth::username(&attributes, &self.config.username)?,
             user: subject.sub,
             attributes,
-            ticket: tokens
-                .access_token
-                .filter(|_| subject.sid.is_none())
-                .map(|token| handle(&token)),
+            ticket: access_token.filter(|_| subject.sid.is_none()).map(handle),
             provider: Some(ProviderSession {
                 sid: subject.sid,
                 issued: subject.issued,
             }),
-            id_token: Some(tokens.id_token).filter(|_| self.config.keep_id_token),
+            id_token: self.config.keep_id_token.then(|| id_token.to_owned()),
         })
     }
 
@@ -278,6 +205,21 @@ impl Oidc {
             true => SignOut::Form { action, fields },
             false => SignOut::At(url),
         }
+    }
+
+    async fn fetch_metadata(&self) -> Result<Metadata, Failed> {
+        let Some(discovery) = &self.config.discovery else {
+            return Metadata::written_out(&self.config);
+        };
+        let fetched = self.client.backchannel.get(discovery, metadata::LONGEST).await;
+        let fetched = fetched.map_err(Failed::fetch("metadata"))?;
+        Metadata::read(&fetched.body, &self.config)
+    }
+
+    async fn fetch_keys(&self, jwks: &Url) -> Result<ServerKeys, Failed> {
+        let fetched = self.client.backchannel.get(jwks, metadata::LONGEST).await;
+        let fetched = fetched.map_err(Failed::fetch("keys"))?;
+        ServerKeys::parse(&fetched.body).map_err(|why| Failed::Answer(format!("the key set at {jwks}: {why}")))
     }
 
     async fn metadata(&self) -> Result<Arc<Metadata>, Failed> {
@@ -365,16 +307,7 @@ fn handle(access_token: &str) -> String {
     format!("access-token {}", hex(&sha256(access_token.as_bytes())))
 }
 
-/// RFC 7636 section 4.1: 43 letters that only the browser of the attempt, and the gateway when it comes back, can make.
-fn verifier(by: AttemptedBy<'_>) -> String {
-    derived(b"pkce verifier ", by)
-}
-
 /// OIDC Core 1.0 section 15.5.2: a hash of what the browser's cookie says.
 fn nonce(by: AttemptedBy<'_>) -> String {
     derived(b"nonce ", by)
-}
-
-fn derived(purpose: &[u8], by: AttemptedBy<'_>) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(sha256_of_parts([purpose, by.secret.as_bytes()]))
 }

@@ -13,7 +13,7 @@ use redis::{
 };
 use tokio::sync::Notify;
 
-use super::keeper::Hear;
+use super::reconnect::Hear;
 use super::{ANSWER, CHANNEL, CONNECT, Heard};
 use crate::config::{self, ValkeyAddress, ValkeyKind};
 use crate::key_file;

@@ -1,9 +1,9 @@
 //! The store that several gateways share: a Valkey (or Redis) alone, behind sentinels, or a cluster.
 //!
-//! Times to live are kept by the server. While it is away every call fails at once; one keeper alone connects again.
+//! Times to live are kept by the server. While it is away every call fails at once; one task alone connects again.
 
 mod connect;
-mod keeper;
+mod reconnect;
 mod scan;
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::timeout;
 
 use self::connect::Connection;
-use self::keeper::{Keeper, Link};
+use self::reconnect::{Link, Reconnect};
 use super::StoreError;
 use super::place::Location;
 use super::record::Change;
@@ -54,7 +54,7 @@ pub(super) enum Heard<'a> {
 pub(super) struct Valkey {
     link: watch::Receiver<Link>,
     suspicion: Arc<Notify>,
-    /// Ends the keeper when dropped.
+    /// Ends the task when dropped.
     _alive: oneshot::Sender<()>,
 }
 
@@ -68,14 +68,14 @@ impl Valkey {
         let (sender, link) = watch::channel(Link::Connecting);
         let (alive, ended) = oneshot::channel();
         let suspicion = Arc::new(Notify::new());
-        let keeper = Keeper {
+        let task = Reconnect {
             config: config.clone(),
             link: sender,
             suspicion: Arc::clone(&suspicion),
             hear: Arc::new(hear),
             up: metrics.up.clone(),
         };
-        keeper.start(ended).map_err(|source| StoreError::Thread { source })?;
+        task.start(ended).map_err(|source| StoreError::Thread { source })?;
         Ok(Self {
             link,
             suspicion,

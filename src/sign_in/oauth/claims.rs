@@ -28,7 +28,7 @@ const OF_TOKEN: [&str; 17] = [
 /// Adds what the claims say of the person: a list is several values, `b` in an object `a` is `a.b`, texts, numbers and truth
 /// values are texts. What Apereo's servers put into an object `attributes`, or into a list of such objects, counts as if
 /// it stood beside it.
-pub(super) fn add(attributes: &mut Attributes, claims: &Map<String, Value>) -> Result<(), TooMany> {
+pub fn add(attributes: &mut Attributes, claims: &Map<String, Value>) -> Result<(), TooMany> {
     for (name, value) in claims {
         match (name.as_str(), value) {
             (name, _) if OF_TOKEN.contains(&name) || name.starts_with("_claim_") => {}
@@ -44,9 +44,11 @@ pub(super) fn add(attributes: &mut Attributes, claims: &Map<String, Value>) -> R
     Ok(())
 }
 
-/// `sub` names the person: nothing else does.
+/// `sub`, or `id`, names the person: nothing among the attributes does.
 fn add_lifted(attributes: &mut Attributes, claims: &Map<String, Value>) -> Result<(), TooMany> {
-    let others = claims.iter().filter(|(name, _)| *name != "sub");
+    let others = claims
+        .iter()
+        .filter(|(name, _)| !["sub", "id"].contains(&name.as_str()) && !OF_TOKEN.contains(&name.as_str()));
     others
         .into_iter()
         .try_for_each(|(name, value)| add_value(attributes, name, value))
@@ -65,7 +67,7 @@ fn add_value(attributes: &mut Attributes, name: &str, value: &Value) -> Result<(
 }
 
 /// Was this claim left out because it would have been too long (Microsoft's "overage")? That is not the same as none.
-pub(super) fn is_left_out(claims: &Map<String, Value>, name: &str) -> bool {
+pub fn is_left_out(claims: &Map<String, Value>, name: &str) -> bool {
     let elsewhere = claims.get("_claim_names").and_then(Value::as_object);
     elsewhere.is_some_and(|names| names.contains_key(name))
         || (name == "groups" && claims.get("hasgroups").is_some_and(|has| has == true || has == "true"))

@@ -3,11 +3,12 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 use moka::sync::Cache;
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::key::SigningKey;
@@ -23,7 +24,7 @@ const USED_FOR: Duration = Duration::from_secs(60);
 const MAX_TOKENS: u64 = 20_000;
 
 /// The key, once it is needed, and the tokens in use.
-pub(super) struct Speaker {
+pub(super) struct Signer {
     path: PathBuf,
     make: bool,
     key: Mutex<Option<Arc<SigningKey>>>,
@@ -32,7 +33,7 @@ pub(super) struct Speaker {
     tokens: Cache<[u8; 32], HeaderValue>,
 }
 
-impl Speaker {
+impl Signer {
     pub(super) fn new(path: PathBuf, make: bool, never: Vec<String>) -> Self {
         Self {
             path,
@@ -45,7 +46,7 @@ impl Speaker {
 
     /// Reads the key, or makes it.
     pub(super) fn prepare(&self) -> io::Result<Arc<SigningKey>> {
-        let mut key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut key = self.key.lock();
         if let Some(key) = &*key {
             return Ok(Arc::clone(key));
         }

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::reply::Fixed;
+use super::Reply;
 use crate::config::public_keys::{MAX_KEY_SET, publishable};
 use crate::digest::sha256;
 use crate::headers::list;
@@ -25,7 +25,7 @@ const FRESH: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 /// The set as it is now.
 pub struct KeySet {
-    current: Arc<ArcSwap<Fixed>>,
+    current: Arc<ArcSwap<Reply>>,
     /// `None`: there is no file, or its folder cannot be watched, and that was told.
     _watch: Option<watch_file::Guard>,
 }
@@ -34,7 +34,7 @@ impl KeySet {
     /// Reads the file and watches it. Errors: it is unreadable, or not to be published.
     pub fn open(path: &Path) -> io::Result<Self> {
         // Filled below; watched first, so that no change falls between.
-        let current = Arc::new(ArcSwap::from_pointee(Fixed {
+        let current = Arc::new(ArcSwap::from_pointee(Reply {
             status: StatusCode::OK,
             headers: Vec::new(),
             body: bytes::Bytes::new(),
@@ -59,12 +59,12 @@ impl KeySet {
     }
 
     /// The set; or 304 to a client that has it (RFC 9110 section 13.1.2).
-    pub fn answer(&self, request: &HeaderMap) -> Fixed {
+    pub fn answer(&self, request: &HeaderMap) -> Reply {
         let current = self.current.load();
         let tag = current.headers.iter().find(|(name, _)| name == ETAG);
         let has_it = tag.is_some_and(|(_, tag)| names(request, tag));
         match has_it {
-            true => Fixed {
+            true => Reply {
                 status: StatusCode::NOT_MODIFIED,
                 headers: current
                     .headers
@@ -74,12 +74,12 @@ impl KeySet {
                     .collect(),
                 body: bytes::Bytes::new(),
             },
-            false => Fixed::clone(&current),
+            false => Reply::clone(&current),
         }
     }
 }
 
-fn refresh(path: PathBuf, current: Arc<ArcSwap<Fixed>>) -> impl Fn() + Send + 'static {
+fn refresh(path: PathBuf, current: Arc<ArcSwap<Reply>>) -> impl Fn() + Send + 'static {
     move || match read(&path) {
         Ok(set) => {
             current.store(Arc::new(set));
@@ -91,13 +91,13 @@ fn refresh(path: PathBuf, current: Arc<ArcSwap<Fixed>>) -> impl Fn() + Send + 's
     }
 }
 
-fn read(path: &Path) -> io::Result<Fixed> {
+fn read(path: &Path) -> io::Result<Reply> {
     let mut text = Vec::new();
     File::open(path)?.take(MAX_KEY_SET as u64 + 1).read_to_end(&mut text)?;
     published(&text)
 }
 
-fn published(text: &[u8]) -> io::Result<Fixed> {
+fn published(text: &[u8]) -> io::Result<Reply> {
     let body = publishable(text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(sha256(body.as_bytes())));
     let tag = HeaderValue::from_str(&tag).map_err(io::Error::other)?;
@@ -108,7 +108,7 @@ fn published(text: &[u8]) -> io::Result<Fixed> {
         (CACHE_CONTROL, FRESH),
         (ETAG, tag),
     ];
-    Ok(Fixed {
+    Ok(Reply {
         status: StatusCode::OK,
         headers: headers.into(),
         body: body.into(),

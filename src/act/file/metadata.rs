@@ -1,6 +1,6 @@
 //! What is told of a file in every answer, made once for all who ask within a moment; of a small one, its bytes too.
 //!
-//! It belongs to one version of the file: `kept` finds out whether that is still the one on disk.
+//! It belongs to one version of the file: `open_file_cache` finds out whether that is still the one on disk.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;

@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use crate::config::Config;
-use crate::control::vault::{Asked, Told};
+use crate::control::vault::{Request, Response};
 use crate::control::{self, ControlError};
 use crate::observe::metrics::Metrics;
 use crate::sealing::MasterKeys;
 use crate::server;
 use crate::store::{Store, StoreError};
 
-pub(super) enum Reach<'a> {
+pub(super) enum Target<'a> {
     /// Over its control socket.
     Gateway(PathBuf),
     Store(Store, &'a Config),
 }
 
-impl<'a> Reach<'a> {
+impl<'a> Target<'a> {
     /// Errors: nobody may be asked, or the store cannot be used. No store is made here: it would belong to whoever runs
     /// this command, and the gateway could not open it.
     pub(super) async fn open(config: &'a Config) -> anyhow::Result<Self> {
@@ -51,7 +51,7 @@ impl<'a> Reach<'a> {
         Ok(Self::Store(store, config))
     }
 
-    pub(super) async fn ask(&self, asked: Asked) -> anyhow::Result<Told> {
+    pub(super) async fn ask(&self, asked: Request) -> anyhow::Result<Response> {
         match self {
             Self::Gateway(socket) => match control::vault(socket, asked).await {
                 Err(error @ ControlError::NobodyThere { .. }) => Err(error).context("the gateway has ended meanwhile"),
@@ -65,7 +65,7 @@ impl<'a> Reach<'a> {
     }
 }
 
-impl fmt::Display for Reach<'_> {
+impl fmt::Display for Target<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gateway(_) => formatter.write_str("by the running gateway"),

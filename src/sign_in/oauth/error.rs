@@ -1,13 +1,13 @@
-//! Why nobody is signed in by an OpenID provider: for logs and metrics; no code, token or secret is quoted.
+//! Why nobody is signed in by a server of OAuth 2.0 or OpenID Connect: for logs and metrics; no code, token or secret is quoted.
 
 use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::id_token::BadToken;
 use crate::authenticate::token::jws::Unbelieved;
 use crate::backchannel::BackchannelError;
 use crate::rejection::{Reason, Rejection};
+use crate::sign_in::oidc::BadToken;
 use crate::sign_in::{Refusal, Retry};
 use crate::text;
 
@@ -16,7 +16,7 @@ const MOST_WORDS: usize = 200;
 
 /// A question to the provider that brought nothing.
 #[derive(Debug, Clone, Error)]
-pub(super) enum Failed {
+pub enum Failed {
     #[error("the sign-in server's {0} cannot be fetched: {1}")]
     Fetch(&'static str, Arc<BackchannelError>),
     #[error("{0}")]
@@ -28,6 +28,8 @@ pub(super) enum Failed {
     Unbelieved(#[from] Unbelieved),
     #[error("the ID token is not accepted: {0}")]
     IdToken(#[from] BadToken),
+    #[error("the access token was made for another client")]
+    ForeignClient,
     #[error("the sign-in server gave no usable {0} for this person")]
     NoUsername(String),
     #[error(
@@ -38,7 +40,7 @@ pub(super) enum Failed {
 }
 
 impl Failed {
-    pub(super) fn fetch(what: &'static str) -> impl FnOnce(BackchannelError) -> Self {
+    pub fn fetch(what: &'static str) -> impl FnOnce(BackchannelError) -> Self {
         move |error| Self::Fetch(what, Arc::new(error))
     }
 
@@ -54,6 +56,7 @@ impl Failed {
             Self::Refused { code, .. } if code == "invalid_grant" => "invalid_code",
             Self::Refused { .. } => "provider_error",
             Self::Unbelieved(_) | Self::IdToken(_) => "bad_token",
+            Self::ForeignClient => "foreign_client",
             Self::NoUsername(_) => "no_username",
             Self::TooManyGroups(_) => "too_many_groups",
         }
@@ -82,7 +85,7 @@ impl From<Failed> for Refusal {
 }
 
 /// What a server says of an error, in one line.
-pub(super) fn words(text: &str) -> String {
+pub fn words(text: &str) -> String {
     text::safe(&text.chars().take(MOST_WORDS).collect::<String>()).into_owned()
 }
 

@@ -9,10 +9,12 @@
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime};
 
-use super::described::Described;
+use parking_lot::Mutex;
+
+use super::metadata::Described;
 use super::resolve::Opened;
 
 /// How long the way to a file is trusted.
@@ -22,7 +24,7 @@ const PLACES: usize = 128;
 
 /// The kept files of one root, by the names under which they were asked for.
 #[derive(Default)]
-pub(super) struct Kept(Arc<Mutex<Files>>);
+pub(super) struct OpenFileCache(Arc<Mutex<Files>>);
 
 #[derive(Default)]
 struct Files {
@@ -45,12 +47,12 @@ impl Entry {
     }
 }
 
-impl Kept {
+impl OpenFileCache {
     /// The file that was opened by this name a moment ago, with its metadata as they are now; `None` if it has to be
     /// looked up.
     pub(super) fn get(&self, name: &str, now: SystemTime) -> Option<Opened> {
         let (file, before, described) = {
-            let files = lock(&self.0);
+            let files = self.0.lock();
             let entry = files.by_name.get(name)?;
             if !entry.is_fresh(now) {
                 return None;
@@ -71,7 +73,7 @@ impl Kept {
         if opened.metadata.nlink() == 0 {
             return;
         }
-        let mut files = lock(&self.0);
+        let mut files = self.0.lock();
         if files.by_name.len() >= PLACES && !files.by_name.contains_key(name) {
             return;
         }
@@ -89,7 +91,7 @@ impl Kept {
 
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
-        lock(&self.0).by_name.len()
+        self.0.lock().by_name.len()
     }
 }
 
@@ -117,7 +119,7 @@ async fn sweep(files: Weak<Mutex<Files>>) {
         let Some(files) = files.upgrade() else {
             return;
         };
-        let mut files = lock(&files);
+        let mut files = files.lock();
         let now = SystemTime::now();
         files.by_name.retain(|_, entry| entry.is_fresh(now));
         if files.by_name.is_empty() {
@@ -125,9 +127,4 @@ async fn sweep(files: Weak<Mutex<Files>>) {
             return;
         }
     }
-}
-
-/// Another thread's panic leaves nothing half done here.
-fn lock(files: &Mutex<Files>) -> MutexGuard<'_, Files> {
-    files.lock().unwrap_or_else(PoisonError::into_inner)
 }

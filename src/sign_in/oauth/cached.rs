@@ -12,14 +12,14 @@ use super::error::Failed;
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// The last good copy of a document.
-pub(super) struct Cached<T> {
+pub struct Cached<T> {
     last: ArcSwapOption<(Arc<T>, Instant)>,
     /// Held by whoever fetches: when that failed last, and why.
     turn: Mutex<Option<(Instant, Failed)>>,
 }
 
 impl<T> Cached<T> {
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             last: ArcSwapOption::empty(),
             turn: Mutex::new(None),
@@ -28,11 +28,7 @@ impl<T> Cached<T> {
 
     /// A copy younger than `fresh`, if it can be had. An older one serves while somebody else fetches, and where the fetch
     /// fails. Error: there is none.
-    pub(super) async fn get(
-        &self,
-        fresh: Duration,
-        fetch: impl Future<Output = Result<T, Failed>>,
-    ) -> Result<Arc<T>, Failed> {
+    pub async fn get(&self, fresh: Duration, fetch: impl Future<Output = Result<T, Failed>>) -> Result<Arc<T>, Failed> {
         if let Some(young) = self.younger(fresh) {
             return Ok(young);
         }
@@ -45,7 +41,7 @@ impl<T> Cached<T> {
     }
 
     /// The same for who has seen something that the copy does not know: the fetch of somebody else is waited for.
-    pub(super) async fn newer(
+    pub async fn newer(
         &self,
         fresh: Duration,
         fetch: impl Future<Output = Result<T, Failed>>,

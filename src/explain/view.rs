@@ -7,12 +7,12 @@ use http::{HeaderMap, Method, header};
 use serde_json::{Map, Value};
 
 use super::report::moment;
-use super::{Budget, Capped, Credential, KeySet, Moment, RouteFate, Rule, RuleCondition, Seen, SignedIn};
+use super::{Budget, Capped, Credential, KeySet, Moment, RouteFate, Seen, SignedIn};
 use crate::authenticate::launch::LaunchSession;
 use crate::authenticate::session::cookie;
 use crate::authenticate::session::{Carrier, Session};
 use crate::authenticate::token::{Examined, KeySource, carrier};
-use crate::authorize::explain::{self as rules, Verdict};
+use crate::authorize::explain as rules;
 use crate::config::{JwksLocation, TokenSource};
 use crate::context::{Context, HeldPass};
 use crate::gateway::endpoints as own;
@@ -21,18 +21,18 @@ use crate::rate::Rate;
 use crate::redact;
 use crate::rejection::{Hint, Rejection};
 use crate::request::REQUEST_ID;
-use crate::route::table::Fate;
+use crate::route::table::MatchOutcome;
 use crate::snapshot::Route;
 
 /// What the place of a session begins with.
 pub(super) const SESSION: &str = "session";
 
 pub(super) fn seen(ctx: &Context) -> Option<Seen> {
-    let (request, client) = ctx.request.as_ref().zip(ctx.client.as_ref())?;
-    Some(Seen {
+    let (request, client) = (&ctx.request, &ctx.client);
+    request.is_known().then(|| Seen {
         method: request.method.to_string(),
         host: request.host.clone(),
-        path: ctx.path.as_ref().map(|path| path.encoded().to_owned()),
+        path: Some(ctx.path.encoded().to_owned()).filter(|path| !path.is_empty()),
         client: client.address.to_string(),
         https: client.https,
     })
@@ -40,13 +40,13 @@ pub(super) fn seen(ctx: &Context) -> Option<Seen> {
 
 /// What must not be seen in the report: tokens, tickets, and the secrets of sessions.
 pub(super) fn secrets(ctx: &Context, headers: &HeaderMap) -> Vec<String> {
-    let query = ctx.request.as_ref().and_then(|request| request.query.as_deref());
+    let query = ctx.request.query.as_deref();
     let tokens = carrier::find(&ctx.snapshot.token_sources, headers, query);
     let mut secrets: Vec<String> = tokens.iter().map(str::to_owned).collect();
     let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     let tickets = pairs.filter(|(name, _)| name == "ticket");
     secrets.extend(tickets.map(|(_, value)| value.into_owned()));
-    if let Some(here) = ctx.request.as_ref().and_then(|request| own::here(ctx, request).ok()) {
+    if let Ok(here) = own::here(ctx) {
         secrets.extend(here.launches(headers).into_iter().map(str::to_owned));
         secrets.extend(here.carried(headers).iter().map(|one| one.secret().to_owned()));
     }
@@ -55,7 +55,7 @@ pub(super) fn secrets(ctx: &Context, headers: &HeaderMap) -> Vec<String> {
 
 /// Where the secret of a session stands in the request, if there is one.
 pub(super) fn session_place(ctx: &Context, headers: &HeaderMap) -> Option<String> {
-    let here = own::here(ctx, ctx.request.as_ref()?).ok()?;
+    let here = own::here(ctx).ok()?;
     Some(match here.carried(headers).first()?.carrier {
         Carrier::Cookie => format!("{SESSION}: cookie {}", here.jar().name(cookie::SESSION)),
         Carrier::Bearer => format!("{SESSION}: header authorization"),
@@ -86,40 +86,48 @@ pub(super) fn key_set(source: &KeySource, now: SystemTime) -> KeySet {
     }
 }
 
-pub(super) fn fate(route: &Route, fate: Fate, method: &Method) -> RouteFate {
-    let why = match fate {
-        Fate::Won => None,
-        Fate::LessSpecific => Some("a more specific path wins".to_owned()),
-        Fate::OtherMethod => Some(format!("not for {method}")),
-        Fate::AnyMethod => Some("a route that names the method wins".to_owned()),
+pub(super) fn outcome(route: &Route, outcome: MatchOutcome, method: &Method) -> RouteFate {
+    let why = match outcome {
+        MatchOutcome::Won => None,
+        MatchOutcome::LessSpecific => Some("a more specific path wins".to_owned()),
+        MatchOutcome::OtherMethod => Some(format!("not for {method}")),
+        MatchOutcome::AnyMethod => Some("a route that names the method wins".to_owned()),
     };
     RouteFate {
         name: route.config.name.to_string(),
         path: route.config.path.clone(),
-        won: fate == Fate::Won,
+        won: outcome == MatchOutcome::Won,
         why,
     }
 }
 
+impl Credential {
+    /// One that is valid and counts, or why it does not.
+    fn looked_at<T>(place: String, found: Result<T, &Rejection>) -> Self {
+        let refusal = found.as_ref().err();
+        Self {
+            place,
+            valid: refusal.is_none(),
+            counts: refusal.is_none(),
+            reason: refusal.map(|refusal| refusal.reason.label().to_owned()),
+            detail: refusal.and_then(|refusal| refusal.detail.clone()),
+            ..Self::default()
+        }
+    }
+}
+
 pub(super) fn credential(examined: Examined, place: Option<&TokenSource>, counts: bool, now: SystemTime) -> Credential {
-    let refusal = examined.verdict.as_ref().err();
+    let place = match place {
+        Some(TokenSource::Header { name, .. }) => format!("header {name}"),
+        Some(TokenSource::Query { parameter }) => format!("query {parameter}"),
+        Some(TokenSource::Form { parameter }) => format!("form {parameter}"),
+        None => String::new(),
+    };
     let texts = |grants: Vec<_>| grants.iter().map(rules::grant).collect();
+    let claims = examined.claims.as_ref();
     Credential {
-        place: match place {
-            Some(TokenSource::Header { name, .. }) => format!("header {name}"),
-            Some(TokenSource::Query { parameter }) => format!("query {parameter}"),
-            Some(TokenSource::Form { parameter }) => format!("form {parameter}"),
-            None => String::new(),
-        },
-        valid: refusal.is_none(),
         counts,
-        reason: refusal.map(|refusal| refusal.reason.label().to_owned()),
-        detail: refusal.and_then(|refusal| refusal.detail.clone()),
-        times: examined
-            .claims
-            .as_ref()
-            .map(|claims| times(claims, now))
-            .unwrap_or_default(),
+        times: claims.map(|claims| times(claims, now)).unwrap_or_default(),
         header: examined.header,
         claims: examined.claims,
         key: examined.key,
@@ -132,103 +140,67 @@ pub(super) fn credential(examined: Examined, place: Option<&TokenSource>, counts
             kept: texts(examined.grants.kept),
             dropped: texts(examined.grants.dropped),
         },
-        session: None,
+        ..Credential::looked_at(place, examined.verdict.as_ref())
     }
 }
 
 /// A session, or why the one that is carried is none.
 pub(super) fn session(place: String, found: Result<&Session, &Rejection>, now: SystemTime) -> Credential {
-    let (found, refusal) = (found.ok(), found.err());
-    let signed_in = found.map(|session| SignedIn {
-        sign_in: session.identity.source.to_string(),
-        subject: session.identity.subject.clone().unwrap_or_default(),
-        created: moment(session.created, now),
-        expires: moment(session.expires, now),
-        idle: session.idle.as_secs(),
-    });
-    Credential {
-        place,
-        valid: found.is_some(),
-        counts: found.is_some(),
-        reason: refusal.map(|refusal| refusal.reason.label().to_owned()),
-        detail: refusal.and_then(|refusal| refusal.detail.clone()),
-        header: None,
-        claims: None,
-        times: Vec::new(),
-        key: None,
-        issuers: Vec::new(),
-        roles: Capped {
-            kept: found.map(|session| session.identity.roles.clone()).unwrap_or_default(),
-            dropped: Vec::new(),
-        },
-        grants: Capped::default(),
-        session: signed_in,
+    let mut told = Credential::looked_at(place, found);
+    if let Ok(session) = found {
+        told.roles.kept.clone_from(&session.identity.roles);
+        told.session = Some(SignedIn {
+            sign_in: session.identity.source.to_string(),
+            subject: session.identity.subject.clone().unwrap_or_default(),
+            created: moment(session.created, now),
+            expires: moment(session.expires, now),
+            idle: session.idle.as_secs(),
+        });
     }
+    told
 }
 
 /// A launch session, or why the one that is carried is none.
 pub(super) fn launch(place: String, found: Result<&LaunchSession, &Rejection>, now: SystemTime) -> Credential {
-    let (found, refusal) = (found.ok(), found.err());
-    let times = |session: &LaunchSession| {
-        let times = [("iat", session.created), ("exp", session.identity.expires)];
-        times.map(|(name, time)| (name.to_owned(), moment(time, now))).to_vec()
-    };
-    let who = found.map(|session| &session.identity);
-    let mut claims = Map::new();
-    if let Some(subject) = who.and_then(|who| who.subject.clone()) {
-        claims.insert("sub".to_owned(), Value::String(subject));
+    let mut told = Credential::looked_at(place, found);
+    if let Ok(session) = found {
+        let who = &session.identity;
+        let subject = who.subject.iter().cloned();
+        told.claims = Some(
+            subject
+                .map(|subject| ("sub".to_owned(), Value::String(subject)))
+                .collect(),
+        );
+        told.times = issued_and_ends(session.created, who.expires, now);
+        told.key = Some("the gateway, after a launch".to_owned());
+        told.issuers = vec![who.source.to_string()];
+        told.roles.kept.clone_from(&who.roles);
+        told.grants.kept = who.grants.iter().map(rules::grant).collect();
     }
-    Credential {
-        place,
-        valid: found.is_some(),
-        counts: found.is_some(),
-        reason: refusal.map(|refusal| refusal.reason.label().to_owned()),
-        detail: refusal.and_then(|refusal| refusal.detail.clone()),
-        header: None,
-        claims: found.map(|_| claims),
-        times: found.map(times).unwrap_or_default(),
-        key: found.map(|_| "the gateway, after a launch".to_owned()),
-        issuers: who.map(|who| who.source.to_string()).into_iter().collect(),
-        roles: Capped {
-            kept: who.map(|who| who.roles.clone()).unwrap_or_default(),
-            dropped: Vec::new(),
-        },
-        grants: Capped {
-            kept: who
-                .map(|who| who.grants.iter().map(rules::grant).collect())
-                .unwrap_or_default(),
-            dropped: Vec::new(),
-        },
-        session: None,
-    }
+    told
 }
 
 /// A watch pass: one that is good, or why none is.
 pub(super) fn pass(pass: Result<&HeldPass, &Rejection>, now: SystemTime) -> Credential {
-    let (held, refusal) = (pass.ok(), pass.err());
-    let times = |held: &HeldPass| {
-        let times = [("iat", held.pass.issued), ("exp", held.pass.expires)];
-        times.map(|(name, time)| (name.to_owned(), moment(time, now))).to_vec()
+    let place = match pass {
+        Ok(held) if held.in_query => "watch pass (query)",
+        Ok(_) => "watch pass (cookie)",
+        Err(_) => "watch pass",
     };
-    Credential {
-        place: match held {
-            Some(held) if held.in_query => "watch pass (query)".to_owned(),
-            Some(_) => "watch pass (cookie)".to_owned(),
-            None => "watch pass".to_owned(),
-        },
-        valid: held.is_some(),
-        counts: held.is_some(),
-        reason: refusal.map(|refusal| refusal.reason.label().to_owned()),
-        detail: refusal.and_then(|refusal| refusal.detail.clone()),
-        times: held.map(times).unwrap_or_default(),
-        header: None,
-        claims: None,
-        key: held.map(|_| "the gateway".to_owned()),
-        issuers: held.map(|held| held.pass.issuer.clone()).into_iter().collect(),
-        roles: Capped::default(),
-        grants: Capped::default(),
-        session: None,
+    let mut told = Credential::looked_at(place.to_owned(), pass);
+    if let Ok(HeldPass { pass, .. }) = pass {
+        told.times = issued_and_ends(pass.issued, pass.expires, now);
+        told.key = Some("the gateway".to_owned());
+        told.issuers = vec![pass.issuer.clone()];
     }
+    told
+}
+
+fn issued_and_ends(issued: SystemTime, ends: SystemTime, now: SystemTime) -> Vec<(String, Moment)> {
+    vec![
+        ("iat".to_owned(), moment(issued, now)),
+        ("exp".to_owned(), moment(ends, now)),
+    ]
 }
 
 /// Claims that are NumericDates (RFC 7519 section 4.1).
@@ -239,18 +211,6 @@ fn times(claims: &Map<String, Value>, now: SystemTime) -> Vec<(String, Moment)> 
         Some((name.to_owned(), moment(time, now)))
     };
     ["exp", "nbf", "iat"].into_iter().filter_map(time).collect()
-}
-
-pub(super) fn rule(verdict: Verdict) -> Rule {
-    let conditions = verdict.conditions.into_iter().map(|judged| RuleCondition {
-        condition: judged.condition,
-        holds: judged.holds,
-        met: judged.met,
-    });
-    Rule {
-        holds: verdict.holds,
-        conditions: conditions.collect(),
-    }
 }
 
 /// `live`: has the process counted that says `spent`?

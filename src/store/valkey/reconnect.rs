@@ -33,7 +33,7 @@ pub(super) enum Link {
 
 pub(super) type Hear = Arc<dyn Fn(Heard<'_>) + Send + Sync>;
 
-pub(super) struct Keeper {
+pub(super) struct Reconnect {
     pub(super) config: config::Valkey,
     pub(super) link: watch::Sender<Link>,
     pub(super) suspicion: Arc<Notify>,
@@ -41,7 +41,7 @@ pub(super) struct Keeper {
     pub(super) up: IntGauge,
 }
 
-impl Keeper {
+impl Reconnect {
     /// Works until `ended` is. On a thread of its own, where no request can hold up the connection of all.
     pub(super) fn start(self, ended: oneshot::Receiver<()>) -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -1,0 +1,170 @@
+//! What an OAuth 2.0 client asks, and the form of the answers. An error in a body counts whatever the status is: there are
+//! servers that answer 200 with it.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method};
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::error::{Failed, words};
+use crate::authenticate::token::json;
+use crate::backchannel::{Backchannel, BackchannelError, Reply, authority};
+use crate::config::ClientAuth;
+
+/// Longest answer that is read, in bytes.
+const LONGEST: usize = 256 << 10;
+
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// What the gateway is at an authorization server.
+pub struct Client {
+    pub id: String,
+    /// `None`: a public client.
+    pub secret: Option<String>,
+    pub auth: ClientAuth,
+    pub backchannel: Backchannel,
+}
+
+impl Client {
+    /// Redeems a code (RFC 6749 section 4.1.3, RFC 7636 section 4.5). It is spent whatever the answer, which has no `error` in
+    /// it.
+    pub async fn redeem(
+        &self,
+        endpoint: &Url,
+        code: &str,
+        redirect_uri: &str,
+        verifier: &str,
+    ) -> Result<Map<String, Value>, Failed> {
+        let (headers, body) = self.token_request(code, redirect_uri, verifier);
+        let exchange = self
+            .backchannel
+            .exchange(Method::POST, endpoint, headers, body, LONGEST);
+        let reply = exchange.await.map_err(Failed::fetch("answer to a code"))?;
+        let members = members(&reply, endpoint)?;
+        let text = |name: &str| members.get(name).and_then(Value::as_str);
+        match text("error") {
+            Some(code) => Err(Failed::Refused {
+                code: words(code),
+                description: words(text("error_description").unwrap_or_default()),
+            }),
+            None => Ok(members),
+        }
+    }
+
+    fn token_request(&self, code: &str, redirect_uri: &str, verifier: &str) -> (HeaderMap, Bytes) {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "authorization_code")
+            .append_pair("code", code)
+            .append_pair("redirect_uri", redirect_uri)
+            .append_pair("code_verifier", verifier);
+        let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, FORM), (ACCEPT, JSON)]);
+        match (&self.secret, self.auth) {
+            (Some(secret), ClientAuth::Basic) => {
+                headers.extend(basic(&self.id, secret).map(|basic| (AUTHORIZATION, basic)));
+            }
+            (Some(secret), ClientAuth::Post) => {
+                form.append_pair("client_id", &self.id)
+                    .append_pair("client_secret", secret);
+            }
+            (None, _) => {
+                form.append_pair("client_id", &self.id);
+            }
+        }
+        (headers, form.finish().into())
+    }
+
+    /// What a server says of the person whose access token this is (RFC 6750 section 2.1). A signed answer is refused.
+    pub async fn about(&self, endpoint: &Url, access_token: &str) -> Result<Map<String, Value>, Failed> {
+        let mut bearer = HeaderValue::try_from(format!("Bearer {access_token}"))
+            .map_err(|_| Failed::Answer("the access token has characters that none has".to_owned()))?;
+        bearer.set_sensitive(true);
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer), (ACCEPT, JSON)]);
+        let exchange = self
+            .backchannel
+            .exchange(Method::GET, endpoint, headers, Bytes::new(), LONGEST);
+        let reply = exchange.await.map_err(Failed::fetch("answer about the person"))?;
+        let kind = reply.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        if kind.is_some_and(|kind| kind.starts_with(b"application/jwt")) {
+            let text = "userinfo is signed: let the provider answer this client in JSON, or set userinfo = \"never\"";
+            return Err(Failed::Answer(text.to_owned()));
+        }
+        let members = members(&reply, endpoint)?;
+        match reply.status.is_success() && !members.contains_key("error") {
+            true => Ok(members),
+            false => Err(status(&reply, endpoint)),
+        }
+    }
+}
+
+/// An answer in JSON; or in the form of a query, as servers wrote it before RFC 6749 was finished (CAS up to 5).
+fn members(reply: &Reply, from: &Url) -> Result<Map<String, Value>, Failed> {
+    if let Ok(members) = json::parse_object(&reply.body) {
+        return Ok(members);
+    }
+    let is_form = |name: &str| reply.body.starts_with(name.as_bytes());
+    if is_form("access_token=") || is_form("error=") {
+        let text = reply.body.trim_ascii();
+        let pairs = form_urlencoded::parse(text);
+        return Ok(pairs.map(|(name, value)| (name.into_owned(), value.into())).collect());
+    }
+    Err(match reply.status.is_success() {
+        true => Failed::Answer(format!("{} answered without JSON", authority(from))),
+        false => status(reply, from),
+    })
+}
+
+fn status(reply: &Reply, from: &Url) -> Failed {
+    let (host, status) = (authority(from), reply.status);
+    Failed::fetch("answer")(BackchannelError::Status { host, status })
+}
+
+/// RFC 6749 section 2.3.1: both parts are urlencoded first.
+fn basic(client_id: &str, secret: &str) -> Option<HeaderValue> {
+    let encoded = |part: &str| form_urlencoded::byte_serialize(part.as_bytes()).collect::<String>();
+    let pair = format!("{}:{}", encoded(client_id), encoded(secret));
+    let mut value = HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(pair))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+
+    fn read(status: u16, body: &'static str) -> Result<Map<String, Value>, Failed> {
+        let reply = Reply {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(body.as_bytes()),
+        };
+        members(&reply, &Url::parse("https://cas.test/oauth2.0/accessToken").unwrap())
+    }
+
+    #[test]
+    fn answers_are_json_or_what_came_before_it() {
+        for body in [
+            r#"{"access_token":"AT-1","expires_in":28800}"#,
+            "access_token=AT-1&expires=7200",
+            "access_token=AT-1&expires_in=7200\n",
+        ] {
+            assert_eq!(read(200, body).unwrap()["access_token"], "AT-1", "{body}");
+        }
+        assert_eq!(read(400, "error=invalid_grant").unwrap()["error"], "invalid_grant");
+        assert!(read(200, "<html>access_token=AT-1").is_err());
+        assert!(read(500, "").is_err());
+    }
+
+    #[test]
+    fn both_parts_of_basic_are_urlencoded() {
+        let value = basic("a:b", "s c%ret").unwrap();
+        assert!(value.is_sensitive());
+        let text = BASE64_STANDARD.decode(&value.as_bytes()[6..]).unwrap();
+        assert_eq!(text, b"a%3Ab:s+c%25ret");
+    }
+}

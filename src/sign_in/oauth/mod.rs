@@ -1,0 +1,137 @@
+//! What sign-ins by OAuth 2.0 (RFC 6749) and by OpenID Connect have in common: the way of the browser with a code, PKCE
+//! (RFC 7636), and the client's questions.
+
+pub mod cached;
+pub mod claims;
+pub mod client;
+pub mod error;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use http::Method;
+use url::Url;
+
+use self::error::{Failed, words};
+use super::{Asked, AttemptedBy, Callback, Refusal, Retry, is_user};
+use crate::authenticate::session::Attributes;
+use crate::digest::{sha256, sha256_of_parts};
+use crate::query;
+use crate::rejection::{Reason, Rejection};
+use crate::respond::Reply;
+
+/// Where a browser authenticates (RFC 6749 section 4.1.1), with a challenge that only the browser's own attempt answers.
+pub fn authorization_url(
+    endpoint: &Url,
+    (client_id, scopes): (&str, &[String]),
+    callback: Callback<'_>,
+    by: AttemptedBy<'_>,
+    further: &[(&str, &str)],
+) -> Url {
+    let mut url = endpoint.clone();
+    let challenge = BASE64_URL_SAFE_NO_PAD.encode(sha256(verifier(by).as_bytes()));
+    let scope = Some(scopes.join(" ")).filter(|scope| !scope.is_empty());
+    url.query_pairs_mut()
+        .append_pair("response_type", "code")
+        .append_pair("client_id", client_id)
+        .append_pair("redirect_uri", callback.url)
+        .append_pair("state", callback.state)
+        .append_pair("code_challenge", &challenge)
+        .append_pair("code_challenge_method", "S256")
+        .extend_pairs(scope.map(|scope| ("scope", scope)))
+        .extend_pairs(further);
+    url
+}
+
+/// RFC 7636 section 4.1: 43 letters that only the browser of the attempt, and the gateway when it comes back, can make.
+pub fn verifier(by: AttemptedBy<'_>) -> String {
+    derived(b"pkce verifier ", by)
+}
+
+/// A value that belongs to the browser of the attempt, for this purpose.
+pub fn derived(purpose: &[u8], by: AttemptedBy<'_>) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(sha256_of_parts([purpose, by.secret.as_bytes()]))
+}
+
+/// A server may let the browser post its answer. Cookies that are `SameSite=Lax` do not come along from another site; they do
+/// with the GET that follows.
+pub fn posted(asked: &Asked<'_>) -> Result<Option<Reply>, Rejection> {
+    if *asked.method != Method::POST {
+        return Ok(None);
+    }
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for name in ["state", "code", "iss", "error", "error_description"] {
+        query.extend_pairs(query::values(&asked.body, name).map(|value| (name, value)));
+    }
+    let (origin, path) = (asked.here.public.origin(), asked.path);
+    Reply::redirect(&format!("{origin}{path}?{}", query.finish())).map(Some)
+}
+
+/// Does the browser bring a code?
+pub fn brings_code(asked: &Asked<'_>) -> bool {
+    asked.in_query("code").is_some_and(|code| !code.is_empty())
+}
+
+/// What the server says where nobody comes back (RFC 6749 section 4.1.2.1). `None`: that somebody would have to authenticate,
+/// or nothing.
+pub fn absence(asked: &Asked<'_>) -> Option<Refusal> {
+    const NOBODY: [&str; 4] = [
+        "login_required",
+        "interaction_required",
+        "consent_required",
+        "account_selection_required",
+    ];
+    let code = asked.in_query("error").filter(|code| !NOBODY.contains(&&**code))?;
+    let (reason, label) = match &*code {
+        "access_denied" => (Reason::SignInRefused, "denied"),
+        _ => (Reason::SignInUnavailable, "provider_error"),
+    };
+    let description = asked.in_query("error_description").unwrap_or_default();
+    let detail = format!(
+        "the sign-in server answered {:?}: {}",
+        words(&code),
+        words(&description)
+    );
+    Some(Refusal {
+        retry: Retry::Again,
+        ..(Rejection::because(reason, detail), label).into()
+    })
+}
+
+/// The code that comes back. There are servers that write each parameter twice; two different values are nobody's. `issuer`:
+/// what `iss` must be, and whether it must be there (RFC 9207 section 2.4), against an answer of another server.
+pub fn code(asked: &Asked<'_>, issuer: Option<(&str, bool)>) -> Result<String, Refusal> {
+    let query = asked.query.unwrap_or_default().as_bytes();
+    let refused = |detail: &str, label| Refusal {
+        retry: Retry::Again,
+        ..(Rejection::because(Reason::SignInRefused, detail), label).into()
+    };
+    let one = |name: &str| {
+        let mut values = query::values(query, name);
+        let first = values.next();
+        match values.all(|other| Some(&other) == first.as_ref()) {
+            true => Ok(first),
+            false => Err(refused("a parameter stands there twice, with two values", "bad_answer")),
+        }
+    };
+    if let Some((issuer, is_needed)) = issuer {
+        match one("iss")? {
+            Some(named) if *named == *issuer => {}
+            None if !is_needed => {}
+            _ => return Err(refused("iss is missing or names another issuer", "mix_up")),
+        }
+    }
+    one("state")?;
+    if let Some(error) = one("error")? {
+        let detail = format!("a code beside the error {:?}", words(&error));
+        return Err(refused(&detail, "bad_answer"));
+    }
+    Ok(one("code")?.unwrap_or_default().into_owned())
+}
+
+/// The one usable value of the attribute that names people.
+pub fn username(attributes: &Attributes, name: &str) -> Result<String, Failed> {
+    match attributes.get(name) {
+        [value] if is_user(value) => Ok(value.clone()),
+        _ => Err(Failed::NoUsername(name.to_owned())),
+    }
+}
