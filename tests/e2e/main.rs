@@ -51,6 +51,7 @@ mod moodle;
 mod moodle_double;
 mod moodle_php;
 mod moodle_tokens;
+mod oauth2;
 mod octoka;
 mod oidc;
 mod opencast_double;

@@ -14,6 +14,7 @@ pub mod http;
 pub mod jwks;
 pub mod moodle;
 pub mod nginx;
+pub mod oauth2;
 pub mod oidc;
 pub mod opencast;
 pub mod secrets;
