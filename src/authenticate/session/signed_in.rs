@@ -207,13 +207,26 @@ impl Sessions {
         self.store.put_new(Table::Revocations, &name, b"1", Some(lives)).await
     }
 
-    /// Ends what has ended at the provider of this sign-in at `when`, in Unix seconds; a sign-in that is on its way, too.
-    pub async fn end_at_provider(&self, sign_in: &str, ended: EndedAt<'_>, when: u64) -> Result<(), StoreError> {
+    /// Takes back that this name of a logout came.
+    pub async fn forget(&self, logout: &str) -> Result<(), StoreError> {
+        let name = format!("logout token {logout}");
+        self.store.delete(Table::Revocations, &name).await.map(drop)
+    }
+
+    /// Ends what has ended at the provider of this sign-in. `when`, in Unix seconds: sign-ins that are on their way end, too,
+    /// which is remembered; so it has to be somebody who proved to be the provider that says so.
+    pub async fn end_at_provider(
+        &self,
+        sign_in: &str,
+        ended: EndedAt<'_>,
+        when: Option<u64>,
+    ) -> Result<(), StoreError> {
         let group = ended.group(sign_in);
-        let when = when.to_be_bytes();
-        self.store
-            .put(Table::Revocations, &signed_out(&group), &when, Some(ON_THEIR_WAY))
-            .await?;
+        if let Some(when) = when.map(u64::to_be_bytes) {
+            self.store
+                .put(Table::Revocations, &signed_out(&group), &when, Some(ON_THEIR_WAY))
+                .await?;
+        }
         for (name, _) in self.store.index_members(Index::SessionsByProvider, &group).await? {
             if let Some(key) = SessionKey::parse(&name) {
                 self.end(key, "single_logout").await?;

@@ -245,18 +245,18 @@ async fn a_logout_at_the_provider_ends_its_sessions_wherever_they_are() {
     sessions.keep_id_token(&begun, "eyJ").await.unwrap();
     assert_eq!(sessions.id_token(&begun).await.unwrap().as_deref(), Some("eyJ"));
     for (ended, when) in [(EndedAt::Session("s9"), 9), (EndedAt::Person("anna"), 9)] {
-        sessions.end_at_provider("campus", ended, when).await.unwrap();
+        sessions.end_at_provider("campus", ended, Some(when)).await.unwrap();
         assert!(is_known(&sessions, &first, &config, NOW).await, "somebody else's");
     }
     sessions
-        .end_at_provider("campus", EndedAt::Session("s1"), 9)
+        .end_at_provider("campus", EndedAt::Session("s1"), Some(9))
         .await
         .unwrap();
     assert!(!is_known(&sessions, &first, &config, NOW).await && !is_known(&sessions, &second, &config, NOW).await);
     assert!(is_known(&sessions, &other, &config, NOW).await);
     assert_eq!(sessions.id_token(&begun).await.unwrap(), None, "gone with its session");
     sessions
-        .end_at_provider("campus", EndedAt::Person("u1"), 9)
+        .end_at_provider("campus", EndedAt::Person("u1"), Some(9))
         .await
         .unwrap();
     assert!(!is_known(&sessions, &other, &config, NOW).await);
@@ -267,7 +267,7 @@ async fn a_logout_that_overtakes_its_sign_in_counts_and_a_later_sign_in_does() {
     let (store, keys) = (Store::in_memory(), MasterKeys::random());
     let (sessions, config) = (sessions(&store, &keys), configured(&[campus()]));
     sessions
-        .end_at_provider("campus", EndedAt::Person("u1"), 100)
+        .end_at_provider("campus", EndedAt::Person("u1"), Some(100))
         .await
         .unwrap();
     let (secret, late) = begin(&sessions, &config, by_provider("s1", 100), NOW).await;
@@ -276,7 +276,7 @@ async fn a_logout_that_overtakes_its_sign_in_counts_and_a_later_sign_in_does() {
     let (_, newer) = begin(&sessions, &config, by_provider("s2", 101), NOW).await;
     assert!(!sessions.ended_meanwhile(&newer).await.unwrap());
     sessions
-        .end_at_provider("campus", EndedAt::Session("s3"), 100)
+        .end_at_provider("campus", EndedAt::Session("s3"), Some(100))
         .await
         .unwrap();
     for redeemed in [90, 110] {

@@ -13,7 +13,7 @@ metrics! {
         sign_ins: IntCounterVec = "janua_sign_ins_total" ["sign_in", "outcome"]
             "Returns from a sign-in server by what came of them: ok, nobody, or why not.",
         cas_seconds: HistogramVec = "janua_cas_seconds" ["sign_in"]
-            "Seconds that a CAS server took to judge a ticket.",
+            "Seconds that a sign-in server took to judge a ticket or a code.",
         begun: IntCounterVec = "janua_sessions_begun_total" ["sign_in"]
             "Sessions begun.",
         ended: IntCounterVec = "janua_sessions_ended_total" ["how"]

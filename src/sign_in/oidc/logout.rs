@@ -13,7 +13,6 @@ use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
 use crate::sign_in::Asked;
 use crate::sign_in::oauth::error::Failed;
-use crate::time::unix_seconds;
 
 /// Longest `sid` that is looked up, in bytes.
 const LONGEST_SID: usize = 512;
@@ -51,8 +50,11 @@ impl Oidc {
         let Some(token) = query::single(&asked.body, "logout_token") else {
             return Ok(refused("there must be one logout_token in a form"));
         };
-        let now = asked.here.now;
-        let signed = match self.believed(asked, &token).await {
+        let (now, people) = (asked.here.now, asked.here.people);
+        // Whoever floods this address waits behind nobody else's calls, and nobody behind theirs.
+        let place = people.place_to_judge(asked.client).await;
+        let _place = place.map_err(|refusal| refusal.rejection)?;
+        let signed = match self.believed(&token).await {
             Ok(signed) => signed,
             Err(failed @ Failed::Fetch(..)) => {
                 return Err(Rejection::because(Reason::SignInUnavailable, failed.to_string()));
@@ -63,9 +65,8 @@ impl Oidc {
             Ok(logout) => logout,
             Err(bad) => return Ok(refused(&bad.to_string())),
         };
-        let sessions = &asked.here.people.sessions;
         let once = format!("{} {}", self.name, logout.jti);
-        if !sessions.is_first(&once, logout.lives).await? {
+        if !people.sessions.is_first(&once, logout.lives).await? {
             return Ok(refused("this token came before"));
         }
         let place = match (&logout.sid, &logout.sub) {
@@ -73,7 +74,12 @@ impl Oidc {
             (None, Some(sub)) => EndedAt::Person(sub),
             (None, None) => return Ok(refused("neither sid nor sub")),
         };
-        sessions.end_at_provider(&self.name, place, logout.issued).await?;
+        let ended = people.sessions.end_at_provider(&self.name, place, Some(logout.issued));
+        if let Err(error) = ended.await {
+            // The provider may say it once more.
+            people.sessions.forget(&once).await?;
+            return Err(error.into());
+        }
         Ok(no_store(Reply::empty(StatusCode::OK)))
     }
 
@@ -98,9 +104,8 @@ impl Oidc {
             ));
         }
         let sessions = &asked.here.people.sessions;
-        let now = unix_seconds(asked.here.now);
         sessions
-            .end_at_provider(&self.name, EndedAt::Session(&sid), now)
+            .end_at_provider(&self.name, EndedAt::Session(&sid), None)
             .await?;
         let mut reply = no_store(Reply::empty(StatusCode::OK));
         let origin = self.config.issuer_url.origin().ascii_serialization();

@@ -137,7 +137,7 @@ impl Oidc {
             Failed::Answer(text.to_owned())
         })?;
         let access_token = token("access_token");
-        let signed = self.believed(asked, id_token).await?;
+        let signed = self.believed(id_token).await?;
         let expected = Expected {
             config: &self.config,
             nonce: &nonce(by),
@@ -169,6 +169,10 @@ impl Oidc {
             }
             claims::add(&mut attributes, &told).map_err(too_many)?;
             left_out = wanted.iter().find(|name| claims::is_left_out(&told, name));
+        }
+        // Whoever may write any address there becomes anybody.
+        if self.config.username == "email" && attributes.get("email_verified") == ["false"] {
+            return Err(Failed::NoUsername("email (its owner has not confirmed it)".to_owned()));
         }
         let left_out = left_out.or_else(|| wanted.iter().find(|name| claims::is_left_out(&signed.claims, name)));
         if let Some(name) = left_out.filter(|name| attributes.get(name).is_empty()) {
@@ -227,7 +231,7 @@ impl Oidc {
     }
 
     /// What a token says whose signature is the provider's. Keys are fetched once more for one that none verifies.
-    async fn believed(&self, asked: &Asked<'_>, token: &str) -> Result<Signed, Failed> {
+    async fn believed(&self, token: &str) -> Result<Signed, Failed> {
         let metadata = self.metadata().await?;
         let fetch = || self.fetch_keys(&metadata.jwks);
         let keys = self.keys.get(FRESH, fetch()).await?;
@@ -236,8 +240,6 @@ impl Oidc {
             Err(Unbelieved::UnknownKey | Unbelieved::Signature) => {}
             known => return Ok(known?),
         }
-        // Fetches are few whoever asks; who waits for one holds a place of its own address.
-        let _place = asked.here.people.place_to_judge(asked.client).await;
         let keys = self.keys.newer(FRESH_FOR_NEW_KEY, fetch()).await?;
         Ok(keys.verify(token, algorithms)?)
     }
