@@ -396,3 +396,16 @@ fn a_flood_of_tokens_with_unknown_keys_is_no_flood_at_the_provider() {
     assert!(fetched <= 4, "{fetched} times");
     assert!(visitor.is_signed_in());
 }
+
+/// Anybody may open that address.
+#[test]
+fn the_front_channel_keeps_nobody_from_signing_in() {
+    let campus = doubled();
+    let visitor = campus.visitor();
+    let callback = campus.callback(&visitor, "alice", PAGE);
+    let pairs = [("iss", &*campus.provider.issuer()), ("sid", &*session_of("alice"))];
+    let address = format!("{}?{}", campus.endpoint("frontchannel-logout"), query(&pairs));
+    campus.visitor().open(&address).expect(200);
+    visitor.open(target(&callback)).expect(303);
+    assert!(visitor.is_signed_in());
+}
