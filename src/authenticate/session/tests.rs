@@ -236,7 +236,9 @@ async fn a_ticket_ends_its_session_in_every_process() {
 #[tokio::test]
 async fn a_logout_at_the_provider_ends_its_sessions_wherever_they_are() {
     let (store, keys) = (Store::in_memory(), MasterKeys::random());
-    let (sessions, config) = (sessions(&store, &keys), configured(&[campus()]));
+    let (mut campus, sessions) = (campus(), sessions(&store, &keys));
+    campus.session.per_subject = 3;
+    let config = configured(&[campus]);
     let (first, begun) = begin(&sessions, &config, by_provider("s1", 5), NOW).await;
     let (second, _) = begin(&sessions, &config, by_provider("s1", 6), NOW).await;
     let (other, _) = begin(&sessions, &config, by_provider("s2", 6), NOW).await;

@@ -304,7 +304,7 @@ fn an_issuer_with_a_slash_is_another_one() {
     let campus = by_double(
         double,
         Plan {
-            issuer: issuer.clone(),
+            issuer,
             ..Plan::default()
         },
     );

@@ -1,5 +1,7 @@
 //! The provider is gone: who is signed in goes on, who is not gets a page, and what was known is known afterwards.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use super::campus::{Campus, PAGE, Plan, by_double, doubled, leads_to, parameter, sign_in, start};
@@ -132,4 +134,40 @@ fn a_second_tab_goes_on_without_the_provider() {
     let on = visitor.open(target(&second)).expect(303);
     assert_eq!(on.header("location"), Some(&*format!("{}/app/second", campus.origin())));
     assert!(visitor.is_signed_in());
+}
+
+/// Many who come at once to a provider that hangs do not wait for it one after another, and whoever is known does not wait.
+#[test]
+fn a_provider_that_hangs_is_waited_for_once() {
+    let campus = doubled();
+    let visitor = campus.signs_in("alice");
+    campus.provider.answer(Endpoint::Token, Reply::never());
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let late = campus.visitor();
+                let callback = campus.callback(&late, "bob", PAGE);
+                let page = late.open(target(&callback));
+                assert!([502, 503].contains(&page.status), "{page:?}");
+            });
+        }
+        for _ in 0..10 {
+            visitor.fetch("/app/x").expect(200);
+        }
+    });
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+
+    let double = OidcDouble::start();
+    double.answer(Endpoint::Discovery, Reply::never());
+    let campus = by_double(double, Plan::default());
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| campus.visitor().open(PAGE).expect(502));
+        }
+    });
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    let asked = campus.provider.asked(Endpoint::Discovery).len();
+    assert!(asked <= 2 * 8, "{asked} times");
 }

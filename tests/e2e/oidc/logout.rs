@@ -167,13 +167,14 @@ fn a_forged_logout_token_ends_nothing() {
     let evil = Signer::rs256().named("rsa");
     let whole = double.logout_token("alice", &json!({}));
     let (rest, signature) = whole.rsplit_once('.').unwrap();
+    let other = if signature.starts_with('A') { 'B' } else { 'A' };
     for token in [
         evil.sign(&header.to_string(), &claims().to_string()),
         unsigned(&json!({ "alg": "none", "typ": "logout+jwt" }), &claims()),
         unsigned(&header, &claims()),
         hs256(key.as_bytes(), &json!({ "alg": "HS256", "kid": "rsa" }), &claims()),
         format!("{rest}."),
-        format!("{rest}.A{}", &signature[1..]),
+        format!("{rest}.{other}{}", &signature[1..]),
         format!("{whole}.x"),
         "x".to_owned(),
         String::new(),
@@ -378,4 +379,33 @@ fn a_hint_that_is_too_long_for_an_address_goes_by_a_form() {
     let hint = form.split_once("name=\"id_token_hint\" value=\"").expect("a hint").1;
     assert!(hint.split('"').next().unwrap().starts_with("eyJ"));
     assert!(!visitor.is_signed_in());
+}
+
+/// Nobody has to be known to post there.
+#[test]
+fn a_flood_of_tokens_with_unknown_keys_is_no_flood_at_the_provider() {
+    let campus = doubled();
+    let visitor = campus.signs_in("alice");
+    let before = campus.provider.asked(Endpoint::Keys).len();
+    for number in 0..50 {
+        let header = json!({ "kid": format!("made-up-{number}") });
+        let claims = campus.provider.logout_claims("alice");
+        not_taken(tell(&campus, &campus.provider.signed(&header, &claims)));
+    }
+    let fetched = campus.provider.asked(Endpoint::Keys).len() - before;
+    assert!(fetched <= 4, "{fetched} times");
+    assert!(visitor.is_signed_in());
+}
+
+/// Anybody may open that address.
+#[test]
+fn the_front_channel_keeps_nobody_from_signing_in() {
+    let campus = doubled();
+    let visitor = campus.visitor();
+    let callback = campus.callback(&visitor, "alice", PAGE);
+    let pairs = [("iss", &*campus.provider.issuer()), ("sid", &*session_of("alice"))];
+    let address = format!("{}?{}", campus.endpoint("frontchannel-logout"), query(&pairs));
+    campus.visitor().open(&address).expect(200);
+    visitor.open(target(&callback)).expect(303);
+    assert!(visitor.is_signed_in());
 }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod attacks;
+mod beside;
 mod browser;
 pub mod campus;
 mod doubles;
@@ -9,5 +10,6 @@ mod faults;
 mod flow;
 mod logout;
 mod odd;
+mod quiet;
 mod replicas;
 mod tokens;

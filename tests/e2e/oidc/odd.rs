@@ -194,3 +194,23 @@ fn the_callback_may_say_more() {
         "&nonce=x&session_state=y&scope=openid&authuser=0&hd=example.edu".to_owned();
     campus.signs_in("alice");
 }
+
+/// Whoever may write any address there would become anybody here.
+#[test]
+fn an_address_that_its_owner_has_not_confirmed_is_no_name() {
+    let campus = by_double(
+        OidcDouble::start(),
+        Plan {
+            username: "email",
+            ..Plan::default()
+        },
+    );
+    assert_eq!(campus.signs_in("alice").me()["user"], "alice@example.test");
+    for verified in [json!(false), json!("false")] {
+        campus.provider.behave().claims = json!({ "email_verified": verified });
+        campus.refuses_somebody("no_username");
+    }
+    // There are providers that do not tell.
+    campus.provider.behave().claims = json!({ "email_verified": null });
+    campus.signs_in("alice");
+}

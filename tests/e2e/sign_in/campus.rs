@@ -138,8 +138,7 @@ impl Campus {
 
     /// Somebody who calls the gateway by its other name.
     pub fn visitor_of_localhost(&self) -> Visitor {
-        let host = format!("localhost:{}", self.gateway.http().port());
-        Visitor { host, ..self.visitor() }
+        Visitor::called(&self.gateway, "localhost")
     }
 
     /// Somebody who has this cookie of a session and nothing else.
@@ -163,6 +162,15 @@ impl Visitor {
             address,
             host: address.to_string(),
             cookies: Mutex::default(),
+        }
+    }
+
+    /// Somebody who calls it by this name.
+    pub fn called(gateway: &Gateway, name: &str) -> Self {
+        let host = format!("{name}:{}", gateway.http().port());
+        Self {
+            host,
+            ..Self::of(gateway)
         }
     }
 
