@@ -35,7 +35,7 @@ const BACKLOG: u32 = 16;
 /// Until a request has come, and until its answer is made and taken.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a failed `accept`.
-const BREATHER: Duration = Duration::from_millis(100);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Why there is no control socket, or no answer from it.
 #[derive(Debug, Error)]
@@ -161,7 +161,7 @@ impl Control {
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     tracing::warn!(%error, "the control socket cannot accept");
-                    tokio::time::sleep(BREATHER).await;
+                    tokio::time::sleep(ACCEPT_BACKOFF).await;
                     continue;
                 }
             };

@@ -35,7 +35,7 @@ const WHOLE: Duration = Duration::from_secs(30);
 /// Answers under way may finish for so long once the end has come.
 const GRACE: Duration = Duration::from_secs(2);
 /// Pause after a failed `accept`: without free file descriptors it fails again at once.
-const BREATHER: Duration = Duration::from_millis(100);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// What the gateway tells of itself. Asked anew for every request; must not block.
 pub trait Source: Send + Sync + 'static {
@@ -71,7 +71,7 @@ pub async fn serve(listener: TcpListener, source: Arc<dyn Source>, shutdown: imp
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the admin listener cannot accept a connection");
-                    tokio::time::sleep(BREATHER).await;
+                    tokio::time::sleep(ACCEPT_BACKOFF).await;
                 }
             },
         }

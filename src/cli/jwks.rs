@@ -2,8 +2,7 @@
 //!
 //! Private keys may go in; only public parts come out.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -97,12 +96,8 @@ fn keys_of(path: &Path) -> anyhow::Result<Vec<Jwk>> {
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let source: Box<dyn Read> = match path == Path::new("-") {
-        true => Box::new(io::stdin().lock()),
-        false => Box::new(File::open(path)?),
-    };
     let mut text = Vec::new();
-    source.take(MAX_KEY_SET as u64 + 1).read_to_end(&mut text)?;
+    super::open(path)?.take(MAX_KEY_SET as u64 + 1).read_to_end(&mut text)?;
     if text.len() > MAX_KEY_SET {
         bail!("it is larger than {MAX_KEY_SET} bytes");
     }

@@ -191,15 +191,18 @@ fn load_quietly(path: &Path) -> Option<Loaded> {
         .ok()
 }
 
-/// What stands in a file, or comes on stdin for `-`: so many bytes of it at most.
+/// A file, or stdin for `-`.
+fn open(file: &Path) -> io::Result<Box<dyn Read>> {
+    match file == Path::new("-") {
+        true => Ok(Box::new(io::stdin().lock())),
+        false => Ok(Box::new(File::open(file)?)),
+    }
+}
+
+/// What stands in it: so many bytes at most.
 fn read_text(file: &str, most: u64) -> io::Result<String> {
-    let source: Box<dyn Read> = if file == "-" {
-        Box::new(io::stdin().lock())
-    } else {
-        Box::new(File::open(file)?)
-    };
     let mut text = String::new();
-    source.take(most).read_to_string(&mut text)?;
+    open(file.as_ref())?.take(most).read_to_string(&mut text)?;
     Ok(text)
 }
 

@@ -129,13 +129,8 @@ fn claims(arguments: &Mint, now: SystemTime) -> Map<String, Value> {
     }
     let learner = arguments.learner.iter().map(|course| format!("{course}_Learner"));
     let instructor = arguments.instructor.iter().map(|course| format!("{course}_Instructor"));
-    let roles: Vec<String> = arguments
-        .roles
-        .iter()
-        .cloned()
-        .chain(learner)
-        .chain(instructor)
-        .collect();
+    let mut roles = arguments.roles.clone();
+    roles.extend(learner.chain(instructor));
     if !roles.is_empty() {
         claims.insert("roles".to_owned(), json!(roles));
     }

@@ -164,58 +164,7 @@ impl Page {
 
     fn action(&mut self, action: &Action, report: &Report) -> fmt::Result {
         let status = report.status.map(|status| status.to_string()).unwrap_or_default();
-        match action {
-            Action::Preflight => {
-                self.heading("answer")?;
-                self.line(1, &format!("{status}: a CORS preflight, for which nobody is signed in"))
-            }
-            Action::File { path } => {
-                self.heading("file")?;
-                let found = report.reason.is_none();
-                self.ticked(1, found, &format!("{path} below the route's folder: {status}"))
-            }
-            Action::Reply => {
-                self.heading("answer")?;
-                self.line(1, &format!("{status}, as the route says"))
-            }
-            Action::SignIn => {
-                self.heading("answer")?;
-                self.line(
-                    1,
-                    &format!("{status}: a browser is sent to sign in, and comes back to this address"),
-                )
-            }
-            Action::Launch => {
-                self.heading("answer")?;
-                let told = match status.is_empty() {
-                    true => {
-                        "the form tells who is launched, and the rules at its target whether that one may".to_owned()
-                    }
-                    false => format!("{status}: a launch session begins, and the browser goes on without the token"),
-                };
-                self.line(1, &told)
-            }
-            Action::Own => {
-                self.heading("answer")?;
-                let known = if status.is_empty() {
-                    "only doing it would tell which"
-                } else {
-                    &status
-                };
-                self.line(1, &format!("the gateway's own: {known}"))
-            }
-            Action::Aside { what } => {
-                self.heading("answer")?;
-                self.line(1, &format!("{status} by the gateway, in Moodle's stead: {what}"))
-            }
-            Action::Accel { name } => {
-                self.heading("answer")?;
-                self.line(1, &format!("{status}: the proxy in front sends {name}"))
-            }
-            Action::Decision => {
-                self.heading("answer")?;
-                self.line(1, &format!("{status}: the proxy that asks lets the request pass"))
-            }
+        let answer = match action {
             Action::Upstream {
                 name,
                 method,
@@ -224,12 +173,29 @@ impl Page {
             } => {
                 self.heading(&format!("upstream {name} would get"))?;
                 self.line(1, &format!("{method} {target}"))?;
-                for (name, value) in headers {
-                    self.line(2, &format!("{name}: {value}"))?;
-                }
-                Ok(())
+                let mut lines = headers.iter().map(|(name, value)| format!("{name}: {value}"));
+                return lines.try_for_each(|line| self.line(2, &line));
             }
-        }
+            Action::File { path } => {
+                self.heading("file")?;
+                let found = report.reason.is_none();
+                return self.ticked(1, found, &format!("{path} below the route's folder: {status}"));
+            }
+            Action::Launch if status.is_empty() => {
+                "the form tells who is launched, and the rules at its target whether that one may".to_owned()
+            }
+            Action::Own if status.is_empty() => "the gateway's own: only doing it would tell which".to_owned(),
+            Action::Preflight => format!("{status}: a CORS preflight, for which nobody is signed in"),
+            Action::Reply => format!("{status}, as the route says"),
+            Action::SignIn => format!("{status}: a browser is sent to sign in, and comes back to this address"),
+            Action::Launch => format!("{status}: a launch session begins, and the browser goes on without the token"),
+            Action::Own => format!("the gateway's own: {status}"),
+            Action::Aside { what } => format!("{status} by the gateway, in Moodle's stead: {what}"),
+            Action::Accel { name } => format!("{status}: the proxy in front sends {name}"),
+            Action::Decision => format!("{status}: the proxy that asks lets the request pass"),
+        };
+        self.heading("answer")?;
+        self.line(1, &answer)
     }
 
     fn heading(&mut self, text: &str) -> fmt::Result {

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::rules::Case;
 use crate::authorize::explain;
 use crate::context::Context;
-use crate::observe::denials::{Denials, Denied, MOST};
+use crate::observe::denials::{Denials, Denied, MAX_LISTED};
 
 /// At the end of a request.
 pub fn tell(denials: &Denials, ctx: &Context) {
@@ -46,7 +46,7 @@ pub fn tell(denials: &Denials, ctx: &Context) {
         ..Case::of(ctx, route)
     };
     let facts = case.facts(who, events);
-    let denied_by = explain::holding(&route.config.deny, &facts, MOST);
+    let denied_by = explain::holding(&route.config.deny, &facts, MAX_LISTED);
     let denied = Denied {
         time: SystemTime::now(),
         request_id: ctx.id.as_str(),
@@ -59,10 +59,10 @@ pub fn tell(denials: &Denials, ctx: &Context) {
         subject: who.and_then(|who| who.subject.as_deref()),
         roles: who.map_or(&[], |who| &who.roles),
         grants: who.map_or_else(Vec::new, |who| {
-            who.grants.iter().take(MOST + 1).map(explain::grant).collect()
+            who.grants.iter().take(MAX_LISTED + 1).map(explain::grant).collect()
         }),
         would_allow: match denied_by.is_empty() {
-            true => explain::in_question(&route.config.allow, &facts, MOST),
+            true => explain::in_question(&route.config.allow, &facts, MAX_LISTED),
             false => Vec::new(),
         },
         denied_by,

@@ -22,7 +22,7 @@ use crate::observe::metrics::Metrics;
 use crate::rate::{Limiter, address_key};
 
 /// How long to wait when the system has no descriptor left for another connection.
-const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// A socket that takes connections, with TLS or without.
 pub struct Listener {
@@ -68,7 +68,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
                         error.kind(),
                         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
                     ) {
-                        tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
+                        tokio::time::sleep(ACCEPT_BACKOFF).await;
                     }
                 }
             }

@@ -28,7 +28,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::absolute;
 use super::accept::Permit;
-use super::gather::Gather;
+use super::coalesce::Coalesce;
 use crate::config::Server;
 
 /// A response's header and a small body, or the first part of a larger one, leave together, in one system call.
@@ -120,7 +120,7 @@ impl HeaderBounds {
 /// A TCP stream as pingora wants it.
 #[derive(Debug)]
 pub struct Connection {
-    stream: Gather<TcpStream>,
+    stream: Coalesce<TcpStream>,
     shared: Arc<Shared>,
     /// Bytes looked at in search of the HTTP/2 preface and not yet handed on.
     peeked: Vec<u8>,
@@ -158,7 +158,7 @@ impl Connection {
         let response = ResponseHeader::build(200, Some(0)).map_err(io::Error::other)?;
         let data: Arc<Shared> = Arc::clone(&shared);
         Ok(Self {
-            stream: Gather::new(WRITE_BUFFER, stream),
+            stream: Coalesce::new(WRITE_BUFFER, stream),
             shared,
             peeked: Vec::new(),
             header,

@@ -8,7 +8,7 @@
 mod absolute;
 pub mod accept;
 pub mod client;
+mod coalesce;
 pub mod connection;
-mod gather;
 pub mod intake;
 pub mod tls;

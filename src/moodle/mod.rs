@@ -53,8 +53,8 @@ use crate::sealing::{MasterKeys, Purpose, Sealer};
 use crate::store::{Notice, Store, Table};
 
 /// How long a token is believed without asking the store.
-const REMEMBERED: Duration = Duration::from_secs(60);
-const MOST: u64 = 100_000;
+const CACHE_TTL: Duration = Duration::from_secs(60);
+const MAX_CACHED: u64 = 100_000;
 /// Somebody who is signed in can bring one made-up ticket after another, and Moodle asks the CAS server about each.
 const SPENDING: Shares = Shares {
     all: 32,
@@ -98,12 +98,12 @@ pub struct Moodle {
 
 impl MoodleTokens {
     pub fn new(store: &Store, keys: &MasterKeys, metrics: MoodleMetrics) -> Self {
-        let remembered = |life| Cache::builder().max_capacity(MOST).time_to_live(life);
+        let remembered = |life| Cache::builder().max_capacity(MAX_CACHED).time_to_live(life);
         Self(Arc::new(Inner {
             store: store.clone(),
             sealer: keys.sealer(Purpose::LoginState),
-            tokens: remembered(REMEMBERED).build(),
-            refused: Cache::builder().max_capacity(MOST).time_to_live(LONG).build(),
+            tokens: remembered(CACHE_TTL).build(),
+            refused: Cache::builder().max_capacity(MAX_CACHED).time_to_live(LONG).build(),
             metrics,
             names: Mutex::default(),
             changes: AtomicU64::new(0),

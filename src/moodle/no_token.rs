@@ -88,16 +88,16 @@ impl Moodle {
         (refused.until > Instant::now()).then_some(refused.rejection)
     }
 
-    pub(super) async fn refuse(&self, key: String, rejection: Rejection, believed: Duration) {
-        if !believed.is_zero() {
-            let until = Instant::now() + believed;
+    pub(super) async fn refuse(&self, key: String, rejection: Rejection, ttl: Duration) {
+        if !ttl.is_zero() {
+            let until = Instant::now() + ttl;
             self.tokens.0.refused.insert(key, Refused { rejection, until }).await;
         }
     }
 }
 
 /// For how long Moodle is not asked again.
-pub(super) fn believed(error: &TokenError) -> Duration {
+pub(super) fn refusal_ttl(error: &TokenError) -> Duration {
     match error {
         TokenError::NoAccount
         | TokenError::OtherAccount

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::Moodle;
 use super::login_flow::LoginFlow;
-use super::no_token::{LONG, NoToken, believed, rejection};
+use super::no_token::{LONG, NoToken, refusal_ttl, rejection};
 use crate::authenticate::session::Session;
 use crate::config::{MoodleSource, MoodleUsername};
 use crate::moodle::answer::Probed;
@@ -61,8 +61,8 @@ impl Moodle {
             if none.needs_ticket && !is_mine.into_inner() {
                 continue;
             }
-            let (refusal, believed) = none.for_session(session);
-            self.refuse(key, refusal.clone(), believed).await;
+            let (refusal, ttl) = none.for_session(session);
+            self.refuse(key, refusal.clone(), ttl).await;
             return Err(refusal);
         }
     }
@@ -183,7 +183,7 @@ impl Moodle {
         let token = match obtained {
             Ok(token) => token,
             Err(error) => {
-                self.refuse(key, self.rejection(&error), believed(&error)).await;
+                self.refuse(key, self.rejection(&error), refusal_ttl(&error)).await;
                 return Err(error);
             }
         };
@@ -255,7 +255,7 @@ impl Moodle {
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(moodle = name, source = source.label(), %error, "no token");
-                    none.told = Some((self.rejection(&error), believed(&error)));
+                    none.told = Some((self.rejection(&error), refusal_ttl(&error)));
                 }
             }
         }

@@ -20,9 +20,9 @@ use crate::text::push_safe;
 use crate::time;
 
 /// Of each list so many items are told.
-pub const MOST: usize = 16;
+pub const MAX_LISTED: usize = 16;
 /// Roles are short, and there may be many of a person's.
-const MOST_ROLES: usize = 32;
+const MAX_ROLES: usize = 32;
 const LONGEST_NAME: usize = 256;
 const LONGEST_ROLE: usize = 128;
 const LONGEST_PATH: usize = 512;
@@ -142,7 +142,7 @@ impl Denials {
 
 impl Denial {
     fn of(denied: &Denied<'_>) -> Self {
-        let rules = |rules: &[String]| listed(rules, MOST, LONGEST_RULE);
+        let rules = |rules: &[String]| listed(rules, MAX_LISTED, LONGEST_RULE);
         Self {
             time: denied.time,
             first: denied.time,
@@ -155,8 +155,8 @@ impl Denial {
             reason: denied.reason.label(),
             issuer: denied.source.map(|source| harmless(source, LONGEST_NAME)),
             subject: denied.subject.map(|subject| harmless(subject, LONGEST_NAME)),
-            roles: listed(denied.roles, MOST_ROLES, LONGEST_ROLE),
-            grants: listed(&denied.grants, MOST, LONGEST_NAME),
+            roles: listed(denied.roles, MAX_ROLES, LONGEST_ROLE),
+            grants: listed(&denied.grants, MAX_LISTED, LONGEST_NAME),
             would_allow: rules(&denied.would_allow),
             denied_by: rules(&denied.denied_by),
         }

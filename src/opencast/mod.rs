@@ -229,7 +229,6 @@ impl Opencast {
             event: event.into(),
         };
         if let Some(known) = self.fresh(&key) {
-            self.metrics.hit.inc();
             return known;
         }
         let asking = timeout(TIMEOUT, self.learn(&key, public, &host, asker)).await;
@@ -259,13 +258,11 @@ impl Opencast {
                 drop(place);
                 drop(flight.lock().await);
                 if let Some(known) = self.fresh(key) {
-                    self.metrics.hit.inc();
                     return known;
                 }
                 continue;
             };
             if let Some(known) = self.fresh(key) {
-                self.metrics.hit.inc();
                 return known;
             }
             if self.away.is_now(Instant::now()) {
@@ -293,6 +290,7 @@ impl Opencast {
     /// What needs no question now.
     fn fresh(&self, key: &Key) -> Option<Result<Answer, Rejection>> {
         let known = self.known.get(key).filter(|known| Instant::now() < known.ask_again)?;
+        self.metrics.hit.inc();
         Some(match known.answer {
             Some((answer, since)) if since.elapsed() < self.stale.max(self.ttl) => Ok(answer),
             _ => Err(self.unavailable("it failed a moment ago")),

@@ -155,17 +155,13 @@ pub fn changes(shown: &Shown<'_>) -> Changes {
         changes.set.push((header::REFERER, clean));
     }
     let authority = authority(shown);
-    let host = shown.host.cloned().or_else(|| authority.clone());
-    changes.set.extend(host.map(|host| (header::HOST, host)));
-    let told = authority.map(|authority| (X_FORWARDED_HOST, authority));
-    changes.set.extend(told);
     let proto = HeaderValue::from_static(if shown.client.https { "https" } else { "http" });
-    changes.set.push((X_FORWARDED_PROTO, proto));
-    let chain = shown.client.chain();
-    let chain = HeaderValue::try_from(chain).ok();
-    changes.set.extend(chain.map(|chain| (X_FORWARDED_FOR, chain)));
-    let id = HeaderValue::from_str(shown.request_id).ok();
-    changes.set.extend(id.map(|id| (REQUEST_ID, id)));
+    let mut set = |name, value: Option<HeaderValue>| changes.set.extend(value.map(|value| (name, value)));
+    set(header::HOST, shown.host.or(authority.as_ref()).cloned());
+    set(X_FORWARDED_HOST, authority);
+    set(X_FORWARDED_PROTO, Some(proto));
+    set(X_FORWARDED_FOR, HeaderValue::try_from(shown.client.chain()).ok());
+    set(REQUEST_ID, HeaderValue::from_str(shown.request_id).ok());
     changes
 }
 

@@ -61,13 +61,10 @@ pub fn decision(rejection: &Rejection, request_id: &str) -> Reply {
 fn told(rejection: &Rejection, status: StatusCode, context: &Answering<'_>) -> Reply {
     let reason = rejection.reason;
     let mut headers = Vec::with_capacity(8);
-    let sign_in = match &rejection.hint {
-        Hint::SignIn(url) => Some(url.as_str()),
-        _ => None,
-    };
-    let visit = match &rejection.hint {
-        Hint::Visit(url) => Some(url.as_str()),
-        _ => None,
+    let (sign_in, visit) = match &rejection.hint {
+        Hint::SignIn(url) => (Some(url.as_str()), None),
+        Hint::Visit(url) => (None, Some(url.as_str())),
+        _ => (None, None),
     };
     let fault = match rejection.hint {
         Hint::Fault(text) => format!("{} What is wrong: {text}.", reason.public_text()),

@@ -42,10 +42,8 @@ pub async fn write(session: &mut Session, reply: &Reply) -> Result<()> {
     }
     let body = (!bodiless && !is_head(session) && !reply.body.is_empty()).then(|| reply.body.clone());
     let unread = settle_connection(session, reply.status);
-    session
-        .write_response_header(Box::new(header), body.is_none())
-        .await
-        .map_err(lost)?;
+    let begun = session.write_response_header(Box::new(header), body.is_none());
+    begun.await.map_err(lost)?;
     session.write_response_body(body, true).await.map_err(lost)?;
     if unread {
         linger(session).await;
@@ -75,24 +73,17 @@ pub async fn write_stream(
         header.insert_header(TRANSFER_ENCODING, "chunked")?;
     }
     let unread = settle_connection(session, status);
-    if bodiless || is_head(session) {
-        session
-            .write_response_header(Box::new(header), true)
-            .await
-            .map_err(lost)?;
-        session.write_response_body(None, true).await.map_err(lost)?;
-    } else {
-        session
-            .write_response_header(Box::new(header), false)
-            .await
-            .map_err(lost)?;
+    let is_empty = bodiless || is_head(session);
+    let begun = session.write_response_header(Box::new(header), is_empty);
+    begun.await.map_err(lost)?;
+    if !is_empty {
         let sent = pump(session, body).await.inspect_err(|_| session.set_keepalive(None))?;
         if promised.is_some_and(|promised| promised != sent) {
             session.set_keepalive(None);
             return Error::e_explain(ErrorType::InternalError, "the body is not as long as was promised");
         }
-        session.write_response_body(None, true).await.map_err(lost)?;
     }
+    session.write_response_body(None, true).await.map_err(lost)?;
     if unread {
         linger(session).await;
     }

@@ -89,22 +89,11 @@ pub async fn answer(
     let name = path.rsplit('/').next().unwrap_or_default();
     let described = opened.described(name, now);
     let mut headers = validator_headers(described.etag.clone(), described.last_modified.clone(), request.private);
-    let range_applies = match conditional::evaluate(request.headers, &described.validators, now) {
+    let selection = match conditional::evaluate(request.headers, &described.validators, now) {
         Verdict::Failed => return Err(Reason::PreconditionFailed.into()),
-        Verdict::NotModified => {
-            return Ok(FileAnswer {
-                status: StatusCode::NOT_MODIFIED,
-                headers,
-                body: FileBody::empty(),
-            });
-        }
-        Verdict::Send { range_applies } => range_applies,
-    };
-
-    let selection = if range_applies {
-        selection(&request, complete)
-    } else {
-        Selection::Whole
+        Verdict::NotModified => return Ok(FileAnswer::not_modified(headers)),
+        Verdict::Send { range_applies: true } => selection(&request, complete),
+        Verdict::Send { range_applies: false } => Selection::Whole,
     };
     let plan = plan(selection, complete, described)?;
     headers.push((CONTENT_TYPE, plan.content_type));
@@ -112,12 +101,7 @@ pub async fn answer(
     if let Some(content_range) = plan.content_range {
         headers.push((CONTENT_RANGE, content_range));
     }
-    if request.download || described.kind.attachment {
-        headers.push((CONTENT_DISPOSITION, disposition::attachment(name)));
-    }
-    headers.extend(every_file());
-    headers.extend(sandbox(&described.kind));
-
+    described_by_name(&mut headers, name, &described.kind, request.download);
     let body = if request.method == Method::HEAD {
         FileBody::empty()
     } else {
@@ -129,6 +113,16 @@ pub async fn answer(
         headers,
         body,
     })
+}
+
+impl FileAnswer {
+    fn not_modified(headers: Vec<(HeaderName, HeaderValue)>) -> Self {
+        Self {
+            status: StatusCode::NOT_MODIFIED,
+            headers,
+            body: FileBody::empty(),
+        }
+    }
 }
 
 /// A file that goes out changed.
@@ -173,22 +167,17 @@ pub async fn answer_edited(
         return answer(root, path, request, now).await;
     };
     let mut headers = validator_headers(ascii(validators.etag.clone()), None, request.private);
-    let range_applies = match conditional::evaluate(request.headers, &validators, now) {
-        Verdict::Failed => return Err(Reason::PreconditionFailed.into()),
-        Verdict::NotModified => {
-            return Ok(FileAnswer {
-                status: StatusCode::NOT_MODIFIED,
-                headers,
-                body: FileBody::empty(),
-            });
-        }
-        Verdict::Send { range_applies } => range_applies,
-    };
     let length = text.len() as u64;
+    let selection = match conditional::evaluate(request.headers, &validators, now) {
+        Verdict::Failed => return Err(Reason::PreconditionFailed.into()),
+        Verdict::NotModified => return Ok(FileAnswer::not_modified(headers)),
+        Verdict::Send { range_applies: true } => selection(&request, length),
+        Verdict::Send { range_applies: false } => Selection::Whole,
+    };
     // One range at most: nobody asks for several of a playlist.
-    let range = match range_applies.then(|| selection(&request, length)) {
-        Some(Selection::Ranges(ranges)) if ranges.len() == 1 => ranges.first().copied(),
-        Some(Selection::NotSatisfiable) => {
+    let range = match selection {
+        Selection::Ranges(ranges) if ranges.len() == 1 => ranges.first().copied(),
+        Selection::NotSatisfiable => {
             return Err(Rejection::new(Reason::RangeNotSatisfiable).with_hint(Hint::CompleteLength(length)));
         }
         _ => None,
@@ -202,11 +191,7 @@ pub async fn answer_edited(
     }
     headers.push((CONTENT_TYPE, described.kind.content_type.clone()));
     headers.push((CONTENT_LENGTH, HeaderValue::from(body.len())));
-    if request.download {
-        headers.push((CONTENT_DISPOSITION, disposition::attachment(name)));
-    }
-    headers.extend(every_file());
-    headers.extend(sandbox(&described.kind));
+    described_by_name(&mut headers, name, &described.kind, request.download);
     let is_head = request.method == Method::HEAD;
     Ok(FileAnswer {
         status: range.map_or(StatusCode::OK, |_| StatusCode::PARTIAL_CONTENT),
@@ -235,6 +220,15 @@ pub fn is_hidden(path: &str, well_known: bool) -> bool {
     resolve::is_hidden(path, well_known)
 }
 
+/// The headers that are due to a file's name, whatever is in it.
+fn described_by_name(headers: &mut Vec<(HeaderName, HeaderValue)>, name: &str, kind: &Kind, download: bool) {
+    if download || kind.attachment {
+        headers.push((CONTENT_DISPOSITION, disposition::attachment(name)));
+    }
+    headers.extend(every_file());
+    headers.extend(sandbox(kind));
+}
+
 /// The headers of a file that another server sends: all that must be said whatever is in it.
 pub fn entrusted(path: &str, download: bool, private: bool) -> Vec<(HeaderName, HeaderValue)> {
     let name = path.rsplit('/').next().unwrap_or_default();
@@ -243,11 +237,7 @@ pub fn entrusted(path: &str, download: bool, private: bool) -> Vec<(HeaderName, 
         headers.push((CACHE_CONTROL, HeaderValue::from_static("private")));
     }
     let kind = mime::kind(name);
-    if download || kind.attachment {
-        headers.push((CONTENT_DISPOSITION, disposition::attachment(name)));
-    }
-    headers.extend(every_file());
-    headers.extend(sandbox(&kind));
+    described_by_name(&mut headers, name, &kind, download);
     if kind.inert {
         // What goes without the sandbox goes as what it was taken for.
         headers.push((CONTENT_TYPE, kind.content_type));

@@ -9,7 +9,7 @@ use super::{access, open, shelf};
 use crate::store::StoreError;
 
 /// Bytes of a file that is repaired in memory for a look. Of a larger one only the beginning is looked at.
-const MOST: u64 = 64 << 20;
+const MAX_COPIED: u64 = 64 << 20;
 
 /// What there is in a state file's place.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub(in crate::store) fn file(path: &Path) -> Result<Seen, StoreError> {
     }
     match Builder::new().set_cache_size(open::CACHE).open_read_only(path) {
         Ok(_) => Ok(Seen::Whole),
-        Err(DatabaseError::RepairAborted) if found.len() > MOST => Ok(Seen::Unclosed),
+        Err(DatabaseError::RepairAborted) if found.len() > MAX_COPIED => Ok(Seen::Unclosed),
         Err(DatabaseError::RepairAborted) => {
             let bytes = std::fs::read(path).map_err(unreadable)?;
             repaired(path, &bytes)?;

@@ -1,6 +1,6 @@
-//! A stream whose small writes are gathered until they are flushed, or a large one takes them along.
+//! A stream whose small writes are held back until they are flushed, or a large one takes them along.
 //!
-//! tokio's `BufWriter` sends what it has gathered alone before a write that it has no room for: a response's header
+//! tokio's `BufWriter` sends what it holds alone before a write that it has no room for: a response's header
 //! would always travel in a packet of its own, and wake the client for it. Here it leaves with the first part of the
 //! body, in one system call.
 
@@ -12,15 +12,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Reads go straight to the stream within.
 #[derive(Debug)]
-pub(super) struct Gather<S> {
+pub(super) struct Coalesce<S> {
     stream: S,
     /// Bytes that wait to be written.
     waiting: Vec<u8>,
     most: usize,
 }
 
-impl<S: AsyncWrite + Unpin> Gather<S> {
-    /// Gathers at most so many bytes.
+impl<S: AsyncWrite + Unpin> Coalesce<S> {
+    /// Holds back at most so many bytes.
     pub(super) fn new(most: usize, stream: S) -> Self {
         let waiting = Vec::with_capacity(most);
         Self { stream, waiting, most }
@@ -54,7 +54,7 @@ impl<S: AsyncWrite + Unpin> Gather<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Gather<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Coalesce<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(context, &[IoSlice::new(bytes)])
     }
@@ -97,7 +97,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gather<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Gather<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Coalesce<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -156,13 +156,13 @@ mod tests {
         }
     }
 
-    fn write(stream: &mut Gather<Wire>, bytes: &[u8]) {
+    fn write(stream: &mut Coalesce<Wire>, bytes: &[u8]) {
         stream.write_all(bytes).now_or_never().unwrap().unwrap();
     }
 
     #[test]
     fn a_header_leaves_with_its_body() {
-        let mut stream = Gather::new(8, Wire::default());
+        let mut stream = Coalesce::new(8, Wire::default());
         write(&mut stream, b"head");
         write(&mut stream, b"er");
         assert!(stream.is_waiting() && stream.get_ref().calls.is_empty());
@@ -181,7 +181,7 @@ mod tests {
             takes in proptest::collection::vec(0_usize..12, 0..40),
         ) {
             let wire = Wire { takes: takes.into(), ..Wire::default() };
-            let mut stream = Gather::new(8, wire);
+            let mut stream = Coalesce::new(8, wire);
             let sent: Vec<u8> = (0..writes.iter().sum::<usize>()).map(|n| n as u8).collect();
             let mut rest = &sent[..];
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
