@@ -139,9 +139,9 @@ impl Reply {
         )
     }
 
-    /// JSON of more than ten megabytes.
+    /// JSON of more than 64 MiB.
     pub fn huge() -> Self {
-        Self::json(200, &json!({ "padding": "x".repeat(10 << 20) }))
+        Self::json(200, &json!({ "padding": "x".repeat(64 << 20) }))
     }
 
     /// The connection is taken, and that is all.
