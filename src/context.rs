@@ -45,11 +45,11 @@ pub struct Context {
     pub session: Option<Arc<Session>>,
     /// A browser opens a page with a token in the query, which alone counts: it gets this launch session.
     pub launching: Option<Launch>,
-    /// Nobody here, but somebody to Moodle, by a token that the request brings: it goes on as it is.
+    /// The request brings a token of Moodle's and no session: it is judged as nobody's and goes on as it is.
     pub own_token: bool,
     /// The page behind a form, where that is what the rules have refused.
     pub target: Option<Box<Target>>,
-    /// The rules let the request pass. What is refused afterwards was allowed and failed.
+    /// The rules allow the request. What is refused afterwards was allowed and failed.
     pub allowed: bool,
     pub rejection: Option<Rejection>,
     /// A proxy asks about the request that stands here, or is about to: the decision is the answer, and nothing is done.

@@ -82,7 +82,7 @@ pub enum MasterKeyError {
         geteuid().as_raw()
     )]
     Denied { path: PathBuf },
-    #[error("the master key {path} cannot be read: {source}; mend it, or name another `state.key_file`")]
+    #[error("the master key {path} cannot be read: {source}; fix it, or name another `state.key_file`")]
     Read { path: PathBuf, source: io::Error },
     #[error("the master key {path} is no regular file: name one, or one that is not there yet")]
     Irregular { path: PathBuf },

@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         alg: KeyAlgorithm::Es256,
         kid: None,
     })?;
-    let demo = runtime.block_on(Demo::start(listen, folder, &keys.private, &keys.jwks, rooms()))?;
+    let demo = runtime.block_on(Demo::start(listen, folder, &keys.private, &keys.jwks, modules()))?;
     let file = ConfigFile::watched(demo.config());
     let Some(loaded) = load(file.path()) else {
         return Ok(ExitCode::FAILURE);
@@ -99,15 +99,15 @@ fn tell(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// In which room of the gateway each reason arises.
-fn rooms() -> Value {
-    let rooms = Reason::ALL
+/// In which module of the gateway each reason arises.
+fn modules() -> Value {
+    let modules = Reason::ALL
         .iter()
-        .map(|reason| (reason.label().to_owned(), room(*reason).into()));
-    Value::Object(rooms.collect())
+        .map(|reason| (reason.label().to_owned(), module(*reason).into()));
+    Value::Object(modules.collect())
 }
 
-fn room(reason: Reason) -> &'static str {
+fn module(reason: Reason) -> &'static str {
     use Reason as R;
     match reason {
         R::RequestTimeout | R::HeadersTooLarge | R::BadRequest | R::NotImplemented => "listen",

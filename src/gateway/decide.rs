@@ -22,7 +22,7 @@ use crate::snapshot::{Action, Route};
 
 /// What is to be done with a request. A refusal is the error beside it.
 pub enum Decision {
-    /// The gateway answers in Moodle's stead, or to Moodle.
+    /// The gateway answers in Moodle's stead, or Moodle's question.
     Intercept(Intercept),
     /// The request is for an address of the gateway's own.
     Own,

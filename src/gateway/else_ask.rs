@@ -1,4 +1,4 @@
-//! `else_ask` between the session and [`crate::ask`]: when somebody is asked, and what the answer makes of a refusal.
+//! `else_ask` between the session and [`crate::ask`]: when the upstream is asked, and what its answer makes of a refusal.
 
 use http::{HeaderMap, Method};
 
@@ -7,8 +7,8 @@ use crate::context::Context;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::snapshot::Route;
 
-/// Is there somebody to ask about this refusal? Not after a `deny`, nor about a method that changes something: that a
-/// thing may be read says nothing about writing it.
+/// Is the upstream asked about this refusal? Not after a `deny`, nor about a method that changes something: that a thing may be
+/// read says nothing about writing it.
 pub fn is_open(ctx: &Context, route: &Route, refusal: &Rejection) -> bool {
     route.else_ask.is_some()
         && ctx.launching.is_none()
@@ -16,7 +16,7 @@ pub fn is_open(ctx: &Context, route: &Route, refusal: &Rejection) -> bool {
         && !matches!(refusal.reason, Reason::DeniedByRule | Reason::Internal)
 }
 
-/// The last word about a request that the rules did not let pass.
+/// The upstream decides about a request that the rules have not allowed.
 pub async fn delegate(
     headers: &HeaderMap,
     ctx: &mut Context,

@@ -1,4 +1,4 @@
-//! Moodle between pingora's session and [`crate::moodle`]: what is not Moodle's although it was sent there, and calls
+//! Moodle between pingora's session and [`crate::moodle`]: requests that the gateway answers in Moodle's stead, and calls
 //! that get a token.
 
 mod back;
@@ -92,8 +92,8 @@ pub async fn answer(headers: &HeaderMap, ctx: &mut Context, intercept: Intercept
     Ok(reply)
 }
 
-/// An ordinary login at Moodle that begins ends a visit that was under way. Everything else of an ordinary page is as
-/// Moodle says it: the answer of `launch.php` brings Moodle's own app its token.
+/// A login at Moodle that begins ends a login flow of the gateway's that was under way. Nothing else of an ordinary page is
+/// changed: the answer of `launch.php` brings Moodle's own app its token.
 pub fn departed(session: &Session, answer: &mut ResponseHeader, ctx: &Context, route: &Route) -> PingoraResult<()> {
     if route.moodle.is_none() {
         return Ok(());

@@ -17,7 +17,7 @@ use crate::request::Client;
 use crate::route::table::MatchOutcome;
 use crate::snapshot::{Action, Route, Snapshot};
 
-/// Is the gateway called over https here? By what it is told, or by what it is called in the configuration.
+/// Does the client reach the gateway over https? So say its connection or a trusted proxy, or else the public URL of this host.
 pub fn is_https(snapshot: &Snapshot, client: &Client, host: &str) -> bool {
     let public = snapshot.config.server.public_url(host);
     client.https || public.is_some_and(|url| url.https)

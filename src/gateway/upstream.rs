@@ -1,4 +1,4 @@
-//! The upstream's side: which server a request goes to, what it is shown, and how its answer is dressed for the client.
+//! The upstream's side: which server a request goes to, what it is shown, and how the headers of its answer are rewritten.
 
 use std::time::Instant;
 
@@ -25,7 +25,7 @@ const SEVERAL: [HeaderName; 4] = [
 ];
 
 /// Before a request goes on: a websocket remains one only where the route carries them, elsewhere it is a request like any
-/// other; and what of its credentials is nobody else's business is found out.
+/// other. Finds out whether it carries a token that the upstream must not see.
 pub fn prepare(session: &mut Session, ctx: &mut Context, route: &Route) {
     if !route.websocket {
         session.req_header_mut().remove_header(&header::UPGRADE);

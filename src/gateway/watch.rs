@@ -118,7 +118,7 @@ fn good(asked: &Asked<'_>, params: &[(&str, &str)], text: &str, now: SystemTime)
     if revocations.ended(&pass, params.iter().map(|(_, value)| *value)) {
         return Err(Reason::WatchPassRevoked);
     }
-    // An issuer that is gone, or not looked at here any more, lets nobody in.
+    // An issuer that is gone, or not looked at here any more, admits nobody.
     let issuers = &asked.ctx.snapshot.config.jwt.issuers;
     let issuer = issuers.iter().position(|issuer| *issuer.name == pass.issuer);
     let looked_at = |index: &usize| {

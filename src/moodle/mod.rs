@@ -198,7 +198,7 @@ impl Moodle {
         self.config.public_url.origin().ascii_serialization()
     }
 
-    /// Where Moodle asks of somebody what it wants: its dashboard, which lets nobody in who is not signed in.
+    /// Where Moodle asks of somebody what it wants: its dashboard, which wants a sign-in.
     pub fn to_visit(&self) -> String {
         format!("{}/my/", self.config.wwwroot)
     }

@@ -61,7 +61,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 pub struct Changes {
     pub remove: Vec<HeaderName>,
     pub set: Vec<(HeaderName, HeaderValue)>,
-    /// The person's roles that found no more room in their header.
+    /// The person's roles that did not fit into their header.
     pub roles_left_out: usize,
 }
 

@@ -305,6 +305,8 @@ impl Node {
 mod tests {
     use super::*;
     use crate::config::pattern::Params as _;
+    use crate::request::Request;
+    use crate::route::path::Path;
 
     const GET: &[Method] = &[Method::GET, Method::HEAD];
     const POST: &[Method] = &[Method::POST];
@@ -327,6 +329,27 @@ mod tests {
             entry("moodle", "/course/{course}", None),
         ];
         Table::new(&["video", "moodle"], entries).unwrap()
+    }
+
+    /// What a header leaves behind that is no request.
+    #[test]
+    fn no_request_has_no_route() {
+        let everything = Table::new(&["video"], [entry("video", "/{*rest}", None)]).unwrap();
+        assert!(
+            everything.find("", "/", &Method::GET).is_ok(),
+            "one host answers for all names"
+        );
+        let (request, path) = (Request::default(), Path::default());
+        assert!(!request.is_known());
+        assert_eq!(
+            everything.find(&request.host, path.decoded(), &request.method),
+            Err(Miss::NoRoute)
+        );
+        assert!(
+            everything
+                .explain(&request.host, path.decoded(), &request.method)
+                .is_empty()
+        );
     }
 
     fn route(host: &str, path: &str, method: Method) -> Result<usize, Miss> {

@@ -32,7 +32,7 @@ pub(super) struct Opencast {
     /// The gateway's configuration.
     pub(super) config: PathBuf,
     pub(super) client: reqwest::Client,
-    /// In which room of the gateway each reason arises.
+    /// In which module of the gateway each reason arises.
     pub(super) rooms: Value,
 }
 

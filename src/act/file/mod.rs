@@ -305,7 +305,7 @@ fn selection(request: &FileRequest<'_>, complete: u64) -> Selection {
 }
 
 /// What a 304 carries too (RFC 9110 section 15.4.5). `private` and not `no-store`: the browser's own cache is what makes
-/// seeking back cheap, and it belongs to the person who was let in.
+/// seeking back cheap, and it belongs to the person who was allowed to read it.
 fn validator_headers(
     etag: HeaderValue,
     last_modified: Option<HeaderValue>,

@@ -230,7 +230,7 @@ fn is_local(folder: &OwnedFd) -> io::Result<bool> {
     Ok([EXT, XFS, BTRFS, F2FS, ZFS, TMPFS].contains(&kind))
 }
 
-/// The client learns the same of everything that it cannot have; the log learns what an operator can mend.
+/// The client learns the same of everything that it cannot have; the log says what an operator can fix.
 fn rejection(errno: Errno) -> Rejection {
     match errno {
         Errno::NOENT | Errno::NOTDIR => Reason::FileNotFound.into(),

@@ -24,7 +24,7 @@ use crate::snapshot::Route;
 /// So much of a body is read to find the token in it.
 const LOOKED_AT: usize = 64 << 10;
 
-/// Does such a call come, where nobody was let in, or nobody in particular? Then the context says so from now on.
+/// Is this such a call, refused for want of credentials or allowed without any? Then the context says so from now on.
 pub async fn is_brought(
     incoming: &mut impl Incoming,
     ctx: &mut Context,

@@ -19,7 +19,7 @@ use super::StoreError;
 use super::place::Place;
 use super::record::{self, Change, Record};
 
-/// Writes that may wait for the thread; whoever comes next waits to be let in.
+/// Writes that may wait for the thread; whoever comes next waits for a place among them.
 const WAITING: usize = 4096;
 
 pub(super) struct Embedded {
