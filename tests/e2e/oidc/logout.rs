@@ -89,6 +89,17 @@ fn a_logout_token_ends_the_session_that_it_names() {
     assert!(bobs.is_signed_in());
 }
 
+/// Apereo's servers of version 6 do not say until when.
+#[test]
+fn a_logout_token_without_an_end_counts_while_it_is_new() {
+    let campus = doubled();
+    let visitor = campus.signs_in("alice");
+    let token = campus.provider.logout_token("alice", &json!({ "exp": null }));
+    taken(tell(&campus, &token));
+    assert!(!visitor.is_signed_in());
+    not_taken(tell(&campus, &token));
+}
+
 #[test]
 fn a_session_that_nobody_has_ends_as_well() {
     let campus = doubled();
@@ -138,7 +149,7 @@ fn what_is_no_logout_token_ends_nothing() {
         json!({ "aud": "other" }),
         json!({ "aud": null }),
         json!({ "exp": now() - 3600 }),
-        json!({ "exp": null }),
+        json!({ "exp": null, "iat": now() - 3600 }),
         json!({ "iat": null }),
         json!({ "iat": in_seconds(3600) }),
         json!({ "jti": null }),
