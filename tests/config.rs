@@ -377,6 +377,9 @@ const EVERY_TABLE: &str = r#"
     [sign_in.campus.cas]
     server = "https://cas.example.edu/cas"
 
+    [sign_in.older.session]
+    absolute = "4h"
+
     [sign_in.older.oauth2]
     server = "https://cas.example.edu/cas"
     client_id = "janua"
