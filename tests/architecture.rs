@@ -152,7 +152,7 @@ const EDGES: [(&str, &str, &str); 19] = [
 const EDGE: [&str; 5] = ["server", "gateway", "listen", "act/proxy", "respond/write"];
 
 /// What computes values from values: no clock, no files, no network. `now` comes as an argument.
-const MIDDLE: [&str; 29] = [
+const MIDDLE: [&str; 32] = [
     "act/file/conditional.rs",
     "act/file/mime.rs",
     "act/file/range.rs",
@@ -160,6 +160,9 @@ const MIDDLE: [&str; 29] = [
     "authenticate/session/attributes.rs",
     "authenticate/session/roles.rs",
     "sign_in/cas/",
+    "sign_in/oauth/claims.rs",
+    "sign_in/oidc/id_token.rs",
+    "sign_in/oidc/metadata.rs",
     "authenticate/token/carrier.rs",
     "authenticate/token/claims.rs",
     "authenticate/token/json.rs",

@@ -7,6 +7,7 @@
 //! No token outlives the sign-in, but the ID token, sealed, for signing out at the provider (`keep_id_token`). Nonce and
 //! verifier are made of the secret in the attempt's cookie: nothing is kept for them, and no other browser has them.
 
+mod check;
 mod id_token;
 mod logout;
 mod metadata;
@@ -223,7 +224,7 @@ impl Oidc {
     async fn fetch_keys(&self, jwks: &Url) -> Result<ServerKeys, Failed> {
         let fetched = self.client.backchannel.get(jwks, metadata::LONGEST).await;
         let fetched = fetched.map_err(Failed::fetch("keys"))?;
-        ServerKeys::parse(&fetched.body).map_err(|why| Failed::Answer(format!("the key set at {jwks}: {why}")))
+        read_keys(&fetched.body, jwks)
     }
 
     async fn metadata(&self) -> Result<Arc<Metadata>, Failed> {
@@ -243,65 +244,10 @@ impl Oidc {
         let keys = self.keys.newer(FRESH_FOR_NEW_KEY, fetch()).await?;
         Ok(keys.verify(token, algorithms)?)
     }
+}
 
-    /// The provider's metadata and keys must be there.
-    pub async fn check(&self) -> Result<String, Unfit> {
-        let unfit = |failed: Failed| Unfit {
-            cause: match &failed {
-                Failed::Fetch(_, error) => error.to_string(),
-                other => other.to_string(),
-            },
-            text: failed.to_string(),
-        };
-        let metadata = self.fetch_metadata().await.map_err(unfit)?;
-        let keys = self.fetch_keys(&metadata.jwks).await.map_err(unfit)?;
-        let usable = keys.told(&self.config.algorithms);
-        if usable.is_empty() {
-            let failed = Failed::Answer(format!("no key at {} is for one of `algorithms`", metadata.jwks));
-            return Err(unfit(failed));
-        }
-        let unknown = self
-            .config
-            .scopes
-            .iter()
-            .filter(|scope| !metadata.scopes.contains(scope));
-        let unknown: Vec<&str> = unknown
-            .filter(|_| !metadata.scopes.is_empty())
-            .map(String::as_str)
-            .collect();
-        let mut told = format!("{} has metadata and keys ({})", self.config.issuer, usable.join(", "));
-        if !unknown.is_empty() {
-            told += &format!("; it does not tell of the scopes {}", unknown.join(", "));
-        }
-        if metadata.end_session.is_none() {
-            told += "; it tells no end_session_endpoint: whoever signs out here stays signed in there";
-        }
-        Ok(told)
-    }
-
-    /// What its operator has to register.
-    pub fn registration(&self, origin: &str) -> Vec<String> {
-        let address = |endpoint: &str| format!("{origin}/_janua/{KIND}/{}/{endpoint}", self.name);
-        let mut told = vec![format!(
-            "to register at the provider, as redirect URI and as post-logout redirect URI: {}",
-            address("callback")
-        )];
-        if self.config.single_logout {
-            told.push(format!(
-                "to register there for logouts: {} as back-channel logout URI (session required); where there is none, {} as \
-                 front-channel logout URI",
-                address(BACK_CHANNEL),
-                address(FRONT_CHANNEL)
-            ));
-        }
-        if ["preferred_username", "email", "name", "nickname", "upn"].contains(&&*self.config.username) {
-            told.push(format!(
-                "username = \"{}\": people may be able to change it at the provider, and to become somebody else here",
-                self.config.username
-            ));
-        }
-        told
-    }
+fn read_keys(document: &[u8], jwks: &Url) -> Result<ServerKeys, Failed> {
+    ServerKeys::parse(document).map_err(|why| Failed::Answer(format!("the key set at {jwks}: {why}")))
 }
 
 /// What a session is found by where the provider has no `sid`, and names its access token when it ends.

@@ -1,0 +1,85 @@
+//! What `janua check` asks a provider, and what its operator has to register.
+
+use std::time::{Duration, SystemTime};
+
+use http::HeaderMap;
+use http::header::DATE;
+
+use super::{BACK_CHANNEL, FRONT_CHANNEL, KIND, Oidc, metadata, read_keys};
+use crate::headers;
+use crate::sign_in::Unfit;
+use crate::sign_in::oauth::error::Failed;
+
+impl Oidc {
+    /// The provider's metadata and keys must be there.
+    pub async fn check(&self) -> Result<String, Unfit> {
+        let unfit = |failed: Failed| Unfit {
+            cause: match &failed {
+                Failed::Fetch(_, error) => error.to_string(),
+                other => other.to_string(),
+            },
+            text: failed.to_string(),
+        };
+        let metadata = self.fetch_metadata().await.map_err(unfit)?;
+        let fetched = self.client.backchannel.get(&metadata.jwks, metadata::LONGEST).await;
+        let fetched = fetched.map_err(Failed::fetch("keys")).map_err(unfit)?;
+        let keys = read_keys(&fetched.body, &metadata.jwks).map_err(unfit)?;
+        let usable = keys.told(&self.config.algorithms);
+        if usable.is_empty() {
+            let failed = Failed::Answer(format!("no key at {} is for one of `algorithms`", metadata.jwks));
+            return Err(unfit(failed));
+        }
+        let unknown = self
+            .config
+            .scopes
+            .iter()
+            .filter(|scope| !metadata.scopes.contains(scope));
+        let unknown: Vec<&str> = unknown
+            .filter(|_| !metadata.scopes.is_empty())
+            .map(String::as_str)
+            .collect();
+        let mut told = format!("{} has metadata and keys ({})", self.config.issuer, usable.join(", "));
+        if !unknown.is_empty() {
+            told += &format!("; it does not tell of the scopes {}", unknown.join(", "));
+        }
+        if metadata.end_session.is_none() {
+            told += "; it tells no end_session_endpoint: whoever signs out here stays signed in there";
+        }
+        if let Some(apart) = apart(&fetched.headers).filter(|apart| *apart > self.config.leeway) {
+            let apart = apart.as_secs();
+            told += &format!("; its clock differs by {apart} s, more than `leeway`: its tokens are refused");
+        }
+        Ok(told)
+    }
+
+    /// What its operator has to register.
+    pub fn registration(&self, origin: &str) -> Vec<String> {
+        let address = |endpoint: &str| format!("{origin}/_janua/{KIND}/{}/{endpoint}", self.name);
+        let mut told = vec![format!(
+            "to register at the provider, as redirect URI and as post-logout redirect URI: {}",
+            address("callback")
+        )];
+        if self.config.single_logout {
+            told.push(format!(
+                "to register there for logouts: {} as back-channel logout URI (session required); where there is none, {} as \
+                 front-channel logout URI",
+                address(BACK_CHANNEL),
+                address(FRONT_CHANNEL)
+            ));
+        }
+        if ["preferred_username", "email", "name", "nickname", "upn"].contains(&&*self.config.username) {
+            told.push(format!(
+                "username = \"{}\": people may be able to change it at the provider, and to become somebody else here",
+                self.config.username
+            ));
+        }
+        told
+    }
+}
+
+/// By how much the clock of a server that has just answered differs from this one (RFC 9110 section 6.6.1).
+fn apart(headers: &HeaderMap) -> Option<Duration> {
+    let there = httpdate::parse_http_date(headers::text(headers, DATE)?).ok()?;
+    let here = SystemTime::now();
+    Some(here.duration_since(there).unwrap_or_else(|early| early.duration()))
+}
