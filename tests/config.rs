@@ -377,6 +377,17 @@ const EVERY_TABLE: &str = r#"
     [sign_in.campus.cas]
     server = "https://cas.example.edu/cas"
 
+    [sign_in.older.session]
+    absolute = "4h"
+
+    [sign_in.older.oauth2]
+    server = "https://cas.example.edu/cas"
+    client_id = "janua"
+
+    [sign_in.idp.oidc]
+    issuer = "https://idp.example.edu"
+    client_id = "janua"
+
     [upstreams.zoo]
     servers = ["http://127.0.0.1:8082"]
 
@@ -475,6 +486,14 @@ fn a_default_is_the_same_wherever_it_is_told() {
         for route in config.routes.iter_mut().map(Arc::make_mut) {
             (route.issuers, route.websocket) = (None, None);
         }
+        // A table written anew has its members in another order.
+        let mut sign_ins = config.sign_ins.clone();
+        sign_ins.sort_by_key(|sign_in| sign_in.name.clone());
+        for moodle in &mut config.moodles {
+            let name = &config.sign_ins[moodle.sign_in].name;
+            moodle.sign_in = sign_ins.iter().position(|sign_in| sign_in.name == *name).unwrap();
+        }
+        config.sign_ins = sign_ins;
         format!("{config:?}")
     };
     assert_eq!(told(load(&shown)), told(config.clone()));

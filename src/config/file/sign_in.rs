@@ -45,7 +45,7 @@ section! {
     struct SessionLimits {
         /// A session ends after so long without a request.
         idle: At<Duration> = "2h" in "1s"..="366d",
-        /// And so long after the sign-in.
+        /// And so long after the sign-in; with `oauth2` after 4h, where it is not written.
         absolute: At<Duration> = "12h" in "1s"..="366d",
         /// Sessions of one person; beyond it the oldest one ends.
         per_subject: usize = 20 in 1..=10_000,
