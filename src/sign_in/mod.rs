@@ -36,7 +36,7 @@ use crate::respond::Reply;
 
 /// Who says who somebody is.
 pub enum Provider {
-    Cas(Cas),
+    Cas(Box<Cas>),
     OAuth2(Box<OAuth2>),
     Oidc(Box<Oidc>),
 }
@@ -134,7 +134,7 @@ impl Provider {
     /// Error: certificates that it is trusted by cannot be used.
     pub fn new(sign_in: &config::SignIn) -> Result<Self, SetupError> {
         Ok(match &sign_in.provider {
-            config::Provider::Cas(config) => Self::Cas(Cas::new(&sign_in.name, config)?),
+            config::Provider::Cas(config) => Self::Cas(Box::new(Cas::new(&sign_in.name, config)?)),
             config::Provider::OAuth2(config) => Self::OAuth2(Box::new(OAuth2::new(&sign_in.name, config)?)),
             config::Provider::Oidc(config) => Self::Oidc(Box::new(Oidc::new(sign_in, config)?)),
         })

@@ -18,14 +18,16 @@ pub struct Cached<T> {
     turn: Mutex<Option<(Instant, Failed)>>,
 }
 
-impl<T> Cached<T> {
-    pub fn new() -> Self {
+impl<T> Default for Cached<T> {
+    fn default() -> Self {
         Self {
             last: ArcSwapOption::empty(),
             turn: Mutex::new(None),
         }
     }
+}
 
+impl<T> Cached<T> {
     /// A copy younger than `fresh`, if it can be had. An older one serves while somebody else fetches, and where the fetch
     /// fails. Error: there is none.
     pub async fn get(&self, fresh: Duration, fetch: impl Future<Output = Result<T, Failed>>) -> Result<Arc<T>, Failed> {
@@ -97,7 +99,7 @@ mod tests {
 
     #[tokio::test]
     async fn many_who_come_together_fetch_once() {
-        let (cached, fetches) = (Cached::new(), AtomicUsize::new(0));
+        let (cached, fetches) = (Cached::default(), AtomicUsize::new(0));
         let fetch = || async {
             tokio::task::yield_now().await;
             Ok(fetches.fetch_add(1, Ordering::Relaxed))
@@ -109,7 +111,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_copy_serves_on_and_failures_are_not_repeated_at_once() {
-        let cached = Cached::new();
+        let cached = Cached::default();
         let bad = || async { Err::<u8, _>(Failed::Answer("no".into())) };
         assert!(cached.get(HOUR, bad()).await.is_err());
         let good = || async { Ok(7) };

@@ -93,7 +93,7 @@ impl OAuth2 {
             let named = attributes.get(name);
             !named.is_empty() && named != [self.client.id.as_str()]
         };
-        if CLIENT.iter().any(|name| is_other(name)) {
+        if CLIENT.iter().any(is_other) {
             return Err(Failed::ForeignClient);
         }
         let subject = oauth::username(&attributes, &self.config.username)?;

@@ -27,7 +27,7 @@ use super::oauth::cached::Cached;
 use super::oauth::client::Client;
 use super::oauth::error::Failed;
 use super::oauth::{self, authorization_url, claims, derived, verifier};
-use super::{Asked, AttemptedBy, Callback, Login, Refusal, SetupError, SignOut, Unfit};
+use super::{Asked, AttemptedBy, Callback, Login, Refusal, SetupError, SignOut};
 use crate::authenticate::session::{Attributes, NewSession, ProviderSession};
 use crate::authenticate::token::json;
 use crate::authenticate::token::jws::{ServerKeys, Signed, Unbelieved};
@@ -76,8 +76,8 @@ impl Oidc {
                 backchannel: Backchannel::new(config.ca_file.as_deref())?,
             },
             attributes: sign_in.roles.iter().filter_map(|rule| rule.attribute.clone()).collect(),
-            metadata: Cached::new(),
-            keys: Cached::new(),
+            metadata: Cached::default(),
+            keys: Cached::default(),
         })
     }
 
