@@ -42,17 +42,17 @@ function size(bytes) {
 
 // --- the gateway's way -----------------------------------------------------------------------------------------
 
-const ROOMS = ['listen', 'route', 'authenticate', 'authorize', 'present', 'act'];
+const MODULES = ['listen', 'route', 'authenticate', 'authorize', 'present', 'act'];
 const SAYS = ['who is connected', 'one path, one rule', 'token and key set', 'deny, then allow', 'no token goes on', 'file or upstream'];
 const WIDTH = 160, GAP = 28, TOP = 26;
 const left = (index) => 10 + index * (WIDTH + GAP);
 const centre = (index) => left(index) + WIDTH / 2;
 
 function drawWay() {
-  ROOMS.forEach((name, index) => {
+  MODULES.forEach((name, index) => {
     const text = (kind, y, content) =>
       element('text', { class: kind, x: centre(index), y, 'text-anchor': 'middle' }, content);
-    $('rooms').append(element('g', { class: 'room', id: `room-${name}` },
+    $('modules').append(element('g', { class: 'module', id: `module-${name}` },
       element('rect', { x: left(index), y: TOP, width: WIDTH, height: 62, rx: 10 }),
       text('name', TOP + 27, name), text('what', TOP + 47, SAYS[index])));
     if (index) {
@@ -67,28 +67,28 @@ const pause = (time) => new Promise((done) => setTimeout(done, time));
 const calm = () => matchMedia('(prefers-reduced-motion: reduce)').matches || new URLSearchParams(location.search).has('try');
 let walking = 0;
 
-/** Walks the dot through the rooms, as far as the request came. */
+/** Walks the dot through the modules, as far as the request came. */
 async function walk(refusedIn, reason, upstream) {
   const mine = ++walking;
   const dot = $('dot');
-  document.querySelectorAll('.room, .link').forEach((part) => part.classList.remove('passed', 'refused', 'unseen'));
-  SAYS.forEach((says, index) => { $(`room-${ROOMS[index]}`).querySelector('.what').textContent = says; });
+  document.querySelectorAll('.module, .link').forEach((part) => part.classList.remove('passed', 'refused', 'unseen'));
+  SAYS.forEach((says, index) => { $(`module-${MODULES[index]}`).querySelector('.what').textContent = says; });
   dot.setAttribute('class', '');
   const move = (x, y) => { dot.style.transform = `translate(${x}px, ${y}px)`; };
-  const last = refusedIn ? Math.max(ROOMS.indexOf(refusedIn), 0) : ROOMS.length - 1;
+  const last = refusedIn ? Math.max(MODULES.indexOf(refusedIn), 0) : MODULES.length - 1;
   for (let index = 0; index <= last; index += 1) {
     move(centre(index), 14);
     if (!calm()) await pause(index ? 240 : 60);
     if (mine !== walking) return;
-    const skipped = ROOMS[index] === 'present' && !upstream;
+    const skipped = MODULES[index] === 'present' && !upstream;
     const kind = refusedIn && index === last ? 'refused' : skipped ? 'unseen' : 'passed';
-    $(`room-${ROOMS[index]}`).classList.add(kind);
-    if (index) $(`to-${ROOMS[index]}`).classList.add('passed');
+    $(`module-${MODULES[index]}`).classList.add(kind);
+    if (index) $(`to-${MODULES[index]}`).classList.add('passed');
   }
-  const end = ROOMS[last];
-  if (refusedIn) $(`room-${end}`).querySelector('.what').textContent = reason;
-  if (end === 'act' && !refusedIn) $('room-act').querySelector('.what').textContent = upstream ? 'upstream' : 'file from disk';
-  ROOMS.slice(last + 1).forEach((name) => $(`room-${name}`).classList.add('unseen'));
+  const end = MODULES[last];
+  if (refusedIn) $(`module-${end}`).querySelector('.what').textContent = reason;
+  if (end === 'act' && !refusedIn) $('module-act').querySelector('.what').textContent = upstream ? 'upstream' : 'file from disk';
+  MODULES.slice(last + 1).forEach((name) => $(`module-${name}`).classList.add('unseen'));
   const kind = refusedIn ? 'refused' : 'passed';
   $(`from-${end}`).classList.add(kind);
   $('respond').classList.add(kind);
@@ -249,8 +249,8 @@ async function attempt(id, play = true) {
   const problem = showAnswer(response, body);
   showVerdict(response, problem, asked);
   mark(asked, response.status, problem.reason ?? null);
-  const room = response.ok ? null : site.rooms[problem.reason] ?? 'act';
-  const way = walk(room, problem.reason, asked.url.startsWith('/info/'));
+  const module = response.ok ? null : site.modules[problem.reason] ?? 'act';
+  const way = walk(module, problem.reason, asked.url.startsWith('/info/'));
   unload();
   curtain(null);
   if (!response.ok) curtain(response.status, problem.detail);

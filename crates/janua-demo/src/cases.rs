@@ -131,7 +131,7 @@ pub(super) fn all() -> Vec<Case> {
         case(
             "other-role",
             "From another course",
-            "A learner of course 5 knocks at course 4.",
+            "A learner of course 5 asks for course 4.",
             COURSE,
             Some((Header, Wish::Good(roles(&["5_Learner"])))),
             &[],

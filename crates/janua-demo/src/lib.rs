@@ -80,14 +80,14 @@ impl Demo {
     /// Writes gateway.toml and starts what stands around on the current runtime: all of it on one port of 127.0.0.1.
     ///
     /// `gateway` is where the gateway will listen, on loopback; with port 0 the system chooses one. `private` and `jwks` are
-    /// files: the platform's key (P-256, PKCS#8 as PEM) and its public part as a key set. `rooms` says in which module of the
+    /// files: the platform's key (P-256, PKCS#8 as PEM) and its public part as a key set. `modules` says in which module of the
     /// gateway each reason arises.
     pub async fn start(
         gateway: SocketAddr,
         folder: Folder,
         private: &Path,
         jwks: &Path,
-        rooms: Value,
+        modules: Value,
     ) -> Result<Self, DemoError> {
         if !gateway.ip().is_loopback() {
             return Err(DemoError::Open(gateway));
@@ -118,7 +118,7 @@ impl Demo {
                 admin,
                 config: folder.config(),
                 client: client.clone(),
-                rooms,
+                modules,
             },
         };
         tokio::spawn(loopback::serve(listener, Arc::new(servers)));

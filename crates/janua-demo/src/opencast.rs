@@ -33,7 +33,7 @@ pub(super) struct Opencast {
     pub(super) config: PathBuf,
     pub(super) client: reqwest::Client,
     /// In which module of the gateway each reason arises.
-    pub(super) rooms: Value,
+    pub(super) modules: Value,
 }
 
 impl Opencast {
@@ -46,7 +46,7 @@ impl Opencast {
             .map(|case| case.told(&self.platform, now, &gateway, &self.config));
         let told = json!({
             "gateway": gateway, "status": format!("http://{}/", self.admin), "cases": cases.collect::<Vec<_>>(),
-            "rooms": self.rooms,
+            "modules": self.modules,
         });
         text(StatusCode::OK, "application/json", told.to_string())
     }
