@@ -207,7 +207,7 @@ impl Provider {
     pub async fn sign_out(&self, callback: Option<Callback<'_>>, id_token: Option<String>) -> SignOut {
         match self {
             Self::Cas(cas) => SignOut::At(cas.client.logout_url(callback.map(cas::service).as_deref())),
-            Self::OAuth2(oauth2) => oauth2.sign_out(callback),
+            Self::OAuth2(oauth2) => oauth2.sign_out(),
             Self::Oidc(oidc) => Box::pin(oidc.sign_out(callback, id_token)).await,
         }
     }

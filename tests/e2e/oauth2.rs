@@ -187,15 +187,12 @@ fn signing_out_everywhere_goes_to_the_server() {
     let away = visitor
         .post("/_janua/sign-out", "everywhere=1&return=/app/x")
         .expect(303);
-    let to: Url = away.header("location").unwrap().parse().unwrap();
-    assert!(
-        to.as_str()
-            .starts_with(&format!("{}/logout?service=", campus.cas.server()))
+    // With a `service` that is none of CAS's, the server shows an error in place of signing out.
+    assert_eq!(
+        away.header("location"),
+        Some(&*format!("{}/logout", campus.cas.server()))
     );
     assert!(!visitor.is_signed_in());
-    let service = to.query_pairs().next().unwrap().1.into_owned();
-    let back = visitor.open(target(&service.parse().unwrap())).expect(303);
-    assert!(back.header("location").unwrap().ends_with("/app/x"));
 }
 
 #[test]

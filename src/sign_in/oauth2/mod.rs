@@ -107,16 +107,10 @@ impl OAuth2 {
         })
     }
 
-    /// Where a browser signs out, too: Apereo's servers come back to `service` if they know it.
-    pub fn sign_out(&self, callback: Option<Callback<'_>>) -> SignOut {
-        let Some(mut url) = self.config.end_session.clone() else {
-            return SignOut::Nowhere;
-        };
-        if let Some(callback) = callback {
-            let service = format!("{}?state={}", callback.url, callback.state);
-            url.query_pairs_mut().append_pair("service", &service);
-        }
-        SignOut::At(url)
+    /// Where a browser signs out, too. It stays there: Apereo's servers come back to services of CAS alone, and show an error
+    /// where another address is asked for (403, 7.2).
+    pub fn sign_out(&self) -> SignOut {
+        self.config.end_session.clone().map_or(SignOut::Nowhere, SignOut::At)
     }
 
     /// The server must refuse a code that nobody made, and not for the client's sake.
