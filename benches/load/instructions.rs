@@ -20,6 +20,7 @@ use super::{LOAD_CORE, Result, on_path, watch};
 pub(super) const NAME: &str = "instructions of a request";
 const ROUTES: [usize; 2] = [10, 1_000];
 /// The difference between the two runs is what the requests of one more than the other cost, without start and end.
+const RUNS: usize = 3;
 const FEW: usize = 500;
 const MANY: usize = 4_500;
 /// Tokens that no other case has used.
@@ -133,10 +134,17 @@ fn kinds(tokens: &Tokens, session: &str, pass: &str) -> Vec<Kind> {
     kinds
 }
 
-/// Instructions of one request.
+/// Instructions of one request. A worker that finds nothing to do between two requests parks, and waking it costs as much as
+/// a third of a request: the lowest of some runs is the one in which that happened least.
 fn each(binary: &OsString, folder: &Path, kind: &Kind) -> Result<f64> {
-    let counted = counted(binary, folder, kind, MANY)? - counted(binary, folder, kind, FEW)?;
-    Ok(counted / (MANY - FEW) as f64)
+    let lowest = |requests| {
+        let mut lowest = f64::MAX;
+        for _ in 0..RUNS {
+            lowest = lowest.min(counted(binary, folder, kind, requests)?);
+        }
+        Ok::<_, Box<dyn std::error::Error>>(lowest)
+    };
+    Ok((lowest(MANY)? - lowest(FEW)?) / (MANY - FEW) as f64)
 }
 
 /// Instructions of a whole run with so many requests.

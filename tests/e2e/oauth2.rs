@@ -3,28 +3,11 @@
 use serde_json::json;
 use url::Url;
 
+use crate::oidc::campus::ROUTES;
 use crate::sign_in::campus::{Visitor, target};
 use crate::support::oauth2::{Age, CasOAuth, SECRET};
 use crate::support::tools::janua;
 use crate::support::{Config, Gateway, Reserved, Site, Upstream};
-
-const ROUTES: &str = r#"
-[[routes]]
-name     = "app"
-path     = "/app/{*rest}"
-upstream = "zoo"
-accept   = ["session"]
-sign_in  = "campus"
-allow    = [{ signed_in = true }]
-
-[[routes]]
-name     = "staff"
-path     = "/staff/{*rest}"
-upstream = "zoo"
-accept   = ["session"]
-sign_in  = "campus"
-allow    = [{ role = "ROLE_staff" }]
-"#;
 
 const AGES: [Age; 4] = [Age::Cas4, Age::Cas5, Age::Cas7Flat, Age::Cas7Nested];
 
@@ -44,7 +27,7 @@ impl Campus {
         let address = port.address();
         let secret = site.write("secrets/oauth2", format!("{SECRET}\n"));
         let sign_in = format!(
-            "[sign_in.campus]\nroles = [{{ attribute = \"memberOf\", role = \"ROLE_{{value}}\" }}]\n\
+            "[sign_in.campus]\nroles = [{{ attribute = \"memberOf\", role = \"ROLE_GROUP_{{value}}\" }}]\n\
              [sign_in.campus.oauth2]\nserver = {:?}\nclient_id = \"janua\"\nclient_secret_file = {secret:?}\n{lines}",
             cas.server(),
         );
@@ -96,7 +79,7 @@ fn a_server_of_any_age_signs_people_in_with_their_roles() {
         let visitor = campus.signed_in("casuser");
         let me = visitor.me();
         assert_eq!(me["user"], "casuser", "{age:?}");
-        assert_eq!(me["roles"], json!(["ROLE_staff", "ROLE_all"]), "{age:?}");
+        assert_eq!(me["roles"], json!(["ROLE_GROUP_staff", "ROLE_GROUP_all"]), "{age:?}");
         visitor.open("/staff/x").expect(200);
         assert!(
             me["expires_in"].as_u64().unwrap() <= 4 * 3600,

@@ -13,7 +13,7 @@ use crate::support::{Config, Gateway, OidcDouble, OidcServer, Reserved, Site, Up
 pub const PAGE: &str = "/app/deep/link?b=2&a=%20x+y&empty=&b=1";
 
 /// `/app/…` is for who signed in as `campus`; `/staff/…` for those of one role; `/open/…` is told who it is.
-const ROUTES: &str = r#"
+pub const ROUTES: &str = r#"
 [[routes]]
 name     = "app"
 path     = "/app/{*rest}"
