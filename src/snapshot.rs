@@ -182,7 +182,11 @@ impl Snapshot {
             opencasts,
             tokens,
             people,
-            providers: config.sign_ins.iter().map(provider).collect::<Result<_, _>>()?,
+            providers: config
+                .sign_ins
+                .iter()
+                .map(|sign_in| provider(sign_in, config))
+                .collect::<Result<_, _>>()?,
             token_sources: config.jwt.sources.clone(),
             passes,
             moodle_tokens,
@@ -286,8 +290,8 @@ fn moodle_of(
         .map_err(failed)
 }
 
-fn provider(sign_in: &config::SignIn) -> Result<Provider, SnapshotError> {
-    Provider::new(sign_in).map_err(|source| SnapshotError::SignIn {
+fn provider(sign_in: &config::SignIn, config: &Config) -> Result<Provider, SnapshotError> {
+    Provider::new(sign_in, config).map_err(|source| SnapshotError::SignIn {
         name: Arc::clone(&sign_in.name),
         source,
     })

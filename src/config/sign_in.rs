@@ -12,6 +12,7 @@ use url::Url;
 pub use self::oauth2::OAuth2;
 pub use self::oidc::{ClientAuth, Oidc, UseUserinfo, is_provider_url};
 use super::cas::{Protocol, RoleRule};
+use super::{Config, Moodle, MoodleUsername};
 
 /// A way to sign in. Its name is the source of its people, and no issuer has the same one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,4 +119,22 @@ pub struct SessionLimits {
     pub absolute: Duration,
     /// At once; the oldest one goes.
     pub per_subject: usize,
+}
+
+impl Config {
+    /// The attributes of this sign-in's people that something is made of: roles, and names at a Moodle.
+    pub fn attributes_of(&self, sign_in: &SignIn) -> Vec<String> {
+        let roles = sign_in.roles.iter().filter_map(|rule| rule.attribute.clone());
+        let of_it = |moodle: &&Moodle| {
+            self.sign_ins
+                .get(moodle.sign_in)
+                .is_some_and(|of| of.name == sign_in.name)
+        };
+        let names = self.moodles.iter().filter(of_it);
+        let names = names.filter_map(|moodle| match &moodle.username {
+            MoodleUsername::Attribute(attribute) => Some(attribute.clone()),
+            MoodleUsername::User => None,
+        });
+        roles.chain(names).collect()
+    }
 }

@@ -8,6 +8,8 @@
 //! | `/_janua/cas/<sign-in>/callback` | the browser on its way back; the CAS server's single logout |
 //! | `/_janua/moodle/<moodle>/start?state=…` | the browser on its way to Moodle for a ticket |
 //! | `/_janua/cas/<sign-in>/session` | a back end with a proxy ticket: gets a bearer for its user |
+//! | `/_janua/oauth2/<sign-in>/callback`, `/_janua/oidc/<sign-in>/callback` | the browser on its way back |
+//! | `/_janua/oidc/<sign-in>/backchannel-logout`, `…/frontchannel-logout` | the provider's logout |
 //!
 //! Decides who answers at each of them, and what `sign_in`, launches and Moodle do together. Nothing here touches a socket of
 //! a client.

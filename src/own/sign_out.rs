@@ -102,7 +102,7 @@ async fn gone(asked: &Asked<'_>, session: Option<&Session>, origins: &[String]) 
     }
 }
 
-const HERE_ALONE: &str = "You are signed out here. The sign-in server offers no way to sign out there: whoever uses this \
+const HERE_ALONE: &str = "You are signed out here. The sign-in server offers no way to sign out there, or is away: whoever uses this \
                           browser next may come in as you without a password. Close the browser.";
 
 /// What is too long for an address goes by a form.

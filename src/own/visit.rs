@@ -2,8 +2,10 @@
 //! browser that nobody knows is sent. The gateway asks for its answer, and `explain` for its reasons.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, Method, header};
+use tokio::time::timeout;
 
 use super::is_isolated;
 use super::isolation::Purpose;
@@ -18,6 +20,9 @@ use crate::respond::{Reply, page};
 use crate::route::path::Path;
 use crate::sign_in::Here;
 use crate::sign_in::begin::{asks_silently, begin, begin_in_frame, choose, page_load, where_to, where_to_and_back};
+
+/// A page that is open to everyone waits so long for a sign-in server.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a back end is told that brings a session which counts no more.
 const ENDED: &str = "This session has ended or never was one: bring another proxy ticket for a new one.";
@@ -160,9 +165,9 @@ impl Visit<'_> {
 
     /// The way there. `None`: the sign-in server is away, and the page is shown without.
     pub async fn silently(&self, sign_in: usize) -> Option<Reply> {
-        begin(&self.here, self.headers, sign_in, &self.target(), true)
-            .await
-            .ok()
+        let target = self.target();
+        let begun = begin(&self.here, self.headers, sign_in, &target, true);
+        timeout(PATIENCE, begun).await.ok()?.ok()
     }
 
     /// The very address that was asked for, the query byte for byte, at the origin that clients know.

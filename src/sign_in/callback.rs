@@ -207,7 +207,7 @@ async fn redeem(
         if people.attempts.is_spent(attempt) {
             return Err(stale());
         }
-        let place = people.place_to_judge(asked.client).await?;
+        let place = people.place_to_judge(&sign_in.config.name, asked.client).await?;
         if people.attempts.spend(attempt) {
             Ok(place)
         } else {

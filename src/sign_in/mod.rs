@@ -28,7 +28,7 @@ pub use self::people::People;
 pub use self::request::{Asked, Here, LONGEST_BODY, LONGEST_WAIT};
 use crate::authenticate::session::NewSession;
 use crate::backchannel::BackchannelError;
-use crate::config;
+use crate::config::{self, Config};
 use crate::fair::Place;
 use crate::key_file::PasswordError;
 use crate::rejection::{Hint, Reason, Rejection};
@@ -131,12 +131,14 @@ pub struct Unfit {
 }
 
 impl Provider {
-    /// Error: certificates that it is trusted by cannot be used.
-    pub fn new(sign_in: &config::SignIn) -> Result<Self, SetupError> {
+    /// Of a sign-in of this configuration. Error: a file that it names cannot be used.
+    pub fn new(sign_in: &config::SignIn, config: &Config) -> Result<Self, SetupError> {
         Ok(match &sign_in.provider {
-            config::Provider::Cas(config) => Self::Cas(Box::new(Cas::new(&sign_in.name, config)?)),
-            config::Provider::OAuth2(config) => Self::OAuth2(Box::new(OAuth2::new(&sign_in.name, config)?)),
-            config::Provider::Oidc(config) => Self::Oidc(Box::new(Oidc::new(sign_in, config)?)),
+            config::Provider::Cas(cas) => Self::Cas(Box::new(Cas::new(&sign_in.name, cas)?)),
+            config::Provider::OAuth2(oauth2) => Self::OAuth2(Box::new(OAuth2::new(&sign_in.name, oauth2)?)),
+            config::Provider::Oidc(oidc) => {
+                Self::Oidc(Box::new(Oidc::new(sign_in, oidc, config.attributes_of(sign_in))?))
+            }
         })
     }
 
@@ -235,7 +237,7 @@ impl Provider {
         match self {
             Self::Cas(cas) => cas.check(callback).await,
             Self::OAuth2(oauth2) => oauth2.check(callback).await,
-            Self::Oidc(oidc) => oidc.check().await,
+            Self::Oidc(oidc) => oidc.check(callback).await,
         }
     }
 

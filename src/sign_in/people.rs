@@ -1,8 +1,12 @@
 //! Who is signed in, and who is about to be: sessions, attempts, and how many tickets are judged at once.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::time::timeout;
 
 use super::Refusal;
 use super::attempt::Attempts;
@@ -13,7 +17,7 @@ use crate::fair::{Asker, NoPlace, Place, Places, Shares};
 use crate::observe::metrics::SessionMetrics;
 use crate::rate::Rate;
 use crate::rate::{Keyed, address_key};
-use crate::rejection::Reason;
+use crate::rejection::{Reason, Rejection};
 use crate::sealing::MasterKeys;
 use crate::store::Store;
 
@@ -25,17 +29,26 @@ pub struct People {
     pub attempts: Attempts,
     pub tabs: Arc<Tabs>,
     pub metrics: SessionMetrics,
-    /// Tickets that may be judged at once: whoever floods a callback shall not flood the CAS server.
-    judging: Places,
-    /// The same for addresses whose tickets were refused too often.
-    judging_suspects: Places,
+    /// Tickets and codes that may be judged at once, by sign-in: whoever floods a callback shall not flood its server, and a
+    /// server that hangs keeps nobody from another one.
+    judging: Arc<Mutex<HashMap<String, Judging>>>,
     /// Tickets that were refused, by address.
     refused: Arc<Keyed<IpAddr>>,
     /// Tickets that came for whoever was signed in already, by session.
     further: Arc<Keyed<SessionKey>>,
 }
 
-/// Tickets that are judged at once, for all sign-ins.
+/// Places of one sign-in.
+#[derive(Clone)]
+struct Judging {
+    usual: Places,
+    /// For addresses whose tickets were refused too often.
+    suspects: Places,
+}
+
+/// A server and all that is asked of it for one ticket or code has so long.
+const LONGEST_QUESTION: Duration = Duration::from_secs(12);
+/// Tickets that are judged at once, for each sign-in.
 const SHARES: Shares = Shares {
     all: 64,
     each: 16,
@@ -70,25 +83,42 @@ impl People {
             attempts: Attempts::new(keys),
             tabs: Arc::default(),
             metrics: metrics.clone(),
-            judging: Places::new(SHARES),
-            judging_suspects: Places::new(SHARES_OF_SUSPECTS),
+            judging: Arc::default(),
             refused: Arc::new(Keyed::new(REFUSED)),
             further: Arc::new(Keyed::new(FURTHER)),
         }
     }
 
-    /// A place to have a ticket of this client judged. Error: nothing was free in time; no ticket is lost by that.
-    pub async fn place_to_judge(&self, client: IpAddr) -> Result<Place, Refusal> {
+    /// A place to have a ticket of this client judged by this sign-in's server. Error: nothing was free in time; no ticket is
+    /// lost by that.
+    pub async fn place_to_judge(&self, sign_in: &str, client: IpAddr) -> Result<Place, Refusal> {
+        let Judging { usual, suspects } = self.judging_of(sign_in);
         let is_trusted = || self.refused.peek(&address_key(client), Instant::now());
         let taken = |place: Result<Place, NoPlace>| place.map_err(|full| (full.into(), "overloaded").into());
         if is_trusted() {
-            let place = taken(self.judging.take(Asker::at(client)).await)?;
+            let place = taken(usual.take(Asker::at(client)).await)?;
             // Others of its tickets were judged meanwhile.
             if is_trusted() {
                 return Ok(place);
             }
         }
-        taken(self.judging_suspects.take(Asker::at(client)).await)
+        taken(suspects.take(Asker::at(client)).await)
+    }
+
+    /// Names of sign-ins are the configuration's: there are few.
+    fn judging_of(&self, sign_in: &str) -> Judging {
+        let mut all = self.judging.lock();
+        let new = || Judging {
+            usual: Places::new(SHARES),
+            suspects: Places::new(SHARES_OF_SUSPECTS),
+        };
+        all.entry(sign_in.to_owned()).or_insert_with(new).clone()
+    }
+
+    /// Something that this client brought was refused. Beyond a rate its next ones wait for their turn.
+    pub fn suspect(&self, client: IpAddr) {
+        // Empty by now: then the next look says so.
+        self.refused.take(address_key(client), Instant::now()).ok();
     }
 
     /// What the server says to a question about a ticket of this client, which has its place.
@@ -100,12 +130,18 @@ impl People {
         question: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Refusal> {
         let started = Instant::now();
-        let answer = question.await.map_err(Into::into);
+        let answer = match timeout(LONGEST_QUESTION, question).await {
+            Ok(answer) => answer.map_err(Into::into),
+            Err(_) => Err((
+                Rejection::because(Reason::SignInUnavailable, "the sign-in server takes too long"),
+                "timeout",
+            )
+                .into()),
+        };
         self.metrics.asked_cas(sign_in, started.elapsed());
         answer.inspect_err(|refusal| {
             if refusal.rejection.reason == Reason::SignInRefused {
-                // Empty by now: then the next look says so.
-                self.refused.take(address_key(client), Instant::now()).ok();
+                self.suspect(client);
             }
         })
     }
@@ -135,15 +171,22 @@ mod tests {
         people.refused.spend(address_key(CLIENT), 10_000, Instant::now());
         let mut held = Vec::new();
         for _ in 0..SHARES_OF_SUSPECTS.each {
-            held.push(people.place_to_judge(CLIENT).await.unwrap());
+            held.push(people.place_to_judge("campus", CLIENT).await.unwrap());
         }
-        let mut next = pin!(people.place_to_judge(CLIENT));
+        let mut next = pin!(people.place_to_judge("campus", CLIENT));
         assert!(next.as_mut().now_or_never().is_none());
         assert!(
             people
-                .place_to_judge(OTHER)
+                .place_to_judge("campus", OTHER)
                 .now_or_never()
                 .is_some_and(|place| place.is_ok())
+        );
+        assert!(
+            people
+                .place_to_judge("guests", CLIENT)
+                .now_or_never()
+                .is_some_and(|place| place.is_ok()),
+            "each sign-in has places of its own"
         );
         drop(held);
         assert!(next.await.is_ok(), "nobody is refused");

@@ -172,16 +172,18 @@ impl Sessions {
         if let Some(ticket) = &new.ticket {
             self.store.put(Table::Tickets, ticket, name.as_bytes(), lives).await?;
         }
-        let groups = new
-            .provider
-            .as_ref()
-            .map(|provider| groups(&session.identity.source, provider, &new.user));
-        for group in groups.unwrap_or_default() {
+        let Some(provider) = &new.provider else { return Ok(()) };
+        for group in groups(&session.identity.source, provider, &new.user) {
             let index = Index::SessionsByProvider;
             self.store
                 .index_add(index, &group, &name, unix_millis(now), lives)
                 .await?;
         }
+        if let Some(id_token) = &new.id_token {
+            self.keep_id_token(session, id_token).await?;
+        }
+        // A logout at the provider may have overtaken this one: the next request finds nobody.
+        self.ended_before(session, provider, &new.user).await?;
         Ok(())
     }
 
@@ -246,9 +248,14 @@ impl Sessions {
         let Some(provider) = &record.provider else {
             return Ok(false);
         };
+        self.ended_before(session, provider, record.user()).await
+    }
+
+    /// The same of another sign-in that came to the session, with what the provider calls its session and person.
+    async fn ended_before(&self, session: &Session, provider: &ProviderSession, sub: &str) -> Result<bool, StoreError> {
         let sid = provider.sid.as_deref().map(EndedAt::Session);
-        for place in sid.into_iter().chain([EndedAt::Person(record.user())]) {
-            let name = signed_out(&place.group(&record.sign_in));
+        for place in sid.into_iter().chain([EndedAt::Person(sub)]) {
+            let name = signed_out(&place.group(&session.record.sign_in));
             let ended = self.store.get(Table::Revocations, &name).await?;
             let ended = ended.and_then(|bytes| bytes.try_into().ok().map(u64::from_be_bytes));
             let counts = |ended| matches!(place, EndedAt::Session(_)) || provider.issued <= ended;

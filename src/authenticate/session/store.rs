@@ -181,6 +181,13 @@ impl<R: Record> SessionStore<R> {
             self.store
                 .index_add(index, &group, &name, unix_millis(now), lives)
                 .await?;
+            // Of those that have expired by themselves only the names were left.
+            let oldest = unix_millis(now.checked_sub(limits.absolute).unwrap_or(SystemTime::UNIX_EPOCH));
+            for (gone, began) in self.store.index_members(index, &group).await? {
+                if began < oldest {
+                    self.store.index_remove(index, &group, &gone).await?;
+                }
+            }
         }
         let mut all = self.store.index_members(R::INDEX, &group).await?;
         all.truncate(all.len().saturating_sub(limits.per_subject));

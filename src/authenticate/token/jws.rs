@@ -28,7 +28,7 @@ pub struct Signed {
 pub enum Unbelieved {
     #[error("it is malformed: {0}")]
     Malformed(String),
-    #[error("its algorithm is not among `algorithms`")]
+    #[error("its algorithm is not among `algorithms` (the key set at the server says which it signs by)")]
     Algorithm,
     /// Newer keys may help.
     #[error("no key of the server fits it")]

@@ -223,7 +223,7 @@ impl Checker<'_> {
             Key::Absent => {
                 if takes_sessions && known.sign_ins.is_empty() {
                     let problem = Diagnostic::error(accept_at, "sessions, but there is no way to sign in");
-                    self.report(problem.help("add [sign_in.campus] and [sign_in.campus.cas]"));
+                    self.report(problem.help("add [sign_in.campus] and [sign_in.campus.cas], or .oidc"));
                 }
                 return Some(None);
             }

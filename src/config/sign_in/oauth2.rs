@@ -101,6 +101,11 @@ impl Checker<'_> {
         let secret = oauth2.client_secret_file;
         let client_secret_file = secret.checked(|path| self.existing_file(&path, "client_secret_file"));
         self.passive_or_renew(&oauth2.passive, &oauth2.renew);
+        if oauth2.renew.value {
+            let message = "by OAuth 2.0 no server proves that somebody authenticated anew";
+            let problem = Diagnostic::warning(oauth2.renew.at, message);
+            self.report(problem.help("where this must hold, use [sign_in.<name>.oidc] or .cas"));
+        }
         let ca_file = oauth2.ca_file.checked(|path| self.existing_file(&path, "ca_file"));
         Some(OAuth2 {
             authorization: authorization??,

@@ -37,6 +37,7 @@ pub struct Oidc {
     pub leeway: Duration,
     pub userinfo: UseUserinfo,
     pub single_logout: bool,
+    pub front_channel_logout: bool,
     pub keep_id_token: bool,
     /// What ID tokens and logout tokens name as their issuer.
     pub id_token_issuer: String,
@@ -113,8 +114,10 @@ section! {
         leeway: Duration = "60s" in "0s"..="10m",
         /// Is the userinfo endpoint asked: "always", "never", or "auto", where the name or a role's claim is missing?
         userinfo: UseUserinfo = "auto",
-        /// Does a logout at the provider end the session here, by back channel and front channel?
+        /// Does a logout at the provider end the session here, by back channel?
         single_logout: bool = true,
+        /// And by a frame in the browser, for a provider without back channel? Whoever knows a `sid` can call it.
+        front_channel_logout: bool = false,
         /// Is the ID token kept, sealed, so that signing out at the provider asks no question (`id_token_hint`)?
         keep_id_token: bool = true,
         /// What tokens name as issuer, where that is not `issuer`. Default: `issuer`.
@@ -206,6 +209,7 @@ impl Checker<'_> {
             leeway: oidc.leeway,
             userinfo: oidc.userinfo,
             single_logout: oidc.single_logout,
+            front_channel_logout: oidc.front_channel_logout,
             keep_id_token: oidc.keep_id_token,
             accept_missing_nonce: oidc.accept_missing_nonce.value,
             ca_file: ca_file?,

@@ -47,7 +47,7 @@ impl Cas {
         let people = asked.here.people;
         let ticket = Ticket::proxy(&asked.in_form("ticket").unwrap_or_default()).map_err(ValidateError::from)?;
         let service = format!("{}/_janua/{KIND}/{}/{SESSION}", asked.here.public.origin(), self.name);
-        let place = people.place_to_judge(asked.client).await?;
+        let place = people.place_to_judge(&self.name, asked.client).await?;
         let question = self.client.proxy_validate(&service, &ticket);
         let principal = people.judged(asked.client, &self.name, place, question).await?;
         if !principal.came_through(&self.config.proxy_chains) {

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use super::error::Failed;
 
 /// After a failed fetch nobody asks again for so long, so that a server that hangs is not waited for by everybody.
-const PAUSE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// The last good copy of a document.
 pub struct Cached<T> {

@@ -25,13 +25,19 @@ const OF_TOKEN: [&str; 17] = [
     "session_state",
 ];
 
+/// Longest value that is kept, in bytes.
+const LONGEST: usize = 2048;
+
+/// What Apereo's servers and Moodle's tell besides, and nobody is to keep.
+const OF_NOBODY: [&str; 4] = ["secret", "clientIpAddress", "serverIpAddress", "userAgent"];
+
 /// Adds what the claims say of the person: a list is several values, `b` in an object `a` is `a.b`, texts, numbers and truth
 /// values are texts. What Apereo's servers put into an object `attributes`, or into a list of such objects, counts as if
 /// it stood beside it.
 pub fn add(attributes: &mut Attributes, claims: &Map<String, Value>) -> Result<(), TooMany> {
     for (name, value) in claims {
         match (name.as_str(), value) {
-            (name, _) if OF_TOKEN.contains(&name) || name.starts_with("_claim_") => {}
+            (name, _) if is_left(name) || name.starts_with("_claim_") => {}
             ("attributes", Value::Object(lifted)) => add_lifted(attributes, lifted)?,
             ("attributes", Value::Array(list)) => {
                 for lifted in list.iter().filter_map(Value::as_object) {
@@ -48,15 +54,21 @@ pub fn add(attributes: &mut Attributes, claims: &Map<String, Value>) -> Result<(
 fn add_lifted(attributes: &mut Attributes, claims: &Map<String, Value>) -> Result<(), TooMany> {
     let others = claims
         .iter()
-        .filter(|(name, _)| !["sub", "id"].contains(&name.as_str()) && !OF_TOKEN.contains(&name.as_str()));
+        .filter(|(name, _)| !["sub", "id"].contains(&name.as_str()) && !is_left(name));
     others
         .into_iter()
         .try_for_each(|(name, value)| add_value(attributes, name, value))
 }
 
+fn is_left(name: &str) -> bool {
+    OF_TOKEN.contains(&name) || OF_NOBODY.contains(&name)
+}
+
 fn add_value(attributes: &mut Attributes, name: &str, value: &Value) -> Result<(), TooMany> {
     match value {
         Value::Null => Ok(()),
+        // A picture or a certificate: neither a role nor a name.
+        Value::String(text) if text.len() > LONGEST => Ok(()),
         Value::String(text) => attributes.add(name, text),
         Value::Bool(_) | Value::Number(_) => attributes.add(name, &value.to_string()),
         Value::Array(list) => list.iter().try_for_each(|value| add_value(attributes, name, value)),

@@ -17,6 +17,11 @@ use crate::config::ClientAuth;
 /// Longest answer that is read, in bytes.
 const LONGEST: usize = 256 << 10;
 
+/// No server has made this one.
+const UNKNOWN_CODE: &str = "OC-0-janua-check";
+/// As long as RFC 7636 section 4.1 wants one to be.
+const UNKNOWN_VERIFIER: &str = "janua-check-janua-check-janua-check-janua-check";
+
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -51,7 +56,29 @@ impl Client {
                 code: words(code),
                 description: words(text("error_description").unwrap_or_default()),
             }),
-            None => Ok(members),
+            None if reply.status.is_success() => Ok(members),
+            None => Err(status(&reply, endpoint)),
+        }
+    }
+
+    /// Is there a token endpoint that knows this client? It must refuse a code that nobody made, and not for the client's sake.
+    pub async fn probe(&self, endpoint: &Url, redirect_uri: &str) -> Result<(), String> {
+        const OF_CLIENT: [&str; 3] = ["invalid_client", "unauthorized_client", "Unauthorized"];
+        // What Spring says where there is no such endpoint.
+        const OF_NOBODY: [&str; 3] = ["Not Found", "Forbidden", "Method Not Allowed"];
+        match self
+            .redeem(endpoint, UNKNOWN_CODE, redirect_uri, UNKNOWN_VERIFIER)
+            .await
+        {
+            Err(Failed::Refused { code, .. }) if OF_CLIENT.contains(&&*code) => Err(format!(
+                "{endpoint} refuses this client with {code}: look at client_id, the secret and client_auth"
+            )),
+            Err(Failed::Refused { code, .. }) if OF_NOBODY.contains(&&*code) => {
+                Err(format!("{endpoint} is no token endpoint: it answers {code:?}"))
+            }
+            Err(Failed::Refused { .. }) => Ok(()),
+            Err(failed) => Err(failed.to_string()),
+            Ok(_) => Err(format!("{endpoint} takes a code that nobody made")),
         }
     }
 

@@ -30,7 +30,7 @@ pub enum Failed {
     IdToken(#[from] BadToken),
     #[error("the access token was made for another client")]
     ForeignClient,
-    #[error("the sign-in server gave no usable {0} for this person")]
+    #[error("the sign-in server gave no usable {0} for this person: none, or several values")]
     NoUsername(String),
     #[error(
         "the sign-in server left `{0}` out because there are too many groups: let it tell those of this application only, or \
@@ -53,7 +53,7 @@ impl Failed {
                 _ => "bad_answer",
             },
             Self::Answer(_) => "bad_answer",
-            Self::Refused { code, .. } if code == "invalid_grant" => "invalid_code",
+            Self::Refused { code, .. } if is_of_code(code) => "invalid_code",
             Self::Refused { .. } => "provider_error",
             Self::Unbelieved(_) | Self::IdToken(_) => "bad_token",
             Self::ForeignClient => "foreign_client",
@@ -68,11 +68,11 @@ impl From<Failed> for Refusal {
         let reason = match &failed {
             Failed::Fetch(..) | Failed::Answer(_) => Reason::SignInUnavailable,
             // The code was used before, or is too old; all else is a mistake in the configuration of either side.
-            Failed::Refused { code, .. } if code != "invalid_grant" => Reason::SignInUnavailable,
+            Failed::Refused { code, .. } if !is_of_code(code) => Reason::SignInUnavailable,
             _ => Reason::SignInRefused,
         };
         let retry = match &failed {
-            Failed::Refused { code, .. } if code == "invalid_grant" => Retry::Again,
+            Failed::Refused { code, .. } if is_of_code(code) => Retry::Again,
             Failed::IdToken(_) => Retry::Again,
             _ => Retry::No,
         };
@@ -82,6 +82,12 @@ impl From<Failed> for Refusal {
             retry,
         }
     }
+}
+
+/// Does the error mean that the code is used, too old, or made up? league/oauth2-server (Moodle's local_oidcserver) says
+/// `invalid_request` there.
+pub fn is_of_code(code: &str) -> bool {
+    matches!(code, "invalid_grant" | "invalid_request")
 }
 
 /// What a server says of an error, in one line.

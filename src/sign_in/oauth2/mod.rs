@@ -19,9 +19,6 @@ use crate::key_file;
 /// How this kind of sign-in is called in addresses.
 pub const KIND: &str = "oauth2";
 
-/// No server has made this one.
-const UNKNOWN_CODE: &str = "OC-0-janua-check";
-
 /// Where Apereo's servers name the client for which the token was made: since 6, and since 7.
 const CLIENT: [&str; 2] = ["oauthClientId", "client_id"];
 
@@ -113,23 +110,14 @@ impl OAuth2 {
         self.config.end_session.clone().map_or(SignOut::Nowhere, SignOut::At)
     }
 
-    /// The server must refuse a code that nobody made, and not for the client's sake.
+    /// The server must refuse a code that nobody made.
     pub async fn check(&self, callback: &str) -> Result<String, Unfit> {
-        let token = &self.config.token;
-        let text = match self.client.redeem(token, UNKNOWN_CODE, callback, UNKNOWN_CODE).await {
-            Err(Failed::Refused { code, .. })
-                if ["invalid_client", "unauthorized_client", "Unauthorized"].contains(&&*code) =>
-            {
-                format!("{token} refuses this client with {code}: look at client_id, the secret and client_auth")
-            }
-            Err(Failed::Refused { .. }) => return Ok(format!("{token} refuses a made-up code, as it must")),
-            Err(failed) => failed.to_string(),
-            Ok(_) => format!("{token} takes a code that nobody made"),
-        };
-        Err(Unfit {
+        let probed = self.client.probe(&self.config.token, callback).await;
+        probed.map_err(|text| Unfit {
             cause: text.clone(),
             text,
-        })
+        })?;
+        Ok(format!("{} refuses a made-up code, as it must", self.config.token))
     }
 
     /// What its operator has to register.

@@ -12,7 +12,7 @@ use crate::sign_in::oauth::error::Failed;
 
 impl Oidc {
     /// The provider's metadata and keys must be there.
-    pub async fn check(&self) -> Result<String, Unfit> {
+    pub async fn check(&self, callback: &str) -> Result<String, Unfit> {
         let unfit = |failed: Failed| Unfit {
             cause: match &failed {
                 Failed::Fetch(_, error) => error.to_string(),
@@ -38,7 +38,13 @@ impl Oidc {
             .filter(|_| !metadata.scopes.is_empty())
             .map(String::as_str)
             .collect();
-        let mut told = format!("{} has metadata and keys ({})", self.config.issuer, usable.join(", "));
+        let probed = self.client.probe(&metadata.token, callback).await;
+        probed.map_err(|why| unfit(Failed::Answer(why)))?;
+        let mut told = format!(
+            "{} has metadata, keys ({}), and knows this client",
+            self.config.issuer,
+            usable.join(", ")
+        );
         if !unknown.is_empty() {
             told += &format!("; it does not tell of the scopes {}", unknown.join(", "));
         }
@@ -61,10 +67,15 @@ impl Oidc {
         )];
         if self.config.single_logout {
             told.push(format!(
-                "to register there for logouts: {} as back-channel logout URI (session required); where there is none, {} as \
-                 front-channel logout URI",
-                address(BACK_CHANNEL),
-                address(FRONT_CHANNEL)
+                "to register there for logouts: {} as back-channel logout URI (session required); a provider without one needs \
+                 front_channel_logout = true",
+                address(BACK_CHANNEL)
+            ));
+        }
+        if self.config.single_logout && self.config.front_channel_logout {
+            let address = address(FRONT_CHANNEL);
+            told.push(format!(
+                "to register there, too: {address} as front-channel logout URI (session required)"
             ));
         }
         if ["preferred_username", "email", "name", "nickname", "upn"].contains(&&*self.config.username) {

@@ -51,19 +51,24 @@ impl Oidc {
             return Ok(refused("there must be one logout_token in a form"));
         };
         let (now, people) = (asked.here.now, asked.here.people);
-        // Whoever floods this address waits behind nobody else's calls, and nobody behind theirs.
-        let place = people.place_to_judge(asked.client).await;
+        // Whoever floods this address is suspected soon, and waits for their turn.
+        let place = people.place_to_judge(&self.name, asked.client).await;
         let _place = place.map_err(|refusal| refusal.rejection)?;
         let signed = match self.believed(&token).await {
             Ok(signed) => signed,
-            Err(failed @ Failed::Fetch(..)) => {
-                return Err(Rejection::because(Reason::SignInUnavailable, failed.to_string()));
+            Err(Failed::Unbelieved(why)) => {
+                people.suspect(asked.client);
+                return Ok(refused(&why.to_string()));
             }
-            Err(failed) => return Ok(refused(&failed.to_string())),
+            // Of the provider, which may say it once more.
+            Err(failed) => return Err(Rejection::because(Reason::SignInUnavailable, failed.to_string())),
         };
         let logout = match id_token::logout(&signed, &self.config, now) {
             Ok(logout) => logout,
-            Err(bad) => return Ok(refused(&bad.to_string())),
+            Err(bad) => {
+                people.suspect(asked.client);
+                return Ok(refused(&bad.to_string()));
+            }
         };
         let once = format!("{} {}", self.name, logout.jti);
         if !people.sessions.is_first(&once, logout.lives).await? {
@@ -83,9 +88,12 @@ impl Oidc {
         Ok(no_store(Reply::empty(StatusCode::OK)))
     }
 
-    /// Nobody proves anything here but that they know `sid`, which nobody can guess. No cookie comes into a frame of another
-    /// site.
+    /// Nobody proves anything here but that they know `sid`, which other clients of the provider may have been told, too: it is
+    /// off unless the provider knows no other way. No cookie comes into a frame of another site.
     async fn front_channel(&self, asked: &Asked<'_>) -> Result<Reply, Rejection> {
+        if !self.config.front_channel_logout {
+            return Err(Rejection::because(Reason::NoRoute, "front_channel_logout is off"));
+        }
         let query = asked.query.unwrap_or_default().as_bytes();
         let one = |name| query::single(query, name);
         let (Some(issuer), Some(sid)) = (

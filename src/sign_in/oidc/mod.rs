@@ -57,14 +57,18 @@ pub struct Oidc {
     name: Arc<str>,
     config: config::Oidc,
     client: Client,
-    /// The claims that roles are made of.
+    /// The claims that roles are made of, and others that the configuration names.
     attributes: Vec<String>,
     metadata: Cached<Metadata>,
     keys: Cached<ServerKeys>,
 }
 
 impl Oidc {
-    pub fn new(sign_in: &SignIn, config: &config::Oidc) -> Result<Self, SetupError> {
+    /// `wanted`: the attributes that the configuration asks about.
+    pub fn new(sign_in: &SignIn, config: &config::Oidc, mut wanted: Vec<String>) -> Result<Self, SetupError> {
+        if config.username == "email" {
+            wanted.push("email_verified".to_owned());
+        }
         let secret = config.client_secret_file.as_deref().map(key_file::password);
         Ok(Self {
             name: Arc::clone(&sign_in.name),
@@ -75,7 +79,7 @@ impl Oidc {
                 auth: config.client_auth,
                 backchannel: Backchannel::new(config.ca_file.as_deref())?,
             },
-            attributes: sign_in.roles.iter().filter_map(|rule| rule.attribute.clone()).collect(),
+            attributes: wanted,
             metadata: Cached::default(),
             keys: Cached::default(),
         })
@@ -172,7 +176,8 @@ impl Oidc {
             left_out = wanted.iter().find(|name| claims::is_left_out(&told, name));
         }
         // Whoever may write any address there becomes anybody.
-        if self.config.username == "email" && attributes.get("email_verified") == ["false"] {
+        let confirmed = attributes.get("email_verified");
+        if self.config.username == "email" && confirmed.iter().any(|told| told != "true") {
             return Err(Failed::NoUsername("email (its owner has not confirmed it)".to_owned()));
         }
         let left_out = left_out.or_else(|| wanted.iter().find(|name| claims::is_left_out(&signed.claims, name)));

@@ -24,6 +24,7 @@ pub(super) fn config(issuer: &str) -> Oidc {
         leeway: Duration::from_secs(60),
         userinfo: UseUserinfo::Auto,
         single_logout: true,
+        front_channel_logout: true,
         keep_id_token: true,
         id_token_issuer: issuer.to_owned(),
         accept_missing_nonce: false,

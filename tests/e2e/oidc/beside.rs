@@ -172,8 +172,8 @@ fn check_asks_the_provider_and_tells_what_to_register() {
     let site = campus.gateway.site.clone();
     let ask = || check(&site, &campus.config.text(), &[]);
     let ran = ask();
-    assert!(ran.stdout.contains("has metadata and keys"), "{ran:?}");
-    for endpoint in ["callback", "backchannel-logout", "frontchannel-logout"] {
+    assert!(ran.stdout.contains("has metadata, keys"), "{ran:?}");
+    for endpoint in ["callback", "backchannel-logout"] {
         assert!(ran.stdout.contains(&campus.endpoint(endpoint)), "{endpoint}: {ran:?}");
     }
     campus.provider.answer(Endpoint::Keys, Reply::html(503));

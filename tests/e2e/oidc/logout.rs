@@ -303,7 +303,7 @@ fn no_browser_is_needed_to_tell_and_a_get_goes_home() {
 
 #[test]
 fn the_front_channel_ends_a_session_by_issuer_and_name() {
-    let campus = doubled();
+    let campus = doubled_with("front_channel_logout = true");
     let (visitor, bobs) = (campus.signs_in("alice"), campus.signs_in("bob"));
     let issuer = campus.provider.issuer();
     // As a frame on the provider's page, without cookies.
@@ -350,7 +350,7 @@ fn the_front_channel_ends_a_session_by_issuer_and_name() {
 
 #[test]
 fn logouts_are_not_listened_to_where_the_operator_says_so() {
-    let campus = doubled_with("single_logout = false");
+    let campus = doubled_with("single_logout = false\nfront_channel_logout = true");
     let visitor = campus.signs_in("alice");
     let answer = tell(&campus, &campus.provider.logout_token("alice", &json!({})));
     assert_ne!(answer.status, 200);
@@ -408,10 +408,20 @@ fn a_flood_of_tokens_with_unknown_keys_is_no_flood_at_the_provider() {
     assert!(visitor.is_signed_in());
 }
 
+#[test]
+fn the_front_channel_is_off_unless_it_is_asked_for() {
+    let campus = doubled();
+    let visitor = campus.signs_in("alice");
+    let pairs = [("iss", &*campus.provider.issuer()), ("sid", &*session_of("alice"))];
+    let address = format!("{}?{}", campus.endpoint("frontchannel-logout"), query(&pairs));
+    campus.visitor().open(&address).expect(404);
+    assert!(visitor.is_signed_in());
+}
+
 /// Anybody may open that address.
 #[test]
 fn the_front_channel_keeps_nobody_from_signing_in() {
-    let campus = doubled();
+    let campus = doubled_with("front_channel_logout = true");
     let visitor = campus.visitor();
     let callback = campus.callback(&visitor, "alice", PAGE);
     let pairs = [("iss", &*campus.provider.issuer()), ("sid", &*session_of("alice"))];

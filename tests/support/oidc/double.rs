@@ -425,6 +425,10 @@ impl Shared {
             Some(Endpoint::Token) => self.token(&behaviour, asked).unwrap_or_else(|(status, error)| {
                 let error = json!({ "error": error, "error_description": "that will not do" });
                 match behaviour.errors_are_pages {
+                    true if error["error"] == "invalid_grant" => {
+                        let error = json!({ "error": "invalid_request", "error_description": "that will not do" });
+                        Reply::new(200, "text/html; charset=UTF-8", error.to_string())
+                    }
                     true => Reply::new(200, "text/html; charset=UTF-8", error.to_string()),
                     false => Reply::json(status, &error),
                 }
