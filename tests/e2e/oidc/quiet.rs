@@ -51,7 +51,7 @@ fn what_goes_wrong_is_told_without_what_it_went_wrong_with() {
     campus.provider.behave().claims = json!({ "nonce": "other", "aud": "other" });
     campus.refuses_somebody("bad_token");
     // A server that quotes what it was sent.
-    let quoting = json!({ "error": "invalid_request", "error_description": "no such code" });
+    let quoting = json!({ "error": "invalid_scope", "error_description": "no such code" });
     campus.provider.answer(Endpoint::Token, Reply::json(400, &quoting));
     campus.refuses_somebody("provider_error");
     campus.provider.answer(Endpoint::Token, Reply::html(200));
