@@ -39,11 +39,12 @@ pub fn are_begun(config: &Config) -> bool {
 /// The launch session that a browser begins which opens a page of this route with a token in its address. Scripts, players and
 /// guesses (HEAD, prefetch) only use the token they bring, and begin nothing.
 pub fn asked(route: &Route, request: &Request, headers: &HeaderMap, sources: &[TokenSource]) -> Option<Launch> {
-    let begins = !matches!(route.action, Action::Launch)
-        && request.method == Method::GET
-        && page_load(&request.method, headers)
-        && !carrier::in_query(sources, request.query.as_deref()).is_empty();
-    route.launch.filter(|_| begins)
+    // Asked of every request: most routes begin none, and the rest costs more.
+    let launch = route.launch.filter(|_| !matches!(route.action, Action::Launch))?;
+    let begins = request.method == Method::GET
+        && !carrier::in_query(sources, request.query.as_deref()).is_empty()
+        && page_load(&request.method, headers);
+    begins.then_some(launch)
 }
 
 /// The same page without the token: the path in its one form, all else of the query byte for byte.
