@@ -6,7 +6,7 @@ const $ = (id) => document.getElementById(id);
 const video = $('video');
 const CODECS = 'video/mp4; codecs="avc1.4D401F,mp4a.40.2"';
 /** Routes of the page itself, which the figures leave out. */
-const OWN = ['page', 'page-parts', 'courses'];
+const OWN = ['page', 'page-parts', 'courses', 'studio'];
 let site;
 
 // --- small helpers ---------------------------------------------------------------------------------------------

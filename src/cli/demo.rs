@@ -20,8 +20,8 @@ Examples:
   janua demo --port 8080 --no-open    at http://127.0.0.1:8080/, for a browser you open yourself
   janua demo --listen '[::1]:8080'    the same over IPv6
 
-Everything stays on this machine: the gateway, a key endpoint, servers like Opencast, CAS and Moodle, and a lecture of
-twelve seconds.")]
+Everything stays on this machine: the gateway, a key endpoint, servers like Opencast, CAS and Moodle, an OpenID
+provider, and a lecture of twelve seconds.")]
 pub struct Args {
     /// Where the gateway listens: an address that only this machine reaches, and a port; 0 lets the system choose
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0", value_parser = listen)]
@@ -80,12 +80,13 @@ fn invitation(demo: &Demo) -> String {
     let folder = demo.folder().display();
     format!(
         "\n  A lecture behind a gate:           {link}\n  \
-         Courses of Moodle, signed in once: {link}courses/\n\n  \
+         Courses of Moodle, signed in once: {link}courses/\n  \
+         Studio, by OpenID Connect:         {link}studio/\n\n  \
          its gateway.toml  {folder}/gateway.toml\n  \
          its log           {folder}/janua.log\n  \
          the issuer's key  {folder}/keys/private.pem   (for `janua token mint --key`)\n  \
          its status page   {status}\n  \
-         around it         http://{around}/   (CAS as localhost, Moodle, Opencast, the key set)\n\n  \
+         around it         http://{around}/   (CAS and OpenID as localhost, Moodle, Opencast, the key set)\n\n  \
          Ctrl-C ends it and removes the folder.\n",
         link = demo.link(),
         status = demo.status(),

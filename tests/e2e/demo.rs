@@ -448,3 +448,31 @@ fn readme_shows_the_code_that_runs_here() {
         "{example}"
     );
 }
+
+#[test]
+fn a_student_signs_in_by_openid_connect_and_out_at_the_provider_too() {
+    let script = r##"
+        await page.goto(args.page);
+        await page.click("#studio");
+        const asked = await page.innerText("main");
+        await page.click("text=Bertha Benz");
+        await page.waitForSelector("#sign-out");
+        const during = { url: page.url(), text: await page.innerText("main") };
+        await page.click("#sign-out button");
+        await page.waitForURL(args.page);
+        await page.goto(args.page + "studio/");
+        return { asked, during, again: await page.innerText("main") };
+    "##;
+    let demo = Demo::start();
+    let Some(told) = browse(script, &json!({ "page": demo.link() })) else {
+        return;
+    };
+    let text = |path: &str| told.pointer(path).unwrap().as_str().unwrap();
+    assert!(text("/asked").contains("OpenID provider"), "{told}");
+    assert_eq!(text("/during/url"), format!("{}studio/", demo.link()));
+    assert!(text("/during/text").contains("Signed in as bertha"), "{told}");
+    assert!(text("/during/text").contains("ROLE_AFFILIATION_student"), "{told}");
+    assert_eq!(text("/again"), text("/asked"), "the provider asks again");
+    let page = demo.get("/").expect(200);
+    assert!(page.text().contains("href=\"/studio/\""));
+}

@@ -7,17 +7,15 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::header::{CONTENT_SECURITY_POLICY, SET_COOKIE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::header::SET_COOKIE;
+use http::{Request, Response, StatusCode};
 
+use super::form::SignedIn;
 use super::kept::Kept;
-use super::loopback::{PLAIN, cookie, parameter, redirect, text};
-use super::people::{PEOPLE, Person};
+use super::loopback::{PLAIN, parameter, redirect, text};
+use super::people::Person;
 
-const PAGE: &str = include_str!("../../../assets/demo/cas.html");
 const STYLE: &str = include_str!("../../../assets/demo/campus.css");
-/// Who is signed in here: the cookie that makes the second sign-in silent.
-const SESSION: &str = "CASTGC";
 
 /// Good once, for one address.
 #[derive(Clone)]
@@ -30,7 +28,7 @@ pub(super) struct Cas {
     /// What the addresses begin with that get tickets: the gateway's.
     services: String,
     tickets: Kept<Ticket>,
-    sessions: Kept<&'static Person>,
+    signed_in: SignedIn,
 }
 
 impl Cas {
@@ -38,7 +36,13 @@ impl Cas {
         Self {
             services: format!("http://{gateway}/"),
             tickets: Kept::new(),
-            sessions: Kept::new(),
+            signed_in: SignedIn {
+                server: "CAS server",
+                cookie: "CASTGC",
+                path: "/cas",
+                prefix: "TGT-",
+                sessions: Kept::new(),
+            },
         }
     }
 
@@ -54,16 +58,14 @@ impl Cas {
             let told = "The CAS server of janua demo signs people in for janua demo only.\n";
             return text(StatusCode::FORBIDDEN, PLAIN, told);
         }
-        let said = parameter(request, "username").filter(|_| request.method() == Method::POST);
-        if let Some(person) = said.and_then(|username| Person::named(&username)) {
-            let session = self.sessions.keep("TGT-", person);
+        if let Some((person, session)) = self.signed_in.by_form(request) {
             let mut answer = self.go_back(&service, person);
-            set_cookie(&mut answer, &session, "");
+            answer.headers_mut().append(SET_COOKIE, session);
             return answer;
         }
-        match cookie(request, SESSION).and_then(|session| self.sessions.get(session)) {
+        match self.signed_in.by_cookie(request) {
             Some(person) => self.go_back(&service, person),
-            None => self.form(),
+            None => self.signed_in.form(&self.services),
         }
     }
 
@@ -77,24 +79,6 @@ impl Cas {
             "{service}{separator}ticket={}",
             self.tickets.keep("ST-", ticket)
         ))
-    }
-
-    /// The form leads on to the gateway, which its policy has to allow.
-    fn form(&self) -> Response<String> {
-        let people = PEOPLE.iter().map(|person| {
-            let (username, name) = (person.username, person.name());
-            format!("<button class=\"button\" name=\"username\" value=\"{username}\">{name}</button>\n")
-        });
-        let page = PAGE.replace("@PEOPLE@", &people.collect::<String>());
-        let mut answer = text(StatusCode::OK, "text/html; charset=utf-8", page);
-        let policy = format!(
-            "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self' {}; frame-ancestors 'none'",
-            self.services
-        );
-        if let Ok(policy) = HeaderValue::from_str(&policy) {
-            answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
-        }
-        answer
     }
 
     fn asked(&self, request: &Request<Bytes>) -> Response<String> {
@@ -116,16 +100,12 @@ impl Cas {
     }
 
     fn logout(&self, request: &Request<Bytes>) -> Response<String> {
-        if let Some(session) = cookie(request, SESSION) {
-            self.sessions.take(session);
-        }
         let service = parameter(request, "service").filter(|service| service.starts_with(&self.services));
-        let mut answer = match service {
+        let answer = match service {
             Some(service) => redirect(&service),
             None => text(StatusCode::OK, PLAIN, "Signed out.\n"),
         };
-        set_cookie(&mut answer, "", "; Max-Age=0");
-        answer
+        self.signed_in.end(request, answer)
     }
 
     /// `None`: the path is not one of the CAS server's.
@@ -137,13 +117,6 @@ impl Cas {
             "/cas/campus.css" => text(StatusCode::OK, "text/css; charset=utf-8", STYLE),
             _ => return None,
         })
-    }
-}
-
-fn set_cookie(answer: &mut Response<String>, value: &str, life: &str) {
-    let set = format!("{SESSION}={value}; Path=/cas; HttpOnly; SameSite=Lax{life}");
-    if let Ok(set) = HeaderValue::from_str(&set) {
-        answer.headers_mut().append(SET_COOKIE, set);
     }
 }
 

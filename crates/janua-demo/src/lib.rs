@@ -1,17 +1,20 @@
 //! `janua demo`: everything a gateway stands between, in one process on loopback, and a page to click through.
 //!
-//! The gateway itself is the real one, started from a real gateway.toml; here is what it meets: a learning platform that publishes keys and grants tokens, a server with Opencast's manners that also shows the page, a
-//! CAS server, and a Moodle with an app beside it. Nothing here is reachable by a gateway that was started otherwise.
+//! The gateway itself is the real one, started from a real gateway.toml; here is what it meets: a learning platform that
+//! publishes keys and grants tokens, a server with Opencast's manners that also shows the page, a CAS server, an OpenID
+//! provider, and a Moodle with an app beside it. Nothing here is reachable by a gateway that was started otherwise.
 
 mod cas;
 mod cases;
 mod folder;
+mod form;
 mod kept;
 mod loopback;
 mod moodle;
 mod opencast;
 mod people;
 mod platform;
+mod provider;
 mod reserved;
 
 use std::io;
@@ -31,6 +34,7 @@ pub use self::folder::Folder;
 use self::moodle::Moodle;
 use self::opencast::Opencast;
 use self::platform::Platform;
+use self::provider::Provider;
 pub use self::reserved::Reserved;
 
 /// Between two questions whether the gateway is ready.
@@ -104,17 +108,20 @@ impl Demo {
             ("@LISTEN@", &gateway.to_string()),
             ("@ADMIN@", &admin.to_string()),
             ("@CAS@", &format!("{campus}/cas")),
+            ("@OPENID@", &format!("{campus}/openid")),
             ("@AROUND@", &format!("http://{around}")),
         ])?;
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
         let cas = Arc::new(Cas::new(gateway));
         let platform = Platform::new(private, jwks)?;
         let servers = Servers {
+            provider: Provider::new(&campus, gateway)?,
             moodle: Moodle::new(format!("http://{gateway}"), Arc::clone(&cas), &campus),
             cas,
             opencast: Opencast {
                 platform,
                 gateway,
+                campus,
                 admin,
                 config: folder.config(),
                 client: client.clone(),
@@ -170,6 +177,7 @@ impl Demo {
 /// All that stands around the gateway, told apart by path.
 struct Servers {
     cas: Arc<Cas>,
+    provider: Provider,
     moodle: Moodle,
     opencast: Opencast,
 }
@@ -179,7 +187,8 @@ impl Servers {
         if request.uri().path() == "/.well-known/jwks.json" {
             return self.opencast.platform.jwks();
         }
-        match self.cas.answer(request).or_else(|| self.moodle.answer(request)) {
+        let of_sign_in = self.cas.answer(request).or_else(|| self.provider.answer(request));
+        match of_sign_in.or_else(|| self.moodle.answer(request)) {
             Some(answer) => answer,
             None => self.opencast.answer(request).await,
         }

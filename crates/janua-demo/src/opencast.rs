@@ -17,6 +17,8 @@ use super::platform::Platform;
 const PAGE: &str = include_str!("../../../assets/demo/page.html");
 const STYLE: &str = include_str!("../../../assets/demo/page.css");
 const SCRIPT: &str = include_str!("../../../assets/demo/page.js");
+const STUDIO: &str = include_str!("../../../assets/demo/studio.html");
+const CAMPUS: &str = include_str!("../../../assets/demo/campus.css");
 const ICON: &str = include_str!("../../../assets/demo/icon.svg");
 
 /// The page brings everything itself and asks nobody else.
@@ -27,6 +29,8 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 pub(super) struct Opencast {
     pub(super) platform: Platform,
     pub(super) gateway: SocketAddr,
+    /// The origin of the campus's sign-in servers.
+    pub(super) campus: String,
     /// The gateway's admin listener.
     pub(super) admin: SocketAddr,
     /// The gateway's configuration.
@@ -51,6 +55,22 @@ impl Opencast {
         text(StatusCode::OK, "application/json", told.to_string())
     }
 
+    /// A page for whom the gateway names. Its form leads to the provider when people sign out.
+    fn studio(&self, request: &Request<Bytes>) -> Response<String> {
+        let told = |name: &str| escaped(request.headers().get(name));
+        let page = STUDIO.replace("@USER@", &told("x-forwarded-user"));
+        let page = page.replace("@ROLES@", &told("x-forwarded-groups"));
+        let mut page = text(StatusCode::OK, "text/html; charset=utf-8", page);
+        let policy = format!(
+            "default-src 'self'; base-uri 'none'; form-action 'self' {}; frame-ancestors 'none'; object-src 'none'",
+            self.campus
+        );
+        if let Ok(policy) = HeaderValue::try_from(policy) {
+            page.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+        }
+        page
+    }
+
     /// What the gateway tells on its admin listener, which the page cannot ask by itself.
     async fn metrics(&self) -> Response<String> {
         match get(&self.client, &format!("http://{}/metrics", self.admin)).await {
@@ -68,6 +88,8 @@ impl Opencast {
             }
             "/demo/page.css" => text(StatusCode::OK, "text/css; charset=utf-8", STYLE),
             "/demo/page.js" => text(StatusCode::OK, "text/javascript; charset=utf-8", SCRIPT),
+            "/demo/campus.css" => text(StatusCode::OK, "text/css; charset=utf-8", CAMPUS),
+            "/studio/" => self.studio(request),
             "/demo/icon.svg" => text(StatusCode::OK, "image/svg+xml", ICON),
             "/demo/cases.json" => self.cases(),
             "/demo/metrics" => self.metrics().await,
@@ -91,4 +113,11 @@ fn me(request: &Request<Bytes>) -> Response<String> {
         "received": { "request": format!("{} {}", request.method(), request.uri()), "headers": received },
     });
     text(StatusCode::OK, "application/json", format!("{told:#}\n"))
+}
+
+/// A header's value as text of a page.
+fn escaped(value: Option<&HeaderValue>) -> String {
+    let value = value.map(HeaderValue::as_bytes).unwrap_or_default();
+    let text = String::from_utf8_lossy(value);
+    text.replace('&', "&amp;").replace('<', "&lt;")
 }
