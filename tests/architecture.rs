@@ -152,7 +152,7 @@ const EDGES: [(&str, &str, &str); 19] = [
 const EDGE: [&str; 5] = ["server", "gateway", "listen", "act/proxy", "respond/write"];
 
 /// What computes values from values: no clock, no files, no network. `now` comes as an argument.
-const MIDDLE: [&str; 32] = [
+const MIDDLE: [&str; 33] = [
     "act/file/conditional.rs",
     "act/file/mime.rs",
     "act/file/range.rs",
@@ -160,7 +160,8 @@ const MIDDLE: [&str; 32] = [
     "authenticate/session/attributes.rs",
     "authenticate/session/roles.rs",
     "sign_in/cas/",
-    "sign_in/oauth/claims.rs",
+    "authenticate/oauth/claims.rs",
+    "authenticate/oauth/metadata.rs",
     "sign_in/oidc/id_token.rs",
     "sign_in/oidc/metadata.rs",
     "authenticate/token/carrier.rs",

@@ -3,6 +3,7 @@
 //! What the identity may do is decided elsewhere.
 
 pub mod launch;
+pub mod oauth;
 pub mod session;
 pub mod token;
 pub mod watch;

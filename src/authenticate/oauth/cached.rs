@@ -74,7 +74,7 @@ impl<T> Cached<T> {
                 Ok(value)
             }
             Err(why) => {
-                tracing::warn!(error = %why, is_served_on = last.is_some(), "a document of a sign-in server cannot be fetched");
+                tracing::warn!(error = %why, is_served_on = last.is_some(), "a document of an authorization server cannot be fetched");
                 *failed = Some((Instant::now(), why.clone()));
                 last.ok_or(why)
             }
