@@ -185,7 +185,7 @@ impl Snapshot {
             providers: config
                 .sign_ins
                 .iter()
-                .map(|sign_in| provider(sign_in, config))
+                .map(|sign_in| provider(sign_in, config, before))
                 .collect::<Result<_, _>>()?,
             token_sources: config.jwt.sources.clone(),
             passes,
@@ -290,8 +290,12 @@ fn moodle_of(
         .map_err(failed)
 }
 
-fn provider(sign_in: &config::SignIn, config: &Config) -> Result<Provider, SnapshotError> {
-    Provider::new(sign_in, config).map_err(|source| SnapshotError::SignIn {
+fn provider(sign_in: &config::SignIn, config: &Config, before: Option<&Snapshot>) -> Result<Provider, SnapshotError> {
+    let mut known = before
+        .into_iter()
+        .flat_map(|before| before.config.sign_ins.iter().zip(&before.providers));
+    let before = known.find(|(known, _)| known.name == sign_in.name);
+    Provider::new(sign_in, config, before.map(|(_, provider)| provider)).map_err(|source| SnapshotError::SignIn {
         name: Arc::clone(&sign_in.name),
         source,
     })

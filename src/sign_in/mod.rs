@@ -131,13 +131,23 @@ pub struct Unfit {
 }
 
 impl Provider {
-    /// Of a sign-in of this configuration. Error: a file that it names cannot be used.
-    pub fn new(sign_in: &config::SignIn, config: &Config) -> Result<Self, SetupError> {
+    /// Of a sign-in of this configuration; `before`: the one of the same name, before a reload. Error: a file that it names
+    /// cannot be used.
+    pub fn new(sign_in: &config::SignIn, config: &Config, before: Option<&Self>) -> Result<Self, SetupError> {
         Ok(match &sign_in.provider {
             config::Provider::Cas(cas) => Self::Cas(Box::new(Cas::new(&sign_in.name, cas)?)),
             config::Provider::OAuth2(oauth2) => Self::OAuth2(Box::new(OAuth2::new(&sign_in.name, oauth2)?)),
             config::Provider::Oidc(oidc) => {
-                Self::Oidc(Box::new(Oidc::new(sign_in, oidc, config.attributes_of(sign_in))?))
+                let before = before.and_then(|before| match before {
+                    Self::Oidc(before) => Some(&**before),
+                    _ => None,
+                });
+                Self::Oidc(Box::new(Oidc::new(
+                    sign_in,
+                    oidc,
+                    config.attributes_of(sign_in),
+                    before,
+                )?))
             }
         })
     }

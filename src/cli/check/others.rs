@@ -269,7 +269,7 @@ async fn check_sign_in(sign_in: &SignIn, config: &Config, report: &Report, serve
     let what = what.as_str();
     let server = sign_in.provider.server();
     let asked = config.server.public_urls.iter().map(|public| async move {
-        let provider = match Provider::new(sign_in, config) {
+        let provider = match Provider::new(sign_in, config, None) {
             Ok(provider) => provider,
             Err(error) => return report.bad(what, &format!("{server}: sign_in.{}: {error}", sign_in.name)),
         };

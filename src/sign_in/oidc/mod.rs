@@ -52,6 +52,13 @@ const FRESH_FOR_NEW_KEY: Duration = Duration::from_secs(5);
 /// Proxies before a provider may refuse longer addresses: nginx reads 8 KiB of a header by default.
 const LONGEST_ADDRESS: usize = 4 << 10;
 
+/// What the provider publishes.
+#[derive(Default)]
+struct Fetched {
+    metadata: Cached<Metadata>,
+    keys: Cached<ServerKeys>,
+}
+
 /// A sign-in by an OpenID provider.
 pub struct Oidc {
     /// Its sign-in's.
@@ -60,13 +67,18 @@ pub struct Oidc {
     client: Client,
     /// The claims that roles are made of, and others that the configuration names.
     attributes: Vec<String>,
-    metadata: Cached<Metadata>,
-    keys: Cached<ServerKeys>,
+    fetched: Arc<Fetched>,
 }
 
 impl Oidc {
-    /// `wanted`: the attributes that the configuration asks about.
-    pub fn new(sign_in: &SignIn, config: &config::Oidc, mut wanted: Vec<String>) -> Result<Self, SetupError> {
+    /// `wanted`: the attributes that the configuration asks about. What `before` has fetched stays, where it is configured the
+    /// same.
+    pub fn new(
+        sign_in: &SignIn,
+        config: &config::Oidc,
+        mut wanted: Vec<String>,
+        before: Option<&Self>,
+    ) -> Result<Self, SetupError> {
         if config.username == "email" {
             wanted.push("email_verified".to_owned());
         }
@@ -81,8 +93,9 @@ impl Oidc {
                 backchannel: Backchannel::new(config.ca_file.as_deref())?,
             },
             attributes: wanted,
-            metadata: Cached::default(),
-            keys: Cached::default(),
+            fetched: before
+                .filter(|before| before.config == *config)
+                .map_or_else(Arc::default, |before| Arc::clone(&before.fetched)),
         })
     }
 
@@ -234,20 +247,20 @@ impl Oidc {
     }
 
     async fn metadata(&self) -> Result<Arc<Metadata>, Failed> {
-        self.metadata.get(FRESH, self.fetch_metadata()).await
+        self.fetched.metadata.get(FRESH, self.fetch_metadata()).await
     }
 
     /// What a token says whose signature is the provider's. Keys are fetched once more for one that none verifies.
     async fn believed(&self, token: &str) -> Result<Signed, Failed> {
         let metadata = self.metadata().await?;
         let fetch = || self.fetch_keys(&metadata.jwks);
-        let keys = self.keys.get(FRESH, fetch()).await?;
+        let keys = self.fetched.keys.get(FRESH, fetch()).await?;
         let algorithms = &self.config.algorithms;
         match keys.verify(token, algorithms) {
             Err(Unbelieved::UnknownKey | Unbelieved::Signature) => {}
             known => return Ok(known?),
         }
-        let keys = self.keys.newer(FRESH_FOR_NEW_KEY, fetch()).await?;
+        let keys = self.fetched.keys.newer(FRESH_FOR_NEW_KEY, fetch()).await?;
         Ok(keys.verify(token, algorithms)?)
     }
 }

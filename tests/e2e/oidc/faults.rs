@@ -76,6 +76,23 @@ fn known_keys_and_endpoints_outlive_an_outage() {
 }
 
 #[test]
+fn known_keys_and_endpoints_outlive_a_reload_in_an_outage() {
+    let campus = doubled();
+    campus.signs_in("alice");
+    for endpoint in [Endpoint::Keys, Endpoint::Discovery] {
+        campus.provider.answer(endpoint, Reply::html(503));
+    }
+    let reloads = || {
+        let series = r#"janua_config_reloads_total{outcome="ok"}"#;
+        campus.gateway.metric(series).unwrap_or_default()
+    };
+    let before = reloads();
+    campus.gateway.signal("HUP");
+    eventually("it is reloaded", || (reloads() > before).then_some(()));
+    campus.signs_in("bob");
+}
+
+#[test]
 fn sessions_and_their_logout_outlive_a_restart() {
     let mut campus = by_double(
         OidcDouble::start(),
