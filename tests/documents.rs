@@ -1,4 +1,4 @@
-//! What docs/operations.md and deploy/ say of metrics and reasons is what there is.
+//! What docs/operations.md and deploy/ say of metrics and reasons is what there is; so are the tests that docs/providers.md names.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -94,4 +94,47 @@ fn every_reason_is_documented() {
     let missing = Reason::ALL.iter().map(|reason| reason.label());
     let missing: Vec<_> = missing.filter(|label| !table.contains(&format!("`{label}`"))).collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// `peers::keycloak::sign_in`, or with `…` at its end what the name of one test begins with.
+#[test]
+fn every_test_that_the_table_of_providers_names_is_there() {
+    let documented = read("docs/providers.md");
+    let (_, table) = documented.split_once("\n## What is tested\n").unwrap();
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix('|')?.strip_suffix('|'))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    let (head, rows) = rows.split_first().unwrap();
+    assert!(rows.len() > 7, "{rows:?}");
+    let named = table.split('`').skip(1).step_by(2).filter(|name| name.contains("::"));
+    let unknown: Vec<&str> = named.filter(|name| tests_named(name) != 1).collect();
+    assert!(unknown.is_empty(), "none, or several: {unknown:?}");
+    for row in rows {
+        assert_eq!(row.len(), head.len(), "{row:?}");
+        let silent = |cell: &&&str| !cell.contains("::") && !matches!(**cell, "---" | "not offered");
+        assert_eq!(row.iter().skip(1).find(silent), None, "{row:?}");
+    }
+}
+
+/// How many tests of tests/e2e have this name, or steps of one test.
+fn tests_named(name: &str) -> usize {
+    let (place, name) = name.rsplit_once("::").unwrap();
+    let place = format!("tests/e2e/{}", place.replace("::", "/"));
+    let source = match Path::new(env!("CARGO_MANIFEST_DIR")).join(&place).is_dir() {
+        true => read(&format!("{place}/mod.rs")),
+        false => read(&format!("{place}.rs")),
+    };
+    let steps = source.split_once("steps!(").map_or("", |(_, steps)| steps);
+    let steps = steps.split(')').next().unwrap_or_default();
+    let steps = steps.lines().filter_map(|line| line.trim().strip_suffix(','));
+    let lines: Vec<&str> = source.lines().collect();
+    let tests = lines.windows(2).filter(|lines| lines[0] == "#[test]");
+    let tests = tests.filter_map(|lines| lines[1].strip_prefix("fn ")?.split('(').next());
+    let has_name = |test: &&str| match name.strip_suffix('…') {
+        Some(beginning) => test.starts_with(beginning),
+        None => *test == name,
+    };
+    tests.chain(steps).filter(has_name).count()
 }

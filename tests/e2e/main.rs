@@ -58,6 +58,7 @@ mod opencast_double;
 mod opencast_jwt;
 mod opencast_rules;
 mod paths;
+mod peers;
 mod players;
 mod proxy;
 mod reload;

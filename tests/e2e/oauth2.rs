@@ -179,6 +179,18 @@ fn signing_out_everywhere_goes_to_the_server() {
 }
 
 #[test]
+fn signing_out_everywhere_goes_to_a_server_of_any_age() {
+    for age in [Age::Cas4, Age::Cas5] {
+        let campus = Campus::start(age, "");
+        let visitor = campus.signed_in("casuser");
+        let away = visitor.post("/_janua/sign-out", "everywhere=1").expect(303);
+        let logout = format!("{}/logout", campus.cas.server());
+        assert_eq!(away.header("location"), Some(&*logout), "{age:?}");
+        assert!(!visitor.is_signed_in());
+    }
+}
+
+#[test]
 fn check_tells_what_to_register_and_a_wrong_secret() {
     let campus = Campus::start(Age::Cas7Nested, "");
     let file = campus.site.write("gateway.toml", campus.config.text());

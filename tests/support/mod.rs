@@ -17,6 +17,7 @@ pub mod nginx;
 pub mod oauth2;
 pub mod oidc;
 pub mod opencast;
+pub mod peers;
 pub mod secrets;
 pub mod tokens;
 pub mod tools;

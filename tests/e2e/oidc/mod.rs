@@ -10,6 +10,7 @@ mod faults;
 mod flow;
 mod logout;
 mod odd;
+mod providers;
 mod quiet;
 mod replicas;
 mod tokens;

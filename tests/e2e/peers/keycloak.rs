@@ -1,0 +1,129 @@
+//! Keycloak 26.
+
+use super::{School, SignIn, steps};
+use crate::support::peers::{CLIENT, CLIENT_BY_POST, Keycloak, SECRET, SECRET_BY_POST, wanted};
+use crate::support::{Reserved, eventually};
+
+struct World {
+    school: School,
+    keycloak: Keycloak,
+}
+
+#[test]
+fn keycloak_26() {
+    if !wanted() {
+        return;
+    }
+    let Some(world) = World::start() else { return };
+    steps!(
+        &world,
+        sign_in,
+        roles,
+        passive,
+        renew,
+        sign_out,
+        back_channel,
+        logout_by_an_administrator,
+        front_channel,
+        wrong_secret,
+        checked,
+    );
+}
+
+impl World {
+    fn start() -> Option<Self> {
+        let port = Reserved::new(0).unwrap();
+        let keycloak = Keycloak::start(port.address())?;
+        let sign_in = |name, client: &str, secret, more: &str| SignIn {
+            name,
+            kind: "oidc",
+            lines: format!(
+                "issuer = {:?}\nclient_id = {client:?}\nusername = \"preferred_username\"\n{more}",
+                keycloak.issuer()
+            ),
+            secret: Some(secret),
+        };
+        let good = [
+            sign_in("campus", CLIENT, SECRET, ""),
+            sign_in("passive", CLIENT, SECRET, "passive = true"),
+            sign_in(
+                "renew",
+                CLIENT_BY_POST,
+                SECRET_BY_POST,
+                "client_auth = \"post\"\nrenew = true",
+            ),
+            sign_in("front", "front", SECRET, "front_channel_logout = true"),
+        ];
+        let wrong = [sign_in("wrong", CLIENT, "a wrong secret", "")];
+        let roles = "{ attribute = \"groups\", role = \"ROLE_GROUP_{value}\" }, \
+                     { attribute = \"realm_access.roles\", role = \"ROLE_{value}\" }";
+        let school = School::start(port, roles, "ROLE_GROUP_/staff/video", &good, &wrong);
+        school.warms_up("campus", || keycloak.person("bert"));
+        Some(Self { school, keycloak })
+    }
+}
+
+fn sign_in(world: &World) {
+    let visitor = world.school.signs_in("campus", &world.keycloak.person("anna"));
+    assert_eq!(visitor.me()["user"], "anna");
+}
+
+fn roles(world: &World) {
+    let [anna, bert] = ["anna", "bert"].map(|name| world.keycloak.person(name));
+    // The group stands in the ID token, the role at userinfo alone.
+    let roles = ["ROLE_GROUP_/staff/video", "ROLE_lecturer"];
+    world.school.tells_roles("campus", &anna, &bert, &roles);
+}
+
+fn passive(world: &World) {
+    world
+        .school
+        .goes_on_as_nobody("passive", &world.keycloak.person("anna"));
+    world
+        .school
+        .finds_somebody("passive", "campus", &world.keycloak.person("anna"));
+}
+
+fn renew(world: &World) {
+    world
+        .school
+        .asks_again("renew", "campus", &world.keycloak.person("anna"));
+}
+
+fn sign_out(world: &World) {
+    world
+        .school
+        .signs_out_and_comes_back("campus", &world.keycloak.person("anna"));
+}
+
+fn back_channel(world: &World) {
+    world
+        .school
+        .hears_of_a_logout("campus", |name| world.keycloak.person(name));
+}
+
+/// Somebody without other sessions: of several Keycloak tells one alone.
+fn logout_by_an_administrator(world: &World) {
+    let [cleo, bert] = ["cleo", "bert"].map(|name| world.keycloak.person(name));
+    let [visitor, other] = [&cleo, &bert].map(|person| world.school.signs_in("campus", person));
+    world.keycloak.sign_out_by_administrator("cleo");
+    eventually("the session has ended", || (!visitor.is_signed_in()).then_some(()));
+    assert!(other.is_signed_in());
+}
+
+fn front_channel(world: &World) {
+    world
+        .school
+        .is_told_by_the_page("front", |name| world.keycloak.person(name), "iframe");
+}
+
+fn wrong_secret(world: &World) {
+    let anna = world.keycloak.person("anna");
+    world
+        .school
+        .refuses_for_its_secret("wrong", &anna, "unauthorized_client");
+}
+
+fn checked(world: &World) {
+    world.school.is_checked();
+}

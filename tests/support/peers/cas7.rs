@@ -1,0 +1,227 @@
+//! Apereo CAS 7.2, put together from its modules, by all three protocols that a gateway speaks.
+//!
+//! Accounts: `anna` (affiliations `student` and `member`, an address with odd letters) and `bert` (affiliation `staff`).
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use url::Url;
+
+use janua_demo::Reserved;
+
+use super::super::secrets::{self, Kind};
+use super::super::tools::brought;
+use super::browser::{Form, Page};
+use super::java::{Java, write};
+use super::person::{PASSWORD, Pages, Person};
+use super::{CLIENT, CLIENT_BY_POST, SECRET, SECRET_BY_POST};
+
+/// The client whose logouts are told by the front channel, for the sign-in of that name.
+pub const FRONT: &str = "front";
+
+pub struct Cas7 {
+    _java: Java,
+    address: SocketAddr,
+    _port: Reserved,
+    _folder: TempDir,
+}
+
+/// By the theme that it comes with.
+#[derive(Debug, Clone, Copy)]
+pub struct CasPages;
+
+impl Pages for CasPages {
+    fn login(self, page: &Page) -> Option<Form> {
+        let form = page.form("fm1")?;
+        let can_be_sent = form.fields.iter().any(|(name, _)| name == "execution");
+        can_be_sent.then_some(form)
+    }
+
+    /// It does not ask.
+    fn logout(self, _: &Page) -> Option<Form> {
+        None
+    }
+
+    fn logout_url(self, address: SocketAddr) -> Url {
+        format!("http://{address}/cas/logout").parse().unwrap()
+    }
+}
+
+impl Cas7 {
+    /// For the sign-ins of a gateway at this address. Clients of OpenID Connect: [`CLIENT`] for `oidc`, [`FRONT`] for the
+    /// sign-in of that name. Clients of OAuth 2.0: [`CLIENT_BY_POST`]. By CAS's own protocol, any. `None`: it cannot be had here,
+    /// and the test returns too.
+    pub fn start(gateway: SocketAddr) -> Option<Self> {
+        let modules = brought("cas7")?.join("lib");
+        let folder = tempfile::tempdir().unwrap();
+        let port = Reserved::new(0).unwrap();
+        let address = port.address();
+        configure(folder.path(), address, gateway);
+        let etc = folder.path().join("etc");
+        let arguments = [
+            "-Xms256m".to_owned(),
+            "-Xmx1g".to_owned(),
+            "-XX:+UseSerialGC".to_owned(),
+            "-XX:TieredStopAtLevel=1".to_owned(),
+            "--enable-native-access=ALL-UNNAMED".to_owned(),
+            format!("-Djava.io.tmpdir={}", folder.path().display()),
+            format!("-Dspring.config.additional-location=file:{}/", etc.display()),
+            "-Dspring.config.name=application,cas".to_owned(),
+            "-cp".to_owned(),
+            format!("{}/*", modules.display()),
+            "org.apereo.cas.web.CasWebApplication".to_owned(),
+        ];
+        for secret in [SECRET, SECRET_BY_POST] {
+            secrets::register(Kind::Token, secret);
+        }
+        let mut java = Java::start(21, folder.path(), &arguments, &[]);
+        java.answers(&format!("http://{address}/cas/oidc/.well-known/openid-configuration"));
+        // Each part is made when it is first asked for, which may take longer than a gateway waits.
+        for page in ["login", "oidc/jwks"] {
+            java.answers(&format!("http://{address}/cas/{page}"));
+        }
+        Some(Self {
+            _java: java,
+            address,
+            _port: port,
+            _folder: folder,
+        })
+    }
+
+    /// What stands before `/login`.
+    pub fn url(&self) -> String {
+        format!("http://{}/cas", self.address)
+    }
+
+    pub fn issuer(&self) -> String {
+        format!("{}/oidc", self.url())
+    }
+
+    /// Somebody who has not signed in yet.
+    pub fn person(&self, name: &str) -> Person<CasPages> {
+        Person::new(self.address, CasPages, name)
+    }
+}
+
+fn configure(folder: &Path, address: SocketAddr, gateway: SocketAddr) {
+    let at = |name: &str| format!("file:{}", folder.join(name).display());
+    let own = format!("http://{address}");
+    // What its archive would have in `application.properties`.
+    let mut properties = vec![
+        ("server.port", address.port().to_string()),
+        ("server.address", address.ip().to_string()),
+        ("server.ssl.enabled", "false".to_owned()),
+        ("server.servlet.context-path", "/cas".to_owned()),
+        ("server.tomcat.basedir", folder.join("tomcat").display().to_string()),
+        ("spring.main.allow-bean-definition-overriding", "true".to_owned()),
+        ("spring.main.lazy-initialization", "true".to_owned()),
+        ("spring.mvc.pathmatch.matching-strategy", "ant-path-matcher".to_owned()),
+        ("spring.thymeleaf.mode", "HTML".to_owned()),
+        ("spring.thymeleaf.encoding", "UTF-8".to_owned()),
+        ("spring.aop.proxy-target-class", "false".to_owned()),
+        ("spring.cloud.bus.enabled", "false".to_owned()),
+        ("spring.cloud.config.enabled", "false".to_owned()),
+        ("spring.cloud.discovery.enabled", "false".to_owned()),
+        ("spring.jmx.enabled", "false".to_owned()),
+        ("management.endpoints.enabled-by-default", "false".to_owned()),
+        ("logging.level.root", "WARN".to_owned()),
+        (
+            "cas.standalone.configuration-directory",
+            folder.join("etc").display().to_string(),
+        ),
+    ];
+    // Some of them want a key, and none has anybody to tell.
+    let registries = "appoptics atlas datadog dynatrace elastic ganglia graphite humio influx jmx kairos newrelic otlp \
+                      prometheus signalfx stackdriver statsd wavefront";
+    let registries: Vec<String> = registries
+        .split_whitespace()
+        .map(|name| format!("management.{name}.metrics.export.enabled"))
+        .collect();
+    properties.extend(registries.iter().map(|name| (name.as_str(), "false".to_owned())));
+    write(&folder.join("etc/application.properties"), lines(&properties));
+    let cas = [
+        ("cas.server.name", own.clone()),
+        ("cas.server.prefix", format!("{own}/cas")),
+        ("cas.host.name", "cas.test".to_owned()),
+        ("cas.authn.accept.users", format!("anna::{PASSWORD},bert::{PASSWORD}")),
+        ("cas.authn.attribute-repository.json[0].location", at("attributes.json")),
+        ("cas.service-registry.json.location", at("services")),
+        ("cas.service-registry.core.init-from-json", "false".to_owned()),
+        // Browsers get these cookies without TLS too.
+        ("cas.tgc.secure", "false".to_owned()),
+        ("cas.authn.oauth.csrf-cookie.secure", "false".to_owned()),
+        ("cas.authn.oauth.session-replication.cookie.secure", "false".to_owned()),
+        ("cas.logout.follow-service-redirects", "true".to_owned()),
+        // A logout has been told when its page is there.
+        ("cas.slo.asynchronous", "false".to_owned()),
+        ("cas.authn.oidc.core.issuer", format!("{own}/cas/oidc")),
+        (
+            "cas.authn.oidc.core.accepted-issuers-pattern",
+            format!("{own}/cas/oidc"),
+        ),
+        ("cas.authn.oidc.jwks.file-system.jwks-file", at("etc/oidc.jwks")),
+    ];
+    write(&folder.join("etc/cas.properties"), lines(&cas));
+    write(
+        &folder.join("attributes.json"),
+        json!({
+            "anna": { "mail": ["anna@example.test"], "displayName": ["Änne <&> Núñez"], "eduPersonAffiliation": ["student", "member"] },
+            "bert": { "mail": ["bert@example.test"], "eduPersonAffiliation": ["staff"] },
+        })
+        .to_string(),
+    );
+    for (id, mut service) in services(gateway).into_iter().enumerate() {
+        service["id"] = json!(id + 1);
+        service["evaluationOrder"] = json!(id + 1);
+        let name = service["name"].as_str().unwrap().to_owned();
+        write(
+            &folder.join(format!("services/{name}-{}.json", id + 1)),
+            service.to_string(),
+        );
+    }
+}
+
+fn services(gateway: SocketAddr) -> Vec<Value> {
+    let own = format!("http://{gateway}/_janua");
+    let pattern = own.replace('.', "\\.");
+    let all = json!({ "@class": "org.apereo.cas.services.ReturnAllAttributeReleasePolicy" });
+    let set = |members: &[&str]| json!(["java.util.HashSet", members]);
+    let grants = |mut service: Value| {
+        service["bypassApprovalPrompt"] = json!(true);
+        service["supportedGrantTypes"] = set(&["authorization_code"]);
+        service["supportedResponseTypes"] = set(&["code"]);
+        service["attributeReleasePolicy"] = all.clone();
+        service
+    };
+    let oidc = |name: &str, sign_ins: &str, channel: &str, logout: &str| {
+        grants(json!({
+            "@class": "org.apereo.cas.services.OidcRegisteredService", "name": name, "clientId": name, "clientSecret": SECRET,
+            "serviceId": format!("^{pattern}/oidc/{sign_ins}/callback(\\?.*)?$"),
+            "scopes": set(&["openid", "profile", "email"]), "signIdToken": true,
+            "logoutType": channel, "logoutUrl": format!("{own}/oidc/{logout}"),
+        }))
+    };
+    vec![
+        json!({
+            "@class": "org.apereo.cas.services.CasRegisteredService", "name": "cas",
+            "serviceId": format!("^{pattern}/cas/[a-z-]+/callback(\\?.*)?$"),
+            "logoutType": "BACK_CHANNEL", "attributeReleasePolicy": all,
+        }),
+        oidc(CLIENT, "oidc(-[a-z]+)?", "BACK_CHANNEL", "oidc/backchannel-logout"),
+        oidc(FRONT, FRONT, "FRONT_CHANNEL", "front/frontchannel-logout"),
+        grants(json!({
+            "@class": "org.apereo.cas.support.oauth.services.OAuthRegisteredService", "name": CLIENT_BY_POST,
+            "clientId": CLIENT_BY_POST, "clientSecret": SECRET_BY_POST,
+            "serviceId": format!("^{pattern}/oauth2/[a-z0-9-]+/callback(\\?.*)?$"),
+        })),
+    ]
+}
+
+fn lines(properties: &[(&str, String)]) -> String {
+    properties
+        .iter()
+        .map(|(name, value)| format!("{name}={value}\n"))
+        .collect()
+}
