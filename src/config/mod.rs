@@ -59,7 +59,7 @@ pub use self::schema::schema;
 use self::section::words;
 pub use self::show::show;
 pub use self::sign_in::{
-    Cas, ClientAuth, OAuth2, Oidc, Provider, SessionLimits, SignIn, UseUserinfo, is_provider_url,
+    Cas, ClientAuth, ClientKey, OAuth2, Oidc, Provider, SessionLimits, SignIn, UseUserinfo, is_provider_url,
 };
 pub use self::state::State;
 pub use self::upstream::{Balance, Health, Upstream, UpstreamAccel, UpstreamServer};

@@ -1,5 +1,6 @@
 //! How people sign in: `[sign_in.<name>]`, checked.
 
+pub mod client;
 pub mod oauth2;
 pub mod oidc;
 
@@ -9,8 +10,9 @@ use std::time::Duration;
 
 use url::Url;
 
+pub use self::client::{ClientAuth, ClientKey};
 pub use self::oauth2::OAuth2;
-pub use self::oidc::{ClientAuth, Oidc, UseUserinfo, is_provider_url};
+pub use self::oidc::{Oidc, UseUserinfo, is_provider_url};
 use super::cas::{Protocol, RoleRule};
 use super::{Config, Moodle, MoodleUsername};
 
@@ -69,6 +71,15 @@ impl Provider {
             Self::Cas(_) => None,
             Self::OAuth2(oauth2) => oauth2.client_secret_file.as_deref(),
             Self::Oidc(oidc) => oidc.client_secret_file.as_deref(),
+        }
+    }
+
+    /// The key by which it does so instead.
+    pub fn client_key(&self) -> Option<&ClientKey> {
+        match self {
+            Self::Cas(_) => None,
+            Self::OAuth2(oauth2) => oauth2.client_key.as_ref(),
+            Self::Oidc(oidc) => oidc.client_key.as_ref(),
         }
     }
 
