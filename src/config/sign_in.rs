@@ -16,11 +16,13 @@ pub use self::oidc::{Oidc, UseUserinfo, is_provider_url};
 use super::cas::{Protocol, RoleRule};
 use super::{Config, Moodle, MoodleUsername};
 
-/// A way to sign in. Its name is the source of its people, and no issuer has the same one.
+/// A way to sign in. No issuer has the same name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignIn {
     /// Lower-case letters, digits, `-` and `_`: it stands in URLs.
     pub name: Arc<str>,
+    /// The sign-in whose people its are: mostly itself. A person is this and a name.
+    pub people: Arc<str>,
     /// What roles a person gets of which attribute.
     pub roles: Vec<RoleRule>,
     pub session: SessionLimits,
@@ -83,6 +85,24 @@ impl Provider {
         }
     }
 
+    /// Where the server says by what name the person is known here.
+    pub fn username(&self) -> &str {
+        match self {
+            Self::Cas(cas) => &cas.username,
+            Self::OAuth2(oauth2) => &oauth2.username,
+            Self::Oidc(oidc) => &oidc.username,
+        }
+    }
+
+    /// Is that what the server itself calls the person?
+    pub fn names_by_user(&self) -> bool {
+        match self {
+            Self::Cas(cas) => cas.username == "user",
+            Self::OAuth2(_) => true,
+            Self::Oidc(oidc) => oidc.username == "sub",
+        }
+    }
+
     /// Must the person type the password again for every session?
     pub fn renew(&self) -> bool {
         match self {
@@ -139,7 +159,7 @@ impl Config {
         let of_it = |moodle: &&Moodle| {
             self.sign_ins
                 .get(moodle.sign_in)
-                .is_some_and(|of| of.name == sign_in.name)
+                .is_some_and(|of| of.people == sign_in.people)
         };
         let names = self.moodles.iter().filter(of_it);
         let names = names.filter_map(|moodle| match &moodle.username {

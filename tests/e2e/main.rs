@@ -59,6 +59,7 @@ mod opencast_double;
 mod opencast_jwt;
 mod opencast_rules;
 mod paths;
+mod people;
 mod players;
 mod proxy;
 mod reload;
