@@ -189,6 +189,7 @@ fn authorize(criterion: &mut Criterion) {
     let learner = Identity {
         issuers: vec![0],
         source: "moodle".into(),
+        people: None,
         subject: None,
         named: false,
         roles: vec!["7_Learner".to_owned()],

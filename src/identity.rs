@@ -6,14 +6,16 @@ use std::time::SystemTime;
 
 use crate::rate::address_key;
 
-/// A verified person or token. A person is (source, name), never the name alone: two issuers may both know an `anna`.
+/// A verified person or token. A person is (people, name), never the name alone: two issuers may both know an `anna`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The issuers whose key set holds the verifying key, as indices into the configuration; mostly one.
     /// Several mean that the narrower caps of all of them were applied.
     pub issuers: Vec<usize>,
-    /// The name of the first of them: the source of the subject.
+    /// The name of the first of them, or of the sign-in: where the subject was said.
     pub source: Arc<str>,
+    /// Whose people the source names, if not its own (`sign_in.<name>.people`).
+    pub people: Option<Arc<str>>,
     /// `sub`, when the token names one.
     pub subject: Option<String>,
     /// May all who say so name people? A sign-in may; an issuer with `may_name_users`.
@@ -32,13 +34,18 @@ impl Identity {
         self.subject.as_deref().filter(|_| self.named)
     }
 
+    /// By whom the name was given that, with the name itself, is one person.
+    pub fn people(&self) -> &str {
+        self.people.as_deref().unwrap_or(&self.source)
+    }
+
     /// Whose limits this person's requests count for; `None` where there is no name: the address's. A name that may not be
     /// believed counts for one `address`, since all people of its issuer may have the same.
     pub fn counts_as(&self, address: IpAddr) -> Option<String> {
         let subject = self.subject.as_ref()?;
         Some(match self.named {
-            true => format!("{}/{subject}", self.source),
-            false => format!("{}/{subject}@{}", self.source, address_key(address)),
+            true => format!("{}/{subject}", self.people()),
+            false => format!("{}/{subject}@{}", self.people(), address_key(address)),
         })
     }
 }
@@ -70,3 +77,39 @@ pub struct Settled {
 
 /// Tells one rule from another.
 pub type Fingerprint = [u8; 8];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn anna(source: &str, people: Option<&str>) -> Identity {
+        Identity {
+            issuers: Vec::new(),
+            source: source.into(),
+            people: people.map(Arc::from),
+            subject: Some("anna".to_owned()),
+            named: true,
+            roles: Vec::new(),
+            grants: Vec::new(),
+            expires: SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn limits_count_for_the_person_and_not_for_the_way_in() {
+        let address: IpAddr = [192, 0, 2, 1].into();
+        let counts = |who: &Identity| who.counts_as(address);
+        let campus = anna("campus", None);
+        assert_eq!(counts(&anna("library", Some("campus"))), counts(&campus));
+        assert_ne!(counts(&anna("library", None)), counts(&campus));
+        let unnamed = Identity {
+            named: false,
+            ..anna("library", Some("campus"))
+        };
+        assert_ne!(
+            counts(&unnamed),
+            counts(&campus),
+            "a name that may not be believed is nobody's"
+        );
+    }
+}

@@ -182,6 +182,9 @@ fn named(config: &Config) -> Vec<(String, &Path, bool)> {
     for sign_in in &config.sign_ins {
         let key = || format!("sign_in.{}.{}.client_secret_file", sign_in.name, sign_in.provider.key());
         named.extend(sign_in.provider.secret_file().map(|path| (key(), path, true)));
+        let key = || format!("sign_in.{}.{}.client_key_file", sign_in.name, sign_in.provider.key());
+        let client_key = sign_in.provider.client_key();
+        named.extend(client_key.map(|client| (key(), client.file.as_path(), true)));
     }
     for listener in &config.server.tls {
         named.push(("server.tls.key".to_owned(), &listener.key, false));

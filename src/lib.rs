@@ -29,6 +29,7 @@
 //! | [`opencast`] | what Opencast is asked about events, and told of people |
 //! | [`ask`] | an upstream's word where no rule speaks |
 //! | [`store`], [`sealing`] | what outlives a restart, and the master key that it is sealed with |
+//! | [`client_key`] | the key by which the gateway proves to a sign-in server which client it is |
 //! | [`key_file`], [`named_file`] | files with secrets that others can get at; passwords and CAs that cannot be used |
 //! | [`backchannel`] | requests that the gateway makes itself |
 //! | [`explain`] | a request's way without the request: why it is allowed or refused |
@@ -56,6 +57,7 @@ pub mod authenticate;
 pub mod authorize;
 pub mod backchannel;
 pub mod cli;
+pub mod client_key;
 pub mod config;
 pub mod context;
 pub mod control;

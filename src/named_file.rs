@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::client_key::{ClientKey, ClientKeyError};
 use crate::config::{Config, JwksLocation};
 use crate::key_file::{self, PasswordError};
 use crate::opencast::unfit_key;
@@ -31,6 +32,8 @@ pub enum Fault {
     Ca(#[from] CaFileError),
     #[error("the password file {0}")]
     Password(#[from] PasswordError),
+    #[error(transparent)]
+    ClientKey(#[from] ClientKeyError),
     #[error("{path}: {error}")]
     SigningKey { path: PathBuf, error: io::Error },
 }
@@ -96,6 +99,10 @@ pub fn unfit(config: &Config) -> Vec<UnfitFile> {
                 Owner::SignIn(Arc::clone(&sign_in.name)),
                 password(path),
             );
+        }
+        if let Some(key) = sign_in.provider.client_key() {
+            let read = ClientKey::load(key).map(drop).map_err(Fault::from);
+            look(of("client_key_file"), Owner::SignIn(Arc::clone(&sign_in.name)), read);
         }
         if let Some(path) = sign_in.provider.ca_file() {
             look(of("ca_file"), Owner::SignIn(Arc::clone(&sign_in.name)), ca(path));

@@ -282,10 +282,11 @@ fn moodle_of(
     let parts = config
         .upstreams
         .get(moodle.upstream)
-        .zip(upstreams.get(moodle.upstream));
-    let missing = || BackchannelError::Setup("its upstream is not among the upstreams".to_owned());
-    let (of, upstream) = parts.ok_or_else(missing).map_err(failed)?;
-    Moodle::new(moodle, of, Arc::clone(upstream), moodle_tokens)
+        .zip(upstreams.get(moodle.upstream))
+        .zip(config.sign_ins.get(moodle.sign_in));
+    let missing = || BackchannelError::Setup("its upstream or sign-in is not among those that there are".to_owned());
+    let ((of, upstream), sign_in) = parts.ok_or_else(missing).map_err(failed)?;
+    Moodle::new(moodle, of, sign_in, Arc::clone(upstream), moodle_tokens)
         .map(Arc::new)
         .map_err(failed)
 }

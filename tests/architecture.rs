@@ -91,7 +91,10 @@ const LAYERS: [(&str, &[&str]); 9] = [
         ],
     ),
     ("configuration", &["config"]),
-    ("means", &["backchannel", "key_file", "observe", "sealing", "store"]),
+    (
+        "means",
+        &["backchannel", "client_key", "key_file", "observe", "sealing", "store"],
+    ),
     (
         "engine",
         &["act", "ask", "authorize", "listen", "present", "respond", "route"],

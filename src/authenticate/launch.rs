@@ -147,6 +147,7 @@ impl Record for LaunchRecord {
         let issuers: Vec<usize> = self.issuers.iter().map(place).collect::<Option<_>>()?;
         let mut who = Identity {
             source: Arc::clone(&all.get(*issuers.first()?)?.name),
+            people: None,
             issuers,
             subject: self.subject.clone(),
             named: false,

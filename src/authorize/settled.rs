@@ -97,6 +97,7 @@ mod tests {
         Identity {
             issuers: vec![0],
             source: Arc::from("moodle"),
+            people: None,
             subject: Some("anna".into()),
             named: true,
             roles: roles.iter().map(|role| (*role).into()).collect(),

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
-    RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair,
+    Ed25519KeyPair, KeyPair as _, RsaKeyPair,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -134,7 +134,11 @@ fn from_pem(text: &[u8]) -> anyhow::Result<Vec<Jwk>> {
 
 /// The public part of a private key in PKCS#8 (RFC 5958), as a SubjectPublicKeyInfo.
 fn public_of(pkcs8: &[u8]) -> anyhow::Result<Vec<u8>> {
-    for curve in [&ECDSA_P256_SHA256_FIXED_SIGNING, &ECDSA_P384_SHA384_FIXED_SIGNING] {
+    for curve in [
+        &ECDSA_P256_SHA256_FIXED_SIGNING,
+        &ECDSA_P384_SHA384_FIXED_SIGNING,
+        &ECDSA_P521_SHA512_FIXED_SIGNING,
+    ] {
         if let Ok(pair) = EcdsaKeyPair::from_pkcs8(curve, pkcs8) {
             return der(pair.public_key());
         }
@@ -144,7 +148,7 @@ fn public_of(pkcs8: &[u8]) -> anyhow::Result<Vec<u8>> {
     }
     match RsaKeyPair::from_pkcs8(pkcs8) {
         Ok(pair) => der(pair.public_key()),
-        Err(_) => bail!("this private key is of no known kind: P-256, P-384, Ed25519, or RSA from 2048 bits"),
+        Err(_) => bail!("this private key is of no known kind: P-256, P-384, P-521, Ed25519, or RSA from 2048 bits"),
     }
 }
 
@@ -165,18 +169,19 @@ fn from_spki(der: &[u8]) -> anyhow::Result<Jwk> {
     let jwk = match (algorithm.as_str(), curve.as_deref()) {
         ("1.2.840.10045.2.1", Some("1.2.840.10045.3.1.7")) => elliptic(key, "P-256", "ES256"),
         ("1.2.840.10045.2.1", Some("1.3.132.0.34")) => elliptic(key, "P-384", "ES384"),
+        ("1.2.840.10045.2.1", Some("1.3.132.0.35")) => elliptic(key, "P-521", "ES512"),
         ("1.3.101.112", _) => json!({
             "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "x": URL_SAFE_NO_PAD.encode(key),
         }),
         ("1.2.840.113549.1.1.1", _) => {
             let (modulus, exponent) = rsa(key).ok_or_else(broken)?;
-            // No alg: the same key makes RS256 and PS256.
+            // No alg: the same key makes RS256, PS512 and all between them.
             json!({
                 "kty": "RSA", "use": "sig",
                 "n": URL_SAFE_NO_PAD.encode(modulus.as_bytes()), "e": URL_SAFE_NO_PAD.encode(exponent.as_bytes()),
             })
         }
-        _ => bail!("this public key is of no known kind: P-256, P-384, Ed25519 or RSA"),
+        _ => bail!("this public key is of no known kind: P-256, P-384, P-521, Ed25519 or RSA"),
     };
     jwk.as_object().cloned().ok_or_else(broken)
 }

@@ -85,7 +85,7 @@ section! {
 section! {
     /// `[jwt]`
     struct Jwt {
-        /// Accepted signature algorithms, of ES256 ES384 EdDSA RS256 PS256.
+        /// Accepted signature algorithms, of ES256 ES384 ES512 EdDSA RS256 RS384 RS512 PS256 PS384 PS512.
         algorithms: At<Vec<At<Algorithm>>> = ["ES256"],
         /// Where tokens are looked for, in order. Default: `Authorization: Bearer`, then the query's `jwt`.
         sources: At<Vec<At<Source>>> = [{ header = "authorization", scheme = "Bearer" }, { query = "jwt" }],

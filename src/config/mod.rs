@@ -5,6 +5,7 @@
 //! defaults filled in, paths absolute, patterns parsed. Nothing here does I/O beyond reading the file and looking
 //! whether named files exist and may be used.
 
+mod algorithm;
 pub mod cas;
 mod compile;
 mod cors;
@@ -40,6 +41,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 
+pub use self::algorithm::Algorithm;
 pub use self::compile::{Loaded, load, load_with};
 pub use self::cors::Cors;
 pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
@@ -56,7 +58,9 @@ pub use self::rule::Rule;
 pub use self::schema::schema;
 use self::section::words;
 pub use self::show::show;
-pub use self::sign_in::{Cas, ClientAuth, OAuth2, Oidc, Provider, SessionLimits, SignIn, UseUserinfo, is_provider_url};
+pub use self::sign_in::{
+    Cas, ClientAuth, ClientKey, OAuth2, Oidc, Provider, SessionLimits, SignIn, UseUserinfo, is_provider_url,
+};
 pub use self::state::State;
 pub use self::upstream::{Balance, Health, Upstream, UpstreamAccel, UpstreamServer};
 pub use self::watch::{Carry, Watch};
@@ -188,31 +192,6 @@ pub struct Jwt {
     pub max_roles: usize,
     pub max_grants: usize,
     pub issuers: Vec<Issuer>,
-}
-
-/// Signature algorithms (RFC 7518 section 3.1, RFC 8037 section 3.1). No "none", no HMAC: they cannot be named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Algorithm {
-    Es256,
-    Es384,
-    EdDsa,
-    Rs256,
-    Ps256,
-}
-
-impl Algorithm {
-    pub const ALL: [Self; 5] = [Self::Es256, Self::Es384, Self::EdDsa, Self::Rs256, Self::Ps256];
-
-    /// As `jwt.algorithms` and the header of a token spell it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Es256 => "ES256",
-            Self::Es384 => "ES384",
-            Self::EdDsa => "EdDSA",
-            Self::Rs256 => "RS256",
-            Self::Ps256 => "PS256",
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

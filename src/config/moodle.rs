@@ -16,7 +16,7 @@ pub struct Moodle {
     pub wwwroot: String,
     /// The same, taken apart.
     pub public_url: Url,
-    /// Index into [`super::Config::sign_ins`]: whose sessions get tokens.
+    /// Index into [`super::Config::sign_ins`]: whose people get tokens.
     pub sign_in: usize,
     /// Where a session says who that is in Moodle.
     pub username: MoodleUsername,

@@ -1,5 +1,6 @@
 //! How people sign in: `[sign_in.<name>]`, checked.
 
+pub mod client;
 pub mod oauth2;
 pub mod oidc;
 
@@ -9,16 +10,19 @@ use std::time::Duration;
 
 use url::Url;
 
+pub use self::client::{ClientAuth, ClientKey};
 pub use self::oauth2::OAuth2;
-pub use self::oidc::{ClientAuth, Oidc, UseUserinfo, is_provider_url};
+pub use self::oidc::{Oidc, UseUserinfo, is_provider_url};
 use super::cas::{Protocol, RoleRule};
 use super::{Config, Moodle, MoodleUsername};
 
-/// A way to sign in. Its name is the source of its people, and no issuer has the same one.
+/// A way to sign in. No issuer has the same name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignIn {
     /// Lower-case letters, digits, `-` and `_`: it stands in URLs.
     pub name: Arc<str>,
+    /// The sign-in whose people its are: mostly itself. A person is this and a name.
+    pub people: Arc<str>,
     /// What roles a person gets of which attribute.
     pub roles: Vec<RoleRule>,
     pub session: SessionLimits,
@@ -69,6 +73,33 @@ impl Provider {
             Self::Cas(_) => None,
             Self::OAuth2(oauth2) => oauth2.client_secret_file.as_deref(),
             Self::Oidc(oidc) => oidc.client_secret_file.as_deref(),
+        }
+    }
+
+    /// The key by which it does so instead.
+    pub fn client_key(&self) -> Option<&ClientKey> {
+        match self {
+            Self::Cas(_) => None,
+            Self::OAuth2(oauth2) => oauth2.client_key.as_ref(),
+            Self::Oidc(oidc) => oidc.client_key.as_ref(),
+        }
+    }
+
+    /// Where the server says by what name the person is known here.
+    pub fn username(&self) -> &str {
+        match self {
+            Self::Cas(cas) => &cas.username,
+            Self::OAuth2(oauth2) => &oauth2.username,
+            Self::Oidc(oidc) => &oidc.username,
+        }
+    }
+
+    /// Is that what the server itself calls the person?
+    pub fn names_by_user(&self) -> bool {
+        match self {
+            Self::Cas(cas) => cas.username == "user",
+            Self::OAuth2(_) => true,
+            Self::Oidc(oidc) => oidc.username == "sub",
         }
     }
 
@@ -128,7 +159,7 @@ impl Config {
         let of_it = |moodle: &&Moodle| {
             self.sign_ins
                 .get(moodle.sign_in)
-                .is_some_and(|of| of.name == sign_in.name)
+                .is_some_and(|of| of.people == sign_in.people)
         };
         let names = self.moodles.iter().filter(of_it);
         let names = names.filter_map(|moodle| match &moodle.username {

@@ -8,10 +8,10 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::FunctionPattern;
 use super::pattern::{PatternError, RolePattern, Template};
 use super::read::{Bounds, FromText, Outside, Read, Reader, Refusal};
 use super::section::words;
-use super::{Algorithm, FunctionPattern};
 
 /// Bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -200,21 +200,6 @@ impl FromText for FunctionPattern {
         Self::parse(text).ok_or_else(|| {
             Refusal::new("this cannot be the name of a function")
                 .help("lower-case letters, digits and `_`; `*` is any characters")
-        })
-    }
-}
-
-impl FromText for Algorithm {
-    const EXPECTED: &'static str = "\"ES256\" or \"ES384\" or \"EdDSA\" or \"RS256\" or \"PS256\"";
-    const WORDS: &'static [&'static str] = &["ES256", "ES384", "EdDSA", "RS256", "PS256"];
-
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        let known = Self::ALL.into_iter().find(|algorithm| algorithm.name() == text);
-        known.ok_or_else(|| match text {
-            "HS256" | "HS384" | "HS512" => Refusal::new("HMAC is never accepted")
-                .help("with a shared secret everyone who can check tokens can also make them"),
-            _ if text.eq_ignore_ascii_case("none") => Refusal::new("unsigned tokens are never accepted"),
-            _ => Refusal::new("this algorithm is not supported"),
         })
     }
 }

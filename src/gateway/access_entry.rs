@@ -37,7 +37,7 @@ pub(super) fn entry<'a>(session: &'a Session, ctx: &'a Context, error: Option<&'
         subject: ctx
             .who
             .as_ref()
-            .and_then(|who| Some((&*who.source, who.subject.as_deref()?))),
+            .and_then(|who| Some((who.people(), who.subject.as_deref()?))),
         upstream: ctx.upstream.chosen.as_ref().map(|chosen| chosen.server.label.as_str()),
         upstream_took: ctx.upstream.answered_after,
         user_agent: header.headers.get(header::USER_AGENT),

@@ -133,6 +133,7 @@ fn good(asked: &Asked<'_>, params: &[(&str, &str)], text: &str, now: SystemTime)
     let who = Identity {
         issuers: vec![index],
         source: pass.issuer.as_str().into(),
+        people: None,
         subject: pass.subject.clone(),
         named: issuers.get(index).is_some_and(|issuer| issuer.may_name_users),
         roles: Vec::new(),

@@ -44,6 +44,7 @@ use crate::authenticate::session::{Record, Session, SignedIn};
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config;
 use crate::fair::{Asker, NoPlace, Place, Places, Shares};
+use crate::identity::Identity;
 use crate::moodle::token::Token;
 use crate::moodle::tokens::site::{self, SiteConfig};
 use crate::moodle::tokens::{Conversation, TokenError};
@@ -94,6 +95,16 @@ pub struct Moodle {
     backchannel: Backchannel,
     host: HeaderValue,
     tokens: MoodleTokens,
+    people: People,
+}
+
+/// Whose sessions get tokens.
+struct People {
+    /// `moodle.<name>.sign_in`, and whose people its are.
+    sign_in: Arc<str>,
+    people: Arc<str>,
+    /// Is a person called here what that sign-in server calls its user?
+    named_by_user: bool,
 }
 
 impl MoodleTokens {
@@ -168,6 +179,7 @@ impl Moodle {
     pub fn new(
         moodle: &config::Moodle,
         of: &config::Upstream,
+        sign_in: &config::SignIn,
         upstream: Arc<Upstream>,
         tokens: MoodleTokens,
     ) -> Result<Self, BackchannelError> {
@@ -186,11 +198,21 @@ impl Moodle {
             read_timeout: of.read_timeout,
             backchannel: Backchannel::for_questions(of.ca_file.as_deref())?,
             tokens,
+            people: People {
+                sign_in: Arc::clone(&sign_in.name),
+                people: Arc::clone(&sign_in.people),
+                named_by_user: sign_in.provider.names_by_user(),
+            },
         })
     }
 
     pub fn tokens(&self) -> &MoodleTokens {
         &self.tokens
+    }
+
+    /// May sessions of this person get tokens? Those of the sign-in of this Moodle, and of others that have the same people.
+    pub fn is_of(&self, who: &Identity) -> bool {
+        who.people() == &*self.people.people
     }
 
     /// `https://moodle.example.edu`: where browsers meet this Moodle.

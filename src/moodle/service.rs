@@ -207,7 +207,15 @@ impl Moodle {
             return Err(no("the person acts as somebody else (CAS surrogate)"));
         }
         let name = match &self.config.username {
-            MoodleUsername::User => session.record.user(),
+            MoodleUsername::User if session.identity.source == self.people.sign_in => session.record.user(),
+            // What another server calls its user is nobody's name here; what both call the person is.
+            MoodleUsername::User => match session.identity.name().filter(|_| self.people.named_by_user) {
+                Some(name) => name,
+                None => {
+                    let why = "the session is of another sign-in, which does not tell what moodle.sign_in calls its users";
+                    return Err(no(why));
+                }
+            },
             MoodleUsername::Attribute(attribute) => match session.record.attributes.get(attribute) {
                 [only] => only,
                 _ => return Err(no("the attribute of moodle.username has not one value")),

@@ -115,6 +115,7 @@ mod tests {
         Identity {
             issuers: vec![0],
             source: source.into(),
+            people: None,
             subject: subject.map(str::to_owned),
             named: true,
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),

@@ -11,7 +11,6 @@ use http::{HeaderMap, HeaderValue};
 use url::Url;
 
 use crate::authenticate::session::Session;
-use crate::config::SignIn;
 use crate::moodle::Moodle;
 use crate::moodle::login_flow::{self, LoginFlow};
 use crate::moodle::tokens::TokenError;
@@ -124,10 +123,10 @@ async fn arrive(here: &Here<'_>, moodle: &Moodle, visit: &LoginFlow, ticket: &Ti
     let session = visit.session().ok_or(Reason::SignInStale)?;
     let session = sessions.named(session, config, here.now).await?;
     let session = session.ok_or(Reason::SignInStale)?;
-    let sign_in = config.sign_ins.get(moodle.config.sign_in);
-    let is_its = |sign_in: &&SignIn| session.identity.source == sign_in.name;
-    let sign_in = sign_in.filter(is_its).ok_or(Reason::SignInStale)?;
-    let life = sign_in.session.absolute;
+    let mut sign_ins = config.sign_ins.iter();
+    let sign_in = sign_ins.find(|sign_in| session.identity.source == sign_in.name);
+    let sign_in = sign_in.filter(|_| moodle.is_of(&session.identity));
+    let life = sign_in.ok_or(Reason::SignInStale)?.session.absolute;
     let place = moodle.tokens().place(&session).await?;
     let arrived = moodle.arrived(&session, visit, ticket.as_str(), life).await;
     drop(place);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::moodle as visits;
+use crate::authenticate::session::Session;
 use crate::moodle::Moodle;
 use crate::query;
 use crate::rejection::{Hint, Reason, Rejection};
@@ -36,7 +37,11 @@ pub(super) async fn answer(asked: &Asked<'_>, moodles: &[Arc<Moodle>]) -> Result
     let origin = here.public.origin();
     let mut target = target::judged(&back, &origin, &sign_in.app_origins).ok_or_else(no_way_back)?;
     let session = here.session(asked.headers).await?;
-    let known = session.filter(|session| session.identity.source == sign_in.name);
+    // For Moodle's token it need not be the same sign-in, but the same person.
+    let is_its = |moodle: &&Arc<Moodle>, session: &Session| moodle.is_of(&session.identity);
+    let known = session.filter(|session| {
+        session.identity.source == sign_in.name || moodle.as_ref().is_some_and(|moodle| is_its(moodle, session))
+    });
     // Who was sent on to Moodle has just typed the password.
     let is_enough = !sign_in.provider.renew() || moodle.is_some();
     if let Some(session) = known.filter(|_| is_enough) {

@@ -28,6 +28,7 @@ pub use self::people::People;
 pub use self::request::{Asked, Here, LONGEST_BODY, LONGEST_WAIT};
 use crate::authenticate::session::NewSession;
 use crate::backchannel::BackchannelError;
+use crate::client_key::ClientKeyError;
 use crate::config::{self, Config};
 use crate::fair::Place;
 use crate::key_file::PasswordError;
@@ -48,6 +49,8 @@ pub enum SetupError {
     Backchannel(#[from] BackchannelError),
     #[error(transparent)]
     Secret(#[from] PasswordError),
+    #[error(transparent)]
+    ClientKey(#[from] ClientKeyError),
 }
 
 /// How each [`Provider::kind`] is called in addresses.

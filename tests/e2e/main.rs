@@ -13,6 +13,7 @@
 mod support;
 
 mod accel;
+mod algorithms;
 mod browser_https;
 mod cas_server;
 mod check;
@@ -59,6 +60,7 @@ mod opencast_jwt;
 mod opencast_rules;
 mod paths;
 mod peers;
+mod people;
 mod players;
 mod proxy;
 mod reload;

@@ -37,6 +37,8 @@ pub struct OidcServer {
     folder: TempDir,
     /// What the gateways that it knows are called by.
     origins: Vec<String>,
+    /// What is otherwise than usual of the client that they are.
+    client: Value,
 }
 
 /// A person with a browser's cookies for this provider.
@@ -57,14 +59,20 @@ impl OidcServer {
     /// For the sign-in `campus` of a gateway that is called by these origins; logouts are told to the first.
     /// `None`: it cannot be had here, and the test returns too.
     pub fn start(origins: &[String]) -> Option<Self> {
+        Self::start_for(origins, &json!({}))
+    }
+
+    /// The same for a client that these members say more of; `null` takes one away.
+    pub fn start_for(origins: &[String], client: &Value) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let (child, alive, port) = spawn(&folder, origins, 0)?;
+        let (child, alive, port) = spawn(&folder, origins, client, 0)?;
         Some(Self {
             child,
             _alive: alive,
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             folder,
             origins: origins.to_vec(),
+            client: client.clone(),
         })
     }
 
@@ -80,7 +88,7 @@ impl OidcServer {
 
     /// The same again, with its keys and without anybody's session.
     pub fn revive(&mut self) {
-        let started = spawn(&self.folder, &self.origins, self.address.port());
+        let started = spawn(&self.folder, &self.origins, &self.client, self.address.port());
         let (child, alive, _) = started.expect("it was there before");
         (self.child, self._alive) = (child, alive);
     }
@@ -242,14 +250,14 @@ impl Cookie {
     }
 }
 
-fn spawn(folder: &TempDir, origins: &[String], port: u16) -> Option<(Child, ChildStdin, u16)> {
+fn spawn(folder: &TempDir, origins: &[String], client: &Value, port: u16) -> Option<(Child, ChildStdin, u16)> {
     let modules = brought("oidc")?;
     secrets::register(Kind::Token, CLIENT_SECRET);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/oidc/server.mjs");
     let mut child = Command::new("node")
         .arg(script)
         .arg(modules)
-        .arg(world(folder, origins, port).to_string())
+        .arg(world(folder, origins, client, port).to_string())
         // Should a gateway have a certificate of the tests' own.
         .env("NODE_TLS_REJECT_UNAUTHORIZED", "0")
         .env("NODE_NO_WARNINGS", "1")
@@ -277,12 +285,12 @@ fn spawn(folder: &TempDir, origins: &[String], port: u16) -> Option<(Child, Chil
     Some((child, alive, port.expect("the provider says its port")))
 }
 
-fn world(folder: &TempDir, origins: &[String], port: u16) -> Value {
+fn world(folder: &TempDir, origins: &[String], client: &Value, port: u16) -> Value {
     let callbacks: Vec<String> = origins
         .iter()
         .map(|origin| format!("{origin}/_janua/oidc/campus/callback"))
         .collect();
-    json!({
+    let mut world = json!({
         "port": port,
         "key": folder.path().join("keys.json"),
         "client": {
@@ -295,7 +303,15 @@ fn world(folder: &TempDir, origins: &[String], port: u16) -> Value {
             "backchannel_logout_session_required": true,
         },
         "people": people(),
-    })
+    });
+    for (name, value) in client.as_object().into_iter().flatten() {
+        let members = world["client"].as_object_mut().unwrap();
+        match value {
+            Value::Null => members.remove(name),
+            value => members.insert(name.clone(), value.clone()),
+        };
+    }
+    world
 }
 
 /// What providers tell about the accounts.

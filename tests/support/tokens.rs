@@ -4,8 +4,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
-    RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair,
+    Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384,
+    RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -65,6 +66,45 @@ impl Signer {
         Self::of("PS256", rsa(&RSA_PSS_SHA256))
     }
 
+    pub fn es512() -> Self {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P521_SHA512_FIXED_SIGNING).unwrap();
+        Self::of("ES512", Pair::Ecdsa(pair))
+    }
+
+    /// By an algorithm of RSA.
+    pub fn rsa(alg: &'static str) -> Self {
+        let encoding: &'static dyn RsaEncoding = match alg {
+            "RS256" => &RSA_PKCS1_SHA256,
+            "RS384" => &RSA_PKCS1_SHA384,
+            "RS512" => &RSA_PKCS1_SHA512,
+            "PS256" => &RSA_PSS_SHA256,
+            "PS384" => &RSA_PSS_SHA384,
+            "PS512" => &RSA_PSS_SHA512,
+            _ => panic!("{alg} is none of RSA's"),
+        };
+        Self::of(alg, rsa(encoding))
+    }
+
+    /// The same key, which signs by another of RSA's algorithms. Its JWK says the new one.
+    pub fn by(self, alg: &'static str) -> Self {
+        let Self {
+            pair: Pair::Rsa(pair, _),
+            kid,
+            ..
+        } = self
+        else {
+            panic!("this is no key of RSA's");
+        };
+        let Pair::Rsa(_, encoding) = Self::rsa(alg).pair else {
+            unreachable!("it was made of RSA");
+        };
+        Self {
+            alg,
+            kid,
+            pair: Pair::Rsa(pair, encoding),
+        }
+    }
+
     fn of(alg: &'static str, pair: Pair) -> Self {
         Self { alg, kid: None, pair }
     }
@@ -82,7 +122,11 @@ impl Signer {
                 // An uncompressed point: 4, then two coordinates of equal length (SEC 1, section 2.3.3).
                 let point = &pair.public_key().as_ref()[1..];
                 let (x, y) = point.split_at(point.len() / 2);
-                let curve = if x.len() == 32 { "P-256" } else { "P-384" };
+                let curve = match x.len() {
+                    32 => "P-256",
+                    48 => "P-384",
+                    _ => "P-521",
+                };
                 json!({ "kty": "EC", "crv": curve, "x": base64url(x), "y": base64url(y) })
             }
             Pair::Ed25519(pair) => json!({ "kty": "OKP", "crv": "Ed25519", "x": base64url(pair.public_key()) }),

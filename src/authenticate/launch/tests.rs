@@ -52,6 +52,7 @@ fn who(issuer: usize, subject: Option<&str>) -> Identity {
     Identity {
         issuers: vec![issuer],
         source: ["other", "lms"][issuer].into(),
+        people: None,
         subject: subject.map(str::to_owned),
         named: issuer == 1,
         roles: vec!["ROLE_STUDIO".to_owned(), "4_Learner".to_owned()],

@@ -1,17 +1,20 @@
 //! What an OAuth 2.0 client asks, and the form of the answers. An error in a body counts whatever the status is: there are
 //! servers that answer 200 with it.
 
+use std::time::SystemTime;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::error::{Failed, words};
-use crate::authenticate::token::json;
+use crate::authenticate::token::json as strict;
 use crate::backchannel::{Backchannel, BackchannelError, Reply, authority};
+use crate::client_key::ClientKey;
 use crate::config::ClientAuth;
 
 /// Longest answer that is read, in bytes.
@@ -28,8 +31,9 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// What the gateway is at an authorization server.
 pub struct Client {
     pub id: String,
-    /// `None`: a public client.
+    /// Neither this nor a key: a public client.
     pub secret: Option<String>,
+    pub key: Option<ClientKey>,
     pub auth: ClientAuth,
     pub backchannel: Backchannel,
 }
@@ -44,7 +48,7 @@ impl Client {
         redirect_uri: &str,
         verifier: &str,
     ) -> Result<Map<String, Value>, Failed> {
-        let (headers, body) = self.token_request(code, redirect_uri, verifier);
+        let (headers, body) = self.token_request(endpoint, code, redirect_uri, verifier)?;
         let exchange = self
             .backchannel
             .exchange(Method::POST, endpoint, headers, body, LONGEST);
@@ -70,9 +74,15 @@ impl Client {
             .redeem(endpoint, UNKNOWN_CODE, redirect_uri, UNKNOWN_VERIFIER)
             .await
         {
-            Err(Failed::Refused { code, .. }) if OF_CLIENT.contains(&&*code) => Err(format!(
-                "{endpoint} refuses this client with {code}: look at client_id, the secret and client_auth"
-            )),
+            Err(Failed::Refused { code, .. }) if OF_CLIENT.contains(&&*code) => {
+                let proof = match self.key {
+                    Some(_) => "the key that is registered there",
+                    None => "the secret",
+                };
+                Err(format!(
+                    "{endpoint} refuses this client with {code}: look at client_id, {proof} and client_auth"
+                ))
+            }
             Err(Failed::Refused { code, .. }) if OF_NOBODY.contains(&&*code) => {
                 Err(format!("{endpoint} is no token endpoint: it answers {code:?}"))
             }
@@ -82,7 +92,22 @@ impl Client {
         }
     }
 
-    fn token_request(&self, code: &str, redirect_uri: &str, verifier: &str) -> (HeaderMap, Bytes) {
+    /// What its operator has to register of the key, if there is one.
+    pub fn registration(&self) -> Option<String> {
+        let key = self.key.as_ref()?;
+        let set = json!({ "keys": [key.jwk()] });
+        Some(format!(
+            "to register there as the client's key set (private_key_jwt): {set}"
+        ))
+    }
+
+    fn token_request(
+        &self,
+        endpoint: &Url,
+        code: &str,
+        redirect_uri: &str,
+        verifier: &str,
+    ) -> Result<(HeaderMap, Bytes), Failed> {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "authorization_code")
             .append_pair("code", code)
@@ -97,11 +122,15 @@ impl Client {
                 form.append_pair("client_id", &self.id)
                     .append_pair("client_secret", secret);
             }
-            (None, _) => {
+            (Some(_), ClientAuth::PrivateKeyJwt) | (None, _) => {
                 form.append_pair("client_id", &self.id);
             }
         }
-        (headers, form.finish().into())
+        if let Some(key) = &self.key {
+            let fields = key.fields(&self.id, endpoint, SystemTime::now());
+            form.extend_pairs(fields.map_err(|error| Failed::Answer(format!("client_key_file: {error}")))?);
+        }
+        Ok((headers, form.finish().into()))
     }
 
     /// What a server says of the person whose access token this is (RFC 6750 section 2.1). A signed answer is refused.
@@ -129,7 +158,7 @@ impl Client {
 
 /// An answer in JSON; or in the form of a query, as servers wrote it before RFC 6749 was finished (CAS up to 5).
 fn members(reply: &Reply, from: &Url) -> Result<Map<String, Value>, Failed> {
-    if let Ok(members) = json::parse_object(&reply.body) {
+    if let Ok(members) = strict::parse_object(&reply.body) {
         return Ok(members);
     }
     let is_form = |name: &str| reply.body.starts_with(name.as_bytes());

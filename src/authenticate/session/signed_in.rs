@@ -66,6 +66,9 @@ const ON_THEIR_WAY: Duration = Duration::from_secs(15 * 60);
 pub struct SignedIn {
     #[serde(rename = "i")]
     sign_in: String,
+    /// Absent: those of the sign-in. By what it was when the session began, it is found among those of its person.
+    #[serde(rename = "P", default, skip_serializing_if = "Option::is_none")]
+    people: Option<String>,
     #[serde(rename = "s")]
     subject: String,
     /// Absent: the same as the subject.
@@ -91,6 +94,7 @@ impl SignedIn {
         let created = unix_seconds(now);
         Self {
             sign_in: sign_in.name.to_string(),
+            people: (sign_in.people != sign_in.name).then(|| sign_in.people.to_string()),
             user: Some(new.user).filter(|user| *user != new.subject),
             subject: new.subject,
             attributes: new.attributes,
@@ -133,7 +137,7 @@ impl Record for SignedIn {
 
     /// The name is the sign-in's, which has no slash in it.
     fn group(&self) -> Cow<'_, str> {
-        format!("{}/{}", self.sign_in, self.subject).into()
+        format!("{}/{}", self.people.as_deref().unwrap_or(&self.sign_in), self.subject).into()
     }
 
     fn ticket(&self) -> Option<&str> {
@@ -153,6 +157,7 @@ impl Record for SignedIn {
         let identity = Identity {
             issuers: Vec::new(),
             source: Arc::clone(&sign_in.name),
+            people: (sign_in.people != sign_in.name).then(|| Arc::clone(&sign_in.people)),
             subject: Some(self.subject.clone()),
             named: true,
             roles: roles(&sign_in.roles, &self.attributes),

@@ -149,6 +149,7 @@ mod tests {
             identity: Arc::new(Identity {
                 issuers: vec![0],
                 source: Arc::from("a"),
+                people: None,
                 subject: None,
                 named: false,
                 roles: vec!["ROLE_STUDIO".to_owned(); roles],

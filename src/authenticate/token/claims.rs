@@ -81,6 +81,7 @@ impl Claims {
         let mut who = Identity {
             issuers: issuers.to_vec(),
             source: first.map_or_else(|| Arc::from(""), |issuer| Arc::clone(&issuer.name)),
+            people: None,
             subject: self.subject,
             named: false,
             roles: self.roles,

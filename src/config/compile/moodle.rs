@@ -214,7 +214,8 @@ impl Checker<'_> {
             }
             return;
         };
-        if route.sign_ins.is_some_and(|named| !named.contains(&moodle.sign_in)) {
+        let is_its = |sign_in: &usize| known.people.get(*sign_in) == known.people.get(moodle.sign_in);
+        if route.sign_ins.is_some_and(|named| !named.iter().any(is_its)) {
             let problem = Diagnostic::error(at, "this route takes no sessions of the sign-in that its Moodle names");
             self.report(problem.help("name the same sign-in in the route's `sign_in` and in [moodle.…]"));
         }

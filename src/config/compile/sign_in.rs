@@ -1,5 +1,6 @@
 //! `[sign_in.<name>]`, and what routes say of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
@@ -33,8 +34,13 @@ impl Checker<'_> {
                 self.report(problem.help("rename one of them: a person is known by where the name comes from"));
             }
         }
+        let people = self.people(&sign_ins, &names);
         let compiled = every(sign_ins.into_iter().map(|(name, sign_in)| self.sign_in(&name, sign_in)));
-        (compiled, names)
+        let mut compiled = compiled.zip(people);
+        if let Some((sign_ins, people)) = &mut compiled {
+            self.share_people(sign_ins, people);
+        }
+        (compiled.map(|(sign_ins, _)| sign_ins), names)
     }
 
     fn sign_in(&mut self, name: &At<String>, sign_in: file::SignIn) -> Option<SignIn> {
@@ -58,8 +64,10 @@ impl Checker<'_> {
         };
         let idle = self.idle(&session.idle, absolute, ends);
         let app_origins = self.app_origins(sign_in.app_origins);
+        let name: Arc<str> = is_name.then(|| name.value.as_str().into())?;
         Some(SignIn {
-            name: is_name.then(|| name.value.as_str().into())?,
+            people: Arc::clone(&name),
+            name,
             roles: roles?,
             session: SessionLimits {
                 idle,

@@ -15,7 +15,7 @@ section! {
         /// The upstream behind which it is.
         #[required = "upstream = \"moodle\""]
         upstream: String,
-        /// Only sessions of this sign-in get tokens.
+        /// Only sessions of this sign-in get tokens, and of others that have its people.
         #[required = "sign_in = \"campus\""]
         sign_in: String,
         /// Moodle's `$CFG->wwwroot`, exactly.

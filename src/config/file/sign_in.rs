@@ -17,6 +17,8 @@ section! {
         app_origins: Key<Vec<At<Origin>>> = [],
         /// How long sessions live, and how many a person has.
         session: SessionLimits = {},
+        /// The sign-in whose people sign in here, too: who has the same name at both is one person. Default: its own.
+        people: String,
         /// The CAS server. One of this, `oauth2` and `oidc` is required.
         cas: Cas,
         /// The OAuth 2.0 server, where it has no OpenID Connect.

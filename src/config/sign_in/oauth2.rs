@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::oidc::ClientAuth;
+use super::client::{self, ClientAuth, ClientKey};
 use crate::config::compile::Checker;
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::read::{At, Key};
@@ -19,8 +19,9 @@ pub struct OAuth2 {
     pub profile: Url,
     pub end_session: Option<Url>,
     pub client_id: String,
-    /// `None`: a public client.
+    /// Neither this nor a key: a public client.
     pub client_secret_file: Option<PathBuf>,
+    pub client_key: Option<ClientKey>,
     pub client_auth: ClientAuth,
     pub scopes: Vec<String>,
     /// The attribute that is the person's name.
@@ -49,8 +50,12 @@ section! {
         client_id: String,
         /// File that holds the client's secret alone. Default: none, a public client.
         client_secret_file: String,
-        /// How the secret is sent to the token endpoint: "basic" or "post".
-        client_auth: ClientAuth = "basic",
+        /// How the secret is sent to the token endpoint: "basic" or "post"; or "private_key_jwt", a key in place of a secret.
+        client_auth: At<ClientAuth> = "basic",
+        /// File with the private key for "private_key_jwt": PKCS#8 in PEM; P-256, P-384, Ed25519, or RSA from 2048 bits.
+        client_key_file: String,
+        /// What the server calls that key (`kid`). Default: nothing, it has one key alone.
+        client_key_id: String,
         /// What the server is asked for.
         scopes: Vec<String> = [],
         /// The attribute of the profile that is the person's name.
@@ -98,8 +103,12 @@ impl Checker<'_> {
             ));
         }
         let client_id = self.client_id(oauth2.client_id);
-        let secret = oauth2.client_secret_file;
-        let client_secret_file = secret.checked(|path| self.existing_file(&path, "client_secret_file"));
+        let proof = self.client_proof(client::Written {
+            auth: &oauth2.client_auth,
+            secret: oauth2.client_secret_file,
+            key: oauth2.client_key_file,
+            id: oauth2.client_key_id,
+        });
         self.passive_or_renew(&oauth2.passive, &oauth2.renew);
         if oauth2.renew.value {
             let message = "by OAuth 2.0 no server proves that somebody authenticated anew";
@@ -107,14 +116,16 @@ impl Checker<'_> {
             self.report(problem.help("where this must hold, use [sign_in.<name>.oidc] or .cas"));
         }
         let ca_file = oauth2.ca_file.checked(|path| self.existing_file(&path, "ca_file"));
+        let (client_secret_file, client_key) = proof?;
         Some(OAuth2 {
             authorization: authorization??,
             token: token??,
             profile: profile??,
             end_session: end_session?,
             client_id: client_id?,
-            client_secret_file: client_secret_file?,
-            client_auth: oauth2.client_auth,
+            client_secret_file,
+            client_key,
+            client_auth: oauth2.client_auth.value,
             scopes: oauth2.scopes,
             username: oauth2.username,
             passive: oauth2.passive.value,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::client::{self, ClientAuth, ClientKey};
 use crate::config::Algorithm;
 use crate::config::compile::Checker;
 use crate::config::diagnostics::Diagnostic;
@@ -23,8 +24,9 @@ pub struct Oidc {
     /// What counts instead of the metadata.
     pub endpoints: Endpoints,
     pub client_id: String,
-    /// `None`: a public client.
+    /// Neither this nor a key: a public client.
     pub client_secret_file: Option<PathBuf>,
+    pub client_key: Option<ClientKey>,
     pub client_auth: ClientAuth,
     pub scopes: Vec<String>,
     /// The claim that is the person's name.
@@ -54,14 +56,6 @@ pub struct Endpoints {
     pub jwks: Option<Url>,
     pub userinfo: Option<Url>,
     pub end_session: Option<Url>,
-}
-
-words! {
-    /// How the gateway says at the token endpoint which client it is (OIDC Core 1.0 section 9).
-    pub enum ClientAuth {
-        Basic = "basic",
-        Post = "post",
-    }
 }
 
 words! {
@@ -96,8 +90,12 @@ section! {
         client_id: String,
         /// File that holds the client's secret alone. Default: none, a public client.
         client_secret_file: String,
-        /// How the secret is sent to the token endpoint: "basic" or "post".
-        client_auth: ClientAuth = "basic",
+        /// How the secret is sent to the token endpoint: "basic" or "post"; or "private_key_jwt", a key in place of a secret.
+        client_auth: At<ClientAuth> = "basic",
+        /// File with the private key for "private_key_jwt": PKCS#8 in PEM; P-256, P-384, Ed25519, or RSA from 2048 bits.
+        client_key_file: String,
+        /// What the provider calls that key (`kid`). Default: nothing, it has one key alone.
+        client_key_id: String,
         /// What the provider is asked for; "openid" must be among them.
         scopes: At<Vec<At<String>>> = ["openid", "profile", "email"],
         /// The claim that is the person's name; `a.b` is `b` in the object `a`.
@@ -149,8 +147,12 @@ impl Checker<'_> {
         .map(|(key, name)| url(key, name));
         let discovery = url(oidc.discovery, "discovery");
         let client_id = self.client_id(oidc.client_id);
-        let secret = oidc.client_secret_file;
-        let client_secret_file = secret.checked(|path| self.existing_file(&path, "client_secret_file"));
+        let proof = self.client_proof(client::Written {
+            auth: &oidc.client_auth,
+            secret: oidc.client_secret_file,
+            key: oidc.client_key_file,
+            id: oidc.client_key_id,
+        });
         if !oidc.scopes.value.iter().any(|scope| scope.value == "openid") {
             let problem = Diagnostic::error(oidc.scopes.at, "without \"openid\" there is no ID token");
             self.report(problem.help("add \"openid\" to `scopes`"));
@@ -191,6 +193,7 @@ impl Checker<'_> {
             self.report(problem.help("only for a provider whose tokens and metadata disagree"));
             other.value
         });
+        let (client_secret_file, client_key) = proof?;
         Some(Oidc {
             id_token_issuer: id_token_issuer.unwrap_or_else(|| issuer.clone()),
             issuer,
@@ -198,8 +201,9 @@ impl Checker<'_> {
             discovery,
             endpoints,
             client_id: client_id?,
-            client_secret_file: client_secret_file?,
-            client_auth: oidc.client_auth,
+            client_secret_file,
+            client_key,
+            client_auth: oidc.client_auth.value,
             scopes: oidc.scopes.value.into_iter().map(|scope| scope.value).collect(),
             username: oidc.username.value,
             passive: oidc.passive.value,
@@ -214,16 +218,6 @@ impl Checker<'_> {
             accept_missing_nonce: oidc.accept_missing_nonce.value,
             ca_file: ca_file?,
         })
-    }
-
-    pub(super) fn client_id(&mut self, client_id: Key<String>) -> Option<String> {
-        let id = client_id.into_given()?;
-        let is_good = !id.value.is_empty() && id.value.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-        if !is_good {
-            let message = "`client_id` is empty or has characters beyond ASCII";
-            self.report(Diagnostic::error(id.at, message));
-        }
-        is_good.then_some(id.value)
     }
 
     pub(in crate::config) fn passive_or_renew(&mut self, passive: &At<bool>, renew: &At<bool>) {

@@ -65,12 +65,10 @@ pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, mood
 
 /// Whose token goes with the call.
 pub fn person(ctx: &Context, moodle: &Moodle) -> Result<Arc<Person>, Rejection> {
-    let sign_in = ctx.snapshot.config.sign_ins.get(moodle.config.sign_in);
-    let is_its = |person: &&Arc<Person>| sign_in.is_some_and(|sign_in| sign_in.name == person.identity.source);
-    let person = ctx.session.as_ref().filter(is_its);
+    let person = ctx.session.as_ref().filter(|person| moodle.is_of(&person.identity));
     person
         .cloned()
-        .ok_or_else(|| Rejection::because(Reason::NoMoodleToken, "no session of moodle.sign_in"))
+        .ok_or_else(|| Rejection::because(Reason::NoMoodleToken, "no session of the people of moodle.sign_in"))
 }
 
 /// What is to be done with the request, by its head; and its path at the server.

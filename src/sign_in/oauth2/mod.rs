@@ -12,6 +12,7 @@ use crate::authenticate::oauth::client::Client;
 use crate::authenticate::oauth::{Failed, claims};
 use crate::authenticate::session::{Attributes, NewSession};
 use crate::backchannel::Backchannel;
+use crate::client_key::ClientKey;
 use crate::config;
 use crate::fair::Place;
 use crate::key_file;
@@ -33,12 +34,14 @@ pub struct OAuth2 {
 impl OAuth2 {
     pub fn new(name: &Arc<str>, config: &config::OAuth2) -> Result<Self, SetupError> {
         let secret = config.client_secret_file.as_deref().map(key_file::password);
+        let key = config.client_key.as_ref().map(ClientKey::load);
         Ok(Self {
             name: Arc::clone(name),
             config: config.clone(),
             client: Client {
                 id: config.client_id.clone(),
                 secret: secret.transpose()?,
+                key: key.transpose()?,
                 auth: config.client_auth,
                 backchannel: Backchannel::new(config.ca_file.as_deref())?,
             },
@@ -123,10 +126,12 @@ impl OAuth2 {
     /// What its operator has to register.
     pub fn registration(&self, origin: &str) -> Vec<String> {
         let callback = format!("{origin}/_janua/{KIND}/{}/callback", self.name);
-        vec![
+        let mut told = vec![
             format!("to register at the server as redirect URI: {callback}"),
             "nobody tells of a logout at this server: sessions here end by `session` alone; oidc is told of it"
                 .to_owned(),
-        ]
+        ];
+        told.extend(self.client.registration());
+        told
     }
 }

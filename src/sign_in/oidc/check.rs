@@ -79,6 +79,7 @@ impl Oidc {
                 "to register there, too: {address} as front-channel logout URI (session required)"
             ));
         }
+        told.extend(self.client.registration());
         if ["preferred_username", "email", "name", "nickname", "upn"].contains(&&*self.config.username) {
             told.push(format!(
                 "username = \"{}\": people may be able to change it at the provider, and to become somebody else here",

@@ -225,8 +225,8 @@ fn name(claims: &Map<String, Value>, name: &'static str, longest: usize) -> Resu
 fn at_hash(access_token: &str, algorithm: Algorithm) -> String {
     let hash = match algorithm {
         Algorithm::Es256 | Algorithm::Rs256 | Algorithm::Ps256 => &SHA256,
-        Algorithm::Es384 => &SHA384,
-        Algorithm::EdDsa => &SHA512,
+        Algorithm::Es384 | Algorithm::Rs384 | Algorithm::Ps384 => &SHA384,
+        Algorithm::Es512 | Algorithm::Rs512 | Algorithm::Ps512 | Algorithm::EdDsa => &SHA512,
     };
     let hash = digest::digest(hash, access_token.as_bytes());
     let hash = hash.as_ref();

@@ -33,6 +33,7 @@ use crate::authenticate::session::{Attributes, NewSession, ProviderSession};
 use crate::authenticate::token::json;
 use crate::authenticate::token::jws::{ServerKeys, Signed, Unbelieved};
 use crate::backchannel::Backchannel;
+use crate::client_key::ClientKey;
 use crate::config::{self, SignIn};
 use crate::digest::{hex, sha256};
 use crate::fair::Place;
@@ -83,12 +84,14 @@ impl Oidc {
             wanted.push("email_verified".to_owned());
         }
         let secret = config.client_secret_file.as_deref().map(key_file::password);
+        let key = config.client_key.as_ref().map(ClientKey::load);
         Ok(Self {
             name: Arc::clone(&sign_in.name),
             config: config.clone(),
             client: Client {
                 id: config.client_id.clone(),
                 secret: secret.transpose()?,
+                key: key.transpose()?,
                 auth: config.client_auth,
                 backchannel: Backchannel::new(config.ca_file.as_deref())?,
             },

@@ -14,6 +14,7 @@ pub(super) fn config(issuer: &str) -> Oidc {
         endpoints: crate::config::sign_in::oidc::Endpoints::default(),
         client_id: "janua".to_owned(),
         client_secret_file: None,
+        client_key: None,
         client_auth: ClientAuth::Basic,
         scopes: vec!["openid".to_owned()],
         username: "sub".to_owned(),

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use serde_json::Value;
 use url::Url;
 
 use crate::sign_in::campus::{Visitor, target};
@@ -52,6 +53,8 @@ pub struct Plan {
     pub role: &'static str,
     pub issuer: Option<String>,
     pub is_public: bool,
+    /// What the real provider knows of its client besides: members of its registration.
+    pub client: Value,
     /// Sections.
     pub more: String,
 }
@@ -67,6 +70,7 @@ impl Default for Plan {
             role: "{ attribute = \"groups\", role = \"ROLE_GROUP_{value}\" }",
             issuer: None,
             is_public: false,
+            client: Value::Null,
             more: String::new(),
         }
     }
@@ -113,7 +117,7 @@ pub fn start_with(oidc: &str) -> Option<Campus<OidcServer>> {
 pub fn planned(plan: Plan) -> Option<Campus<OidcServer>> {
     // The gateway has to know its own address before it starts, and the provider the gateway's.
     let port = Reserved::new(0).unwrap();
-    let provider = OidcServer::start(&origins(port.address()))?;
+    let provider = OidcServer::start_for(&origins(port.address()), &plan.client)?;
     Some(Campus::build(provider, port, plan))
 }
 

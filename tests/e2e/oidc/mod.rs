@@ -5,6 +5,7 @@ mod attacks;
 mod beside;
 mod browser;
 pub mod campus;
+mod client_key;
 mod doubles;
 mod faults;
 mod flow;

@@ -56,6 +56,8 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   // As it is by default: the ID token says who it is, userinfo says what about them.
   conformIdTokenClaims: world.in_id_token !== true,
   acrValues: ["urn:mfa"],
+  // By default without ES384.
+  enabledJWA: { clientAuthSigningAlgValues: ["RS256", "ES256", "ES384", "EdDSA"] },
   features: {
     devInteractions: { enabled: true },
     backchannelLogout: { enabled: true },
@@ -86,6 +88,7 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
 
 provider.on("grant.success", (context) => {
   tell("signed", context.body.id_token);
+  tell("signed", context.oidc.params.client_assertion);
   tell("token", context.body.access_token);
 });
 provider.on("authorization.success", (context, answer) => tell("code", answer?.code));

@@ -1,5 +1,6 @@
 //! The whole way of a token, with real keys: what all tests of it share.
 
+mod algorithms;
 mod judging;
 mod refreshing;
 mod remembering;
