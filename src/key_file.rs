@@ -186,6 +186,10 @@ fn named(config: &Config) -> Vec<(String, &Path, bool)> {
         let client_key = sign_in.provider.client_key();
         named.extend(client_key.map(|client| (key(), client.file.as_path(), true)));
     }
+    for bearer in &config.bearers {
+        let key = || format!("bearer.{}.{}.client_secret_file", bearer.name, bearer.key());
+        named.extend(bearer.secret_file().map(|path| (key(), path, true)));
+    }
     for listener in &config.server.tls {
         named.push(("server.tls.key".to_owned(), &listener.key, false));
     }

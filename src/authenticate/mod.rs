@@ -2,6 +2,7 @@
 //!
 //! What the identity may do is decided elsewhere.
 
+pub mod bearer;
 pub mod launch;
 pub mod oauth;
 pub mod session;

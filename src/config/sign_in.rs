@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use url::Url;
 
+pub(in crate::config) use self::client::Written as ClientProof;
 pub use self::client::{ClientAuth, ClientKey};
 pub use self::oauth2::OAuth2;
 pub use self::oidc::{Oidc, UseUserinfo, is_provider_url};

@@ -212,7 +212,8 @@ impl Moodle {
             MoodleUsername::User => match session.identity.name().filter(|_| self.people.named_by_user) {
                 Some(name) => name,
                 None => {
-                    let why = "the session is of another sign-in, which does not tell what moodle.sign_in calls its users";
+                    let why =
+                        "the session is of another sign-in, which does not tell what moodle.sign_in calls its users";
                     return Err(no(why));
                 }
             },

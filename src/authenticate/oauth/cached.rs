@@ -81,6 +81,12 @@ impl<T> Cached<T> {
         }
     }
 
+    /// The last good copy, and how old it is.
+    pub fn last(&self) -> Option<(Arc<T>, Duration)> {
+        let last = self.last.load_full()?;
+        Some((Arc::clone(&last.0), last.1.elapsed()))
+    }
+
     fn younger(&self, fresh: Duration) -> Option<Arc<T>> {
         let last = self.last.load_full()?;
         (last.1.elapsed() < fresh).then(|| Arc::clone(&last.0))

@@ -5,6 +5,7 @@
 
 mod action;
 mod asking;
+mod bearer;
 mod conflicts;
 mod cors;
 mod frames;
@@ -107,7 +108,10 @@ struct Known {
     /// Where tokens are looked for; `None` when that could not be read.
     sources: Option<Vec<TokenSource>>,
     sign_ins: Names,
-    /// Of these, by index: is it one of CAS?
+    bearers: Names,
+    /// What the tokens of each bearer say, by index.
+    bearer_roles: Vec<Source>,
+    /// Of the sign-ins, by index: is it one of CAS?
     by_cas: Vec<bool>,
     /// Of these, by index: whose people their people are; empty where a sign-in has a mistake.
     people: Vec<Arc<str>>,
@@ -153,6 +157,12 @@ impl Checker<'_> {
             .map(|(_, sign_in)| sign_in.oidc.is_absent() && sign_in.oauth2.is_absent())
             .collect();
         let (sign_ins, sign_in_names) = self.sign_ins(file.sign_in, &issuers);
+        let bearer_roles = Source::of_bearers(&file.bearer);
+        let (bearers, bearer_names) = self.bearers(
+            file.bearer,
+            &issuers,
+            (&sign_in_names, sign_ins.as_deref().unwrap_or_default()),
+        );
         let (upstreams, upstream_names) = self.upstreams(file.upstreams);
         let mut known = Known {
             hosts,
@@ -163,6 +173,8 @@ impl Checker<'_> {
             given_roles,
             sources: jwt.as_ref().map(|jwt| jwt.sources.clone()),
             sign_ins: sign_in_names,
+            bearers: bearer_names,
+            bearer_roles,
             by_cas,
             people: sign_ins.iter().flatten().map(|one| Arc::clone(&one.people)).collect(),
             moodles: Vec::new(),
@@ -186,6 +198,7 @@ impl Checker<'_> {
             state: state?,
             jwt: jwt?,
             sign_ins: sign_ins?,
+            bearers: bearers?,
             moodles: moodles?,
             opencasts: opencasts?,
             upstreams: upstreams?,
@@ -345,6 +358,16 @@ impl Checker<'_> {
             if !routes.iter().any(takes) {
                 let problem = Diagnostic::warning(name.at, "no route takes sessions of this sign-in");
                 self.report(problem.help("add accept = [\"session\"] and sign_in to a route, or remove it"));
+            }
+        }
+        for (index, name) in known.bearers.iter().enumerate() {
+            let takes = |route: &Arc<Route>| {
+                let bearers = route.bearers.as_ref();
+                route.accept.contains(&Credential::Bearer) && bearers.is_none_or(|named| named.contains(&index))
+            };
+            if !routes.iter().any(takes) {
+                let problem = Diagnostic::warning(name.at, "no route takes access tokens of this bearer");
+                self.report(problem.help("add accept = [\"bearer\"] to a route, or remove it"));
             }
         }
         let accepts = |route: &Route, index: usize| {

@@ -6,7 +6,7 @@ use super::{Checker, Names};
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::file;
 use crate::config::read::{At, Key};
-use crate::config::{Provider, SignIn};
+use crate::config::{BearerBy, Provider, SignIn};
 
 /// Of a sign-in: the index of the one whose people its are, and where that is written.
 pub(super) type Named = (usize, Option<Span>);
@@ -53,6 +53,31 @@ impl Checker<'_> {
         found.into_iter().collect()
     }
 
+    /// The sign-in whose people bring a bearer's tokens; `Some(None)`: none is named.
+    pub(super) fn people_of_bearer(
+        &mut self,
+        people: Key<String>,
+        (username, by): (&str, &BearerBy),
+        (names, sign_ins): (&Names, &[SignIn]),
+    ) -> Option<Option<Arc<str>>> {
+        people.checked(|people| {
+            let index = self.reference(&people, "sign-in", names)?;
+            let name = names.get(index)?.value.as_str();
+            // One with a mistake has been told.
+            let of = sign_ins.iter().find(|sign_in| *sign_in.name == *name)?;
+            if of.people != of.name {
+                let problem = Diagnostic::error(people.at, "the people of that sign-in are those of another one");
+                self.report(problem.help(format!("write people = {:?} here, too", &*of.people)));
+                return None;
+            }
+            let here = kind_of_bearer(username, by);
+            if here.is_some_and(|here| here != kind(&of.provider)) {
+                self.report(other_kind(people.at, username, of));
+            }
+            Some(Arc::clone(&of.people))
+        })
+    }
+
     /// Writes it into the sign-ins, and tells of names that may not mean the same.
     pub(super) fn share_people(&mut self, sign_ins: &mut [SignIn], people: &[Named]) {
         let names: Vec<Arc<str>> = sign_ins.iter().map(|sign_in| Arc::clone(&sign_in.name)).collect();
@@ -63,16 +88,7 @@ impl Checker<'_> {
             if let Some(at) = at
                 && kind(&sign_in.provider) != kind(&of.provider)
             {
-                let (here, there) = (sign_in.provider.username(), of.provider.username());
-                let message = format!(
-                    "the same name may be two people: `username` is {here:?} here and {there:?} at `{}`",
-                    of.name
-                );
-                let problem = Diagnostic::warning(*at, message);
-                self.report(problem.help(
-                    "whoever has the name of another person here becomes that person: let both name people by the same attribute \
-                     of the directory",
-                ));
+                self.report(other_kind(*at, sign_in.provider.username(), of));
             }
             if let (Some(sign_in), Some(name)) = (sign_ins.get_mut(own), names.get(*named)) {
                 sign_in.people = Arc::clone(name);
@@ -85,9 +101,37 @@ fn kind(provider: &Provider) -> Kind<'_> {
     match (provider, provider.username()) {
         (Provider::Cas(_), "user") | (Provider::OAuth2(_), "id") => Kind::Login,
         (Provider::Oidc(oidc), "sub") => Kind::Subject(&oidc.issuer),
-        (_, "uid" | "username" | "preferred_username" | "sAMAccountName") => Kind::Login,
-        (_, "mail" | "email") => Kind::Mail,
-        (_, "upn" | "userPrincipalName" | "eduPersonPrincipalName" | "eppn") => Kind::Scoped,
-        (_, other) => Kind::Other(other),
+        (_, name) => kind_by_name(name),
     }
+}
+
+/// The same of a bearer; `None`: `sub`, of a server that may mean anything by it.
+fn kind_of_bearer<'a>(username: &'a str, by: &'a BearerBy) -> Option<Kind<'a>> {
+    match (by, username) {
+        (BearerBy::Jwks(jwks), "sub") => Some(Kind::Subject(&jwks.issuer)),
+        (_, "sub" | "id") => None,
+        (_, name) => Some(kind_by_name(name)),
+    }
+}
+
+fn kind_by_name(username: &str) -> Kind<'_> {
+    match username {
+        "uid" | "username" | "preferred_username" | "sAMAccountName" => Kind::Login,
+        "mail" | "email" => Kind::Mail,
+        "upn" | "userPrincipalName" | "eduPersonPrincipalName" | "eppn" => Kind::Scoped,
+        other => Kind::Other(other),
+    }
+}
+
+/// The names here and at that sign-in may be alike and mean two people.
+fn other_kind(at: Span, here: &str, of: &SignIn) -> Diagnostic {
+    let there = of.provider.username();
+    let message = format!(
+        "the same name may be two people: `username` is {here:?} here and {there:?} at `{}`",
+        of.name
+    );
+    Diagnostic::warning(at, message).help(
+        "whoever has the name of another person here becomes that person: let both name people by the same attribute of the \
+         directory",
+    )
 }

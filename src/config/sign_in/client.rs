@@ -26,18 +26,18 @@ pub struct ClientKey {
 }
 
 /// The keys of a section that concern it, as they are written.
-pub(super) struct Written<'a> {
-    pub(super) auth: &'a At<ClientAuth>,
-    pub(super) secret: Key<String>,
-    pub(super) key: Key<String>,
-    pub(super) id: Key<String>,
+pub(in crate::config) struct Written<'a> {
+    pub(in crate::config) auth: &'a At<ClientAuth>,
+    pub(in crate::config) secret: Key<String>,
+    pub(in crate::config) key: Key<String>,
+    pub(in crate::config) id: Key<String>,
 }
 
 /// Longest `client_key_id`: it stands in each assertion.
 const LONGEST_ID: usize = 256;
 
 impl Checker<'_> {
-    pub(super) fn client_id(&mut self, client_id: Key<String>) -> Option<String> {
+    pub(in crate::config) fn client_id(&mut self, client_id: Key<String>) -> Option<String> {
         let id = client_id.into_given()?;
         let is_good = !id.value.is_empty() && id.value.bytes().all(|byte| (0x20..0x7f).contains(&byte));
         if !is_good {
@@ -48,7 +48,10 @@ impl Checker<'_> {
     }
 
     /// The file of the secret and the key: one of them, or none for a public client.
-    pub(super) fn client_proof(&mut self, written: Written<'_>) -> Option<(Option<PathBuf>, Option<ClientKey>)> {
+    pub(in crate::config) fn client_proof(
+        &mut self,
+        written: Written<'_>,
+    ) -> Option<(Option<PathBuf>, Option<ClientKey>)> {
         let Written { auth, secret, key, id } = written;
         let by_key = auth.value == ClientAuth::PrivateKeyJwt;
         if by_key && let Some(secret) = secret.given() {

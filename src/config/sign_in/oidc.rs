@@ -228,7 +228,7 @@ impl Checker<'_> {
     }
 
     /// An address of a provider, for which codes and secrets are meant.
-    pub(super) fn provider_url(&mut self, written: &At<String>, key: &str) -> Option<Url> {
+    pub(in crate::config) fn provider_url(&mut self, written: &At<String>, key: &str) -> Option<Url> {
         let problem = |why: &str| Diagnostic::error(written.at, format!("`{key}`: {why}"));
         let refused = match Url::parse(&written.value) {
             Err(why) => problem(&why.to_string()).help("write a whole address: \"https://idp.example.edu/…\""),
