@@ -14,6 +14,7 @@ mod support;
 
 mod accel;
 mod algorithms;
+mod bearer;
 mod browser_https;
 mod cas_server;
 mod check;

@@ -1,0 +1,3 @@
+//! Applications call with access tokens of the campus's authorization server.
+
+mod basics;
