@@ -3,6 +3,7 @@
 use super::{School, SignIn, steps};
 use crate::oidc::campus::leads_to;
 use crate::support::Reserved;
+use crate::support::peers::cas7::SCOPE;
 use crate::support::peers::{CLIENT, CLIENT_BY_POST, Cas7, SECRET, SECRET_BY_POST, wanted};
 
 struct World {
@@ -55,7 +56,8 @@ impl World {
             name,
             kind: "oidc",
             lines: format!(
-                "issuer = {:?}\nclient_id = {client:?}\nusername = \"sub\"\n{more}",
+                "issuer = {:?}\nclient_id = {client:?}\nusername = \"sub\"\n\
+                 scopes = [\"openid\", \"profile\", {SCOPE:?}]\n{more}",
                 cas.issuer()
             ),
             secret: Some(secret),
@@ -171,12 +173,10 @@ fn oidc_back_channel(world: &World) {
     world.back_channel("oidc");
 }
 
-/// Its own page forbids its browser to open that address (`script-src`), unless an administrator of CAS allows it: this is
-/// what happens then.
+/// It names no session that anybody knows: `sid` is a digest of its ticket here, and in ID tokens and logout tokens a digest of
+/// a digest. Besides, its page forbids the browser to open that address (`script-src`).
 fn oidc_front_channel(world: &World) {
-    world
-        .school
-        .is_told_by_the_page("front", |name| world.cas.person(name), "script");
+    assert!(!world.school.is_told_by_the_page("front", |name| world.cas.person(name)));
 }
 
 fn oauth2_sign_in(world: &World) {

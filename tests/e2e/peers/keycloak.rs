@@ -1,6 +1,7 @@
 //! Keycloak 26.
 
 use super::{School, SignIn, steps};
+use crate::support::peers::keycloak::{EVERY, FRONT};
 use crate::support::peers::{CLIENT, CLIENT_BY_POST, Keycloak, SECRET, SECRET_BY_POST, wanted};
 use crate::support::{Reserved, eventually};
 
@@ -24,6 +25,7 @@ fn keycloak_26() {
         sign_out,
         back_channel,
         logout_by_an_administrator,
+        logout_of_a_person,
         front_channel,
         wrong_secret,
         checked,
@@ -52,7 +54,8 @@ impl World {
                 SECRET_BY_POST,
                 "client_auth = \"post\"\nrenew = true",
             ),
-            sign_in("front", "front", SECRET, "front_channel_logout = true"),
+            sign_in("front", FRONT, SECRET, "front_channel_logout = true"),
+            sign_in("every", EVERY, SECRET, ""),
         ];
         let wrong = [sign_in("wrong", CLIENT, "a wrong secret", "")];
         let roles = "{ attribute = \"groups\", role = \"ROLE_GROUP_{value}\" }, \
@@ -111,10 +114,24 @@ fn logout_by_an_administrator(world: &World) {
     assert!(other.is_signed_in());
 }
 
+/// Where the client asks for no `sid`, a logout token ends all sessions of the person.
+fn logout_of_a_person(world: &World) {
+    let [cleo, again, bert] = ["cleo", "cleo", "bert"].map(|name| world.keycloak.person(name));
+    let [one, two, other] = [&cleo, &again, &bert].map(|person| world.school.signs_in("every", person));
+    world.keycloak.sign_out_by_administrator("cleo");
+    eventually("both sessions have ended", || {
+        let live = [&one, &two].map(|visitor| visitor.is_signed_in());
+        (live == [false; 2]).then_some(())
+    });
+    assert!(other.is_signed_in());
+}
+
 fn front_channel(world: &World) {
-    world
-        .school
-        .is_told_by_the_page("front", |name| world.keycloak.person(name), "iframe");
+    assert!(
+        world
+            .school
+            .is_told_by_the_page("front", |name| world.keycloak.person(name))
+    );
 }
 
 fn wrong_secret(world: &World) {

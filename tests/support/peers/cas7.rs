@@ -11,6 +11,7 @@ use url::Url;
 
 use janua_demo::Reserved;
 
+use super::super::cas::query;
 use super::super::secrets::{self, Kind};
 use super::super::tools::brought;
 use super::browser::{Form, Page};
@@ -20,6 +21,9 @@ use super::{CLIENT, CLIENT_BY_POST, SECRET, SECRET_BY_POST};
 
 /// The client whose logouts are told by the front channel, for the sign-in of that name.
 pub const FRONT: &str = "front";
+
+/// The scope by which affiliations are told to clients of OpenID Connect: those of the standard have no place for them.
+pub const SCOPE: &str = "affiliation";
 
 pub struct Cas7 {
     _java: Java,
@@ -78,10 +82,9 @@ impl Cas7 {
         }
         let mut java = Java::start(21, folder.path(), &arguments, &[]);
         java.answers(&format!("http://{address}/cas/oidc/.well-known/openid-configuration"));
-        // Each part is made when it is first asked for, which may take longer than a gateway waits.
-        for page in ["login", "oidc/jwks"] {
-            java.answers(&format!("http://{address}/cas/{page}"));
-        }
+        // It reads its services after it has begun to answer.
+        let service = query(&[("service", &format!("http://{gateway}/_janua/cas/campus/callback"))]);
+        java.answers(&format!("http://{address}/cas/login?{service}"));
         Some(Self {
             _java: java,
             address,
@@ -162,6 +165,18 @@ fn configure(folder: &Path, address: SocketAddr, gateway: SocketAddr) {
             format!("{own}/cas/oidc"),
         ),
         ("cas.authn.oidc.jwks.file-system.jwks-file", at("etc/oidc.jwks")),
+        (
+            &format!("cas.authn.oidc.core.user-defined-scopes.{SCOPE}"),
+            "eduPersonAffiliation".to_owned(),
+        ),
+        (
+            "cas.authn.oidc.discovery.scopes",
+            format!("openid,profile,email,{SCOPE}"),
+        ),
+        (
+            "cas.authn.oidc.discovery.claims",
+            "sub,name,preferred_username,email,eduPersonAffiliation".to_owned(),
+        ),
     ];
     write(&folder.join("etc/cas.properties"), lines(&cas));
     write(
@@ -192,14 +207,13 @@ fn services(gateway: SocketAddr) -> Vec<Value> {
         service["bypassApprovalPrompt"] = json!(true);
         service["supportedGrantTypes"] = set(&["authorization_code"]);
         service["supportedResponseTypes"] = set(&["code"]);
-        service["attributeReleasePolicy"] = all.clone();
         service
     };
     let oidc = |name: &str, sign_ins: &str, channel: &str, logout: &str| {
         grants(json!({
             "@class": "org.apereo.cas.services.OidcRegisteredService", "name": name, "clientId": name, "clientSecret": SECRET,
             "serviceId": format!("^{pattern}/oidc/{sign_ins}/callback(\\?.*)?$"),
-            "scopes": set(&["openid", "profile", "email"]), "signIdToken": true,
+            "scopes": set(&["openid", "profile", "email", SCOPE]), "signIdToken": true,
             "logoutType": channel, "logoutUrl": format!("{own}/oidc/{logout}"),
         }))
     };
@@ -215,6 +229,7 @@ fn services(gateway: SocketAddr) -> Vec<Value> {
             "@class": "org.apereo.cas.support.oauth.services.OAuthRegisteredService", "name": CLIENT_BY_POST,
             "clientId": CLIENT_BY_POST, "clientSecret": SECRET_BY_POST,
             "serviceId": format!("^{pattern}/oauth2/[a-z0-9-]+/callback(\\?.*)?$"),
+            "attributeReleasePolicy": all,
         })),
     ]
 }

@@ -23,6 +23,9 @@ const ADMINISTRATOR: &str = "administrator";
 /// The client whose logouts are told by the front channel, for the sign-in of that name.
 pub const FRONT: &str = "front";
 
+/// The client whose logout tokens name the person and no session, for the sign-in of that name.
+pub const EVERY: &str = "every";
+
 pub struct Keycloak {
     _java: Java,
     address: SocketAddr,
@@ -60,8 +63,8 @@ impl Pages for KeycloakPages {
 }
 
 impl Keycloak {
-    /// For the sign-ins of a gateway at this address; logouts are told to `campus` by the back channel, and to `front` by the
-    /// front channel. `None`: it cannot be had here, and the test returns too.
+    /// For the sign-ins of a gateway at this address; logouts are told to `campus` and `every` by the back channel, and to
+    /// `front` by the front channel. `None`: it cannot be had here, and the test returns too.
     pub fn start(gateway: SocketAddr) -> Option<Self> {
         let home = brought("keycloak")?;
         let folder = tempfile::tempdir().unwrap();
@@ -209,9 +212,12 @@ fn realm(gateway: SocketAddr) -> Value {
         client["attributes"]["post.logout.redirect.uris"] = json!(format!("{own}/*"));
         client
     };
-    let by_back_channel = json!({
-        "backchannel.logout.url": format!("{own}/campus/backchannel-logout"), "backchannel.logout.session.required": "true",
-    });
+    let by_back_channel = |sign_in: &str, names_session: &str| {
+        json!({
+            "backchannel.logout.url": format!("{own}/{sign_in}/backchannel-logout"),
+            "backchannel.logout.session.required": names_session,
+        })
+    };
     let by_front_channel = json!({
         "frontchannel.logout.url": format!("{own}/{FRONT}/frontchannel-logout"),
         "frontchannel.logout.session.required": "true",
@@ -222,7 +228,8 @@ fn realm(gateway: SocketAddr) -> Value {
         "roles": { "realm": [{ "name": "lecturer" }] },
         "users": [account("anna", &["/staff/video"], &["lecturer"]), account("bert", &[], &[]), account("cleo", &[], &[])],
         "clients": [
-            client(CLIENT, SECRET, by_back_channel),
+            client(CLIENT, SECRET, by_back_channel("campus", "true")),
+            client(EVERY, SECRET, by_back_channel(EVERY, "false")),
             client(CLIENT_BY_POST, SECRET_BY_POST, json!({})),
             client(FRONT, SECRET, by_front_channel),
         ],

@@ -2,9 +2,9 @@
 //! to start, so these tests run on request: `make test-peers`.
 
 pub mod browser;
-mod cas7;
+pub mod cas7;
 mod java;
-mod keycloak;
+pub mod keycloak;
 mod person;
 
 pub use self::cas7::Cas7;
