@@ -286,8 +286,11 @@ impl School {
     }
 }
 
+/// One of a test.
+type Step<W> = fn(&W);
+
 /// Runs every step, and fails with the names of those that failed.
-fn run<W>(world: &W, steps: &[(&str, fn(&W))]) {
+fn run<W>(world: &W, steps: &[(&str, Step<W>)]) {
     let mut failed = Vec::new();
     for (name, step) in steps {
         let held = catch_unwind(AssertUnwindSafe(|| step(world))).is_ok();
