@@ -129,9 +129,9 @@ fn tests_named(name: &str) -> usize {
     let steps = source.split_once("steps!(").map_or("", |(_, steps)| steps);
     let steps = steps.split(')').next().unwrap_or_default();
     let steps = steps.lines().filter_map(|line| line.trim().strip_suffix(','));
-    let lines: Vec<&str> = source.lines().collect();
-    let tests = lines.windows(2).filter(|lines| lines[0] == "#[test]");
-    let tests = tests.filter_map(|lines| lines[1].strip_prefix("fn ")?.split('(').next());
+    let tests = source.lines().zip(source.lines().skip(1));
+    let tests = tests.filter(|(attribute, _)| *attribute == "#[test]");
+    let tests = tests.filter_map(|(_, function)| function.strip_prefix("fn ")?.split('(').next());
     let has_name = |test: &&str| match name.strip_suffix('…') {
         Some(beginning) => test.starts_with(beginning),
         None => *test == name,

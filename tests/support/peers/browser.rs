@@ -53,7 +53,7 @@ impl Browser {
 
     /// Opens an address of this server, and goes on as long as that leads to another of its own.
     pub fn open(&self, url: &Url) -> End {
-        let answer = self.send(url, |target| Request::get(target));
+        let answer = self.send(url, Request::get);
         self.follow(url.clone(), answer)
     }
 
@@ -94,7 +94,7 @@ impl Browser {
             if !self.is_own(&url) {
                 return End::Elsewhere(url);
             }
-            answer = self.send(&url, |target| Request::get(target));
+            answer = self.send(&url, Request::get);
         }
         panic!("a circle at {url}");
     }

@@ -11,8 +11,10 @@ use url::Url;
 
 use janua_demo::Reserved;
 
+use super::super::cas::query;
 use super::super::secrets::{self, Kind};
 use super::super::tools::brought;
+use super::app::{App, CALLBACK};
 use super::browser::{Form, Page};
 use super::java::{Java, write};
 use super::person::{PASSWORD, Pages, Person};
@@ -20,6 +22,9 @@ use super::{CLIENT, CLIENT_BY_POST, SECRET, SECRET_BY_POST};
 
 /// The client whose logouts are told by the front channel, for the sign-in of that name.
 pub const FRONT: &str = "front";
+
+/// The scope by which affiliations are told to clients of OpenID Connect: those of the standard have no place for them.
+pub const SCOPE: &str = "affiliation";
 
 pub struct Cas7 {
     _java: Java,
@@ -78,10 +83,9 @@ impl Cas7 {
         }
         let mut java = Java::start(21, folder.path(), &arguments, &[]);
         java.answers(&format!("http://{address}/cas/oidc/.well-known/openid-configuration"));
-        // Each part is made when it is first asked for, which may take longer than a gateway waits.
-        for page in ["login", "oidc/jwks"] {
-            java.answers(&format!("http://{address}/cas/{page}"));
-        }
+        // It reads its services after it has begun to answer.
+        let service = query(&[("service", &format!("http://{gateway}/_janua/cas/campus/callback"))]);
+        java.answers(&format!("http://{address}/cas/login?{service}"));
         Some(Self {
             _java: java,
             address,
@@ -97,6 +101,28 @@ impl Cas7 {
 
     pub fn issuer(&self) -> String {
         format!("{}/oidc", self.url())
+    }
+
+    /// An app by OpenID Connect: `portal`, `stranger`, or `signing`, whose access tokens are JWTs.
+    pub fn app(&self, id: &'static str) -> App {
+        App {
+            id,
+            secret: SECRET_BY_POST,
+            scope: "openid profile affiliation",
+            authorization: format!("{}/oidcAuthorize", self.issuer()),
+            token: format!("{}/oidcAccessToken", self.issuer()),
+        }
+    }
+
+    /// One by OAuth 2.0: `portal-oauth2` or `stranger-oauth2`.
+    pub fn app_by_oauth2(&self, id: &'static str) -> App {
+        App {
+            id,
+            secret: SECRET_BY_POST,
+            scope: "profile",
+            authorization: format!("{}/oauth2.0/authorize", self.url()),
+            token: format!("{}/oauth2.0/accessToken", self.url()),
+        }
     }
 
     /// Somebody who has not signed in yet.
@@ -162,6 +188,18 @@ fn configure(folder: &Path, address: SocketAddr, gateway: SocketAddr) {
             format!("{own}/cas/oidc"),
         ),
         ("cas.authn.oidc.jwks.file-system.jwks-file", at("etc/oidc.jwks")),
+        (
+            &format!("cas.authn.oidc.core.user-defined-scopes.{SCOPE}"),
+            "eduPersonAffiliation".to_owned(),
+        ),
+        (
+            "cas.authn.oidc.discovery.scopes",
+            format!("openid,profile,email,{SCOPE}"),
+        ),
+        (
+            "cas.authn.oidc.discovery.claims",
+            "sub,name,preferred_username,email,eduPersonAffiliation".to_owned(),
+        ),
     ];
     write(&folder.join("etc/cas.properties"), lines(&cas));
     write(
@@ -192,17 +230,40 @@ fn services(gateway: SocketAddr) -> Vec<Value> {
         service["bypassApprovalPrompt"] = json!(true);
         service["supportedGrantTypes"] = set(&["authorization_code"]);
         service["supportedResponseTypes"] = set(&["code"]);
-        service["attributeReleasePolicy"] = all.clone();
         service
     };
     let oidc = |name: &str, sign_ins: &str, channel: &str, logout: &str| {
         grants(json!({
             "@class": "org.apereo.cas.services.OidcRegisteredService", "name": name, "clientId": name, "clientSecret": SECRET,
             "serviceId": format!("^{pattern}/oidc/{sign_ins}/callback(\\?.*)?$"),
-            "scopes": set(&["openid", "profile", "email"]), "signIdToken": true,
+            "scopes": set(&["openid", "profile", "email", SCOPE]), "signIdToken": true,
             "logoutType": channel, "logoutUrl": format!("{own}/oidc/{logout}"),
         }))
     };
+    let app = |id: &str, class: &str| {
+        grants(json!({
+            "@class": class, "name": id, "clientId": id, "clientSecret": SECRET_BY_POST,
+            "serviceId": format!("^{}$", CALLBACK.replace('.', "\\.")),
+        }))
+    };
+    let by_oidc = |id: &str| {
+        let mut app = app(id, "org.apereo.cas.services.OidcRegisteredService");
+        app["scopes"] = set(&["openid", "profile", SCOPE]);
+        app["signIdToken"] = json!(true);
+        app
+    };
+    let by_oauth2 = |id: &str| {
+        let mut app = app(id, "org.apereo.cas.support.oauth.services.OAuthRegisteredService");
+        app["attributeReleasePolicy"] = all.clone();
+        app
+    };
+    let property = |value: &str| json!({ "@class": "org.apereo.cas.services.DefaultRegisteredServiceProperty", "values": set(&[value]) });
+    let mut signing = by_oidc("signing");
+    signing["jwtAccessToken"] = json!(true);
+    signing["properties"] = json!({
+        "@class": "java.util.HashMap",
+        "accessTokenAsJwtSigningEnabled": property("true"), "accessTokenAsJwtEncryptionEnabled": property("false"),
+    });
     vec![
         json!({
             "@class": "org.apereo.cas.services.CasRegisteredService", "name": "cas",
@@ -215,7 +276,13 @@ fn services(gateway: SocketAddr) -> Vec<Value> {
             "@class": "org.apereo.cas.support.oauth.services.OAuthRegisteredService", "name": CLIENT_BY_POST,
             "clientId": CLIENT_BY_POST, "clientSecret": SECRET_BY_POST,
             "serviceId": format!("^{pattern}/oauth2/[a-z0-9-]+/callback(\\?.*)?$"),
+            "attributeReleasePolicy": all,
         })),
+        by_oidc("portal"),
+        by_oidc("stranger"),
+        signing,
+        by_oauth2("portal-oauth2"),
+        by_oauth2("stranger-oauth2"),
     ]
 }
 

@@ -60,7 +60,7 @@ impl Java {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("the server ended with {status}:\n{}", self.said());
             }
-            let request = Request::get(url.path())
+            let request = Request::get(&url[url::Position::BeforePath..])
                 .host(url.authority())
                 .header("Connection", "close");
             let mut connection = Connection::try_open(address).ok()?;

@@ -1,10 +1,11 @@
 //! Sign-in servers as campuses run them: Keycloak 26 and Apereo CAS 7.2. Each is a Java process of its own that takes a minute
 //! to start, so these tests run on request: `make test-peers`.
 
+pub mod app;
 pub mod browser;
-mod cas7;
+pub mod cas7;
 mod java;
-mod keycloak;
+pub mod keycloak;
 mod person;
 
 pub use self::cas7::Cas7;
