@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use janua::config::{
     Action, Algorithm, Balance, Config, Credential, Health, JwksLocation, Limits, LogFormat, LogLevel, MoodleSource,
-    MoodleUsername, Present, State, TokenSource, load_with,
+    NameOf, Present, State, TokenSource, load_with,
 };
 use janua::rate::Rate;
 use proptest::prelude::*;
@@ -637,8 +637,8 @@ public_url = "https://moodle.example.edu"
     assert_eq!((moodle.upstream, moodle.sign_in), (0, 0));
     assert_eq!(moodle.wwwroot, "https://moodle.example.edu/lms");
     assert_eq!(
-        (&moodle.username, moodle.service.as_str()),
-        (&MoodleUsername::User, "moodle_mobile_app")
+        (&moodle.username.of, moodle.service.as_str()),
+        (&NameOf::User, "moodle_mobile_app")
     );
     assert_eq!(moodle.tokens, [MoodleSource::CasLaunch]);
     assert_eq!(

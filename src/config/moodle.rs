@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 use url::Url;
 
+use super::moodle_username::MoodleUsername;
 use super::pattern::{NoParams, RolePattern};
 use super::section::words;
 
@@ -45,13 +46,6 @@ words! {
         /// They get what everybody without a session gets.
         Refuse = "refuse",
     }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MoodleUsername {
-    /// The name the person signed in by.
-    User,
-    Attribute(String),
 }
 
 words! {

@@ -15,7 +15,7 @@ pub use self::client::{ClientAuth, ClientKey};
 pub use self::oauth2::OAuth2;
 pub use self::oidc::{Oidc, UseUserinfo, is_provider_url};
 use super::cas::{Protocol, RoleRule};
-use super::{Config, Moodle, MoodleUsername};
+use super::{Config, Moodle};
 
 /// A way to sign in. No issuer has the same name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,10 +163,9 @@ impl Config {
                 .is_some_and(|of| of.people == sign_in.people)
         };
         let names = self.moodles.iter().filter(of_it);
-        let names = names.filter_map(|moodle| match &moodle.username {
-            MoodleUsername::Attribute(attribute) => Some(attribute.clone()),
-            MoodleUsername::User => None,
-        });
-        roles.chain(names).collect()
+        let names = names.filter_map(|moodle| moodle.username.attribute());
+        // Whoever may write any address there becomes anybody: it counts only where nobody says that it is not theirs.
+        let names = names.flat_map(|name| [name].into_iter().chain((name == "email").then_some("email_verified")));
+        roles.chain(names.map(str::to_owned)).collect()
     }
 }

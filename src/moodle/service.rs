@@ -8,7 +8,7 @@ use super::Moodle;
 use super::login_flow::LoginFlow;
 use super::no_token::{LONG, NoToken, refusal_ttl, rejection};
 use crate::authenticate::session::Session;
-use crate::config::{MoodleSource, MoodleUsername};
+use crate::config::{MoodleSource, NameOf, NoUsername};
 use crate::moodle::answer::Probed;
 use crate::moodle::token::Token;
 use crate::moodle::tokens::source::{Person, Spent};
@@ -206,10 +206,11 @@ impl Moodle {
         {
             return Err(no("the person acts as somebody else (CAS surrogate)"));
         }
-        let name = match &self.config.username {
-            MoodleUsername::User if session.identity.source == self.people.sign_in => session.record.user(),
+        let (pattern, attributes) = (&self.config.username, &session.record.attributes);
+        let value = match &pattern.of {
+            NameOf::User if session.identity.source == self.people.sign_in => session.record.user(),
             // What another server calls its user is nobody's name here; what both call the person is.
-            MoodleUsername::User => match session.identity.name().filter(|_| self.people.named_by_user) {
+            NameOf::User => match session.identity.name().filter(|_| self.people.named_by_user) {
                 Some(name) => name,
                 None => {
                     let why =
@@ -217,13 +218,21 @@ impl Moodle {
                     return Err(no(why));
                 }
             },
-            MoodleUsername::Attribute(attribute) => match session.record.attributes.get(attribute) {
+            NameOf::Attribute(attribute) => match attributes.get(attribute) {
                 [only] => only,
                 _ => return Err(no("the attribute of moodle.username has not one value")),
             },
         };
-        check_never(&self.config.never, name).map_err(|error| rejection(&error))?;
-        fold(name).map_err(|error| rejection(&error))
+        let is_unconfirmed = |told: &String| told != "true";
+        if pattern.attribute() == Some("email") && attributes.get("email_verified").iter().any(is_unconfirmed) {
+            return Err(no("the owner of the address in `email` has not confirmed it"));
+        }
+        let name = pattern.of_value(value).map_err(|why| match why {
+            NoUsername::OtherDomain => no("the person is not at moodle.username_domain"),
+            NoUsername::Characters => no("moodle.username makes no name of this person that Moodle takes"),
+        })?;
+        check_never(&self.config.never, &name).map_err(|error| rejection(&error))?;
+        fold(&name).map_err(|error| rejection(&error))
     }
 
     async fn find(&self, session: &Session, username: &str, key: &str) -> Result<Token, NoToken> {

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use crate::oidc::campus::{Plan, by_double};
 use crate::support::tools::janua;
-use crate::support::{Config, Signer, Site};
+use crate::support::{Config, OidcDouble, Signer, Site};
 
 const PATH: &str = "/static/org/player/lecture-1/video.mp4";
 
@@ -74,7 +75,7 @@ fn a_key_for_one_hash_verifies_by_no_other() {
 #[test]
 fn key_sets_are_made_of_keys_on_p521() {
     let site = Site::new();
-    site.write("key.jwk.json", &Signer::es512().named("a").jwk().to_string());
+    site.write("key.jwk.json", Signer::es512().named("a").jwk().to_string());
     let set = janua(["keys", "jwks", site.path("key.jwk.json").to_str().unwrap()])
         .ok()
         .stdout;
@@ -83,4 +84,24 @@ fn key_sets_are_made_of_keys_on_p521() {
         (&set["keys"][0]["crv"], &set["keys"][0]["alg"]),
         (&json!("P-521"), &json!("ES512"))
     );
+}
+
+/// With `at_hash` by the hash of the algorithm, which the double writes into each ID token.
+#[test]
+fn an_id_token_is_taken_by_an_algorithm_that_is_listed_alone() {
+    for alg in FURTHER {
+        let campus = |oidc: &str| {
+            let double = OidcDouble::signing_by(signer(alg).named("k"));
+            let oidc = oidc.to_owned();
+            by_double(
+                double,
+                Plan {
+                    oidc,
+                    ..Plan::default()
+                },
+            )
+        };
+        campus(&format!("algorithms = [{alg:?}]")).signs_in("alice");
+        campus("").refuses_somebody("bad_token");
+    }
 }

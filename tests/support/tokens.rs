@@ -73,36 +73,17 @@ impl Signer {
 
     /// By an algorithm of RSA.
     pub fn rsa(alg: &'static str) -> Self {
-        let encoding: &'static dyn RsaEncoding = match alg {
-            "RS256" => &RSA_PKCS1_SHA256,
-            "RS384" => &RSA_PKCS1_SHA384,
-            "RS512" => &RSA_PKCS1_SHA512,
-            "PS256" => &RSA_PSS_SHA256,
-            "PS384" => &RSA_PSS_SHA384,
-            "PS512" => &RSA_PSS_SHA512,
-            _ => panic!("{alg} is none of RSA's"),
-        };
-        Self::of(alg, rsa(encoding))
+        Self::of(alg, rsa(encoding(alg)))
     }
 
-    /// The same key, which signs by another of RSA's algorithms. Its JWK says the new one.
-    pub fn by(self, alg: &'static str) -> Self {
-        let Self {
-            pair: Pair::Rsa(pair, _),
-            kid,
-            ..
-        } = self
-        else {
-            panic!("this is no key of RSA's");
-        };
-        let Pair::Rsa(_, encoding) = Self::rsa(alg).pair else {
-            unreachable!("it was made of RSA");
-        };
-        Self {
-            alg,
-            kid,
-            pair: Pair::Rsa(pair, encoding),
+    /// The same key of RSA, which signs by another of its algorithms. Its JWK says the new one.
+    pub fn by(mut self, alg: &'static str) -> Self {
+        assert!(matches!(self.pair, Pair::Rsa(..)), "this is no key of RSA's");
+        if let Pair::Rsa(_, old) = &mut self.pair {
+            *old = encoding(alg);
         }
+        self.alg = alg;
+        self
     }
 
     fn of(alg: &'static str, pair: Pair) -> Self {
@@ -192,6 +173,20 @@ impl Signer {
             }
         }
     }
+}
+
+/// How an algorithm of RSA signs.
+fn encoding(alg: &str) -> &'static dyn RsaEncoding {
+    let all: [(&str, &'static dyn RsaEncoding); 6] = [
+        ("RS256", &RSA_PKCS1_SHA256),
+        ("RS384", &RSA_PKCS1_SHA384),
+        ("RS512", &RSA_PKCS1_SHA512),
+        ("PS256", &RSA_PSS_SHA256),
+        ("PS384", &RSA_PSS_SHA384),
+        ("PS512", &RSA_PSS_SHA512),
+    ];
+    let found = all.into_iter().find(|(name, _)| *name == alg);
+    found.map(|(_, encoding)| encoding).unwrap()
 }
 
 fn rsa(encoding: &'static dyn RsaEncoding) -> Pair {

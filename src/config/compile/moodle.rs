@@ -70,6 +70,7 @@ impl Checker<'_> {
         }
         let facade = self.facade(moodle.facade, tokens.as_deref(), place);
         let service = moodle.service.given().and_then(|service| self.short_name(service));
+        let username = self.moodle_username(&moodle.username, moodle.username_domain);
         named?;
         Some(Moodle {
             name: name.value.clone(),
@@ -77,16 +78,40 @@ impl Checker<'_> {
             wwwroot: root?.value.clone(),
             public_url: url?,
             sign_in: sign_in?,
-            username: match moodle.username {
-                user if user == "user" => MoodleUsername::User,
-                attribute => MoodleUsername::Attribute(attribute),
-            },
+            username: username?,
             service: service?,
             tokens: tokens?,
             never: moodle.never.iter().map(|name| name.to_lowercase()).collect(),
             facade: facade?,
             own_tokens: moodle.own_tokens,
         })
+    }
+
+    fn moodle_username(&mut self, username: &At<String>, domain: Key<String>) -> Option<MoodleUsername> {
+        let domain = domain.checked(|domain| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+            let is_domain = !domain.value.is_empty() && domain.value.bytes().all(plain);
+            if !is_domain {
+                let problem = Diagnostic::error(domain.at, "`username_domain`: this cannot be a domain");
+                self.report(problem.help("write what stands behind the `@`: \"example.edu\""));
+            }
+            is_domain.then_some(domain.value)
+        });
+        let parsed = match MoodleUsername::parse(&username.value, domain.as_ref().and_then(Option::as_deref)) {
+            Ok(parsed) => parsed,
+            Err(why) => {
+                let problem = Diagnostic::error(username.at, format!("`username`: {why}"));
+                self.report(problem.help("write \"user\", an attribute, or a pattern such as \"{mail}\""));
+                return None;
+            }
+        };
+        if parsed.is_changeable() {
+            let message =
+                "people may be able to change this at the sign-in server, and to become somebody else in Moodle";
+            let problem = Diagnostic::warning(username.at, message);
+            self.report(problem.help("name an attribute of your directory that they cannot change"));
+        }
+        domain.map(|_| parsed)
     }
 
     /// Moodle signs with this text, so that a slash too many is a mistake.

@@ -21,13 +21,17 @@ section! {
         /// Moodle's `$CFG->wwwroot`, exactly.
         #[required = "public_url = \"https://moodle.example.edu\", which is Moodle's $CFG->wwwroot"]
         public_url: String,
-        /// "user", or the attribute that is the username in Moodle.
-        username: String = "user",
+        /// "user", or the attribute that is the username in Moodle; or one of them in braces, "{mail}", with what stands around
+        /// it: in lower case then, and refused where Moodle takes no such name.
+        username: At<String> = "user",
+        /// The one domain of such names, "example.edu": it is cut off, and people of others get no token. Default: names are
+        /// kept whole.
+        username_domain: String,
         /// The short name of the external service whose tokens are wanted.
         service: Key<String> = "moodle_mobile_app",
         /// Where tokens come from, tried in order: "vault", "cas-launch", "cas-token", "cas-facade".
         tokens: Key<Vec<At<MoodleSource>>> = ["cas-launch"],
-        /// Usernames that never get a token.
+        /// Usernames in Moodle that never get a token.
         never: Vec<String> = [],
         /// Where Moodle asks the gateway as its CAS server. Only for "cas-facade", and required there.
         facade: Facade,

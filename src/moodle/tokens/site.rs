@@ -195,7 +195,7 @@ pub(super) mod tests {
             wwwroot: "https://moodle.test".to_owned(),
             public_url: "https://moodle.test".parse().unwrap(),
             sign_in: 0,
-            username: MoodleUsername::User,
+            username: MoodleUsername::parse("user", None).unwrap(),
             service: APP.to_owned(),
             tokens: tokens.to_vec(),
             never: Vec::new(),

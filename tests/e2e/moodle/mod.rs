@@ -10,4 +10,5 @@ mod reactions;
 mod replicas;
 pub mod school;
 mod sources;
+mod usernames;
 mod vault;

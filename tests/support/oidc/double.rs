@@ -544,8 +544,8 @@ fn is_authenticated(asked: &Asked, or_public: bool) -> bool {
 /// The left half of a hash by the algorithm of the signature (OpenID Connect Core 3.1.3.6).
 fn at_hash(signer: &Signer, access: &str) -> String {
     let algorithm = match signer.jwk()["alg"].as_str() {
-        Some("ES384") => &SHA384,
-        Some("EdDSA") => &SHA512,
+        Some("ES384" | "RS384" | "PS384") => &SHA384,
+        Some("EdDSA" | "ES512" | "RS512" | "PS512") => &SHA512,
         _ => &SHA256,
     };
     let hash = digest(algorithm, access.as_bytes());
