@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 
 use super::nginx::nginx;
 use super::peers::{CALL, configure, free_port, wait_for};
-use super::tokens::Tokens;
+use super::tokens::{ISSUER, Tokens};
 use super::{LOAD_CORE, Result, on_path, watch};
 
 pub(super) const NAME: &str = "instructions of a request";
@@ -35,7 +35,27 @@ struct Kind {
     store: &'static str,
     /// In the configuration.
     routes: usize,
+    /// Of an access token, whose server's keys nginx publishes. Older binaries know none.
+    is_bearer: bool,
 }
+
+/// The route beside the others that takes access tokens.
+const BEARER: &str = r#"
+[bearer.apps]
+clients = ["bench"]
+
+[bearer.apps.jwks]
+issuer     = "@ISSUER@"
+jwks_uri   = "http://127.0.0.1:@UPSTREAM@/jwks.json"
+algorithms = ["ES256"]
+
+[[routes]]
+name    = "decide-bearer"
+path    = "/bearer/{event}"
+respond = { status = 204 }
+accept  = ["bearer"]
+allow   = [{ client = "bench" }]
+"#;
 
 impl Kind {
     fn new(name: &str, path: &str, headers: Vec<String>, store: &'static str) -> Self {
@@ -45,6 +65,7 @@ impl Kind {
             headers,
             store,
             routes: 0,
+            is_bearer: false,
         }
     }
 }
@@ -66,11 +87,11 @@ pub(super) fn measure(folder: &Path, tokens: &Tokens, session: &str, pass: &str)
     for kind in kinds(tokens, session, pass) {
         let counted = each(&binary, folder, &kind)?;
         let told = match &before {
-            None => String::new(),
-            Some(before) => {
+            Some(before) if !kind.is_bearer => {
                 let before = each(before, folder, &kind)?;
                 format!("{before:.0} ({:+.2} %)", (counted / before - 1.0) * 100.0)
             }
+            _ => String::new(),
         };
         eprintln!("  {}: {counted:.0} {told}", kind.name);
         // Writing to a String does not fail.
@@ -90,6 +111,15 @@ fn kinds(tokens: &Tokens, session: &str, pass: &str) -> Vec<Kind> {
     );
     let mut kinds = vec![
         Kind::new("decision, a known token", "/decide/lecture-1", known(), "memory"),
+        Kind {
+            is_bearer: true,
+            ..Kind::new(
+                "decision, a known access token",
+                "/bearer/lecture-1",
+                vec![tokens.bearer()],
+                "memory",
+            )
+        },
         Kind::new("decision, every token new", "/decide/lecture-1", fresh, "memory"),
         Kind::new(
             "1 KiB file, a known token",
@@ -161,7 +191,13 @@ fn counted(binary: &OsString, folder: &Path, kind: &Kind, requests: usize) -> Re
             )
         })
         .collect();
-    fs::write(&file, configured + &more)?;
+    let mut configured = configured + &more;
+    if kind.is_bearer {
+        fs::copy(folder.join("jwks.json"), folder.join("downloads/jwks.json"))?;
+        let bearer = BEARER.replace("@UPSTREAM@", &upstream.to_string());
+        configured.push_str(&bearer.replace("@ISSUER@", ISSUER));
+    }
+    fs::write(&file, configured)?;
     let mut nginx = nginx(folder, "upstream", upstream, None, LOAD_CORE)?;
     let counted = wait_for(upstream).and_then(|()| {
         let mut server = Command::new("valgrind")

@@ -17,9 +17,13 @@ use super::Result;
 /// Enough that the fastest contender does not run out within a round.
 const COUNT: usize = 160_000;
 
+/// Who makes access tokens.
+pub(super) const ISSUER: &str = "https://idp.bench.test";
+
 pub(super) struct Tokens {
     folder: PathBuf,
     tokens: Vec<String>,
+    bearer: String,
 }
 
 impl Tokens {
@@ -48,9 +52,16 @@ impl Tokens {
             jsonwebtoken::encode(&Header::new(Algorithm::ES256), &claims, &signer)
         };
         let tokens = (0..COUNT).map(token).collect::<std::result::Result<_, _>>()?;
+        // RFC 9068 section 2.
+        let claims = json!({ "iss": ISSUER, "sub": "anna", "client_id": "bench", "iat": exp - 3 * 3600, "exp": exp });
+        let header = Header {
+            typ: Some("at+jwt".to_owned()),
+            ..Header::new(Algorithm::ES256)
+        };
         Ok(Self {
             folder: folder.to_owned(),
             tokens,
+            bearer: jsonwebtoken::encode(&header, &claims, &signer)?,
         })
     }
 
@@ -60,6 +71,11 @@ impl Tokens {
 
     pub(super) fn header(&self, number: usize) -> String {
         format!("Authorization: Bearer {}", self.tokens[number])
+    }
+
+    /// The same of an access token.
+    pub(super) fn bearer(&self) -> String {
+        format!("Authorization: Bearer {}", self.bearer)
     }
 
     /// The last six bytes of the signature are zero.

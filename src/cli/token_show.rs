@@ -38,6 +38,9 @@ Examples:
 Exit code: 0 if the token counts; without --jwks, if it is well-formed. 1 if not, with the reason that the gateway
 gives. What a route and an issuer's caps make of a good token is not asked here.";
 
+const ID_TOKEN: &str = "an ID token: it tells its client who signed in, and opens nothing";
+const LEARNING: &str = "a token of a learning platform: for routes with accept = [\"jwt\"], which is the default";
+
 /// Longer input is no token.
 const MAX_INPUT: u64 = 64 * 1024;
 /// Characters of what was given that are told again.
@@ -168,13 +171,18 @@ fn refused(rejection: &Rejection) -> String {
 /// Header, claims and times, as far as they can be read.
 fn described(token: &str, now: SystemTime) -> String {
     let mut parts = token.split('.');
-    let mut out = String::from("header\n");
-    match part(parts.next()) {
+    let (header, claims) = (part(parts.next()), part(parts.next()));
+    let mut out = String::new();
+    if let Some(kind) = header.as_ref().zip(claims.as_ref()).and_then(kind) {
+        out.push_str(&format!("this is\n  {kind}\n"));
+    }
+    out.push_str("header\n");
+    match header {
         Some(header) => header_lines(&mut out, &header),
         None => line(&mut out, "-", "cannot be read"),
     }
     out.push_str("claims\n");
-    let Some(claims) = part(parts.next()) else {
+    let Some(claims) = claims else {
         line(&mut out, "-", "cannot be read");
         return out;
     };
@@ -188,6 +196,28 @@ fn described(token: &str, now: SystemTime) -> String {
         }
     }
     out
+}
+
+/// What kind of token it says to be, and what takes such; `None`: none that is known.
+fn kind((header, claims): (&Map<String, Value>, &Map<String, Value>)) -> Option<&'static str> {
+    const ACCESS: &str = "an access token: for routes with accept = [\"bearer\"] and a [bearer.<name>] of its server";
+    let lower = |members: &Map<String, Value>| Some(members.get("typ")?.as_str()?.to_ascii_lowercase());
+    let (outer, inner) = (lower(header).unwrap_or_default(), lower(claims).unwrap_or_default());
+    let has = |names: &[&str]| names.iter().any(|name| claims.contains_key(*name));
+    Some(match (outer.trim_start_matches("application/"), inner.as_str()) {
+        ("logout+jwt", _) | (_, "logout") => "a logout token: it ends sessions by the back channel, and opens nothing",
+        ("dpop+jwt", _) => "a proof of a key (DPoP): it opens nothing",
+        ("at+jwt", _) => ACCESS,
+        (_, "refresh" | "offline") => "a refresh token: for the server that made it, and for nobody else",
+        _ if has(&["events"]) => "a logout token: it ends sessions by the back channel, and opens nothing",
+        (_, "bearer") => ACCESS,
+        (_, "id") => ID_TOKEN,
+        _ if has(&["nonce", "at_hash", "c_hash"]) => ID_TOKEN,
+        _ if has(&["oc", "oc-roles"]) => LEARNING,
+        _ if has(&["client_id", "azp", "scope", "scp"]) => ACCESS,
+        _ if has(&["roles"]) => LEARNING,
+        _ => return None,
+    })
 }
 
 fn part(part: Option<&str>) -> Option<Map<String, Value>> {
@@ -311,6 +341,47 @@ mod tests {
             (json!("soon"), "soon: this is no time"),
         ] {
             assert_eq!(time(&value, now), expected);
+        }
+    }
+
+    #[test]
+    fn kinds_are_told_by_what_servers_write() {
+        let told = |header: Value, claims: Value| {
+            let (header, claims) = (
+                header.as_object().cloned().unwrap(),
+                claims.as_object().cloned().unwrap(),
+            );
+            kind((&header, &claims)).unwrap_or("nothing").to_owned()
+        };
+        let jwt = || json!({ "alg": "RS256", "typ": "JWT" });
+        let logout = "http://schemas.openid.net/event/backchannel-logout";
+        for (header, claims, expected) in [
+            (
+                json!({ "typ": "at+jwt" }),
+                json!({ "client_id": "app" }),
+                "an access token",
+            ),
+            (json!({ "typ": "application/at+jwt" }), json!({}), "an access token"),
+            (
+                jwt(),
+                json!({ "typ": "Bearer", "azp": "app", "nonce": "n" }),
+                "an access token",
+            ),
+            (jwt(), json!({ "typ": "Refresh" }), "a refresh token"),
+            (jwt(), json!({ "typ": "ID", "azp": "app" }), "an ID token"),
+            (jwt(), json!({ "aud": "app", "at_hash": "x" }), "an ID token"),
+            (jwt(), json!({ "events": { logout: {} } }), "a logout token"),
+            (json!({ "typ": "logout+jwt" }), json!({}), "a logout token"),
+            (jwt(), json!({ "oc": {} }), "a token of a learning platform"),
+            (
+                jwt(),
+                json!({ "roles": ["ROLE_USER"] }),
+                "a token of a learning platform",
+            ),
+            (jwt(), json!({ "sub": "anna" }), "nothing"),
+        ] {
+            let kind = told(header, claims.clone());
+            assert!(kind.starts_with(expected), "{claims}: {kind}");
         }
     }
 
