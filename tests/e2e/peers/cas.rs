@@ -1,8 +1,10 @@
 //! Apereo CAS 7.2, by its own protocol, by OpenID Connect and by OAuth 2.0.
 
+use super::bearer::{Api, is_checked};
 use super::{School, SignIn, steps};
 use crate::oidc::campus::leads_to;
 use crate::support::Reserved;
+use crate::support::peers::app::App;
 use crate::support::peers::cas7::SCOPE;
 use crate::support::peers::{CLIENT, CLIENT_BY_POST, Cas7, SECRET, SECRET_BY_POST, wanted};
 
@@ -39,6 +41,11 @@ fn apereo_cas_7() {
         oauth2_sign_out,
         wrong_secret,
         checked,
+        oidc_bearer_jwks,
+        oidc_bearer_introspection,
+        oidc_bearer_profile,
+        oauth2_bearer_introspection,
+        oauth2_bearer_profile,
     );
 }
 
@@ -85,7 +92,7 @@ impl World {
             by_oauth2("oauth2-wrong", "a wrong secret", ""),
         ];
         let roles = "{ attribute = \"eduPersonAffiliation\", role = \"ROLE_AFFILIATION_{value}\" }";
-        let school = School::start(port, roles, "ROLE_AFFILIATION_staff", &good, &wrong);
+        let school = School::start(port, roles, STAFF, &good, &wrong);
         for name in ["cas", "oidc", "oauth2"] {
             school.warms_up(name, || cas.person("bert"));
         }
@@ -215,4 +222,79 @@ fn wrong_secret(world: &World) {
 
 fn checked(world: &World) {
     world.school.is_checked();
+}
+
+const STAFF: &str = "ROLE_AFFILIATION_staff";
+
+/// A section for the tokens of one app; `lines` end with the table of its kind.
+fn bearer(client: &str, lines: &str) -> String {
+    format!(
+        "[bearer.campus]\nusername = \"sub\"\nclients = [{client:?}]\n\
+         roles = [{{ attribute = \"eduPersonAffiliation\", role = \"ROLE_AFFILIATION_{{value}}\" }}]\n{lines}"
+    )
+}
+
+fn introspection(world: &World, client: &str, place: &str) -> String {
+    let lines = format!(
+        "[bearer.campus.introspection]\nendpoint = \"{}/{place}/introspect\"\nclient_id = {CLIENT:?}\n{{secret}}\n",
+        world.cas.url()
+    );
+    bearer(client, &lines)
+}
+
+fn profile(world: &World, client: &str, place: &str) -> String {
+    let lines = format!("[bearer.campus.profile]\nendpoint = \"{}/{place}\"\n", world.cas.url());
+    bearer(client, &lines)
+}
+
+/// Tokens of one app for people, and no others.
+fn takes_tokens(world: &World, section: &str, app: &App, other: &App) -> Api {
+    let api = Api::start(section, SECRET, STAFF);
+    api.takes_access_tokens_alone(app, other, || world.cas.person("anna"));
+    is_checked(section, SECRET);
+    api
+}
+
+/// Its answer has the person's attributes.
+fn tells_roles(world: &World, api: &Api, app: &App) {
+    let [annas, berts] = ["anna", "bert"].map(|name| app.tokens_of(&world.cas.person(name)).access);
+    api.get("/staff/x", &berts).expect(200);
+    api.get("/staff/x", &annas).expect(403);
+}
+
+/// They are signed by RS512, and name no client, as ID tokens do: nobody knows for whom they were made.
+fn oidc_bearer_jwks(world: &World) {
+    let keys = format!(
+        "[bearer.campus.jwks]\nissuer = {:?}\ntypes = [\"JWT\"]\n",
+        world.cas.issuer()
+    );
+    let api = Api::start(&bearer("signing", &keys), SECRET, STAFF);
+    let tokens = world.cas.app("signing").tokens_of(&world.cas.person("anna"));
+    assert_eq!(tokens.access.matches('.').count(), 2, "it is a JWT");
+    api.refuses(&tokens.access);
+    api.refuses(&tokens.id.unwrap());
+}
+
+fn oidc_bearer_introspection(world: &World) {
+    let section = introspection(world, "portal", "oidc");
+    takes_tokens(world, &section, &world.cas.app("portal"), &world.cas.app("stranger"));
+}
+
+fn oidc_bearer_profile(world: &World) {
+    let section = profile(world, "portal", "oidc/oidcProfile");
+    let (portal, stranger) = (world.cas.app("portal"), world.cas.app("stranger"));
+    let api = takes_tokens(world, &section, &portal, &stranger);
+    tells_roles(world, &api, &portal);
+}
+
+fn oauth2_bearer_introspection(world: &World) {
+    let [portal, stranger] = ["portal-oauth2", "stranger-oauth2"].map(|id| world.cas.app_by_oauth2(id));
+    takes_tokens(world, &introspection(world, portal.id, "oauth2.0"), &portal, &stranger);
+}
+
+fn oauth2_bearer_profile(world: &World) {
+    let [portal, stranger] = ["portal-oauth2", "stranger-oauth2"].map(|id| world.cas.app_by_oauth2(id));
+    let section = profile(world, portal.id, "oauth2.0/profile").replace("\"sub\"", "\"id\"");
+    let api = takes_tokens(world, &section, &portal, &stranger);
+    tells_roles(world, &api, &portal);
 }

@@ -1,5 +1,6 @@
 //! Keycloak 26.
 
+use super::bearer::{AUDIENCE, Api, is_checked};
 use super::{School, SignIn, steps};
 use crate::support::peers::keycloak::{EVERY, FRONT};
 use crate::support::peers::{CLIENT, CLIENT_BY_POST, Keycloak, SECRET, SECRET_BY_POST, wanted};
@@ -29,13 +30,16 @@ fn keycloak_26() {
         front_channel,
         wrong_secret,
         checked,
+        bearer_jwks,
+        bearer_introspection,
+        bearer_of_nobody,
     );
 }
 
 impl World {
     fn start() -> Option<Self> {
         let port = Reserved::new(0).unwrap();
-        let keycloak = Keycloak::start(port.address())?;
+        let keycloak = Keycloak::start(port.address(), AUDIENCE)?;
         let sign_in = |name, client: &str, secret, more: &str| SignIn {
             name,
             kind: "oidc",
@@ -60,7 +64,7 @@ impl World {
         let wrong = [sign_in("wrong", CLIENT, "a wrong secret", "")];
         let roles = "{ attribute = \"groups\", role = \"ROLE_GROUP_{value}\" }, \
                      { attribute = \"realm_access.roles\", role = \"ROLE_{value}\" }";
-        let school = School::start(port, roles, "ROLE_GROUP_/staff/video", &good, &wrong);
+        let school = School::start(port, roles, STAFF, &good, &wrong);
         school.warms_up("campus", || keycloak.person("bert"));
         Some(Self { school, keycloak })
     }
@@ -143,4 +147,63 @@ fn wrong_secret(world: &World) {
 
 fn checked(world: &World) {
     world.school.is_checked();
+}
+
+const STAFF: &str = "ROLE_GROUP_/staff/video";
+
+fn by_jwks(world: &World) -> String {
+    format!(
+        "[bearer.campus]\nusername = \"preferred_username\"\naudience = [{AUDIENCE:?}]\n\
+         roles = [{{ attribute = \"groups\", role = \"ROLE_GROUP_{{value}}\" }}]\n\
+         [bearer.campus.jwks]\nissuer = {:?}\ntypes = [\"JWT\"]\n",
+        world.keycloak.issuer()
+    )
+}
+
+fn by_introspection(world: &World) -> String {
+    format!(
+        "[bearer.campus]\nusername = \"username\"\nclients = [\"portal\"]\n\
+         roles = [{{ attribute = \"groups\", role = \"ROLE_GROUP_{{value}}\" }}]\n\
+         [bearer.campus.introspection]\nendpoint = \"{0}/protocol/openid-connect/token/introspect\"\nissuer = \"{0}\"\n\
+         client_id = {CLIENT:?}\ncache = \"0s\"\n{{secret}}\n",
+        world.keycloak.issuer()
+    )
+}
+
+/// What any kind of bearer here has to do.
+fn takes_tokens(world: &World, api: &Api) {
+    let (portal, stranger) = (world.keycloak.app("portal"), world.keycloak.app("stranger"));
+    api.takes_access_tokens_alone(&portal, &stranger, || world.keycloak.person("anna"));
+    api.refuses(&portal.tokens_of(&world.keycloak.person("anna")).id.unwrap());
+    let [annas, berts] = ["anna", "bert"].map(|name| portal.tokens_of(&world.keycloak.person(name)).access);
+    api.get("/staff/x", &annas).expect(200);
+    api.get("/staff/x", &berts).expect(403);
+    api.get("/scope/x", &berts).expect(200);
+}
+
+fn bearer_jwks(world: &World) {
+    takes_tokens(world, &Api::start(&by_jwks(world), SECRET, STAFF));
+    is_checked(&by_jwks(world), SECRET);
+}
+
+fn bearer_introspection(world: &World) {
+    let api = Api::start(&by_introspection(world), SECRET, STAFF);
+    takes_tokens(world, &api);
+    // A logout ends access tokens, which the server alone knows.
+    let anna = world.keycloak.person("anna");
+    let token = world.keycloak.app("portal").tokens_of(&anna).access;
+    api.get("/person/x", &token).expect(200);
+    anna.sign_out();
+    api.refuses(&token);
+    is_checked(&by_introspection(world), SECRET);
+}
+
+/// Client credentials: the client is known, and there is no person.
+fn bearer_of_nobody(world: &World) {
+    let token = world.keycloak.app("portal").own_tokens().access;
+    for bearer in [by_jwks(world), by_introspection(world)] {
+        let api = Api::start(&bearer, SECRET, STAFF);
+        api.get("/portal/x", &token).expect(200);
+        assert_ne!(api.get("/person/x", &token).status, 200);
+    }
 }

@@ -1,6 +1,7 @@
 //! Real sign-in servers as campuses run them, on request: `make test-peers`. A server takes a minute to start, so all tests of a
 //! kind are steps of one, which names those that failed.
 
+mod bearer;
 mod cas;
 mod keycloak;
 

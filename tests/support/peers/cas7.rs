@@ -14,6 +14,7 @@ use janua_demo::Reserved;
 use super::super::cas::query;
 use super::super::secrets::{self, Kind};
 use super::super::tools::brought;
+use super::app::{App, CALLBACK};
 use super::browser::{Form, Page};
 use super::java::{Java, write};
 use super::person::{PASSWORD, Pages, Person};
@@ -100,6 +101,28 @@ impl Cas7 {
 
     pub fn issuer(&self) -> String {
         format!("{}/oidc", self.url())
+    }
+
+    /// An app by OpenID Connect: `portal`, `stranger`, or `signing`, whose access tokens are JWTs.
+    pub fn app(&self, id: &'static str) -> App {
+        App {
+            id,
+            secret: SECRET_BY_POST,
+            scope: "openid profile affiliation",
+            authorization: format!("{}/oidcAuthorize", self.issuer()),
+            token: format!("{}/oidcAccessToken", self.issuer()),
+        }
+    }
+
+    /// One by OAuth 2.0: `portal-oauth2` or `stranger-oauth2`.
+    pub fn app_by_oauth2(&self, id: &'static str) -> App {
+        App {
+            id,
+            secret: SECRET_BY_POST,
+            scope: "profile",
+            authorization: format!("{}/oauth2.0/authorize", self.url()),
+            token: format!("{}/oauth2.0/accessToken", self.url()),
+        }
     }
 
     /// Somebody who has not signed in yet.
@@ -217,6 +240,35 @@ fn services(gateway: SocketAddr) -> Vec<Value> {
             "logoutType": channel, "logoutUrl": format!("{own}/oidc/{logout}"),
         }))
     };
+    let app = |id: &str, class: &str| {
+        grants(json!({
+            "@class": class, "name": id, "clientId": id, "clientSecret": SECRET_BY_POST,
+            "serviceId": format!("^{}$", CALLBACK.replace('.', "\\.")),
+        }))
+    };
+    let refreshed = |mut app: Value| {
+        app["generateRefreshToken"] = json!(true);
+        app["supportedGrantTypes"] = set(&["authorization_code", "refresh_token"]);
+        app
+    };
+    let by_oidc = |id: &str| {
+        let mut app = app(id, "org.apereo.cas.services.OidcRegisteredService");
+        app["scopes"] = set(&["openid", "profile", SCOPE]);
+        app["signIdToken"] = json!(true);
+        refreshed(app)
+    };
+    let by_oauth2 = |id: &str| {
+        let mut app = app(id, "org.apereo.cas.support.oauth.services.OAuthRegisteredService");
+        app["attributeReleasePolicy"] = all.clone();
+        refreshed(app)
+    };
+    let property = |value: &str| json!({ "@class": "org.apereo.cas.services.DefaultRegisteredServiceProperty", "values": set(&[value]) });
+    let mut signing = by_oidc("signing");
+    signing["jwtAccessToken"] = json!(true);
+    signing["properties"] = json!({
+        "@class": "java.util.HashMap",
+        "accessTokenAsJwtSigningEnabled": property("true"), "accessTokenAsJwtEncryptionEnabled": property("false"),
+    });
     vec![
         json!({
             "@class": "org.apereo.cas.services.CasRegisteredService", "name": "cas",
@@ -231,6 +283,11 @@ fn services(gateway: SocketAddr) -> Vec<Value> {
             "serviceId": format!("^{pattern}/oauth2/[a-z0-9-]+/callback(\\?.*)?$"),
             "attributeReleasePolicy": all,
         })),
+        by_oidc("portal"),
+        by_oidc("stranger"),
+        signing,
+        by_oauth2("portal-oauth2"),
+        by_oauth2("stranger-oauth2"),
     ]
 }
 

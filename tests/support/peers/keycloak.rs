@@ -14,6 +14,7 @@ use super::super::cas::query;
 use super::super::http::{Connection, Request, Response};
 use super::super::secrets::{self, Kind};
 use super::super::tools::brought;
+use super::app::{App, CALLBACK};
 use super::browser::{Form, Page};
 use super::java::Java;
 use super::person::{PASSWORD, Pages, Person};
@@ -64,8 +65,9 @@ impl Pages for KeycloakPages {
 
 impl Keycloak {
     /// For the sign-ins of a gateway at this address; logouts are told to `campus` and `every` by the back channel, and to
-    /// `front` by the front channel. `None`: it cannot be had here, and the test returns too.
-    pub fn start(gateway: SocketAddr) -> Option<Self> {
+    /// `front` by the front channel. Access tokens of the app `portal` are meant for `audience`. `None`: it cannot be had here,
+    /// and the test returns too.
+    pub fn start(gateway: SocketAddr, audience: &str) -> Option<Self> {
         let home = brought("keycloak")?;
         let folder = tempfile::tempdir().unwrap();
         let port = Reserved::new(0).unwrap();
@@ -125,7 +127,7 @@ impl Keycloak {
             secrets::register(Kind::Token, secret);
         }
         keycloak
-            .administer("POST", "/admin/realms", &realm(gateway))
+            .administer("POST", "/admin/realms", &realm(gateway, audience))
             .expect(201);
         Some(keycloak)
     }
@@ -137,6 +139,18 @@ impl Keycloak {
     /// Somebody who has not signed in yet.
     pub fn person(&self, name: &str) -> Person<KeycloakPages> {
         Person::new(self.address, KeycloakPages, name)
+    }
+
+    /// `portal`, whose access tokens name a gateway in `aud`, or `stranger`, whose tokens name nobody.
+    pub fn app(&self, id: &'static str) -> App {
+        let endpoint = |name: &str| format!("{}/protocol/openid-connect/{name}", self.issuer());
+        App {
+            id,
+            secret: SECRET,
+            scope: "openid profile email",
+            authorization: endpoint("auth"),
+            token: endpoint("token"),
+        }
     }
 
     /// An administrator ends all sessions of somebody.
@@ -178,7 +192,7 @@ impl Keycloak {
 }
 
 /// What an administrator would enter, in one document.
-fn realm(gateway: SocketAddr) -> Value {
+fn realm(gateway: SocketAddr, audience: &str) -> Value {
     let account = |name: &str, groups: &[&str], roles: &[&str]| {
         json!({
             "username": name, "enabled": true, "email": format!("{name}@example.test"), "emailVerified": true,
@@ -192,7 +206,8 @@ fn realm(gateway: SocketAddr) -> Value {
         mapper(
             "groups",
             "oidc-group-membership-mapper",
-            json!({ "claim.name": "groups", "full.path": "true", "id.token.claim": "true", "userinfo.token.claim": "true" }),
+            json!({ "claim.name": "groups", "full.path": "true", "id.token.claim": "true", "userinfo.token.claim": "true",
+                    "access.token.claim": "true" }),
         ),
         mapper(
             "roles",
@@ -222,6 +237,18 @@ fn realm(gateway: SocketAddr) -> Value {
         "frontchannel.logout.url": format!("{own}/{FRONT}/frontchannel-logout"),
         "frontchannel.logout.session.required": "true",
     });
+    let app = |id: &str, more: &[Value]| {
+        let mut app = client(id, SECRET, json!({}));
+        app["redirectUris"] = json!([CALLBACK]);
+        app["serviceAccountsEnabled"] = json!(true);
+        app["protocolMappers"].as_array_mut().unwrap().extend_from_slice(more);
+        app
+    };
+    let meant_for = mapper(
+        "audience",
+        "oidc-audience-mapper",
+        json!({ "included.custom.audience": audience, "access.token.claim": "true", "id.token.claim": "false" }),
+    );
     json!({
         "realm": "campus", "enabled": true, "sslRequired": "none",
         "groups": [{ "name": "staff", "subGroups": [{ "name": "video" }] }],
@@ -232,6 +259,8 @@ fn realm(gateway: SocketAddr) -> Value {
             client(EVERY, SECRET, by_back_channel(EVERY, "false")),
             client(CLIENT_BY_POST, SECRET_BY_POST, json!({})),
             client(FRONT, SECRET, by_front_channel),
+            app("portal", &[meant_for]),
+            app("stranger", &[]),
         ],
     })
 }

@@ -1,6 +1,7 @@
 //! Sign-in servers as campuses run them: Keycloak 26 and Apereo CAS 7.2. Each is a Java process of its own that takes a minute
 //! to start, so these tests run on request: `make test-peers`.
 
+pub mod app;
 pub mod browser;
 pub mod cas7;
 mod java;
