@@ -174,6 +174,7 @@ fn by_introspection(world: &World) -> String {
 fn takes_tokens(world: &World, api: &Api) {
     let (portal, stranger) = (world.keycloak.app("portal"), world.keycloak.app("stranger"));
     api.takes_access_tokens_alone(&portal, &stranger, || world.keycloak.person("anna"));
+    api.refuses(&portal.tokens_of(&world.keycloak.person("anna")).id.unwrap());
     let [annas, berts] = ["anna", "bert"].map(|name| portal.tokens_of(&world.keycloak.person(name)).access);
     api.get("/staff/x", &annas).expect(200);
     api.get("/staff/x", &berts).expect(403);

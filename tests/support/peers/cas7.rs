@@ -246,16 +246,21 @@ fn services(gateway: SocketAddr) -> Vec<Value> {
             "serviceId": format!("^{}$", CALLBACK.replace('.', "\\.")),
         }))
     };
+    let refreshed = |mut app: Value| {
+        app["generateRefreshToken"] = json!(true);
+        app["supportedGrantTypes"] = set(&["authorization_code", "refresh_token"]);
+        app
+    };
     let by_oidc = |id: &str| {
         let mut app = app(id, "org.apereo.cas.services.OidcRegisteredService");
         app["scopes"] = set(&["openid", "profile", SCOPE]);
         app["signIdToken"] = json!(true);
-        app
+        refreshed(app)
     };
     let by_oauth2 = |id: &str| {
         let mut app = app(id, "org.apereo.cas.support.oauth.services.OAuthRegisteredService");
         app["attributeReleasePolicy"] = all.clone();
-        app
+        refreshed(app)
     };
     let property = |value: &str| json!({ "@class": "org.apereo.cas.services.DefaultRegisteredServiceProperty", "values": set(&[value]) });
     let mut signing = by_oidc("signing");
