@@ -13,6 +13,7 @@
 mod support;
 
 mod accel;
+mod bearer;
 mod browser_https;
 mod cas_server;
 mod check;

@@ -28,6 +28,12 @@ use super::tools::brought;
 pub const CLIENT: &str = "janua";
 pub const CLIENT_SECRET: &str = "secret+of/janua for:tests=";
 
+/// An application with people's tokens, and one with its own: name and secret.
+pub const APP: (&str, &str) = ("app", "secret-of-app-for-tests");
+pub const ROBOT: (&str, &str) = ("robot", "secret-of-robot-for-tests");
+/// Where the former's users come back to; nobody listens there.
+pub const APP_CALLBACK: &str = "http://127.0.0.1:1/callback";
+
 /// A running provider; killed on drop.
 pub struct OidcServer {
     child: Child,
@@ -37,6 +43,7 @@ pub struct OidcServer {
     folder: TempDir,
     /// What the gateways that it knows are called by.
     origins: Vec<String>,
+    has_apps: bool,
 }
 
 /// A person with a browser's cookies for this provider.
@@ -57,14 +64,24 @@ impl OidcServer {
     /// For the sign-in `campus` of a gateway that is called by these origins; logouts are told to the first.
     /// `None`: it cannot be had here, and the test returns too.
     pub fn start(origins: &[String]) -> Option<Self> {
+        Self::started(origins, false)
+    }
+
+    /// One that gives access tokens for gateways to the clients [`APP`] and [`ROBOT`].
+    pub fn with_apps() -> Option<Self> {
+        Self::started(&["http://127.0.0.1:1".to_owned()], true)
+    }
+
+    fn started(origins: &[String], has_apps: bool) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let (child, alive, port) = spawn(&folder, origins, 0)?;
+        let (child, alive, port) = spawn(&folder, (origins, has_apps), 0)?;
         Some(Self {
             child,
             _alive: alive,
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             folder,
             origins: origins.to_vec(),
+            has_apps,
         })
     }
 
@@ -80,7 +97,7 @@ impl OidcServer {
 
     /// The same again, with its keys and without anybody's session.
     pub fn revive(&mut self) {
-        let started = spawn(&self.folder, &self.origins, self.address.port());
+        let started = spawn(&self.folder, (&self.origins, self.has_apps), self.address.port());
         let (child, alive, _) = started.expect("it was there before");
         (self.child, self._alive) = (child, alive);
     }
@@ -242,14 +259,14 @@ impl Cookie {
     }
 }
 
-fn spawn(folder: &TempDir, origins: &[String], port: u16) -> Option<(Child, ChildStdin, u16)> {
+fn spawn(folder: &TempDir, (origins, has_apps): (&[String], bool), port: u16) -> Option<(Child, ChildStdin, u16)> {
     let modules = brought("oidc")?;
     secrets::register(Kind::Token, CLIENT_SECRET);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/oidc/server.mjs");
     let mut child = Command::new("node")
         .arg(script)
         .arg(modules)
-        .arg(world(folder, origins, port).to_string())
+        .arg(world(folder, (origins, has_apps), port).to_string())
         // Should a gateway have a certificate of the tests' own.
         .env("NODE_TLS_REJECT_UNAUTHORIZED", "0")
         .env("NODE_NO_WARNINGS", "1")
@@ -277,7 +294,7 @@ fn spawn(folder: &TempDir, origins: &[String], port: u16) -> Option<(Child, Chil
     Some((child, alive, port.expect("the provider says its port")))
 }
 
-fn world(folder: &TempDir, origins: &[String], port: u16) -> Value {
+fn world(folder: &TempDir, (origins, has_apps): (&[String], bool), port: u16) -> Value {
     let callbacks: Vec<String> = origins
         .iter()
         .map(|origin| format!("{origin}/_janua/oidc/campus/callback"))
@@ -295,7 +312,26 @@ fn world(folder: &TempDir, origins: &[String], port: u16) -> Value {
             "backchannel_logout_session_required": true,
         },
         "people": people(),
+        "apps": has_apps.then(apps),
     })
+}
+
+/// The clients of a server that gives access tokens.
+fn apps() -> Value {
+    for (_, secret) in [APP, ROBOT] {
+        secrets::register(Kind::Token, secret);
+    }
+    json!([
+        {
+            "client_id": APP.0, "client_secret": APP.1, "token_endpoint_auth_method": "client_secret_post",
+            "grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"],
+            "redirect_uris": [APP_CALLBACK],
+        },
+        {
+            "client_id": ROBOT.0, "client_secret": ROBOT.1, "token_endpoint_auth_method": "client_secret_post",
+            "grant_types": ["client_credentials"], "response_types": [], "redirect_uris": [],
+        },
+    ])
 }
 
 /// What providers tell about the accounts.

@@ -1,0 +1,11 @@
+//! Applications and scripts call with access tokens of the campus's authorization server.
+
+mod attacks;
+pub mod campus;
+mod fairness;
+mod introspection;
+mod metadata;
+mod order;
+mod panva;
+mod profile;
+mod told;
