@@ -485,3 +485,63 @@ fn junk_by_keys_is_charged_to_who_brings_it() {
         .get_from(INNOCENT, "/quiet", &campus.access_token(&json!({})))
         .expect(204);
 }
+
+/// It is asked about anew now and then, and whoever else has used up what the address may bring in vain does not end it.
+#[test]
+fn a_token_that_was_good_is_no_junk() {
+    let campus = campus_with("bad_tokens = \"3/m\"", "cache = \"1s\"");
+    let known = good(&campus);
+    let from_there = |token: &str| campus.get_from(STRANGER, "/quiet", token).status;
+    assert_eq!(from_there(&known), 204);
+    eventually("nothing is left", || (from_there(&junk()) == 429).then_some(()));
+    let asked = campus.server.asked_about(&known);
+    eventually("it is asked about again", || {
+        assert_eq!(from_there(&known), 204);
+        (campus.server.asked_about(&known) > asked).then_some(())
+    });
+    assert_eq!(from_there(&known), 204);
+}
+
+/// A filter in front of the server that breaks off where it does not like a token is not the server's end.
+#[test]
+fn a_token_that_breaks_the_servers_answer_breaks_no_other() {
+    let campus = campus_with("bad_tokens = \"1000/s\"", "");
+    for reply in [Reply::hang_up(), Reply::html(500), Reply::html(403), Reply::halfway()] {
+        campus.server.answer_about(is_junk, reply);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..4 {
+                    let status = campus.get_from(STRANGER, "/quiet", &junk()).status;
+                    assert!([401, 429, 503].contains(&status), "{status}");
+                }
+            });
+            for _ in 0..20 {
+                campus.get_from(INNOCENT, "/quiet", &good(&campus)).expect(204);
+            }
+        });
+    }
+}
+
+/// From many addresses at once: whoever has brought a good token before has places of their own.
+#[test]
+fn many_addresses_with_junk_leave_room_for_who_is_known() {
+    let campus = campus_with("bad_tokens = \"1000/s\"", "");
+    campus.get_from(INNOCENT, "/quiet", &good(&campus)).expect(204);
+    let hold = campus.server.hold(is_junk);
+    std::thread::scope(|scope| {
+        for number in 0..160 {
+            let address = format!("198.51.100.{}", number % 16);
+            let request = Request::get("/quiet")
+                .bearer(&junk())
+                .header("X-Forwarded-For", &address);
+            let campus = &campus;
+            scope.spawn(move || quietly(&campus.gateway, request).status);
+        }
+        hold.0.holds(20);
+        for _ in 0..10 {
+            campus.get_from(INNOCENT, "/quiet", &good(&campus)).expect(204);
+        }
+        hold.let_go();
+        campus.server.hold_no_more();
+    });
+}

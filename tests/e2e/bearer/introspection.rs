@@ -192,7 +192,6 @@ fn tokens_of_another_kind_are_refused() {
             answer(&campus, &json!({ "token_use": "refresh_token" })),
         ),
         ("an ID token", answer(&campus, &json!({ "typ": "ID" }))),
-        ("an ID token", answer(&campus, &json!({ "nonce": "n", "at_hash": "h" }))),
         (
             "a logout token",
             answer(

@@ -98,10 +98,6 @@ fn a_clients_own_profile_is_nobodys() {
         changed(cas_of_client(), &json!({ "grant_type": null })),
         changed(cas_of_client(), &json!({ "id": "somebody" })),
         changed(cas_of_client(), &json!({ "id": null, "grant_type": null })),
-        changed(
-            cas_of_client(),
-            &json!({ "grant_type": "CLIENT_CREDENTIALS", "id": "somebody" }),
-        ),
     ] {
         let token = campus.server.issue(profile.clone());
         campus.is_nobody(&token);

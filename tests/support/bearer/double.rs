@@ -58,6 +58,8 @@ struct State {
     /// What introspection or the profile says of a token.
     known: HashMap<String, Value>,
     instead: HashMap<Endpoint, Reply>,
+    /// In place of both for such tokens.
+    about: Option<(Arc<dyn Fn(&str) -> bool + Send + Sync>, Reply)>,
     holding: Option<Holding>,
     discovery: Value,
     questions: Vec<Question>,
@@ -137,9 +139,17 @@ impl AuthServer {
         self.state(|state| state.instead.insert(endpoint, reply));
     }
 
+    /// The same about such tokens alone.
+    pub fn answer_about(&self, which: impl Fn(&str) -> bool + Send + Sync + 'static, reply: Reply) {
+        self.state(|state| state.about = Some((Arc::new(which), reply)));
+    }
+
     /// Answers as usual again.
     pub fn recover(&self) {
-        self.state(|state| state.instead.clear());
+        self.state(|state| {
+            state.instead.clear();
+            state.about = None;
+        });
     }
 
     /// Nobody is answered any more at any address.
@@ -292,7 +302,11 @@ impl Shared {
         let (holding, instead) = {
             let mut state = self.state.lock().unwrap();
             state.questions.push(question.clone());
-            let instead = endpoint.and_then(|endpoint| state.instead.get(&endpoint).cloned());
+            let about = state.about.as_ref().zip(question.token.as_deref());
+            let about = about
+                .filter(|((which, _), token)| which(token))
+                .map(|((_, reply), _)| reply.clone());
+            let instead = about.or_else(|| state.instead.get(&endpoint?).cloned());
             (state.holding.clone(), instead)
         };
         let about = question.token.as_deref();
