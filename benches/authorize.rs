@@ -194,6 +194,7 @@ fn authorize(criterion: &mut Criterion) {
         roles: vec!["7_Learner".to_owned()],
         grants: Vec::new(),
         expires: SystemTime::now() + Duration::from_secs(3600),
+        access: None,
     };
     for (name, path) in [
         ("authorize/role", "/role/"),

@@ -24,12 +24,26 @@ pub struct Identity {
     pub grants: Vec<Grant>,
     /// `exp` of the token.
     pub expires: SystemTime,
+    /// What an access token says beside who it is; `None` for every other credential.
+    pub access: Option<Arc<Access>>,
+}
+
+/// For whom an access token was made, and what it was made for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Access {
+    pub client: Option<String>,
+    pub scopes: Vec<String>,
 }
 
 impl Identity {
     /// The name, if it may be believed: what rules go by and upstreams are shown.
     pub fn name(&self) -> Option<&str> {
         self.subject.as_deref().filter(|_| self.named)
+    }
+
+    /// Is it anybody? An access token may be a client's own, which is nobody: it has neither name nor roles.
+    pub fn is_somebody(&self) -> bool {
+        self.access.is_none() || self.subject.is_some()
     }
 
     /// Whose limits this person's requests count for; `None` where there is no name: the address's. A name that may not be

@@ -183,6 +183,10 @@ fn named(config: &Config) -> Vec<(String, &Path, bool)> {
         let key = || format!("sign_in.{}.{}.client_secret_file", sign_in.name, sign_in.provider.key());
         named.extend(sign_in.provider.secret_file().map(|path| (key(), path, true)));
     }
+    for bearer in &config.bearers {
+        let key = || format!("bearer.{}.{}.client_secret_file", bearer.name, bearer.key());
+        named.extend(bearer.secret_file().map(|path| (key(), path, true)));
+    }
     for listener in &config.server.tls {
         named.push(("server.tls.key".to_owned(), &listener.key, false));
     }

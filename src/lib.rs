@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | [`listen`] | the connection: sockets, TLS, limits and deadlines, who the client is behind trusted proxies |
 //! | [`route`] | which route: one canonical path, then the most specific host, path and method |
-//! | [`authenticate`] | who is it: tokens against cached key sets, sessions, launch sessions, watch passes |
+//! | [`authenticate`] | who is it: tokens against cached key sets, access tokens of authorization servers, sessions, launch sessions, watch passes |
 //! | [`authorize`] | may they: rules over conditions |
 //! | [`present`] | what the upstream is shown of the client |
 //! | [`act`] | do it: files, an upstream, a fixed reply |

@@ -43,6 +43,7 @@ pub enum Owner {
     Upstream(Arc<str>),
     Opencast(String),
     SignIn(Arc<str>),
+    Bearer(Arc<str>),
 }
 
 /// All that cannot be used now.
@@ -99,6 +100,16 @@ pub fn unfit(config: &Config) -> Vec<UnfitFile> {
         }
         if let Some(path) = sign_in.provider.ca_file() {
             look(of("ca_file"), Owner::SignIn(Arc::clone(&sign_in.name)), ca(path));
+        }
+    }
+    for bearer in &config.bearers {
+        let of = |key: &str| format!("bearer.{}.{}.{key}", bearer.name, bearer.key());
+        let owner = || Owner::Bearer(Arc::clone(&bearer.name));
+        if let Some(path) = bearer.secret_file() {
+            look(of("client_secret_file"), owner(), password(path));
+        }
+        if let Some(path) = bearer.ca_file() {
+            look(of("ca_file"), owner(), ca(path));
         }
     }
     found

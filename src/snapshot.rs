@@ -2,9 +2,12 @@
 //! configuration and never changed. A reload makes another and puts it in its place; what the new configuration leaves
 //! as it was is taken over from the one before, with all it has learned.
 
+mod protected;
 mod route;
 
+use std::collections::HashMap;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,7 +18,8 @@ use thiserror::Error;
 
 use crate::act::proxy::Upstream;
 use crate::ask::ElseAsk;
-use crate::authenticate::token::Tokens;
+use crate::authenticate::bearer::{self, Bearers, Section};
+use crate::authenticate::token::{Tokens, Whose};
 use crate::authenticate::watch::Revocations;
 use crate::backchannel::BackchannelError;
 use crate::config::{self, ClientTimeouts, Config, Present, TokenSource};
@@ -25,11 +29,13 @@ use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::opencast::{Opencast, SetupError};
 use crate::rate::{Keyed, Rate};
 use crate::rejection::{Reason, Rejection};
+use crate::respond::Reply;
 use crate::route::table::{Entry, Table, TableError};
 use crate::sealing::{Mac, MasterKeys, Purpose};
 use crate::sign_in::{self, Here, People, Provider};
 use crate::store::{Store, StoreError};
 
+pub use self::protected::PROTECTED_RESOURCE;
 pub use self::route::{Action, Route, RouteWatch};
 
 /// Requests of one address, over HTTP/2 or behind a proxy, that wait until others of it have ended.
@@ -47,7 +53,12 @@ pub struct Snapshot {
     pub people: People,
     /// In the order of the configuration's sign-ins.
     pub providers: Vec<Provider>,
+    pub bearers: Bearers,
+    /// By host: what is told at [`PROTECTED_RESOURCE`].
+    pub protected: HashMap<String, Reply>,
     pub token_sources: Vec<TokenSource>,
+    /// The same, and where access tokens stand if any are taken: no upstream sees what stands there.
+    pub judged_sources: Vec<TokenSource>,
     pub passes: Passes,
     pub moodle_tokens: MoodleTokens,
     /// In the order of the configuration.
@@ -108,6 +119,8 @@ pub enum SnapshotError {
         name: Arc<str>,
         source: sign_in::SetupError,
     },
+    #[error("bearer.{name}: {source}")]
+    Bearer { name: Arc<str>, source: bearer::SetupError },
     #[error("moodle.{name}: {source}")]
     Moodle { name: String, source: BackchannelError },
     #[error(transparent)]
@@ -161,6 +174,8 @@ impl Snapshot {
         let behind = (upstreams.as_slice(), opencasts.as_slice());
         let moodle = |moodle: &config::Moodle| moodle_of(moodle, config, &upstreams, moodle_tokens.clone());
         let moodles = config.moodles.iter().map(moodle).collect::<Result<Vec<_>, _>>()?;
+        let bearers = config.bearers.iter().map(|bearer| section(bearer, before, metrics));
+        let bearers = Bearers::new(bearers.collect::<Result<_, _>>()?, config.jwt.max_token);
         let route = |route: &Arc<config::Route>| {
             let made = Route::new(route, config, behind, before, metrics)?;
             Ok::<_, SnapshotError>(Arc::new(made.with_moodle(&moodles)))
@@ -187,6 +202,9 @@ impl Snapshot {
                 .iter()
                 .map(|sign_in| provider(sign_in, config))
                 .collect::<Result<_, _>>()?,
+            bearers,
+            protected: protected::metadata(config),
+            judged_sources: judged_sources(config),
             token_sources: config.jwt.sources.clone(),
             passes,
             moodle_tokens,
@@ -217,6 +235,12 @@ impl Snapshot {
             now,
             looks_only,
         })
+    }
+
+    /// Who has made a token that may be an issuer's or another server's. `client`: `None` takes nothing.
+    pub fn whose(&self, token: &str, client: Option<IpAddr>) -> Whose {
+        self.tokens
+            .whose(token, client, |issuer| self.bearers.is_issuer(issuer))
     }
 
     fn same_upstream(&self, wanted: &config::Upstream) -> Option<Arc<Upstream>> {
@@ -295,6 +319,31 @@ fn provider(sign_in: &config::SignIn, config: &Config) -> Result<Provider, Snaps
         name: Arc::clone(&sign_in.name),
         source,
     })
+}
+
+/// With what it remembers, if it is the same as before.
+fn section(
+    wanted: &config::Bearer,
+    before: Option<&Snapshot>,
+    metrics: &Metrics,
+) -> Result<Arc<Section>, SnapshotError> {
+    if let Some(same) = before.and_then(|before| before.bearers.same(wanted)) {
+        return Ok(same);
+    }
+    let made = Section::new(wanted, metrics.bearer(&wanted.name));
+    made.map(Arc::new).map_err(|source| SnapshotError::Bearer {
+        name: Arc::clone(&wanted.name),
+        source,
+    })
+}
+
+fn judged_sources(config: &Config) -> Vec<TokenSource> {
+    let bearer = TokenSource::Header {
+        name: http::header::AUTHORIZATION,
+        scheme: "Bearer".to_owned(),
+    };
+    let bearer = (!config.bearers.is_empty()).then_some(bearer);
+    config.jwt.sources.iter().cloned().chain(bearer).collect()
 }
 
 fn identity_headers(config: &Config) -> Vec<HeaderName> {

@@ -290,6 +290,7 @@ fn what_is_not_said_has_the_contracts_defaults() {
         upstreams,
         routes,
         sign_ins,
+        bearers,
         moodles,
         opencasts,
     } = config;
@@ -312,7 +313,7 @@ fn what_is_not_said_has_the_contracts_defaults() {
     let key_file = path.with_file_name("master.key");
     assert_eq!(state, State::Embedded { path, key_file });
 
-    assert!(sign_ins.is_empty() && moodles.is_empty() && opencasts.is_empty());
+    assert!(sign_ins.is_empty() && moodles.is_empty() && opencasts.is_empty() && bearers.is_empty());
     assert_eq!(jwt.algorithms, [Algorithm::Es256]);
     let bearer = TokenSource::Header {
         name: http::header::AUTHORIZATION,
@@ -388,6 +389,26 @@ const EVERY_TABLE: &str = r#"
     issuer = "https://idp.example.edu"
     client_id = "janua"
 
+    [bearer.apps]
+    audience = "https://video.example.edu"
+
+    [bearer.apps.jwks]
+    issuer = "https://idp.example.edu"
+
+    [bearer.opaque]
+    clients = ["portal"]
+
+    [bearer.opaque.introspection]
+    endpoint = "https://idp.example.edu/introspect"
+    client_id = "janua"
+    client_secret_file = "gateway.toml"
+
+    [bearer.profiles]
+    clients = ["portal"]
+
+    [bearer.profiles.profile]
+    endpoint = "https://cas.example.edu/cas/oauth2.0/profile"
+
     [upstreams.zoo]
     servers = ["http://127.0.0.1:8082"]
 
@@ -419,6 +440,13 @@ const EVERY_TABLE: &str = r#"
     allow = [{ signed_in = true }]
     else_ask = { upstream = "zoo" }
     present = "headers"
+
+    [[routes]]
+    name = "apps"
+    path = "/apps/{*rest}"
+    upstream = "zoo"
+    accept = ["bearer"]
+    allow = [{ scope = "video" }]
 
     [[routes]]
     name = "decides"
@@ -494,6 +522,7 @@ fn a_default_is_the_same_wherever_it_is_told() {
             moodle.sign_in = sign_ins.iter().position(|sign_in| sign_in.name == *name).unwrap();
         }
         config.sign_ins = sign_ins;
+        config.bearers.sort_by_key(|bearer| bearer.name.clone());
         format!("{config:?}")
     };
     assert_eq!(told(load(&shown)), told(config.clone()));

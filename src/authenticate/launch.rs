@@ -153,6 +153,7 @@ impl Record for LaunchRecord {
             roles: self.roles.clone(),
             grants: self.grants.iter().filter_map(read).collect(),
             expires: from_unix(self.expires),
+            access: None,
         };
         token::cap(&mut who, all);
         Some((limits, who))

@@ -2,7 +2,9 @@
 //!
 //! What the identity may do is decided elsewhere.
 
+pub mod bearer;
 pub mod launch;
+pub mod oauth;
 pub mod session;
 pub mod token;
 pub mod watch;

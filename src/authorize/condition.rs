@@ -18,6 +18,8 @@ pub(crate) enum Aspect {
     EventList,
     Grant,
     Role,
+    /// What an access token was made for.
+    Scope,
     /// Who it is, and who says so.
     Person,
     /// The request itself, the same for everybody who sends it.
@@ -67,6 +69,11 @@ pub(crate) trait Condition: Sized {
         None
     }
 
+    /// The scopes of which an access token must have one.
+    fn scopes(&self) -> &[String] {
+        &[]
+    }
+
     /// Does it hold? Called for every request: allocates nothing that it need not.
     fn meets(&self, facts: &Facts<'_>) -> bool;
 
@@ -98,6 +105,23 @@ impl Rule {
     pub(super) fn circumstances_hold(&self, facts: &Facts<'_>) -> bool {
         let mut circumstances = self.conditions.iter().filter(|condition| !condition.is_person());
         circumstances.all(|condition| condition.meets(facts))
+    }
+
+    /// Scopes that it asks for.
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.conditions
+            .iter()
+            .flat_map(AnyCondition::scopes)
+            .map(String::as_str)
+    }
+
+    /// A scope with which it would hold, where nothing else is missing.
+    pub(super) fn missing_scope(&self, facts: &Facts<'_>) -> Option<&str> {
+        let mut missing = None;
+        for condition in self.conditions.iter().filter(|condition| !condition.meets(facts)) {
+            missing = missing.or(Some(condition.scopes().first()?.as_str()));
+        }
+        missing
     }
 
     /// Does it allow everyone, wherever they are?
@@ -208,6 +232,10 @@ macro_rules! conditions {
 
             pub(crate) fn question(&self, facts: &Facts<'_>) -> Option<(Question, String)> {
                 match self { $( $( Self::$condition(one) => one.question(facts), )? )* }
+            }
+
+            pub(crate) fn scopes(&self) -> &[String] {
+                match self { $( $( Self::$condition(one) => one.scopes(), )? )* }
             }
 
             pub(crate) fn meets(&self, facts: &Facts<'_>) -> bool {

@@ -85,15 +85,23 @@ pub fn needs_identity<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> bool {
     conditions.any(|condition| condition.is_person())
 }
 
-/// The reason that helps most: a missing grant where some rule asks for one, a missing role where some rule asks for
-/// that, of those rules that only the identity fails.
+/// A scope that an access token lacks, where nothing else keeps it from being allowed: of the first such rule.
+pub fn missing_scope<'a>(allow: &'a [Rule], facts: &Facts<'_>) -> Option<&'a str> {
+    facts.identity?.access.as_ref()?;
+    allow.iter().find_map(|rule| rule.missing_scope(facts))
+}
+
+/// The reason that helps most: a missing scope where an access token lacks nothing else, or a missing grant where some
+/// rule asks for one, a missing role where some rule asks for that, of those rules that only the identity fails.
 fn why_not(allow: &[Rule], facts: &Facts<'_>) -> Reason {
     let about = |wanted: &[Aspect]| {
         let reachable = allow.iter().filter(|rule| rule.circumstances_hold(facts));
         let mut conditions = reachable.flat_map(|rule| &rule.conditions);
         conditions.any(|condition| wanted.contains(&condition.about()))
     };
-    if about(&[Aspect::Grant]) {
+    if missing_scope(allow, facts).is_some() {
+        Reason::MissingScope
+    } else if about(&[Aspect::Grant]) {
         Reason::EventNotGranted
     } else if about(&[Aspect::Role, Aspect::EventList]) {
         Reason::MissingRole
@@ -133,6 +141,7 @@ mod tests {
             roles: roles.iter().map(|role| (*role).into()).collect(),
             grants: grants.iter().map(grant).collect(),
             expires: SystemTime::UNIX_EPOCH,
+            access: None,
         }
     }
 

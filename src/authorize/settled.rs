@@ -102,6 +102,7 @@ mod tests {
             roles: roles.iter().map(|role| (*role).into()).collect(),
             grants: Vec::new(),
             expires: SystemTime::UNIX_EPOCH,
+            access: None,
         }
     }
 

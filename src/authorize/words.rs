@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Facts;
 use crate::config::pattern::{Params, Part};
-use crate::identity::{Grant, GrantKind, Identity};
+use crate::identity::{Access, Grant, GrantKind, Identity};
 
 /// A grant in words: `read on event "lecture-1"`.
 pub fn grant(grant: &Grant) -> String {
@@ -19,6 +19,14 @@ pub fn grant(grant: &Grant) -> String {
 /// What is to be told of the person, if there is one.
 pub(super) fn of_person(facts: &Facts<'_>, told: impl FnOnce(&Identity) -> String) -> String {
     facts.identity.map_or_else(|| "nobody is signed in".to_owned(), told)
+}
+
+/// What is to be told of the access token, if there is one.
+pub(super) fn of_access(facts: &Facts<'_>, told: impl FnOnce(&Access) -> String) -> String {
+    of_person(facts, |who| match who.access.as_deref() {
+        Some(access) => told(access),
+        None => "it is no access token".to_owned(),
+    })
 }
 
 /// The issuer or sign-in.

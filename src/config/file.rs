@@ -16,6 +16,7 @@ use super::section::section;
 use super::value::{PerSecond, Permission, Size, Store};
 use super::{Algorithm, Balance, Carry, Credential, Present, UpstreamServer, ValkeyAddress};
 
+mod bearer;
 mod cors;
 mod launch;
 mod moodle;
@@ -24,6 +25,7 @@ mod respond;
 mod server;
 mod sign_in;
 
+pub(super) use self::bearer::{Bearer, BearerJwks, BearerProfile, Introspection};
 pub(super) use self::cors::Cors;
 pub(super) use self::launch::Launch;
 pub(super) use self::moodle::{Facade, FunctionEntry, Moodle};
@@ -48,6 +50,8 @@ section! {
         jwt: Jwt = {},
         /// How people sign in, by name: `[sign_in.campus]`.
         sign_in: Named<SignIn> = {},
+        /// Whose access tokens are taken, by name: `[bearer.campus]`.
+        bearer: Named<Bearer> = {},
         /// Moodles whose web services are called with tokens, by name: `[moodle.main]`.
         moodle: Named<Moodle> = {},
         /// Opencasts that the gateway itself asks about events, by name: `[opencast.main]`.
@@ -258,13 +262,15 @@ section! {
         /// In which headers `present = "headers"` names the person. That of the roles has 8 KiB at most: the last ones are left
         /// out of a longer list, which is counted and logged.
         headers: IdentityHeaders,
-        /// Kinds of credential that are looked at, in order: "jwt", "session", "launch", "watch".
+        /// Kinds of credential that are looked at, in order: "jwt", "session", "bearer", "launch", "watch".
         accept: At<Vec<At<Credential>>> = ["jwt"],
         /// Issuers whose tokens are looked at. Default: all.
         issuers: Vec<At<String>>,
         /// Where a browser without a credential is sent, and whose sessions count; several: the person chooses. Default:
         /// nobody is sent anywhere, all sessions count.
         sign_in: OneOrMany<String>,
+        /// Whose access tokens are looked at, one or several of `[bearer.<name>]`. Default: all.
+        bearer: OneOrMany<String>,
         /// Who may: any of these tables. Required.
         allow: Vec<At<Rule>>,
         /// Who may not, whatever `allow` says: any of these tables. Default: nobody.

@@ -5,6 +5,7 @@
 //! defaults filled in, paths absolute, patterns parsed. Nothing here does I/O beyond reading the file and looking
 //! whether named files exist and may be used.
 
+pub mod bearer;
 pub mod cas;
 mod compile;
 mod cors;
@@ -40,6 +41,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 
+pub use self::bearer::{Bearer, BearerBy};
 pub use self::compile::{Loaded, load, load_with};
 pub use self::cors::Cors;
 pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
@@ -70,6 +72,7 @@ pub struct Config {
     pub state: State,
     pub jwt: Jwt,
     pub sign_ins: Vec<SignIn>,
+    pub bearers: Vec<Bearer>,
     pub moodles: Vec<Moodle>,
     pub opencasts: Vec<Opencast>,
     pub upstreams: Vec<Upstream>,
@@ -275,6 +278,8 @@ pub struct Route {
     /// Indices into [`Config::sign_ins`]: whose sessions count, and where a browser without one is sent. `None`: all
     /// count, and nobody is sent anywhere.
     pub sign_ins: Option<Vec<usize>>,
+    /// Indices into [`Config::bearers`]: whose access tokens count. `None`: all.
+    pub bearers: Option<Vec<usize>>,
     /// Any of these allows.
     pub allow: Vec<Rule>,
     /// Any of these refuses, and wins.
@@ -351,6 +356,8 @@ words! {
         Jwt = "jwt",
         /// A session's cookie, or its `Authorization: Bearer jns_…`.
         Session = "session",
+        /// An access token in `Authorization: Bearer`.
+        Bearer = "bearer",
         /// The cookie of a launch session, begun by an earlier request with a token.
         Launch = "launch",
         /// A watch pass that an earlier request with a token has earned.

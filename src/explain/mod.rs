@@ -31,8 +31,8 @@ use crate::respond;
 use crate::snapshot::Snapshot;
 
 pub use self::report::{
-    Action, Budget, Capped, Credential, KeySet, Keys, Moment, MoodleTokens, Outcome, Report, RouteFate, Rule, Seen,
-    SignedIn, TokenSource,
+    AccessToken, Action, Budget, Capped, Credential, KeySet, Keys, Moment, MoodleTokens, Outcome, Report, RouteFate,
+    Rule, Seen, SignedIn, TokenSource,
 };
 
 /// A request that somebody asks about.

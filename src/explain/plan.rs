@@ -43,6 +43,10 @@ pub(super) async fn tell(
             ctx.allowed = true;
             (Action::Own, status)
         }
+        Decision::Metadata(reply) => {
+            ctx.allowed = true;
+            (Action::Own, Some(reply.status))
+        }
         Decision::Preflight(reply) => (Action::Preflight, Some(reply.status)),
         Decision::SignIn(reply, refusal) => {
             report.because(refusal.as_ref());

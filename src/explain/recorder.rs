@@ -7,6 +7,7 @@ use http::{HeaderMap, Method};
 use super::plan::{named, sources};
 use super::view;
 use super::{MoodleTokens, Report};
+use crate::authenticate::bearer::Looked;
 use crate::authenticate::launch::LaunchSession;
 use crate::authenticate::session::Session;
 use crate::authenticate::session::cookie::LAUNCH;
@@ -85,6 +86,14 @@ impl Trace for Recorder {
             view::credential(one, place, speaking == Some(index), ctx.at)
         });
         self.report.credentials.extend(told);
+    }
+
+    fn bearer(&mut self, ctx: &Context, looked: &Looked) {
+        if looked.verdict.is_ok() {
+            // What was looked at before is not what allows the request.
+            self.report.credentials.iter_mut().for_each(|one| one.counts = false);
+        }
+        self.report.credentials.push(view::bearer(looked, ctx.at));
     }
 
     fn session(&mut self, ctx: &Context, headers: &HeaderMap, found: &Result<Option<Arc<Session>>, Rejection>) {

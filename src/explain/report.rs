@@ -162,6 +162,20 @@ pub struct Credential {
     /// It is a session, which was looked up instead of verified.
     #[serde(default)]
     pub session: Option<SignedIn>,
+    /// It is an access token of an authorization server.
+    #[serde(default)]
+    pub access: Option<AccessToken>,
+}
+
+/// What an access token says, as far as it is known.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct AccessToken {
+    /// The `[bearer.<name>]` that has judged it.
+    pub bearer: Option<String>,
+    /// Absent: it is no person's.
+    pub subject: Option<String>,
+    pub client: Option<String>,
+    pub scopes: Vec<String>,
 }
 
 /// Who signed in, and until when.

@@ -7,7 +7,8 @@ use http::{HeaderMap, Method, header};
 use serde_json::{Map, Value};
 
 use super::report::moment;
-use super::{Budget, Capped, Credential, KeySet, Moment, RouteFate, Seen, SignedIn};
+use super::{AccessToken, Budget, Capped, Credential, KeySet, Moment, RouteFate, Seen, SignedIn};
+use crate::authenticate::bearer::Looked;
 use crate::authenticate::launch::LaunchSession;
 use crate::authenticate::session::cookie;
 use crate::authenticate::session::{Carrier, Session};
@@ -23,6 +24,9 @@ use crate::rejection::{Hint, Rejection};
 use crate::request::REQUEST_ID;
 use crate::route::table::MatchOutcome;
 use crate::snapshot::Route;
+
+/// The place of an access token.
+pub(super) const ACCESS_TOKEN: &str = "access token: header authorization";
 
 /// What the place of a session begins with.
 pub(super) const SESSION: &str = "session";
@@ -41,7 +45,7 @@ pub(super) fn seen(ctx: &Context) -> Option<Seen> {
 /// What must not be seen in the report: tokens, tickets, and the secrets of sessions.
 pub(super) fn secrets(ctx: &Context, headers: &HeaderMap) -> Vec<String> {
     let query = ctx.request.query.as_deref();
-    let tokens = carrier::find(&ctx.snapshot.token_sources, headers, query);
+    let tokens = carrier::find(&ctx.snapshot.judged_sources, headers, query);
     let mut secrets: Vec<String> = tokens.iter().map(str::to_owned).collect();
     let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     let tickets = pairs.filter(|(name, _)| name == "ticket");
@@ -157,6 +161,28 @@ pub(super) fn session(place: String, found: Result<&Session, &Rejection>, now: S
             idle: session.idle.as_secs(),
         });
     }
+    told
+}
+
+/// An access token, or why it does not count.
+pub(super) fn bearer(looked: &Looked, now: SystemTime) -> Credential {
+    let mut told = Credential::looked_at(ACCESS_TOKEN.to_owned(), looked.verdict.as_ref());
+    let bearer = looked.bearer.as_ref().map(ToString::to_string);
+    let mut access = AccessToken {
+        bearer,
+        ..AccessToken::default()
+    };
+    if let Ok(known) = &looked.verdict {
+        let who = &known.identity;
+        access.subject.clone_from(&who.subject);
+        if let Some(said) = &who.access {
+            access.client.clone_from(&said.client);
+            access.scopes.clone_from(&said.scopes);
+        }
+        told.times = vec![("exp".to_owned(), moment(who.expires, now))];
+        told.roles.kept.clone_from(&who.roles);
+    }
+    told.access = Some(access);
     told
 }
 

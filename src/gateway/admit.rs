@@ -87,6 +87,7 @@ async fn authenticate<I: Incoming, T: Trace>(
     let headers = incoming.headers();
     match credential {
         Credential::Jwt => tokens(incoming, ctx, route, trace).await,
+        Credential::Bearer => gateway::bearer::authenticate(incoming, ctx, route, trace).await,
         Credential::Session => {
             let found = gateway::endpoints::session(headers, ctx, route).await;
             trace.session(ctx, headers, &found);
@@ -122,6 +123,11 @@ async fn tokens<I: Incoming, T: Trace>(incoming: &I, ctx: &Context, route: &Rout
         Some(_) => carrier::in_query(sources, query),
         None => carrier::find(sources, incoming.headers(), query),
     };
+    let asker = match ctx.dry_run {
+        Some(_) => (None, None),
+        None => (Some(address), incoming.recent().ok()),
+    };
+    let carried = gateway::bearer::without_access_token(carried, ctx, route, incoming.headers(), asker);
     let (tokens, issuers) = (&ctx.snapshot.tokens, route.config.issuers.as_deref());
     if let Some(dry_run) = &ctx.dry_run {
         if carried.iter().next().is_some() {

@@ -26,6 +26,8 @@ pub enum Decision {
     Intercept(Intercept),
     /// The request is for an address of the gateway's own.
     Own,
+    /// What is told of the host's authorization servers, to everybody.
+    Metadata(Reply),
     /// The answer to a CORS preflight.
     Preflight(Reply),
     /// The browser is sent to sign in: because of a refusal, or to be asked whether it is known.
@@ -71,6 +73,9 @@ pub async fn decide<I: Incoming, T: Trace>(
     }
     if gateway::endpoints::is_asked(ctx) {
         return Ok(Decision::Own);
+    }
+    if let Some(reply) = gateway::bearer::metadata(ctx, incoming.headers()) {
+        return Ok(Decision::Metadata(reply?));
     }
     if let Some(route) = gateway::moodle::own::is_announced(incoming.headers(), ctx, trace)? {
         limit(incoming.headers(), ctx, &route, trace)?;

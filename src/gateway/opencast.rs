@@ -14,6 +14,7 @@ use crate::snapshot::{Route, Snapshot};
 
 /// The `Authorization` that Opencast gets; `None` where the route shows no such token, or nobody is there to show.
 pub fn authorization(route: &Route, who: Option<&Identity>, now: SystemTime) -> Result<Option<HeaderValue>, Rejection> {
+    let who = who.filter(|who| who.is_somebody());
     let (Some(opencast), Some(who)) = (&route.opencast_jwt, who) else {
         return Ok(None);
     };

@@ -115,7 +115,8 @@ pub fn goes_unjudged(route: &Route, own_token: bool) -> bool {
 /// taken from; `None`: nobody's.
 pub fn carries_ours(ctx: &Context, route: &Route, headers: &HeaderMap, client: Option<IpAddr>) -> bool {
     let found = || carrier::find(&ctx.snapshot.token_sources, headers, None);
-    goes_unjudged(route, ctx.own_token) && ctx.snapshot.tokens.are_ours(&found(), client)
+    let is_theirs = || super::bearer::carries_theirs(&ctx.snapshot, headers);
+    goes_unjudged(route, ctx.own_token) && (ctx.snapshot.tokens.are_ours(&found(), client) || is_theirs())
 }
 
 /// What is known for [`crate::present::changes`] of a request on a route: without an id, and no upgrade. `ours`: what [`carries_ours`] says.
@@ -135,7 +136,7 @@ pub fn shown_on<'a>(ctx: &'a Context, route: &'a Route, headers: &'a HeaderMap, 
             route.config.present
         },
         sources,
-        judged: if is_judged { sources } else { &[] },
+        judged: if is_judged { &ctx.snapshot.judged_sources } else { &[] },
         host: match &route.action {
             Action::Upstream(upstream) => upstream.host.as_ref(),
             _ => None,

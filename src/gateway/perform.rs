@@ -23,6 +23,10 @@ impl Gateway {
             Decision::Serve(route) => return self.serve(session, ctx, &route).await,
             Decision::Intercept(intercept) => Box::pin(gateway::moodle::answer(headers, ctx, intercept)).await?,
             Decision::Own => Box::pin(gateway::endpoints::answer(session, ctx)).await?,
+            Decision::Metadata(reply) => {
+                ctx.allowed = true;
+                reply
+            }
             Decision::Preflight(reply) => reply,
             Decision::SignIn(reply, refusal) => {
                 ctx.rejection = refusal;
@@ -71,11 +75,16 @@ impl Gateway {
 
     /// Every refusal is answered here.
     pub(super) async fn refuse(&self, session: &mut Session, ctx: &mut Context, rejection: Rejection) -> Result<()> {
+        let metadata = gateway::bearer::metadata_url(ctx);
         let rejection = &*ctx.rejection.insert(rejection);
         let headers = &session.req_header().headers;
         let mut reply = match ctx.only_decide {
             true => respond::decision(rejection, ctx.id.as_str()),
-            false => respond::rejection(rejection, &gateway::answering(headers, &ctx.id)),
+            false => {
+                let mut answering = gateway::answering(headers, &ctx.id);
+                answering.resource_metadata = metadata.as_deref();
+                respond::rejection(rejection, &answering)
+            }
         };
         reply.headers.extend(gateway::refusal_headers(ctx, headers));
         respond::write::write(session, &reply).await

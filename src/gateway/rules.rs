@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::event::Events;
 use crate::fair::Asker;
 use crate::identity::Identity;
-use crate::rejection::{Reason, Rejection};
+use crate::rejection::{Hint, Reason, Rejection};
 use crate::request::Client;
 use crate::request::Request;
 use crate::route::table::Params;
@@ -59,6 +59,18 @@ impl<'a> Case<'a> {
         decided.map_err(Into::into)
     }
 
+    /// The refusal, with the scope that is missing where only that is.
+    fn told(&self, refusal: Reason, identity: Option<&Identity>, events: &Events) -> Rejection {
+        let missing = || authorize::missing_scope(&self.route.config.allow, &self.facts(identity, events));
+        match refusal {
+            Reason::MissingScope => match missing() {
+                Some(scope) => Rejection::new(refusal).with_hint(Hint::Scope(scope.to_owned())),
+                None => refusal.into(),
+            },
+            refusal => refusal.into(),
+        }
+    }
+
     /// The decision about somebody, or nobody. What had to be asked about events is left in `events`; what cannot be
     /// found out allows nothing.
     pub async fn decide(&self, identity: Option<&Identity>, events: &mut Events) -> Result<(), Rejection> {
@@ -68,11 +80,11 @@ impl<'a> Case<'a> {
             Err(refusal) => refusal,
         };
         let Some(opencast) = self.route.opencast.as_ref().filter(|_| refusal != Reason::DeniedByRule) else {
-            return Err(refusal.into());
+            return Err(self.told(refusal, identity, events));
         };
         let open = authorize::open_questions(allow, &self.facts(identity, events));
         if open.is_empty() {
-            return Err(refusal.into());
+            return Err(self.told(refusal, identity, events));
         }
         let server = &self.snapshot.config.server;
         let public = server.public_url(&self.request.host).ok_or(Reason::UnknownHost)?;
@@ -93,6 +105,6 @@ impl<'a> Case<'a> {
             }
         }
         let decided = authorize::decide(allow, deny, &self.facts(identity, events));
-        decided.map_err(|refusal| failed.unwrap_or_else(|| refusal.into()))
+        decided.map_err(|refusal| failed.unwrap_or_else(|| self.told(refusal, identity, events)))
     }
 }

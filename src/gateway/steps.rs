@@ -79,6 +79,7 @@ pub(super) fn answering<'a>(headers: &'a HeaderMap, id: &'a RequestId) -> Answer
         accept: headers.get(header::ACCEPT),
         sec_fetch_mode: headers.get("sec-fetch-mode"),
         sec_fetch_dest: headers.get("sec-fetch-dest"),
+        resource_metadata: None,
     }
 }
 

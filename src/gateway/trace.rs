@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 
+use crate::authenticate::bearer::Looked;
 use crate::authenticate::launch::LaunchSession;
 use crate::authenticate::session::Session;
 use crate::authenticate::token::{Examined, Outcome};
@@ -26,6 +27,9 @@ pub trait Trace: Send {
 
     /// The tokens of the request, and which of them speaks for it.
     fn tokens(&mut self, _ctx: &Context, _tokens: Vec<Examined>) {}
+
+    /// The access token of the request, and what is known of it.
+    fn bearer(&mut self, _ctx: &Context, _looked: &Looked) {}
 
     /// The session that the request carries. `Ok(None)`: there is none, or it does not count here.
     fn session(&mut self, _ctx: &Context, _headers: &HeaderMap, _found: &Result<Option<Arc<Session>>, Rejection>) {}

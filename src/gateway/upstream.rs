@@ -232,7 +232,7 @@ pub fn rewrite_response_headers(session: &Session, answer: &mut ResponseHeader, 
 /// Where the gateway answers for the route, two policies side by side would make browsers refuse both. Where its cookies
 /// count, an upstream does not know whom it lets read with them: many allow whatever `Origin` they are told.
 fn forget_policy(answer: &mut ResponseHeader, route: &Route) {
-    let is_ambient = |credential: &Credential| *credential != Credential::Jwt;
+    let is_ambient = |credential: &Credential| !matches!(credential, Credential::Jwt | Credential::Bearer);
     if route.cors.is_none() {
         if route.accept.iter().any(is_ambient) {
             answer.remove_header(&header::ACCESS_CONTROL_ALLOW_CREDENTIALS);

@@ -138,6 +138,7 @@ fn good(asked: &Asked<'_>, params: &[(&str, &str)], text: &str, now: SystemTime)
         roles: Vec::new(),
         grants: Vec::new(),
         expires: pass.expires,
+        access: None,
     };
     Ok((pass, who))
 }

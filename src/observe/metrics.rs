@@ -4,6 +4,7 @@
 //! from fixed lists, reasons from [`Reason`]. Handles are looked up once per route, so that a request touches
 //! atomics only.
 
+mod bearer;
 mod declare;
 mod moodle;
 mod opencast;
@@ -17,6 +18,7 @@ use prometheus::{
     Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
 
+pub use self::bearer::BearerMetrics;
 use self::declare::metrics;
 pub use self::moodle::MoodleMetrics;
 pub use self::opencast::OpencastMetrics;
@@ -33,6 +35,7 @@ pub struct Metrics {
     store: StoreMetrics,
     sessions: SessionMetrics,
     moodle: MoodleMetrics,
+    bearer: bearer::Declared,
 }
 
 metrics! {
@@ -97,6 +100,7 @@ impl Metrics {
             store: StoreMetrics::new(&registry),
             sessions: SessionMetrics::new(&registry),
             moodle: MoodleMetrics::new(&registry),
+            bearer: bearer::Declared::new(&registry),
             registry,
         }
     }
@@ -196,6 +200,11 @@ impl Metrics {
     /// Handles for the questions to one `[opencast.<name>]`.
     pub fn opencast(&self, name: &str) -> OpencastMetrics {
         opencast::of(&self.own.opencast, name)
+    }
+
+    /// Handles for the access tokens of one `[bearer.<name>]`.
+    pub fn bearer(&self, name: &str) -> BearerMetrics {
+        BearerMetrics::new(&self.bearer, name)
     }
 
     /// Handles for tokens of Moodle's and calls with them.

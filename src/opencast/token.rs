@@ -120,6 +120,7 @@ mod tests {
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
             grants: events.iter().map(grant).collect(),
             expires: SystemTime::UNIX_EPOCH,
+            access: None,
         }
     }
 

@@ -19,6 +19,7 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
         accept: asked.headers.get(header::ACCEPT),
         sec_fetch_mode: asked.headers.get("sec-fetch-mode"),
         sec_fetch_dest: asked.headers.get("sec-fetch-dest"),
+        resource_metadata: None,
     };
     if page::is_wanted(&wanted) {
         return Ok(session.map_or_else(stranger, |session| person(session, &asked.here)));

@@ -15,6 +15,8 @@ pub enum Hint {
     RetryAfter(u64),
     /// `WWW-Authenticate` of a 401 that somebody else has decided, line by line.
     Challenge(Vec<HeaderValue>),
+    /// The scope that an access token lacks (RFC 6750 section 3).
+    Scope(String),
     /// Where one signs in: a whole URL.
     SignIn(String),
     /// What has to be opened in the browser once: a whole URL.

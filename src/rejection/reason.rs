@@ -52,6 +52,11 @@ reasons! {
     WrongIssuer = "wrong_issuer" UNAUTHORIZED "The token does not name the issuer whose key signed it."
     WrongAudience = "wrong_audience" UNAUTHORIZED "The token is meant for another service."
     WrongType = "wrong_type" UNAUTHORIZED "The token is of another kind than is used here."
+    SenderConstrained = "sender_constrained" UNAUTHORIZED
+        "Sender-constrained tokens (DPoP, mTLS) are not supported here."
+    TokenNotActive = "token_not_active" UNAUTHORIZED "The token has ended, was revoked, or never was one."
+    TokenServerUnavailable = "token_server_unavailable" SERVICE_UNAVAILABLE
+        "Whether the token is good cannot be found out right now; try again shortly."
     IssuerNotAccepted = "issuer_not_accepted" UNAUTHORIZED "Tokens of this issuer are not accepted at this address."
     WatchPassInvalid = "watch_pass_invalid" FORBIDDEN "The watch pass is not good for this address."
     WatchPassExpired = "watch_pass_expired" UNAUTHORIZED "The watch pass has expired; a token is needed again."
@@ -65,6 +70,7 @@ reasons! {
         "The sign-in server gives no usable answer; try again shortly."
     // authorize
     DeniedByRule = "denied_by_rule" FORBIDDEN "A rule of this address forbids the access."
+    MissingScope = "missing_scope" FORBIDDEN "The token has none of the scopes that allow the access."
     MissingRole = "missing_role" FORBIDDEN "None of the roles held allows the access."
     EventNotGranted = "event_not_granted" FORBIDDEN "The token does not grant this access to this item."
     NotAllowed = "not_allowed" FORBIDDEN "No rule of this address allows the access."
@@ -133,7 +139,7 @@ impl Reason {
     pub fn is_by_rules(self) -> bool {
         matches!(
             self,
-            Self::DeniedByRule | Self::MissingRole | Self::EventNotGranted | Self::NotAllowed
+            Self::DeniedByRule | Self::MissingScope | Self::MissingRole | Self::EventNotGranted | Self::NotAllowed
         )
     }
 }

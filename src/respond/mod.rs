@@ -28,6 +28,8 @@ pub struct Answering<'a> {
     pub accept: Option<&'a HeaderValue>,
     pub sec_fetch_mode: Option<&'a HeaderValue>,
     pub sec_fetch_dest: Option<&'a HeaderValue>,
+    /// Where is told who gives tokens for this host (RFC 9728 section 5.1): a whole URL.
+    pub resource_metadata: Option<&'a str>,
 }
 
 /// The whole answer to a refused request: a page for a browser that shows it, problem JSON for everything else.
@@ -89,7 +91,7 @@ fn told(rejection: &Rejection, status: StatusCode, context: &Answering<'_>) -> R
     };
     match &rejection.hint {
         Hint::Challenge(lines) => headers.extend(lines.iter().map(|line| (WWW_AUTHENTICATE, line.clone()))),
-        _ => headers.extend(challenge(reason).map(|value| (WWW_AUTHENTICATE, value))),
+        _ => headers.extend(challenge(rejection, context.resource_metadata).map(|value| (WWW_AUTHENTICATE, value))),
     }
     headers.extend(hint(rejection));
     headers.extend(header(REQUEST_ID, context.request_id));
@@ -105,15 +107,25 @@ fn told(rejection: &Rejection, status: StatusCode, context: &Answering<'_>) -> R
 /// A request without a token is told the scheme alone, without an error code (section 3.1); since the scheme must be
 /// followed by a parameter, that is the realm. 403 carries `insufficient_scope` where the token is what falls short,
 /// and nothing where no better token would help.
-fn challenge(reason: Reason) -> Option<HeaderValue> {
+fn challenge(rejection: &Rejection, resource_metadata: Option<&str>) -> Option<HeaderValue> {
+    let reason = rejection.reason;
+    let metadata = resource_metadata.map(|url| format!(", resource_metadata=\"{url}\""));
+    let metadata = metadata.unwrap_or_default();
     let error = match reason {
-        Reason::NoCredentials => return Some(HeaderValue::from_static("Bearer realm=\"janua\"")),
-        Reason::MissingRole | Reason::EventNotGranted => "insufficient_scope",
+        Reason::NoCredentials => return HeaderValue::try_from(format!("Bearer realm=\"janua\"{metadata}")).ok(),
+        Reason::MissingScope | Reason::MissingRole | Reason::EventNotGranted => "insufficient_scope",
         reason if reason.is_challenge() => "invalid_token",
         _ => return None,
     };
     let text = reason.public_text();
-    HeaderValue::try_from(format!("Bearer error=\"{error}\", error_description=\"{text}\"")).ok()
+    let scope = match &rejection.hint {
+        Hint::Scope(scope) => format!(", scope=\"{scope}\""),
+        _ => String::new(),
+    };
+    HeaderValue::try_from(format!(
+        "Bearer error=\"{error}\", error_description=\"{text}\"{scope}{metadata}"
+    ))
+    .ok()
 }
 
 /// The header that a refusal's hint or status asks for.
@@ -176,7 +188,10 @@ mod tests {
             match reply.status {
                 StatusCode::UNAUTHORIZED => assert!(challenge.is_some(), "{reason:?}"),
                 StatusCode::FORBIDDEN => {
-                    let of_token = matches!(reason, Reason::MissingRole | Reason::EventNotGranted);
+                    let of_token = matches!(
+                        reason,
+                        Reason::MissingScope | Reason::MissingRole | Reason::EventNotGranted
+                    );
                     assert_eq!(
                         challenge.is_some_and(|text| text.contains("insufficient_scope")),
                         of_token

@@ -122,7 +122,7 @@ fn in_plain_words(reason: Reason) -> (&'static str, &'static str) {
     const TELL: &str = "If this stays so, tell your support desk, with the number below.";
     const LATER: &str = "Wait a moment, then load the page again.";
     match reason {
-        Reason::TokenExpired | Reason::NoCredentials | Reason::WatchPassExpired => {
+        Reason::TokenExpired | Reason::TokenNotActive | Reason::NoCredentials | Reason::WatchPassExpired => {
             ("Please open it from your course", AGAIN)
         }
         Reason::TokenNotYetValid => ("Not open yet", "Wait a moment, then open it from your course again."),
@@ -134,6 +134,7 @@ fn in_plain_words(reason: Reason) -> (&'static str, &'static str) {
         | Reason::WrongIssuer
         | Reason::WrongAudience
         | Reason::WrongType
+        | Reason::SenderConstrained
         | Reason::IssuerNotAccepted
         | Reason::WatchPassInvalid => (
             "This link is not accepted",
@@ -141,6 +142,7 @@ fn in_plain_words(reason: Reason) -> (&'static str, &'static str) {
              number below.",
         ),
         Reason::DeniedByRule
+        | Reason::MissingScope
         | Reason::MissingRole
         | Reason::EventNotGranted
         | Reason::NotAllowed
@@ -173,6 +175,7 @@ fn in_plain_words(reason: Reason) -> (&'static str, &'static str) {
         Reason::RateLimited | Reason::Overloaded | Reason::MoodleTokenRenewed => ("Too busy at the moment", LATER),
         Reason::StoreUnavailable | Reason::SignInUnavailable => ("Signing in is not possible at the moment", LATER),
         Reason::KeysUnavailable
+        | Reason::TokenServerUnavailable
         | Reason::AclUnavailable
         | Reason::UpstreamUnavailable
         | Reason::UpstreamFailed
@@ -231,6 +234,7 @@ mod tests {
             accept: accept.as_ref(),
             sec_fetch_mode: mode.as_ref(),
             sec_fetch_dest: dest.as_ref(),
+            resource_metadata: None,
         })
     }
 

@@ -292,14 +292,6 @@ pub async fn answer(asked: &Asked<'_>, kind: &str, name: &str, endpoint: &str) -
     }
 }
 
-/// Longest name of a user, in bytes.
-const LONGEST_USER: usize = 256;
-
-/// May somebody be called so? Padding is refused and not cut off: `alice ` may be somebody else's account at the server.
-fn is_user(name: &str) -> bool {
-    !name.is_empty() && name.len() <= LONGEST_USER && name.trim() == name && !name.contains(char::is_control)
-}
-
 /// The refusal of a `return` that leads elsewhere, with what the operator can do about it.
 pub fn no_way_back() -> Rejection {
     const REMEDY: &str = "`return` leads to another site, or is longer than 8 KiB: it must be an address here, or begin with one of \

@@ -61,6 +61,7 @@ fn who(issuer: usize, subject: Option<&str>) -> Identity {
             action: "write".to_owned(),
         }],
         expires: NOW + Duration::from_secs(15),
+        access: None,
     }
 }
 

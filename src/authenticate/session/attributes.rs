@@ -12,6 +12,14 @@ pub const MAX_VALUES: usize = 2_000;
 #[serde(transparent)]
 pub struct Attributes(Vec<(String, Vec<String>)>);
 
+/// Longest name of a user, in bytes.
+const LONGEST_USER: usize = 256;
+
+/// May somebody be called so? Padding is refused and not cut off: `alice ` may be somebody else's account at the server.
+pub fn is_user(name: &str) -> bool {
+    !name.is_empty() && name.len() <= LONGEST_USER && name.trim() == name && !name.contains(char::is_control)
+}
+
 /// More attribute values than any person has.
 #[derive(Debug)]
 pub struct TooMany;

@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use self::attributes::{Attributes, MAX_VALUES, TooMany};
+pub use self::attributes::{Attributes, MAX_VALUES, TooMany, is_user};
 pub use self::secret::{Carried, Carrier, SessionKey};
 pub use self::signed_in::{EndedAt, NewSession, ProviderSession, SignedIn};
 #[cfg(test)]

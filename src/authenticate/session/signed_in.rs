@@ -158,6 +158,7 @@ impl Record for SignedIn {
             roles: roles(&sign_in.roles, &self.attributes),
             grants: Vec::new(),
             expires: from_unix(self.expires),
+            access: None,
         };
         Some((sign_in.session, identity))
     }

@@ -154,6 +154,7 @@ mod tests {
                 roles: vec!["ROLE_STUDIO".to_owned(); roles],
                 grants: Vec::new(),
                 expires: UNIX_EPOCH,
+                access: None,
             }),
             generation,
             not_before: Some(at(50)),

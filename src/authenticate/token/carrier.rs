@@ -44,6 +44,20 @@ impl<'a> Carried<'a> {
         carried
     }
 
+    /// All but this one, where it stands in a header: it is judged as another kind of credential.
+    pub fn without(mut self, other: &str, sources: &[TokenSource]) -> Self {
+        let is_in_header = |source: usize| matches!(sources.get(source), Some(TokenSource::Header { .. }));
+        let places = std::mem::take(&mut self.tokens);
+        let kept = places
+            .into_iter()
+            .flatten()
+            .filter(|(source, token)| !(is_in_header(*source) && token == other));
+        for (place, token) in self.tokens.iter_mut().zip(kept) {
+            *place = Some(token);
+        }
+        self
+    }
+
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()
     }
@@ -113,7 +127,7 @@ pub fn strip_query<'a>(sources: &[TokenSource], query: &'a str) -> Option<Cow<'a
 
 /// `<scheme> <token>`: the scheme in any case, then one or more spaces (RFC 9110 section 11.4), or tabs, which some servers
 /// read as such. Without a configured scheme the whole value is the token.
-fn after_scheme<'a>(value: &'a str, scheme: &str) -> Option<&'a str> {
+pub(in crate::authenticate) fn after_scheme<'a>(value: &'a str, scheme: &str) -> Option<&'a str> {
     const BLANK: [char; 2] = [' ', '\t'];
     let value = value.trim_matches(BLANK);
     if scheme.is_empty() {

@@ -86,6 +86,7 @@ impl Claims {
             roles: self.roles,
             grants,
             expires: self.expires,
+            access: None,
         };
         cap(&mut who, all);
         who

@@ -27,7 +27,7 @@ mod required;
 mod signature;
 mod source;
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -49,6 +49,7 @@ use self::judge::Payer;
 use self::jwk::KeySet;
 use self::keyring::Keyring;
 use self::ours::Foreign;
+pub use self::ours::Whose;
 pub use self::recent::Recent;
 use self::refresh::{Keys, Refresher};
 use self::source::Source;

@@ -11,7 +11,7 @@ use super::cache::Digest;
 use super::carrier::Carried;
 use super::header::split;
 use super::keyring::Keyring;
-use super::{Tokens, json, required};
+use super::{Recent, Tokens, json, required};
 use crate::digest::sha256;
 use crate::rate::Rate;
 use crate::rate::{Keyed, Limiter, address_key};
@@ -46,6 +46,19 @@ impl Foreign {
     }
 }
 
+/// Who has made a token, as far as can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// An issuer: a key of one verifies it, or it names one of whom that key is not here.
+    Issuers,
+    /// No issuer.
+    Others,
+    /// No issuer, since it is no token that one could make.
+    Nobodys,
+    /// Its sender has brought too many that had to be checked.
+    Untold,
+}
+
 impl Tokens {
     /// Is any of these a session's secret, or a token that a key of a configured issuer verifies? Expired ones too, and
     /// those whose claims nobody here could use. Where that cannot be told it is yes, and nothing goes on: of more tokens
@@ -60,52 +73,77 @@ impl Tokens {
         if token.starts_with(SESSION) {
             return true;
         }
+        match self.whose(token, client, |_| false) {
+            Whose::Issuers => true,
+            Whose::Others => false,
+            Whose::Nobodys => looks_signed(token),
+            Whose::Untold => {
+                self.metrics.withheld.inc();
+                if let Some(client) = client.map(address_key)
+                    && self.foreign.telling.take(Instant::now()).is_ok()
+                {
+                    tracing::warn!(
+                        %client,
+                        "tokens are not passed on, on routes open to everyone: this address has sent too many that had to be \
+                         checked (jwt.bad_signatures)"
+                    );
+                }
+                true
+            }
+        }
+    }
+
+    /// Does the connection remember this token of an issuer's?
+    pub fn recalls(&self, token: &str, recent: &Recent) -> bool {
+        recent.get(token, self.keys.ring().generation).is_some()
+    }
+
+    /// Whose is a token that may be of others, too? Foreign ones are no offence, and cost their sender nothing of
+    /// `jwt.bad_signatures`. `is_others`: is this the issuer of others, to the letter? `client`: `None` takes nothing.
+    pub fn whose(&self, token: &str, client: Option<IpAddr>, is_others: impl Fn(&str) -> bool) -> Whose {
         if self.config.issuers.is_empty() {
-            return false;
+            return Whose::Others;
         }
         let (ring, digest) = (self.keys.ring(), sha256(token.as_bytes()));
         if self.cache.get(&digest, ring.generation).is_some() {
-            return true;
+            return Whose::Issuers;
         }
         if self.foreign.known.get(&digest) == Some(ring.generation) {
-            return false;
+            return Whose::Others;
         }
         let mut parts = match split(token, &self.config) {
             Ok(parts) => parts,
-            Err(refusal) => return refusal.reason != Reason::AlgorithmNotAllowed && looks_signed(token),
+            Err(refusal) if refusal.reason == Reason::AlgorithmNotAllowed => return Whose::Others,
+            Err(_) => return Whose::Nobodys,
         };
         let issuer = issuer_of(&parts.claims);
-        let may_be_of_unknown_key = self.may_be_of_unknown_key(issuer.as_deref(), &ring);
+        let is_of_others = issuer.as_deref().is_some_and(is_others);
+        let by_unknown_key = match !is_of_others && self.may_be_of_unknown_key(issuer.as_deref(), &ring) {
+            true => Whose::Issuers,
+            false => Whose::Others,
+        };
         if issuer.is_none() {
             // It may be anybody's; an issuer may have given its key another name.
             parts.kid = None;
         }
         let kid = parts.kid.as_deref();
         if ring.candidates(kid, parts.algorithm, |_| false).is_empty() {
-            return may_be_of_unknown_key;
+            return by_unknown_key;
         }
         let (client, now) = (client.map(address_key), Instant::now());
-        if let Some(client) = client.filter(|client| !self.foreign.checks.peek(client, now)) {
-            self.metrics.withheld.inc();
-            if self.foreign.telling.take(now).is_ok() {
-                tracing::warn!(
-                    %client,
-                    "tokens are not passed on, on routes open to everyone: this address has sent too many that had to be \
-                     checked (jwt.bad_signatures)"
-                );
-            }
-            return true;
+        if client.is_some_and(|client| !self.foreign.checks.peek(&client, now)) {
+            return Whose::Untold;
         }
         let Err(no_key) = parts.key(None, &ring, &self.config) else {
-            return true;
+            return Whose::Issuers;
         };
         if let Some(client) = client {
             self.foreign.checks.spend(client, no_key.trials, now);
-            if !may_be_of_unknown_key {
+            if by_unknown_key == Whose::Others {
                 self.foreign.known.insert(digest, ring.generation);
             }
         }
-        may_be_of_unknown_key
+        by_unknown_key
     }
 
     /// No key here has signed it. May an issuer's key that is not here, or not yet? By the issuer that it names; one

@@ -3,11 +3,12 @@
 //!
 //! What is remembered is what the cache would say; whether it counts now is asked again on every use.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 use super::cache::{Digest, Verified};
+use crate::authenticate::bearer::Known;
 
 /// Longer tokens are looked up each time: there may be very many connections.
 const LONGEST: usize = 4096;
@@ -15,36 +16,68 @@ const LONGEST: usize = 4096;
 /// What one connection remembers. A proxy in front may send many people's requests over it: a token is taken in when it
 /// comes a second time in a row, and compared in constant time.
 #[derive(Default)]
-pub struct Recent(Mutex<Option<Last>>);
+pub struct Recent {
+    token: Mutex<Option<Last<Verified>>>,
+    /// The access token of an authorization server.
+    bearer: Mutex<Option<Box<Last<Arc<Known>>>>>,
+}
 
-struct Last {
+struct Last<V> {
     digest: Digest,
-    known: Option<(Box<str>, Verified)>,
+    known: Option<(Box<str>, V)>,
+}
+
+impl<V: Clone> Last<V> {
+    fn get(&self, token: &str) -> Option<&V> {
+        let (text, value) = self.known.as_ref()?;
+        let same = verify_slices_are_equal(text.as_bytes(), token.as_bytes()).is_ok();
+        same.then_some(value)
+    }
+
+    /// What is remembered after this token was looked up; `last` is what was before.
+    fn after(last: Option<&Self>, token: &str, digest: &Digest, value: &V) -> Self {
+        let again = last.is_some_and(|last| last.digest == *digest) && token.len() <= LONGEST;
+        Self {
+            digest: *digest,
+            known: again.then(|| (token.into(), value.clone())),
+        }
+    }
 }
 
 impl Recent {
     /// The token, if it is the one, and was verified by the keys of this generation.
     pub(super) fn get(&self, token: &str, generation: u64) -> Option<Verified> {
-        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (text, verified) = last.as_ref()?.known.as_ref()?;
-        let same = verify_slices_are_equal(text.as_bytes(), token.as_bytes()).is_ok();
-        (same && verified.generation == generation).then(|| verified.clone())
+        let last = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        let verified = last.as_ref()?.get(token)?;
+        (verified.generation == generation).then(|| verified.clone())
     }
 
     /// A genuine token was looked up.
     pub(super) fn saw(&self, token: &str, digest: &Digest, verified: &Verified) {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let again = last.as_ref().is_some_and(|last| last.digest == *digest) && token.len() <= LONGEST;
-        *last = Some(Last {
-            digest: *digest,
-            known: again.then(|| (token.into(), verified.clone())),
-        });
+        let mut last = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(Last::after(last.as_ref(), token, digest, verified));
+    }
+
+    /// The access token, if it is the one. Whether it is known still is asked by the caller.
+    pub(in crate::authenticate) fn bearer(&self, token: &str) -> Option<Arc<Known>> {
+        let last = self.bearer.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref()?.get(token).cloned()
+    }
+
+    /// Is this the access token that the connection keeps sending?
+    pub fn knows_bearer(&self, token: &str) -> bool {
+        self.bearer(token).is_some()
+    }
+
+    /// An access token was looked up that counts.
+    pub(in crate::authenticate) fn saw_bearer(&self, token: &str, digest: &Digest, known: &Arc<Known>) {
+        let mut last = self.bearer.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(Box::new(Last::after(last.as_deref(), token, digest, known)));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::UNIX_EPOCH;
 
     use super::*;
@@ -61,6 +94,7 @@ mod tests {
                 roles: Vec::new(),
                 grants: Vec::new(),
                 expires: UNIX_EPOCH,
+                access: None,
             }),
             generation,
             not_before: None,

@@ -16,18 +16,18 @@ use crate::config::{Algorithm, Issuer, JwksLocation, Jwt, TokenSource};
 use crate::rate::Rate;
 
 /// An ES256 key of its own.
-pub(super) struct Signer {
+pub(in crate::authenticate) struct Signer {
     pair: EcdsaKeyPair,
 }
 
 impl Signer {
-    pub(super) fn new() -> Self {
+    pub(in crate::authenticate) fn new() -> Self {
         Self {
             pair: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap(),
         }
     }
 
-    pub(super) fn jwk(&self, kid: Option<&str>) -> Value {
+    pub(in crate::authenticate) fn jwk(&self, kid: Option<&str>) -> Value {
         let point = self.public();
         let coordinate = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let mut jwk = json!({"kty":"EC","crv":"P-256","x":coordinate(&point[1..33]),"y":coordinate(&point[33..])});
@@ -38,36 +38,36 @@ impl Signer {
     }
 
     /// The uncompressed point.
-    pub(super) fn public(&self) -> &[u8] {
+    pub(in crate::authenticate) fn public(&self) -> &[u8] {
         self.pair.public_key().as_ref()
     }
 
     /// Signs these very texts.
-    pub(super) fn sign(&self, header: &str, claims: &str) -> String {
+    pub(in crate::authenticate) fn sign(&self, header: &str, claims: &str) -> String {
         let input = unsigned(header, claims);
         let signature = self.pair.sign(&SystemRandom::new(), input.as_bytes()).unwrap();
         format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    pub(super) fn token(&self, claims: &str) -> String {
+    pub(in crate::authenticate) fn token(&self, claims: &str) -> String {
         self.sign(r#"{"typ":"JWT","alg":"ES256"}"#, claims)
     }
 }
 
-pub(super) fn unsigned(header: &str, claims: &str) -> String {
+pub(in crate::authenticate) fn unsigned(header: &str, claims: &str) -> String {
     format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims))
 }
 
-pub(super) fn jwks(jwks: &[Value]) -> String {
+pub(in crate::authenticate) fn jwks(jwks: &[Value]) -> String {
     json!({ "keys": jwks }).to_string()
 }
 
-pub(super) fn p256_jwk() -> Value {
+pub(in crate::authenticate) fn p256_jwk() -> Value {
     Signer::new().jwk(None)
 }
 
 /// The key of RFC 7638 section 3.1.
-pub(super) fn rsa_jwk() -> Value {
+pub(in crate::authenticate) fn rsa_jwk() -> Value {
     let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3okn\
              jhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6q\
              MQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awap\
@@ -76,7 +76,7 @@ pub(super) fn rsa_jwk() -> Value {
 }
 
 /// `*` in a pattern stands for any characters.
-pub(super) fn issuer(name: &str, allow_roles: &[&str], allow_actions: &[&str]) -> Issuer {
+pub(in crate::authenticate) fn issuer(name: &str, allow_roles: &[&str], allow_actions: &[&str]) -> Issuer {
     let pattern = |text: &&str| {
         let literals = text.split('*').map(|literal| Part::Literal(Arc::from(literal)));
         let mut parts: Vec<Part> = literals.flat_map(|literal| [Part::Any, literal]).collect();
@@ -99,7 +99,7 @@ pub(super) fn issuer(name: &str, allow_roles: &[&str], allow_actions: &[&str]) -
 }
 
 /// The defaults, with these issuers.
-pub(super) fn config(issuers: Vec<Issuer>) -> Jwt {
+pub(in crate::authenticate) fn config(issuers: Vec<Issuer>) -> Jwt {
     Jwt {
         algorithms: vec![Algorithm::Es256],
         sources: vec![
@@ -129,12 +129,12 @@ pub(super) fn config(issuers: Vec<Issuer>) -> Jwt {
 }
 
 /// The issuer with its keys in a file.
-pub(super) fn at_file(mut issuer: Issuer, path: &Path) -> Issuer {
+pub(in crate::authenticate) fn at_file(mut issuer: Issuer, path: &Path) -> Issuer {
     issuer.jwks = JwksLocation::File(path.to_owned());
     issuer
 }
 
-pub(super) fn at_url(mut issuer: Issuer, url: &str) -> Issuer {
+pub(in crate::authenticate) fn at_url(mut issuer: Issuer, url: &str) -> Issuer {
     issuer.jwks = JwksLocation::Url(url.parse().unwrap());
     issuer
 }

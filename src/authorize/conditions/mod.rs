@@ -1,6 +1,7 @@
 //! The one list of conditions: to add one is a file here, its `mod` and its line in the list.
 
 mod anyone;
+mod client;
 mod event_acl;
 mod from;
 mod grant;
@@ -8,6 +9,7 @@ mod issuer;
 mod item;
 mod methods;
 mod role;
+mod scope;
 mod sign_in;
 mod signed_in;
 mod subject;
@@ -22,7 +24,7 @@ use toml::de::DeValue;
 
 use super::Facts;
 use super::condition::{Aspect, Condition, conditions};
-use super::words::{self, filled, known_by, list, of_person, or_none};
+use super::words::{self, filled, known_by, list, of_access, of_person, or_none};
 use crate::config::pattern::Params;
 use crate::config::rule::{
     At, Checks, Declared, Diagnostic, Key, Keys, List, OneOrMany, Read, Reader, Span, keys, table_schema, values,
@@ -43,4 +45,6 @@ conditions! {
     from: From,
     issuer: Issuer,
     sign_in: SignIn,
+    scope: Scope,
+    client: Client,
 }

@@ -1,9 +1,10 @@
 //! `signed_in`: does a person or token stand behind the request?
 
 use super::{Aspect, Checks, Condition, Facts, Params, Table, keys, of_person};
+use crate::identity::Identity;
 
 keys! {
-    /// Does a valid token stand behind the request?
+    /// Does a valid token stand behind the request? An access token of no person does not count.
     signed_in: bool,
 }
 
@@ -25,7 +26,7 @@ impl Condition for SignedIn {
     }
 
     fn meets(&self, facts: &Facts<'_>) -> bool {
-        facts.identity.is_some() == self.0
+        facts.identity.is_some_and(Identity::is_somebody) == self.0
     }
 
     fn value(&self, _params: &dyn Params) -> String {
@@ -33,6 +34,9 @@ impl Condition for SignedIn {
     }
 
     fn met(&self, facts: &Facts<'_>) -> String {
-        of_person(facts, |who| format!("signed in by {}", who.source))
+        of_person(facts, |who| match who.is_somebody() {
+            true => format!("signed in by {}", who.source),
+            false => "an access token of no person".to_owned(),
+        })
     }
 }

@@ -14,6 +14,7 @@ use url::Url;
 use super::servers::{Servers, server_of};
 use super::{Report, moodle, state};
 use crate::act::proxy::{Server, Unwell, Upstream};
+use crate::authenticate::bearer::{self, Section};
 use crate::authenticate::token::{FoundKeys, Tokens};
 use crate::config::{self, Config, JwksLocation, PublicUrl, SignIn};
 use crate::named_file::{Owner, UnfitFile};
@@ -66,6 +67,9 @@ pub(super) async fn check(config: &Config, file: &Path, unfit: &[UnfitFile], rep
     let sign_ins = config.sign_ins.iter();
     let sign_ins = sign_ins.filter(|sign_in| is_fit(&Owner::SignIn(Arc::clone(&sign_in.name))));
     let sign_ins = sign_ins.map(|sign_in| check_sign_in(sign_in, config, report, servers));
+    let bearers = config.bearers.iter();
+    let bearers = bearers.filter(|bearer| is_fit(&Owner::Bearer(Arc::clone(&bearer.name))));
+    let bearers = bearers.map(|bearer| check_bearer(bearer, metrics, report, servers));
     let moodles = config.moodles.iter();
     let moodles = moodles.filter_map(|moodle| Some((moodle, of_upstream(moodle.upstream)?)));
     let moodles = moodles.map(|(moodle, upstream)| async move {
@@ -84,6 +88,7 @@ pub(super) async fn check(config: &Config, file: &Path, unfit: &[UnfitFile], rep
         upstreams,
         join_all(opencasts),
         join_all(sign_ins),
+        join_all(bearers),
         join_all(moodles),
     );
 }
@@ -301,6 +306,32 @@ async fn check_sign_in(sign_in: &SignIn, config: &Config, report: &Report, serve
         }
     });
     join_all(asked).await;
+}
+
+/// Has the server keys, or does it refuse a token that nobody made?
+async fn check_bearer(bearer: &config::Bearer, metrics: &Metrics, report: &Report, servers: &Servers<'_>) {
+    let what = format!("bearer {}", bearer.name);
+    let section = match Section::new(bearer, metrics.bearer(&bearer.name)) {
+        Ok(section) => section,
+        Err(error) => return report.bad(&what, &error.to_string()),
+    };
+    let failed = |text: String| bearer::Unfit {
+        cause: text.clone(),
+        text,
+    };
+    match in_time(section.check()).await.map_err(failed).flatten() {
+        Ok(answer) => report.good(&what, &answer),
+        Err(bearer::Unfit { text, cause }) => servers.failed(&what, &server_of(bearer.server()), &text, &cause).await,
+    }
+    if ["preferred_username", "username", "email", "name", "nickname", "upn"].contains(&&*bearer.username) {
+        let name = &bearer.username;
+        report.note(
+            &what,
+            &format!(
+                "username = \"{name}\": people may be able to change it at the server, and to become somebody else here"
+            ),
+        );
+    }
 }
 
 /// Do browsers take both for one site: same scheme, and same domain below a public suffix?

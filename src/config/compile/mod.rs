@@ -5,6 +5,7 @@
 
 mod action;
 mod asking;
+mod bearer;
 mod conflicts;
 mod cors;
 mod frames;
@@ -106,7 +107,10 @@ struct Known {
     /// Where tokens are looked for; `None` when that could not be read.
     sources: Option<Vec<TokenSource>>,
     sign_ins: Names,
-    /// Of these, by index: is it one of CAS?
+    bearers: Names,
+    /// What the tokens of each bearer say, by index.
+    bearer_roles: Vec<Source>,
+    /// Of the sign-ins, by index: is it one of CAS?
     by_cas: Vec<bool>,
     moodles: Vec<KnownMoodle>,
     /// Is every Moodle among them?
@@ -150,6 +154,8 @@ impl Checker<'_> {
             .map(|(_, sign_in)| sign_in.oidc.is_absent() && sign_in.oauth2.is_absent())
             .collect();
         let (sign_ins, sign_in_names) = self.sign_ins(file.sign_in, &issuers);
+        let bearer_roles = Source::of_bearers(&file.bearer);
+        let (bearers, bearer_names) = self.bearers(file.bearer, &issuers, &sign_in_names);
         let (upstreams, upstream_names) = self.upstreams(file.upstreams);
         let mut known = Known {
             hosts,
@@ -160,6 +166,8 @@ impl Checker<'_> {
             given_roles,
             sources: jwt.as_ref().map(|jwt| jwt.sources.clone()),
             sign_ins: sign_in_names,
+            bearers: bearer_names,
+            bearer_roles,
             by_cas,
             moodles: Vec::new(),
             moodles_complete: false,
@@ -182,6 +190,7 @@ impl Checker<'_> {
             state: state?,
             jwt: jwt?,
             sign_ins: sign_ins?,
+            bearers: bearers?,
             moodles: moodles?,
             opencasts: opencasts?,
             upstreams: upstreams?,
@@ -341,6 +350,16 @@ impl Checker<'_> {
             if !routes.iter().any(takes) {
                 let problem = Diagnostic::warning(name.at, "no route takes sessions of this sign-in");
                 self.report(problem.help("add accept = [\"session\"] and sign_in to a route, or remove it"));
+            }
+        }
+        for (index, name) in known.bearers.iter().enumerate() {
+            let takes = |route: &Arc<Route>| {
+                let bearers = route.bearers.as_ref();
+                route.accept.contains(&Credential::Bearer) && bearers.is_none_or(|named| named.contains(&index))
+            };
+            if !routes.iter().any(takes) {
+                let problem = Diagnostic::warning(name.at, "no route takes access tokens of this bearer");
+                self.report(problem.help("add accept = [\"bearer\"] to a route, or remove it"));
             }
         }
         let accepts = |route: &Route, index: usize| {

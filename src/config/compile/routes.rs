@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::{HeaderName, Method, header};
 
 use super::action::{Actions, Kind, kind};
+use super::bearer::OfRoute as OfBearer;
 use super::conflicts::Claim;
 use super::jwt::rate;
 use super::launch::{self, Launched};
@@ -117,6 +118,11 @@ impl Checker<'_> {
         let accept = values(route.accept.value);
         let issuers = self.accepted_issuers(route.issuers, known);
         let sign_ins = self.route_sign_ins(route.sign_in, (&accept, accept_at), known);
+        let of_bearer = OfBearer {
+            accept: &accept,
+            accept_at,
+        };
+        let bearers = self.route_bearers(route.bearer, &of_bearer, known);
         let identity_headers = self.identity_headers(&route.present, route.headers);
         let of_moodle = OfRoute {
             present: (route.present.value == Present::MoodleToken).then_some(route.present.at),
@@ -130,6 +136,7 @@ impl Checker<'_> {
             accept: &accept,
             issuers: issuers.as_ref().and_then(Option::as_deref),
             sign_ins: sign_ins.as_ref().and_then(Option::as_deref),
+            bearers: bearers.as_ref().and_then(Option::as_deref),
             known,
         };
         self.lists(&route.allow, &route.deny, &vouching, path);
@@ -181,6 +188,7 @@ impl Checker<'_> {
             accept,
             issuers: issuers?,
             sign_ins: sign_ins?,
+            bearers: bearers?,
             allow: allow?,
             deny: deny?,
             else_ask: else_ask?,
@@ -335,11 +343,11 @@ impl Checker<'_> {
             let mut rules = route.value.allow.value().into_iter().flatten();
             rules.any(|rule| rule.value.needs_somebody())
         };
-        let takes_sessions = |route: &At<file::Route>| {
+        let takes_others = |route: &At<file::Route>| {
             let mut accept = route.value.accept.value.iter();
-            accept.any(|credential| credential.value == Credential::Session)
+            accept.any(|credential| matches!(credential.value, Credential::Session | Credential::Bearer))
         };
-        let only_tokens = |route: &&At<file::Route>| needs_somebody(route) && !takes_sessions(route);
+        let only_tokens = |route: &&At<file::Route>| needs_somebody(route) && !takes_others(route);
         if known.issuers.is_empty()
             && let Some(route) = routes.iter().find(only_tokens)
         {

@@ -38,8 +38,7 @@ impl Checker<'_> {
     }
 
     fn sign_in(&mut self, name: &At<String>, sign_in: file::SignIn) -> Option<SignIn> {
-        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
-        let is_name = !name.value.is_empty() && name.value.len() <= LONGEST_NAME && name.value.bytes().all(is_plain);
+        let is_name = is_source_name(&name.value);
         if !is_name {
             let problem = Diagnostic::error(name.at, "this cannot be the name of a sign-in");
             self.report(problem.help(format!(
@@ -103,7 +102,7 @@ impl Checker<'_> {
         }
     }
 
-    fn role_rule(&mut self, rule: file::RoleRule) -> Option<RoleRule> {
+    pub(super) fn role_rule(&mut self, rule: file::RoleRule) -> Option<RoleRule> {
         let role = rule.role.given()?;
         let attribute = rule.attribute.checked(|attribute| Some(attribute.value))?;
         let rule = match RoleRule::new(attribute.as_deref(), &role.value) {
@@ -240,6 +239,12 @@ impl Checker<'_> {
         self.references(&list, ("sign_in", "sign-in"), &known.sign_ins, help)
             .map(Some)
     }
+}
+
+/// Can a source of people be called so?
+pub(super) fn is_source_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+    !name.is_empty() && name.len() <= LONGEST_NAME && name.bytes().all(is_plain)
 }
 
 fn place_of<T>(key: &Key<T>) -> Option<Span> {

@@ -30,11 +30,27 @@ impl Source {
         let given = sign_ins.iter().map(|(_, sign_in)| sign_in.roles.value());
         given
             .map(|rules| Self {
-                roles: rules.and_then(|rules| rules.iter().map(|rule| role_of(&rule.value)).collect()),
+                roles: roles_of(rules),
                 actions: Some(Vec::new()),
             })
             .collect()
     }
+
+    /// Of each bearer, in the order of their indices. Access tokens carry no grants.
+    pub(super) fn of_bearers(Named(bearers): &Named<file::Bearer>) -> Vec<Self> {
+        let given = bearers.iter().map(|(_, bearer)| bearer.roles.value());
+        given
+            .map(|rules| Self {
+                roles: roles_of(rules),
+                actions: Some(Vec::new()),
+            })
+            .collect()
+    }
+}
+
+/// Roles that rules of roles may give; `None`: one has a mistake.
+fn roles_of(rules: Option<&Vec<At<file::RoleRule>>>) -> Option<Vec<RolePattern>> {
+    rules.and_then(|rules| rules.iter().map(|rule| role_of(&rule.value)).collect())
 }
 
 /// What `{value}` may be is up to the CAS server.
@@ -49,6 +65,7 @@ pub(super) struct Vouching<'a> {
     /// Indices; `None`: all.
     pub(super) issuers: Option<&'a [usize]>,
     pub(super) sign_ins: Option<&'a [usize]>,
+    pub(super) bearers: Option<&'a [usize]>,
     pub(super) known: &'a Known,
 }
 
@@ -57,8 +74,13 @@ impl<'a> Vouching<'a> {
         self.accept.contains(&Credential::Session)
     }
 
+    fn by_bearer(&self) -> bool {
+        self.accept.contains(&Credential::Bearer) && !self.known.bearers.is_empty()
+    }
+
     fn by_token(&self) -> bool {
-        self.accept.iter().any(|kind| *kind != Credential::Session)
+        let others = [Credential::Session, Credential::Bearer];
+        self.accept.iter().any(|kind| !others.contains(kind))
     }
 
     /// Of each issuer: may it name users, and its name.
@@ -74,7 +96,13 @@ impl<'a> Vouching<'a> {
         let tokens = tokens.filter(|(index, _)| self.by_token() && is_listed(self.issuers, *index));
         let sessions = self.known.given_roles.iter().enumerate();
         let sessions = sessions.filter(|(index, _)| self.by_session() && is_listed(self.sign_ins, *index));
-        let mut sources = tokens.chain(sessions).map(|(_, source)| source).peekable();
+        let bearers = self.known.bearer_roles.iter().enumerate();
+        let bearers = bearers.filter(|(index, _)| self.by_bearer() && is_listed(self.bearers, *index));
+        let mut sources = tokens
+            .chain(sessions)
+            .chain(bearers)
+            .map(|(_, source)| source)
+            .peekable();
         sources.peek().is_none() || sources.any(says)
     }
 }
@@ -107,17 +135,22 @@ impl<'a> List<'a> {
         !is_word(action) || self.vouching.may_say(may)
     }
 
+    /// Are access tokens, which alone tell of scopes and clients, looked at here?
+    pub(crate) fn takes_bearers(&self) -> bool {
+        self.vouching.accept.contains(&Credential::Bearer)
+    }
+
     /// Does no credential of this route carry a name that counts?
     pub(crate) fn names_nobody(&self) -> bool {
         let vouching = self.vouching;
         let by_token = vouching.by_token() && vouching.naming().any(|(may_name, _)| may_name);
-        !by_token && !vouching.by_session() && !vouching.known.issuers.is_empty()
+        !by_token && !vouching.by_session() && !vouching.by_bearer() && !vouching.known.issuers.is_empty()
     }
 
     /// An issuer that may name nobody, beside others here that may: a `deny` by name does not stop its tokens.
     pub(crate) fn nameless_issuer(&self) -> Option<&'a str> {
         let vouching = self.vouching;
-        let named = vouching.by_session() || vouching.naming().any(|(may_name, _)| may_name);
+        let named = vouching.by_session() || vouching.by_bearer() || vouching.naming().any(|(may_name, _)| may_name);
         let mut nameless = vouching
             .naming()
             .filter(|(may_name, _)| !may_name && named && vouching.by_token());

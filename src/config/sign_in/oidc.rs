@@ -216,7 +216,7 @@ impl Checker<'_> {
         })
     }
 
-    pub(super) fn client_id(&mut self, client_id: Key<String>) -> Option<String> {
+    pub(in crate::config) fn client_id(&mut self, client_id: Key<String>) -> Option<String> {
         let id = client_id.into_given()?;
         let is_good = !id.value.is_empty() && id.value.bytes().all(|byte| (0x20..0x7f).contains(&byte));
         if !is_good {
@@ -234,7 +234,7 @@ impl Checker<'_> {
     }
 
     /// An address of a provider, for which codes and secrets are meant.
-    pub(super) fn provider_url(&mut self, written: &At<String>, key: &str) -> Option<Url> {
+    pub(in crate::config) fn provider_url(&mut self, written: &At<String>, key: &str) -> Option<Url> {
         let problem = |why: &str| Diagnostic::error(written.at, format!("`{key}`: {why}"));
         let refused = match Url::parse(&written.value) {
             Err(why) => problem(&why.to_string()).help("write a whole address: \"https://idp.example.edu/…\""),

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use serde_json::{Map, Value};
 
 use super::Page;
-use crate::explain::report::{Capped, Credential, Keys, Moment};
+use crate::explain::report::{AccessToken, Capped, Credential, Keys, Moment};
 use crate::explain::view::SESSION;
 use crate::text::count;
 
@@ -36,6 +36,9 @@ impl Page {
     fn credential(&mut self, credential: &Credential) -> fmt::Result {
         if credential.place.starts_with(SESSION) {
             return self.session(credential);
+        }
+        if let Some(access) = &credential.access {
+            return self.access(credential, access);
         }
         if let Some(header) = &credential.header {
             self.members("header", header)?;
@@ -71,6 +74,28 @@ impl Page {
             self.line(2, &format!("{subject}, signed in by {sign_in} {since}"))?;
             let (words, utc, idle) = (&session.expires.words, &session.expires.utc, session.idle);
             self.line(2, &format!("ends {words} ({utc}), or {idle} s after its last request"))?;
+        }
+        self.capped("role", &credential.roles)
+    }
+
+    fn access(&mut self, credential: &Credential, access: &AccessToken) -> fmt::Result {
+        if let Some(bearer) = &access.bearer {
+            self.line(2, &format!("judged by bearer.{bearer}"))?;
+        }
+        if !credential.valid {
+            return Ok(());
+        }
+        let whose = access.subject.as_deref().unwrap_or("nobody: it is a client's own");
+        self.line(2, &format!("of {whose}"))?;
+        let client = access.client.as_deref().unwrap_or("not told");
+        self.line(2, &format!("client: {client}"))?;
+        let scopes = access.scopes.join(" ");
+        self.line(
+            2,
+            &format!("scopes: {}", if scopes.is_empty() { "none" } else { &scopes }),
+        )?;
+        for (name, time) in &credential.times {
+            self.line(2, &format!("{name}: {} ({})", verb(name, time), time.utc))?;
         }
         self.capped("role", &credential.roles)
     }

@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::principal::Principal;
 use super::{Protocol, json_answer, xml_answer};
 use crate::authenticate::session::MAX_VALUES;
-use crate::sign_in::is_user;
+use crate::authenticate::session::is_user;
 
 /// Longest answer that is looked at, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;

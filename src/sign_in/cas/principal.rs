@@ -3,8 +3,8 @@
 //! What may be a user's name is decided here; what the person may do is not.
 
 use super::{BadAnswer, Ticket};
+use crate::authenticate::session::is_user;
 use crate::authenticate::session::{Attributes, NewSession};
-use crate::sign_in::is_user;
 
 /// What Apereo's servers can release beside a person's attributes: the password (ClearPass) and the proxy-granting ticket.
 const SECRETS: [&str; 2] = ["credential", "proxyGrantingTicket"];

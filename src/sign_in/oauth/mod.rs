@@ -1,9 +1,6 @@
-//! What sign-ins by OAuth 2.0 (RFC 6749) and by OpenID Connect have in common: the way of the browser with a code, PKCE
-//! (RFC 7636), and the client's questions.
+//! What sign-ins by OAuth 2.0 (RFC 6749) and by OpenID Connect have in common: the way of the browser with a code, and PKCE
+//! (RFC 7636). The client's questions are in [`crate::authenticate::oauth`].
 
-pub mod cached;
-pub mod claims;
-pub mod client;
 pub mod error;
 
 use base64::Engine as _;
@@ -11,9 +8,8 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::Method;
 use url::Url;
 
-use self::error::{Failed, words};
-use super::{Asked, AttemptedBy, Callback, Refusal, Retry, is_user};
-use crate::authenticate::session::Attributes;
+use super::{Asked, AttemptedBy, Callback, Refusal, Retry};
+use crate::authenticate::oauth::error::words;
 use crate::digest::{sha256, sha256_of_parts};
 use crate::query;
 use crate::rejection::{Reason, Rejection};
@@ -126,12 +122,4 @@ pub fn code(asked: &Asked<'_>, issuer: Option<(&str, bool)>) -> Result<String, R
         return Err(refused(&detail, "bad_answer"));
     }
     Ok(one("code")?.unwrap_or_default().into_owned())
-}
-
-/// The one usable value of the attribute that names people.
-pub fn username(attributes: &Attributes, name: &str) -> Result<String, Failed> {
-    match attributes.get(name) {
-        [value] if is_user(value) => Ok(value.clone()),
-        _ => Err(Failed::NoUsername(name.to_owned())),
-    }
 }

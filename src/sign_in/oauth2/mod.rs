@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde_json::Value;
 use url::Url;
 
-use super::oauth::client::Client;
-use super::oauth::error::Failed;
-use super::oauth::{self, authorization_url, claims, verifier};
+use super::oauth::{self, authorization_url, verifier};
 use super::{Asked, AttemptedBy, Callback, Login, Refusal, SetupError, SignOut, Unfit};
+use crate::authenticate::oauth::client::Client;
+use crate::authenticate::oauth::{Failed, claims};
 use crate::authenticate::session::{Attributes, NewSession};
 use crate::backchannel::Backchannel;
 use crate::config;
@@ -93,7 +93,7 @@ impl OAuth2 {
         if CLIENT.iter().any(is_other) {
             return Err(Failed::ForeignClient);
         }
-        let subject = oauth::username(&attributes, &self.config.username)?;
+        let subject = claims::username(&attributes, &self.config.username)?;
         Ok(NewSession {
             user: subject.clone(),
             subject,

@@ -5,10 +5,11 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use http::header::DATE;
 
-use super::{BACK_CHANNEL, FRONT_CHANNEL, KIND, Oidc, metadata, read_keys};
+use super::{BACK_CHANNEL, FRONT_CHANNEL, KIND, Oidc};
+use crate::authenticate::oauth::metadata::LONGEST;
+use crate::authenticate::oauth::{Failed, read_keys};
 use crate::headers;
 use crate::sign_in::Unfit;
-use crate::sign_in::oauth::error::Failed;
 
 impl Oidc {
     /// The provider's metadata and keys must be there.
@@ -21,7 +22,7 @@ impl Oidc {
             text: failed.to_string(),
         };
         let metadata = self.fetch_metadata().await.map_err(unfit)?;
-        let fetched = self.client.backchannel.get(&metadata.jwks, metadata::LONGEST).await;
+        let fetched = self.client.backchannel.get(&metadata.jwks, LONGEST).await;
         let fetched = fetched.map_err(Failed::fetch("keys")).map_err(unfit)?;
         let keys = read_keys(&fetched.body, &metadata.jwks).map_err(unfit)?;
         let usable = keys.told(&self.config.algorithms);

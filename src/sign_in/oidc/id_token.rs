@@ -10,10 +10,10 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::authenticate::oauth::error::words;
 use crate::authenticate::token::json;
 use crate::authenticate::token::jws::Signed;
 use crate::config::{self, Algorithm};
-use crate::sign_in::oauth::error::words;
 use crate::time::unix_seconds;
 
 /// Longest `sub` (OIDC Core 1.0 section 2).

@@ -6,13 +6,13 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::json;
 
 use super::{BACK_CHANNEL, Oidc, handle, id_token};
+use crate::authenticate::oauth::Failed;
 use crate::authenticate::session::EndedAt;
 use crate::headers;
 use crate::query;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
 use crate::sign_in::Asked;
-use crate::sign_in::oauth::error::Failed;
 
 /// Longest `sid` that is looked up, in bytes.
 const LONGEST_SID: usize = 512;

@@ -3,12 +3,9 @@
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::authenticate::token::json;
+use crate::authenticate::oauth::Failed;
+use crate::authenticate::oauth::metadata::{self, endpoint, needed};
 use crate::config;
-use crate::sign_in::oauth::error::{Failed, words};
-
-/// Longest document that is read, in bytes.
-pub(super) const LONGEST: usize = 256 << 10;
 
 /// A provider's endpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,23 +25,7 @@ impl Metadata {
     /// Reads the document. What is written out in the configuration counts instead. Error: it is of another issuer, or an
     /// endpoint is missing or cannot be used.
     pub(super) fn read(document: &[u8], config: &config::Oidc) -> Result<Self, Failed> {
-        let members = json::parse_object(document)
-            .map_err(|error| Failed::Answer(format!("the sign-in server's metadata cannot be used: {error}")))?;
-        match members.get("issuer").and_then(Value::as_str) {
-            Some(issuer) if issuer == config.issuer => {}
-            Some(other) => {
-                let (other, issuer) = (words(other), &config.issuer);
-                return Err(Failed::Answer(format!(
-                    "the metadata is of the issuer {other:?}, and `issuer` is {issuer:?}: they must be equal to the letter, \
-                     slashes at the end included"
-                )));
-            }
-            None => {
-                return Err(Failed::Answer(
-                    "the sign-in server's metadata names no issuer".to_owned(),
-                ));
-            }
-        }
+        let members = metadata::read(document, &config.issuer)?;
         Self::of(&members, config)
     }
 
@@ -54,39 +35,14 @@ impl Metadata {
     }
 
     fn of(members: &Map<String, Value>, config: &config::Oidc) -> Result<Self, Failed> {
-        let endpoint = |written: &Option<Url>, name: &str| match (written, members.get(name)) {
-            (Some(written), _) => Ok(Some(written.clone())),
-            (None, None | Some(Value::Null)) => Ok(None),
-            (None, Some(said)) => {
-                let url = said
-                    .as_str()
-                    .and_then(|said| Url::parse(said).ok())
-                    .filter(config::is_provider_url);
-                let unusable = || {
-                    let text = format!(
-                        "{name} in the sign-in server's metadata is no https address: write it into the configuration"
-                    );
-                    Failed::Answer(text)
-                };
-                url.map(Some).ok_or_else(unusable)
-            }
-        };
-        let needed = |written: &Option<Url>, name: &str| {
-            let missing = || {
-                Failed::Answer(format!(
-                    "the sign-in server's metadata has no {name}: write it into the configuration"
-                ))
-            };
-            endpoint(written, name)?.ok_or_else(missing)
-        };
         let written = &config.endpoints;
         let scopes = members.get("scopes_supported").and_then(Value::as_array);
         Ok(Self {
-            authorization: needed(&written.authorization, "authorization_endpoint")?,
-            token: needed(&written.token, "token_endpoint")?,
-            jwks: needed(&written.jwks, "jwks_uri")?,
-            userinfo: endpoint(&written.userinfo, "userinfo_endpoint")?,
-            end_session: endpoint(&written.end_session, "end_session_endpoint")?,
+            authorization: needed(members, written.authorization.as_ref(), "authorization_endpoint")?,
+            token: needed(members, written.token.as_ref(), "token_endpoint")?,
+            jwks: needed(members, written.jwks.as_ref(), "jwks_uri")?,
+            userinfo: endpoint(members, written.userinfo.as_ref(), "userinfo_endpoint")?,
+            end_session: endpoint(members, written.end_session.as_ref(), "end_session_endpoint")?,
             names_itself: members.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
             scopes: scopes
                 .into_iter()

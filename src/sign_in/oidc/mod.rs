@@ -23,11 +23,12 @@ use url::Url;
 pub use self::id_token::BadToken;
 use self::id_token::Expected;
 use self::metadata::Metadata;
-use super::oauth::cached::Cached;
-use super::oauth::client::Client;
-use super::oauth::error::Failed;
-use super::oauth::{self, authorization_url, claims, derived, verifier};
+use super::oauth::{self, authorization_url, derived, verifier};
 use super::{Asked, AttemptedBy, Callback, Login, Refusal, SetupError, SignOut};
+use crate::authenticate::oauth::cached::Cached;
+use crate::authenticate::oauth::client::Client;
+use crate::authenticate::oauth::metadata::LONGEST;
+use crate::authenticate::oauth::{Failed, claims, read_keys};
 use crate::authenticate::session::{Attributes, NewSession, ProviderSession};
 use crate::authenticate::token::json;
 use crate::authenticate::token::jws::{ServerKeys, Signed, Unbelieved};
@@ -185,7 +186,7 @@ impl Oidc {
             return Err(Failed::TooManyGroups(name.clone()));
         }
         Ok(NewSession {
-            subject: oauth::username(&attributes, &self.config.username)?,
+            subject: claims::username(&attributes, &self.config.username)?,
             user: subject.sub,
             attributes,
             ticket: access_token.filter(|_| subject.sid.is_none()).map(handle),
@@ -221,13 +222,13 @@ impl Oidc {
         let Some(discovery) = &self.config.discovery else {
             return Metadata::written_out(&self.config);
         };
-        let fetched = self.client.backchannel.get(discovery, metadata::LONGEST).await;
+        let fetched = self.client.backchannel.get(discovery, LONGEST).await;
         let fetched = fetched.map_err(Failed::fetch("metadata"))?;
         Metadata::read(&fetched.body, &self.config)
     }
 
     async fn fetch_keys(&self, jwks: &Url) -> Result<ServerKeys, Failed> {
-        let fetched = self.client.backchannel.get(jwks, metadata::LONGEST).await;
+        let fetched = self.client.backchannel.get(jwks, LONGEST).await;
         let fetched = fetched.map_err(Failed::fetch("keys"))?;
         read_keys(&fetched.body, jwks)
     }
@@ -249,10 +250,6 @@ impl Oidc {
         let keys = self.keys.newer(FRESH_FOR_NEW_KEY, fetch()).await?;
         Ok(keys.verify(token, algorithms)?)
     }
-}
-
-fn read_keys(document: &[u8], jwks: &Url) -> Result<ServerKeys, Failed> {
-    ServerKeys::parse(document).map_err(|why| Failed::Answer(format!("the key set at {jwks}: {why}")))
 }
 
 /// What a session is found by where the provider has no `sid`, and names its access token when it ends.

@@ -49,16 +49,7 @@ impl Client {
             .backchannel
             .exchange(Method::POST, endpoint, headers, body, LONGEST);
         let reply = exchange.await.map_err(Failed::fetch("answer to a code"))?;
-        let members = members(&reply, endpoint)?;
-        let text = |name: &str| members.get(name).and_then(Value::as_str);
-        match text("error") {
-            Some(code) => Err(Failed::Refused {
-                code: words(code),
-                description: words(text("error_description").unwrap_or_default()),
-            }),
-            None if reply.status.is_success() => Ok(members),
-            None => Err(status(&reply, endpoint)),
-        }
+        successful(&reply, endpoint)
     }
 
     /// Is there a token endpoint that knows this client? It must refuse a code that nobody made, and not for the client's sake.
@@ -88,6 +79,18 @@ impl Client {
             .append_pair("code", code)
             .append_pair("redirect_uri", redirect_uri)
             .append_pair("code_verifier", verifier);
+        self.authenticated(form)
+    }
+
+    fn introspection_request(&self, token: &str) -> (HeaderMap, Bytes) {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("token", token)
+            .append_pair("token_type_hint", "access_token");
+        self.authenticated(form)
+    }
+
+    /// A form, with what says which client this is (RFC 6749 section 2.3.1).
+    fn authenticated(&self, mut form: form_urlencoded::Serializer<'_, String>) -> (HeaderMap, Bytes) {
         let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, FORM), (ACCEPT, JSON)]);
         match (&self.secret, self.auth) {
             (Some(secret), ClientAuth::Basic) => {
@@ -102,6 +105,16 @@ impl Client {
             }
         }
         (headers, form.finish().into())
+    }
+
+    /// What the server says of a token (RFC 7662 section 2.1), as it says it. An `error` in it is one.
+    pub async fn introspect(&self, endpoint: &Url, token: &str) -> Result<Map<String, Value>, Failed> {
+        let (headers, body) = self.introspection_request(token);
+        let exchange = self
+            .backchannel
+            .exchange(Method::POST, endpoint, headers, body, LONGEST);
+        let reply = exchange.await.map_err(Failed::fetch("answer about a token"))?;
+        successful(&reply, endpoint)
     }
 
     /// What a server says of the person whose access token this is (RFC 6750 section 2.1). A signed answer is refused.
@@ -124,6 +137,20 @@ impl Client {
             true => Ok(members),
             false => Err(status(&reply, endpoint)),
         }
+    }
+}
+
+/// The answer, which has no `error` in it.
+fn successful(reply: &Reply, from: &Url) -> Result<Map<String, Value>, Failed> {
+    let members = members(reply, from)?;
+    let text = |name: &str| members.get(name).and_then(Value::as_str);
+    match text("error") {
+        Some(code) => Err(Failed::Refused {
+            code: words(code),
+            description: words(text("error_description").unwrap_or_default()),
+        }),
+        None if reply.status.is_success() => Ok(members),
+        None => Err(status(reply, from)),
     }
 }
 

@@ -74,11 +74,17 @@ impl<T> Cached<T> {
                 Ok(value)
             }
             Err(why) => {
-                tracing::warn!(error = %why, is_served_on = last.is_some(), "a document of a sign-in server cannot be fetched");
+                tracing::warn!(error = %why, is_served_on = last.is_some(), "a document of an authorization server cannot be fetched");
                 *failed = Some((Instant::now(), why.clone()));
                 last.ok_or(why)
             }
         }
+    }
+
+    /// The last good copy, and how old it is.
+    pub fn last(&self) -> Option<(Arc<T>, Duration)> {
+        let last = self.last.load_full()?;
+        Some((Arc::clone(&last.0), last.1.elapsed()))
     }
 
     fn younger(&self, fresh: Duration) -> Option<Arc<T>> {

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::authenticate::session::{Attributes, TooMany};
+use super::Failed;
+use crate::authenticate::session::{Attributes, TooMany, is_user};
 
 /// Claims about the token and not about the person (OIDC Core 1.0 section 2, RFC 7519 section 4.1, RFC 7800).
 const OF_TOKEN: [&str; 17] = [
@@ -83,6 +84,14 @@ pub fn is_left_out(claims: &Map<String, Value>, name: &str) -> bool {
     let elsewhere = claims.get("_claim_names").and_then(Value::as_object);
     elsewhere.is_some_and(|names| names.contains_key(name))
         || (name == "groups" && claims.get("hasgroups").is_some_and(|has| has == true || has == "true"))
+}
+
+/// The one usable value of the attribute that names people.
+pub fn username(attributes: &Attributes, name: &str) -> Result<String, Failed> {
+    match attributes.get(name) {
+        [value] if is_user(value) => Ok(value.clone()),
+        _ => Err(Failed::NoUsername(name.to_owned())),
+    }
 }
 
 #[cfg(test)]

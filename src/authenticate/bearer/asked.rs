@@ -1,0 +1,235 @@
+//! Tokens that a server is asked about: by whom, how often, and what counts while the server is away.
+//!
+//! ```text
+//! remembered? ─ a turn for the address (budget, places) ─ one question for the token ─ remembered
+//! ```
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use moka::sync::Cache;
+use parking_lot::Mutex;
+
+use super::claims::{Expected, Told, judged};
+use super::flights::Flights;
+use super::question::{Failure, Question};
+use super::remembered::{Digest, Known, Memory};
+use crate::config;
+use crate::fair::{Asker, NoPlace, Places, Shares};
+use crate::observe::metrics::BearerMetrics;
+use crate::rate::{Keyed, Limiter, address_key};
+use crate::rejection::{Hint, Reason, Rejection};
+
+/// Questions on their way at once, for each bearer. Half of them are left to addresses from which good tokens came.
+const SHARES: Shares = Shares {
+    all: 64,
+    each: 16,
+    kept: 32,
+    queue: 256,
+    wait: Duration::from_secs(5),
+};
+/// For a turn and for the answer.
+const TIMEOUT: Duration = Duration::from_secs(12);
+/// How long nobody asks again after the server could not be reached, or where an old answer is there after it gave none.
+const AWAY_FOR: Duration = Duration::from_secs(2);
+/// By how much the clocks may differ for a token that says from when on it counts.
+const LEEWAY: Duration = Duration::from_secs(60);
+/// Addresses from which good tokens came, and for how long.
+const MOST_GOOD: u64 = 20_000;
+const GOOD_FOR: Duration = Duration::from_secs(600);
+
+type Verdict = Result<Arc<Known>, Rejection>;
+
+/// A bearer whose server is asked.
+pub(super) struct Asked {
+    section: u64,
+    config: config::Bearer,
+    question: Question,
+    memory: Memory,
+    turns: Flights<(Digest, IpAddr), Verdict>,
+    questions: Flights<Digest, Verdict>,
+    places: Places,
+    good: Cache<IpAddr, ()>,
+    bad_tokens: Keyed<IpAddr>,
+    away_until: Mutex<Option<Instant>>,
+    telling: Limiter,
+    metrics: BearerMetrics,
+}
+
+impl Asked {
+    pub(super) fn new(section: u64, config: &config::Bearer, question: Question, metrics: BearerMetrics) -> Self {
+        Self {
+            section,
+            config: config.clone(),
+            memory: Memory::new(question.cache.saturating_add(question.serve_stale)),
+            question,
+            turns: Flights::default(),
+            questions: Flights::default(),
+            places: Places::new(SHARES),
+            good: Cache::builder().max_capacity(MOST_GOOD).time_to_live(GOOD_FOR).build(),
+            bad_tokens: Keyed::new(config.bad_tokens),
+            away_until: Mutex::default(),
+            telling: Limiter::of_log(),
+            metrics,
+        }
+    }
+
+    pub(super) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    pub(super) fn question(&self) -> &Question {
+        &self.question
+    }
+
+    pub(super) fn bad_tokens(&self) -> &Keyed<IpAddr> {
+        &self.bad_tokens
+    }
+
+    /// What is known of the token now, without a question.
+    pub(super) fn remembered(&self, digest: &Digest, now: SystemTime) -> Option<Verdict> {
+        if let Some(known) = self.memory.known(digest).filter(|known| known.is_fresh(now)) {
+            return Some(known.counts(now).map(|()| known).map_err(Into::into));
+        }
+        self.memory.refused(digest).map(Err)
+    }
+
+    /// Whose the token is, as the server says on behalf of this address.
+    pub(super) async fn judge(self: &Arc<Self>, token: &str, digest: Digest, address: IpAddr) -> Verdict {
+        let address = address_key(address);
+        let turn = || {
+            let (asked, token) = (Arc::clone(self), Arc::from(token));
+            async move { asked.take_turn(token, digest, address).await }
+        };
+        let verdict = self.turns.join((digest, address), TIMEOUT, turn).await;
+        verdict.unwrap_or_else(|| Err(NoPlace::within(TIMEOUT).into()))
+    }
+
+    async fn take_turn(self: Arc<Self>, token: Arc<str>, digest: Digest, address: IpAddr) -> Verdict {
+        if !self.bad_tokens.peek(&address, Instant::now()) {
+            let detail = format!(
+                "too many tokens that count nowhere (bearer.{}.bad_tokens)",
+                self.config.name
+            );
+            return Err(Rejection::because(Reason::RateLimited, detail).with_hint(Hint::RetryAfter(1)));
+        }
+        let asker = Asker::at(address);
+        let asker = match self.good.contains_key(&address) {
+            true => asker.known(),
+            false => asker,
+        };
+        let _place = self.places.take(asker).await?;
+        // Another address may have brought the same one meanwhile, or its own tokens have used the budget up.
+        if let Some(verdict) = self.remembered(&digest, SystemTime::now()) {
+            return verdict;
+        }
+        let question = || {
+            let (asked, token) = (Arc::clone(&self), Arc::clone(&token));
+            async move { asked.ask(&token, digest, address).await }
+        };
+        let verdict = self.questions.join(digest, TIMEOUT, question).await;
+        let verdict = verdict.unwrap_or_else(|| Err(self.unavailable("no answer in time")));
+        if verdict.is_ok() {
+            self.good.insert(address, ());
+        }
+        verdict
+    }
+
+    async fn ask(&self, token: &str, digest: Digest, address: IpAddr) -> Verdict {
+        if let Some(verdict) = self.remembered(&digest, SystemTime::now()) {
+            return verdict;
+        }
+        let until = *self.away_until.lock();
+        if until.is_some_and(|until| Instant::now() < until) {
+            return self.without_answer(digest, &Failure::Away("it was away a moment ago".to_owned()));
+        }
+        let started = Instant::now();
+        let answer = self.question.ask(token).await;
+        self.metrics.asked(started.elapsed());
+        let members = match answer {
+            Ok(members) => members,
+            Err(failure) => {
+                if matches!(failure, Failure::Away(_)) {
+                    *self.away_until.lock() = Some(Instant::now() + AWAY_FOR);
+                } else {
+                    // A question that somebody chose so that it takes long.
+                    self.bad_tokens.spend(address, 1, Instant::now());
+                }
+                if self.telling.take(Instant::now()).is_ok() {
+                    tracing::warn!(bearer = %self.config.name, %failure, "a server gives no answer about access tokens");
+                }
+                return self.without_answer(digest, &failure);
+            }
+        };
+        *self.away_until.lock() = None;
+        self.metrics.miss.inc();
+        let now = SystemTime::now();
+        let told = match &members {
+            Some(members) => judged(members, &self.expected(now)),
+            None => Err(Reason::TokenNotActive.into()),
+        };
+        match told {
+            Ok(told) => {
+                self.metrics.judged("ok");
+                let known = Arc::new(self.known(told, now));
+                self.memory.learned(digest, Arc::clone(&known));
+                Ok(known)
+            }
+            Err(refusal) => {
+                self.metrics.judged(refusal.reason.label());
+                self.memory.refuse(digest, refusal.clone());
+                self.bad_tokens.spend(address, 1, Instant::now());
+                Err(refusal)
+            }
+        }
+    }
+
+    fn expected(&self, now: SystemTime) -> Expected<'_> {
+        Expected {
+            config: &self.config,
+            issuer: self.question.issuer.as_deref().map(|issuer| (issuer, false)),
+            signed: None,
+            leeway: LEEWAY,
+            holds: self.question.cache,
+            now,
+        }
+    }
+
+    fn known(&self, told: Told, now: SystemTime) -> Known {
+        let fresh_until = now + self.question.cache;
+        Known {
+            identity: Arc::new(told.identity),
+            section: self.section,
+            until: told.until,
+            not_before: told.not_before,
+            fresh_until,
+            stale_until: fresh_until + self.question.serve_stale,
+        }
+    }
+
+    /// The last answer counts on, for as long as it may. It is not asked about again at once.
+    fn without_answer(&self, digest: Digest, failure: &Failure) -> Verdict {
+        let now = SystemTime::now();
+        let last = self
+            .memory
+            .known(&digest)
+            .filter(|last| last.is_usable_without_answer(now));
+        let Some(last) = last else {
+            self.metrics.failed.inc();
+            return Err(self.unavailable(&failure.to_string()));
+        };
+        self.metrics.stale.inc();
+        let known = Arc::new(Known {
+            fresh_until: last.stale_until.min(now + AWAY_FOR),
+            ..Known::clone(&last)
+        });
+        self.memory.learned(digest, Arc::clone(&known));
+        Ok(known)
+    }
+
+    fn unavailable(&self, why: &str) -> Rejection {
+        let detail = format!("bearer.{}: {why}", self.config.name);
+        Rejection::because(Reason::TokenServerUnavailable, detail)
+    }
+}

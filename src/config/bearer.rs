@@ -1,0 +1,120 @@
+//! Whose access tokens are taken: `[bearer.<name>]`, checked.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use super::cas::RoleRule;
+use super::{Algorithm, ClientAuth};
+use crate::rate::Rate;
+
+/// Where access tokens come from. Its name is the source of its people; no sign-in and no issuer has the same one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bearer {
+    pub name: Arc<str>,
+    /// The claim or member that is the person's name.
+    pub username: String,
+    pub roles: Vec<RoleRule>,
+    /// One of which tokens must be meant for; empty: `clients` decides.
+    pub audience: Vec<String>,
+    /// The clients whose tokens are taken; empty: `audience` decides. Where both are written, both must hold.
+    pub clients: Vec<String>,
+    /// Tokens that one address may bring in vain.
+    pub bad_tokens: Rate,
+    pub by: BearerBy,
+}
+
+/// How it is found out what a token says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BearerBy {
+    Jwks(Box<BearerJwks>),
+    Introspection(Box<Introspection>),
+    Profile(Box<BearerProfile>),
+}
+
+/// `[bearer.<name>.jwks]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct BearerJwks {
+    /// To the letter, as tokens name it.
+    pub issuer: String,
+    pub issuer_url: Url,
+    /// Where the metadata is; `None`: `jwks_uri` is written out.
+    pub discovery: Option<Url>,
+    pub jwks_uri: Option<Url>,
+    /// What the header of tokens may say as `typ`.
+    pub types: Vec<String>,
+    pub algorithms: Vec<Algorithm>,
+    pub leeway: Duration,
+    pub max_lifetime: Duration,
+    pub ca_file: Option<PathBuf>,
+}
+
+/// `[bearer.<name>.introspection]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Introspection {
+    pub endpoint: Url,
+    pub client_id: String,
+    pub client_secret_file: PathBuf,
+    pub client_auth: ClientAuth,
+    pub cache: Duration,
+    pub serve_stale: Duration,
+    pub issuer: Option<String>,
+    pub ca_file: Option<PathBuf>,
+}
+
+/// `[bearer.<name>.profile]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct BearerProfile {
+    pub endpoint: Url,
+    pub cache: Duration,
+    pub serve_stale: Duration,
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Bearer {
+    /// Its table below `bearer.<name>`.
+    pub fn key(&self) -> &'static str {
+        match self.by {
+            BearerBy::Jwks(_) => "jwks",
+            BearerBy::Introspection(_) => "introspection",
+            BearerBy::Profile(_) => "profile",
+        }
+    }
+
+    /// The authorization server's issuer, where it is known.
+    pub fn issuer(&self) -> Option<&str> {
+        match &self.by {
+            BearerBy::Jwks(jwks) => Some(&jwks.issuer),
+            BearerBy::Introspection(introspection) => introspection.issuer.as_deref(),
+            BearerBy::Profile(_) => None,
+        }
+    }
+
+    /// An address of the server.
+    pub fn server(&self) -> &Url {
+        match &self.by {
+            BearerBy::Jwks(jwks) => &jwks.issuer_url,
+            BearerBy::Introspection(introspection) => &introspection.endpoint,
+            BearerBy::Profile(profile) => &profile.endpoint,
+        }
+    }
+
+    /// Further roots for https.
+    pub fn ca_file(&self) -> Option<&Path> {
+        match &self.by {
+            BearerBy::Jwks(jwks) => jwks.ca_file.as_deref(),
+            BearerBy::Introspection(introspection) => introspection.ca_file.as_deref(),
+            BearerBy::Profile(profile) => profile.ca_file.as_deref(),
+        }
+    }
+
+    /// The file with the secret by which the gateway proves itself to the server.
+    pub fn secret_file(&self) -> Option<&Path> {
+        match &self.by {
+            BearerBy::Introspection(introspection) => Some(&introspection.client_secret_file),
+            BearerBy::Jwks(_) | BearerBy::Profile(_) => None,
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What is told of each host that takes access tokens: who gives them, and for what (RFC 9728).
+
+use std::collections::{BTreeSet, HashMap};
+
+use bytes::Bytes;
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, StatusCode};
+use serde_json::{Value, json};
+
+use crate::config::{Config, Credential, PublicUrl, Route};
+use crate::respond::Reply;
+
+/// Where it is told, on each of these hosts.
+pub const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
+
+/// A new server or scope is known everywhere an hour later.
+const FRESH: HeaderValue = HeaderValue::from_static("public, max-age=3600");
+
+/// The answers, by host. A host has none where a route of its own is written for the very path.
+pub(super) fn metadata(config: &Config) -> HashMap<String, Reply> {
+    let told = config.server.public_urls.iter().filter_map(|public| {
+        let here = || config.routes.iter().filter(|route| route.host == public.host);
+        let has_own = here().any(|route| route.path == PROTECTED_RESOURCE);
+        let routes: Vec<&Route> = here().map(AsRef::as_ref).filter(takes_bearers).collect();
+        (!has_own && !routes.is_empty()).then(|| (public.host.clone(), reply(&document(config, public, &routes))))
+    });
+    told.collect()
+}
+
+fn takes_bearers(route: &&Route) -> bool {
+    route.accept.contains(&Credential::Bearer)
+}
+
+/// RFC 9728 section 2.
+fn document(config: &Config, public: &PublicUrl, routes: &[&Route]) -> Value {
+    let bearers = config.bearers.iter().enumerate();
+    let is_taken = |index: &usize| {
+        let mut routes = routes.iter();
+        routes.any(|route| route.bearers.as_ref().is_none_or(|named| named.contains(index)))
+    };
+    let issuers = bearers.filter(|(index, _)| is_taken(index));
+    let issuers: BTreeSet<&str> = issuers.filter_map(|(_, bearer)| bearer.issuer()).collect();
+    let rules = routes.iter().flat_map(|route| &route.allow);
+    let scopes: BTreeSet<&str> = rules.flat_map(|rule| rule.scopes()).collect();
+    let mut document = json!({ "resource": public.origin(), "bearer_methods_supported": ["header"] });
+    // Section 3.2: a parameter without elements is left out.
+    if !issuers.is_empty() {
+        document["authorization_servers"] = json!(issuers);
+    }
+    if !scopes.is_empty() {
+        document["scopes_supported"] = json!(scopes);
+    }
+    document
+}
+
+fn reply(document: &Value) -> Reply {
+    Reply {
+        status: StatusCode::OK,
+        headers: vec![
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+            (CACHE_CONTROL, FRESH),
+            (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+        ],
+        body: Bytes::from(document.to_string()),
+    }
+}
