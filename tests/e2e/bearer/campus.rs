@@ -1,6 +1,6 @@
 //! A gateway that takes access tokens, the server that they are of, and an upstream that tells what it was sent.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::support::bearer::claims::{AUDIENCE, rfc9068};
 use crate::support::bearer::{AuthServer, Endpoint};
@@ -329,9 +329,4 @@ pub fn counts(campus: &Campus, token: &str, is_staff: bool) {
     campus.get("/app/x", token).expect(200);
     let status = campus.get("/staff/x", token).status;
     assert_eq!(status, if is_staff { 200 } else { 403 });
-}
-
-/// Members to replace.
-pub fn with(name: &str, value: Value) -> Value {
-    json!({ name: value })
 }

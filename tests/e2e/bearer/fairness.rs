@@ -134,7 +134,10 @@ fn five_hundred_calls_with_junk_are_one_question() {
             .filter(|outcome| **outcome != Outcome::Answered(status))
             .count();
         assert_eq!(odd, 0, "{status}: {outcomes:?}");
-        assert_eq!(campus.server.asked_about(&token), 1, "{status}");
+        // A failure is nothing to remember: each address may ask anew.
+        let most = if status == 401 { 1 } else { 10 };
+        let asked = campus.server.asked_about(&token);
+        assert!(asked <= most, "{status}: {asked} questions");
     }
 }
 

@@ -242,8 +242,8 @@ fn the_question_is_the_token_and_nothing_else() {
         let campus = Plan::by(By::Introspection)
             .lines(&format!("client_auth = {auth:?}"))
             .start();
-        for odd in ["known+with/all=.~_-chars==", "a%26client_id%3Devil%26token%3Db", "a+b"] {
-            let token = format!("{odd}.{}", opaque());
+        for odd in ["known+with/all.~_-chars", "a+b", "/+/"] {
+            let token = format!("{odd}.{}==", opaque());
             campus.server.know(&token, answer(&campus, &json!({})));
             campus.get("/app/x", &token).expect(200);
             assert_eq!(campus.server.asked_about(&token), 1, "{odd}");
@@ -271,6 +271,9 @@ fn the_question_is_the_token_and_nothing_else() {
             format!("\"{good}\""),
             format!("{good}\u{e4}"),
             format!("{good}%00"),
+            format!("a%26client_id%3Devil%26token%3D{good}"),
+            format!("=={good}"),
+            format!("{good}=x"),
             String::new(),
             " ".to_owned(),
         ] {
@@ -358,14 +361,13 @@ fn what_the_server_cannot_say_is_no_refusal() {
 #[test]
 fn the_log_tells_the_operator_of_a_wrong_secret() {
     let campus = by_introspection();
-    campus.gateway.site.write("secrets/other", "not the secret\n");
-    let config = campus.config.text().replace("secrets/bearer", "secrets/other");
-    let site = campus.gateway.site.clone();
-    let other = crate::support::Gateway::start(&site, &config);
+    let site = crate::support::Site::new();
+    site.write("secrets/bearer", "not the secret\n");
+    let other = site.start(&campus.config);
     let fresh = token(&campus, &json!({}));
     let answer = quietly(&other, Request::get("/app/x").bearer(&fresh));
     answer.refused(503, "token_server_unavailable");
-    other.logged(&["campus", "401"]);
+    other.logged(&["WARN", "campus", "client_id"]);
 }
 
 /// It would be shown the secret and the token.
@@ -404,6 +406,124 @@ fn an_answer_holds_for_a_while_and_no_longer() {
         (campus.get("/quiet", &good).status == 401).then_some(())
     });
     campus.refuses_as(&good, "token_not_active");
+}
+
+/// What a connection remembers ends with what the gateway knows.
+#[test]
+fn a_connection_knows_a_token_for_no_longer() {
+    let campus = Plan::by(By::Introspection).lines("cache = \"1s\"").start();
+    let good = token(&campus, &json!({}));
+    let mut kept = crate::support::Connection::open(campus.gateway.http());
+    let mut again = || {
+        kept.exchange_raw(Request::get("/quiet").bearer(&good).bytes())
+            .unwrap()
+            .status
+    };
+    for _ in 0..4 {
+        assert_eq!(again(), 204);
+    }
+    campus.server.revoke(&good);
+    eventually("it was revoked", || (again() == 401).then_some(()));
+    campus.refuses_as(&good, "token_not_active");
+}
+
+/// Some want to know of a revocation at once.
+#[test]
+fn without_a_memory_each_request_is_a_question() {
+    let campus = Plan::by(By::Introspection).lines("cache = \"0s\"").start();
+    let good = token(&campus, &json!({}));
+    let mut kept = crate::support::Connection::open(campus.gateway.http());
+    let mut again = || {
+        kept.exchange_raw(Request::get("/quiet").bearer(&good).bytes())
+            .unwrap()
+            .status
+    };
+    for _ in 0..5 {
+        assert_eq!(again(), 204);
+    }
+    assert_eq!(campus.server.asked(), 5);
+    campus.server.revoke(&good);
+    assert_eq!(again(), 401);
+}
+
+/// One connection of a back end's is many people's.
+#[test]
+fn a_connection_mixes_nobody_up() {
+    let campus = by_introspection();
+    let people = ["anna", "bob", "carol", "dora"];
+    let tokens = people.map(|name| token(&campus, &json!({ "sub": name })));
+    let mut kept = crate::support::Connection::open(campus.gateway.http());
+    for round in [0, 1, 1, 2, 0, 0, 0, 3, 1, 0, 3, 3, 2, 2, 1] {
+        let path = format!("/named/{}/", campus.zoo.requests().len());
+        let answer = kept
+            .exchange_raw(Request::get(&path).bearer(&tokens[round]).bytes())
+            .unwrap();
+        assert_eq!(answer.status, 200);
+        assert_eq!(campus.zoo.seen(&path).header("x-person"), Some(people[round]));
+        let nobody = kept.exchange_raw(Request::get("/named/nobody").bytes()).unwrap();
+        assert_eq!(nobody.status, 401);
+    }
+    assert_eq!(campus.server.asked(), 4);
+}
+
+/// A token that counts by one section is nothing to another one, though the server be the same.
+#[test]
+fn what_one_section_knows_is_nothing_to_another() {
+    let server = crate::support::AuthServer::start();
+    let more = format!(
+        "[bearer.portal]\nclients = [\"portal\"]\n[bearer.portal.introspection]\nendpoint = {:?}\nclient_id = {CLIENT:?}\n\
+         client_secret_file = \"secrets/bearer\"\n\
+         [[routes]]\nname = \"one\"\npath = \"/one\"\nrespond = {{ status = 204 }}\naccept = [\"bearer\"]\nbearer = \"campus\"\n\
+         allow = [{{ signed_in = true }}]\n\
+         [[routes]]\nname = \"two\"\npath = \"/two\"\nrespond = {{ status = 204 }}\naccept = [\"bearer\"]\nbearer = \"portal\"\n\
+         allow = [{{ signed_in = true }}]\n",
+        server.url(Endpoint::Introspection)
+    );
+    let campus = Plan::by(By::Introspection).more(&more).with(server);
+    let [app, portal] = ["app", "portal"].map(|client| token(&campus, &json!({ "client_id": client })));
+    let mut kept = crate::support::Connection::open(campus.gateway.http());
+    for _ in 0..3 {
+        for (path, token, status) in [
+            ("/one", &app, 204),
+            ("/two", &app, 401),
+            ("/two", &portal, 204),
+            ("/one", &portal, 401),
+        ] {
+            let answer = kept.exchange_raw(Request::get(path).bearer(token).bytes()).unwrap();
+            assert_eq!(answer.status, status, "{path}");
+        }
+    }
+}
+
+/// As servers behind a web server send it; and what unpacks to far more.
+#[test]
+fn a_compressed_answer_is_read_within_bounds() {
+    let campus = by_introspection();
+    let packed = |text: &str| {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut packer, text.as_bytes()).unwrap();
+        packer.finish().unwrap()
+    };
+    let kind = "application/json\r\nContent-Encoding: gzip";
+    let bomb = format!(
+        "{{\"active\":true,\"sub\":\"anna\",\"client_id\":\"app\",\"x\":\"{}\"}}",
+        "x".repeat(64 << 20)
+    );
+    campus
+        .server
+        .answer(Endpoint::Introspection, Reply::new(200, kind, packed(&bomb)));
+    is_away(&campus, &opaque());
+    let good = answer(&campus, &json!({})).to_string();
+    campus
+        .server
+        .answer(Endpoint::Introspection, Reply::new(200, kind, packed(&good)));
+    let status = campus.get("/app/x", &opaque()).status;
+    assert!([200, 503].contains(&status), "{status}");
+    assert!(
+        campus.gateway.memory("VmHWM") < 400 << 20,
+        "{}",
+        campus.gateway.memory("VmHWM")
+    );
 }
 
 #[test]
@@ -517,8 +637,17 @@ fn without_serve_stale_nothing_goes_on() {
 fn a_reload_keeps_what_is_known_while_the_section_is_the_same() {
     let campus = Plan::by(By::Introspection).lines("cache = \"1h\"").start();
     let good = token(&campus, &json!({}));
-    campus.get("/quiet", &good).expect(204);
+    let mut kept = crate::support::Connection::open(campus.gateway.http());
+    let mut again = || {
+        kept.exchange_raw(Request::get("/quiet").bearer(&good).bytes())
+            .unwrap()
+            .status
+    };
+    for _ in 0..3 {
+        assert_eq!(again(), 204);
+    }
     campus.reload(&campus.config, "/second");
+    assert_eq!(again(), 204);
     campus.get("/quiet", &good).expect(204);
     assert_eq!(campus.server.asked(), 1);
     // With another section nothing that was said before counts.
@@ -533,6 +662,7 @@ fn a_reload_keeps_what_is_known_while_the_section_is_the_same() {
     eventually("the other section counts", || {
         (campus.get("/quiet", &good).status == 401).then_some(())
     });
+    assert_eq!(again(), 401, "on a connection that has known it");
 }
 
 /// The same for a secret that was changed in its file: the one of now is shown.

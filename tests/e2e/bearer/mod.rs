@@ -9,3 +9,4 @@ mod order;
 mod panva;
 mod profile;
 mod told;
+mod upstreams;

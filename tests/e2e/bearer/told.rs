@@ -208,7 +208,7 @@ fn check_asks_by_a_made_up_token() {
     assert_eq!(asked.len(), 1, "{asked:?}");
     site.write("secrets/wrong", "not the secret\n");
     let ran = check(&site, &config.replace("secrets/bearer", "secrets/wrong"), &[]);
-    told(&ran, 1, "BAD  bearer campus", &["401"]);
+    told(&ran, 1, "BAD  bearer campus", &["invalid_client", "client_id"]);
     for (fault, part) in [
         (Reply::html(200), ""),
         (Reply::html(404), "404"),

@@ -203,11 +203,6 @@ impl AuthServer {
         self.shared.most.load(Ordering::SeqCst)
     }
 
-    /// How many connections were made to it.
-    pub fn connections(&self) -> usize {
-        self.double.connections()
-    }
-
     /// Signs by this key from now on, and publishes it alone.
     pub fn rotate(&self, signer: Signer) {
         *self.shared.signer.lock().unwrap() = Arc::new(signer);
