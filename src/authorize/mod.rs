@@ -113,9 +113,9 @@ fn why_not(allow: &[Rule], facts: &Facts<'_>) -> Reason {
 #[cfg(test)]
 mod tests {
     use super::conditions::AnyCondition;
-    use super::conditions::tests::{anyone, from, grant, issuer, methods, role, signed_in, subject};
+    use super::conditions::tests::{anyone, client, from, grant, issuer, methods, role, scope, signed_in, subject};
     use super::*;
-    use crate::identity::{Grant, GrantKind};
+    use crate::identity::{Access, Grant, GrantKind};
     use std::sync::Arc;
     use std::time::SystemTime;
 
@@ -255,6 +255,65 @@ mod tests {
             ask(&rules([vec![from("2001:db8::/32")]]), &[], None),
             Err(Reason::NotAllowed)
         );
+    }
+
+    fn by_access_token(subject: Option<&str>, client: &str, scopes: &[&str]) -> Identity {
+        Identity {
+            subject: subject.map(str::to_owned),
+            access: Some(Arc::new(Access {
+                client: Some(client.to_owned()),
+                scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+            })),
+            ..who(&[], &[])
+        }
+    }
+
+    #[test]
+    fn scopes_and_clients_are_those_of_access_tokens_alone() {
+        let app = by_access_token(Some("anna"), "portal", &["openid", "video"]);
+        let by_scope = |scopes: &[&str]| rules([vec![scope(scopes)]]);
+        assert_eq!(ask(&by_scope(&["video"]), &[], Some(&app)), Ok(()));
+        assert_eq!(ask(&by_scope(&["moodle", "video"]), &[], Some(&app)), Ok(()), "any of them");
+        for other in ["Video", "vide", "openid video", ""] {
+            assert_eq!(ask(&by_scope(&[other]), &[], Some(&app)), Err(Reason::MissingScope), "{other}");
+        }
+        assert_eq!(ask(&rules([vec![client("portal")]]), &[], Some(&app)), Ok(()));
+        assert_eq!(ask(&rules([vec![client("portal2")]]), &[], Some(&app)), Err(Reason::NotAllowed));
+        let anna = who(&[], &[]);
+        for nobody in [Some(&anna), None] {
+            assert_eq!(ask(&by_scope(&["video"]), &[], nobody), Err(Reason::NotAllowed));
+            assert_eq!(ask(&rules([vec![client("portal")]]), &[], nobody), Err(Reason::NotAllowed));
+        }
+        assert_eq!(ask(&by_scope(&["video"]), &rules([vec![client("portal")]]), Some(&app)), Err(Reason::DeniedByRule));
+    }
+
+    #[test]
+    fn a_missing_scope_is_told_where_nothing_else_is_missing() {
+        let allow = rules([vec![role("A"), scope(&["a"])], vec![client("portal"), scope(&["b", "c"])]]);
+        let facts = |identity| Facts {
+            identity: Some(identity),
+            params: &PATH,
+            method: &Method::GET,
+            client: IpAddr::from([192, 0, 2, 7]),
+            events: Events::NONE,
+        };
+        let app = by_access_token(None, "portal", &["x"]);
+        assert_eq!(ask(&allow, &[], Some(&app)), Err(Reason::MissingScope));
+        assert_eq!(missing_scope(&allow, &facts(&app)), Some("b"));
+        let other = by_access_token(None, "other", &["x"]);
+        assert_eq!(ask(&allow, &[], Some(&other)), Err(Reason::MissingRole));
+        assert_eq!(missing_scope(&allow, &facts(&other)), None);
+        assert_eq!(missing_scope(&allow, &facts(&who(&["A"], &[]))), None, "it is no access token");
+    }
+
+    #[test]
+    fn an_access_token_of_no_person_is_nobody() {
+        let nobody = by_access_token(None, "portal", &["a"]);
+        let anna = by_access_token(Some("anna"), "portal", &["a"]);
+        let signed_in = |expected| rules([vec![signed_in(expected)]]);
+        assert_eq!(ask(&signed_in(true), &[], Some(&nobody)), Err(Reason::NotAllowed));
+        assert_eq!(ask(&signed_in(true), &[], Some(&anna)), Ok(()));
+        assert_eq!(ask(&rules([vec![anyone()]]), &signed_in(false), Some(&nobody)), Err(Reason::DeniedByRule));
     }
 
     #[test]

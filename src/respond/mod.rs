@@ -230,6 +230,25 @@ mod tests {
     }
 
     #[test]
+    fn a_challenge_names_what_is_missing_and_where_tokens_come_from() {
+        let url = "https://video.example.edu/.well-known/oauth-protected-resource";
+        let challenge = |rejected: &Rejection| {
+            let context = Answering {
+                resource_metadata: Some(url),
+                ..Answering::default()
+            };
+            let reply = rejection(rejected, &context);
+            get(&reply, "www-authenticate").unwrap().to_owned()
+        };
+        let lacking = Rejection::new(Reason::MissingScope).with_hint(Hint::Scope("video".to_owned()));
+        let told = challenge(&lacking);
+        assert!(told.starts_with("Bearer error=\"insufficient_scope\", "), "{told}");
+        assert!(told.ends_with(&format!(", scope=\"video\", resource_metadata=\"{url}\"")), "{told}");
+        let nobody = challenge(&Reason::NoCredentials.into());
+        assert_eq!(nobody, format!("Bearer realm=\"janua\", resource_metadata=\"{url}\""));
+    }
+
+    #[test]
     fn a_decision_is_401_or_403_and_names_its_reason() {
         for reason in Reason::ALL {
             let reply = decision(&Rejection::new(*reason), "4f2a");

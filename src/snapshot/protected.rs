@@ -65,3 +65,64 @@ fn reply(document: &Value) -> Reply {
         body: Bytes::from(document.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load;
+
+    fn told(more: &str) -> HashMap<String, Reply> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway.toml");
+        let text = format!(
+            r#"
+            [server]
+            listen = ["127.0.0.1:8080"]
+            public_urls = ["https://video.example.edu:8443", "https://other.example.edu"]
+            [bearer.keys]
+            clients = "portal"
+            [bearer.keys.jwks]
+            issuer = "https://idp.example.edu"
+            [bearer.profiles]
+            clients = "portal"
+            [bearer.profiles.profile]
+            endpoint = "https://cas.example.edu/profile"
+            {more}
+            "#
+        );
+        std::fs::write(&path, text).unwrap();
+        metadata(&load(&path).unwrap().config)
+    }
+
+    fn route(path: &str, more: &str) -> String {
+        format!("[[routes]]\nname = {path:?}\npath = {path:?}\nrespond = {{ status = 204 }}\n{more}\n")
+    }
+
+    #[test]
+    fn each_host_tells_of_what_its_routes_take() {
+        let a = route("/a", "accept = [\"bearer\"]\nallow = [{ scope = [\"video\", \"all\"] }, { scope = \"video\" }]");
+        let b = route("/b", "accept = [\"bearer\"]\nbearer = \"profiles\"\nhost = \"other.example.edu\"\nallow = [{ client = \"portal\" }]");
+        let told = told(&(a + &b));
+        let document = |host: &str| serde_json::from_slice::<Value>(&told[host].body).unwrap();
+        assert_eq!(
+            document("video.example.edu"),
+            json!({
+                "resource": "https://video.example.edu:8443", "authorization_servers": ["https://idp.example.edu"],
+                "scopes_supported": ["all", "video"], "bearer_methods_supported": ["header"],
+            })
+        );
+        assert_eq!(
+            document("other.example.edu"),
+            json!({ "resource": "https://other.example.edu", "bearer_methods_supported": ["header"] })
+        );
+    }
+
+    #[test]
+    fn a_host_without_such_routes_or_with_an_answer_of_its_own_has_none() {
+        let taking = route("/a", "accept = [\"bearer\"]\nallow = [{ client = \"portal\" }]");
+        assert_eq!(told(&taking).len(), 1);
+        let own = route(PROTECTED_RESOURCE, "allow = [{ anyone = true }]");
+        assert!(told(&(taking + &own)).is_empty());
+        assert!(told(&route("/a", "allow = [{ anyone = true }]")).is_empty());
+    }
+}

@@ -89,10 +89,17 @@ impl Asked {
 
     /// What is known of the token now, without a question.
     pub(super) fn remembered(&self, digest: &Digest, now: SystemTime) -> Option<Verdict> {
-        if let Some(known) = self.memory.known(digest).filter(|known| known.is_fresh(now)) {
-            return Some(known.counts(now).map(|()| known).map_err(Into::into));
+        let fresh = |known: &Arc<Known>| known.is_fresh(now);
+        self.last(digest, now)
+            .filter(|verdict| verdict.as_ref().map_or(true, fresh))
+    }
+
+    /// The last answer, though it may be time for a new one.
+    pub(super) fn last(&self, digest: &Digest, now: SystemTime) -> Option<Verdict> {
+        match self.memory.known(digest) {
+            Some(known) => Some(known.counts(now).map(|()| known).map_err(Into::into)),
+            None => self.memory.refused(digest).map(Err),
         }
-        self.memory.refused(digest).map(Err)
     }
 
     /// Whose the token is, as the server says on behalf of this address.

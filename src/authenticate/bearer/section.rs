@@ -159,7 +159,7 @@ impl Section {
     pub(super) async fn look(&self, token: &str, digest: Digest, now: SystemTime) -> Result<Arc<Known>, Rejection> {
         match &self.way {
             Way::Verified(verified) => self.verify(verified, token, now).await.map(Arc::new),
-            Way::Asked(asked) => asked.remembered(&digest, now).unwrap_or_else(|| {
+            Way::Asked(asked) => asked.last(&digest, now).unwrap_or_else(|| {
                 let detail = "the server is not asked for an explanation, and the running gateway alone (--live) knows what it \
                               has said before";
                 Err(Rejection::because(Reason::TokenServerUnavailable, detail))

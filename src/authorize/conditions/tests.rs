@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::{AnyCondition, anyone, from, grant, issuer, item, methods, role, signed_in, subject};
+use super::{AnyCondition, anyone, client, from, grant, issuer, item, methods, role, scope, signed_in, subject};
 use crate::config::pattern::{RolePattern, Template};
 
 fn template(text: &str) -> Template {
@@ -42,4 +42,12 @@ pub(in crate::authorize) fn methods(method: Method) -> AnyCondition {
 
 pub(in crate::authorize) fn from(net: &str) -> AnyCondition {
     AnyCondition::From(from::From(vec![net.parse().unwrap()]))
+}
+
+pub(in crate::authorize) fn scope(scopes: &[&str]) -> AnyCondition {
+    AnyCondition::Scope(scope::Scope(scopes.iter().map(|scope| (*scope).to_owned()).collect()))
+}
+
+pub(in crate::authorize) fn client(name: &str) -> AnyCondition {
+    AnyCondition::Client(client::Client(vec![name.to_owned()]))
 }

@@ -1,6 +1,7 @@
 //! Applications and scripts call with access tokens of the campus's authorization server.
 
 mod attacks;
+mod basics;
 pub mod campus;
 mod fairness;
 mod introspection;

@@ -1,7 +1,8 @@
 //! What claims and answers must say, and what they come to.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::super::claims::{Expected, Told, judged};
@@ -9,7 +10,6 @@ use super::{ISSUER, bearer, jwks};
 use crate::config::bearer::Bearer;
 use crate::rejection::Reason;
 use crate::time::from_unix;
-use std::time::Duration;
 
 const NOW: u64 = 1_800_000_000;
 
@@ -282,4 +282,51 @@ fn what_a_server_says_is_never_extended() {
         answer(json!({ "iss": "https://other.test" })).err(),
         Some(Reason::WrongIssuer)
     );
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        "[a-z]{0,8}|portal|anna|https://janua.test|Bearer|DPoP".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((name(), inner), 0..4).prop_map(|members| members.into_iter().collect()),
+        ]
+    })
+}
+
+fn name() -> impl Strategy<Value = String> {
+    let known = [
+        "iss", "aud", "sub", "client_id", "azp", "exp", "nbf", "iat", "scope", "scp", "cnf", "events", "typ", "token_type",
+        "attributes", "groups", "_claim_names", "username", "grant_type", "id", "oauthClientId", "x",
+    ];
+    prop::sample::select(known.to_vec()).prop_map(str::to_owned)
+}
+
+proptest! {
+    /// Whatever a server or a token says: no panic, and what counts was meant for here and bound to nobody else.
+    #[test]
+    fn whatever_is_said_is_judged(changes in prop::collection::vec((name(), value()), 0..4), is_signed in any::<bool>()) {
+        let mut claims = good();
+        for (name, value) in changes {
+            claims[name] = value;
+        }
+        if let Ok(told) = judge(&claims, &config(), is_signed) {
+            let aud = &claims["aud"];
+            let names_it = |value: &Value| value == "https://janua.test";
+            prop_assert!(names_it(aud) || aud.as_array().into_iter().flatten().any(names_it)
+                || aud.as_object().is_some_and(|gaps| gaps.values().any(names_it)));
+            prop_assert!(!is_signed || (claims["iss"] == ISSUER && told.until.is_some_and(|until| until > now())));
+            prop_assert!(!claims.get("cnf").is_some_and(|cnf| cnf.is_object() && cnf.as_object().is_some_and(|cnf| !cnf.is_empty())));
+            let who = told.identity;
+            prop_assert!(who.is_somebody() || (who.roles.is_empty() && who.name().is_none()));
+            let client = who.access.as_ref().and_then(|access| access.client.as_deref());
+            prop_assert!(who.name().is_none() || who.name() != client);
+        }
+    }
 }
