@@ -273,23 +273,43 @@ mod tests {
         let app = by_access_token(Some("anna"), "portal", &["openid", "video"]);
         let by_scope = |scopes: &[&str]| rules([vec![scope(scopes)]]);
         assert_eq!(ask(&by_scope(&["video"]), &[], Some(&app)), Ok(()));
-        assert_eq!(ask(&by_scope(&["moodle", "video"]), &[], Some(&app)), Ok(()), "any of them");
+        assert_eq!(
+            ask(&by_scope(&["moodle", "video"]), &[], Some(&app)),
+            Ok(()),
+            "any of them"
+        );
         for other in ["Video", "vide", "openid video", ""] {
-            assert_eq!(ask(&by_scope(&[other]), &[], Some(&app)), Err(Reason::MissingScope), "{other}");
+            assert_eq!(
+                ask(&by_scope(&[other]), &[], Some(&app)),
+                Err(Reason::MissingScope),
+                "{other}"
+            );
         }
         assert_eq!(ask(&rules([vec![client("portal")]]), &[], Some(&app)), Ok(()));
-        assert_eq!(ask(&rules([vec![client("portal2")]]), &[], Some(&app)), Err(Reason::NotAllowed));
+        assert_eq!(
+            ask(&rules([vec![client("portal2")]]), &[], Some(&app)),
+            Err(Reason::NotAllowed)
+        );
         let anna = who(&[], &[]);
         for nobody in [Some(&anna), None] {
             assert_eq!(ask(&by_scope(&["video"]), &[], nobody), Err(Reason::NotAllowed));
-            assert_eq!(ask(&rules([vec![client("portal")]]), &[], nobody), Err(Reason::NotAllowed));
+            assert_eq!(
+                ask(&rules([vec![client("portal")]]), &[], nobody),
+                Err(Reason::NotAllowed)
+            );
         }
-        assert_eq!(ask(&by_scope(&["video"]), &rules([vec![client("portal")]]), Some(&app)), Err(Reason::DeniedByRule));
+        assert_eq!(
+            ask(&by_scope(&["video"]), &rules([vec![client("portal")]]), Some(&app)),
+            Err(Reason::DeniedByRule)
+        );
     }
 
     #[test]
     fn a_missing_scope_is_told_where_nothing_else_is_missing() {
-        let allow = rules([vec![role("A"), scope(&["a"])], vec![client("portal"), scope(&["b", "c"])]]);
+        let allow = rules([
+            vec![role("A"), scope(&["a"])],
+            vec![client("portal"), scope(&["b", "c"])],
+        ]);
         let facts = |identity| Facts {
             identity: Some(identity),
             params: &PATH,
@@ -303,7 +323,11 @@ mod tests {
         let other = by_access_token(None, "other", &["x"]);
         assert_eq!(ask(&allow, &[], Some(&other)), Err(Reason::MissingRole));
         assert_eq!(missing_scope(&allow, &facts(&other)), None);
-        assert_eq!(missing_scope(&allow, &facts(&who(&["A"], &[]))), None, "it is no access token");
+        assert_eq!(
+            missing_scope(&allow, &facts(&who(&["A"], &[]))),
+            None,
+            "it is no access token"
+        );
     }
 
     #[test]
@@ -313,7 +337,10 @@ mod tests {
         let signed_in = |expected| rules([vec![signed_in(expected)]]);
         assert_eq!(ask(&signed_in(true), &[], Some(&nobody)), Err(Reason::NotAllowed));
         assert_eq!(ask(&signed_in(true), &[], Some(&anna)), Ok(()));
-        assert_eq!(ask(&rules([vec![anyone()]]), &signed_in(false), Some(&nobody)), Err(Reason::DeniedByRule));
+        assert_eq!(
+            ask(&rules([vec![anyone()]]), &signed_in(false), Some(&nobody)),
+            Err(Reason::DeniedByRule)
+        );
     }
 
     #[test]

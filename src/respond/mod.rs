@@ -243,7 +243,10 @@ mod tests {
         let lacking = Rejection::new(Reason::MissingScope).with_hint(Hint::Scope("video".to_owned()));
         let told = challenge(&lacking);
         assert!(told.starts_with("Bearer error=\"insufficient_scope\", "), "{told}");
-        assert!(told.ends_with(&format!(", scope=\"video\", resource_metadata=\"{url}\"")), "{told}");
+        assert!(
+            told.ends_with(&format!(", scope=\"video\", resource_metadata=\"{url}\"")),
+            "{told}"
+        );
         let nobody = challenge(&Reason::NoCredentials.into());
         assert_eq!(nobody, format!("Bearer realm=\"janua\", resource_metadata=\"{url}\""));
     }

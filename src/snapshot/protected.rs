@@ -100,8 +100,14 @@ mod tests {
 
     #[test]
     fn each_host_tells_of_what_its_routes_take() {
-        let a = route("/a", "accept = [\"bearer\"]\nallow = [{ scope = [\"video\", \"all\"] }, { scope = \"video\" }]");
-        let b = route("/b", "accept = [\"bearer\"]\nbearer = \"profiles\"\nhost = \"other.example.edu\"\nallow = [{ client = \"portal\" }]");
+        let a = route(
+            "/a",
+            "accept = [\"bearer\"]\nallow = [{ scope = [\"video\", \"all\"] }, { scope = \"video\" }]",
+        );
+        let b = route(
+            "/b",
+            "accept = [\"bearer\"]\nbearer = \"profiles\"\nhost = \"other.example.edu\"\nallow = [{ client = \"portal\" }]",
+        );
         let told = told(&(a + &b));
         let document = |host: &str| serde_json::from_slice::<Value>(&told[host].body).unwrap();
         assert_eq!(

@@ -403,7 +403,8 @@ fn what_is_remembered_outlives_a_reload_of_other_things() {
     )]);
     let campus = by_introspection(&server, "");
     campus.asks("/apps/a", "AT-1-Lm6hxu993HPA8XUL").expect(200);
-    let more = "[[routes]]\nname = \"more\"\npath = \"/more\"\nrespond = { status = 204 }\nallow = [{ anyone = true }]\n";
+    let more =
+        "[[routes]]\nname = \"more\"\npath = \"/more\"\nrespond = { status = 204 }\nallow = [{ anyone = true }]\n";
     let config = campus.config.clone().section(more);
     campus.site.write("gateway.toml", config.text());
     campus.gateway.logged(&["configuration taken"]);

@@ -142,7 +142,6 @@ pub struct Campus {
     pub gateway: Gateway,
     pub zoo: Upstream,
     pub config: Config,
-    by: By,
 }
 
 pub fn by_jwks() -> Campus {
@@ -174,7 +173,6 @@ impl Campus {
             gateway,
             zoo,
             config,
-            by: plan.by,
         }
     }
 
@@ -185,13 +183,10 @@ impl Campus {
         site.start(&self.config)
     }
 
-    /// Sends a request on a connection of its own. `janua explain` is asked beside it where that asks no server.
+    /// Sends a request on a connection of its own.
     #[track_caller]
     pub fn send(&self, request: Request) -> Response {
-        match self.by {
-            By::Jwks => self.gateway.send(request),
-            By::Introspection | By::Profile => quietly(&self.gateway, request),
-        }
+        self.gateway.send(request)
     }
 
     #[track_caller]
@@ -199,10 +194,11 @@ impl Campus {
         self.send(Request::get(path).bearer(token))
     }
 
-    /// The same from an address behind the proxy.
+    /// The same from an address behind the proxy, and without an explanation beside it.
     #[track_caller]
     pub fn get_from(&self, address: &str, path: &str, token: &str) -> Response {
-        self.send(Request::get(path).bearer(token).header("X-Forwarded-For", address))
+        let request = Request::get(path).bearer(token).header("X-Forwarded-For", address);
+        quietly(&self.gateway, request)
     }
 
     /// The token is refused for what it is: the challenge says so, and nothing has gone upstream.
@@ -298,8 +294,8 @@ fn section(server: &AuthServer, plan: &Plan) -> String {
     )
 }
 
-/// One request on a connection of its own, about which nobody is asked for an explanation: that may be a question to the
-/// server, or cannot know what it would say.
+/// One request on a connection of its own, about which nobody is asked for an explanation: it may be one of very many, or
+/// what is left of a budget changes too fast.
 #[track_caller]
 pub fn quietly(gateway: &Gateway, request: Request) -> Response {
     let (method, target, headers) = request.parts();

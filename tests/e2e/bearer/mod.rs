@@ -9,5 +9,6 @@ mod metadata;
 mod order;
 mod panva;
 mod profile;
+mod rules;
 mod told;
 mod upstreams;

@@ -92,7 +92,6 @@ fn roles_come_from_the_sections_rules_alone() {
         json!({ "oc": { "e:x": ["read"] } }),
         json!({ "scope": "ROLE_GROUP_staff" }),
         json!({ "groups": { "staff": true } }),
-        json!({ "groups": [["staff"]] }),
     ] {
         let token = token(&campus, &over);
         let status = campus.get("/staff/x", &token).status;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use serde_json::{Value, json};
@@ -161,7 +162,12 @@ impl AuthServer {
 
     /// Questions about such tokens wait until they are let go.
     pub fn hold(&self, which: impl Fn(&str) -> bool + Send + Sync + 'static) -> Hold {
-        let held = Arc::new(Held::for_at_most(DEADLINE));
+        self.hold_for(DEADLINE, which)
+    }
+
+    /// The same; then they go on by themselves.
+    pub fn hold_for(&self, longest: Duration, which: impl Fn(&str) -> bool + Send + Sync + 'static) -> Hold {
+        let held = Arc::new(Held::for_at_most(longest));
         self.state(|state| state.holding = Some((Arc::clone(&held), Arc::new(which))));
         Hold(held)
     }

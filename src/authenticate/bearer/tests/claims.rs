@@ -302,8 +302,28 @@ fn value() -> impl Strategy<Value = Value> {
 
 fn name() -> impl Strategy<Value = String> {
     let known = [
-        "iss", "aud", "sub", "client_id", "azp", "exp", "nbf", "iat", "scope", "scp", "cnf", "events", "typ", "token_type",
-        "attributes", "groups", "_claim_names", "username", "grant_type", "id", "oauthClientId", "x",
+        "iss",
+        "aud",
+        "sub",
+        "client_id",
+        "azp",
+        "exp",
+        "nbf",
+        "iat",
+        "scope",
+        "scp",
+        "cnf",
+        "events",
+        "typ",
+        "token_type",
+        "attributes",
+        "groups",
+        "_claim_names",
+        "username",
+        "grant_type",
+        "id",
+        "oauthClientId",
+        "x",
     ];
     prop::sample::select(known.to_vec()).prop_map(str::to_owned)
 }
