@@ -106,8 +106,8 @@ pub(super) fn without_access_token<'a>(
     if recent.is_some_and(is_known) {
         return carried;
     }
-    let is_bearers = recent.is_some_and(|recent| recent.knows_bearer(token))
-        || matches!(snapshot.whose(token, client), Whose::Others | Whose::Nobodys);
+    let is_bearers =
+        recent.is_some_and(|recent| recent.knows_bearer(token)) || snapshot.whose(token, client) != Whose::Issuers;
     match is_bearers {
         true => carried.without(token, &snapshot.token_sources),
         false => carried,

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::config::{Config, Credential, PublicUrl, Route};
 use crate::respond::Reply;
@@ -42,15 +42,18 @@ fn document(config: &Config, public: &PublicUrl, routes: &[&Route]) -> Value {
     let issuers: BTreeSet<&str> = issuers.filter_map(|(_, bearer)| bearer.issuer()).collect();
     let rules = routes.iter().flat_map(|route| &route.allow);
     let scopes: BTreeSet<&str> = rules.flat_map(|rule| rule.scopes()).collect();
-    let mut document = json!({ "resource": public.origin(), "bearer_methods_supported": ["header"] });
+    let mut document = Map::from_iter([
+        ("resource".to_owned(), json!(public.origin())),
+        ("bearer_methods_supported".to_owned(), json!(["header"])),
+    ]);
     // Section 3.2: a parameter without elements is left out.
     if !issuers.is_empty() {
-        document["authorization_servers"] = json!(issuers);
+        document.insert("authorization_servers".to_owned(), json!(issuers));
     }
     if !scopes.is_empty() {
-        document["scopes_supported"] = json!(scopes);
+        document.insert("scopes_supported".to_owned(), json!(scopes));
     }
-    document
+    document.into()
 }
 
 fn reply(document: &Value) -> Reply {

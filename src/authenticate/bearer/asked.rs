@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::claims::{Expected, Told, judged};
 use super::flights::Flights;
 use super::question::{Failure, Question};
-use super::remembered::{Digest, Known, Memory};
+use super::remembered::{Digest, GOOD_FOR, Known, Memory};
 use crate::config;
 use crate::fair::{Asker, NoPlace, Places, Shares};
 use crate::observe::metrics::BearerMetrics;
@@ -35,9 +35,8 @@ const TIMEOUT: Duration = Duration::from_secs(12);
 const AWAY_FOR: Duration = Duration::from_secs(2);
 /// By how much the clocks may differ for a token that says from when on it counts.
 const LEEWAY: Duration = Duration::from_secs(60);
-/// Addresses from which good tokens came, and for how long.
+/// Addresses from which good tokens came.
 const MOST_GOOD: u64 = 20_000;
-const GOOD_FOR: Duration = Duration::from_secs(600);
 
 type Verdict = Result<Arc<Known>, Rejection>;
 
@@ -62,7 +61,7 @@ impl Asked {
         Self {
             section,
             config: config.clone(),
-            memory: Memory::new(question.cache.saturating_add(question.serve_stale)),
+            memory: Memory::new((question.cache.saturating_add(question.serve_stale)).saturating_add(GOOD_FOR)),
             question,
             turns: Flights::default(),
             questions: Flights::default(),
@@ -94,9 +93,10 @@ impl Asked {
             .filter(|verdict| verdict.as_ref().map_or(true, fresh))
     }
 
-    /// The last answer, though it may be time for a new one.
+    /// The last answer, though it may be time for a new one; none where that was asked for in vain.
     pub(super) fn last(&self, digest: &Digest, now: SystemTime) -> Option<Verdict> {
         match self.memory.known(digest) {
+            Some(known) if known.is_unanswered && !known.is_usable_without_answer(now) => None,
             Some(known) => Some(known.counts(now).map(|()| known).map_err(Into::into)),
             None => self.memory.refused(digest).map(Err),
         }
@@ -114,22 +114,28 @@ impl Asked {
     }
 
     async fn take_turn(self: Arc<Self>, token: Arc<str>, digest: Digest, address: IpAddr) -> Verdict {
-        if !self.bad_tokens.peek(&address, Instant::now()) {
-            let detail = format!(
-                "too many tokens that count nowhere (bearer.{}.bad_tokens)",
-                self.config.name
-            );
-            return Err(Rejection::because(Reason::RateLimited, detail).with_hint(Hint::RetryAfter(1)));
-        }
-        let asker = Asker::at(address);
-        let asker = match self.good.contains_key(&address) {
-            true => asker.known(),
-            false => asker,
+        let now = SystemTime::now();
+        let last = self.memory.known(&digest).filter(|last| last.was_good(now));
+        let asker = match &last {
+            // It is no junk, and does not wait with what others bring from there.
+            Some(last) => Asker::of(Some(&last.identity), address),
+            None if self.good.contains_key(&address) => Asker::at(address).known(),
+            None => Asker::at(address),
         };
-        let _place = self.places.take(asker).await?;
-        // Another address may have brought the same one meanwhile, or its own tokens have used the budget up.
+        let may_ask = || last.is_some() || self.bad_tokens.peek(&address, Instant::now());
+        if !may_ask() {
+            return Err(self.too_many());
+        }
+        let _place = match self.places.take(asker).await {
+            Ok(place) => place,
+            Err(none) => return self.last_one(digest).ok_or_else(|| none.into()),
+        };
+        // Another address may have brought the same one meanwhile, or others from there have used the budget up.
         if let Some(verdict) = self.remembered(&digest, SystemTime::now()) {
             return verdict;
+        }
+        if !may_ask() {
+            return Err(self.too_many());
         }
         let question = || {
             let (asked, token) = (Arc::clone(&self), Arc::clone(&token));
@@ -157,11 +163,9 @@ impl Asked {
         let members = match answer {
             Ok(members) => members,
             Err(failure) => {
+                // Whose token it is not known to be costs nobody anything: who brings many would pay for the server.
                 if matches!(failure, Failure::Away(_)) {
                     *self.away_until.lock() = Some(Instant::now() + AWAY_FOR);
-                } else {
-                    // A question that somebody chose so that it takes long.
-                    self.bad_tokens.spend(address, 1, Instant::now());
                 }
                 if self.telling.take(Instant::now()).is_ok() {
                     tracing::warn!(bearer = %self.config.name, %failure, "a server gives no answer about access tokens");
@@ -196,6 +200,7 @@ impl Asked {
         Expected {
             config: &self.config,
             issuer: self.question.issuer.as_deref().map(|issuer| (issuer, false)),
+            says_kind: self.question.knows_other_kinds(),
             signed: None,
             leeway: LEEWAY,
             holds: self.question.cache,
@@ -212,27 +217,45 @@ impl Asked {
             not_before: told.not_before,
             fresh_until,
             stale_until: fresh_until + self.question.serve_stale,
+            is_unanswered: false,
         }
     }
 
     /// The last answer counts on, for as long as it may. It is not asked about again at once.
     fn without_answer(&self, digest: Digest, failure: &Failure) -> Verdict {
-        let now = SystemTime::now();
-        let last = self
-            .memory
-            .known(&digest)
-            .filter(|last| last.is_usable_without_answer(now));
-        let Some(last) = last else {
+        self.last_one(digest).ok_or_else(|| {
             self.metrics.failed.inc();
-            return Err(self.unavailable(&failure.to_string()));
-        };
+            if let Some(last) = self.memory.known(&digest).filter(|last| !last.is_unanswered) {
+                let is_unanswered = true;
+                let last = Known::clone(&last);
+                self.memory.learned(digest, Arc::new(Known { is_unanswered, ..last }));
+            }
+            self.unavailable(&failure.to_string())
+        })
+    }
+
+    /// The last answer, where it may be used without a new one; and again for a moment, without a question.
+    fn last_one(&self, digest: Digest) -> Option<Arc<Known>> {
+        let now = SystemTime::now();
+        let last = self.memory.known(&digest)?;
+        if !last.is_usable_without_answer(now) {
+            return None;
+        }
         self.metrics.stale.inc();
         let known = Arc::new(Known {
             fresh_until: last.stale_until.min(now + AWAY_FOR),
             ..Known::clone(&last)
         });
         self.memory.learned(digest, Arc::clone(&known));
-        Ok(known)
+        Some(known)
+    }
+
+    fn too_many(&self) -> Rejection {
+        let detail = format!(
+            "too many tokens that count nowhere (bearer.{}.bad_tokens)",
+            self.config.name
+        );
+        Rejection::because(Reason::RateLimited, detail).with_hint(Hint::RetryAfter(1))
     }
 
     fn unavailable(&self, why: &str) -> Rejection {

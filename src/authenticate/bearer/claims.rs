@@ -24,6 +24,8 @@ const LONGEST_SCOPE: usize = 256;
 const SERVICE_ACCOUNT: &str = "service-account-";
 /// Claims that stand in ID tokens alone (OIDC Core 1.0 section 2).
 const OF_ID_TOKEN: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
+/// Where it is told what kind of token it is: RFC 7662, Apereo's servers, Keycloak, Ory's.
+const KIND: [&str; 4] = ["token_type", "tokenType", "typ", "token_use"];
 /// Where the client is named: RFC 9068 and RFC 7662, OIDC Core 1.0, Entra; Apereo's servers, and others.
 const CLIENT: [&str; 5] = ["client_id", "azp", "appid", "oauthClientId", "clientId"];
 
@@ -42,6 +44,8 @@ pub(super) struct Expected<'a> {
     pub(super) config: &'a config::Bearer,
     /// What `iss` must be, and whether it must be there.
     pub(super) issuer: Option<(&'a str, bool)>,
+    /// Must it say what kind of token it is? A server that knows refresh tokens calls them active as well.
+    pub(super) says_kind: bool,
     /// Of a signed token, which must say until when it counts and for which client it was made; the longest that it may live.
     pub(super) signed: Option<Duration>,
     pub(super) leeway: Duration,
@@ -52,7 +56,7 @@ pub(super) struct Expected<'a> {
 
 /// Judges the claims of a token whose signature is good, or the answer of the server that knows it.
 pub(super) fn judged(members: &Map<String, Value>, expected: &Expected<'_>) -> Result<Told, Rejection> {
-    is_access_token(members, expected.signed.is_some())?;
+    is_access_token(members, expected)?;
     if is_set(members, "cnf") {
         return Err(Rejection::because(
             Reason::SenderConstrained,
@@ -117,18 +121,31 @@ fn is_set(members: &Map<String, Value>, name: &str) -> bool {
 
 /// Is it no ID token, no logout token and no refresh token? Keycloak gives all of them the same type in their headers, and its
 /// introspection knows refresh tokens, too.
-fn is_access_token(members: &Map<String, Value>, signed: bool) -> Result<(), Rejection> {
+fn is_access_token(members: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), Rejection> {
     let other = |what: &str| {
         Err(Rejection::because(
             Reason::WrongType,
             format!("it is no access token: {what}"),
         ))
     };
-    if let Some(name) = OF_ID_TOKEN.iter().find(|name| signed && members.contains_key(**name)) {
+    let is_signed = expected.signed.is_some();
+    if let Some(name) = OF_ID_TOKEN
+        .iter()
+        .find(|name| is_signed && members.contains_key(**name))
+    {
         return other(&format!("{name} stands in ID tokens"));
     }
     if is_set(members, "events") {
         return other("events stand in logout tokens");
+    }
+    if expected.says_kind {
+        if !KIND.iter().any(|name| is_set(members, name)) {
+            // So are the answers about refresh tokens of panva's oidc-provider.
+            return other("the server does not say what it is (token_type)");
+        }
+        if is_set(members, "tokenType") && !is_set(members, "token_type") && !is_set(members, "grant_type") {
+            return other("Apereo's servers tell the grant_type of access tokens, and none of refresh tokens");
+        }
     }
     for (name, known) in [
         ("typ", &["bearer", "at+jwt", "jwt", "access_token"][..]),

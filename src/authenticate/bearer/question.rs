@@ -99,6 +99,11 @@ impl Question {
         }
     }
 
+    /// Does the server know refresh tokens, too, and call them active? Then it must say what a token is.
+    pub(super) fn knows_other_kinds(&self) -> bool {
+        self.kind == Kind::Introspection
+    }
+
     pub(super) fn endpoint(&self) -> &Url {
         &self.endpoint
     }
@@ -110,11 +115,7 @@ fn introspected(answer: Result<Map<String, Value>, Failed>) -> Result<Option<Map
         Ok(members) => members,
         // So says panva's oidc-provider of a JWT, which it never takes back.
         Err(Failed::Refused { code, .. }) if code == "unsupported_token_type" => return Ok(None),
-        Err(Failed::Refused { code, description }) => {
-            return Err(Failure::Odd(format!(
-                "the server refuses this client with {code:?} {description:?}: look at client_id, the secret and client_auth"
-            )));
-        }
+        Err(Failed::Refused { code, .. }) => return Err(Failure::Odd(of_error(&code))),
         Err(failed) => return Err(failure(failed)),
     };
     match members.get("active") {
@@ -126,11 +127,23 @@ fn introspected(answer: Result<Map<String, Value>, Failed>) -> Result<Option<Map
     }
 }
 
+/// The description is left out, and what is no code: the token may stand in it.
+fn of_error(code: &str) -> String {
+    const LONGEST: usize = 40;
+    let is_code = code.len() <= LONGEST && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let code = if is_code { code } else { "an error" };
+    match code {
+        "server_error" | "temporarily_unavailable" => format!("the server answers {code}"),
+        code => format!("the server refuses this client with {code}: look at client_id, the secret and client_auth"),
+    }
+}
+
 /// A person is told of, or the token is refused (RFC 6750 section 3.1; Apereo's servers say 401, older ones 400).
+/// There are servers that say 200, and the error in the body: it is not one of the server's own, which is no status.
 fn told(answer: Result<Map<String, Value>, Failed>) -> Result<Option<Map<String, Value>>, Failure> {
     match answer {
         Ok(members) => Ok(Some(members)),
-        Err(Failed::Fetch(_, error)) if matches!(&*error, BackchannelError::Status { status, .. } if [400, 401, 403].contains(&status.as_u16())) => {
+        Err(Failed::Fetch(_, error)) if matches!(&*error, BackchannelError::Status { status, .. } if status.is_success() || [400, 401, 403].contains(&status.as_u16())) => {
             Ok(None)
         }
         Err(failed) => Err(failure(failed)),
@@ -205,8 +218,15 @@ mod tests {
     }
 
     #[test]
+    fn what_a_server_says_of_its_error_may_hold_the_token() {
+        assert!(of_error("invalid_client").contains("invalid_client: look at client_id"));
+        assert_eq!(of_error("server_error"), "the server answers server_error");
+        assert!(!of_error("no AT-1-Lm6hxu993HPA8XUL here").contains("AT-1"));
+    }
+
+    #[test]
     fn a_profile_refuses_by_its_status() {
-        for refused in [400, 401, 403] {
+        for refused in [200, 400, 401, 403] {
             assert!(told(Err(status(refused))).unwrap().is_none(), "{refused}");
         }
         for odd in [302, 404, 429, 500, 503] {

@@ -10,6 +10,9 @@ use crate::digest::sha256;
 use crate::identity::Identity;
 use crate::rejection::{Reason, Rejection};
 
+/// How long it is known of a token that it was good, beyond what the answer about it holds.
+pub(super) const GOOD_FOR: Duration = Duration::from_secs(600);
+
 /// SHA-256 of the whole token.
 pub(super) type Digest = [u8; 32];
 
@@ -32,6 +35,8 @@ pub struct Known {
     pub(super) fresh_until: SystemTime,
     /// And until then it counts where that cannot be done.
     pub(super) stale_until: SystemTime,
+    /// There was no answer when it was to be had anew.
+    pub(super) is_unanswered: bool,
 }
 
 impl Known {
@@ -52,6 +57,11 @@ impl Known {
 
     pub(super) fn is_usable_without_answer(&self, now: SystemTime) -> bool {
         now < self.stale_until && self.counts(now).is_ok()
+    }
+
+    /// It counted a moment ago: whoever brings it brings no junk, though it has to be judged anew.
+    pub(super) fn was_good(&self, now: SystemTime) -> bool {
+        now < self.fresh_until.max(self.stale_until) + GOOD_FOR
     }
 
     /// Bytes of memory, roughly: what it holds, and the cache's own book-keeping.
@@ -133,6 +143,7 @@ mod tests {
             not_before: Some(from_unix(50)),
             fresh_until: from_unix(150),
             stale_until: from_unix(180),
+            is_unanswered: false,
         })
     }
 

@@ -34,7 +34,7 @@ pub struct Section {
 type Files = [Option<Vec<u8>>; 2];
 
 enum Way {
-    Verified(Verified),
+    Verified(Box<Verified>),
     Asked(Arc<Asked>),
 }
 
@@ -54,12 +54,12 @@ impl Section {
         let way = match &config.by {
             BearerBy::Introspection(introspection) => asked(Question::introspection(introspection)?),
             BearerBy::Profile(profile) => asked(Question::profile(profile)?),
-            BearerBy::Jwks(jwks) => Way::Verified(Verified {
+            BearerBy::Jwks(jwks) => Way::Verified(Box::new(Verified {
                 config: BearerJwks::clone(jwks),
                 jwks: Arc::new(Jwks::new(jwks)?),
                 memory: Memory::new(VERIFIED_FOR),
                 bad_tokens: Keyed::new(config.bad_tokens),
-            }),
+            })),
         };
         Ok(Self {
             id,
@@ -174,6 +174,7 @@ impl Section {
             &Expected {
                 config: &self.config,
                 issuer: Some((&verified.config.issuer, true)),
+                says_kind: false,
                 signed: Some(verified.config.max_lifetime),
                 leeway: verified.config.leeway,
                 holds: Duration::ZERO,
@@ -188,6 +189,7 @@ impl Section {
             not_before: told.not_before,
             fresh_until,
             stale_until: fresh_until,
+            is_unanswered: false,
         })
     }
 

@@ -133,6 +133,10 @@ impl Client {
             return Err(Failed::Answer(text.to_owned()));
         }
         let members = members(&reply, endpoint)?;
+        let error = members.get("error").and_then(Value::as_str);
+        if let Some(error) = error.filter(|error| ["server_error", "temporarily_unavailable"].contains(error)) {
+            return Err(Failed::Answer(format!("{} answered {error}", authority(endpoint))));
+        }
         match reply.status.is_success() && !members.contains_key("error") {
             true => Ok(members),
             false => Err(status(&reply, endpoint)),

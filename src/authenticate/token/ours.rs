@@ -117,8 +117,12 @@ impl Tokens {
             Err(_) => return Whose::Nobodys,
         };
         let issuer = issuer_of(&parts.claims);
+        let may_be_unknown = self.may_be_of_unknown_key(issuer.as_deref(), &ring);
         let is_of_others = issuer.as_deref().is_some_and(is_others);
-        let by_unknown_key = match !is_of_others && self.may_be_of_unknown_key(issuer.as_deref(), &ring) {
+        if is_of_others && !may_be_unknown {
+            return Whose::Others;
+        }
+        let by_unknown_key = match may_be_unknown && !is_of_others {
             true => Whose::Issuers,
             false => Whose::Others,
         };

@@ -81,6 +81,7 @@ fn answer(known: &[(&'static str, Value)], line: &str, authorization: &[&str], b
     let mut said = find(token).unwrap_or_else(|| json!({ "active": false }));
     if said.get("active").is_none() {
         said["active"] = json!(true);
+        said["token_type"] = json!("Bearer");
     }
     (200, said)
 }

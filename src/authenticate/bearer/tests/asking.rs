@@ -80,6 +80,48 @@ async fn what_counts_nowhere_is_refused_for_a_moment_and_costs_its_address() {
     );
 }
 
+/// Behind one address there may be many people.
+#[tokio::test]
+async fn a_token_that_was_good_is_no_junk() {
+    let server = Server::start(|request| match request.contains("AT-1") {
+        true => (200, active(&json!({}))),
+        false => (200, json!({ "active": false }).to_string()),
+    })
+    .await;
+    let (_folder, bearers) = asking(&server, Duration::ZERO, Duration::ZERO);
+    person(bearers.judge("AT-1", None, CLIENT).await);
+    let all = join_all((0..60).map(|number| {
+        let bearers = &bearers;
+        async move { bearers.judge(&format!("junk-{number}"), None, CLIENT).await }
+    }));
+    let all = all.await;
+    assert!(
+        server.asked() <= 1 + 20 + 16,
+        "what comes at once costs, too: {}",
+        server.asked()
+    );
+    assert!(all.into_iter().any(|outcome| refused(outcome) == Reason::RateLimited));
+    let asked = server.asked();
+    person(bearers.judge("AT-1", None, CLIENT).await);
+    assert_eq!(server.asked(), asked + 1, "asked about anew");
+    assert_eq!(refused(bearers.judge("AT-2", None, CLIENT).await), Reason::RateLimited);
+}
+
+#[tokio::test]
+async fn a_server_that_fails_costs_nobody_anything() {
+    let server = Server::start(|request| match request.contains("AT-1") {
+        true => (200, active(&json!({}))),
+        false => (500, String::new()),
+    })
+    .await;
+    let (_folder, bearers) = asking(&server, CACHE, Duration::ZERO);
+    for number in 0..40 {
+        let outcome = bearers.judge(&format!("new-{number}"), None, CLIENT).await;
+        assert_eq!(refused(outcome), Reason::TokenServerUnavailable);
+    }
+    person(bearers.judge("AT-1", None, CLIENT).await);
+}
+
 #[tokio::test]
 async fn an_answer_for_others_counts_nowhere() {
     let server = Server::start(|request| {

@@ -36,6 +36,7 @@ fn judge(claims: &Value, config: &Bearer, signed: bool) -> Result<Told, Reason> 
     let expected = Expected {
         config,
         issuer: Some((ISSUER, signed)),
+        says_kind: false,
         signed: signed.then_some(Duration::from_secs(3600)),
         leeway: Duration::from_secs(60),
         holds: Duration::from_secs(30),
@@ -113,6 +114,39 @@ fn other_kinds_of_tokens_are_refused() {
 }
 
 #[test]
+fn who_knows_refresh_tokens_must_say_what_a_token_is() {
+    let config = config();
+    let expected = Expected {
+        config: &config,
+        issuer: None,
+        says_kind: true,
+        signed: None,
+        leeway: Duration::ZERO,
+        holds: Duration::ZERO,
+        now: now(),
+    };
+    for (members, fits) in [
+        // panva's oidc-provider, Keycloak, Apereo's servers, Ory's: access tokens, and then refresh tokens.
+        (json!({ "token_type": "Bearer" }), true),
+        (json!({ "typ": "Bearer" }), true),
+        (
+            json!({ "tokenType": "Bearer", "grant_type": "authorization_code" }),
+            true,
+        ),
+        (json!({ "token_use": "access_token" }), true),
+        (json!({}), false),
+        (json!({ "token_type": null }), false),
+        (json!({ "typ": "Refresh" }), false),
+        (json!({ "tokenType": "Bearer" }), false),
+        (json!({ "token_type": "Bearer", "token_use": "refresh_token" }), false),
+    ] {
+        let claims = with(members.clone());
+        let verdict = judged(claims.as_object().unwrap(), &expected).map_err(|refusal| refusal.reason);
+        assert_eq!(verdict.err(), (!fits).then_some(Reason::WrongType), "{members}");
+    }
+}
+
+#[test]
 fn a_token_that_is_bound_to_a_key_is_refused() {
     for bound in [
         json!({ "cnf": { "jkt": "x" } }),
@@ -148,10 +182,7 @@ fn everything_must_fit() {
         (json!({ "nbf": {} }), Reason::MalformedToken),
         (json!({ "azp": "other" }), Reason::MalformedToken),
         (json!({ "client_id": ["a", "b"] }), Reason::MalformedToken),
-        (
-            json!({ "scope": "x ".repeat(1) + &"y".repeat(300) }),
-            Reason::MalformedToken,
-        ),
+        (json!({ "scope": "y".repeat(300) }), Reason::MalformedToken),
     ] {
         assert_eq!(signed(&with(claims.clone())).err(), Some(reason), "{claims}");
     }
