@@ -63,7 +63,9 @@ impl Gateway {
             witness.listens_at(http);
         }
         for address in gateway.http.iter().chain(&gateway.https) {
-            let gets_tokens = config.contains("[moodle.") || config.contains(".oidc]");
+            let gets_tokens = ["[moodle.", ".oidc]", "[bearer."]
+                .iter()
+                .any(|part| config.contains(part));
             secrets::listens_at(*address, gets_tokens);
         }
         assert_eq!(gateway.process(), process);

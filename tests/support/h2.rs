@@ -11,6 +11,7 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RESET: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GO_AWAY: u8 = 7;
 
 const END_STREAM: u8 = 1;
@@ -92,6 +93,43 @@ impl H2 {
                 SETTINGS if flags & 1 == 0 => drop(self.frame(SETTINGS, 1, 0, &[])),
                 HEADERS if stream == wanted => return Outcome::Answered(status(&payload)),
                 RESET if stream == wanted => return Outcome::Reset,
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads on until something has become of so many streams, whichever; none of them is waited for in turn.
+    pub fn outcomes(&mut self, count: usize) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(count);
+        while outcomes.len() < count {
+            let (kind, flags, _, payload) = match self.read() {
+                Ok(frame) => frame,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    panic!("nothing becomes of {} streams", count - outcomes.len())
+                }
+                Err(_) => break,
+            };
+            match kind {
+                GO_AWAY => break,
+                SETTINGS if flags & 1 == 0 => drop(self.frame(SETTINGS, 1, 0, &[])),
+                HEADERS => outcomes.push(Outcome::Answered(status(&payload))),
+                RESET => outcomes.push(Outcome::Reset),
+                _ => {}
+            }
+        }
+        outcomes.resize(count, Outcome::Closed);
+        outcomes
+    }
+
+    /// Comes back when the other side has read all that was sent to it. Nothing may have been answered yet.
+    pub fn is_read(&mut self) {
+        self.frame(PING, 0, 0, &[7; 8]).unwrap();
+        loop {
+            let (kind, flags, stream, _) = self.read().unwrap();
+            match kind {
+                PING if flags & 1 == 1 => return,
+                SETTINGS if flags & 1 == 0 => self.frame(SETTINGS, 1, 0, &[]).unwrap(),
+                HEADERS | RESET => panic!("stream {stream} has ended already"),
                 _ => {}
             }
         }

@@ -3,6 +3,7 @@
 //!
 //! Every port is chosen by the system, every wait has a deadline, everything started is ended on drop.
 
+pub mod bearer;
 pub mod browser;
 pub mod cas;
 pub mod config;
@@ -26,6 +27,7 @@ pub mod valkey;
 pub mod wait;
 pub mod witness;
 
+pub use bearer::AuthServer;
 pub use browser::{browse, browse_trusting};
 pub use cas::CasServer;
 pub use config::{Config, MEDIA, Site};

@@ -28,6 +28,12 @@ use super::tools::brought;
 pub const CLIENT: &str = "janua";
 pub const CLIENT_SECRET: &str = "secret+of/janua for:tests=";
 
+/// An application with people's tokens, and one with its own: name and secret.
+pub const APP: (&str, &str) = ("app", "secret-of-app-for-tests");
+pub const ROBOT: (&str, &str) = ("robot", "secret-of-robot-for-tests");
+/// Where the former's users come back to; nobody listens there.
+pub const APP_CALLBACK: &str = "http://127.0.0.1:1/callback";
+
 /// A running provider; killed on drop.
 pub struct OidcServer {
     child: Child,
@@ -35,10 +41,16 @@ pub struct OidcServer {
     _alive: ChildStdin,
     pub address: SocketAddr,
     folder: TempDir,
+    registered: Registered,
+}
+
+/// What a provider knows of its clients.
+struct Registered {
     /// What the gateways that it knows are called by.
     origins: Vec<String>,
     /// What is otherwise than usual of the client that they are.
     client: Value,
+    has_apps: bool,
 }
 
 /// A person with a browser's cookies for this provider.
@@ -64,15 +76,31 @@ impl OidcServer {
 
     /// The same for a client that these members say more of; `null` takes one away.
     pub fn start_for(origins: &[String], client: &Value) -> Option<Self> {
+        Self::started(Registered {
+            origins: origins.to_vec(),
+            client: client.clone(),
+            has_apps: false,
+        })
+    }
+
+    /// One that gives access tokens for gateways to the clients [`APP`] and [`ROBOT`].
+    pub fn with_apps() -> Option<Self> {
+        Self::started(Registered {
+            origins: vec!["http://127.0.0.1:1".to_owned()],
+            client: json!({}),
+            has_apps: true,
+        })
+    }
+
+    fn started(registered: Registered) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let (child, alive, port) = spawn(&folder, origins, client, 0)?;
+        let (child, alive, port) = spawn(&folder, &registered, 0)?;
         Some(Self {
             child,
             _alive: alive,
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             folder,
-            origins: origins.to_vec(),
-            client: client.clone(),
+            registered,
         })
     }
 
@@ -88,7 +116,7 @@ impl OidcServer {
 
     /// The same again, with its keys and without anybody's session.
     pub fn revive(&mut self) {
-        let started = spawn(&self.folder, &self.origins, &self.client, self.address.port());
+        let started = spawn(&self.folder, &self.registered, self.address.port());
         let (child, alive, _) = started.expect("it was there before");
         (self.child, self._alive) = (child, alive);
     }
@@ -250,14 +278,14 @@ impl Cookie {
     }
 }
 
-fn spawn(folder: &TempDir, origins: &[String], client: &Value, port: u16) -> Option<(Child, ChildStdin, u16)> {
+fn spawn(folder: &TempDir, registered: &Registered, port: u16) -> Option<(Child, ChildStdin, u16)> {
     let modules = brought("oidc")?;
     secrets::register(Kind::Token, CLIENT_SECRET);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/oidc/server.mjs");
     let mut child = Command::new("node")
         .arg(script)
         .arg(modules)
-        .arg(world(folder, origins, client, port).to_string())
+        .arg(world(folder, registered, port).to_string())
         // Should a gateway have a certificate of the tests' own.
         .env("NODE_TLS_REJECT_UNAUTHORIZED", "0")
         .env("NODE_NO_WARNINGS", "1")
@@ -285,7 +313,12 @@ fn spawn(folder: &TempDir, origins: &[String], client: &Value, port: u16) -> Opt
     Some((child, alive, port.expect("the provider says its port")))
 }
 
-fn world(folder: &TempDir, origins: &[String], client: &Value, port: u16) -> Value {
+fn world(folder: &TempDir, registered: &Registered, port: u16) -> Value {
+    let Registered {
+        origins,
+        client,
+        has_apps,
+    } = registered;
     let callbacks: Vec<String> = origins
         .iter()
         .map(|origin| format!("{origin}/_janua/oidc/campus/callback"))
@@ -303,6 +336,7 @@ fn world(folder: &TempDir, origins: &[String], client: &Value, port: u16) -> Val
             "backchannel_logout_session_required": true,
         },
         "people": people(),
+        "apps": has_apps.then(apps),
     });
     for (name, value) in client.as_object().into_iter().flatten() {
         let members = world["client"].as_object_mut().unwrap();
@@ -312,6 +346,24 @@ fn world(folder: &TempDir, origins: &[String], client: &Value, port: u16) -> Val
         };
     }
     world
+}
+
+/// The clients of a server that gives access tokens.
+fn apps() -> Value {
+    for (_, secret) in [APP, ROBOT] {
+        secrets::register(Kind::Token, secret);
+    }
+    json!([
+        {
+            "client_id": APP.0, "client_secret": APP.1, "token_endpoint_auth_method": "client_secret_post",
+            "grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"],
+            "redirect_uris": [APP_CALLBACK],
+        },
+        {
+            "client_id": ROBOT.0, "client_secret": ROBOT.1, "token_endpoint_auth_method": "client_secret_post",
+            "grant_types": ["client_credentials"], "response_types": [], "redirect_uris": [],
+        },
+    ])
 }
 
 /// What providers tell about the accounts.

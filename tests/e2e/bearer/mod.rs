@@ -1,3 +1,14 @@
-//! Applications call with access tokens of the campus's authorization server.
+//! Applications and scripts call with access tokens of the campus's authorization server.
 
+mod attacks;
 mod basics;
+pub mod campus;
+mod fairness;
+mod introspection;
+mod metadata;
+mod order;
+mod panva;
+mod profile;
+mod rules;
+mod told;
+mod upstreams;

@@ -514,7 +514,7 @@ impl Shared {
 }
 
 /// By the header or by the form, one of them (RFC 6749 section 2.3.1).
-fn is_authenticated(asked: &Asked, or_public: bool) -> bool {
+pub fn is_authenticated(asked: &Asked, or_public: bool) -> bool {
     let said = |name: &str| asked.form.get(name).map(String::as_str);
     let basic = values(&asked.headers, "authorization").first().and_then(|value| {
         let decoded = STANDARD.decode(value.strip_prefix("Basic ")?).ok()?;
@@ -604,7 +604,8 @@ fn secret(kind: &str) -> String {
     format!("{kind}-{}", base64url(bytes))
 }
 
-fn write(wire: &mut Wire, reply: &Reply) -> io::Result<bool> {
+/// `Ok(true)`: the connection may serve another request.
+pub fn write(wire: &mut Wire, reply: &Reply) -> io::Result<bool> {
     let length = reply.body.len();
     let head = format!(
         "HTTP/1.1 {} So\r\nContent-Type: {}\r\nContent-Length: {length}\r\n\r\n",

@@ -4,6 +4,10 @@
 // "port": 0, "key": a file for its signing keys}. It prints one line `port N` when it listens, a line for whatever
 // it gives away that nobody may write down (`code`, `token` or `signed`, and the secret), and ends with its standard input.
 //
+// With "apps", a list of further clients, it is an authorization server for applications, too: access tokens for the resource
+// https://janua.test are JWTs (RFC 9068), so are those for https://other.test; others are opaque. Clients may ask about them,
+// end them, have their own, and bind them to a key (DPoP).
+//
 // Any password opens the account whose name is typed; names that the world does not know have a `sub` and nothing else.
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -38,9 +42,30 @@ const server = createServer();
 await new Promise((resolve) => server.listen(world.port ?? 0, "127.0.0.1", resolve));
 const { port } = server.address();
 
+const forApps = {
+  introspection: { enabled: true, allowedPolicy: () => true },
+  revocation: { enabled: true, allowedPolicy: () => true },
+  clientCredentials: { enabled: true },
+  dPoP: { enabled: true },
+  resourceIndicators: {
+    enabled: true,
+    getResourceServerInfo: (context, resource) => ({
+      scope: "moodle video",
+      audience: resource,
+      accessTokenTTL: 600,
+      ...(resource === "urn:opaque"
+        ? { audience: "https://janua.test", accessTokenFormat: "opaque" }
+        : { accessTokenFormat: "jwt", jwt: { sign: { alg: "ES256" } } }),
+    }),
+  },
+};
+
 const provider = new Provider(`http://127.0.0.1:${port}`, {
   jwks: signingKeys(),
-  clients: [{ grant_types: ["authorization_code"], response_types: ["code"], ...world.client }],
+  clients: [
+    { grant_types: ["authorization_code"], response_types: ["code"], ...world.client },
+    ...(world.apps ?? []),
+  ],
   cookies: {
     keys: [randomBytes(16).toString("hex")],
     // Other servers of the same test share the host 127.0.0.1 and so its cookies.
@@ -62,7 +87,9 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
     devInteractions: { enabled: true },
     backchannelLogout: { enabled: true },
     rpInitiatedLogout: { enabled: true },
+    ...(world.apps ? forApps : {}),
   },
+  ...(world.apps && { issueRefreshToken: (context, client) => client.grantTypeAllowed("refresh_token") }),
   findAccount: (context, name) => ({
     accountId: name,
     claims: () => ({ ...world.people[name], sub: name }),
@@ -72,9 +99,12 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
     const { client, session, provider: own, requestParamScopes } = context.oidc;
     const known = session.grantIdFor(client.clientId);
     const grant = known && (await own.Grant.find(known));
-    if (grant) return grant;
+    if (grant && !world.apps) return grant;
     const made = new own.Grant({ accountId: session.accountId, clientId: client.clientId });
     made.addOIDCScope([...requestParamScopes].join(" "));
+    for (const [resource, { scope }] of Object.entries(context.oidc.resourceServers ?? {})) {
+      made.addResourceScope(resource, scope);
+    }
     await made.save();
     return made;
   },
@@ -89,7 +119,9 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
 provider.on("grant.success", (context) => {
   tell("signed", context.body.id_token);
   tell("signed", context.oidc.params.client_assertion);
-  tell("token", context.body.access_token);
+  const access = context.body.access_token;
+  tell(access?.startsWith("eyJ") ? "signed" : "token", access);
+  tell("token", context.body.refresh_token);
 });
 provider.on("authorization.success", (context, answer) => tell("code", answer?.code));
 for (const event of ["server_error", "backchannel.error"]) {
