@@ -231,6 +231,13 @@ impl AuthServer {
         token
     }
 
+    /// Its signature below these two texts, whatever they say.
+    pub fn sign_text(&self, header: &str, claims: &str) -> String {
+        let token = self.shared.signer.lock().unwrap().sign(header, claims);
+        secrets::register_signature(&token);
+        token
+    }
+
     /// The key by which it signs.
     pub fn jwk(&self) -> Value {
         self.shared.signer.lock().unwrap().jwk()
