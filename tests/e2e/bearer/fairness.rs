@@ -443,17 +443,12 @@ fn a_server_that_hangs_takes_nothing_else_with_it() {
 fn a_server_that_drips_is_not_waited_for() {
     let pace = Held::for_at_most(Duration::from_millis(100));
     let dripping = crate::support::double::Double::start(move |mut wire| {
-        while let Ok((_, headers)) = wire.head() {
-            if wire.body(&headers, false).is_err() {
-                return;
-            }
-            let head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n";
-            let mut sent = std::io::Write::write_all(&mut wire.stream, head);
-            while sent.is_ok() {
-                pace.wait();
-                sent = std::io::Write::write_all(&mut wire.stream, b" ");
-            }
-            return;
+        let asked = wire.head().and_then(|(_, headers)| wire.body(&headers, false));
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n";
+        let mut sent = asked.and_then(|_| std::io::Write::write_all(&mut wire.stream, head.as_bytes()));
+        while sent.is_ok() {
+            pace.wait();
+            sent = std::io::Write::write_all(&mut wire.stream, b" ");
         }
     });
     let mut plan = Plan::by(By::Introspection);

@@ -322,10 +322,10 @@ impl Shared {
             let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
             self.most.fetch_max(now, Ordering::SeqCst);
         }
-        if let (Some(token), Some((held, which))) = (about, holding) {
-            if which(token) {
-                held.wait();
-            }
+        if let (Some(token), Some((held, which))) = (about, holding)
+            && which(token)
+        {
+            held.wait();
         }
         let origin = format!("http://{}", wire.stream.local_addr()?);
         let reply = instead.unwrap_or_else(|| self.usual(&question, &origin));
