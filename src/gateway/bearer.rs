@@ -77,7 +77,8 @@ async fn look<T: Trace>(ctx: &Context, route: &Route, token: &str, trace: &mut T
             spent,
         );
     }
-    let looked = bearers.look(token, allowed, ctx.at).await;
+    let payer = ctx.dry_run.as_ref().and_then(|dry_run| dry_run.budgets).map(|_| client);
+    let looked = bearers.look(token, allowed, ctx.at, payer).await;
     let outcome = match &looked.verdict {
         Ok(known) => Outcome::Person(Arc::clone(&known.identity)),
         Err(refusal) => Outcome::Refused(refusal.clone()),

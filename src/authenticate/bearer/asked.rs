@@ -15,11 +15,12 @@ use super::claims::{Expected, Told, judged};
 use super::flights::Flights;
 use super::question::{Failure, Question};
 use super::remembered::{Digest, GOOD_FOR, Known, Memory};
+use super::section::too_many;
 use crate::config;
 use crate::fair::{Asker, NoPlace, Places, Shares};
 use crate::observe::metrics::BearerMetrics;
 use crate::rate::{Keyed, Limiter, address_key};
-use crate::rejection::{Hint, Reason, Rejection};
+use crate::rejection::{Reason, Rejection};
 
 /// Questions on their way at once, for each bearer. Half of them are left to addresses from which good tokens came.
 const SHARES: Shares = Shares {
@@ -124,7 +125,7 @@ impl Asked {
         };
         let may_ask = || last.is_some() || self.bad_tokens.peek(&address, Instant::now());
         if !may_ask() {
-            return Err(self.too_many());
+            return Err(too_many(&self.config.name));
         }
         let _place = match self.places.take(asker).await {
             Ok(place) => place,
@@ -135,7 +136,7 @@ impl Asked {
             return verdict;
         }
         if !may_ask() {
-            return Err(self.too_many());
+            return Err(too_many(&self.config.name));
         }
         let question = || {
             let (asked, token) = (Arc::clone(&self), Arc::clone(&token));
@@ -248,14 +249,6 @@ impl Asked {
         });
         self.memory.learned(digest, Arc::clone(&known));
         Some(known)
-    }
-
-    fn too_many(&self) -> Rejection {
-        let detail = format!(
-            "too many tokens that count nowhere (bearer.{}.bad_tokens)",
-            self.config.name
-        );
-        Rejection::because(Reason::RateLimited, detail).with_hint(Hint::RetryAfter(1))
     }
 
     fn unavailable(&self, why: &str) -> Rejection {

@@ -153,8 +153,9 @@ impl Bearers {
         Outcome::Refused(refused.told(&shape))
     }
 
-    /// The same for who only asks: nothing is taken, counted or remembered, and no server is asked about the token.
-    pub async fn look(&self, token: &str, allowed: Option<&[usize]>, now: SystemTime) -> Looked {
+    /// The same for who only asks: nothing is taken, counted or remembered, and no server is asked about the token. `payer`:
+    /// whose budgets would be looked at.
+    pub async fn look(&self, token: &str, allowed: Option<&[usize]>, now: SystemTime, payer: Option<IpAddr>) -> Looked {
         let of = |section: &Arc<Section>| Some(Arc::clone(&section.config.name));
         if let Some(refusal) = self.unreadable(token) {
             return Looked {
@@ -178,7 +179,7 @@ impl Bearers {
         for section in self.judges(&shape, allowed) {
             let verdict = match section.refused(&digest) {
                 Some(refusal) => Err(refusal),
-                None => section.look(token, digest, now).await,
+                None => section.look(token, digest, now, payer).await,
             };
             first = first.or_else(|| of(section));
             match verdict {

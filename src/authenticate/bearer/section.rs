@@ -127,11 +127,7 @@ impl Section {
         };
         let address = address_key(address);
         if !verified.bad_tokens.peek(&address, Instant::now()) {
-            let detail = format!(
-                "too many tokens that count nowhere (bearer.{}.bad_tokens)",
-                self.config.name
-            );
-            return Err(Rejection::because(Reason::RateLimited, detail).with_hint(Hint::RetryAfter(1)));
+            return Err(too_many(&self.config.name));
         }
         self.metrics.miss.inc();
         match self.verify(verified, token, SystemTime::now()).await {
@@ -156,10 +152,21 @@ impl Section {
 
     /// The same for who only asks: nothing is taken from a budget, counted or remembered, and no server is asked about the
     /// token.
-    pub(super) async fn look(&self, token: &str, digest: Digest, now: SystemTime) -> Result<Arc<Known>, Rejection> {
+    pub(super) async fn look(
+        &self,
+        token: &str,
+        digest: Digest,
+        now: SystemTime,
+        payer: Option<IpAddr>,
+    ) -> Result<Arc<Known>, Rejection> {
+        let is_spent = || payer.is_some_and(|payer| self.budget(payer).1);
         match &self.way {
+            Way::Verified(_) if is_spent() => Err(too_many(&self.config.name)),
             Way::Verified(verified) => self.verify(verified, token, now).await.map(Arc::new),
             Way::Asked(asked) => asked.last(&digest, now).unwrap_or_else(|| {
+                if is_spent() && asked.memory().known(&digest).is_none() {
+                    return Err(too_many(&self.config.name));
+                }
                 let detail = "the server is not asked for an explanation, and the running gateway alone (--live) knows what it \
                               has said before";
                 Err(Rejection::because(Reason::TokenServerUnavailable, detail))
@@ -213,6 +220,12 @@ impl Section {
             }),
         }
     }
+}
+
+/// The address has brought too many in vain.
+pub(super) fn too_many(bearer: &str) -> Rejection {
+    let detail = format!("too many tokens that count nowhere (bearer.{bearer}.bad_tokens)");
+    Rejection::because(Reason::RateLimited, detail).with_hint(Hint::RetryAfter(1))
 }
 
 fn files(config: &Bearer) -> Files {

@@ -74,6 +74,19 @@ async fn what_counts_nowhere_is_refused_for_a_moment_and_costs_its_address() {
     }
     assert_eq!(refused(bearers.judge("junk", None, CLIENT).await), Reason::RateLimited);
     assert_eq!(server.asked(), 20, "so many as its budget has");
+    let explained = |payer| {
+        let bearers = &bearers;
+        async move {
+            bearers
+                .look("junk", None, SystemTime::now(), payer)
+                .await
+                .verdict
+                .unwrap_err()
+                .reason
+        }
+    };
+    assert_eq!(explained(Some(CLIENT)).await, Reason::RateLimited);
+    assert_eq!(explained(None).await, Reason::TokenServerUnavailable);
     assert_eq!(
         refused(bearers.judge("junk", None, OTHER).await),
         Reason::TokenNotActive
@@ -199,7 +212,7 @@ async fn a_server_that_cannot_be_reached_is_left_alone_for_a_moment() {
 async fn who_explains_asks_no_server() {
     let server = Server::start(|_| (200, active(&json!({})))).await;
     let (_folder, bearers) = asking(&server, CACHE, Duration::ZERO);
-    let look = || bearers.look("AT-1", None, SystemTime::now());
+    let look = || bearers.look("AT-1", None, SystemTime::now(), None);
     let looked = look().await.verdict;
     assert_eq!(looked.unwrap_err().reason, Reason::TokenServerUnavailable);
     assert_eq!(server.asked(), 0);

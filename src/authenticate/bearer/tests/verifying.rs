@@ -49,7 +49,13 @@ async fn a_token_of_the_server_counts_and_is_remembered() {
         bearers.remembered(&token, None, &recent, anew).is_none(),
         "its key may be gone"
     );
-    assert!(bearers.look(&token, None, SystemTime::now()).await.verdict.is_ok());
+    assert!(
+        bearers
+            .look(&token, None, SystemTime::now(), None)
+            .await
+            .verdict
+            .is_ok()
+    );
 }
 
 #[tokio::test]
