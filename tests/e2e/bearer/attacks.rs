@@ -518,6 +518,18 @@ fn an_accepted_token_goes_no_further() {
         let told = format!("{seen:?}");
         assert!(!told.contains(token.rsplit('.').next().unwrap()), "{told}");
     }
+    for (place, scheme) in ["Bearer\t", "bearer  ", "BEARER ", "  Bearer "].into_iter().enumerate() {
+        for path in [format!("/open/spelled-{place}/"), format!("/named/spelled-{place}/")] {
+            let request = Request::get(&path).header("Authorization", &format!("{scheme}{token}"));
+            super::campus::quietly(&campus.gateway, request);
+            let seen = campus.zoo.requests();
+            let seen = seen.iter().filter(|seen| seen.target == path);
+            assert!(
+                seen.clone().all(|seen| seen.header("authorization").is_none()),
+                "{scheme:?}"
+            );
+        }
+    }
     // Where everybody may, one that does not count is not handed on either: it is somebody's all the same.
     for over in [
         json!({ "aud": "https://other.test" }),
@@ -580,4 +592,112 @@ fn metadata_of_another_issuer_is_not_believed() {
     let token = campus.access_token(&json!({}));
     let status = campus.get("/app/x", &token).status;
     assert!([401, 503].contains(&status), "{status}");
+}
+
+/// A server's key set may hold keys for other uses, and secrets by mistake.
+#[test]
+fn a_key_for_another_use_verifies_nothing() {
+    let server = AuthServer::start();
+    let other = Signer::rs256().named("enc");
+    let mut published = other.jwk();
+    published["use"] = json!("enc");
+    let secret =
+        json!({ "kty": "oct", "k": base64url("a secret by mistake"), "alg": "HS256", "kid": "oct", "use": "sig" });
+    let keys = json!({ "keys": [secret, published, server.jwk()] });
+    server.answer(Endpoint::Keys, crate::support::oidc::Reply::json(200, &keys));
+    let campus = Plan::by(By::Jwks).with(server);
+    let claims = rfc9068(&campus.server.issuer());
+    campus.get("/app/x", &campus.access_token(&json!({}))).expect(200);
+    let header = json!({ "alg": "HS256", "typ": "at+jwt", "kid": "oct" });
+    campus.refuses(&hs256(b"a secret by mistake", &header, &claims));
+    let header = json!({ "alg": "RS256", "typ": "at+jwt", "kid": "enc" });
+    campus.refuses(&other.sign(&header.to_string(), &claims.to_string()));
+    // A key is for its own algorithm.
+    let header = json!({ "typ": "at+jwt", "alg": "PS256" });
+    campus.refuses(&campus.server.signed(&header, claims, &json!({})));
+}
+
+/// It is read before anybody has looked at the signature.
+#[test]
+fn a_token_of_any_shape_is_answered() {
+    let campus = by_jwks();
+    let header = base64url(r#"{"alg":"RS256","typ":"at+jwt","kid":"rsa"}"#);
+    for claims in [
+        format!("{{\"iss\":{}", "[".repeat(9000)),
+        format!("{{\"iss\":{}{}}}", "[".repeat(5000), "]".repeat(5000)),
+        format!("{{\"a\":{}1{}}}", "{\"a\":".repeat(1000), "}".repeat(1000)),
+        "{}".to_owned(),
+        "[]".to_owned(),
+        "null".to_owned(),
+        String::new(),
+        "\u{feff}{}".to_owned(),
+        "{\"exp\":1e400}".to_owned(),
+        "{\"exp\":18446744073709551616,\"nbf\":-9223372036854775809}".to_owned(),
+    ] {
+        for signature in ["", "AAAA", "!", "====="] {
+            let token = format!("{header}.{}.{signature}", base64url(&claims));
+            let answer = super::campus::quietly(&campus.gateway, Request::get("/app/x").bearer(&token));
+            assert_eq!(answer.status, 401, "{claims}");
+        }
+        // Signed, too.
+        let token = campus
+            .server
+            .sign_text(r#"{"alg":"RS256","typ":"at+jwt","kid":"rsa"}"#, &claims);
+        campus.get("/app/x", &token).expect(401);
+        let token = campus
+            .server
+            .sign_text(&claims, &rfc9068(&campus.server.issuer()).to_string());
+        campus.get("/app/x", &token).expect(401);
+    }
+    campus.get("/app/x", &campus.access_token(&json!({}))).expect(200);
+}
+
+/// What is said twice is said otherwise to whoever reads the other one.
+#[test]
+fn a_claim_that_stands_twice_counts_for_nobody() {
+    let campus = by_jwks();
+    let claims = rfc9068(&campus.server.issuer()).to_string();
+    let claims = claims.strip_prefix('{').unwrap();
+    let header = r#"{"alg":"RS256","typ":"at+jwt","kid":"rsa"}"#;
+    for first in [
+        "\"aud\":\"https://other.test\"",
+        "\"sub\":\"root\"",
+        "\"client_id\":\"robot\"",
+    ] {
+        let token = campus.server.sign_text(header, &format!("{{{first},{claims}"));
+        assert!(claims.contains(first.split(':').next().unwrap()));
+        let answer = campus.get("/app/x", &token);
+        assert_eq!(answer.status, 401, "{first}");
+    }
+}
+
+/// Nobody but tokens waits for keys that never come.
+#[test]
+fn keys_that_never_come_keep_nothing_else_waiting() {
+    let server = AuthServer::start();
+    server.answer(Endpoint::Keys, crate::support::oidc::Reply::never());
+    let campus = Plan::by(By::Jwks).with(server);
+    std::thread::scope(|scope| {
+        let waiting: Vec<_> = (0..30)
+            .map(|number| {
+                let token = campus.access_token(&json!({ "sub": format!("person-{number}") }));
+                let gateway = &campus.gateway;
+                scope.spawn(move || super::campus::quietly(gateway, Request::get("/app/x").bearer(&token)))
+            })
+            .collect();
+        for _ in 0..20 {
+            campus.send(Request::get("/free")).expect(204);
+            campus.send(Request::get("/open/x")).expect(200);
+        }
+        for thread in waiting {
+            let answer = thread.join().unwrap().expect(503);
+            assert!(answer.header("retry-after").is_some(), "{answer:?}");
+        }
+    });
+    let fetched = campus.server.questions(Endpoint::Keys).len();
+    assert!(fetched <= 3, "{fetched} times");
+    campus.server.recover();
+    crate::support::eventually("the keys are found", || {
+        (campus.get("/app/x", &campus.access_token(&json!({}))).status == 200).then_some(())
+    });
 }

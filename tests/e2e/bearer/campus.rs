@@ -82,7 +82,8 @@ pub struct Plan {
     pub by: By,
     pub site: Site,
     pub config: Config,
-    /// Lines of `[bearer.campus]`; without `audience` and `clients` there is one that fits.
+    /// Lines of `[bearer.campus]`; without `audience` and `clients` there is one that fits. Without `bad_tokens` nobody runs
+    /// out of them, since all are at one address here.
     pub bearer: String,
     /// Lines of its table of this kind.
     pub lines: String,
@@ -287,8 +288,13 @@ fn section(server: &AuthServer, plan: &Plan) -> String {
     } else {
         for_whom
     };
+    let budget = if says("bad_tokens") {
+        ""
+    } else {
+        "bad_tokens = \"10000/s\""
+    };
     format!(
-        "[bearer.campus]\n{for_whom}roles = [{{ attribute = \"groups\", role = \"ROLE_GROUP_{{value}}\" }}]\n{}\n\
+        "[bearer.campus]\n{for_whom}{budget}\nroles = [{{ attribute = \"groups\", role = \"ROLE_GROUP_{{value}}\" }}]\n{}\n\
          {table}{}\n{}\n",
         plan.bearer, plan.lines, plan.more
     )

@@ -323,6 +323,18 @@ fn what_the_server_cannot_say_is_no_refusal() {
             "JSON that ends early",
             Reply::new(200, "application/json", "{\"active\":true,\"sub\":\"an"),
         ),
+        (
+            "too deep",
+            Reply::new(200, "application/json", format!("{{\"active\":{}", "[".repeat(200_000))),
+        ),
+        (
+            "both",
+            Reply::new(
+                200,
+                "application/json",
+                "{\"active\":false,\"active\":true,\"sub\":\"anna\",\"client_id\":\"app\"}",
+            ),
+        ),
         ("no object", Reply::new(200, "application/json", "[true]")),
         ("nothing", Reply::new(200, "application/json", "")),
         ("10 MiB", Reply::json(200, &long)),
@@ -700,4 +712,21 @@ fn what_a_jwt_says_of_itself_does_not_count() {
         (campus.get("/quiet", &made_up).status == 204).then_some(())
     });
     assert_eq!(campus.named(&made_up), (Some("bob".to_owned()), None));
+}
+
+/// The section is the same, and so is the question.
+#[test]
+fn a_reload_takes_no_answer_from_who_waits() {
+    let campus = by_introspection();
+    let good = token(&campus, &json!({}));
+    let hold = campus.server.hold_for(std::time::Duration::from_secs(3), |_| true);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| quietly(&campus.gateway, Request::get("/quiet").bearer(&good)).status);
+        campus.server.is_asked(1);
+        campus.reload(&campus.config, "/second");
+        let second = scope.spawn(|| quietly(&campus.gateway, Request::get("/quiet").bearer(&good)).status);
+        hold.let_go();
+        assert_eq!((first.join().unwrap(), second.join().unwrap()), (204, 204));
+    });
+    assert_eq!(campus.server.asked(), 1);
 }

@@ -53,7 +53,7 @@ fn scopes_clients_people_and_roles_in_one_rule() {
         ("no-video", json!({}), 204),
         ("no-video", json!({ "scope": "moodle video" }), 403),
         ("person", json!({}), 204),
-        ("person", robot.clone(), 403),
+        ("person", robot, 403),
         ("anna", json!({}), 204),
         ("anna", json!({ "sub": "Anna" }), 403),
         ("anna", json!({ "sub": "anna", "client_id": "anna" }), 403),

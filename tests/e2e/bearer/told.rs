@@ -144,6 +144,28 @@ fn an_explanation_asks_no_server() {
         .expect(200);
 }
 
+/// Each of these requests is explained before and after it.
+#[test]
+fn an_explanation_knows_that_nothing_is_left() {
+    for by in [By::Jwks, By::Introspection] {
+        let campus = Plan::by(by).bearer("bad_tokens = \"2/m\"").start();
+        let bad = || match by {
+            By::Jwks => campus.access_token(&json!({ "aud": "https://other.test", "jti": opaque() })),
+            _ => opaque(),
+        };
+        eventually("nothing is left", || {
+            (campus.get("/app/x", &bad()).status == 429).then_some(())
+        });
+        let report = explained(&campus, "/app/x", &bad());
+        assert_eq!(
+            (&report["status"], &report["reason"]),
+            (&json!(429), &json!("rate_limited")),
+            "{report}"
+        );
+        explain(&campus, "/app/x", &bad(), &["--live"]);
+    }
+}
+
 /// There is no gateway to ask for what it knows.
 #[test]
 fn an_explanation_without_a_gateway_says_what_it_does_not_know() {

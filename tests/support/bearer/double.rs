@@ -231,6 +231,13 @@ impl AuthServer {
         token
     }
 
+    /// Its signature below these two texts, whatever they say.
+    pub fn sign_text(&self, header: &str, claims: &str) -> String {
+        let token = self.shared.signer.lock().unwrap().sign(header, claims);
+        secrets::register_signature(&token);
+        token
+    }
+
     /// The key by which it signs.
     pub fn jwk(&self) -> Value {
         self.shared.signer.lock().unwrap().jwk()
@@ -315,10 +322,10 @@ impl Shared {
             let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
             self.most.fetch_max(now, Ordering::SeqCst);
         }
-        if let (Some(token), Some((held, which))) = (about, holding) {
-            if which(token) {
-                held.wait();
-            }
+        if let (Some(token), Some((held, which))) = (about, holding)
+            && which(token)
+        {
+            held.wait();
         }
         let origin = format!("http://{}", wire.stream.local_addr()?);
         let reply = instead.unwrap_or_else(|| self.usual(&question, &origin));
