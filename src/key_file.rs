@@ -189,6 +189,8 @@ fn named(config: &Config) -> Vec<(String, &Path, bool)> {
     for bearer in &config.bearers {
         let key = || format!("bearer.{}.{}.client_secret_file", bearer.name, bearer.key());
         named.extend(bearer.secret_file().map(|path| (key(), path, true)));
+        let key = || format!("bearer.{}.{}.client_key_file", bearer.name, bearer.key());
+        named.extend(bearer.client_key().map(|client| (key(), client.file.as_path(), true)));
     }
     for listener in &config.server.tls {
         named.push(("server.tls.key".to_owned(), &listener.key, false));

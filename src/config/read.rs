@@ -168,6 +168,31 @@ impl Refusal {
 /// What stands after "is not available in this version yet", as help.
 pub(crate) type Later = &'static [(&'static str, &'static str)];
 
+/// Keys that people write where they do not belong, and what to do.
+const ELSEWHERE: Later = &[
+    (
+        "client_secret",
+        "use client_secret_file: a file that holds the secret alone",
+    ),
+    (
+        "people",
+        "it belongs one table higher: [sign_in.<name>] or [bearer.<name>]",
+    ),
+    (
+        "issuer",
+        "it belongs one table lower: [bearer.<name>.jwks] or [sign_in.<name>.oidc]",
+    ),
+    (
+        "jwks_uri",
+        "it belongs one table lower: [bearer.<name>.jwks] or [sign_in.<name>.oidc]",
+    ),
+    ("types", "it belongs one table lower: [bearer.<name>.jwks]"),
+    (
+        "endpoint",
+        "it belongs one table lower: [bearer.<name>.introspection] or [bearer.<name>.profile]",
+    ),
+];
+
 /// Reads a whole file into its root section, with all problems of syntax, keys and types.
 pub(super) fn read<T: Read>(source: &str, env: Env<'_>) -> (Option<T>, Vec<Diagnostic>) {
     let (table, errors) = DeTable::parse_recoverable(source);
@@ -258,7 +283,10 @@ impl<'a> Reader<'a> {
                     let all = known.iter().chain(later.iter().map(|(name, _)| name)).copied();
                     let help = match closest(name, all) {
                         Some(meant) => format!("did you mean `{meant}`?"),
-                        None => format!("known keys here: {}", list(&known)),
+                        None => match ELSEWHERE.iter().find(|(key, _)| *key == name) {
+                            Some((_, help)) => (*help).to_owned(),
+                            None => format!("known keys here: {}", list(&known)),
+                        },
                     };
                     Diagnostic::error(at, format!("unknown key `{name}`")).help(help)
                 }

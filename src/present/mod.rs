@@ -274,7 +274,8 @@ impl<'a> Nominated<'a> {
 fn judged_headers(shown: &Shown<'_>) -> impl Iterator<Item = HeaderName> {
     let holds = |name: &HeaderName, scheme: &str| {
         let mut values = shown.headers.get_all(name).iter();
-        values.any(|value| starts_in_any_case(value.as_bytes(), scheme.as_bytes()))
+        // HTTP/2 passes on blanks around a value, and a token behind some is looked at.
+        values.any(|value| starts_in_any_case(value.as_bytes().trim_ascii_start(), scheme.as_bytes()))
     };
     shown.judged.iter().filter_map(move |source| match source {
         TokenSource::Header { name, scheme } if holds(name, scheme) => Some(name.clone()),

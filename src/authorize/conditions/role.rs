@@ -33,8 +33,8 @@ impl Condition for Role {
             if !wanted.is_empty() && !wanted.iter().any(|role| list.may_hold(&role.value)) {
                 let problem = Diagnostic::warning(roles.at, "nobody can hold this role here: the rule is never met");
                 checks.report(problem.help(
-                    "a role counts from an issuer whose `allow_roles` has it, or from `roles` of a sign-in that this \
-                     route takes sessions of",
+                    "a role counts from an issuer whose `allow_roles` has it, or from `roles` of a sign-in or a bearer that \
+                     this route accepts",
                 ));
             }
         }

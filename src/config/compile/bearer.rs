@@ -86,7 +86,7 @@ impl Checker<'_> {
             self.report(problem.help("remove it, and name the clients"));
         }
         let by = by?;
-        let people = self.people_of_bearer(bearer.people, (&bearer.username.value, &by), sign_ins);
+        let people = self.people_of_bearer(bearer.people, (&bearer.username, &by), sign_ins);
         Some(Bearer {
             name: is_name.then(|| name.value.as_str().into())?,
             people: people?,

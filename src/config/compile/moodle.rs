@@ -70,7 +70,19 @@ impl Checker<'_> {
         }
         let facade = self.facade(moodle.facade, tokens.as_deref(), place);
         let service = moodle.service.given().and_then(|service| self.short_name(service));
+        let has_domain = moodle.username_domain.given().map(|domain| domain.at);
         let username = self.moodle_username(&moodle.username, moodle.username_domain);
+        let is_user = username.as_ref().is_some_and(|username| username.attribute().is_none());
+        if let Some(at) = has_domain.filter(|_| is_user) {
+            let problem = Diagnostic::warning(at, "names that people sign in by rarely have a domain");
+            self.report(
+                problem
+                    .help("of a name without this one no token is made: write username = \"{mail}\", if that is meant"),
+            );
+        }
+        if let Some(sign_in) = sign_in.filter(|_| username.is_some() && !is_user) {
+            self.others_attribute(moodle.username.at, sign_in, known);
+        }
         named?;
         Some(Moodle {
             name: name.value.clone(),
@@ -85,6 +97,21 @@ impl Checker<'_> {
             facade: facade?,
             own_tokens: moodle.own_tokens,
         })
+    }
+
+    /// An attribute may be told by every sign-in of the same people.
+    fn others_attribute(&mut self, at: Span, sign_in: usize, known: &Known) {
+        let whose = known.people.get(sign_in);
+        let mut others = known.sign_ins.iter().zip(&known.people).enumerate();
+        let other = others.find(|(index, (_, people))| *index != sign_in && Some(*people) == whose);
+        if let Some((_, (other, _))) = other {
+            let message = format!("`{}` tells this attribute of the same people, too", other.value);
+            let problem = Diagnostic::warning(at, message).also(other.at, "this one");
+            self.report(problem.help(
+                "whoever can change it there becomes somebody else in Moodle: let both tell it of the same directory, where \
+                 people cannot edit it",
+            ));
+        }
     }
 
     fn moodle_username(&mut self, username: &At<String>, domain: Key<String>) -> Option<MoodleUsername> {

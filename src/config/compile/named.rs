@@ -34,8 +34,15 @@ impl Checker<'_> {
                 Err(why) => problem(format!("this {kind} cannot be opened")).label(why.kind().to_string()),
             },
             Ok(_) => problem(format!("this is no {kind}")),
-            Err(why) if why.kind() == io::ErrorKind::NotFound => problem(format!("there is no such {kind}"))
-                .help("make it, or correct the path; relative paths begin at the folder of this file"),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => {
+                let make = match name {
+                    "client_key_file" => "`janua keys new` makes one",
+                    _ => "make it",
+                };
+                problem(format!("there is no such {kind}")).help(format!(
+                    "{make}, or correct the path; relative paths begin at the folder of this file"
+                ))
+            }
             Err(why) => problem(format!("this {kind} cannot be looked at")).label(why.kind().to_string()),
         };
         self.report(problem);

@@ -57,7 +57,7 @@ impl Checker<'_> {
     pub(super) fn people_of_bearer(
         &mut self,
         people: Key<String>,
-        (username, by): (&str, &BearerBy),
+        (username, by): (&At<String>, &BearerBy),
         (names, sign_ins): (&Names, &[SignIn]),
     ) -> Option<Option<Arc<str>>> {
         people.checked(|people| {
@@ -70,9 +70,18 @@ impl Checker<'_> {
                 self.report(problem.help(format!("write people = {:?} here, too", &*of.people)));
                 return None;
             }
-            let here = kind_of_bearer(username, by);
-            if here.is_some_and(|here| here != kind(&of.provider)) {
-                self.report(other_kind(people.at, username, of));
+            match kind_of_bearer(&username.value, by) {
+                Some(here) if here != kind(&of.provider) => self.report(other_kind(people.at, &username.value, of)),
+                None if username.written().is_none() => {
+                    let message = "the same name may be two people: what `sub` is at this server is not said";
+                    let problem = Diagnostic::warning(people.at, message);
+                    self.report(problem.help(format!(
+                        "write `username` out: what names people as `{}` does, {:?}",
+                        of.name,
+                        of.provider.username()
+                    )));
+                }
+                _ => {}
             }
             Some(Arc::clone(&of.people))
         })
