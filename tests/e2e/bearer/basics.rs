@@ -15,12 +15,15 @@ use crate::support::{Config, Gateway, JwksServer, Request, Signer, Site, Upstrea
 const ISSUER: &str = "https://idp.test/realms/campus";
 const SECRET: &str = "s3cret of+the gateway";
 
+/// The beginning of a token, and what is said of it.
+type Told = (&'static str, Value);
+
 /// An authorization server that is asked about tokens.
 struct Server {
     double: Double,
     asked: Arc<AtomicUsize>,
-    /// What it knows: the beginning of a token, and what it says of it; `None`: it fails.
-    known: Arc<Mutex<Option<Vec<(&'static str, Value)>>>>,
+    /// What it knows; `None`: it fails.
+    known: Arc<Mutex<Option<Vec<Told>>>>,
 }
 
 impl Server {

@@ -5,6 +5,7 @@ mod basics;
 pub mod campus;
 mod fairness;
 mod introspection;
+mod keys;
 mod metadata;
 mod order;
 mod panva;

@@ -51,8 +51,11 @@ pub struct Question {
     pub token: Option<String>,
 }
 
+/// Some tokens.
+type Which = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
 /// Which tokens wait, and where.
-type Holding = (Arc<Held>, Arc<dyn Fn(&str) -> bool + Send + Sync>);
+type Holding = (Arc<Held>, Which);
 
 #[derive(Default)]
 struct State {
@@ -60,7 +63,7 @@ struct State {
     known: HashMap<String, Value>,
     instead: HashMap<Endpoint, Reply>,
     /// In place of both for such tokens.
-    about: Option<(Arc<dyn Fn(&str) -> bool + Send + Sync>, Reply)>,
+    about: Option<(Which, Reply)>,
     holding: Option<Holding>,
     discovery: Value,
     questions: Vec<Question>,
