@@ -33,7 +33,10 @@ impl Condition for Subject {
         for subject in list.given(|rule| &rule.subject.subject) {
             if list.names_nobody() {
                 let problem = Diagnostic::warning(subject.at, "no issuer may name users here: this is never met");
-                checks.report(problem.help("a name counts from an issuer with may_name_users = true, or of a session"));
+                checks
+                    .report(problem.help(
+                        "a name counts from an issuer with may_name_users = true, a session, or an access token",
+                    ));
             } else if list.denies
                 && let Some(issuer) = list.nameless_issuer()
             {

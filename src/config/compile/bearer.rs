@@ -74,7 +74,7 @@ impl Checker<'_> {
         } else if !has_audience && !has_clients {
             let problem = Diagnostic::error(bearer.place, "a token that was made for anybody would count");
             self.report(problem.help(
-                "add audience = [\"https://janua.example.edu\"], which tokens must be meant for, or clients = [\"portal\"]",
+                "add audience = [\"https://video.example.edu\"], which tokens must be meant for, or clients = [\"portal\"]",
             ));
         }
         if let (true, true, Some(at)) = (
