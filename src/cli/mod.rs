@@ -57,7 +57,8 @@ Examples:
 enum Command {
     /// Serve until SIGTERM or SIGINT; SIGHUP, or a change of gateway.toml, reloads it
     Run(run::Args),
-    /// Read gateway.toml, then ask every key set, upstream, Opencast, Moodle, sign-in server and server of a bearer, and say what was found
+    /// Read gateway.toml, then ask every key set, upstream, Opencast, Moodle, sign-in and authorization server, and say what
+    /// was found
     Check(check::Args),
     Explain(explain::Args),
     /// End the watch passes of a person or an event, on every replica, within a second

@@ -14,9 +14,9 @@ use super::schema;
 mod table;
 mod types;
 
-use self::table::default;
 pub(super) use self::table::missing;
 pub(crate) use self::table::{Bounds, Declared, Outside, Shape, Table};
+use self::table::{ELSEWHERE, default};
 pub(super) use self::types::Named;
 pub(crate) use self::types::OneOrMany;
 
@@ -167,31 +167,6 @@ impl Refusal {
 
 /// What stands after "is not available in this version yet", as help.
 pub(crate) type Later = &'static [(&'static str, &'static str)];
-
-/// Keys that people write where they do not belong, and what to do.
-const ELSEWHERE: Later = &[
-    (
-        "client_secret",
-        "use client_secret_file: a file that holds the secret alone",
-    ),
-    (
-        "people",
-        "it belongs one table higher: [sign_in.<name>] or [bearer.<name>]",
-    ),
-    (
-        "issuer",
-        "it belongs one table lower: [bearer.<name>.jwks] or [sign_in.<name>.oidc]",
-    ),
-    (
-        "jwks_uri",
-        "it belongs one table lower: [bearer.<name>.jwks] or [sign_in.<name>.oidc]",
-    ),
-    ("types", "it belongs one table lower: [bearer.<name>.jwks]"),
-    (
-        "endpoint",
-        "it belongs one table lower: [bearer.<name>.introspection] or [bearer.<name>.profile]",
-    ),
-];
 
 /// Reads a whole file into its root section, with all problems of syntax, keys and types.
 pub(super) fn read<T: Read>(source: &str, env: Env<'_>) -> (Option<T>, Vec<Diagnostic>) {

@@ -3,8 +3,33 @@
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
-use super::{At, Key, Read, Reader};
+use super::{At, Key, Later, Read, Reader};
 use crate::config::diagnostics::{Diagnostic, Span};
+
+/// Keys that people write where they do not belong, and what to do.
+pub(super) const ELSEWHERE: Later = &[
+    (
+        "client_secret",
+        "use client_secret_file: a file that holds the secret alone",
+    ),
+    (
+        "people",
+        "it belongs one table higher: [sign_in.<name>] or [bearer.<name>]",
+    ),
+    (
+        "issuer",
+        "it belongs one table lower: [bearer.<name>.jwks] or [sign_in.<name>.oidc]",
+    ),
+    (
+        "jwks_uri",
+        "it belongs one table lower: [bearer.<name>.jwks] or [sign_in.<name>.oidc]",
+    ),
+    ("types", "it belongs one table lower: [bearer.<name>.jwks]"),
+    (
+        "endpoint",
+        "it belongs one table lower: [bearer.<name>.introspection] or [bearer.<name>.profile]",
+    ),
+];
 
 /// A key of a table, as [`section`](crate::config::section::section) declares it.
 pub(crate) struct Declared {
