@@ -119,15 +119,17 @@ fn whose<S>(found: Result<Option<Arc<S>>, Rejection>, identity: fn(&S) -> &Arc<I
 async fn tokens<I: Incoming, T: Trace>(incoming: &I, ctx: &Context, route: &Route, trace: &mut T) -> Outcome {
     let address = ctx.client.address;
     let (sources, query) = (&ctx.snapshot.token_sources, ctx.request.query.as_deref());
-    let carried = match ctx.launching {
+    let mut carried = match ctx.launching {
         Some(_) => carrier::in_query(sources, query),
         None => carrier::find(sources, incoming.headers(), query),
     };
-    let asker = match ctx.dry_run {
-        Some(_) => (None, None),
-        None => (Some(address), incoming.recent().ok()),
-    };
-    let carried = gateway::bearer::without_access_token(carried, ctx, route, incoming.headers(), asker);
+    if route.accept.contains(&Credential::Bearer) {
+        let asker = match ctx.dry_run {
+            Some(_) => (None, None),
+            None => (Some(address), incoming.recent().ok()),
+        };
+        carried = gateway::bearer::without_access_token(carried, ctx, incoming.headers(), asker);
+    }
     let (tokens, issuers) = (&ctx.snapshot.tokens, route.config.issuers.as_deref());
     if let Some(dry_run) = &ctx.dry_run {
         if carried.iter().next().is_some() {

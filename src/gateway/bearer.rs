@@ -92,13 +92,9 @@ async fn look<T: Trace>(ctx: &Context, route: &Route, token: &str, trace: &mut T
 pub(super) fn without_access_token<'a>(
     carried: Carried<'a>,
     ctx: &Context,
-    route: &Route,
     headers: &HeaderMap,
     (client, recent): (Option<IpAddr>, Option<&Recent>),
 ) -> Carried<'a> {
-    if !route.accept.contains(&Credential::Bearer) || ctx.snapshot.bearers.is_empty() {
-        return carried;
-    }
     let Ok(Some(token)) = bearer::carried(headers) else {
         return carried;
     };
