@@ -98,6 +98,15 @@ impl Limiter {
             .ok();
     }
 
+    /// Puts permits back that were spent. A budget is never more than whole by it.
+    pub fn give_back(&self, permits: u32) {
+        let cost = self.interval.saturating_mul(u64::from(permits));
+        let subtract = |whole_at: u64| Some(whole_at.saturating_sub(cost));
+        self.whole_at
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, subtract)
+            .ok();
+    }
+
     /// The theoretical arrival time after one more permit, or the time until one is free.
     fn next(&self, now: u64, whole_at: u64) -> Result<u64, Duration> {
         let next = whole_at.max(now).saturating_add(self.interval);
@@ -143,6 +152,13 @@ impl<K: Hash + Eq + Send + Sync + 'static> Keyed<K> {
         if permits > 0 {
             let limiter = || Arc::new(Limiter::starting(self.rate, self.origin));
             self.limiters.get_with(key, limiter).spend(permits, now);
+        }
+    }
+
+    /// Puts permits of a key back; see [`Limiter::give_back`].
+    pub fn give_back(&self, key: &K, permits: u32) {
+        if let Some(limiter) = self.limiters.get(key) {
+            limiter.give_back(permits);
         }
     }
 

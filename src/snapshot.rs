@@ -238,7 +238,12 @@ impl Snapshot {
     }
 
     /// Who has made a token that may be an issuer's or another server's. `client`: `None` takes nothing.
+    /// A JWT that names no issuer is no access token (RFC 9068 section 2.2), and may be of an issuer here that needs no `iss`,
+    /// by a key that is not here yet: it is shown to no server.
     pub fn whose(&self, token: &str, client: Option<IpAddr>) -> Whose {
+        if self.config.jwt.issuers.iter().any(|issuer| issuer.iss.is_none()) && bearer::names_no_issuer(token) {
+            return Whose::Issuers;
+        }
         self.tokens
             .whose(token, client, |issuer| self.bearers.is_issuer(issuer))
     }

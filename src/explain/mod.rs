@@ -90,7 +90,7 @@ pub async fn explain(
         Err(rejection) => {
             report.because(Some(&rejection));
             let status = match ctx.only_decide {
-                true => respond::decision(&rejection, "").status,
+                true => respond::decision(&rejection, "", None).status,
                 false => rejection.reason.status(),
             };
             report.status = Some(status.as_u16());

@@ -41,7 +41,8 @@ pub(super) async fn authenticate<I: Incoming, T: Trace>(
     if let Some(outcome) = bearers.remembered(token, allowed, recent, ctx.at) {
         return outcome;
     }
-    if let Some(outcome) = of_issuers(ctx, route, token, Some(ctx.client.address)) {
+    let was_good = bearers.knew(token, allowed, ctx.at);
+    if !was_good && let Some(outcome) = of_issuers(ctx, route, token, Some(ctx.client.address)) {
         return outcome;
     }
     // Boxed: few requests come here, and each would be larger by it.

@@ -79,7 +79,7 @@ impl Gateway {
         let rejection = &*ctx.rejection.insert(rejection);
         let headers = &session.req_header().headers;
         let mut reply = match ctx.only_decide {
-            true => respond::decision(rejection, ctx.id.as_str()),
+            true => respond::decision(rejection, ctx.id.as_str(), metadata.as_deref()),
             false => {
                 let mut answering = gateway::answering(headers, &ctx.id);
                 answering.resource_metadata = metadata.as_deref();

@@ -45,7 +45,7 @@ pub const DECISION_REASON: HeaderName = HeaderName::from_static("x-janua-reason"
 
 /// The answer to a proxy that asked for a decision and got a refusal: 401, or 403 for every other reason, since nginx
 /// (`auth_request`) takes anything else for a failure of the gate.
-pub fn decision(rejection: &Rejection, request_id: &str) -> Reply {
+pub fn decision(rejection: &Rejection, request_id: &str, resource_metadata: Option<&str>) -> Reply {
     let reason = rejection.reason;
     let status = match reason.status() {
         StatusCode::UNAUTHORIZED => StatusCode::UNAUTHORIZED,
@@ -53,6 +53,7 @@ pub fn decision(rejection: &Rejection, request_id: &str) -> Reply {
     };
     let context = Answering {
         request_id,
+        resource_metadata,
         ..Answering::default()
     };
     let mut reply = told(rejection, status, &context);
@@ -254,7 +255,7 @@ mod tests {
     #[test]
     fn a_decision_is_401_or_403_and_names_its_reason() {
         for reason in Reason::ALL {
-            let reply = decision(&Rejection::new(*reason), "4f2a");
+            let reply = decision(&Rejection::new(*reason), "4f2a", None);
             let expected = if reason.is_challenge() { 401 } else { 403 };
             assert_eq!(reply.status.as_u16(), expected, "{reason:?}");
             assert_eq!(get(&reply, "x-janua-reason"), Some(reason.label()));

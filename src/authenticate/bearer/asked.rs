@@ -6,20 +6,22 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use moka::sync::Cache;
 use parking_lot::Mutex;
 
+use super::budget::Budget;
 use super::claims::{Expected, Told, judged};
-use super::flights::Flights;
+use super::flights::{Flights, Waiters};
 use super::question::{Failure, Question};
 use super::remembered::{Digest, GOOD_FOR, Known, Memory};
 use super::section::too_many;
 use crate::config;
 use crate::fair::{Asker, NoPlace, Places, Shares};
 use crate::observe::metrics::BearerMetrics;
-use crate::rate::{Keyed, Limiter, address_key};
+use crate::rate::{Limiter, address_key};
 use crate::rejection::{Reason, Rejection};
 
 /// Questions on their way at once, for each bearer. Half of them are left to addresses from which good tokens came.
@@ -51,8 +53,10 @@ pub(super) struct Asked {
     questions: Flights<Digest, Verdict>,
     places: Places,
     good: Cache<IpAddr, ()>,
-    bad_tokens: Keyed<IpAddr>,
+    bad_tokens: Budget,
     away_until: Mutex<Option<Instant>>,
+    /// The last question had no answer.
+    is_failing: AtomicBool,
     telling: Limiter,
     metrics: BearerMetrics,
 }
@@ -68,8 +72,9 @@ impl Asked {
             questions: Flights::default(),
             places: Places::new(SHARES),
             good: Cache::builder().max_capacity(MOST_GOOD).time_to_live(GOOD_FOR).build(),
-            bad_tokens: Keyed::new(config.bad_tokens),
+            bad_tokens: Budget::new(config.bad_tokens),
             away_until: Mutex::default(),
+            is_failing: AtomicBool::new(false),
             telling: Limiter::of_log(),
             metrics,
         }
@@ -83,7 +88,7 @@ impl Asked {
         &self.question
     }
 
-    pub(super) fn bad_tokens(&self) -> &Keyed<IpAddr> {
+    pub(super) fn bad_tokens(&self) -> &Budget {
         &self.bad_tokens
     }
 
@@ -106,15 +111,21 @@ impl Asked {
     /// Whose the token is, as the server says on behalf of this address.
     pub(super) async fn judge(self: &Arc<Self>, token: &str, digest: Digest, address: IpAddr) -> Verdict {
         let address = address_key(address);
-        let turn = || {
+        let turn = |waiters| {
             let (asked, token) = (Arc::clone(self), Arc::from(token));
-            async move { asked.take_turn(token, digest, address).await }
+            async move { asked.take_turn(token, digest, address, waiters).await }
         };
-        let verdict = self.turns.join((digest, address), TIMEOUT, turn).await;
+        let verdict = self.turns.join_with((digest, address), TIMEOUT, turn).await;
         verdict.unwrap_or_else(|| Err(NoPlace::within(TIMEOUT).into()))
     }
 
-    async fn take_turn(self: Arc<Self>, token: Arc<str>, digest: Digest, address: IpAddr) -> Verdict {
+    async fn take_turn(
+        self: Arc<Self>,
+        token: Arc<str>,
+        digest: Digest,
+        address: IpAddr,
+        waiters: Waiters<(Digest, IpAddr), Verdict>,
+    ) -> Verdict {
         let now = SystemTime::now();
         let last = self.memory.known(&digest).filter(|last| last.was_good(now));
         let asker = match &last {
@@ -123,13 +134,24 @@ impl Asked {
             None if self.good.contains_key(&address) => Asker::at(address).known(),
             None => Asker::at(address),
         };
-        let may_ask = || last.is_some() || self.bad_tokens.peek(&address, Instant::now());
+        let may_ask = || last.is_some() || self.bad_tokens.has_some(&address);
         if !may_ask() {
             return Err(too_many(&self.config.name));
         }
-        let _place = match self.places.take(asker).await {
+        let taken = tokio::select! {
+            biased;
+            taken = self.places.take(asker) => taken,
+            // Tokens whose senders have hung up fill no memory.
+            () = waiters.have_left() => return Err(NoPlace::within(SHARES.wait).into()),
+        };
+        let _place = match taken {
             Ok(place) => place,
-            Err(none) => return self.last_one(digest).ok_or_else(|| none.into()),
+            // Where the gateway is busy and the server answers, nothing counts longer than it may.
+            Err(none) => {
+                let is_failing = self.is_failing.load(Ordering::Relaxed);
+                let last = is_failing.then(|| self.last_one(digest)).flatten();
+                return last.ok_or_else(|| none.into());
+            }
         };
         // Another address may have brought the same one meanwhile, or others from there have used the budget up.
         if let Some(verdict) = self.remembered(&digest, SystemTime::now()) {
@@ -161,6 +183,7 @@ impl Asked {
         let started = Instant::now();
         let answer = self.question.ask(token).await;
         self.metrics.asked(started.elapsed());
+        self.is_failing.store(answer.is_err(), Ordering::Relaxed);
         let members = match answer {
             Ok(members) => members,
             Err(failure) => {
@@ -191,7 +214,7 @@ impl Asked {
             Err(refusal) => {
                 self.metrics.judged(refusal.reason.label());
                 self.memory.refuse(digest, refusal.clone());
-                self.bad_tokens.spend(address, 1, Instant::now());
+                self.bad_tokens.charge(address, digest);
                 Err(refusal)
             }
         }

@@ -76,7 +76,8 @@ pub(super) fn judged(members: &Map<String, Value>, expected: &Expected<'_>) -> R
         }
     }
     let (until, not_before) = times(members, expected)?;
-    let client = client(members)?;
+    let is_profile = expected.signed.is_none() && !expected.says_kind;
+    let client = client(members, is_profile)?;
     if client.is_none() && expected.signed.is_some() {
         let detail = "neither client_id nor azp in it: so are ID tokens";
         return Err(Rejection::because(Reason::WrongType, detail));
@@ -207,9 +208,10 @@ fn time(members: &Map<String, Value>, name: &str) -> Result<Option<SystemTime>, 
     time.map(Some).ok_or_else(|| malformed(format!("{name} is no time")))
 }
 
-/// The client that it was made for, which may be named several times, and is one.
-fn client(members: &Map<String, Value>) -> Result<Option<String>, Rejection> {
-    let beside = members.get("attributes").and_then(Value::as_object);
+/// The client that it was made for, which may be named several times, and is one. Apereo's profiles name it among the
+/// attributes; elsewhere these are the person's, who may be able to write them.
+fn client(members: &Map<String, Value>, is_profile: bool) -> Result<Option<String>, Rejection> {
+    let beside = members.get("attributes").filter(|_| is_profile).and_then(Value::as_object);
     let mut found: Option<String> = None;
     for value in [Some(members), beside]
         .into_iter()
@@ -245,7 +247,7 @@ fn is_meant_here(members: &Map<String, Value>, client: Option<&str>, config: &co
                 named.join(", ")
             };
             return other(format!(
-                "aud is {said}: bearer.{}.audience must name one of it",
+                "aud is {said}, and none of bearer.{}.audience: let the server write one of these into its access tokens",
                 config.name
             ));
         }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 /// The questions that are on their way, by what they are about.
 pub(super) struct Flights<K: Eq + Hash, V>(Arc<Mutex<Under<K, V>>>);
 
-type Under<K, V> = HashMap<K, Waiting<V>>;
+type Under<K, V> = HashMap<K, watch::Sender<Option<V>>>;
 
 /// Whoever waits for an answer.
 type Waiting<V> = watch::Receiver<Option<V>>;
@@ -33,27 +33,42 @@ where
     where
         F: Future<Output = V> + Send + 'static,
     {
+        self.join_with(key, limit, |_| question()).await
+    }
+
+    /// The same for a question that may be given up where nobody waits any more.
+    pub(super) async fn join_with<F>(
+        &self,
+        key: K,
+        limit: Duration,
+        question: impl FnOnce(Waiters<K, V>) -> F,
+    ) -> Option<V>
+    where
+        F: Future<Output = V> + Send + 'static,
+    {
         let mut waiting = self.waiting(key, question);
         let answer = timeout(limit, waiting.wait_for(Option::is_some)).await;
         answer.ok()?.ok()?.clone()
     }
 
-    fn waiting<F>(&self, key: K, question: impl FnOnce() -> F) -> Waiting<V>
+    fn waiting<F>(&self, key: K, question: impl FnOnce(Waiters<K, V>) -> F) -> Waiting<V>
     where
         F: Future<Output = V> + Send + 'static,
     {
         let mut under = self.0.lock();
-        if let Some(waiting) = under.get(&key) {
-            return waiting.clone();
+        if let Some(answers) = under.get(&key) {
+            return answers.subscribe();
         }
         let (answers, waiting) = watch::channel(None);
-        under.insert(key.clone(), waiting.clone());
+        under.insert(key.clone(), answers.clone());
         drop(under);
-        let landing = Landing {
+        let waiters = || Waiters {
             under: Arc::clone(&self.0),
-            key,
+            key: key.clone(),
+            answers: answers.clone(),
         };
-        let question = question();
+        let landing = Landing(waiters());
+        let question = question(waiters());
         tokio::spawn(async move {
             let answer = question.await;
             // What came of it is remembered by now: whoever comes next looks there first.
@@ -69,15 +84,41 @@ where
     }
 }
 
-/// Takes the question off the list, even where it panics.
-struct Landing<K: Eq + Hash, V> {
+/// Those who wait for the answer to a question.
+pub(super) struct Waiters<K: Eq + Hash, V> {
     under: Arc<Mutex<Under<K, V>>>,
     key: K,
+    answers: watch::Sender<Option<V>>,
 }
+
+impl<K: Eq + Hash, V> Waiters<K, V> {
+    /// Ends when nobody waits any more. Whoever comes after that asks anew.
+    pub(super) async fn have_left(&self) {
+        loop {
+            self.answers.closed().await;
+            let mut under = self.under.lock();
+            // Whoever joins does so under the lock.
+            if self.answers.receiver_count() == 0 {
+                self.forget(&mut under);
+                return;
+            }
+        }
+    }
+
+    /// There may be another question about the same by now.
+    fn forget(&self, under: &mut Under<K, V>) {
+        if under.get(&self.key).is_some_and(|known| known.same_channel(&self.answers)) {
+            under.remove(&self.key);
+        }
+    }
+}
+
+/// Takes the question off the list, even where it panics.
+struct Landing<K: Eq + Hash, V>(Waiters<K, V>);
 
 impl<K: Eq + Hash, V> Drop for Landing<K, V> {
     fn drop(&mut self) {
-        self.under.lock().remove(&self.key);
+        self.0.forget(&mut self.0.under.lock());
     }
 }
 
@@ -121,6 +162,33 @@ mod tests {
         let second = flights.join(1, LIMIT, || async { unreachable!("one is on its way") });
         answer.send(()).unwrap();
         assert_eq!(second.await, Some(7));
+    }
+
+    #[tokio::test]
+    async fn a_question_learns_that_nobody_waits() {
+        let flights = Flights::<u8, u8>::default();
+        let given_up = Arc::new(AtomicUsize::new(0));
+        let ask = || {
+            let given_up = Arc::clone(&given_up);
+            flights.join_with(1, LIMIT, |waiters| async move {
+                waiters.have_left().await;
+                given_up.fetch_add(1, Ordering::Relaxed);
+                std::future::pending().await
+            })
+        };
+        let (mut first, mut second) = (Box::pin(ask()), Box::pin(ask()));
+        assert!(first.as_mut().now_or_never().is_none() && second.as_mut().now_or_never().is_none());
+        drop(first);
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(given_up.load(Ordering::Relaxed), 0, "the second waits");
+        drop(second);
+        while given_up.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(flights.count(), 0);
+        assert_eq!(flights.join(1, LIMIT, || async { 1 }).await, Some(1), "asked anew");
     }
 
     #[tokio::test]

@@ -28,6 +28,8 @@ pub(super) const VERIFIED_FOR: Duration = Duration::from_secs(600);
 
 /// The keys of a server.
 pub(super) struct Jwks {
+    /// Of the bearer.
+    name: Arc<str>,
     config: BearerJwks,
     backchannel: Backchannel,
     jwks_uri: Cached<Url>,
@@ -37,8 +39,9 @@ pub(super) struct Jwks {
 }
 
 impl Jwks {
-    pub(super) fn new(config: &BearerJwks) -> Result<Self, SetupError> {
+    pub(super) fn new(name: &Arc<str>, config: &BearerJwks) -> Result<Self, SetupError> {
         Ok(Self {
+            name: Arc::clone(name),
             config: config.clone(),
             backchannel: Backchannel::new(config.ca_file.as_deref())?,
             jwks_uri: Cached::default(),
@@ -47,13 +50,21 @@ impl Jwks {
         })
     }
 
-    /// What the token says, if the server has signed it. Keys are fetched once more for one that none verifies.
-    pub(super) async fn believed(self: &Arc<Self>, token: &str) -> Result<Map<String, Value>, Rejection> {
+    /// What the token says, if the server has signed it. Keys are fetched once more for one that none verifies. `may_verify`
+    /// is asked after each wait: others of the address may have used its budget up meanwhile.
+    pub(super) async fn believed(
+        self: &Arc<Self>,
+        token: &str,
+        may_verify: impl Fn() -> Result<(), Rejection>,
+    ) -> Result<Map<String, Value>, Rejection> {
         let keys = self.keys().await.map_err(unavailable)?;
+        may_verify()?;
         let signed = match keys.verify(token, &self.config.algorithms) {
             Err(Unbelieved::UnknownKey | Unbelieved::Signature) => {
                 let newer = self.keys.newer(FRESH_FOR_NEW_KEY, self.fetch_keys()).await;
-                newer.map_err(unavailable)?.verify(token, &self.config.algorithms)
+                let newer = newer.map_err(unavailable)?;
+                may_verify()?;
+                newer.verify(token, &self.config.algorithms)
             }
             judged => judged,
         };
@@ -71,7 +82,10 @@ impl Jwks {
             Some(typ) if is_known(&typ) => Ok(signed.claims),
             typ => {
                 let typ = typ.map_or_else(|| "missing".to_owned(), |typ| format!("{:?}", words(&typ)));
-                let detail = format!("typ is {typ}, which is none of `types`");
+                let name = &self.name;
+                let detail = format!(
+                    "typ is {typ}, which is none of bearer.{name}.jwks.types: add it there if the server's access tokens have it"
+                );
                 Err(Rejection::because(Reason::WrongType, detail))
             }
         }

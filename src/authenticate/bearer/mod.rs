@@ -10,6 +10,7 @@
 //! What the bearer may do is decided by the route's rules.
 
 mod asked;
+mod budget;
 mod claims;
 mod flights;
 mod jwks;
@@ -32,6 +33,7 @@ pub use self::remembered::Known;
 use self::remembered::digest;
 pub use self::section::Section;
 use self::shape::{Shape, is_token};
+use super::oauth::error::words;
 use super::token::carrier::after_scheme;
 use super::token::{Outcome, Recent};
 use crate::backchannel::BackchannelError;
@@ -75,6 +77,11 @@ pub struct Looked {
     /// The bearer that has judged it, or the first that could not.
     pub bearer: Option<Arc<str>>,
     pub verdict: Result<Arc<Known>, Rejection>,
+}
+
+/// Is it a JWT that names no issuer? An access token must name it (RFC 9068 section 2.2).
+pub fn names_no_issuer(token: &str) -> bool {
+    Shape::of(token) == Shape::Jwt(None)
 }
 
 /// The access token of a request: in `Authorization: Bearer`, and nowhere else (RFC 6750 section 2.1). `Ok(None)`: there is
@@ -134,22 +141,36 @@ impl Bearers {
         Some(outcome(&known, now))
     }
 
+    /// Was the token good a moment ago, at one of these bearers? Then it is no issuer's, and no junk.
+    pub fn knew(&self, token: &str, allowed: Option<&[usize]>, now: SystemTime) -> bool {
+        let digest = digest(token);
+        self.allowed(allowed).any(|section| section.knew(&digest, now))
+    }
+
     /// Whom another token speaks for. Waits for keys, or for what the server says.
     pub async fn judge(&self, token: &str, allowed: Option<&[usize]>, client: IpAddr) -> Outcome {
         if let Some(refusal) = self.unreadable(token) {
             return Outcome::Refused(refusal);
         }
-        let digest = digest(token);
+        let (digest, now) = (digest(token), SystemTime::now());
         let shape = Shape::of(token);
         let mut refused = Refused::default();
-        for section in self.judges(&shape, allowed) {
+        // The bearer that knew the token comes first: the others need not be shown it, and nobody waits for them.
+        let mut judges: Vec<_> = self.judges(&shape, allowed).collect();
+        judges.sort_by_key(|section| !section.knew(&digest, now));
+        for (place, section) in judges.iter().enumerate() {
             if let Some(refusal) = section.refused(&digest) {
                 section.metrics.hit.inc();
                 refused.add(refusal);
                 continue;
             }
             match section.judge(token, digest, client).await {
-                Ok(known) => return Outcome::Person(Arc::clone(&known.identity)),
+                Ok(known) => {
+                    for before in judges.iter().take(place) {
+                        before.give_back(&digest);
+                    }
+                    return Outcome::Person(Arc::clone(&known.identity));
+                }
                 Err(refusal) => refused.add(refusal),
             }
         }
@@ -287,9 +308,13 @@ impl Refused {
                 Reason::MalformedToken,
                 "it is no JWT, and no server is asked about others",
             ),
-            Shape::Jwt(_) => Rejection::because(
+            Shape::Jwt(Some(named)) => {
+                let detail = format!("no bearer of this route has its issuer: iss is {:?}", words(named));
+                Rejection::because(Reason::WrongIssuer, detail)
+            }
+            Shape::Jwt(None) => Rejection::because(
                 Reason::WrongIssuer,
-                "no bearer of this route has the issuer that it names",
+                "it names no issuer (iss), and no server is asked about such",
             ),
         })
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -96,7 +97,17 @@ impl Question {
     /// Must be told apart from a good one: a token that nobody made.
     pub(super) async fn check(&self) -> Result<String, Failure> {
         let endpoint = &self.endpoint;
-        match self.ask(UNKNOWN_TOKEN).await? {
+        let answer = match self.kind {
+            Kind::Introspection => match self.client.introspect(endpoint, UNKNOWN_TOKEN).await {
+                // A server that says so of everything knows no token at all.
+                Err(Failed::Refused { status, code, .. }) if code == "invalid_request" => {
+                    return Err(Failure::Odd(of_error(status, &code)));
+                }
+                answer => introspected(answer)?,
+            },
+            Kind::Profile => self.ask(UNKNOWN_TOKEN).await?,
+        };
+        match answer {
             None => Ok(format!("{endpoint} refuses a made-up token, as it must")),
             Some(_) => Err(Failure::Odd(format!(
                 "{endpoint} takes a token that nobody made: is it the right address?"
@@ -124,7 +135,13 @@ fn introspected(answer: Result<Map<String, Value>, Failed>) -> Result<Option<Map
         Ok(members) => members,
         // So says panva's oidc-provider of a JWT, which it never takes back.
         Err(Failed::Refused { code, .. }) if code == "unsupported_token_type" => return Ok(None),
-        Err(Failed::Refused { code, .. }) => return Err(Failure::Odd(of_error(&code))),
+        // And others of what is no token of theirs: who brings such has to pay for it.
+        Err(Failed::Refused { status, code, .. })
+            if status == StatusCode::BAD_REQUEST && ["invalid_request", "invalid_token"].contains(&&*code) =>
+        {
+            return Ok(None);
+        }
+        Err(Failed::Refused { status, code, .. }) => return Err(Failure::Odd(of_error(status, &code))),
         Err(failed) => return Err(failure(failed)),
     };
     match members.get("active") {
@@ -137,10 +154,13 @@ fn introspected(answer: Result<Map<String, Value>, Failed>) -> Result<Option<Map
 }
 
 /// The description is left out, and what is no code: the token may stand in it.
-fn of_error(code: &str) -> String {
+fn of_error(status: StatusCode, code: &str) -> String {
     const LONGEST: usize = 40;
     let is_code = code.len() <= LONGEST && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     let code = if is_code { code } else { "an error" };
+    if [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED].contains(&status) {
+        return format!("the server answers {}: is `endpoint` the address of its introspection?", status.as_u16());
+    }
     match code {
         "server_error" | "temporarily_unavailable" => format!("the server answers {code}"),
         code => format!("the server refuses this client with {code}: look at client_id, the secret and client_auth"),
@@ -172,7 +192,6 @@ fn failure(failed: Failed) -> Failure {
 mod tests {
     use std::sync::Arc;
 
-    use http::StatusCode;
     use serde_json::json;
 
     use super::*;
@@ -211,10 +230,17 @@ mod tests {
         ] {
             assert!(matches!(introspected(members(odd)), Err(Failure::Odd(_))));
         }
-        let refused = |code: &str| Failed::Refused {
+        let by_status = |status: u16, code: &str| Failed::Refused {
+            status: StatusCode::from_u16(status).unwrap(),
             code: code.to_owned(),
             description: String::new(),
         };
+        let refused = |code: &str| by_status(400, code);
+        for code in ["invalid_request", "invalid_token"] {
+            assert!(introspected(Err(by_status(400, code))).unwrap().is_none(), "{code}");
+            let of_client = introspected(Err(by_status(401, code)));
+            assert!(matches!(of_client, Err(Failure::Odd(_))), "{code}");
+        }
         assert!(introspected(Err(refused("unsupported_token_type"))).unwrap().is_none());
         for code in ["invalid_client", "unauthorized_client", "server_error"] {
             assert!(
@@ -228,9 +254,11 @@ mod tests {
 
     #[test]
     fn what_a_server_says_of_its_error_may_hold_the_token() {
+        let of_error = |code| of_error(StatusCode::BAD_REQUEST, code);
         assert!(of_error("invalid_client").contains("invalid_client: look at client_id"));
         assert_eq!(of_error("server_error"), "the server answers server_error");
         assert!(!of_error("no AT-1-Lm6hxu993HPA8XUL here").contains("AT-1"));
+        assert!(super::of_error(StatusCode::NOT_FOUND, "Not Found").contains("`endpoint`"));
     }
 
     #[test]

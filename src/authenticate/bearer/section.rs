@@ -3,19 +3,20 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use super::asked::Asked;
+use super::budget::Budget;
 use super::claims::{Expected, judged};
 use super::jwks::{Jwks, VERIFIED_FOR};
 use super::question::Question;
-use super::remembered::{Digest, Known, Memory};
+use super::remembered::{Digest, GOOD_FOR, Known, Memory};
 use super::shape::Shape;
 use super::{SetupError, Unfit};
 use crate::authenticate::oauth::Failed;
 use crate::config::bearer::{Bearer, BearerBy, BearerJwks};
 use crate::observe::metrics::BearerMetrics;
-use crate::rate::{Keyed, Rate, address_key};
+use crate::rate::{Rate, address_key};
 use crate::rejection::{Hint, Reason, Rejection};
 
 /// Counted for the whole process: what one section has found out means nothing to another.
@@ -43,7 +44,7 @@ struct Verified {
     config: BearerJwks,
     jwks: Arc<Jwks>,
     memory: Memory,
-    bad_tokens: Keyed<IpAddr>,
+    bad_tokens: Budget,
 }
 
 impl Section {
@@ -56,9 +57,9 @@ impl Section {
             BearerBy::Profile(profile) => asked(Question::profile(profile)?),
             BearerBy::Jwks(jwks) => Way::Verified(Box::new(Verified {
                 config: BearerJwks::clone(jwks),
-                jwks: Arc::new(Jwks::new(jwks)?),
-                memory: Memory::new(VERIFIED_FOR),
-                bad_tokens: Keyed::new(config.bad_tokens),
+                jwks: Arc::new(Jwks::new(&config.name, jwks)?),
+                memory: Memory::new(VERIFIED_FOR + GOOD_FOR),
+                bad_tokens: Budget::new(config.bad_tokens),
             })),
         };
         Ok(Self {
@@ -85,7 +86,8 @@ impl Section {
         match (named, self.config.issuer(), &self.way) {
             (Some(named), Some(issuer), _) => named == issuer,
             (Some(named), None, _) => !others(named),
-            (None, _, _) => true,
+            // One that is verified here must name its issuer.
+            (None, _, way) => matches!(way, Way::Asked(_)),
         }
     }
 
@@ -96,7 +98,7 @@ impl Section {
         }
     }
 
-    fn bad_tokens(&self) -> &Keyed<IpAddr> {
+    fn bad_tokens(&self) -> &Budget {
         match &self.way {
             Way::Verified(verified) => &verified.bad_tokens,
             Way::Asked(asked) => asked.bad_tokens(),
@@ -106,7 +108,17 @@ impl Section {
     /// How many tokens an address may bring in vain, and whether it may bring none now.
     pub(super) fn budget(&self, address: IpAddr) -> (Rate, bool) {
         let budget = self.bad_tokens();
-        (budget.rate(), !budget.peek(&address_key(address), Instant::now()))
+        (budget.rate(), !budget.has_some(&address_key(address)))
+    }
+
+    /// The token counts at another bearer: whoever has paid here for it gets that back.
+    pub(super) fn give_back(&self, digest: &Digest) {
+        self.bad_tokens().give_back(digest);
+    }
+
+    /// Was it good here a moment ago?
+    pub(super) fn knew(&self, digest: &Digest, now: SystemTime) -> bool {
+        self.memory().known(digest).is_some_and(|known| known.was_good(now))
     }
 
     /// A token that counts, as far as is known without judging it.
@@ -125,12 +137,15 @@ impl Section {
             Way::Asked(asked) => return asked.judge(token, digest, address).await,
             Way::Verified(verified) => verified,
         };
-        let address = address_key(address);
-        if !verified.bad_tokens.peek(&address, Instant::now()) {
-            return Err(too_many(&self.config.name));
-        }
+        let (address, now) = (address_key(address), SystemTime::now());
+        let was_good = self.knew(&digest, now);
+        let may_verify = || match was_good || verified.bad_tokens.has_some(&address) {
+            true => Ok(()),
+            false => Err(too_many(&self.config.name)),
+        };
+        may_verify()?;
         self.metrics.miss.inc();
-        match self.verify(verified, token, SystemTime::now()).await {
+        match self.verify(verified, token, now, may_verify).await {
             Ok(known) => {
                 self.metrics.judged("ok");
                 let known = Arc::new(known);
@@ -138,12 +153,15 @@ impl Section {
                 Ok(known)
             }
             Err(refusal) => {
+                if refusal.reason == Reason::RateLimited {
+                    return Err(refusal);
+                }
                 self.metrics.judged(refusal.reason.label());
                 if refusal.reason == Reason::KeysUnavailable {
                     self.metrics.failed.inc();
                 } else {
                     verified.memory.refuse(digest, refusal.clone());
-                    verified.bad_tokens.spend(address, 1, Instant::now());
+                    verified.bad_tokens.charge(address, digest);
                 }
                 Err(refusal)
             }
@@ -161,8 +179,8 @@ impl Section {
     ) -> Result<Arc<Known>, Rejection> {
         let is_spent = || payer.is_some_and(|payer| self.budget(payer).1);
         match &self.way {
-            Way::Verified(_) if is_spent() => Err(too_many(&self.config.name)),
-            Way::Verified(verified) => self.verify(verified, token, now).await.map(Arc::new),
+            Way::Verified(_) if is_spent() && !self.knew(&digest, now) => Err(too_many(&self.config.name)),
+            Way::Verified(verified) => self.verify(verified, token, now, || Ok(())).await.map(Arc::new),
             Way::Asked(asked) => asked.last(&digest, now).unwrap_or_else(|| {
                 if is_spent() && asked.memory().known(&digest).is_none() {
                     return Err(too_many(&self.config.name));
@@ -174,8 +192,14 @@ impl Section {
         }
     }
 
-    async fn verify(&self, verified: &Verified, token: &str, now: SystemTime) -> Result<Known, Rejection> {
-        let claims = verified.jwks.believed(token).await?;
+    async fn verify(
+        &self,
+        verified: &Verified,
+        token: &str,
+        now: SystemTime,
+        may_verify: impl Fn() -> Result<(), Rejection>,
+    ) -> Result<Known, Rejection> {
+        let claims = verified.jwks.believed(token, may_verify).await?;
         let told = judged(
             &claims,
             &Expected {

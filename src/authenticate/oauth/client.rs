@@ -183,6 +183,7 @@ fn successful(reply: &Reply, from: &Url) -> Result<Map<String, Value>, Failed> {
     let text = |name: &str| members.get(name).and_then(Value::as_str);
     match text("error") {
         Some(code) => Err(Failed::Refused {
+            status: reply.status,
             code: words(code),
             description: words(text("error_description").unwrap_or_default()),
         }),

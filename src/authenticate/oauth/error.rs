@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use thiserror::Error;
 
 use crate::authenticate::token::jws::Unbelieved;
@@ -20,7 +21,11 @@ pub enum Failed {
     Answer(String),
     /// An error answer of the token endpoint (RFC 6749 section 5.2).
     #[error("the token endpoint refused with {code}{}", quoted(.description))]
-    Refused { code: String, description: String },
+    Refused {
+        status: StatusCode,
+        code: String,
+        description: String,
+    },
     #[error("the ID token is not believed: {0}")]
     Unbelieved(#[from] Unbelieved),
     /// What is wrong with its claims.

@@ -85,7 +85,11 @@ impl Page {
         if !credential.valid {
             return Ok(());
         }
-        let whose = access.subject.as_deref().unwrap_or("nobody: it is a client's own");
+        let nobody = || {
+            let bearer = access.bearer.as_deref().unwrap_or("<name>");
+            format!("nobody: it is a client's own, or has no claim of the name in bearer.{bearer}.username")
+        };
+        let whose = access.subject.clone().unwrap_or_else(nobody);
         self.line(2, &format!("of {whose}"))?;
         let client = access.client.as_deref().unwrap_or("not told");
         self.line(2, &format!("client: {client}"))?;

@@ -350,3 +350,30 @@ fn two_servers_that_are_asked() {
     campus.get("/app/x", &fresh).expect(200);
     campus.get("/app/x", &opaque()).expect(503);
 }
+
+/// Nothing in such a token says whose it is until its key is here; a server that is asked about access tokens is not shown it.
+#[test]
+fn a_new_key_of_an_issuer_is_fetched_for_a_token_that_names_none() {
+    let (old, new) = (Signer::new().named("old"), Signer::new().named("new"));
+    let keys = crate::support::JwksServer::start(&[&old]);
+    let plan = Plan::by(By::Introspection)
+        .more("[sign_in.visitors.cas]\nserver = \"http://127.0.0.1:1/cas\"\n")
+        .more(MIXED);
+    let config = plan
+        .config
+        .clone()
+        .issuer("moodle", &keys.url(), "may_name_users = true");
+    let campus = Plan { config, ..plan }.start();
+    let token = of_moodle(&old, "maria");
+    crate::support::eventually("the first keys are here", || {
+        (campus.get("/mixed/x", &token).status == 200).then_some(())
+    });
+    keys.serve(&[&old, &new]);
+    let token = of_moodle(&new, "maria");
+    crate::support::eventually("the new key verifies", || {
+        let status = quietly(&campus.gateway, Request::get("/mixed/x").bearer(&token)).status;
+        (status == 200).then_some(())
+    });
+    campus.get("/app/x", &of_moodle(&Signer::new(), "mallory")).expect(401);
+    assert_eq!(campus.server.asked(), 0);
+}

@@ -274,3 +274,49 @@ async fn a_bearer_stays_the_same_while_its_files_do() {
     std::fs::write(&path, "another").unwrap();
     assert!(bearers.same(&config).is_none());
 }
+
+/// Two servers that are asked, and no token tells of which it is.
+#[tokio::test]
+async fn the_server_that_knew_a_token_is_asked_first_and_no_other_charges_for_it() {
+    let inactive = || (200, json!({ "active": false }).to_string());
+    let first = Server::start(move |_| inactive()).await;
+    let second = Server::start(move |request| match request.contains("AT-") {
+        true => (200, active(&json!({}))),
+        false => inactive(),
+    })
+    .await;
+    let (_folder, path) = secret();
+    let section = |server: &Server| {
+        let config = bearer(introspection(&server.url, &path, Duration::ZERO, Duration::ZERO));
+        Arc::new(Section::new(&config, Metrics::new().bearer("x")).unwrap())
+    };
+    let bearers = Bearers::new(vec![section(&first), section(&second)], 16 << 10);
+    for _ in 0..2 {
+        for number in 0..40 {
+            person(bearers.judge(&format!("AT-{number}"), None, CLIENT).await);
+        }
+    }
+    assert_eq!((first.asked(), second.asked()), (40, 80));
+    assert!(bearers.budgets(None, CLIENT).all(|(.., is_spent)| !is_spent));
+    for number in 0..30 {
+        bearers.judge(&format!("junk-{number}"), None, CLIENT).await;
+    }
+    assert!(bearers.budgets(None, CLIENT).all(|(.., is_spent)| is_spent));
+    assert!(bearers.knew("AT-1", None, SystemTime::now()) && !bearers.knew("junk-1", None, SystemTime::now()));
+}
+
+/// RFC 7662 says `active: false` of these; not every server does.
+#[tokio::test]
+async fn a_server_that_calls_a_token_invalid_has_answered() {
+    let server = Server::start(|_| (400, json!({ "error": "invalid_request" }).to_string())).await;
+    let (_folder, bearers) = asking(&server, CACHE, Duration::ZERO);
+    for number in 0..20 {
+        let outcome = bearers.judge(&format!("junk-{number}"), None, CLIENT).await;
+        assert_eq!(refused(outcome), Reason::TokenNotActive);
+    }
+    assert_eq!(refused(bearers.judge("junk", None, CLIENT).await), Reason::RateLimited);
+    let (_folder, path) = secret();
+    let config = bearer(introspection(&server.url, &path, CACHE, Duration::ZERO));
+    let section = Section::new(&config, Metrics::new().bearer("x")).unwrap();
+    assert!(section.check().await.is_err(), "a made-up token must be inactive");
+}

@@ -162,6 +162,32 @@ fn a_token_that_is_bound_to_a_key_is_refused() {
     }
 }
 
+/// A person may be able to write them.
+#[test]
+fn attributes_name_a_client_in_profiles_alone() {
+    let config = Bearer {
+        clients: vec!["portal".to_owned()],
+        ..config()
+    };
+    let claims = with(json!({
+        "client_id": null, "token_type": "Bearer", "attributes": { "clientId": "portal" },
+    }));
+    let expected = |says_kind| Expected {
+        config: &config,
+        issuer: None,
+        says_kind,
+        signed: None,
+        leeway: Duration::ZERO,
+        holds: Duration::ZERO,
+        now: now(),
+    };
+    let members = claims.as_object().unwrap();
+    let verdict = |says_kind| judged(members, &expected(says_kind)).map_err(|refusal| refusal.reason);
+    assert_eq!(verdict(true).err(), Some(Reason::WrongAudience), "by introspection");
+    assert!(verdict(false).is_ok(), "by profile");
+    assert_eq!(judge(&claims, &config, true).err(), Some(Reason::WrongType), "by jwks");
+}
+
 #[test]
 fn everything_must_fit() {
     for (claims, reason) in [

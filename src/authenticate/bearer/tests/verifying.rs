@@ -129,6 +129,28 @@ async fn bad_tokens_cost_their_address_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_verified_token_that_was_good_is_no_junk() {
+    let (signer, stranger) = (Signer::new(), Signer::new());
+    let server = serving(&Arc::new(Mutex::new(vec![signer.jwk(Some("a"))]))).await;
+    let bearers = only(&bearer(jwks(ISSUER, &server.url)));
+    let good = signer.sign(HEADER, &claims(&json!({})));
+    person(bearers.judge(&good, None, CLIENT).await);
+    for number in 0..25 {
+        let token = stranger.sign(HEADER, &claims(&json!({ "jti": number.to_string() })));
+        bearers.judge(&token, None, CLIENT).await;
+    }
+    let another = signer.sign(HEADER, &claims(&json!({ "jti": "another" })));
+    assert_eq!(
+        refused(bearers.judge(&another, None, CLIENT).await),
+        Reason::RateLimited
+    );
+    // As after ten minutes.
+    person(bearers.judge(&good, None, CLIENT).await);
+    let looked = bearers.look(&good, None, SystemTime::now(), Some(CLIENT)).await;
+    assert!(looked.verdict.is_ok());
+}
+
+#[tokio::test]
 async fn without_keys_nothing_can_be_said() {
     let server = Server::start(|_| (500, String::new())).await;
     let bearers = only(&bearer(jwks(ISSUER, &server.url)));
@@ -162,6 +184,12 @@ async fn a_token_is_shown_to_nobody_but_its_server() {
     assert_eq!(asked.asked(), 0);
     person(bearers.judge("AT-1", None, CLIENT).await);
     assert_eq!((keys.asked(), asked.asked()), (1, 1));
+    // What names no issuer can be of no server whose tokens are verified here.
+    let nameless = signer.sign(HEADER, &claims(&json!({ "iss": null })));
+    person(bearers.judge(&nameless, None, CLIENT).await);
+    assert_eq!((keys.asked(), asked.asked()), (1, 2));
+    assert!(bearers.budgets(None, CLIENT).all(|(.., is_spent)| !is_spent));
+    assert!(names_no_issuer(&nameless) && !names_no_issuer(&foreign) && !names_no_issuer("AT-1"));
     // On a route that is open to everyone: what may count elsewhere goes no further.
     assert!(bearers.are_theirs("AT-2") && bearers.are_theirs(&foreign));
     let alone = only(&verified);
