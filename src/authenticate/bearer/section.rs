@@ -51,6 +51,8 @@ impl Section {
     /// Error: a file that it names cannot be used.
     pub fn new(config: &Bearer, metrics: BearerMetrics) -> Result<Self, SetupError> {
         let id = SECTIONS.fetch_add(1, Ordering::Relaxed);
+        // Before they are used: one that is replaced meanwhile is another one at the next reload.
+        let files = files(config);
         let asked = |question| Way::Asked(Arc::new(Asked::new(id, config, question, metrics.clone())));
         let way = match &config.by {
             BearerBy::Introspection(introspection) => asked(Question::introspection(introspection)?),
@@ -65,7 +67,7 @@ impl Section {
         Ok(Self {
             id,
             config: config.clone(),
-            files: files(config),
+            files,
             way,
             metrics,
         })
