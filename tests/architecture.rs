@@ -52,7 +52,7 @@ const EXCEPTIONS: [(&str, &str, &str); 10] = [
         "key sets are fetched through the one way out",
     ),
     (
-        "authenticate/bearer/",
+        "authenticate/",
         "key_file",
         "the secret by which an authorization server knows the gateway stands in a file",
     ),

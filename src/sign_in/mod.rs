@@ -19,19 +19,15 @@ pub mod target;
 use http::Method;
 use url::Url;
 
-use thiserror::Error;
-
 use self::cas::Cas;
 use self::oauth2::OAuth2;
 use self::oidc::Oidc;
 pub use self::people::People;
 pub use self::request::{Asked, Here, LONGEST_BODY, LONGEST_WAIT};
+pub use crate::authenticate::oauth::SetupError;
 use crate::authenticate::session::NewSession;
-use crate::backchannel::BackchannelError;
-use crate::client_key::ClientKeyError;
 use crate::config::{self, Config};
 use crate::fair::Place;
-use crate::key_file::PasswordError;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::respond::Reply;
 
@@ -40,17 +36,6 @@ pub enum Provider {
     Cas(Box<Cas>),
     OAuth2(Box<OAuth2>),
     Oidc(Box<Oidc>),
-}
-
-/// Why a sign-in cannot be set up: a file that it names cannot be used.
-#[derive(Debug, Error)]
-pub enum SetupError {
-    #[error(transparent)]
-    Backchannel(#[from] BackchannelError),
-    #[error(transparent)]
-    Secret(#[from] PasswordError),
-    #[error(transparent)]
-    ClientKey(#[from] ClientKeyError),
 }
 
 /// How each [`Provider::kind`] is called in addresses.

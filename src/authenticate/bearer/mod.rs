@@ -27,34 +27,20 @@ use std::time::SystemTime;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use thiserror::Error;
 
 pub use self::remembered::Known;
 use self::remembered::digest;
 pub use self::section::Section;
 use self::shape::{Shape, is_token};
+pub use super::oauth::SetupError;
 use super::oauth::error::words;
 use super::token::carrier::after_scheme;
 use super::token::{Outcome, Recent};
-use crate::backchannel::BackchannelError;
-use crate::client_key::ClientKeyError;
-use crate::key_file::PasswordError;
 use crate::rate::Rate;
 use crate::rejection::{Reason, Rejection};
 
 /// What a session's secret begins with.
 const SESSION: &str = "jns_";
-
-/// Why a bearer cannot be set up: a file that it names cannot be used.
-#[derive(Debug, Error)]
-pub enum SetupError {
-    #[error(transparent)]
-    Backchannel(#[from] BackchannelError),
-    #[error(transparent)]
-    Secret(#[from] PasswordError),
-    #[error(transparent)]
-    Key(#[from] ClientKeyError),
-}
 
 /// Why a server is not what it should be.
 pub struct Unfit {
