@@ -211,7 +211,10 @@ fn time(members: &Map<String, Value>, name: &str) -> Result<Option<SystemTime>, 
 /// The client that it was made for, which may be named several times, and is one. Apereo's profiles name it among the
 /// attributes; elsewhere these are the person's, who may be able to write them.
 fn client(members: &Map<String, Value>, is_profile: bool) -> Result<Option<String>, Rejection> {
-    let beside = members.get("attributes").filter(|_| is_profile).and_then(Value::as_object);
+    let beside = members
+        .get("attributes")
+        .filter(|_| is_profile)
+        .and_then(Value::as_object);
     let mut found: Option<String> = None;
     for value in [Some(members), beside]
         .into_iter()

@@ -107,7 +107,10 @@ impl<K: Eq + Hash, V> Waiters<K, V> {
 
     /// There may be another question about the same by now.
     fn forget(&self, under: &mut Under<K, V>) {
-        if under.get(&self.key).is_some_and(|known| known.same_channel(&self.answers)) {
+        if under
+            .get(&self.key)
+            .is_some_and(|known| known.same_channel(&self.answers))
+        {
             under.remove(&self.key);
         }
     }

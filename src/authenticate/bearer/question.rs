@@ -159,7 +159,10 @@ fn of_error(status: StatusCode, code: &str) -> String {
     let is_code = code.len() <= LONGEST && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     let code = if is_code { code } else { "an error" };
     if [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED].contains(&status) {
-        return format!("the server answers {}: is `endpoint` the address of its introspection?", status.as_u16());
+        return format!(
+            "the server answers {}: is `endpoint` the address of its introspection?",
+            status.as_u16()
+        );
     }
     match code {
         "server_error" | "temporarily_unavailable" => format!("the server answers {code}"),
