@@ -1,5 +1,7 @@
 //! `[bearer.<name>]`, and what routes say of it.
 
+use std::sync::Arc;
+
 use url::Url;
 
 use super::jwt::rate;
@@ -10,7 +12,7 @@ use crate::config::bearer::{Bearer, BearerBy, BearerJwks, BearerProfile, Introsp
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::read::{At, Key, Named, OneOrMany};
 use crate::config::sign_in::ClientProof as Proof;
-use crate::config::{ClientAuth, Credential, SignIn, file};
+use crate::config::{ClientAuth, Credential, Issuer, Route, SignIn, file};
 
 /// The type of RFC 9068, which no other kind of token has.
 const ACCESS_TOKEN: &str = "at+jwt";
@@ -250,6 +252,37 @@ impl Checker<'_> {
             serve_stale: profile.serve_stale,
             ca_file: ca_file?,
         })
+    }
+
+    /// Warns where a server may be shown an issuer's token: one by a new key names an `iss` that nobody here knows.
+    pub(super) fn shown_by_mistake(
+        &mut self,
+        routes: &[Arc<Route>],
+        known: &Known,
+        (issuers, bearers): (&[Issuer], &[Bearer]),
+    ) {
+        let takes = |route: &Route, kind: Credential, named: Option<&Vec<usize>>, index: usize| {
+            route.accept.contains(&kind) && named.is_none_or(|named| named.contains(&index))
+        };
+        for (place, (bearer, name)) in bearers.iter().zip(&known.bearers).enumerate() {
+            if !matches!(&bearer.by, BearerBy::Introspection(asked) if asked.issuer.is_none()) {
+                continue;
+            }
+            let mut nameless = issuers.iter().enumerate().filter(|(_, issuer)| issuer.iss.is_none());
+            let shown = nameless.find(|(index, _)| {
+                routes.iter().any(|route| {
+                    takes(route, Credential::Jwt, route.issuers.as_ref(), *index)
+                        && takes(route, Credential::Bearer, route.bearers.as_ref(), place)
+                })
+            });
+            if let Some((_, issuer)) = shown {
+                let message = format!("this server may be shown tokens of the issuer `{}`", issuer.name);
+                self.report(Diagnostic::warning(name.at, message).help(
+                    "write the `issuer` of the access tokens into its table, or the `iss` that the issuer's tokens name into \
+                     [[jwt.issuers]]: a route takes both kinds",
+                ));
+            }
+        }
     }
 
     /// Indices of the bearers that a route names; none: `None`, which is all.

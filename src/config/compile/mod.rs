@@ -191,6 +191,9 @@ impl Checker<'_> {
             self.unused(routes, &known);
             self.unread_form(form, routes);
             self.decisions_for_nobody(routes, server.as_ref());
+            if let (Some(jwt), Some(bearers)) = (&jwt, &bearers) {
+                self.shown_by_mistake(routes, &known, (&jwt.issuers, bearers));
+            }
         }
         Some(Config {
             server: server?,
