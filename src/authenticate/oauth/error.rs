@@ -15,7 +15,7 @@ const MOST_WORDS: usize = 200;
 /// Why there is no answer that can be used.
 #[derive(Debug, Clone, Error)]
 pub enum Failed {
-    #[error("the sign-in server's {0} cannot be fetched: {1}")]
+    #[error("the authorization server's {0} cannot be fetched: {1}")]
     Fetch(&'static str, Arc<BackchannelError>),
     #[error("{0}")]
     Answer(String),

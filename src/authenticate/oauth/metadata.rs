@@ -14,7 +14,7 @@ pub const LONGEST: usize = 256 << 10;
 /// The members of a server's metadata. Error: it is none, or of another issuer.
 pub fn read(document: &[u8], issuer: &str) -> Result<Map<String, Value>, Failed> {
     let members = json::parse_object(document)
-        .map_err(|error| Failed::Answer(format!("the sign-in server's metadata cannot be used: {error}")))?;
+        .map_err(|error| Failed::Answer(format!("the authorization server's metadata cannot be used: {error}")))?;
     match members.get("issuer").and_then(Value::as_str) {
         Some(named) if named == issuer => Ok(members),
         Some(other) => {
@@ -25,7 +25,7 @@ pub fn read(document: &[u8], issuer: &str) -> Result<Map<String, Value>, Failed>
             )))
         }
         None => Err(Failed::Answer(
-            "the sign-in server's metadata names no issuer".to_owned(),
+            "the authorization server's metadata names no issuer".to_owned(),
         )),
     }
 }
@@ -42,7 +42,7 @@ pub fn endpoint(members: &Map<String, Value>, written: Option<&Url>, name: &str)
                 .filter(config::is_provider_url);
             let unusable = || {
                 let text = format!(
-                    "{name} in the sign-in server's metadata is no https address: write it into the configuration"
+                    "{name} in the authorization server's metadata is no https address: write it into the configuration"
                 );
                 Failed::Answer(text)
             };
@@ -55,7 +55,7 @@ pub fn endpoint(members: &Map<String, Value>, written: Option<&Url>, name: &str)
 pub fn needed(members: &Map<String, Value>, written: Option<&Url>, name: &str) -> Result<Url, Failed> {
     let missing = || {
         Failed::Answer(format!(
-            "the sign-in server's metadata has no {name}: write it into the configuration"
+            "the authorization server's metadata has no {name}: write it into the configuration"
         ))
     };
     endpoint(members, written, name)?.ok_or_else(missing)
