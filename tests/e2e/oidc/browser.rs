@@ -18,6 +18,22 @@ upstream = "zoo"
 accept   = ["session"]
 sign_in  = "campus"
 allow    = [{ signed_in = true }]
+
+[[routes]]
+name     = "staff"
+path     = "/staff/{*rest}"
+upstream = "zoo"
+accept   = ["session"]
+sign_in  = "campus"
+allow    = [{ role = "ROLE_GROUP_staff" }]
+
+[[routes]]
+name     = "open"
+path     = "/open/{*rest}"
+upstream = "zoo"
+accept   = ["session"]
+sign_in  = "campus"
+allow    = [{ anyone = true }]
 "#;
 
 /// What every script begins with. The provider's pages want a font from elsewhere.
@@ -31,6 +47,7 @@ const BEGIN: &str = r#"
         tab.click("button[type=submit]"),
       ]);
     };
+    const whoAmI = async (tab) => tab.evaluate(async () => (await fetch("/_janua/me")).json());
 "#;
 
 struct School {
@@ -59,6 +76,11 @@ fn write_certificates(site: &Site) {
 
 /// `None`: something is missing here, and the test returns too.
 fn start() -> Option<School> {
+    start_with("")
+}
+
+/// With further lines of `[sign_in.campus.oidc]`.
+fn start_with(oidc: &str) -> Option<School> {
     if missing("certutil") || missing("chromium") {
         return None;
     }
@@ -76,8 +98,9 @@ fn start() -> Option<School> {
         .server("public_urls", &format!("[{origin:?}]"))
         .upstream("zoo", &[zoo.url()], "")
         .section(&format!(
-            "[sign_in.campus.oidc]\nissuer = {:?}\nclient_id = {CLIENT:?}\nclient_secret_file = \"secrets/oidc\"\n\
-             username = \"preferred_username\"\n",
+            "[sign_in.campus]\nroles = [{{ attribute = \"groups\", role = \"ROLE_GROUP_{{value}}\" }}]\n\
+             [sign_in.campus.oidc]\nissuer = {:?}\nclient_id = {CLIENT:?}\nclient_secret_file = \"secrets/oidc\"\n\
+             username = \"preferred_username\"\n{oidc}",
             provider.issuer()
         ))
         .section(ROUTES);
@@ -93,7 +116,7 @@ fn start() -> Option<School> {
 
 impl School {
     fn browse(&self, script: &str) -> Option<Value> {
-        let args = json!({ "origin": self.origin, "page": PAGE });
+        let args = json!({ "origin": self.origin, "page": PAGE, "provider": self.provider.issuer() });
         let authority = self.gateway.site.path("authority.pem");
         browse_trusting(&authority, &format!("{BEGIN}{script}"), &args)
     }
@@ -174,4 +197,79 @@ fn a_person_signs_out_at_the_provider_and_is_signed_out_here() {
         let metrics = school.gateway.admin("/metrics").text();
         metrics.contains("janua_sessions_ended_total").then_some(())
     });
+}
+
+#[test]
+fn who_has_the_wrong_account_signs_out_and_comes_back_as_somebody_else() {
+    let script = r#"
+        await page.goto(args.origin + "/staff/x");
+        await signInAs(page, "bob");
+        await page.waitForURL(args.origin + "/staff/x");
+        const refused = await page.reload();
+        const status = refused.status();
+        await page.goto(args.origin + "/_janua/sign-out?return=%2Fstaff%2Fx");
+        await Promise.all([page.waitForURL(/session\/end/), page.click("button[name=everywhere]")]);
+        await Promise.all([page.waitForURL(/interaction/), page.click("button[value=yes]")]);
+        await signInAs(page, "alice");
+        await page.waitForURL(args.origin + "/staff/x");
+        return { status, again: (await page.reload()).status(), url: page.url(), me: await whoAmI(page) };
+    "#;
+    let scopes = "scopes = [\"openid\", \"profile\", \"groups\"]\n";
+    let Some(school) = start_with(scopes) else { return };
+    let Some(told) = school.browse(script) else { return };
+    assert_eq!((&told["status"], &told["again"]), (&json!(403), &json!(200)), "{told}");
+    assert_eq!(told["url"], format!("{}/staff/x", school.origin));
+    assert_eq!(told["me"]["user"], "a.liddell");
+}
+
+#[test]
+fn a_logout_at_the_provider_alone_is_told_by_the_back_channel() {
+    let script = r#"
+        await page.goto(args.origin + args.page);
+        await signInAs(page, "alice");
+        await page.waitForURL(args.origin + args.page);
+        const before = await whoAmI(page);
+        const other = await context.newPage();
+        await other.goto(args.provider + "/session/end");
+        await Promise.all([other.waitForURL(/session\/end\/success/), other.click("button[value=yes]")]);
+        let after = await whoAmI(page);
+        for (let tries = 0; tries < 100 && after.signed_in; tries += 1) after = await whoAmI(page);
+        return { before, after };
+    "#;
+    let Some(school) = start() else { return };
+    let Some(told) = school.browse(script) else { return };
+    assert_eq!(
+        (&told["before"]["signed_in"], &told["after"]["signed_in"]),
+        (&json!(true), &json!(false)),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_passive_sign_in_shows_no_form_and_finds_who_is_known_there() {
+    let script = r#"
+        const asked = [];
+        page.on("request", (request) => asked.push(request.url()));
+        await page.goto(args.origin + "/open/x");
+        const nobody = { url: page.url(), me: await whoAmI(page) };
+        // She signs in at the provider elsewhere.
+        const quiet = new URL(asked.find((url) => url.includes("prompt=none")));
+        quiet.searchParams.delete("prompt");
+        await page.goto(quiet.href);
+        await signInAs(page, "alice");
+        await context.clearCookies({ domain: new URL(args.origin).hostname });
+        await page.goto(args.origin + "/open/x");
+        return { nobody, somebody: { url: page.url(), me: await whoAmI(page) } };
+    "#;
+    let Some(school) = start_with("passive = true\n") else {
+        return;
+    };
+    let Some(told) = school.browse(script) else { return };
+    let page = format!("{}/open/x", school.origin);
+    assert_eq!(
+        (&told["nobody"]["url"], &told["somebody"]["url"]),
+        (&json!(page), &json!(page))
+    );
+    assert_eq!(told["nobody"]["me"]["signed_in"], false, "{told}");
+    assert_eq!(told["somebody"]["me"]["user"], "a.liddell", "{told}");
 }

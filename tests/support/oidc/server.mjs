@@ -111,7 +111,10 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   // Its own way out refuses addresses on loopback; this one learns what is sent there.
   fetch: (url, { dispatcher, ...options }) => {
     tell("signed", new URLSearchParams(String(options.body ?? "")).get("logout_token"));
-    return globalThis.fetch(url, options);
+    // Browsers find names below `localhost` on this machine (RFC 6761 section 6.3); the system's resolver need not know them.
+    const target = new URL(url);
+    if (target.hostname.endsWith(".localhost")) target.hostname = "127.0.0.1";
+    return globalThis.fetch(target, options);
   },
   ttl: { AccessToken: 600, AuthorizationCode: 60, IdToken: 600, Session: 3600, Grant: 3600, Interaction: 600 },
 });
