@@ -163,6 +163,19 @@ cors = { origins = ["https://moodle.test"] }
 limits = { rate = "5/s" }
 allow = [{ signed_in = true }]
 
+[bearer.apps]
+clients = "portal"
+
+[bearer.apps.profile]
+endpoint = "https://cas.example.edu/cas/oauth2.0/profile"
+
+[[routes]]
+name = "apps"
+path = "/apps/{*rest}"
+upstream = "zoo"
+accept = ["bearer"]
+allow = [{ client = "portal" }]
+
 [[routes]]
 name = "decides"
 path = "/_decide"

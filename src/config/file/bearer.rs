@@ -14,7 +14,7 @@ section! {
     struct Bearer {
         /// The claim, or the member of the server's answer, that is the person's name; `a.b` is `b` in the object `a`.
         username: At<String> = "sub",
-        /// A sign-in: whoever has the same name there is the same person. Default: these are people of their own.
+        /// A sign-in: whoever has the same name there is the same person. Default: none, these are people of their own.
         people: String,
         /// What roles people get: `[{ attribute = "groups", role = "ROLE_GROUP_{value}" }]`.
         roles: Key<Vec<At<RoleRule>>> = [],
