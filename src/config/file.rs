@@ -269,7 +269,7 @@ section! {
         /// Where a browser without a credential is sent, and whose sessions count; several: the person chooses. Default:
         /// nobody is sent anywhere, all sessions count.
         sign_in: OneOrMany<String>,
-        /// Whose access tokens are looked at, one or several of `[bearer.<name>]`. Default: all.
+        /// Whose access tokens are looked at, one or several of `[bearer.<name>]`. Default: the tokens of all.
         bearer: OneOrMany<String>,
         /// Who may: any of these tables. Required.
         allow: Vec<At<Rule>>,

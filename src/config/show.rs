@@ -14,7 +14,7 @@ use toml_edit::{Array, DocumentMut, Formatted, InlineTable, Item, Table, TomlErr
 use super::file::File;
 use super::read::{Declared, FromText as _, Shape};
 use super::value::{Size, duration_text};
-use super::{Action, Config, Credential, Route, State};
+use super::{Action, Config, Route, State};
 use crate::redact;
 
 /// Fills the defaults of `config` into `source`, the text it was compiled from.
@@ -140,11 +140,6 @@ impl Defaults<'_> {
                 let issuers = &self.config.jwt.issuers;
                 let are_told = !issuers.is_empty() && issuers.iter().all(|issuer| is_written(&issuer.name));
                 are_told.then(|| list(issuers.iter().map(|issuer| &issuer.name)).into())
-            }
-            ["bearer"] => {
-                let bearers = &self.config.bearers;
-                let is_taken = route.accept.contains(&Credential::Bearer);
-                is_taken.then(|| list(bearers.iter().map(|bearer| &bearer.name)).into())
             }
             ["launch"] => route.launch.map(|_| InlineTable::new().into()),
             ["launch", "idle"] => Some(duration_text(route.launch?.idle).into()),
