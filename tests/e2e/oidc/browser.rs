@@ -3,38 +3,12 @@
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 
-use super::campus::PAGE;
+use super::campus::{PAGE, ROUTES};
 use crate::support::oidc::{CLIENT, CLIENT_SECRET};
 use crate::support::tools::missing;
 use crate::support::{Config, Gateway, OidcServer, Reserved, Site, Upstream, browse_trusting, eventually};
 
 const HOST: &str = "video.school.localhost";
-
-const ROUTES: &str = r#"
-[[routes]]
-name     = "app"
-path     = "/app/{*rest}"
-upstream = "zoo"
-accept   = ["session"]
-sign_in  = "campus"
-allow    = [{ signed_in = true }]
-
-[[routes]]
-name     = "staff"
-path     = "/staff/{*rest}"
-upstream = "zoo"
-accept   = ["session"]
-sign_in  = "campus"
-allow    = [{ role = "ROLE_GROUP_staff" }]
-
-[[routes]]
-name     = "open"
-path     = "/open/{*rest}"
-upstream = "zoo"
-accept   = ["session"]
-sign_in  = "campus"
-allow    = [{ anyone = true }]
-"#;
 
 /// What every script begins with. The provider's pages want a font from elsewhere.
 const BEGIN: &str = r#"
