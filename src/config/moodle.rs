@@ -7,6 +7,9 @@ use super::moodle_username::MoodleUsername;
 use super::pattern::{NoParams, RolePattern};
 use super::section::words;
 
+/// Attributes by which Apereo's CAS says that somebody acts as another person.
+pub const SURROGATE: [&str; 2] = ["surrogateEnabled", "surrogatePrincipal"];
+
 /// A Moodle whose web services are called with tokens that the gateway puts in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Moodle {

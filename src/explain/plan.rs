@@ -176,9 +176,9 @@ async fn call(route: &Route, headers: &HeaderMap, ctx: &Context, report: &mut Re
     let Some(moodle) = route.injects().filter(|_| !ctx.own_token) else {
         return Ok(Call::AsItCame);
     };
-    let session = calls::person(ctx, moodle)?;
-    let plan = calls::plan(moodle, route, ctx, &session.identity, headers)?;
-    let tokens = moodle.token_plan(&session, ctx.at).await?;
+    let caller = calls::person((ctx.session.as_deref(), ctx.who.as_deref()), moodle)?;
+    let plan = calls::plan(moodle, route, ctx, caller.identity(), headers)?;
+    let tokens = moodle.token_plan(caller, ctx.at).await?;
     report.moodle = Some(MoodleTokens {
         username: Some(tokens.username.clone()),
         kept: Some(tokens.kept),
@@ -189,8 +189,11 @@ async fn call(route: &Route, headers: &HeaderMap, ctx: &Context, report: &mut Re
         return Ok(Call::With(plan.changes(&Token::stand_in())));
     };
     let visit = gateway::endpoints::visit(headers, ctx)?;
-    if refusal.reason == Reason::MoodleSignInRequired && page_load(&visit.request.method, headers) {
-        let reply = own::moodle::begin(&visit.here, moodle, &session, &visit.target())?;
+    if let Some(session) = caller.session()
+        && refusal.reason == Reason::MoodleSignInRequired
+        && page_load(&visit.request.method, headers)
+    {
+        let reply = own::moodle::begin(&visit.here, moodle, session, &visit.target())?;
         report.because(Some(&refusal));
         report.action = Some(Action::SignIn);
         return Ok(Call::ToSignIn(reply.status));

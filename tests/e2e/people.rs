@@ -134,19 +134,24 @@ impl World {
 
     /// Gives the gateway the token that this account has at Moodle.
     pub fn import(&self, name: &str, token: &str) {
-        let site = &self.gateway.site;
-        let file = site.write("tokens.csv", format!("username,token\n{name},{token}\n"));
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-        let config = site.path("gateway.toml");
-        let words = [
-            "vault",
-            "import",
-            file.to_str().unwrap(),
-            "--config",
-            config.to_str().unwrap(),
-        ];
-        janua(words).ok();
+        import(&self.gateway, name, token);
     }
+}
+
+/// The operator gives the gateway the token of an account at its Moodle.
+pub fn import(gateway: &Gateway, name: &str, token: &str) {
+    let site = &gateway.site;
+    let file = site.write("tokens.csv", format!("username,token\n{name},{token}\n"));
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let config = site.path("gateway.toml");
+    let words = [
+        "vault",
+        "import",
+        file.to_str().unwrap(),
+        "--config",
+        config.to_str().unwrap(),
+    ];
+    janua(words).ok();
 }
 
 pub fn call(visitor: &Visitor) -> Response {

@@ -1,5 +1,8 @@
 //! `[moodle.<name>]`, and what routes say of it.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use url::Url;
 
 use super::server::values;
@@ -8,7 +11,9 @@ use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::file::{self, FunctionEntry};
 use crate::config::net::is_loopback;
 use crate::config::read::{At, Key, Named};
-use crate::config::{Action, Credential, Facade, FunctionRule, Moodle, MoodleSource, MoodleUsername};
+use crate::config::{
+    Action, Bearer, Credential, Facade, FunctionRule, Moodle, MoodleSource, MoodleUsername, SURROGATE,
+};
 
 /// What routes must know of a Moodle: its upstream and its sign-in.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +30,7 @@ pub(super) struct OfRoute<'a> {
     pub(super) action: Option<&'a Action>,
     pub(super) accept: (&'a [Credential], Span),
     pub(super) sign_ins: Option<&'a [usize]>,
+    pub(super) bearers: Option<&'a [usize]>,
 }
 
 impl Checker<'_> {
@@ -45,6 +51,22 @@ impl Checker<'_> {
         });
         let found = found.collect();
         (compiled.into_iter().collect(), found)
+    }
+
+    /// Writes into the bearers what the Moodles of their people ask for: of nothing else of a token anything is kept.
+    pub(super) fn asked_of_bearers(bearers: &mut [Bearer], moodles: &[Moodle], people: &[Arc<str>]) {
+        for bearer in bearers {
+            let of_theirs =
+                |moodle: &&Moodle| bearer.people.is_some() && people.get(moodle.sign_in) == bearer.people.as_ref();
+            let mut theirs = moodles.iter().filter(of_theirs).peekable();
+            if theirs.peek().is_none() {
+                continue;
+            }
+            let named = theirs.filter_map(|moodle| moodle.username.attribute());
+            let always = SURROGATE.into_iter().chain(["email_verified"]);
+            let asked: BTreeSet<&str> = named.chain(always).collect();
+            bearer.attributes = asked.into_iter().map(str::to_owned).collect();
+        }
     }
 
     fn moodle(&mut self, name: &At<String>, moodle: file::Moodle, known: &Known) -> Option<Moodle> {
@@ -247,13 +269,17 @@ impl Checker<'_> {
         every(functions.value.into_iter().map(|entry| self.functions(entry.value))).map(Some)
     }
 
-    /// A token belongs to the person of a session, and that session to the Moodle's sign-in.
+    /// A token belongs to a person, who comes by a session or an access token, and is one of the Moodle's sign-in's people.
     fn moodle_sessions(&mut self, at: Span, route: &OfRoute<'_>, known: &Known) {
         let (accept, accept_at) = route.accept;
-        if accept != [Credential::Session] {
-            let problem =
-                Diagnostic::error(at, "tokens of Moodle's are for people with a session").also(accept_at, "here");
-            self.report(problem.help("set accept = [\"session\"]: whoever comes by a token has no account in Moodle"));
+        let names_people = |kind: &Credential| matches!(kind, Credential::Session | Credential::Bearer);
+        if accept.is_empty() || !accept.iter().all(names_people) {
+            let message = "tokens of Moodle's are for people with a session or an access token";
+            let problem = Diagnostic::error(at, message).also(accept_at, "here");
+            self.report(problem.help(
+                "set accept = [\"session\"], or [\"session\", \"bearer\"]: whoever comes by a token of [jwt] has no account in \
+                 Moodle",
+            ));
         }
         let Some(Action::Upstream(upstream)) = route.action else {
             return;
@@ -270,6 +296,22 @@ impl Checker<'_> {
         if route.sign_ins.is_some_and(|named| !named.iter().any(is_its)) {
             let problem = Diagnostic::error(at, "this route takes no sessions of the sign-in that its Moodle names");
             self.report(problem.help("name the same sign-in in the route's `sign_in` and in [moodle.…]"));
+        }
+        let theirs = known
+            .people
+            .get(moodle.sign_in)
+            .filter(|_| accept.contains(&Credential::Bearer));
+        let Some(theirs) = theirs else { return };
+        let mut bearers = known.bearer_people.iter().enumerate();
+        let is_taken = |index: &usize| route.bearers.is_none_or(|named| named.contains(index));
+        if !known.bearer_people.is_empty()
+            && !bearers.any(|(index, people)| is_taken(&index) && people.as_ref() == Some(theirs))
+        {
+            let problem = Diagnostic::error(at, "nobody with an access token of this route is known to its Moodle");
+            self.report(problem.help(format!(
+                "write people = {:?} into the [bearer.…] whose server names the same people",
+                &**theirs
+            )));
         }
     }
 

@@ -1,5 +1,6 @@
 //! A CAS session calls Moodle's web services, and no token of Moodle's is ever seen.
 
+mod access_tokens;
 mod browsing;
 mod calls;
 mod cross_site;
