@@ -39,6 +39,15 @@ impl Moodle {
     pub fn has_vault(&self) -> bool {
         self.tokens.contains(&MoodleSource::Vault)
     }
+
+    /// What it asks for of a person, by the names of attributes or claims.
+    pub fn attributes(&self) -> impl Iterator<Item = &str> {
+        let name = self.username.attribute();
+        // Whoever may write any address there becomes anybody: it counts only where nobody says that it is not theirs.
+        let confirmed = name.filter(|name| *name == "email").map(|_| "email_verified");
+        let told = self.facade.iter().flat_map(|facade| &facade.attributes);
+        name.into_iter().chain(confirmed).chain(told.map(String::as_str))
+    }
 }
 
 words! {
@@ -67,6 +76,13 @@ words! {
     }
 }
 
+impl MoodleSource {
+    /// Does only a sign-in by CAS serve it, since it needs a ticket of the CAS server?
+    pub fn needs_cas(self) -> bool {
+        matches!(self, Self::CasLaunch | Self::CasToken)
+    }
+}
+
 /// Where the gateway is the CAS server that Moodle asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facade {
@@ -74,6 +90,8 @@ pub struct Facade {
     pub path: String,
     /// Moodle's addresses.
     pub from: Vec<IpNet>,
+    /// What Moodle is told of a person beside the name.
+    pub attributes: Vec<String>,
 }
 
 /// An entry of a route's `functions`.

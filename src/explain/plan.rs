@@ -66,8 +66,12 @@ fn beside(intercept: &Intercept) -> (&'static str, Option<StatusCode>) {
                 "a ticket of the gateway's own, which is good once",
                 Some(StatusCode::OK),
             ),
-            Facade::Redirect => ("the browser is sent on to the CAS server", Some(StatusCode::FOUND)),
-            _ => ("the CAS server is asked, and its answer passed on", None),
+            Facade::Browser(_) if asked.has_server => {
+                ("the browser is sent on to the CAS server", Some(StatusCode::FOUND))
+            }
+            Facade::Browser(_) => ("the browser signs in or out here, for Moodle", None),
+            _ if asked.has_server => ("the CAS server is asked, and its answer passed on", None),
+            _ => ("a ticket that nobody has made is refused", Some(StatusCode::OK)),
         },
         Intercept::LogOut(..) => ("the session of this ticket ends", Some(StatusCode::OK)),
         Intercept::Landing(..) => ("a token is obtained by the ticket that the browser was sent for", None),

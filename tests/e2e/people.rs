@@ -93,8 +93,8 @@ pub fn start(library: &str, both: &str, moodle_lines: &str) -> World {
         .section(&sign_in("campus", "", &campus))
         .section(&sign_in("library", library, &other))
         .section(&format!(
-            "[moodle.main]\nupstream = \"moodle\"\npublic_url = \"{origin}\"\nsign_in = \"campus\"\ntokens = [\"vault\"]\n\
-             {moodle_lines}\n"
+            "[moodle.main]\nupstream = \"moodle\"\npublic_url = \"{origin}\"\nsign_in = \"campus\"\n{}\n{moodle_lines}\n",
+            if moodle_lines.contains("tokens =") { "" } else { "tokens = [\"vault\"]" }
         ))
         .section(ROUTES);
     World {
@@ -118,6 +118,17 @@ impl World {
         visitor.open(target(&callback)).expect(303);
         visitor.fetch("/either/x").expect(200);
         visitor
+    }
+
+    /// A browser that nobody knows.
+    pub fn nobody(&self) -> Visitor {
+        Visitor::of(&self.gateway)
+    }
+
+    /// Whatever a server asks the gateway.
+    pub fn fetch(&self, target: &str) -> Response {
+        let host = self.gateway.http().to_string();
+        self.gateway.send(Request::get(target).host(&host))
     }
 
     /// A logout of all of a person's sessions, as the provider's server posts it.

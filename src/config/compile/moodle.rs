@@ -62,9 +62,7 @@ impl Checker<'_> {
             if theirs.peek().is_none() {
                 continue;
             }
-            let named = theirs.filter_map(|moodle| moodle.username.attribute());
-            let always = SURROGATE.into_iter().chain(["email_verified"]);
-            let asked: BTreeSet<&str> = named.chain(always).collect();
+            let asked: BTreeSet<&str> = theirs.flat_map(Moodle::attributes).chain(SURROGATE).collect();
             bearer.attributes = asked.into_iter().map(str::to_owned).collect();
         }
     }
@@ -84,11 +82,11 @@ impl Checker<'_> {
         }
         if let (Some(sign_in), Some(at), Some(tokens)) = (sign_in, moodle.sign_in.given(), &tokens)
             && known.by_cas.get(sign_in) == Some(&false)
-            && let Some(source) = tokens.iter().find(|source| **source != MoodleSource::Vault)
+            && let Some(source) = tokens.iter().find(|source| source.needs_cas())
         {
             let message = format!("\"{}\" needs a sign-in by CAS", source.label());
             let problem = Diagnostic::error(at.at, message).label("this one is of another kind");
-            self.report(problem.help("write tokens = [\"vault\"], or name a sign-in by CAS"));
+            self.report(problem.help("write tokens = [\"cas-facade\"] or [\"vault\"], or name a sign-in by CAS"));
         }
         let facade = self.facade(moodle.facade, tokens.as_deref(), place);
         let service = moodle.service.given().and_then(|service| self.short_name(service));
@@ -230,8 +228,22 @@ impl Checker<'_> {
             let problem = Diagnostic::error(all.at, "anyone could ask who a ticket is for");
             self.report(problem.help("name Moodle's own addresses"));
         }
+        let is_name = |name: &At<String>| {
+            let mut bytes = name.value.bytes();
+            let begins = bytes
+                .next()
+                .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_');
+            begins && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+        };
+        if let Some(odd) = facade.attributes.iter().find(|name| !is_name(name)) {
+            let problem = Diagnostic::error(odd.at, "this cannot be told as an attribute of CAS");
+            self.report(
+                problem.help("a name there begins with a letter or `_`, and goes on with those, digits, `-` and `.`"),
+            );
+        }
         Some(Some(Facade {
             path: path?,
+            attributes: values(facade.attributes),
             from: values(from.value),
         }))
     }

@@ -6,6 +6,7 @@ mod calls;
 mod cross_site;
 mod crowd;
 mod explained;
+mod facade;
 mod own_tokens;
 mod reactions;
 mod replicas;
