@@ -4,6 +4,7 @@
 mod back;
 mod call;
 pub mod facade;
+pub mod launch;
 mod nobody;
 pub mod own;
 
@@ -55,6 +56,10 @@ async fn at_login(incoming: &mut impl Incoming, ctx: &Context) -> Result<Option<
     let Some((moodle, below)) = login(ctx) else {
         return Ok(None);
     };
+    if visits::cas(&ctx.snapshot.providers, &moodle).is_err() {
+        // People sign in here by another server: what a CAS server says there is for Moodle.
+        return Ok(None);
+    }
     let query = ctx.request.query.as_deref().unwrap_or_default();
     let headers = incoming.headers();
     if ctx.request.method == Method::GET {
