@@ -156,7 +156,12 @@ mod tests {
         let (one, other) = (launch(), launch());
         assert!(one.is_by(&one.passport) && !one.is_by(&other.passport) && !one.is_by(""));
         assert_eq!(id_of(&one.passport), Some(one.id()));
-        for foreign in ["", "0.123456789", &one.passport[1..], "zz0000000000000000000000000000000"] {
+        for foreign in [
+            "",
+            "0.123456789",
+            &one.passport[1..],
+            "zz0000000000000000000000000000000",
+        ] {
             assert_eq!(id_of(foreign), None, "{foreign}");
         }
         assert!(one.is_alive(from_unix(1000)) && one.is_alive(from_unix(1899)));

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
@@ -43,14 +43,14 @@ const NOT_ASKED: [header::HeaderName; 8] = [
 pub fn known(headers: &HeaderMap, ctx: &Context, route: &Route) -> Option<(Arc<Moodle>, Known)> {
     let moodle = route.moodle.as_ref().filter(|moodle| moodle.launches())?;
     let is_its = route.injects().is_none()
-        && ctx.request.method == Method::GET
         && moodle.config.public_url.host_str() == Some(&ctx.request.host)
         && moodle.below(ctx.path.decoded()) == Some(PATH);
     if !is_its {
         return None;
     }
     let query = ctx.request.query.as_deref().unwrap_or_default();
-    let known = launches::known(&here(ctx).ok()?, moodle, query, headers)?;
+    let asked = (&ctx.request.method, query);
+    let known = launches::known(&here(ctx).ok()?, moodle, asked, headers)?;
     Some((Arc::clone(moodle), known))
 }
 
@@ -61,25 +61,34 @@ pub async fn serve(
     route: &Route,
     (moodle, known): (Arc<Moodle>, Known),
 ) -> Result<(), Stop> {
-    let Known::Flow(flow) = known else {
-        return Err(Rejection::because(Reason::SignInStale, "launch.php without its cookie").into());
-    };
     let mut cookies = Vec::new();
-    match go_through(session, ctx, route, (&moodle, *flow), &mut cookies).await {
-        Ok(reply) => {
+    let done = match known {
+        Known::Flow(flow) => go_through(session, ctx, route, (&moodle, *flow), &mut cookies).await,
+        Known::Stale => Err(Rejection::because(Reason::SignInStale, "launch.php without its cookie").into()),
+    };
+    let (refusal, page) = match done {
+        Ok(Done::Reply(reply)) => {
             let reply = complete(ctx, &session.req_header().headers, with(reply, cookies));
-            Ok(write(session, &reply).await?)
+            return Ok(write(session, &reply).await?);
         }
-        Err(Stop::Refused(refusal)) => {
-            // As every refusal, and with what Moodle has set: it is to remember nothing of this.
-            let refusal = &*ctx.rejection.insert(refusal);
-            let headers = &session.req_header().headers;
-            let mut reply = respond::rejection(refusal, &answering(headers, &ctx.id));
-            reply.headers.extend(refusal_headers(ctx, headers));
-            Ok(write(session, &with(reply, cookies)).await?)
-        }
-        Err(lost) => Err(lost),
-    }
+        Ok(Done::Refused(refusal, page)) => (refusal, Some(page)),
+        Err(Stop::Refused(refusal)) => (refusal, None),
+        Err(lost) => return Err(lost),
+    };
+    // As every refusal, and with what Moodle has set, but for what would lead the next login here.
+    cookies.extend(launches::over(&moodle));
+    let refusal = &*ctx.rejection.insert(refusal);
+    let headers = &session.req_header().headers;
+    let reply = page.unwrap_or_else(|| respond::rejection(refusal, &answering(headers, &ctx.id)));
+    let mut reply = with(reply, cookies);
+    reply.headers.extend(refusal_headers(ctx, headers));
+    Ok(write(session, &reply).await?)
+}
+
+/// What a browser is told.
+enum Done {
+    Reply(Reply),
+    Refused(Rejection, Reply),
 }
 
 fn with(mut reply: Reply, cookies: Vec<HeaderValue>) -> Reply {
@@ -95,7 +104,7 @@ async fn go_through(
     route: &Route,
     (moodle, flow): (&Moodle, LaunchFlow),
     cookies: &mut Vec<HeaderValue>,
-) -> Result<Reply, Stop> {
+) -> Result<Done, Stop> {
     let asking = asking(headers(session, ctx)?, flow.anew);
     let (path, _) = ctx.path.stripped(&route.config.strip);
     let target = format!("{path}?{}", launch::query(&moodle.config.service, &flow.passport));
@@ -104,17 +113,20 @@ async fn go_through(
     let person = launches::person(&here, moodle, &flow).await?;
     let place = moodle.tokens().place(&person).await?;
     let started = *ctx.upstream.since.insert(Instant::now());
-    let reply = moodle.ask_for_browser(&target, asking, &mut ctx.upstream.chosen).await?;
+    let reply = moodle
+        .ask_for_browser(&target, asking, &mut ctx.upstream.chosen)
+        .await?;
     ctx.upstream.answered_after = Some(started.elapsed());
     cookies.extend(launches::cookies_of(&reply));
     let answered = launches::answered(&here, moodle, flow, (&person, &reply, started)).await;
     drop(place);
     match answered? {
-        Answered::Instead(reply) => Ok(reply),
+        Answered::Instead(reply) => Ok(Done::Reply(reply)),
+        Answered::Refused(refusal, page) => Ok(Done::Refused(refusal, page)),
         Answered::AsItIs(cookie) => {
             cookies.clear();
             cookies.extend(cookie);
-            as_it_is(session, ctx, reply)
+            as_it_is(session, ctx, reply).map(Done::Reply)
         }
     }
 }
@@ -168,7 +180,10 @@ mod tests {
             ("if-none-match", "\"x\""),
             ("accept-encoding", "br"),
             ("x-forwarded-for", "192.0.2.7"),
-            ("cookie", "MoodleSessioncampus=a; tool_mobile_launch=b; MoodleSession=c; MOODLEID1_=d"),
+            (
+                "cookie",
+                "MoodleSessioncampus=a; tool_mobile_launch=b; MoodleSession=c; MOODLEID1_=d",
+            ),
         ] {
             of_browser.insert(name, value.parse().unwrap());
         }

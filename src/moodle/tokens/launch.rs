@@ -27,6 +27,9 @@ pub const SCHEME: &str = "janua";
 /// The code by which `launch.php` refuses whoever has not just signed in.
 const NOT_JUST_NOW: &str = "pluginnotenabledorconfigured";
 
+/// The code by which it refuses a guest.
+const GUEST: &str = "guestsarenotallowed";
+
 /// What stands between the scheme and the answer.
 const ANSWER: &str = "://token=";
 
@@ -36,7 +39,7 @@ pub enum Launched {
     Token(Token),
     /// Nobody is signed in, and only who has just signed in gets a token.
     SignInFirst,
-    /// Somebody is signed in, to whom Moodle has shown a page since.
+    /// Somebody is signed in to whom Moodle has shown a page since, or as a guest.
     SignInAgain,
     /// The browser is to see the answer: Moodle wants something first, or says what is wrong. What that is, if it is known.
     PassOn(Option<TokenError>),
@@ -65,7 +68,7 @@ pub fn judge(reply: &Reply, wwwroot: &str, passport: &str) -> Result<Launched, T
     }
     Ok(match page_code(reply).as_deref() {
         Some(NOT_JUST_NOW) if is_of_nobody(&reply.body) => Launched::SignInFirst,
-        Some(NOT_JUST_NOW) => Launched::SignInAgain,
+        Some(NOT_JUST_NOW | GUEST) => Launched::SignInAgain,
         code => Launched::PassOn(code.map(refused)),
     })
 }
@@ -106,8 +109,13 @@ fn signed(answer: &[u8], wwwroot: &str, passport: &str) -> Result<Token, TokenEr
 fn is_of_nobody(page: &[u8]) -> bool {
     let page = String::from_utf8_lossy(page);
     let mut bodies = page.split("<body").skip(1);
-    let attributes = bodies.next().and_then(|rest| rest.split('>').next()).unwrap_or_default();
-    let classes = attributes.split_once("class=\"").and_then(|(_, rest)| rest.split('"').next());
+    let attributes = bodies
+        .next()
+        .and_then(|rest| rest.split('>').next())
+        .unwrap_or_default();
+    let classes = attributes
+        .split_once("class=\"")
+        .and_then(|(_, rest)| rest.split('"').next());
     classes.is_some_and(|classes| classes.split_ascii_whitespace().any(|class| class == "notloggedin"))
 }
 
@@ -122,7 +130,9 @@ pub fn never_just_now() -> TokenError {
 pub(super) fn availability(person: &Person<'_>) -> Availability {
     match person.session.carrier {
         Carrier::Cookie => Availability::Browser("the browser would be sent through Moodle's launch.php"),
-        Carrier::Bearer => Availability::Nothing("only a browser goes through launch.php, and this session is a back end's"),
+        Carrier::Bearer => {
+            Availability::Nothing("only a browser goes through launch.php, and this session is a back end's")
+        }
     }
 }
 
@@ -234,6 +244,7 @@ mod tests {
         for classes in ["pagelayout-standard", "is-notloggedin", ""] {
             assert!(matches!(of(classes, NOT_JUST_NOW), Launched::SignInAgain), "{classes}");
         }
+        assert!(matches!(of("", GUEST), Launched::SignInAgain));
         assert!(matches!(
             of(first, "servicenotavailable"),
             Launched::PassOn(Some(TokenError::Denied(_)))
@@ -258,6 +269,9 @@ mod tests {
 
     #[test]
     fn the_query_has_the_passport() {
-        assert_eq!(query("moodle_mobile_app", "ab12"), "service=moodle_mobile_app&passport=ab12&urlscheme=janua");
+        assert_eq!(
+            query("moodle_mobile_app", "ab12"),
+            "service=moodle_mobile_app&passport=ab12&urlscheme=janua"
+        );
     }
 }

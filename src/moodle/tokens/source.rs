@@ -131,7 +131,9 @@ impl MoodleSource {
             ),
             Self::CasToken => Availability::Depends("a browser is sent to the CAS server for a ticket"),
             Self::CasFacade => Availability::Asked("the gateway vouches for the person"),
-            Self::Launch => Availability::Depends("a browser is sent through Moodle's launch.php, where the person signs in"),
+            Self::Launch => {
+                Availability::Depends("a browser is sent through Moodle's launch.php, where the person signs in")
+            }
         }
     }
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::{cookie, living};
 use crate::authenticate::session::Session;
@@ -26,19 +26,25 @@ use crate::respond::Reply;
 use crate::respond::page::Escaped;
 use crate::sign_in::{Asked, Here};
 
-/// Ways of one browser and Moodle that are kept at once: tabs.
-const MOST: usize = 8;
+/// Ways of one browser and Moodle that are kept at once, beside the one that begins: tabs.
+const MOST: usize = 11;
+/// Bytes of their cookies: a header that is too large is refused.
+const MOST_BYTES: usize = 12 << 10;
 /// `Set-Cookie` lines of one answer that take cookies of others away.
 const MOST_REMOVED: usize = 16;
 
 /// What a browser is told at whose Moodle somebody else is signed in.
-const OTHER_ACCOUNT: &str =
-    "Somebody else is signed in at Moodle in this browser: sign out there, then open the page that you wanted once more.";
+const OTHER_ACCOUNT: &str = "Somebody else is signed in at Moodle in this browser, and nothing is done in their name. Sign in there as yourself.";
+
+/// By which Moodle leads a browser back to `launch.php`.
+const MOODLES: &str = "tool_mobile_launch";
 
 /// What becomes of an answer of `launch.php`.
 pub enum Answered {
     /// The browser gets this answer instead.
     Instead(Reply),
+    /// It is refused, with this page.
+    Refused(Rejection, Reply),
     /// It gets Moodle's own, and this `Set-Cookie`.
     AsItIs(Option<HeaderValue>),
 }
@@ -63,8 +69,8 @@ pub(super) fn begin(asked: &Asked<'_>, moodle: &Moodle, visit: &LoginFlow, sourc
 }
 
 /// Whose is a request for `launch.php` with this query? `None`: Moodle's.
-pub fn known(here: &Here<'_>, moodle: &Moodle, query: &str, headers: &HeaderMap) -> Option<Known> {
-    let passport = query::single(query.as_bytes(), "passport");
+pub fn known(here: &Here<'_>, moodle: &Moodle, (method, query): (&Method, &str), headers: &HeaderMap) -> Option<Known> {
+    let passport = query::single(query.as_bytes(), "passport").filter(|_| *method == Method::GET);
     let flow = passport.and_then(|passport| {
         let name = named(moodle, id_of(&passport)?);
         let cookies = here.jar().all(headers, &name);
@@ -106,12 +112,15 @@ pub async fn answered(
             count(launched.as_ref().map(drop));
             // It may have ended meanwhile.
             person(here, moodle, &flow).await?;
-            launched.map_err(|error| refusal(moodle, &error))?;
+            if let Err(error) = launched {
+                return refused(moodle, &flow, &error);
+            }
             let mut reply = here.go_to(&flow.target)?;
             reply.set_cookie(here.jar().remove(&named(moodle, flow.id())));
             Ok(Answered::Instead(reply))
         }
-        Ok(Launched::SignInFirst | Launched::SignInAgain) if !flow.may_turn() => {
+        // Behind the button, it is no turn of its own.
+        Ok(Launched::SignInFirst | Launched::SignInAgain) if !flow.may_turn() && !flow.anew => {
             let error = launch::never_just_now();
             count(Err(&error));
             Err(moodle.rejection(&error))
@@ -119,11 +128,17 @@ pub async fn answered(
         Ok(Launched::SignInFirst) => {
             // Moodle has set a cookie of its own (`tool_mobile_launch`), by which it leads whoever has signed in back here.
             let mut reply = Reply::redirect(&format!("{}/login/index.php", moodle.config.wwwroot))?;
-            let flow = flow.turned().map(LaunchFlow::as_usual);
+            let flow = match flow.anew {
+                true => Some(flow.as_usual()),
+                false => flow.turned(),
+            };
             reply.set_cookie(flow.and_then(|flow| set(here, moodle, &flow)));
             Ok(Answered::Instead(reply))
         }
-        Ok(Launched::SignInAgain) => Ok(Answered::Instead(once_more(moodle, &flow))),
+        Ok(Launched::SignInAgain) => {
+            const ASKED: &str = "You are signed in at Moodle already. For the page that you wanted, Moodle asks you to sign in once more.";
+            Ok(Answered::Instead(once_more(moodle, &flow, ASKED, "")))
+        }
         Ok(Launched::PassOn(error)) => {
             if let Some(error) = &error {
                 count(Err(error));
@@ -134,25 +149,45 @@ pub async fn answered(
     }
 }
 
-fn refusal(moodle: &Moodle, error: &TokenError) -> Rejection {
+fn refused(moodle: &Moodle, flow: &LaunchFlow, error: &TokenError) -> Result<Answered, Rejection> {
     let rejection = moodle.rejection(error);
-    match error {
-        TokenError::OtherAccount => rejection.with_hint(Hint::Remedy(OTHER_ACCOUNT)),
-        _ => rejection,
+    if !matches!(error, TokenError::OtherAccount) {
+        return Err(rejection);
     }
+    let rejection = rejection.with_hint(Hint::Remedy(OTHER_ACCOUNT));
+    if !flow.may_turn() {
+        return Err(rejection);
+    }
+    let reason = rejection.reason;
+    let told = format!("{} {}", reason.status().as_u16(), reason.label());
+    let mut page = once_more(moodle, flow, OTHER_ACCOUNT, &told);
+    page.status = reason.status();
+    Ok(Answered::Refused(rejection, page))
 }
 
-/// A page with a button: who is signed in at Moodle signs in there once more.
-fn once_more(moodle: &Moodle, flow: &LaunchFlow) -> Reply {
+/// A page with a button, by which one signs in at Moodle once more. `told` is written small.
+fn once_more(moodle: &Moodle, flow: &LaunchFlow, text: &str, told: &str) -> Reply {
     let body = format!(
-        "<p>You are signed in at Moodle already. For the page that you wanted, Moodle asks you to sign in once more.</p>\n\
-         <form method=\"post\" action=\"/_janua/moodle/{}/again\">\n\
+        "<p>{}</p>\n<form method=\"post\" action=\"/_janua/moodle/{}/again\">\n\
          <input type=\"hidden\" name=\"visit\" value=\"{}\">\n\
-         <button class=\"button\">Sign in at Moodle once more</button>\n</form>",
+         <button class=\"button\">Sign in at Moodle once more</button>\n</form>\n<p><small>{}</small></p>",
+        Escaped(text),
         Escaped(&moodle.config.name),
         Escaped(flow.id()),
+        Escaped(told),
     );
     Reply::page("Please sign in at Moodle", &body)
+}
+
+/// `Set-Cookie` lines by which Moodle leads nobody here any more: whoever logs in there next goes where they want to go.
+pub fn over(moodle: &Moodle) -> impl Iterator<Item = HeaderValue> {
+    let below = format!("{}/", moodle.config.public_url.path().trim_end_matches('/'));
+    let mut paths = vec!["/".to_owned(), below];
+    paths.dedup();
+    let lines = paths
+        .into_iter()
+        .map(|path| format!("{MOODLES}=deleted; Max-Age=0; Path={path}"));
+    lines.filter_map(|line| HeaderValue::try_from(line).ok())
 }
 
 /// `POST /_janua/moodle/<name>/again`: to `launch.php` once more, where Moodle does not learn of the MoodleSession that the
@@ -167,7 +202,9 @@ pub(in crate::own) fn again(asked: &Asked<'_>, moodles: &[Arc<Moodle>], name: &s
     let mut flows = cookies.iter().filter_map(|cookie| moodle.tokens().open_launch(cookie));
     let is_it = |flow: &LaunchFlow| flow.moodle == moodle.config.name && flow.is_alive(here.now) && flow.id() == id;
     let flow = flows.find(is_it).ok_or(Reason::SignInStale)?;
-    let flow = flow.turned().ok_or_else(|| moodle.rejection(&launch::never_just_now()))?;
+    let flow = flow
+        .turned()
+        .ok_or_else(|| moodle.rejection(&launch::never_just_now()))?;
     let flow = flow.begun_anew(here.now);
     let mut reply = Reply::redirect(&address(moodle, &flow))?;
     reply.set_cookie(here.jar().remove(&name));
@@ -203,13 +240,16 @@ fn others(here: &Here<'_>, moodle: &Moodle, headers: &HeaderMap) -> Vec<String> 
         let flow = moodle.tokens().open_launch(sealed)?;
         flow.is_alive(here.now).then(|| flow.started())
     };
-    let mut known: Vec<_> = known
+    let known = known
         .into_iter()
-        .map(|(name, sealed)| (began(sealed), name.to_owned()))
-        .collect();
-    known.sort();
-    let living = known.len().saturating_sub(MOST - 1);
-    let gone = known.into_iter().enumerate();
-    let gone = gone.filter(|(place, (began, _))| *place < living || began.is_none());
-    gone.map(|(_, (_, name))| name).take(MOST_REMOVED).collect()
+        .map(|(name, sealed)| (began(sealed), name, sealed.len()));
+    let mut known: Vec<_> = known.collect();
+    known.sort_by(|one, other| other.0.cmp(&one.0));
+    let (mut kept, mut bytes) = (0, 0);
+    let mut stays = |began: Option<u64>, length: usize| {
+        (kept, bytes) = (kept + 1, bytes + length);
+        began.is_some() && kept <= MOST && bytes <= MOST_BYTES
+    };
+    let gone = known.into_iter().filter(|(began, _, length)| !stays(*began, *length));
+    gone.map(|(_, name, _)| name.to_owned()).take(MOST_REMOVED).collect()
 }
