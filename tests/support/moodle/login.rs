@@ -137,9 +137,6 @@ pub fn index(request: &Request, site: &Mutex<Site>) -> Answer {
     }
     let mut site = site.lock().unwrap();
     let root = site.settings.wwwroot.clone();
-    if site.settings.maintenance {
-        return Answer::html(200, "The site is undergoing maintenance and is currently not available");
-    }
     let (id, was_there) = site.session(request);
     let dressed = |answer: Answer| if was_there { answer } else { answer.moodle_session(&id) };
     let session = site.sessions[&id].clone();
