@@ -9,6 +9,7 @@ mod bearer;
 mod conflicts;
 mod cors;
 mod frames;
+mod functions;
 mod jwt;
 mod launch;
 mod moodle;
@@ -68,8 +69,10 @@ pub fn load_with(path: &Path, env: Env<'_>) -> Result<Loaded, Diagnostics> {
     let folder = folder.parent().map(Path::to_owned).unwrap_or_default();
 
     let (file, problems) = read::<File>(&source, env);
+    let name = path.file_name().unwrap_or(path.as_os_str());
     let mut checker = Checker {
         source: &source,
+        name: name.to_string_lossy().into(),
         folder,
         problems,
     };
@@ -128,6 +131,8 @@ type Names = Vec<At<String>>;
 /// What every check needs, and what they have found.
 pub(super) struct Checker<'a> {
     source: &'a str,
+    /// Of the file, without its folder.
+    name: Arc<str>,
     folder: PathBuf,
     problems: Vec<Diagnostic>,
 }
@@ -207,19 +212,6 @@ impl Checker<'_> {
             upstreams: upstreams?,
             routes: routes?,
         })
-    }
-
-    /// A token of the greatest length comes in a header, with others beside it.
-    fn room_for_tokens(&mut self, at: Span, max_token: usize, max_header: usize) {
-        const BESIDES: usize = 8 << 10;
-        // A longer one is an error already.
-        const LONGEST: usize = 64 << 10;
-        if max_token + BESIDES > max_header && max_token <= LONGEST {
-            let least = (max_token + BESIDES).div_ceil(1 << 10);
-            let message = "a token of this length does not fit into a request's header";
-            let problem = Diagnostic::warning(at, message).label(format!("`server.max_header` is {max_header} bytes"));
-            self.report(problem.help(format!("add max_header = \"{least}KiB\" to [server]")));
-        }
     }
 
     pub(super) fn report(&mut self, problem: Diagnostic) {

@@ -2,13 +2,16 @@
 
 use url::Url;
 
+use super::jwt::rate;
 use super::server::values;
 use super::{Checker, Known, every};
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::file::{self, FunctionEntry};
 use crate::config::net::is_loopback;
 use crate::config::read::{At, Key, Named};
+use crate::config::value::PerSecond;
 use crate::config::{Action, Credential, Facade, FunctionRule, Moodle, MoodleSource, MoodleUsername};
+use crate::rate::Rate;
 
 /// What routes must know of a Moodle: its upstream and its sign-in.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +72,7 @@ impl Checker<'_> {
             self.report(problem.help("write tokens = [\"vault\"], or name a sign-in by CAS"));
         }
         let facade = self.facade(moodle.facade, tokens.as_deref(), place);
+        let calls = self.calls(moodle.calls, moodle.calls_burst);
         let service = moodle.service.given().and_then(|service| self.short_name(service));
         let has_domain = moodle.username_domain.given().map(|domain| domain.at);
         let username = self.moodle_username(&moodle.username, moodle.username_domain);
@@ -96,7 +100,15 @@ impl Checker<'_> {
             never: moodle.never.iter().map(|name| name.to_lowercase()).collect(),
             facade: facade?,
             own_tokens: moodle.own_tokens,
+            calls: calls?,
+            function_metrics: moodle.function_metrics,
         })
+    }
+
+    /// `Some(None)`: as many as come.
+    fn calls(&mut self, calls: Key<PerSecond>, burst: Key<u64>) -> Option<Option<Rate>> {
+        let burst = self.burst(burst, ("calls_burst", "calls = \"10/s\""), calls.is_absent());
+        calls.checked(|calls| Some(rate(calls.value, burst)))
     }
 
     /// An attribute may be told by every sign-in of the same people.
@@ -244,7 +256,7 @@ impl Checker<'_> {
             "functions",
             "remove it for all functions, or name at least one",
         )?;
-        every(functions.value.into_iter().map(|entry| self.functions(entry.value))).map(Some)
+        every(functions.value.into_iter().map(|entry| self.functions(entry))).map(Some)
     }
 
     /// A token belongs to the person of a session, and that session to the Moodle's sign-in.
@@ -271,23 +283,5 @@ impl Checker<'_> {
             let problem = Diagnostic::error(at, "this route takes no sessions of the sign-in that its Moodle names");
             self.report(problem.help("name the same sign-in in the route's `sign_in` and in [moodle.…]"));
         }
-    }
-
-    fn functions(&mut self, entry: FunctionEntry) -> Option<FunctionRule> {
-        let table = match entry {
-            FunctionEntry::Name(name) => {
-                return Some(FunctionRule {
-                    names: vec![name],
-                    roles: None,
-                });
-            }
-            FunctionEntry::Table(table) => table,
-        };
-        let names = self.required(table.names, "names", table.place, "names = [\"core_enrol_*\"]")?;
-        self.not_empty(&names, "names", "name at least one function")?;
-        Some(FunctionRule {
-            names: values(names.value),
-            roles: table.role.checked(|roles| Some(values(roles.value.0)))?,
-        })
     }
 }

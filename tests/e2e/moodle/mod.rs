@@ -5,6 +5,7 @@ mod calls;
 mod cross_site;
 mod crowd;
 mod explained;
+mod functions;
 mod own_tokens;
 mod reactions;
 mod replicas;
