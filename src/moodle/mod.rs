@@ -206,7 +206,7 @@ impl Moodle {
                 people: Arc::clone(&sign_in.people),
                 named_by_user: sign_in.provider.names_by_user(),
             },
-            calls: moodle.calls.map(|rate| Arc::new(Keyed::new(rate))),
+            calls: moodle.calls.map(|rate| Arc::new(Keyed::with_debts(rate))),
         })
     }
 
