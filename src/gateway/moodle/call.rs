@@ -150,18 +150,21 @@ pub fn limit<T: Trace>(route: &Route, ctx: &Context, trace: &mut T) -> Result<()
 /// What the route's `functions` say to a holder of `roles` of each function that the query names.
 pub fn tell_functions(moodle: &Moodle, route: &Route, ctx: &Context, roles: &[String]) -> Vec<Told> {
     let (_, decoded) = ctx.path.stripped(&route.config.strip);
-    let is_rest = moodle
-        .below(&decoded)
-        .is_some_and(|path| Endpoint::of(path) == Ok(Endpoint::Rest));
+    let endpoint = moodle.below(&decoded).and_then(|path| Endpoint::of(path).ok());
+    let permit = Permit::new(route.config.functions.as_deref(), roles, &ctx.params);
+    match endpoint {
+        Some(Endpoint::Rest) => {}
+        Some(Endpoint::Upload) => return permit.tell_upload().into_iter().collect(),
+        Some(Endpoint::File) | None => return Vec::new(),
+    }
     let target = parts::target_on(ctx, route);
     let query = target.split_once('?').map_or("", |(_, query)| query);
     let Ok(called) = params::scan_query(query) else {
         return Vec::new();
     };
-    let permit = Permit::new(route.config.functions.as_deref(), roles, &ctx.params);
     let outer = called.function.iter().map(|function| permit.tell(function));
     let inner = called.wrapped.iter().map(|function| permit.tell_wrapped(function));
-    outer.chain(inner).filter(|_| is_rest).collect()
+    outer.chain(inner).collect()
 }
 
 /// The client's headers as an upstream gets them; what frames the body is set when it is sent.

@@ -19,6 +19,9 @@ use crate::config::{FunctionPattern, FunctionRule, known_function};
 const IN_FULL: &str = "core_calendar_get_calendar_export_token";
 const NEVER: [&str; 2] = ["tool_mobile_get_tokens_for_qr_login", "tool_mobile_get_autologin_key"];
 
+/// Does by itself what `upload.php` does.
+const UPLOAD: &str = "core_files_upload";
+
 /// What one person may call.
 #[derive(Debug, Clone)]
 pub struct Permit {
@@ -80,6 +83,23 @@ impl Permit {
             WRAPPER => Err(Refusal::Function(function.to_owned())),
             _ => self.check(function),
         }
+    }
+
+    /// An upload. Names of functions say nothing of it, but a group does: it writes, as its function does.
+    pub fn check_upload(&self) -> Result<(), Refusal> {
+        match self.names_groups() {
+            true => self.check(UPLOAD),
+            false => Ok(()),
+        }
+    }
+
+    /// For whomever it may be.
+    fn names_groups(&self) -> bool {
+        let mut entries = self.entries.iter().flat_map(|entries| entries.iter());
+        entries.any(|entry| {
+            let mut names = entry.names.iter().flat_map(FunctionPattern::each);
+            names.any(|name| name.group().is_some())
+        })
     }
 
     fn judge(&self, function: &str) -> Verdict<'_> {
@@ -232,6 +252,15 @@ mod tests {
             assert!(all.check(name).is_err(), "{name}");
         }
         assert_eq!(testing::permit(&["read-only", IN_FULL]).check(IN_FULL), Ok(()));
+    }
+
+    #[test]
+    fn an_upload_is_judged_where_groups_are_named() {
+        assert_eq!(testing::permit(&["core_enrol_*"]).check_upload(), Ok(()));
+        assert_eq!(Permit::new(None, &[], &Course).check_upload(), Ok(()));
+        assert!(testing::permit(&["read-only"]).check_upload().is_err());
+        assert_eq!(testing::permit(&["read-only", UPLOAD]).check_upload(), Ok(()));
+        assert_eq!(testing::permit(&["read-only", "writing"]).check_upload(), Ok(()));
     }
 
     #[test]

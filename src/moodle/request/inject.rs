@@ -98,6 +98,9 @@ pub fn plan(head: &Head<'_>, permit: Permit) -> Result<Plan, Refusal> {
         }
         wrapped.iter().try_for_each(|function| permit.check_wrapped(function))?;
     }
+    if endpoint == Endpoint::Upload {
+        permit.check_upload()?;
+    }
     Ok(Plan {
         endpoint,
         method: head.method.clone(),

@@ -10,10 +10,10 @@ use crate::support::{Config, Request, Site, eventually};
 
 const WRAPPER: &str = "tool_mobile_call_external_functions";
 
-/// A route at `/<name>/webservice/rest/server.php` with these functions.
+/// A route at `/<name>/webservice/…` with these functions.
 fn route(name: &str, functions: &str) -> String {
     format!(
-        "[[routes]]\nname = \"{name}\"\npath = \"/{name}/webservice/rest/server.php\"\nstrip = \"/{name}\"\n\
+        "[[routes]]\nname = \"{name}\"\npath = \"/{name}/webservice/{{*rest}}\"\nstrip = \"/{name}\"\n\
          upstream = \"moodle\"\npresent = \"moodle-token\"\naccept = [\"session\"]\nsign_in = \"campus\"\n\
          functions = {functions}\nallow = [{{ signed_in = true }}]\n"
     )
@@ -66,6 +66,7 @@ fn a_read_only_route_takes_what_reads_and_nothing_else() {
         &site,
         &[
             ("reading", "[\"read-only\"]"),
+            ("named", "[\"core_*\"]"),
             (
                 "staff",
                 "[\"read-only\", { names = [\"writing\"], role = \"ROLE_STAFF\" }]",
@@ -116,7 +117,15 @@ fn a_read_only_route_takes_what_reads_and_nothing_else() {
         refused(browser.call(&in_query), function);
     }
     refused(form(&browser, "reading", batch(&[WRAPPER])), WRAPPER);
+    let upload = |name: &str| {
+        let request = script(Request::new("POST", &format!("/{name}/webservice/upload.php?itemid=0")));
+        let request = request.header("Content-Type", "multipart/form-data; boundary=edge");
+        let part = "Content-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\na";
+        browser.send(request.body(format!("--edge\r\n{part}\r\n--edge--\r\n")))
+    };
+    refused(upload("reading"), "upload.php");
     assert_eq!(school.moodle.site().requests.len(), before);
+    upload("named").expect(200);
     school.keeps_its_secrets();
 }
 

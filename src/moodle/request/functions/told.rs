@@ -1,6 +1,6 @@
 //! Why a function may be called, or may not, in words: for `janua explain`.
 
-use super::{IN_FULL, Permit, Verdict, WRAPPER};
+use super::{IN_FULL, Permit, UPLOAD, Verdict, WRAPPER};
 use crate::config::{FunctionGroup, FunctionPattern, reads};
 
 /// What is said of one function.
@@ -43,6 +43,11 @@ impl Permit {
             },
             _ => self.tell(function),
         }
+    }
+
+    /// The same of an upload, where that is judged.
+    pub fn tell_upload(&self) -> Option<Told> {
+        self.names_groups().then(|| self.tell(UPLOAD))
     }
 
     /// Why the group of those that read does not have it, where the route names that group for this person.
