@@ -130,11 +130,23 @@ pub struct Keyed<K> {
 
 /// Bounds the memory of a [`Keyed`]: some ten megabytes. The least useful key goes first, which can only forgive.
 const MAX_KEYS: u64 = 100_000;
+const LONGEST_DEBT: Duration = Duration::from_secs(86_400);
 
 impl<K: Hash + Eq + Send + Sync + 'static> Keyed<K> {
     pub fn new(rate: Rate) -> Self {
         let refill = f64::from(rate.burst.max(1)) / rate.per_second;
         let idle = Duration::try_from_secs_f64(refill.clamp(60.0, 86_400.0)).unwrap_or(Duration::from_secs(60));
+        Self::remembering(rate, idle)
+    }
+
+    /// The same where more is [spent](Self::spend) than is there: a debt lasts longer than a whole budget takes, and is
+    /// remembered for a day.
+    pub fn with_debts(rate: Rate) -> Self {
+        Self::remembering(rate, LONGEST_DEBT)
+    }
+
+    /// Forgets a key that nobody has asked about for so long.
+    fn remembering(rate: Rate, idle: Duration) -> Self {
         Self {
             rate,
             origin: Instant::now(),

@@ -148,7 +148,7 @@ impl Snapshot {
     }
 
     /// Opens folders, reads CA and reply files, builds the table. Of the snapshot `before`, upstreams that are the same
-    /// stay with their health and look-ups, and the rate limits of routes with what was taken of them.
+    /// stay with their health and look-ups, and the rate limits of routes and Moodles with what was taken of them.
     pub fn new(
         config: &Arc<Config>,
         tokens: Arc<Tokens>,
@@ -172,7 +172,7 @@ impl Snapshot {
         let opencast = |opencast| asked_opencast(opencast, config, &upstreams, before, metrics);
         let opencasts = config.opencasts.iter().map(opencast).collect::<Result<Vec<_>, _>>()?;
         let behind = (upstreams.as_slice(), opencasts.as_slice());
-        let moodle = |moodle: &config::Moodle| moodle_of(moodle, config, &upstreams, moodle_tokens.clone());
+        let moodle = |moodle: &config::Moodle| moodle_of(moodle, config, &upstreams, moodle_tokens.clone(), before);
         let moodles = config.moodles.iter().map(moodle).collect::<Result<Vec<_>, _>>()?;
         let bearers = config.bearers.iter().map(|bearer| section(bearer, before, metrics));
         let bearers = Bearers::new(bearers.collect::<Result<_, _>>()?, config.jwt.max_token);
@@ -303,6 +303,7 @@ fn moodle_of(
     config: &Config,
     upstreams: &[Arc<Upstream>],
     moodle_tokens: MoodleTokens,
+    before: Option<&Snapshot>,
 ) -> Result<Arc<Moodle>, SnapshotError> {
     let failed = |source| SnapshotError::Moodle {
         name: moodle.name.clone(),
@@ -315,9 +316,13 @@ fn moodle_of(
         .zip(config.sign_ins.get(moodle.sign_in));
     let missing = || BackchannelError::Setup("its upstream or sign-in is not among those that there are".to_owned());
     let ((of, upstream), sign_in) = parts.ok_or_else(missing).map_err(failed)?;
-    Moodle::new(moodle, of, sign_in, Arc::clone(upstream), moodle_tokens)
-        .map(Arc::new)
-        .map_err(failed)
+    let made = Moodle::new(moodle, of, sign_in, Arc::clone(upstream), moodle_tokens).map_err(failed)?;
+    let mut known = before.into_iter().flat_map(|before| &before.moodles);
+    let same = known.find(|known| known.config.name == moodle.name);
+    Ok(Arc::new(match same {
+        Some(same) => made.going_on(same),
+        None => made,
+    }))
 }
 
 fn provider(sign_in: &config::SignIn, config: &Config, before: Option<&Snapshot>) -> Result<Provider, SnapshotError> {

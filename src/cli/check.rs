@@ -2,6 +2,7 @@
 
 mod certificate;
 mod files;
+mod functions;
 mod moodle;
 mod others;
 mod ports;
@@ -42,6 +43,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     server::install_crypto();
     certificate::check(config, &report);
     files::check(config, &report);
+    functions::check(config, &report);
     let unfit = named_file::unfit(config);
     for file in &unfit {
         report.bad(&file.setting, &file.fault.to_string());

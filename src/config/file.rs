@@ -286,8 +286,9 @@ section! {
         cors: Cors,
         /// How much, how often.
         limits: Limits,
-        /// The web service functions that may be called, with `present = "moodle-token"`: names, `*` for any
-        /// characters, or `{ names = ["mod_assign_*"], role = "…" }`. Default: unlimited.
+        /// The web service functions that may be called, with `present = "moodle-token"`: names, `*` for any characters; the
+        /// groups "read-only" and "writing"; "@functions.txt", a file of them; or `{ names = ["mod_assign_*"], role = "…" }`.
+        /// Default: unlimited.
         functions: Vec<At<FunctionEntry>>,
         /// Which pages may show this route's in a frame: `["https://moodle.example.edu"]`, `"'self'"`, `"'none'"`. Where
         /// those of other sites may, cookies of Opencast's are sent on so that they work in the frame. Default: none.

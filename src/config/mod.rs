@@ -2,8 +2,8 @@
 //!
 //! Two stages: `file` mirrors gateway.toml to the letter, `compile` turns it into the [`Config`] below; both collect
 //! every problem on the way. [`load`] is the way in. The running code sees only what stands in this file: checked,
-//! defaults filled in, paths absolute, patterns parsed. Nothing here does I/O beyond reading the file and looking
-//! whether named files exist and may be used.
+//! defaults filled in, paths absolute, patterns parsed. Nothing here does I/O beyond reading the file, lists of
+//! functions that it names, and looking whether other named files exist and may be used.
 
 mod algorithm;
 pub mod bearer;
@@ -16,6 +16,7 @@ mod frames;
 mod identity_headers;
 mod launch;
 mod moodle;
+mod moodle_functions;
 mod moodle_username;
 mod net;
 mod opencast;
@@ -52,7 +53,11 @@ pub use self::file::{ClientTimeouts, Connections};
 pub use self::frames::{FrameAncestors, Frames};
 pub use self::identity_headers::IdentityHeaders;
 pub use self::launch::Launch;
-pub use self::moodle::{Facade, FunctionPattern, FunctionRule, Moodle, MoodleSource, OwnTokens, SURROGATE};
+pub use self::moodle::{Facade, Moodle, MoodleSource, OwnTokens, SURROGATE};
+pub use self::moodle_functions::{
+    APP_SERVICE, FunctionGroup, FunctionPattern, FunctionRule, KNOWN_VERSIONS, KnownFunction, NotReading, Place,
+    WRAPPER, known_function, known_functions, reads,
+};
 pub use self::moodle_username::{MoodleUsername, NameOf, NoUsername};
 pub use self::net::is_loopback;
 pub use self::opencast::Opencast;

@@ -1,11 +1,11 @@
-//! `[moodle.<name>]` and a route's `functions`, as the running gateway sees them.
+//! `[moodle.<name>]`, as the running gateway sees it.
 
 use ipnet::IpNet;
 use url::Url;
 
 use super::moodle_username::MoodleUsername;
-use super::pattern::{NoParams, RolePattern};
 use super::section::words;
+use crate::rate::Rate;
 
 /// Attributes by which Apereo's CAS says that somebody acts as another person.
 pub const SURROGATE: [&str; 2] = ["surrogateEnabled", "surrogatePrincipal"];
@@ -33,6 +33,10 @@ pub struct Moodle {
     /// Only with [`MoodleSource::CasFacade`], and then always.
     pub facade: Option<Facade>,
     pub own_tokens: OwnTokens,
+    /// Calls of each person; `None`: as many as come.
+    pub calls: Option<Rate>,
+    /// Are calls counted by function, too?
+    pub function_metrics: bool,
 }
 
 impl Moodle {
@@ -93,44 +97,4 @@ pub struct Facade {
     pub from: Vec<IpNet>,
     /// What Moodle is told of a person beside the name.
     pub attributes: Vec<String>,
-}
-
-/// An entry of a route's `functions`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FunctionRule {
-    pub names: Vec<FunctionPattern>,
-    /// `None`: for everyone whom the route lets in.
-    pub roles: Option<Vec<RolePattern>>,
-}
-
-/// `"core_enrol_*"`: a web service function's name, `*` for any characters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FunctionPattern {
-    pattern: RolePattern,
-    /// Without `*`.
-    whole: bool,
-}
-
-impl FunctionPattern {
-    /// Lower-case letters, digits, `_` and `*`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'*');
-        text.bytes()
-            .all(sound)
-            .then(|| RolePattern::parse(text).ok())
-            .flatten()
-            .map(|pattern| Self {
-                pattern,
-                whole: !text.contains('*'),
-            })
-    }
-
-    pub fn matches(&self, function: &str) -> bool {
-        self.pattern.matches(function, &NoParams)
-    }
-
-    /// Does it name this function in full?
-    pub fn is_exactly(&self, function: &str) -> bool {
-        self.whole && self.matches(function)
-    }
 }

@@ -111,6 +111,10 @@ impl Defaults<'_> {
                 let life = if *key == "idle" { session.idle } else { session.absolute };
                 Some(duration_text(life).into())
             }
+            ["moodle", name, "calls_burst"] => {
+                let moodle = self.config.moodles.iter().find(|moodle| moodle.name == **name)?;
+                Some(i64::from(moodle.calls?.burst).into())
+            }
             ["routes", index, key @ ..] => {
                 let route = self.config.routes.get(index.parse::<usize>().ok()?)?;
                 self.of_route(key, declared, route)

@@ -8,7 +8,8 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::FunctionPattern;
+use super::diagnostics::closest;
+use super::moodle_functions::{FunctionGroup, FunctionPattern};
 use super::pattern::{PatternError, RolePattern, Template};
 use super::read::{Bounds, FromText, Outside, Read, Reader, Refusal};
 use super::section::words;
@@ -44,6 +45,15 @@ words! {
         Microphone = "microphone",
         DisplayCapture = "display-capture",
     }
+}
+
+/// An element of `functions`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum FunctionWord {
+    /// A name, a pattern or a group.
+    Pattern(FunctionPattern),
+    /// `"@functions.txt"`: the path of a file of them.
+    File(String),
 }
 
 /// `respond.jwks`: a path, or `true` for the gateway's own keys.
@@ -193,13 +203,19 @@ fn leading_number(text: &str) -> Option<(u64, &str)> {
     (!number.is_empty()).then(|| (number.parse().unwrap_or(u64::MAX), after))
 }
 
-impl FromText for FunctionPattern {
-    const EXPECTED: &'static str = "a web service function, such as \"core_enrol_*\"";
+impl FromText for FunctionWord {
+    const EXPECTED: &'static str = "a web service function such as \"core_enrol_*\", a group such as \"read-only\", or a file such as \"@functions.txt\"";
 
     fn from_text(text: &str) -> Result<Self, Refusal> {
-        Self::parse(text).ok_or_else(|| {
-            Refusal::new("this cannot be the name of a function")
-                .help("lower-case letters, digits and `_`; `*` is any characters")
+        if let Some(path) = text.strip_prefix('@') {
+            return Ok(Self::File(path.to_owned()));
+        }
+        FunctionPattern::word(text).map(Self::Pattern).ok_or_else(|| {
+            let refusal = Refusal::new("this cannot be the name of a function");
+            match closest(text, FunctionGroup::ALL.iter().map(|group| group.label())) {
+                Some(meant) => refusal.help(format!("did you mean \"{meant}\"?")),
+                None => refusal.help("lower-case letters, digits and `_`; `*` is any characters"),
+            }
         })
     }
 }

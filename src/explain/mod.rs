@@ -31,8 +31,8 @@ use crate::respond;
 use crate::snapshot::Snapshot;
 
 pub use self::report::{
-    AccessToken, Action, Budget, Capped, Credential, KeySet, Keys, Moment, MoodleTokens, Outcome, Report, RouteFate,
-    Rule, Seen, SignedIn, TokenSource,
+    AccessToken, Action, Budget, CalledFunction, Capped, Credential, KeySet, Keys, Moment, MoodleTokens, Outcome,
+    Report, RouteFate, Rule, Seen, SignedIn, TokenSource,
 };
 
 /// A request that somebody asks about.
@@ -100,6 +100,9 @@ pub async fn explain(
                 _ => None,
             };
         }
+    }
+    if let Some(told) = &mut report.moodle {
+        told.functions = plan::functions(&ctx);
     }
     if ctx.allowed {
         report.outcome = Outcome::Allow;

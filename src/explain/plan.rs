@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 
 use super::view::upstream_headers;
-use super::{Action, MoodleTokens, Report, TokenSource};
+use super::{Action, CalledFunction, MoodleTokens, Report, TokenSource};
 use crate::act::file::{self, FileRequest};
 use crate::act::playlist;
 use crate::config::MoodleSource;
@@ -190,7 +190,7 @@ async fn call(route: &Route, headers: &HeaderMap, ctx: &Context, report: &mut Re
     let Some(moodle) = route.injects().filter(|_| !ctx.own_token) else {
         return Ok(Call::AsItCame);
     };
-    let caller = calls::person((ctx.session.as_deref(), ctx.who.as_deref()), moodle)?;
+    let caller = calls::person(ctx, moodle)?;
     let plan = calls::plan(moodle, route, ctx, caller.identity(), headers)?;
     let tokens = moodle.token_plan(caller, ctx.at).await?;
     report.moodle = Some(MoodleTokens {
@@ -215,6 +215,23 @@ async fn call(route: &Route, headers: &HeaderMap, ctx: &Context, report: &mut Re
     Err(refusal)
 }
 
+/// What the route's `functions` say of a call, whatever has become of it. Where nobody is known, no role is held.
+pub(super) fn functions(ctx: &Context) -> Vec<CalledFunction> {
+    let route = ctx.route.as_deref().filter(|_| !ctx.own_token);
+    let Some((route, moodle)) = route.and_then(|route| Some((route, route.injects()?))) else {
+        return Vec::new();
+    };
+    let person = calls::person(ctx, moodle).ok();
+    let roles = person.as_ref().map_or(&[][..], |person| &person.identity().roles);
+    let told = calls::tell_functions(moodle, route, ctx, roles).into_iter();
+    told.map(|told| CalledFunction {
+        name: told.function,
+        permitted: told.is_permitted,
+        why: told.why,
+    })
+    .collect()
+}
+
 /// The target with another query, in which the stand-in for the token is not shown.
 fn with_query(target: &str, query: Option<&str>) -> String {
     let path = target.split('?').next().unwrap_or_default();
@@ -233,6 +250,7 @@ pub(super) fn named(moodle: &Moodle) -> MoodleTokens {
         kept: None,
         sources: Vec::new(),
         never: moodle.config.never.clone(),
+        functions: Vec::new(),
     }
 }
 

@@ -66,6 +66,18 @@ pub struct MoodleTokens {
     pub sources: Vec<TokenSource>,
     /// Who never gets one.
     pub never: Vec<String>,
+    /// What the query calls: the function, and those that it is told to call. Where the person is not known, no role is held.
+    #[serde(default)]
+    pub functions: Vec<CalledFunction>,
+}
+
+/// What a route's `functions` say of one that is called.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CalledFunction {
+    pub name: String,
+    pub permitted: bool,
+    /// The entry that names it, with its file and line; or why there is none.
+    pub why: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -200,7 +212,7 @@ pub struct Capped {
 /// How often something may happen.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Budget {
-    /// `limits.rate` of the route, or `jwt.bad_signatures`.
+    /// `limits.rate` of the route, `jwt.bad_signatures`, or `moodle.<name>.calls`.
     pub key: String,
     /// Whose it is: `issuer/sub`, or an address.
     pub of: String,

@@ -168,5 +168,6 @@ fn find<T: Trace>(ctx: &mut Context, trace: &mut T) -> Result<Arc<Route>, Reject
 /// How often and how much.
 fn limit<T: Trace>(headers: &HeaderMap, ctx: &Context, route: &Route, trace: &mut T) -> Result<(), Rejection> {
     super::limits::check_rate(route, ctx, trace)?;
+    gateway::moodle::limit(route, ctx, trace)?;
     super::limits::check_announced_body(route, headers)
 }

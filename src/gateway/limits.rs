@@ -1,5 +1,7 @@
 //! How often, how much and how many at once: the limits of an address and of a route.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use pingora::prelude::{Error, ErrorType, Result as PingoraResult};
@@ -46,10 +48,14 @@ pub(super) fn check_rate<T: Trace>(route: &Route, ctx: &Context, trace: &mut T) 
             false => Ok(()),
         };
     }
-    rate.take(key, ctx.started).map_err(|after| {
-        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-        Rejection::new(Reason::RateLimited).with_hint(Hint::RetryAfter(seconds.max(1)))
-    })
+    rate.take(key, ctx.started)
+        .map_err(|after| Rejection::new(Reason::RateLimited).with_hint(retry_after(after)))
+}
+
+/// In whole seconds.
+pub(super) fn retry_after(wait: Duration) -> Hint {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    Hint::RetryAfter(seconds.max(1))
 }
 
 /// A body whose length is announced is refused before it is sent.

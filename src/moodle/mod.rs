@@ -54,6 +54,7 @@ use crate::moodle::token::Token;
 use crate::moodle::tokens::site::{self, SiteConfig};
 use crate::moodle::tokens::{Conversation, TokenError};
 use crate::observe::metrics::MoodleMetrics;
+use crate::rate::Keyed;
 use crate::rejection::{Reason, Rejection};
 use crate::sealing::{MasterKeys, Purpose, Sealer};
 use crate::store::{Notice, Store, Table};
@@ -101,6 +102,8 @@ pub struct Moodle {
     host: HeaderValue,
     tokens: MoodleTokens,
     people: People,
+    /// Calls of each person, where they are limited.
+    pub calls: Option<Arc<Keyed<String>>>,
 }
 
 /// Whose sessions get tokens.
@@ -208,7 +211,16 @@ impl Moodle {
                 people: Arc::clone(&sign_in.people),
                 named_by_user: sign_in.provider.names_by_user(),
             },
+            calls: moodle.calls.map(|rate| Arc::new(Keyed::with_debts(rate))),
         })
+    }
+
+    /// With what people have used up of their calls, if `before` has the same name and the same limit.
+    pub fn going_on(mut self, before: &Self) -> Self {
+        if (&self.config.name, self.config.calls) == (&before.config.name, before.config.calls) {
+            self.calls.clone_from(&before.calls);
+        }
+        self
     }
 
     pub fn tokens(&self) -> &MoodleTokens {

@@ -9,6 +9,7 @@ mod bearer;
 mod conflicts;
 mod cors;
 mod frames;
+mod functions;
 mod jwt;
 mod launch;
 mod moodle;
@@ -68,8 +69,10 @@ pub fn load_with(path: &Path, env: Env<'_>) -> Result<Loaded, Diagnostics> {
     let folder = folder.parent().map(Path::to_owned).unwrap_or_default();
 
     let (file, problems) = read::<File>(&source, env);
+    let name = path.file_name().unwrap_or(path.as_os_str());
     let mut checker = Checker {
         source: &source,
+        name: name.to_string_lossy().into(),
         folder,
         problems,
     };
@@ -130,6 +133,8 @@ type Names = Vec<At<String>>;
 /// What every check needs, and what they have found.
 pub(super) struct Checker<'a> {
     source: &'a str,
+    /// Of the file, without its folder.
+    name: Arc<str>,
     folder: PathBuf,
     problems: Vec<Diagnostic>,
 }

@@ -5,15 +5,18 @@ use std::sync::Arc;
 
 use url::Url;
 
+use super::jwt::rate;
 use super::server::values;
 use super::{Checker, Known, every};
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::file::{self, FunctionEntry};
 use crate::config::net::is_loopback;
 use crate::config::read::{At, Key, Named};
+use crate::config::value::PerSecond;
 use crate::config::{
     Action, Bearer, Credential, Facade, FunctionRule, Moodle, MoodleSource, MoodleUsername, SURROGATE,
 };
+use crate::rate::Rate;
 
 /// What routes must know of a Moodle: its upstream and its sign-in.
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +94,7 @@ impl Checker<'_> {
             );
         }
         let facade = self.facade(moodle.facade, tokens.as_deref(), place);
+        let calls = self.calls(moodle.calls, moodle.calls_burst);
         let service = moodle.service.given().and_then(|service| self.short_name(service));
         let has_domain = moodle.username_domain.given().map(|domain| domain.at);
         let username = self.moodle_username(&moodle.username, moodle.username_domain);
@@ -118,7 +122,15 @@ impl Checker<'_> {
             never: moodle.never.iter().map(|name| name.to_lowercase()).collect(),
             facade: facade?,
             own_tokens: moodle.own_tokens,
+            calls: calls?,
+            function_metrics: moodle.function_metrics,
         })
+    }
+
+    /// `Some(None)`: as many as come.
+    fn calls(&mut self, calls: Key<PerSecond>, burst: Key<u64>) -> Option<Option<Rate>> {
+        let burst = self.burst(burst, ("calls_burst", "calls = \"10/s\""), calls.is_absent());
+        calls.checked(|calls| Some(rate(calls.value, burst)))
     }
 
     /// An attribute may be told by every sign-in of the same people.
@@ -281,7 +293,7 @@ impl Checker<'_> {
             "functions",
             "remove it for all functions, or name at least one",
         )?;
-        every(functions.value.into_iter().map(|entry| self.functions(entry.value))).map(Some)
+        every(functions.value.into_iter().map(|entry| self.functions(entry))).map(Some)
     }
 
     /// A token belongs to a person, who comes by a session or an access token, and is one of the Moodle's sign-in's people.
@@ -328,23 +340,5 @@ impl Checker<'_> {
                 &**theirs
             )));
         }
-    }
-
-    fn functions(&mut self, entry: FunctionEntry) -> Option<FunctionRule> {
-        let table = match entry {
-            FunctionEntry::Name(name) => {
-                return Some(FunctionRule {
-                    names: vec![name],
-                    roles: None,
-                });
-            }
-            FunctionEntry::Table(table) => table,
-        };
-        let names = self.required(table.names, "names", table.place, "names = [\"core_enrol_*\"]")?;
-        self.not_empty(&names, "names", "name at least one function")?;
-        Some(FunctionRule {
-            names: values(names.value),
-            roles: table.role.checked(|roles| Some(values(roles.value.0)))?,
-        })
     }
 }

@@ -365,22 +365,25 @@ impl Checker<'_> {
         }
     }
 
-    fn limits(&mut self, limits: file::Limits) -> Option<Limits> {
-        if let (Some(burst), true) = (limits.burst.given(), limits.rate.is_absent()) {
-            let problem = Diagnostic::error(burst.at, "`burst` means nothing without `rate`");
-            self.report(problem.help("add rate = \"50/s\", or remove this key"));
+    /// So many at once within a rate: the key `name` of a rate that is written as in `example`.
+    pub(super) fn burst(&mut self, burst: Key<u64>, (name, example): (&str, &str), has_no_rate: bool) -> Option<u32> {
+        let burst = burst.into_given()?;
+        if has_no_rate {
+            let rate = example.split(' ').next().unwrap_or(example);
+            let problem = Diagnostic::error(burst.at, format!("`{name}` means nothing without `{rate}`"));
+            self.report(problem.help(format!("add {example}, or remove this key")));
         }
-        if let Some(burst) = limits
-            .burst
-            .given()
-            .filter(|burst| !MOST_AT_ONCE.contains(&burst.value))
-        {
+        if !MOST_AT_ONCE.contains(&burst.value) {
             let size = if burst.value == 0 { "small" } else { "large" };
-            let problem = Diagnostic::error(burst.at, format!("`burst` is too {size}"));
+            let problem = Diagnostic::error(burst.at, format!("`{name}` is too {size}"));
             let (least, most) = MOST_AT_ONCE.into_inner();
             self.report(problem.label(format!("allowed: {least} to {most}")));
         }
-        let burst = limits.burst.into_value().and_then(|burst| u32::try_from(burst).ok());
+        u32::try_from(burst.value).ok()
+    }
+
+    fn limits(&mut self, limits: file::Limits) -> Option<Limits> {
+        let burst = self.burst(limits.burst, ("burst", "rate = \"50/s\""), limits.rate.is_absent());
         Some(Limits {
             body: limits.body.value().map(|size| size.0),
             rate: limits.rate.into_value().map(|per_second| rate(per_second, burst)),

@@ -7,7 +7,8 @@ use toml::de::DeValue;
 use crate::config::pattern::RolePattern;
 use crate::config::read::{At, Key, OneOrMany, Read, Reader};
 use crate::config::section::section;
-use crate::config::{FunctionPattern, MoodleSource, OwnTokens};
+use crate::config::value::{FunctionWord, PerSecond};
+use crate::config::{MoodleSource, OwnTokens};
 
 section! {
     /// `[moodle.<name>]`: a Moodle whose web services are called with tokens that the gateway puts in.
@@ -37,6 +38,14 @@ section! {
         facade: Facade,
         /// "pass": a call without a session that brings a token of its own goes on to Moodle as it is; or "refuse".
         own_tokens: OwnTokens = "pass",
+        /// Calls of functions and uploads with the gateway's tokens, for each person. A batch of calls counts as many as are in
+        /// it; files do not count. Default: unlimited.
+        calls: PerSecond,
+        /// Calls at once within `calls`. Default: what `calls` allows in a second.
+        calls_burst: u64,
+        /// Are calls counted by function, too, in `janua_moodle_functions_total`? Only functions that Moodle itself has are told
+        /// apart.
+        function_metrics: bool = false,
     }
 }
 
@@ -58,8 +67,8 @@ section! {
 section! {
     /// An element of `routes.functions` for holders of a role.
     struct Functions {
-        /// `["mod_assign_*"]`. Required.
-        names: Vec<At<FunctionPattern>>,
+        /// `["mod_assign_*"]`: names, patterns, groups and files of them. Required.
+        names: Vec<At<FunctionWord>>,
         /// A role held, one or several patterns. Default: everyone whom the route lets in.
         role: OneOrMany<RolePattern>,
     }
@@ -68,7 +77,7 @@ section! {
 /// An element of `routes.functions`: a name, or a table.
 #[derive(Debug)]
 pub(in crate::config) enum FunctionEntry {
-    Name(FunctionPattern),
+    Name(FunctionWord),
     Table(Functions),
 }
 
@@ -76,11 +85,11 @@ impl Read for FunctionEntry {
     fn read(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) -> Option<Self> {
         match value.get_ref() {
             DeValue::Table(_) => Functions::read(value, reader).map(Self::Table),
-            _ => FunctionPattern::read(value, reader).map(Self::Name),
+            _ => FunctionWord::read(value, reader).map(Self::Name),
         }
     }
 
     fn schema() -> serde_json::Value {
-        serde_json::json!({ "anyOf": [FunctionPattern::schema(), Functions::schema()] })
+        serde_json::json!({ "anyOf": [FunctionWord::schema(), Functions::schema()] })
     }
 }

@@ -1,4 +1,4 @@
-//! Which source of Moodle's tokens would serve the call, in words.
+//! Which entries of `functions` permit the call, and which source of Moodle's tokens would serve it, in words.
 
 use std::fmt;
 
@@ -14,7 +14,14 @@ impl Page {
             kept,
             sources,
             never,
+            functions,
         } = told;
+        if !functions.is_empty() {
+            self.heading("functions: each that is called must be permitted")?;
+            for one in functions {
+                self.ticked(1, one.permitted, &format!("{}: {}", one.name, one.why))?;
+            }
+        }
         let whose = username.as_ref().map(|name| format!(" of {name}")).unwrap_or_default();
         self.heading(&format!("Moodle's token{whose} (moodle.{moodle}, service {service})"))?;
         match kept {

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use pingora::proxy::Session;
 
-use super::super::limits::count_body;
+use super::super::limits::{count_body, retry_after};
+use super::super::trace::Trace;
 use super::super::{Stop, body, parts, upstream};
 use super::back::go_back;
 use super::nobody;
@@ -19,8 +20,9 @@ use crate::moodle::call::{Call, Client, NO_FUNCTION, Progress};
 use crate::moodle::caller::Caller;
 use crate::moodle::request::Refusal;
 use crate::moodle::request::endpoint::Endpoint;
-use crate::moodle::request::functions::Permit;
+use crate::moodle::request::functions::{Permit, Told};
 use crate::moodle::request::inject::{self, Head, Plan};
+use crate::moodle::request::params;
 use crate::present;
 use crate::rejection::{Reason, Rejection};
 use crate::snapshot::Route;
@@ -28,13 +30,15 @@ use crate::snapshot::Route;
 /// Carries out a call on a route with `present = "moodle-token"`.
 pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, moodle: &Arc<Moodle>) -> Result<(), Stop> {
     let (of_session, who) = (ctx.session.clone(), ctx.who.clone());
-    let person = person((of_session.as_deref(), who.as_deref()), moodle)?;
+    let person = caller((of_session.as_deref(), who.as_deref()), moodle)?;
     let (plan, path) = judge(session, ctx, route, (moodle, person.identity()))?;
     let request_id = ctx.id;
+    let counts_for = parts::rate_key(Some(person.identity()), &ctx.client);
     let mut call = Call {
         moodle,
         person,
         request_id: request_id.as_str(),
+        counts_for: &counts_for,
         plan,
         method: ctx.request.method.clone(),
         path,
@@ -43,13 +47,16 @@ pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, mood
         progress: Progress::default(),
     };
     let outcome = call.carry_out(&mut Incoming { session, ctx }).await;
-    let (endpoint, group) = (call.plan.endpoint(), call.group());
+    let (endpoint, counted) = (call.plan.endpoint(), call.counted());
     ctx.upstream.chosen = call.progress.chosen.take();
     ctx.upstream.since = call.progress.since;
     ctx.upstream.answered_after = call.progress.answered_after;
     let count = |outcome| {
         let metrics = moodle.tokens().metrics();
-        metrics.called(&moodle.config.name, endpoint.label(), group, outcome);
+        metrics.called(&moodle.config.name, endpoint.label(), counted.group, outcome);
+        if moodle.config.function_metrics && endpoint == Endpoint::Rest {
+            metrics.called_function(&moodle.config.name, counted.function, outcome);
+        }
     };
     match outcome {
         Ok((answer, token)) => {
@@ -66,7 +73,11 @@ pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, mood
 }
 
 /// Whose token goes with the call: the person of the session, or whoever the access token speaks for.
-pub fn person<'a>(
+pub fn person<'a>(ctx: &'a Context, moodle: &Moodle) -> Result<Caller<'a>, Rejection> {
+    caller((ctx.session.as_deref(), ctx.who.as_deref()), moodle)
+}
+
+fn caller<'a>(
     (session, who): (Option<&'a SignedIn>, Option<&'a Identity>),
     moodle: &Moodle,
 ) -> Result<Caller<'a>, Rejection> {
@@ -110,6 +121,59 @@ pub fn plan(
         headers,
     };
     Ok(inject::plan(&head, permit)?)
+}
+
+/// `moodle.<name>.calls`: takes one call of the person's. What a batch is besides, it takes when it is read.
+pub fn limit<T: Trace>(route: &Route, ctx: &Context, trace: &mut T) -> Result<(), Rejection> {
+    let moodle = route.injects().filter(|_| !ctx.own_token && !ctx.only_decide);
+    let Some((moodle, rate)) = moodle.and_then(|moodle| Some((moodle, moodle.calls.as_ref()?))) else {
+        return Ok(());
+    };
+    let (_, decoded) = ctx.path.stripped(&route.config.strip);
+    let endpoint = moodle.below(&decoded).and_then(|path| Endpoint::of(path).ok());
+    let (Some(endpoint @ (Endpoint::Rest | Endpoint::Upload)), Ok(person)) = (endpoint, person(ctx, moodle)) else {
+        return Ok(());
+    };
+    let (name, key) = (
+        &moodle.config.name,
+        parts::rate_key(Some(person.identity()), &ctx.client),
+    );
+    let refusal = || {
+        Rejection::because(
+            Reason::RateLimited,
+            format!("moodle.{name}.calls of this person are used up"),
+        )
+    };
+    if let Some(dry_run) = &ctx.dry_run {
+        let spent = dry_run.budgets.is_some_and(|instant| !rate.peek(&key, instant));
+        trace.budget(&format!("moodle.{name}.calls"), key, rate.rate(), spent);
+        return if spent { Err(refusal()) } else { Ok(()) };
+    }
+    rate.take(key, ctx.started).map_err(|wait| {
+        let (metrics, reason) = (moodle.tokens().metrics(), Reason::RateLimited.label());
+        metrics.called(name, endpoint.label(), NO_FUNCTION, reason);
+        refusal().with_hint(retry_after(wait))
+    })
+}
+
+/// What the route's `functions` say to a holder of `roles` of each function that the query names.
+pub fn tell_functions(moodle: &Moodle, route: &Route, ctx: &Context, roles: &[String]) -> Vec<Told> {
+    let (_, decoded) = ctx.path.stripped(&route.config.strip);
+    let endpoint = moodle.below(&decoded).and_then(|path| Endpoint::of(path).ok());
+    let permit = Permit::new(route.config.functions.as_deref(), roles, &ctx.params);
+    match endpoint {
+        Some(Endpoint::Rest) => {}
+        Some(Endpoint::Upload) => return permit.tell_upload().into_iter().collect(),
+        Some(Endpoint::File) | None => return Vec::new(),
+    }
+    let target = parts::target_on(ctx, route);
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    let Ok(called) = params::scan_query(query) else {
+        return Vec::new();
+    };
+    let outer = called.function.iter().map(|function| permit.tell(function));
+    let inner = called.wrapped.iter().map(|function| permit.tell_wrapped(function));
+    outer.chain(inner).collect()
 }
 
 /// The client's headers as an upstream gets them; what frames the body is set when it is sent.

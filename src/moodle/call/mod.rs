@@ -47,6 +47,8 @@ pub struct Call<'a> {
     pub moodle: &'a Arc<Moodle>,
     pub person: Caller<'a>,
     pub request_id: &'a str,
+    /// Whose calls it counts for.
+    pub counts_for: &'a str,
     pub plan: Plan,
     /// The client's.
     pub method: Method,
@@ -68,18 +70,41 @@ pub struct Progress {
     is_whole: bool,
     /// Bytes that have gone up.
     sent: u64,
-    /// The function that was found in the body.
-    function: Option<&'static str>,
+    /// Under what the function that was found in the body is counted.
+    function: Option<Counted>,
+    /// Calls that were taken from the person's, one when the request came.
+    taken: usize,
     pub chosen: Option<Chosen>,
     pub since: Option<Instant>,
     /// From the choice of the server to the header of its answer.
     pub answered_after: Option<Duration>,
 }
 
+/// Under what a function is counted.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted {
+    pub group: &'static str,
+    /// Its own name, if Moodle itself has it.
+    pub function: &'static str,
+}
+
+impl Counted {
+    fn of(function: &str) -> Self {
+        Self {
+            group: functions::group(function),
+            function: functions::counted(function),
+        }
+    }
+}
+
 impl Call<'_> {
     /// Under what the called function is counted.
-    pub fn group(&self) -> &'static str {
-        let planned = || self.plan.function().map_or(NO_FUNCTION, functions::group);
+    pub fn counted(&self) -> Counted {
+        let none = Counted {
+            group: NO_FUNCTION,
+            function: NO_FUNCTION,
+        };
+        let planned = || self.plan.function().map_or(none, Counted::of);
         self.progress.function.unwrap_or_else(planned)
     }
 
@@ -200,9 +225,16 @@ impl Call<'_> {
         Ok((answer, verdict.map_err(|error| not_reached(&error))?))
     }
 
+    /// A batch is taken from the person's calls as it is read. It may run into debt: how long it is is known at its end only.
     fn calls(&mut self, body: &Body) {
-        let found = body.function().map(functions::group);
+        let found = body.function().map(Counted::of);
         self.progress.function = found.or(self.progress.function);
+        let (calls, taken) = (self.plan.calls(body), self.progress.taken.max(1));
+        if let (Some(rate), Some(more)) = (&self.moodle.calls, calls.checked_sub(taken)) {
+            let more = u32::try_from(more).unwrap_or(u32::MAX);
+            rate.spend(self.counts_for.to_owned(), more, Instant::now());
+        }
+        self.progress.taken = calls.max(taken);
     }
 
     /// To the first server that takes a connection.
@@ -270,10 +302,10 @@ impl Call<'_> {
                 break;
             }
             let next = match client.next().await {
-                Ok(Some(raw)) => body.push(raw),
+                Ok(Some(raw)) => body.push(raw).inspect(|_| self.calls(&body)),
                 Ok(None) => {
                     has_ended = true;
-                    body.finish()
+                    body.finish().inspect(|_| self.calls(&body))
                 }
                 Err(lost) => {
                     drop(pieces.try_send(Err(io::Error::other("the client's body broke off"))));

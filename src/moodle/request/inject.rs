@@ -39,6 +39,8 @@ pub struct Plan {
     content_length: Option<u64>,
     /// From the query.
     function: Option<String>,
+    /// Functions that the query tells another one to call.
+    wrapped: usize,
     permit: Permit,
 }
 
@@ -96,6 +98,9 @@ pub fn plan(head: &Head<'_>, permit: Permit) -> Result<Plan, Refusal> {
         }
         wrapped.iter().try_for_each(|function| permit.check_wrapped(function))?;
     }
+    if endpoint == Endpoint::Upload {
+        permit.check_upload()?;
+    }
     Ok(Plan {
         endpoint,
         method: head.method.clone(),
@@ -103,6 +108,7 @@ pub fn plan(head: &Head<'_>, permit: Permit) -> Result<Plan, Refusal> {
         content,
         content_length,
         function,
+        wrapped: wrapped.len(),
         permit,
     })
 }
@@ -121,6 +127,14 @@ impl Plan {
     /// The function that the query names.
     pub fn function(&self) -> Option<&str> {
         self.function.as_deref()
+    }
+
+    /// How many calls this is, as far as the body has come: a batch counts as many as are in it.
+    pub fn calls(&self, body: &Body) -> usize {
+        match body.function().or(self.function()) {
+            Some(functions::WRAPPER) => (self.wrapped + body.wrapped()).max(1),
+            _ => 1,
+        }
     }
 
     /// What the upstream gets instead of the client's head.
@@ -204,6 +218,14 @@ impl Body {
             Self::Form(form) => form.function(),
             Self::Multipart(multipart) => multipart.function(),
             Self::Made(_) | Self::Nothing | Self::Opaque | Self::Unreadable => None,
+        }
+    }
+
+    fn wrapped(&self) -> usize {
+        match self {
+            Self::Form(form) => form.wrapped(),
+            Self::Multipart(multipart) => multipart.wrapped(),
+            Self::Made(_) | Self::Nothing | Self::Opaque | Self::Unreadable => 0,
         }
     }
 

@@ -1,6 +1,6 @@
 //! A request of Moodle's web services on its way in: what it calls, whether it may, and where the token goes.
 //!
-//! `endpoint`, `params`, `urlencoded` and `multipart` read a request, `functions` decides about what it calls, `inject` puts the
+//! `endpoint`, `params`, `urlencoded` and `multipart` read a request, `functions` decides about what it calls, and why, `inject` puts the
 //! token in; `own_token` finds a token that the client has brought itself. All of it is pure and takes bodies piece by piece.
 
 pub mod endpoint;

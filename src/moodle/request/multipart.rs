@@ -29,6 +29,8 @@ pub struct Multipart {
     /// Who may call what; `None` where no function is called.
     permit: Option<Permit>,
     function: Option<String>,
+    /// Functions that another one is told to call.
+    wrapped: usize,
     /// What is let through only once the function is known, and this part's content judged.
     held: BytesMut,
 }
@@ -66,6 +68,7 @@ impl Multipart {
             part: Meaning::Other,
             permit: None,
             function: None,
+            wrapped: 0,
             held: BytesMut::new(),
         })
     }
@@ -82,6 +85,11 @@ impl Multipart {
     /// The function that is called, once it is known.
     pub fn function(&self) -> Option<&str> {
         self.function.as_deref()
+    }
+
+    /// How many functions another one is told to call, until now.
+    pub fn wrapped(&self) -> usize {
+        self.wrapped
     }
 
     /// The next piece of the body in, what may be sent out.
@@ -153,7 +161,10 @@ impl Multipart {
         let end = bytes.saturating_sub(self.dashed.len() + 2);
         let name = params::plain_function_name(self.pending.get(..end).unwrap_or_default())?;
         match meaning {
-            Meaning::Wrapped => permit.check_wrapped(&name),
+            Meaning::Wrapped => {
+                self.wrapped += 1;
+                permit.check_wrapped(&name)
+            }
             _ if self.function.is_some() => Err(Refusal::Malformed("wsfunction stands more than once")),
             _ => {
                 permit.check(&name)?;

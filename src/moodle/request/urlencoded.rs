@@ -36,6 +36,8 @@ pub struct Form {
     /// The name or the function's value, as far as it has come.
     word: Vec<u8>,
     started: bool,
+    /// Functions that another one is told to call.
+    wrapped: usize,
 }
 
 enum State {
@@ -55,12 +57,18 @@ impl Form {
             state: State::Name,
             word: Vec::new(),
             started: false,
+            wrapped: 0,
         }
     }
 
     /// The function that is called, once it is known.
     pub fn function(&self) -> Option<&str> {
         self.wanted.function.as_deref()
+    }
+
+    /// How many functions another one is told to call, until now.
+    pub fn wrapped(&self) -> usize {
+        self.wrapped
     }
 
     /// By how much the body gets longer; nothing unless a token goes into it.
@@ -171,7 +179,10 @@ impl Form {
     fn end_function(&mut self, stop: Option<u8>, out: &mut BytesMut) -> Result<(), Refusal> {
         let mut value = std::mem::take(&mut self.word);
         match (&self.state, &self.wanted.permit) {
-            (State::Wrapped, Some(permit)) => permit.check_wrapped(&params::function_name(&value)?)?,
+            (State::Wrapped, Some(permit)) => {
+                permit.check_wrapped(&params::function_name(&value)?)?;
+                self.wrapped += 1;
+            }
             _ => {
                 params::take(Meaning::Function, &value, &mut self.wanted.function)?;
                 if let (Some(permit), Some(function)) = (&self.wanted.permit, &self.wanted.function) {
@@ -273,6 +284,10 @@ mod tests {
         assert!(sent(wanted(), good, &[20, 40, 47]).is_ok());
         let first = b"requests[0][function]=core_a&wsfunction=core_x";
         assert!(sent(wanted(), first, &[5]).is_ok());
+        let mut counted = Form::new(wanted());
+        counted.push(good).unwrap();
+        counted.finish().unwrap();
+        assert_eq!(counted.wrapped(), 2);
         let refused: [&[u8]; 6] = [
             b"wsfunction=core_x&requests[0][function]=mod_a",
             b"requests[0][function]=mod_a&wsfunction=core_x",

@@ -201,6 +201,8 @@ pub(super) mod tests {
             never: Vec::new(),
             facade: None,
             own_tokens: crate::config::OwnTokens::Pass,
+            calls: None,
+            function_metrics: false,
         }
     }
 

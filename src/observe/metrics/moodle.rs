@@ -16,6 +16,8 @@ metrics! {
             "Seconds that an attempt to obtain a token took.",
         calls: IntCounterVec = "janua_moodle_calls_total" ["moodle", "script", "group", "outcome"]
             "Calls of Moodle with a token, by script, group of functions and outcome: ok, refused, or what Moodle's answer meant.",
+        functions: IntCounterVec = "janua_moodle_functions_total" ["moodle", "function", "outcome"]
+            "Calls of Moodle's functions with a token, where moodle.<name>.function_metrics is on: those that Moodle itself has by name.",
         dead: IntCounterVec = "janua_moodle_tokens_dead_total" ["moodle"]
             "Tokens that Moodle took no more and that were dropped.",
     }
@@ -31,6 +33,11 @@ impl MoodleMetrics {
     /// A call has an answer, or a refusal. `script`, `group` and `outcome` are from closed lists.
     pub fn called(&self, moodle: &str, script: &'static str, group: &'static str, outcome: &'static str) {
         self.calls.with_label_values(&[moodle, script, group, outcome]).inc();
+    }
+
+    /// The same of its function. `function` and `outcome` are from closed lists.
+    pub fn called_function(&self, moodle: &str, function: &'static str, outcome: &'static str) {
+        self.functions.with_label_values(&[moodle, function, outcome]).inc();
     }
 
     /// A kept token was dead.
