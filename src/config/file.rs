@@ -290,6 +290,9 @@ section! {
         /// groups "read-only" and "writing"; "@functions.txt", a file of them; or `{ names = ["mod_assign_*"], role = "…" }`.
         /// Default: unlimited.
         functions: Vec<At<FunctionEntry>>,
+        /// Are addresses of Moodle's files in its answers written as the gateway's, with `present = "moodle-token"`? For apps
+        /// that call under a prefix, or at a host of their own.
+        rewrite_urls: At<bool> = false,
         /// Which pages may show this route's in a frame: `["https://moodle.example.edu"]`, `"'self'"`, `"'none'"`. Where
         /// those of other sites may, cookies of Opencast's are sent on so that they work in the frame. Default: none.
         frame_ancestors: Vec<At<FrameAncestor>>,

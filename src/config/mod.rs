@@ -286,6 +286,8 @@ pub struct Route {
     pub identity_headers: Option<IdentityHeaders>,
     /// With [`Present::MoodleToken`]; `None`: all.
     pub functions: Option<Vec<FunctionRule>>,
+    /// With [`Present::MoodleToken`]: are the addresses of files in answers written as the gateway's?
+    pub rewrite_urls: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -30,6 +30,8 @@ pub(super) struct OfRoute<'a> {
     /// `present = "moodle-token"`, where it stands.
     pub(super) present: Option<Span>,
     pub(super) functions: Key<Vec<At<FunctionEntry>>>,
+    /// Where `rewrite_urls` stands.
+    pub(super) rewrites: Option<Span>,
     pub(super) action: Option<&'a Action>,
     pub(super) accept: (&'a [Credential], Span),
     pub(super) sign_ins: Option<&'a [usize]>,
@@ -276,9 +278,12 @@ impl Checker<'_> {
     /// `functions` of a route, and whether tokens for it can be had. `Some(None)`: all functions.
     pub(super) fn moodle_route(&mut self, route: OfRoute<'_>, known: &Known) -> Option<Option<Vec<FunctionRule>>> {
         let Some(at) = route.present else {
-            if let Some(functions) = route.functions.given() {
-                let problem = Diagnostic::error(functions.at, "`functions` means nothing without Moodle's tokens");
-                self.report(problem.help("add present = \"moodle-token\", or remove this key"));
+            let functions = route.functions.given().map(|functions| functions.at);
+            for (name, at) in [("functions", functions), ("rewrite_urls", route.rewrites)] {
+                if let Some(at) = at {
+                    let problem = Diagnostic::error(at, format!("`{name}` means nothing without Moodle's tokens"));
+                    self.report(problem.help("add present = \"moodle-token\", or remove this key"));
+                }
             }
             return Some(None);
         };

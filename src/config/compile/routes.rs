@@ -127,6 +127,7 @@ impl Checker<'_> {
         let of_moodle = OfRoute {
             present: (route.present.value == Present::MoodleToken).then_some(route.present.at),
             functions: route.functions,
+            rewrites: route.rewrite_urls.written(),
             action: action.as_ref(),
             accept: (&accept, accept_at),
             sign_ins: sign_ins.as_ref().and_then(|named| named.as_deref()),
@@ -203,6 +204,7 @@ impl Checker<'_> {
             present: route.present.value,
             identity_headers: identity_headers?,
             functions: functions?,
+            rewrite_urls: route.rewrite_urls.value,
         })
     }
     /// The host of a route: one of the public ones, lower case.

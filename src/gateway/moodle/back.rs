@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::moodle::Moodle;
 use crate::moodle::answer::redact::{self, Redactor};
 use crate::moodle::answer::repeated;
+use crate::moodle::answer::rewrite::Rewriter;
 use crate::moodle::call::Answer;
 use crate::moodle::token::Token;
 use crate::rejection::{Reason, Rejection};
@@ -57,6 +58,7 @@ pub(super) async fn go_back(
         answer,
         moodle,
         redactor: redacts.then(|| Redactor::new(token)),
+        rewriter: rewriter(ctx, moodle).filter(|_| redacts),
         ended: false,
     };
     Ok(write_stream(session, status, headers, &mut body).await?)
@@ -67,7 +69,19 @@ struct Going<'a> {
     answer: Answer,
     moodle: &'a Moodle,
     redactor: Option<Redactor>,
+    rewriter: Option<Rewriter>,
     ended: bool,
+}
+
+/// For a route that rewrites addresses: to those beside the script that was called.
+fn rewriter(ctx: &Context, moodle: &Moodle) -> Option<Rewriter> {
+    let route = ctx.route.as_ref().filter(|route| route.config.rewrite_urls)?;
+    let public = ctx.snapshot.config.server.public_url(&route.config.host)?;
+    let (prefix, _) = ctx.path.encoded().split_once("/webservice/")?;
+    Some(Rewriter::new(
+        &moodle.config.wwwroot,
+        &format!("{}{prefix}", public.origin()),
+    ))
 }
 
 impl Pieces for Going<'_> {
@@ -82,6 +96,16 @@ impl Pieces for Going<'_> {
                 (None, piece) => piece,
                 (Some(redactor), Some(piece)) => Some(redactor.push(&piece)),
                 (Some(redactor), None) => Some(redactor.finish()),
+            };
+            let piece = match (&mut self.rewriter, piece) {
+                (None, piece) => piece,
+                (Some(rewriter), piece) => {
+                    let text = rewriter.push(&piece.unwrap_or_default());
+                    match self.ended {
+                        true => Some([text, rewriter.finish()].concat().into()),
+                        false => Some(text),
+                    }
+                }
             };
             if let Some(piece) = piece.filter(|piece| !piece.is_empty()) {
                 return Ok(Some(piece));

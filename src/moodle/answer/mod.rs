@@ -5,6 +5,7 @@
 
 pub mod redact;
 pub mod repeated;
+pub mod rewrite;
 pub mod wanted;
 
 use http::{HeaderMap, Method, StatusCode, header};

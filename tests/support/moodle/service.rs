@@ -144,8 +144,27 @@ pub fn rest(request: &Request, site: &mut Site) -> Answer {
             };
             Answer::rest(format, courses.to_string())
         }
+        "core_course_get_contents" => Answer::rest(format, contents(format, &site.settings.wwwroot)),
         "mod_assign_get_submission_status" => missing("assign"),
         _ => missing("external_functions"),
+    }
+}
+
+/// A file, and a text with a picture: the one by the address that takes tokens, the other by that of pages.
+fn contents(format: Option<&str>, root: &str) -> String {
+    let file = format!(
+        "{root}/webservice/pluginfile.php/17/assignsubmission_file/submission_files/1/essay.txt?forcedownload=1"
+    );
+    let text = format!("<img src=\"{root}/pluginfile.php/17/assignsubmission_file/submission_files/1/essay.txt\">");
+    match format {
+        Some("json") => {
+            let module = json!({ "url": format!("{root}/mod/resource/view.php?id=1"), "description": text, "contents": [{ "fileurl": file }] });
+            String::from_utf8(Answer::json(&json!([{ "id": 1, "modules": [module] }]))).unwrap()
+        }
+        _ => format!(
+            "<RESPONSE><VALUE>{file}</VALUE><VALUE>{}</VALUE></RESPONSE>",
+            text.replace('<', "&lt;")
+        ),
     }
 }
 
