@@ -1,9 +1,12 @@
 //! Who stands behind a request: what a verified credential says, after the caps of its issuer.
 
+pub mod attributes;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use self::attributes::Attributes;
 use crate::rate::address_key;
 
 /// A verified person or token. A person is (people, name), never the name alone: two issuers may both know an `anna`.
@@ -35,6 +38,8 @@ pub struct Identity {
 pub struct Access {
     pub client: Option<String>,
     pub scopes: Vec<String>,
+    /// Of what it says of the person, what a Moodle of these people asks for (`config::Bearer::attributes`).
+    pub attributes: Attributes,
 }
 
 impl Identity {

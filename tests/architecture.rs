@@ -172,7 +172,7 @@ const MIDDLE: [&str; 35] = [
     "act/playlist/",
     "authenticate/bearer/claims.rs",
     "authenticate/bearer/shape.rs",
-    "authenticate/session/attributes.rs",
+    "identity/attributes.rs",
     "authenticate/session/roles.rs",
     "sign_in/cas/",
     "authenticate/oauth/claims.rs",

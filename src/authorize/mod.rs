@@ -264,6 +264,7 @@ mod tests {
             access: Some(Arc::new(Access {
                 client: Some(client.to_owned()),
                 scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+                ..Access::default()
             })),
             ..who(&[], &[])
         }

@@ -19,6 +19,8 @@ pub struct Bearer {
     /// The sign-in whose people these are; `None`: people of their own.
     pub people: Option<Arc<str>>,
     pub roles: Vec<RoleRule>,
+    /// What is kept of what tokens say of a person: what the Moodles of these people ask for. Empty: none does.
+    pub attributes: Vec<String>,
     /// One of which tokens must be meant for; empty: `clients` decides.
     pub audience: Vec<String>,
     /// The clients whose tokens are taken; empty: `audience` decides. Where both are written, both must hold.

@@ -7,6 +7,9 @@ use super::moodle_username::MoodleUsername;
 use super::pattern::{NoParams, RolePattern};
 use super::section::words;
 
+/// Attributes by which Apereo's CAS says that somebody acts as another person.
+pub const SURROGATE: [&str; 2] = ["surrogateEnabled", "surrogatePrincipal"];
+
 /// A Moodle whose web services are called with tokens that the gateway puts in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Moodle {
@@ -35,6 +38,15 @@ pub struct Moodle {
 impl Moodle {
     pub fn has_vault(&self) -> bool {
         self.tokens.contains(&MoodleSource::Vault)
+    }
+
+    /// What it asks for of a person, by the names of attributes or claims.
+    pub fn attributes(&self) -> impl Iterator<Item = &str> {
+        let name = self.username.attribute();
+        // Whoever may write any address there becomes anybody: it counts only where nobody says that it is not theirs.
+        let confirmed = name.filter(|name| *name == "email").map(|_| "email_verified");
+        let told = self.facade.iter().flat_map(|facade| &facade.attributes);
+        name.into_iter().chain(confirmed).chain(told.map(String::as_str))
     }
 }
 
@@ -65,6 +77,13 @@ words! {
     }
 }
 
+impl MoodleSource {
+    /// Does only a sign-in by CAS serve it, since it needs a ticket of the CAS server?
+    pub fn needs_cas(self) -> bool {
+        matches!(self, Self::CasLaunch | Self::CasToken)
+    }
+}
+
 /// Where the gateway is the CAS server that Moodle asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facade {
@@ -72,6 +91,8 @@ pub struct Facade {
     pub path: String,
     /// Moodle's addresses.
     pub from: Vec<IpNet>,
+    /// What Moodle is told of a person beside the name.
+    pub attributes: Vec<String>,
 }
 
 /// An entry of a route's `functions`.

@@ -162,10 +162,7 @@ impl Config {
                 .get(moodle.sign_in)
                 .is_some_and(|of| of.people == sign_in.people)
         };
-        let names = self.moodles.iter().filter(of_it);
-        let names = names.filter_map(|moodle| moodle.username.attribute());
-        // Whoever may write any address there becomes anybody: it counts only where nobody says that it is not theirs.
-        let names = names.flat_map(|name| [name].into_iter().chain((name == "email").then_some("email_verified")));
-        roles.chain(names.map(str::to_owned)).collect()
+        let asked = self.moodles.iter().filter(of_it).flat_map(Moodle::attributes);
+        roles.chain(asked.map(str::to_owned)).collect()
     }
 }

@@ -67,8 +67,12 @@ fn beside(intercept: &Intercept) -> (&'static str, Option<StatusCode>) {
                 "a ticket of the gateway's own, which is good once",
                 Some(StatusCode::OK),
             ),
-            Facade::Redirect => ("the browser is sent on to the CAS server", Some(StatusCode::FOUND)),
-            _ => ("the CAS server is asked, and its answer passed on", None),
+            Facade::Browser(_) if asked.has_server => {
+                ("the browser is sent on to the CAS server", Some(StatusCode::FOUND))
+            }
+            Facade::Browser(_) => ("the browser signs in or out here, for Moodle", None),
+            _ if asked.has_server => ("the CAS server is asked, and its answer passed on", None),
+            _ => ("a ticket that nobody has made is refused", Some(StatusCode::OK)),
         },
         Intercept::LogOut(..) => ("the session of this ticket ends", Some(StatusCode::OK)),
         Intercept::Landing(..) => ("a token is obtained by the ticket that the browser was sent for", None),
@@ -186,9 +190,9 @@ async fn call(route: &Route, headers: &HeaderMap, ctx: &Context, report: &mut Re
     let Some(moodle) = route.injects().filter(|_| !ctx.own_token) else {
         return Ok(Call::AsItCame);
     };
-    let session = calls::person(ctx, moodle)?;
-    let plan = calls::plan(moodle, route, ctx, &session.identity, headers)?;
-    let tokens = moodle.token_plan(&session, ctx.at).await?;
+    let caller = calls::person((ctx.session.as_deref(), ctx.who.as_deref()), moodle)?;
+    let plan = calls::plan(moodle, route, ctx, caller.identity(), headers)?;
+    let tokens = moodle.token_plan(caller, ctx.at).await?;
     report.moodle = Some(MoodleTokens {
         username: Some(tokens.username.clone()),
         kept: Some(tokens.kept),
@@ -199,8 +203,11 @@ async fn call(route: &Route, headers: &HeaderMap, ctx: &Context, report: &mut Re
         return Ok(Call::With(plan.changes(&Token::stand_in())));
     };
     let visit = gateway::endpoints::visit(headers, ctx)?;
-    if refusal.reason == Reason::MoodleSignInRequired && page_load(&visit.request.method, headers) {
-        let reply = own::moodle::begin(&visit.here, moodle, &session, &visit.target())?;
+    if let Some(session) = caller.session()
+        && refusal.reason == Reason::MoodleSignInRequired
+        && page_load(&visit.request.method, headers)
+    {
+        let reply = own::moodle::begin(&visit.here, moodle, session, &visit.target())?;
         report.because(Some(&refusal));
         report.action = Some(Action::SignIn);
         return Ok(Call::ToSignIn(reply.status));

@@ -86,7 +86,7 @@ pub async fn answer(headers: &HeaderMap, ctx: &mut Context, intercept: Intercept
     let here = own_pages::here(ctx)?;
     let query = ctx.request.query.as_deref().unwrap_or_default();
     let reply = match intercept {
-        Intercept::Facade(asked) => facade::answer(ctx, asked).await?,
+        Intercept::Facade(asked) => facade::answer(headers, ctx, asked).await?,
         Intercept::LogOut(moodle, tickets) => visits::log_out(&here, &moodle, &tickets).await?,
         Intercept::Landing(moodle, below) => {
             let landed = visits::landing(&here, &moodle, &below, query, headers).await;

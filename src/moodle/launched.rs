@@ -7,6 +7,7 @@ use http::{HeaderMap, Method};
 
 use super::Moodle;
 use super::call::not_reached;
+use super::caller::Caller;
 use super::launch_flow::LaunchFlow;
 use super::service::NOT_CHOSEN;
 use crate::act::proxy::{Attempts, Chosen};
@@ -59,7 +60,7 @@ impl Moodle {
 
     /// Keeps a token that the session's browser has brought, once it has said that it is the person's.
     pub async fn launched(&self, session: &Session, token: &Token) -> Result<(), TokenError> {
-        let username = self.username(session).map_err(|_| TokenError::Never)?;
+        let username = self.username(Caller::Session(session)).map_err(|_| TokenError::Never)?;
         let moodle = self.conversation().map_err(|_| NOT_CHOSEN)?;
         check_identity(&moodle, token, &username).await?;
         let key = self.key(&username);

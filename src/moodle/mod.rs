@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `request` | what a call asks for, whether it may, where the token goes |
 //! | `answer` | what Moodle's answers mean for the token, and what is taken out of them |
+//! | `caller` | who calls: by a session, or by an access token |
 //! | `call` | a call with its token: sent, judged, sent once more with another token |
 //! | `tokens` | the sources of tokens, and what Moodle says to them |
 //! | `service` | whose token serves whom, and which source it comes from |
@@ -16,6 +17,7 @@
 
 pub mod answer;
 pub mod call;
+pub mod caller;
 mod facade;
 pub mod launch_flow;
 mod launched;
@@ -213,7 +215,7 @@ impl Moodle {
         &self.tokens
     }
 
-    /// May sessions of this person get tokens? Those of the sign-in of this Moodle, and of others that have the same people.
+    /// May this person get tokens? Those of the sign-in of this Moodle may, and those of others that have the same people.
     pub fn is_of(&self, who: &Identity) -> bool {
         who.people() == &*self.people.people
     }

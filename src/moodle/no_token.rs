@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::Moodle;
-use crate::authenticate::session::{Carrier, Session};
+use super::caller::Caller;
 use crate::moodle::answer::wanted::Wanted;
 use crate::moodle::tokens::TokenError;
 use crate::rejection::{Hint, NEEDS_BROWSER, Reason, Rejection};
@@ -43,16 +43,14 @@ impl NoToken {
         }
     }
 
-    /// What this means for a session, and for how long it is so for whoever is the same person.
-    pub(super) fn for_session(self, session: &Session) -> (Rejection, Duration) {
+    /// What this means for whoever calls, and for how long it is so for whoever is the same person.
+    pub(super) fn for_caller(self, caller: Caller<'_>) -> (Rejection, Duration) {
         let nobody = |detail: &str| Rejection::because(Reason::NoMoodleToken, detail);
-        const BY_BROWSER: &str = "a back end's session brings no ticket for Moodle: send the person's browser once to sign_in \
-                                  with `return`, or use another source (cas-facade, vault)";
+        const BY_BROWSER: &str = "a back end brings no ticket for Moodle: send the person's browser once to sign_in with \
+                                  `return`, or use another source (cas-facade, vault)";
         match self.told {
-            _ if self.needs_ticket && session.carrier == Carrier::Cookie => {
-                (Reason::MoodleSignInRequired.into(), Duration::ZERO)
-            }
-            // Another session of the same person may bring a ticket.
+            _ if self.needs_ticket && caller.is_browser() => (Reason::MoodleSignInRequired.into(), Duration::ZERO),
+            // A browser of the same person may bring a ticket.
             Some((rejection, _)) if self.needs_ticket && rejection.reason == Reason::NoMoodleToken => {
                 (rejection.with_hint(Hint::Remedy(NEEDS_BROWSER)), Duration::ZERO)
             }

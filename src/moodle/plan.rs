@@ -5,9 +5,9 @@
 use std::time::SystemTime;
 
 use super::Moodle;
+use super::caller::Caller;
 use super::service::unavailable;
 use super::tokens::source::{Availability, Person};
-use crate::authenticate::session::Session;
 use crate::config::MoodleSource;
 use crate::rejection::{Reason, Rejection};
 
@@ -50,12 +50,12 @@ impl Moodle {
             .collect()
     }
 
-    /// For the person of a session. `Err`: who gets none at all, and why; or the store does not say.
-    pub async fn token_plan(&self, session: &Session, now: SystemTime) -> Result<TokenPlan, Rejection> {
+    /// For whoever calls. `Err`: who gets none at all, and why; or the store does not say.
+    pub async fn token_plan(&self, caller: Caller<'_>, now: SystemTime) -> Result<TokenPlan, Rejection> {
         let person = Person {
             moodle: self,
-            session,
-            username: self.username(session)?,
+            caller,
+            username: self.username(caller)?,
             now,
         };
         let key = person.key();

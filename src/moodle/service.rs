@@ -1,14 +1,15 @@
-//! Whose token serves a session, and where it comes from: the sources in their order, each person's tokens asked for
+//! Whose token serves whoever calls, and where it comes from: the sources in their order, each person's tokens asked for
 //! once at a time, none kept before it has said whose it is.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Moodle;
+use super::caller::Caller;
 use super::login_flow::LoginFlow;
 use super::no_token::{LONG, NoToken, refusal_ttl, rejection};
 use crate::authenticate::session::Session;
-use crate::config::{MoodleSource, NameOf, NoUsername};
+use crate::config::{self, MoodleSource, NameOf, NoUsername};
 use crate::moodle::answer::Probed;
 use crate::moodle::token::Token;
 use crate::moodle::tokens::source::{Person, Spent, Way};
@@ -18,21 +19,18 @@ use crate::store::{StoreError, Table};
 
 /// Moodle gives tokens for twelve weeks; asking again after one costs little, and a token near its end is found out.
 pub(super) const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Attributes by which Apereo's CAS says that somebody acts as another person.
-const SURROGATE: [&str; 2] = ["surrogateEnabled", "surrogatePrincipal"];
-
 /// Under what a MoodleSession is kept for a session of ours.
 pub(super) fn session_key(moodle: &str, session: &str) -> String {
     format!("{moodle}\n{session}")
 }
 
 impl Moodle {
-    /// The token for a session's person: a kept one, or one that Moodle gives now.
+    /// The token for whoever calls: a kept one, or one that Moodle gives now.
     ///
     /// # Errors
     /// `moodle_sign_in_required`: only the browser can bring one. `no_moodle_token`: nobody can. Others: not now.
-    pub async fn token(&self, session: &Session) -> Result<Token, Rejection> {
-        let username = self.username(session)?;
+    pub async fn token(&self, caller: Caller<'_>) -> Result<Token, Rejection> {
+        let username = self.username(caller)?;
         let key = self.key(&username);
         if let Some(token) = self.tokens.0.tokens.get(&key).await {
             return Ok(token);
@@ -47,7 +45,7 @@ impl Moodle {
             // Boxed: moka's future has three places of this size.
             let found = Box::pin(async {
                 is_mine.store(true, Ordering::Relaxed);
-                self.find(session, &username, &key).await
+                self.find(caller, &username, &key).await
             });
             let found = self.tokens.0.tokens.try_get_with(key.clone(), found).await;
             if changes() != before {
@@ -57,26 +55,26 @@ impl Moodle {
                 Ok(token) => return Ok(token),
                 Err(none) => (*none).clone(),
             };
-            // Another session of the same person was asked about, and this one may have what that one lacks.
+            // Another call of the same person was asked about, and this one may have what that one lacks.
             if none.needs_ticket && !is_mine.into_inner() {
                 continue;
             }
-            let (refusal, ttl) = none.for_session(session);
+            let (refusal, ttl) = none.for_caller(caller);
             self.refuse(key, refusal.clone(), ttl).await;
             return Err(refusal);
         }
     }
 
     /// A token in place of one that was [dropped](Self::drop_token).
-    pub async fn another_token(&self, session: &Session, dead: &Token) -> Result<Token, Rejection> {
+    pub async fn another_token(&self, caller: Caller<'_>, dead: &Token) -> Result<Token, Rejection> {
         const ROUNDS: usize = 3;
         for _ in 0..ROUNDS {
-            let token = self.token(session).await?;
+            let token = self.token(caller).await?;
             if token != *dead {
                 return Ok(token);
             }
             // Somebody had looked it up a moment before it was known to be dead.
-            self.forget(&self.key(&self.username(session)?), dead).await;
+            self.forget(&self.key(&self.username(caller)?), dead).await;
         }
         Err(Rejection::because(
             Reason::UpstreamFailed,
@@ -85,11 +83,11 @@ impl Moodle {
     }
 
     /// This token is taken no more; the next call gets another. One that has taken its place meanwhile stays.
-    pub async fn drop_token(&self, session: &Session, dead: &Token) -> Result<(), Rejection> {
+    pub async fn drop_token(&self, caller: Caller<'_>, dead: &Token) -> Result<(), Rejection> {
         if self.tokens.mark_revoked(dead).await.map_err(unavailable)? {
             self.tokens.0.metrics.dead(&self.config.name);
         }
-        self.forget(&self.key(&self.username(session)?), dead).await;
+        self.forget(&self.key(&self.username(caller)?), dead).await;
         Ok(())
     }
 
@@ -100,11 +98,13 @@ impl Moodle {
     }
 
     /// Moodle serves this account no more: what was kept for it goes, and Moodle is left alone for a while.
-    pub async fn end_account(&self, session: &Session, refusal: &Rejection) -> Result<(), Rejection> {
-        let key = self.key(&self.username(session)?);
+    pub async fn end_account(&self, caller: Caller<'_>, refusal: &Rejection) -> Result<(), Rejection> {
+        let key = self.key(&self.username(caller)?);
         let store = &self.tokens.0.store;
         store.delete(Table::MoodleTokens, &key).await.map_err(unavailable)?;
-        self.forget_session(session).await.map_err(unavailable)?;
+        if let Some(session) = caller.session() {
+            self.forget_session(session).await.map_err(unavailable)?;
+        }
         self.refuse(key.clone(), refusal.clone(), LONG).await;
         self.tokens.0.tokens.invalidate(&key).await;
         Ok(())
@@ -112,7 +112,7 @@ impl Moodle {
 
     /// Somebody signs in: whatever Moodle has said of this person until now, it is asked again.
     pub async fn ask_anew(&self, session: &Session) {
-        if let Ok(username) = self.username(session) {
+        if let Ok(username) = self.username(Caller::Session(session)) {
             self.tokens.0.refused.invalidate(&self.key(&username)).await;
         }
     }
@@ -145,7 +145,7 @@ impl Moodle {
         life: Duration,
     ) -> Result<(), TokenError> {
         let source = self.config.tokens.get(visit.source);
-        let username = self.username(session).map_err(|_| TokenError::Never)?;
+        let username = self.username(Caller::Session(session)).map_err(|_| TokenError::Never)?;
         let moodle = self.conversation().map_err(|_| NOT_CHOSEN)?;
         let started = Instant::now();
         let (name, store) = (&self.config.name, &self.tokens.0.store);
@@ -197,45 +197,51 @@ impl Moodle {
         vault::key(&self.config.name, &self.config.service, username)
     }
 
-    /// What the session's person is called in Moodle; nobody who may not get a token is called anything.
-    pub(super) fn username(&self, session: &Session) -> Result<String, Rejection> {
+    /// What whoever calls is called in Moodle; nobody who may not get a token is called anything.
+    pub(super) fn username(&self, caller: Caller<'_>) -> Result<String, Rejection> {
+        let name = self.name(caller)?;
+        check_never(&self.config.never, &name).map_err(|error| rejection(&error))?;
+        Ok(name)
+    }
+
+    /// The same of who only signs in there.
+    pub(super) fn name(&self, caller: Caller<'_>) -> Result<String, Rejection> {
         let no = |detail: &str| Rejection::because(Reason::NoMoodleToken, detail);
-        if SURROGATE
-            .iter()
-            .any(|name| !session.record.attributes.get(name).is_empty())
-        {
+        let identity = caller.identity();
+        if !identity.is_somebody() {
+            return Err(no("the access token is an application's own: it speaks for no person"));
+        }
+        if config::SURROGATE.iter().any(|name| !caller.attribute(name).is_empty()) {
             return Err(no("the person acts as somebody else (CAS surrogate)"));
         }
-        let (pattern, attributes) = (&self.config.username, &session.record.attributes);
+        let pattern = &self.config.username;
+        let own_user = caller.user().filter(|_| identity.source == self.people.sign_in);
         let value = match &pattern.of {
-            NameOf::User if session.identity.source == self.people.sign_in => session.record.user(),
             // What another server calls its user is nobody's name here; what both call the person is.
-            NameOf::User => match session.identity.name().filter(|_| self.people.named_by_user) {
+            NameOf::User => match own_user.or_else(|| identity.name().filter(|_| self.people.named_by_user)) {
                 Some(name) => name,
                 None => {
-                    let why =
-                        "the session is of another sign-in, which does not tell what moodle.sign_in calls its users";
+                    let why = "whoever calls is of another source, which does not tell what moodle.sign_in calls its users: name an attribute in moodle.username";
                     return Err(no(why));
                 }
             },
-            NameOf::Attribute(attribute) => match attributes.get(attribute) {
+            NameOf::Attribute(attribute) => match caller.attribute(attribute) {
                 [only] => only,
                 _ => return Err(no("the attribute of moodle.username has not one value")),
             },
         };
         let is_unconfirmed = |told: &String| told != "true";
-        if pattern.attribute() == Some("email") && attributes.get("email_verified").iter().any(is_unconfirmed) {
+        if pattern.attribute() == Some("email") && caller.attribute("email_verified").iter().any(is_unconfirmed) {
             return Err(no("the owner of the address in `email` has not confirmed it"));
         }
         let name = pattern.of_value(value).map_err(|why| match why {
             NoUsername::OtherDomain => no("the person is not at moodle.username_domain"),
             NoUsername::Characters => no("moodle.username makes no name of this person that Moodle takes"),
         })?;
-        check_never(&self.config.never, &name).map_err(|error| rejection(&error))?;
         fold(&name).map_err(|error| rejection(&error))
     }
 
-    async fn find(&self, session: &Session, username: &str, key: &str) -> Result<Token, NoToken> {
+    async fn find(&self, caller: Caller<'_>, username: &str, key: &str) -> Result<Token, NoToken> {
         let away = |error| NoToken::because(unavailable(error));
         if let Some(token) = self.tokens.kept(key).await.map_err(away)? {
             return Ok(token);
@@ -247,7 +253,7 @@ impl Moodle {
         };
         let person = Person {
             moodle: self,
-            session,
+            caller,
             username: username.to_owned(),
             now: SystemTime::now(),
         };

@@ -15,6 +15,7 @@
 //! Decides who answers at each of them, and what `sign_in`, launches and Moodle do together. Nothing here touches a socket of
 //! a client.
 
+pub mod facade;
 pub mod isolation;
 pub mod launch;
 mod me;

@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::authenticate::session::{Session, SessionKey};
 use crate::moodle::Moodle;
+use crate::moodle::caller::Caller;
 use crate::moodle::login_flow::{self, LoginFlow};
 use crate::moodle::tokens::TokenError;
 use crate::moodle::tokens::source::Way;
@@ -41,7 +42,7 @@ pub(super) async fn go_on(
     target: &str,
 ) -> Result<Reply, Rejection> {
     moodle.ask_anew(session).await;
-    match moodle.token(session).await {
+    match moodle.token(Caller::Session(session)).await {
         Err(refusal) if refusal.reason == Reason::MoodleSignInRequired => begin(here, moodle, session, target),
         // What else is wrong, the app's calls are told.
         _ => here.go_to(target),

@@ -158,7 +158,8 @@ async fn the_gateway_vouches_where_moodle_asks_it() {
     });
     moodle.site().settings.cas = Some(format!("http://{}/cas", facade.address));
     for user in ["alice", "bob", "Alice"] {
-        let (ticket, vouched) = (cas_facade::new_ticket(), cas_facade::vouch(&talk, user));
+        let vouched = cas_facade::vouch(cas_facade::token_service(&talk), user, Vec::new());
+        let ticket = cas_facade::new_ticket();
         waiting.lock().unwrap().insert(ticket.clone(), vouched.encode());
         let token = cas_facade::obtain(&talk, &ticket, &vouched).await.unwrap();
         check_identity(&talk, &token, user).await.unwrap();

@@ -93,8 +93,8 @@ pub fn start(library: &str, both: &str, moodle_lines: &str) -> World {
         .section(&sign_in("campus", "", &campus))
         .section(&sign_in("library", library, &other))
         .section(&format!(
-            "[moodle.main]\nupstream = \"moodle\"\npublic_url = \"{origin}\"\nsign_in = \"campus\"\ntokens = [\"vault\"]\n\
-             {moodle_lines}\n"
+            "[moodle.main]\nupstream = \"moodle\"\npublic_url = \"{origin}\"\nsign_in = \"campus\"\n{}\n{moodle_lines}\n",
+            if moodle_lines.contains("tokens =") { "" } else { "tokens = [\"vault\"]" }
         ))
         .section(ROUTES);
     World {
@@ -120,6 +120,17 @@ impl World {
         visitor
     }
 
+    /// A browser that nobody knows.
+    pub fn nobody(&self) -> Visitor {
+        Visitor::of(&self.gateway)
+    }
+
+    /// Whatever a server asks the gateway.
+    pub fn fetch(&self, target: &str) -> Response {
+        let host = self.gateway.http().to_string();
+        self.gateway.send(Request::get(target).host(&host))
+    }
+
     /// A logout of all of a person's sessions, as the provider's server posts it.
     #[track_caller]
     fn logs_out(&self, with: &str, who: &str) {
@@ -134,19 +145,24 @@ impl World {
 
     /// Gives the gateway the token that this account has at Moodle.
     pub fn import(&self, name: &str, token: &str) {
-        let site = &self.gateway.site;
-        let file = site.write("tokens.csv", format!("username,token\n{name},{token}\n"));
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-        let config = site.path("gateway.toml");
-        let words = [
-            "vault",
-            "import",
-            file.to_str().unwrap(),
-            "--config",
-            config.to_str().unwrap(),
-        ];
-        janua(words).ok();
+        import(&self.gateway, name, token);
     }
+}
+
+/// The operator gives the gateway the token of an account at its Moodle.
+pub fn import(gateway: &Gateway, name: &str, token: &str) {
+    let site = &gateway.site;
+    let file = site.write("tokens.csv", format!("username,token\n{name},{token}\n"));
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let config = site.path("gateway.toml");
+    let words = [
+        "vault",
+        "import",
+        file.to_str().unwrap(),
+        "--config",
+        config.to_str().unwrap(),
+    ];
+    janua(words).ok();
 }
 
 pub fn call(visitor: &Visitor) -> Response {

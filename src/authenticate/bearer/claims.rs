@@ -83,19 +83,21 @@ pub(super) fn judged(members: &Map<String, Value>, expected: &Expected<'_>) -> R
         return Err(Rejection::because(Reason::WrongType, detail));
     }
     is_meant_here(members, client.as_deref(), expected.config)?;
+    let scopes = scopes(members)?;
+    let person = person(members, client.as_deref(), expected.config)?;
     let access = Access {
-        scopes: scopes(members)?,
         client,
+        scopes,
+        attributes: person.attributes,
     };
-    let (subject, roles) = person(members, access.client.as_deref(), expected.config)?;
     Ok(Told {
         identity: Identity {
             issuers: Vec::new(),
             source: Arc::clone(&expected.config.name),
             people: expected.config.people.clone(),
-            subject,
+            subject: person.subject,
             named: true,
-            roles,
+            roles: person.roles,
             grants: Vec::new(),
             expires: until.unwrap_or(expected.now + expected.holds),
             access: Some(Arc::new(access)),
@@ -285,16 +287,19 @@ fn scopes(members: &Map<String, Value>) -> Result<Vec<String>, Rejection> {
     Ok(scopes)
 }
 
-/// Who it is, with roles. A token of no person has neither.
-fn person(
-    members: &Map<String, Value>,
-    client: Option<&str>,
-    config: &config::Bearer,
-) -> Result<(Option<String>, Vec<String>), Rejection> {
+/// Who it is. A token of no person says nothing of one.
+#[derive(Default)]
+struct Person {
+    subject: Option<String>,
+    roles: Vec<String>,
+    attributes: Attributes,
+}
+
+fn person(members: &Map<String, Value>, client: Option<&str>, config: &config::Bearer) -> Result<Person, Rejection> {
     let mut attributes = Attributes::default();
     claims::add(&mut attributes, members).map_err(|_| malformed("more values than any person has".to_owned()))?;
     let Some(subject) = subject(members, &attributes, client, config) else {
-        return Ok((None, Vec::new()));
+        return Ok(Person::default());
     };
     let mut wanted = config.roles.iter().filter_map(|rule| rule.attribute.as_deref());
     let left_out = wanted.find(|name| claims::is_left_out(members, name) && attributes.get(name).is_empty());
@@ -304,7 +309,11 @@ fn person(
             "`{name}` was left out because there are too many groups"
         )));
     }
-    Ok((Some(subject), roles(&config.roles, &attributes)))
+    Ok(Person {
+        subject: Some(subject),
+        roles: roles(&config.roles, &attributes),
+        attributes: attributes.only(&config.attributes),
+    })
 }
 
 /// The person's name, if a person it is.

@@ -40,6 +40,7 @@ fn jwks(issuer: &str, jwks_uri: &Url) -> BearerBy {
 
 fn bearer(by: BearerBy) -> Bearer {
     Bearer {
+        attributes: Vec::new(),
         name: Arc::from("campus"),
         username: "sub".to_owned(),
         people: None,

@@ -4,7 +4,6 @@
 //! opened with a token ([`LaunchRecord`](super::launch::LaunchRecord)). One store keeps both. Who may have a session is
 //! decided by the sign-in or the launch, what a session may do by the route's rules.
 
-mod attributes;
 pub mod cookie;
 pub mod roles;
 pub mod secret;
@@ -18,7 +17,6 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use self::attributes::{Attributes, MAX_VALUES, TooMany, is_user};
 pub use self::secret::{Carried, Carrier, SessionKey};
 pub use self::signed_in::{EndedAt, NewSession, ProviderSession, SignedIn};
 #[cfg(test)]
@@ -26,6 +24,7 @@ pub(super) use self::store::REMEMBERED;
 pub use self::store::{Found, SessionStore};
 use crate::config::{Config, SessionLimits};
 use crate::identity::Identity;
+pub use crate::identity::attributes::{Attributes, MAX_VALUES, TooMany, is_user};
 use crate::sealing::Purpose;
 use crate::store::{Index, Table};
 use crate::time::from_unix;

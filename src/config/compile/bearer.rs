@@ -94,6 +94,7 @@ impl Checker<'_> {
             people: people?,
             username: bearer.username.value,
             roles: roles?,
+            attributes: Vec::new(),
             audience: values(audience?),
             clients: values(clients?),
             bad_tokens: rate(bearer.bad_tokens, None),

@@ -4,7 +4,7 @@ use url::Url;
 
 use super::server::values;
 use super::{Checker, Names, every};
-use crate::config::diagnostics::Diagnostic;
+use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::net::is_loopback;
 use crate::config::read::{At, Key};
 use crate::config::value::{PerSecond, Size};
@@ -14,6 +14,19 @@ use crate::rate::Rate;
 const MIB: u64 = 1 << 20;
 
 impl Checker<'_> {
+    /// A token of the greatest length comes in a header, with others beside it.
+    pub(super) fn room_for_tokens(&mut self, at: Span, max_token: usize, max_header: usize) {
+        const BESIDES: usize = 8 << 10;
+        // A longer one is an error already.
+        const LONGEST: usize = 64 << 10;
+        if max_token + BESIDES > max_header && max_token <= LONGEST {
+            let least = (max_token + BESIDES).div_ceil(1 << 10);
+            let message = "a token of this length does not fit into a request's header";
+            let problem = Diagnostic::warning(at, message).label(format!("`server.max_header` is {max_header} bytes"));
+            self.report(problem.help(format!("add max_header = \"{least}KiB\" to [server]")));
+        }
+    }
+
     /// The section, and the names of all issuers in the order of their indices, known even when something is wrong.
     pub(super) fn jwt(&mut self, jwt: file::Jwt) -> (Option<Jwt>, Names) {
         let algorithms = jwt.algorithms;

@@ -111,6 +111,8 @@ struct Known {
     bearers: Names,
     /// What the tokens of each bearer say, by index.
     bearer_roles: Vec<Source>,
+    /// Of these, by index: whose people bring them; empty where one has a mistake.
+    bearer_people: Vec<Option<Arc<str>>>,
     /// Of the sign-ins, by index: is it one of CAS?
     by_cas: Vec<bool>,
     /// Of these, by index: whose people their people are; empty where a sign-in has a mistake.
@@ -158,7 +160,7 @@ impl Checker<'_> {
             .collect();
         let (sign_ins, sign_in_names) = self.sign_ins(file.sign_in, &issuers);
         let bearer_roles = Source::of_bearers(&file.bearer);
-        let (bearers, bearer_names) = self.bearers(
+        let (mut bearers, bearer_names) = self.bearers(
             file.bearer,
             &issuers,
             (&sign_in_names, sign_ins.as_deref().unwrap_or_default()),
@@ -175,6 +177,7 @@ impl Checker<'_> {
             sign_ins: sign_in_names,
             bearers: bearer_names,
             bearer_roles,
+            bearer_people: bearers.iter().flatten().map(|one| one.people.clone()).collect(),
             by_cas,
             people: sign_ins.iter().flatten().map(|one| Arc::clone(&one.people)).collect(),
             moodles: Vec::new(),
@@ -184,6 +187,9 @@ impl Checker<'_> {
         let (moodles, known_moodles) = self.moodles(file.moodle, &known);
         known.moodles = known_moodles;
         known.moodles_complete = moodles.is_some();
+        if let (Some(bearers), Some(moodles)) = (&mut bearers, &moodles) {
+            Self::asked_of_bearers(bearers, moodles, &known.people);
+        }
         let (opencasts, their_upstreams) = self.opencasts(file.opencast, &known);
         known.opencasts = their_upstreams;
         let routes = self.routes(file.routes, &known);
@@ -207,19 +213,6 @@ impl Checker<'_> {
             upstreams: upstreams?,
             routes: routes?,
         })
-    }
-
-    /// A token of the greatest length comes in a header, with others beside it.
-    fn room_for_tokens(&mut self, at: Span, max_token: usize, max_header: usize) {
-        const BESIDES: usize = 8 << 10;
-        // A longer one is an error already.
-        const LONGEST: usize = 64 << 10;
-        if max_token + BESIDES > max_header && max_token <= LONGEST {
-            let least = (max_token + BESIDES).div_ceil(1 << 10);
-            let message = "a token of this length does not fit into a request's header";
-            let problem = Diagnostic::warning(at, message).label(format!("`server.max_header` is {max_header} bytes"));
-            self.report(problem.help(format!("add max_header = \"{least}KiB\" to [server]")));
-        }
     }
 
     pub(super) fn report(&mut self, problem: Diagnostic) {

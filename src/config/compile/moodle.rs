@@ -1,5 +1,8 @@
 //! `[moodle.<name>]`, and what routes say of it.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use url::Url;
 
 use super::server::values;
@@ -8,7 +11,9 @@ use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::file::{self, FunctionEntry};
 use crate::config::net::is_loopback;
 use crate::config::read::{At, Key, Named};
-use crate::config::{Action, Credential, Facade, FunctionRule, Moodle, MoodleSource, MoodleUsername};
+use crate::config::{
+    Action, Bearer, Credential, Facade, FunctionRule, Moodle, MoodleSource, MoodleUsername, SURROGATE,
+};
 
 /// What routes must know of a Moodle: its upstream and its sign-in.
 #[derive(Debug, Clone, Copy)]
@@ -25,11 +30,7 @@ pub(super) struct OfRoute<'a> {
     pub(super) action: Option<&'a Action>,
     pub(super) accept: (&'a [Credential], Span),
     pub(super) sign_ins: Option<&'a [usize]>,
-}
-
-/// Does a source need a CAS server that both the gateway and Moodle ask?
-fn needs_cas(source: MoodleSource) -> bool {
-    !matches!(source, MoodleSource::Vault | MoodleSource::Launch)
+    pub(super) bearers: Option<&'a [usize]>,
 }
 
 impl Checker<'_> {
@@ -52,6 +53,20 @@ impl Checker<'_> {
         (compiled.into_iter().collect(), found)
     }
 
+    /// Writes into the bearers what the Moodles of their people ask for: of nothing else of a token anything is kept.
+    pub(super) fn asked_of_bearers(bearers: &mut [Bearer], moodles: &[Moodle], people: &[Arc<str>]) {
+        for bearer in bearers {
+            let of_theirs =
+                |moodle: &&Moodle| bearer.people.is_some() && people.get(moodle.sign_in) == bearer.people.as_ref();
+            let mut theirs = moodles.iter().filter(of_theirs).peekable();
+            if theirs.peek().is_none() {
+                continue;
+            }
+            let asked: BTreeSet<&str> = theirs.flat_map(Moodle::attributes).chain(SURROGATE).collect();
+            bearer.attributes = asked.into_iter().map(str::to_owned).collect();
+        }
+    }
+
     fn moodle(&mut self, name: &At<String>, moodle: file::Moodle, known: &Known) -> Option<Moodle> {
         let named = self.name(name);
         let place = moodle.place;
@@ -67,11 +82,13 @@ impl Checker<'_> {
         }
         if let (Some(sign_in), Some(at), Some(tokens)) = (sign_in, moodle.sign_in.given(), &tokens)
             && known.by_cas.get(sign_in) == Some(&false)
-            && let Some(source) = tokens.iter().find(|source| needs_cas(**source))
+            && let Some(source) = tokens.iter().find(|source| source.needs_cas())
         {
             let message = format!("\"{}\" needs a sign-in by CAS", source.label());
             let problem = Diagnostic::error(at.at, message).label("this one is of another kind");
-            self.report(problem.help("write tokens = [\"launch\"] or [\"vault\"], or name a sign-in by CAS"));
+            self.report(
+                problem.help("write tokens = [\"launch\"], [\"cas-facade\"] or [\"vault\"], or name a sign-in by CAS"),
+            );
         }
         let facade = self.facade(moodle.facade, tokens.as_deref(), place);
         let service = moodle.service.given().and_then(|service| self.short_name(service));
@@ -214,8 +231,22 @@ impl Checker<'_> {
             let problem = Diagnostic::error(all.at, "anyone could ask who a ticket is for");
             self.report(problem.help("name Moodle's own addresses"));
         }
+        let is_name = |name: &At<String>| {
+            let mut bytes = name.value.bytes();
+            let begins = bytes
+                .next()
+                .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_');
+            begins && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+        };
+        if let Some(odd) = facade.attributes.iter().find(|name| !is_name(name)) {
+            let problem = Diagnostic::error(odd.at, "this cannot be told as an attribute of CAS");
+            self.report(
+                problem.help("a name there begins with a letter or `_`, and goes on with those, digits, `-` and `.`"),
+            );
+        }
         Some(Some(Facade {
             path: path?,
+            attributes: values(facade.attributes),
             from: values(from.value),
         }))
     }
@@ -253,13 +284,17 @@ impl Checker<'_> {
         every(functions.value.into_iter().map(|entry| self.functions(entry.value))).map(Some)
     }
 
-    /// A token belongs to the person of a session, and that session to the Moodle's sign-in.
+    /// A token belongs to a person, who comes by a session or an access token, and is one of the Moodle's sign-in's people.
     fn moodle_sessions(&mut self, at: Span, route: &OfRoute<'_>, known: &Known) {
         let (accept, accept_at) = route.accept;
-        if accept != [Credential::Session] {
-            let problem =
-                Diagnostic::error(at, "tokens of Moodle's are for people with a session").also(accept_at, "here");
-            self.report(problem.help("set accept = [\"session\"]: whoever comes by a token has no account in Moodle"));
+        let names_people = |kind: &Credential| matches!(kind, Credential::Session | Credential::Bearer);
+        if accept.is_empty() || !accept.iter().all(names_people) {
+            let message = "tokens of Moodle's are for people with a session or an access token";
+            let problem = Diagnostic::error(at, message).also(accept_at, "here");
+            self.report(problem.help(
+                "set accept = [\"session\"], or [\"session\", \"bearer\"]: whoever comes by a token of [jwt] has no account in \
+                 Moodle",
+            ));
         }
         let Some(Action::Upstream(upstream)) = route.action else {
             return;
@@ -276,6 +311,22 @@ impl Checker<'_> {
         if route.sign_ins.is_some_and(|named| !named.iter().any(is_its)) {
             let problem = Diagnostic::error(at, "this route takes no sessions of the sign-in that its Moodle names");
             self.report(problem.help("name the same sign-in in the route's `sign_in` and in [moodle.…]"));
+        }
+        let theirs = known
+            .people
+            .get(moodle.sign_in)
+            .filter(|_| accept.contains(&Credential::Bearer));
+        let Some(theirs) = theirs else { return };
+        let mut bearers = known.bearer_people.iter().enumerate();
+        let is_taken = |index: &usize| route.bearers.is_none_or(|named| named.contains(index));
+        if !known.bearer_people.is_empty()
+            && !bearers.any(|(index, people)| is_taken(&index) && people.as_ref() == Some(theirs))
+        {
+            let problem = Diagnostic::error(at, "nobody with an access token of this route is known to its Moodle");
+            self.report(problem.help(format!(
+                "write people = {:?} into the [bearer.…] whose server names the same people",
+                &**theirs
+            )));
         }
     }
 

@@ -130,6 +130,7 @@ impl Checker<'_> {
             action: action.as_ref(),
             accept: (&accept, accept_at),
             sign_ins: sign_ins.as_ref().and_then(|named| named.as_deref()),
+            bearers: bearers.as_ref().and_then(|named| named.as_deref()),
         };
         let functions = self.moodle_route(of_moodle, known);
         let vouching = Vouching {

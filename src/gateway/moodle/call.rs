@@ -10,12 +10,13 @@ use super::super::limits::count_body;
 use super::super::{Stop, body, parts, upstream};
 use super::back::go_back;
 use super::nobody;
-use crate::authenticate::session::Session as Person;
+use crate::authenticate::session::Session as SignedIn;
 use crate::context::Context;
 use crate::identity::Identity;
 use crate::moodle::Moodle;
 use crate::moodle::answer;
 use crate::moodle::call::{Call, Client, NO_FUNCTION, Progress};
+use crate::moodle::caller::Caller;
 use crate::moodle::request::Refusal;
 use crate::moodle::request::endpoint::Endpoint;
 use crate::moodle::request::functions::Permit;
@@ -26,12 +27,13 @@ use crate::snapshot::Route;
 
 /// Carries out a call on a route with `present = "moodle-token"`.
 pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, moodle: &Arc<Moodle>) -> Result<(), Stop> {
-    let person = person(ctx, moodle)?;
-    let (plan, path) = judge(session, ctx, route, (moodle, &person.identity))?;
+    let (of_session, who) = (ctx.session.clone(), ctx.who.clone());
+    let person = person((of_session.as_deref(), who.as_deref()), moodle)?;
+    let (plan, path) = judge(session, ctx, route, (moodle, person.identity()))?;
     let request_id = ctx.id;
     let mut call = Call {
         moodle,
-        person: &person,
+        person,
         request_id: request_id.as_str(),
         plan,
         method: ctx.request.method.clone(),
@@ -57,18 +59,21 @@ pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, mood
         }
         Err(Stop::Refused(refusal)) => {
             count(refusal.reason.label());
-            nobody::instead(session, ctx, (moodle, &person), refusal).await
+            nobody::instead(session, ctx, (moodle, person), refusal).await
         }
         Err(lost) => Err(lost),
     }
 }
 
-/// Whose token goes with the call.
-pub fn person(ctx: &Context, moodle: &Moodle) -> Result<Arc<Person>, Rejection> {
-    let person = ctx.session.as_ref().filter(|person| moodle.is_of(&person.identity));
-    person
-        .cloned()
-        .ok_or_else(|| Rejection::because(Reason::NoMoodleToken, "no session of the people of moodle.sign_in"))
+/// Whose token goes with the call: the person of the session, or whoever the access token speaks for.
+pub fn person<'a>(
+    (session, who): (Option<&'a SignedIn>, Option<&'a Identity>),
+    moodle: &Moodle,
+) -> Result<Caller<'a>, Rejection> {
+    let by_token = || who.filter(|who| who.access.is_some()).map(Caller::Token);
+    let caller = session.map(Caller::Session).or_else(by_token);
+    let caller = caller.filter(|caller| moodle.is_of(caller.identity()));
+    caller.ok_or_else(|| Rejection::because(Reason::NoMoodleToken, "nobody of the people of moodle.sign_in"))
 }
 
 /// What is to be done with the request, by its head; and its path at the server.

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
+use super::super::endpoints;
 use crate::context::Context;
 use crate::moodle::Moodle;
 use crate::moodle::tokens::cas_facade::{self, Facade};
+use crate::own;
 use crate::own::moodle as visits;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::{Reply, security};
@@ -18,6 +20,8 @@ const LONGEST: usize = 256 << 10;
 /// What a request to a facade's path asks for.
 pub struct Asked {
     pub question: Facade,
+    /// Is there a CAS server behind the gateway?
+    pub has_server: bool,
     moodle: Arc<Moodle>,
     /// Behind the facade's own path.
     below: String,
@@ -48,6 +52,7 @@ pub(super) fn asked(ctx: &Context) -> Result<Option<Asked>, Rejection> {
         Facade::Unknown => Err(Reason::NoRoute.into()),
         question => Ok(Some(Asked {
             question,
+            has_server: visits::cas(&ctx.snapshot.providers, moodle).is_ok(),
             moodle: Arc::clone(moodle),
             below: below.to_owned(),
         })),
@@ -55,35 +60,53 @@ pub(super) fn asked(ctx: &Context) -> Result<Option<Asked>, Rejection> {
 }
 
 /// The answer at a facade's path.
-pub(super) async fn answer(ctx: &Context, asked: Asked) -> Result<Reply, Rejection> {
+pub(super) async fn answer(headers: &HeaderMap, ctx: &Context, asked: Asked) -> Result<Reply, Rejection> {
     let Asked {
         question,
         moodle,
         below,
+        ..
     } = asked;
-    let real = &visits::cas(&ctx.snapshot.providers, &moodle)?.client;
+    // `None`: the gateway is the only CAS server that there is.
+    let real = visits::cas(&ctx.snapshot.providers, &moodle)
+        .ok()
+        .map(|cas| &cas.client);
     let query = ctx.request.query.as_deref();
-    Ok(match question {
-        Facade::Asked(question) => {
-            let told = question.answer(moodle.tokens().take(question.ticket()).await?);
-            let kind = HeaderValue::from_static(told.content_type);
-            reply(StatusCode::OK, header::CONTENT_TYPE, kind, told.body.into())
-        }
-        Facade::Redirect => {
+    Ok(match (question, real) {
+        (Facade::Asked(question), _) => told(question.answer(moodle.tokens().take(question.ticket()).await?)),
+        (Facade::Browser(_), Some(real)) => {
             let location =
                 HeaderValue::try_from(real.url_at(&below, query).as_str()).map_err(|_| Reason::BadRequest)?;
             reply(StatusCode::FOUND, header::LOCATION, location, Bytes::new())
         }
-        Facade::PassOn => {
+        (Facade::Browser(page), None) => {
+            let visit = endpoints::visit(headers, ctx)?;
+            let address = visit.target();
+            own::facade::answer(
+                &visit.here,
+                &moodle,
+                page,
+                (headers, query.unwrap_or_default(), &address),
+            )
+            .await?
+        }
+        (Facade::PassOn, None) => told(cas_facade::unknown(&below)),
+        (Facade::PassOn, Some(real)) => {
             let failed = |error| Rejection::because(Reason::SignInUnavailable, format!("{error}"));
             let said = real.ask_at(&below, query, LONGEST).await.map_err(failed)?;
             let kind = said.headers.get(header::CONTENT_TYPE).cloned();
             let kind = kind.unwrap_or_else(|| HeaderValue::from_static("text/plain"));
             reply(said.status, header::CONTENT_TYPE, kind, said.body)
         }
-        Facade::Forbidden => return Err(Reason::NotAllowed.into()),
-        Facade::Unknown => return Err(Reason::NoRoute.into()),
+        (Facade::Forbidden, _) => return Err(Reason::NotAllowed.into()),
+        (Facade::Unknown, _) => return Err(Reason::NoRoute.into()),
     })
+}
+
+/// What Moodle is told about a ticket.
+fn told(answer: cas_facade::Answer) -> Reply {
+    let kind = HeaderValue::from_static(answer.content_type);
+    reply(StatusCode::OK, header::CONTENT_TYPE, kind, answer.body.into())
 }
 
 fn reply(status: StatusCode, name: header::HeaderName, value: HeaderValue, body: Bytes) -> Reply {

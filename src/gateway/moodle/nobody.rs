@@ -4,9 +4,9 @@ use pingora::proxy::Session;
 
 use super::super::Stop;
 use super::super::endpoints::visit;
-use crate::authenticate::session::Session as Person;
 use crate::context::Context;
 use crate::moodle::Moodle;
+use crate::moodle::caller::Caller;
 use crate::own;
 use crate::rejection::{Hint, NEEDS_BROWSER, Reason, Rejection};
 use crate::respond::write::write;
@@ -17,7 +17,7 @@ use crate::sign_in::begin::{page_load, where_to};
 pub(super) async fn instead(
     session: &mut Session,
     ctx: &mut Context,
-    (moodle, person): (&Moodle, &Person),
+    (moodle, caller): (&Moodle, Caller<'_>),
     refusal: Rejection,
 ) -> Result<(), Stop> {
     let helps = refusal.reason == Reason::MoodleSignInRequired || refusal.hint == Hint::Remedy(NEEDS_BROWSER);
@@ -26,8 +26,9 @@ pub(super) async fn instead(
     }
     let visit = visit(&session.req_header().headers, ctx)?;
     let here = visit.here;
-    if person.is_by_cookie() && page_load(&visit.request.method, visit.headers) {
-        let reply = own::moodle::begin(&here, moodle, person, &visit.target())?;
+    let browser = caller.session().filter(|_| caller.is_browser());
+    if let Some(session_of) = browser.filter(|_| page_load(&visit.request.method, visit.headers)) {
+        let reply = own::moodle::begin(&here, moodle, session_of, &visit.target())?;
         ctx.rejection = Some(refusal);
         return Ok(write(session, &reply).await?);
     }

@@ -30,7 +30,11 @@ pub async fn is_brought(
     ctx: &mut Context,
     refusal: Option<&Rejection>,
 ) -> Result<bool, Stop> {
-    let Some(route) = ctx.route.clone().filter(|_| ctx.session.is_none() && !ctx.only_decide) else {
+    let Some(route) = ctx
+        .route
+        .clone()
+        .filter(|_| ctx.session.is_none() && ctx.who.is_none() && !ctx.only_decide)
+    else {
         return Ok(false);
     };
     let Some(moodle) = passes(&route, refusal) else {

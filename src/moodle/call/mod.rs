@@ -20,12 +20,12 @@ pub(super) use self::reply::rejection as not_reached;
 use self::retries::{Next, Retries};
 use super::Moodle;
 use super::answer::{self, Reaction, SAFE_BODY, Verdict};
+use super::caller::Caller;
 use super::no_token::maintenance;
 use super::request::inject::{Body, Plan};
 use super::request::{Refusal, functions};
 use super::token::Token;
 use crate::act::proxy::{Attempts, Chosen};
-use crate::authenticate::session::Session;
 use crate::rejection::{Hint, Reason, Rejection};
 
 /// In the metrics, where it is not known what is called, or no function is.
@@ -45,7 +45,7 @@ pub trait Client: Send {
 /// A call that is under way.
 pub struct Call<'a> {
     pub moodle: &'a Arc<Moodle>,
-    pub person: &'a Session,
+    pub person: Caller<'a>,
     pub request_id: &'a str,
     pub plan: Plan,
     /// The client's.

@@ -12,7 +12,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use quick_xml::escape::escape;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::site::Finding;
 use super::{Conversation, TokenError, cas_token};
@@ -22,6 +24,8 @@ use crate::query::single;
 
 /// How such a ticket begins: phpCAS wants `ST-`.
 const PREFIX: &str = "ST-janua-";
+/// Bytes of the address that a browser wants a ticket for.
+const LONGEST_SERVICE: usize = 2048;
 /// From minting to Moodle's question it takes two requests.
 pub const LIFETIME: Duration = Duration::from_secs(30);
 
@@ -30,6 +34,9 @@ pub const LIFETIME: Duration = Duration::from_secs(30);
 pub struct Vouched {
     service: String,
     username: String,
+    /// Names and values, as Moodle is told them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    attributes: Vec<(String, String)>,
 }
 
 /// What is to be answered at the facade's path.
@@ -38,12 +45,19 @@ pub enum Facade {
     Asked(Question),
     /// Ask the real CAS server at the same place below its address, query and all, and pass on what it says.
     PassOn,
-    /// Lead the browser to the same place at the real CAS server.
-    Redirect,
+    /// Lead the browser to the same place at the real CAS server; without one, sign the person in or out here.
+    Browser(Page),
     /// 403.
     Forbidden,
     /// 404.
     Unknown,
+}
+
+/// Where a CAS server meets browsers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Page {
+    Login,
+    Logout,
 }
 
 /// Moodle asks whose ticket this is.
@@ -53,6 +67,8 @@ pub struct Question {
     service: Option<String>,
     /// As CAS 1 answers (CAS 3.0 section 2.4).
     plain: bool,
+    /// It must come of a password just now, which the gateway cannot say.
+    renew: bool,
 }
 
 /// A body that goes out with status 200: CAS answers nothing else (CAS 3.0 section 2.5).
@@ -67,12 +83,38 @@ pub fn new_ticket() -> String {
     format!("{PREFIX}{:032x}", rand::random::<u128>())
 }
 
-/// What a ticket for `username` vouches for at this Moodle.
-pub fn vouch(moodle: &Conversation, username: &str) -> Vouched {
+/// What a ticket for `username` vouches for, at this address of Moodle's.
+pub fn vouch(service: String, username: &str, attributes: Vec<(String, String)>) -> Vouched {
     Vouched {
-        service: format!("{}{}", moodle.wwwroot(), cas_token::SERVICE),
+        service,
         username: username.to_ascii_lowercase(),
+        attributes,
     }
+}
+
+/// The address that the gateway's own way to a token is made for.
+pub fn token_service(moodle: &Conversation) -> String {
+    format!("{}{}", moodle.wwwroot(), cas_token::SERVICE)
+}
+
+/// Is this an address below `wwwroot`, so that a ticket for it says to nobody else who somebody is?
+pub fn is_of(wwwroot: &Url, service: &str) -> bool {
+    let Ok(url) = Url::parse(service) else { return false };
+    let root = wwwroot.path().trim_end_matches('/');
+    let is_below = url
+        .path()
+        .strip_prefix(root)
+        .is_some_and(|below| below.starts_with('/'));
+    let is_plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    // What a browser reads otherwise than it stands is no address that Moodle has made.
+    let is_graphic = service.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    url.origin() == wwwroot.origin() && is_below && is_plain && is_graphic && service.len() <= LONGEST_SERVICE
+}
+
+/// The same address with a ticket, which stands last.
+pub fn with_ticket(service: &str, ticket: &str) -> String {
+    let separator = if service.contains('?') { '&' } else { '?' };
+    format!("{service}{separator}ticket={ticket}")
 }
 
 /// A token by way of a ticket that waits for Moodle's question, which comes while this waits.
@@ -94,7 +136,8 @@ pub fn judge(below: &str, query: &str, from: IpAddr, allowed: &[IpNet]) -> Facad
     let plain = match below {
         "/serviceValidate" | "/proxyValidate" | "/p3/serviceValidate" | "/p3/proxyValidate" => false,
         "/validate" => true,
-        "/login" | "/logout" => return Facade::Redirect,
+        "/login" => return Facade::Browser(Page::Login),
+        "/logout" => return Facade::Browser(Page::Logout),
         _ => return Facade::Unknown,
     };
     if !allowed.iter().any(|network| network.contains(&from)) {
@@ -106,6 +149,7 @@ pub fn judge(below: &str, query: &str, from: IpAddr, allowed: &[IpNet]) -> Facad
             ticket,
             service: named("service"),
             plain,
+            renew: named("renew").is_some_and(|renew| renew == "true"),
         }),
         None => Facade::PassOn,
     }
@@ -134,12 +178,24 @@ impl Question {
             (None, _) => Err("INVALID_REQUEST"),
             (Some(_), None) => Err("INVALID_TICKET"),
             (Some(service), Some(vouched)) if vouched.service != *service => Err("INVALID_SERVICE"),
-            (Some(_), Some(vouched)) => Ok(vouched.username),
+            (Some(_), Some(_)) if self.renew => Err("INVALID_TICKET"),
+            (Some(_), Some(vouched)) => Ok(vouched),
         };
-        match self.plain {
+        answer(told, self.plain)
+    }
+}
+
+/// What is said of a ticket of no CAS server that there is.
+pub fn unknown(below: &str) -> Answer {
+    answer(Err("INVALID_TICKET"), below == "/validate")
+}
+
+fn answer(told: Result<Vouched, &str>, plain: bool) -> Answer {
+    {
+        match plain {
             true => Answer {
                 content_type: "text/plain; charset=utf-8",
-                body: told.map_or_else(|_| "no\n".to_owned(), |user| format!("yes\n{user}\n")),
+                body: told.map_or_else(|_| "no\n".to_owned(), |vouched| format!("yes\n{}\n", vouched.username)),
             },
             false => Answer {
                 content_type: "application/xml; charset=utf-8",
@@ -150,11 +206,19 @@ impl Question {
 }
 
 /// A service response (CAS 3.0 section 2.5.2), whole in one line: phpCAS takes the text of `user` as it stands.
-fn xml(spent: Result<String, &str>) -> String {
+fn xml(spent: Result<Vouched, &str>) -> String {
     let inner = match spent {
-        Ok(user) => {
-            let user = quick_xml::escape::escape(&user);
-            format!("<cas:authenticationSuccess><cas:user>{user}</cas:user></cas:authenticationSuccess>")
+        Ok(vouched) => {
+            let user = escape(&vouched.username);
+            let told = vouched.attributes.iter();
+            let told: String = told
+                .map(|(name, value)| format!("<cas:{name}>{}</cas:{name}>", escape(value)))
+                .collect();
+            let told = match told.is_empty() {
+                true => told,
+                false => format!("<cas:attributes>{told}</cas:attributes>"),
+            };
+            format!("<cas:authenticationSuccess><cas:user>{user}</cas:user>{told}</cas:authenticationSuccess>")
         }
         Err(code) => format!("<cas:authenticationFailure code=\"{code}\">ticket not valid</cas:authenticationFailure>"),
     };
@@ -184,6 +248,7 @@ mod tests {
         let vouched = username.map(|username| Vouched {
             service: "https://moodle.test/login/token.php".to_owned(),
             username: username.to_owned(),
+            attributes: vec![("mail".to_owned(), "o&b@x".to_owned())],
         });
         question
             .answer(vouched.and_then(|vouched| Vouched::decode(&vouched.encode())))
@@ -193,7 +258,12 @@ mod tests {
     #[test]
     fn it_is_told_whose_ticket_it_is() {
         assert!(asked("/serviceValidate", QUERY, Some("o&<b")).contains("<cas:user>o&amp;&lt;b</cas:user>"));
+        assert!(
+            asked("/serviceValidate", QUERY, Some("o")).contains("<cas:mail>o&amp;b@x</cas:mail></cas:attributes>")
+        );
         assert!(asked("/p3/serviceValidate", QUERY, None).contains("INVALID_TICKET"));
+        let renewed = format!("{QUERY}&renew=true");
+        assert!(asked("/p3/serviceValidate", &renewed, Some("alice")).contains("INVALID_TICKET"));
         let elsewhere = "service=https://x&ticket=ST-janua-1";
         assert!(asked("/proxyValidate", elsewhere, Some("alice")).contains("INVALID_SERVICE"));
         let nowhere = "service=a&service=b&ticket=ST-janua-1";
@@ -214,8 +284,32 @@ mod tests {
         assert!(matches!(stranger, Facade::Forbidden));
         let real = QUERY.replace("ST-janua-1", "ST-1-real");
         assert!(matches!(judged("/serviceValidate", &real), Facade::PassOn));
-        assert!(matches!(judged("/login", "service=x"), Facade::Redirect));
+        assert!(matches!(judged("/login", "service=x"), Facade::Browser(Page::Login)));
         assert!(matches!(judged("/proxy", "pgt=x"), Facade::Unknown));
+    }
+
+    #[test]
+    fn a_browser_gets_tickets_for_addresses_of_this_moodle_alone() {
+        let root = "https://moodle.test/lms".parse().unwrap();
+        for (service, expected) in [
+            ("https://moodle.test/lms/login/index.php?authCAS=CAS", true),
+            ("https://moodle.test/lms/", true),
+            ("https://moodle.test/lmsx/", false),
+            ("https://moodle.test/login/index.php", false),
+            ("https://moodle.test/lms/../login/index.php", false),
+            ("https://moodle.test@evil.test/lms/", false),
+            ("https://x@moodle.test/lms/", false),
+            ("https://moodle.test.evil.test/lms/", false),
+            ("http://moodle.test/lms/", false),
+            ("https://moodle.test/lms/#x", false),
+            ("https:\\\\moodle.test\\lms\\", false),
+            ("javascript:alert(1)", false),
+            ("", false),
+        ] {
+            assert_eq!(is_of(&root, service), expected, "{service}");
+        }
+        assert_eq!(with_ticket("https://m/x?a=b", "ST-1"), "https://m/x?a=b&ticket=ST-1");
+        assert_eq!(with_ticket("https://m/x", "ST-1"), "https://m/x?ticket=ST-1");
     }
 
     #[test]

@@ -13,7 +13,6 @@ use http::{HeaderValue, StatusCode, header};
 use super::site::{Finding, SiteConfig};
 use super::source::{Availability, Person};
 use super::{TokenError, page_code, refused};
-use crate::authenticate::session::Carrier;
 use crate::backchannel::Reply;
 use crate::digest::md5_hex;
 use crate::moodle::token::Token;
@@ -128,11 +127,9 @@ pub fn never_just_now() -> TokenError {
 }
 
 pub(super) fn availability(person: &Person<'_>) -> Availability {
-    match person.session.carrier {
-        Carrier::Cookie => Availability::Browser("the browser would be sent through Moodle's launch.php"),
-        Carrier::Bearer => {
-            Availability::Nothing("only a browser goes through launch.php, and this session is a back end's")
-        }
+    match person.caller.is_browser() {
+        true => Availability::Browser("the browser would be sent through Moodle's launch.php"),
+        false => Availability::Nothing("only a browser goes through launch.php, and this is an application's call"),
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use super::site::{Finding, SiteConfig};
 use super::{Conversation, Cookie, TokenError, cas_facade, cas_launch, cas_token, launch, vault};
-use crate::authenticate::session::{Carrier, Session};
 use crate::config::{self, MoodleSource};
+use crate::moodle::caller::Caller;
 use crate::moodle::service::{NO_STORE, session_key};
 use crate::moodle::token::Token;
 use crate::moodle::{Moodle, MoodleTokens};
@@ -14,7 +14,7 @@ use crate::store::{Store, StoreError, Table};
 /// For whom a token is wanted, and when.
 pub struct Person<'a> {
     pub moodle: &'a Moodle,
-    pub session: &'a Session,
+    pub caller: Caller<'a>,
     /// In Moodle, lower case.
     pub username: String,
     pub now: SystemTime,
@@ -80,7 +80,7 @@ impl MoodleSource {
             Self::Vault => vault::ask(person).await,
             Self::CasLaunch => cas_launch::ask(moodle, person).await,
             Self::CasToken | Self::Launch => Ok(None),
-            Self::CasFacade => person.tokens().vouch(moodle, &person.username).await.map(Some),
+            Self::CasFacade => person.vouched_for(moodle).await.map(Some),
         }
     }
 
@@ -160,6 +160,13 @@ impl Spent {
 }
 
 impl Person<'_> {
+    /// A token by a ticket of the gateway's own.
+    async fn vouched_for(&self, moodle: &Conversation) -> Result<Token, TokenError> {
+        let told = self.moodle.told_of(self.caller);
+        let vouched = cas_facade::vouch(cas_facade::token_service(moodle), &self.username, told);
+        self.tokens().vouch(moodle, &vouched).await
+    }
+
     pub fn tokens(&self) -> &MoodleTokens {
         self.moodle.tokens()
     }
@@ -175,25 +182,31 @@ impl Person<'_> {
 
     /// The session in Moodle that is kept for the session, as [`Cookie`] writes it.
     pub async fn kept_session(&self) -> Result<Option<Cookie>, StoreError> {
-        let kept = self.store().get(Table::MoodleSessions, &self.session_key()).await?;
+        let Some(key) = self.session_key() else { return Ok(None) };
+        let kept = self.store().get(Table::MoodleSessions, &key).await?;
         Ok(kept.and_then(|pair| Cookie::parse(std::str::from_utf8(&pair).ok()?)))
     }
 
     pub async fn forget_session(&self) -> Result<(), TokenError> {
-        let forgotten = self.store().delete(Table::MoodleSessions, &self.session_key()).await;
+        let Some(key) = self.session_key() else { return Ok(()) };
+        let forgotten = self.store().delete(Table::MoodleSessions, &key).await;
         forgotten.map(drop).map_err(|_| NO_STORE)
     }
 
-    fn session_key(&self) -> String {
-        session_key(&self.moodle.config.name, &self.session.key.text())
+    fn session_key(&self) -> Option<String> {
+        let session = self.caller.session()?;
+        Some(session_key(&self.moodle.config.name, &session.key.text()))
     }
 
     /// Of a source that takes tickets.
     pub fn by_browser(&self) -> Availability {
-        match self.session.carrier {
-            Carrier::Cookie => Availability::Browser("the browser would be sent to the CAS server for a ticket"),
-            Carrier::Bearer => {
+        match (self.caller.is_browser(), self.caller) {
+            (true, _) => Availability::Browser("the browser would be sent to the CAS server for a ticket"),
+            (false, Caller::Session(_)) => {
                 Availability::Nothing("only a browser can bring a ticket, and this session is a back end's")
+            }
+            (false, Caller::Token(_)) => {
+                Availability::Nothing("only a browser can bring a ticket, and an access token is an application's")
             }
         }
     }

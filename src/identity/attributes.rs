@@ -35,6 +35,12 @@ impl Attributes {
         self.0.iter().map(|(name, values)| (name.as_str(), values.as_slice()))
     }
 
+    /// Those of these names.
+    pub fn only(self, names: &[String]) -> Self {
+        let named = |(name, _): &(String, Vec<String>)| names.contains(name);
+        Self(self.0.into_iter().filter(named).collect())
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
