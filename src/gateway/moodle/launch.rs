@@ -99,7 +99,7 @@ fn with(mut reply: Reply, cookies: Vec<HeaderValue>) -> Reply {
 /// Asks Moodle in the browser's place. What the browser is told; `cookies` are those that Moodle has set, where that is none
 /// of its own answers.
 async fn go_through(
-    session: &mut Session,
+    session: &Session,
     ctx: &mut Context,
     route: &Route,
     (moodle, flow): (&Moodle, LaunchFlow),

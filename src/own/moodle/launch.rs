@@ -4,6 +4,7 @@
 //! A request with any other passport is none of this: Moodle's own app comes through there too. Somebody else's token, of an
 //! account that happens to be signed in at Moodle, is dropped, and so is one that comes after the session has ended.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -244,7 +245,7 @@ fn others(here: &Here<'_>, moodle: &Moodle, headers: &HeaderMap) -> Vec<String> 
         .into_iter()
         .map(|(name, sealed)| (began(sealed), name, sealed.len()));
     let mut known: Vec<_> = known.collect();
-    known.sort_by(|one, other| other.0.cmp(&one.0));
+    known.sort_by_key(|(began, ..)| Reverse(*began));
     let (mut kept, mut bytes) = (0, 0);
     let mut stays = |began: Option<u64>, length: usize| {
         (kept, bytes) = (kept + 1, bytes + length);

@@ -4,11 +4,13 @@ use crate::check_machine::check;
 use crate::support::moodle::Settings;
 use crate::support::{Config, Moodle, OidcDouble, Site};
 
+type Change = fn(&mut Settings);
+
 #[test]
 fn what_typeoflogin_means_is_told() {
     let (idp, site) = (OidcDouble::start(), Site::new());
     let secret = site.write("secrets/oidc", "secret-of-the-client\n");
-    let ask = |change: fn(&mut Settings)| {
+    let ask = |change: Change| {
         let moodle = Moodle::start();
         {
             let settings = &mut moodle.site().settings;
@@ -32,7 +34,7 @@ fn what_typeoflogin_means_is_told() {
     };
     let just_now =
         "note moodle campus, launch: launch.php gives tokens only to whoever has just signed in (typeoflogin = 1)";
-    let cases: [(fn(&mut Settings), &str); 3] = [
+    let cases: [(Change, &str); 3] = [
         (|settings| settings.type_of_login = 1, just_now),
         (
             |settings| settings.type_of_login = 2,
