@@ -32,12 +32,29 @@ pub struct Moodle {
     pub never: Vec<String>,
     /// Only with [`MoodleSource::CasFacade`], and then always.
     pub facade: Option<Facade>,
+    /// Only with [`MoodleSource::Attribute`], and then always: the attribute or claim that is a person's token.
+    pub attribute: Option<String>,
     pub own_tokens: OwnTokens,
 }
 
 impl Moodle {
     pub fn has_vault(&self) -> bool {
         self.tokens.contains(&MoodleSource::Vault)
+    }
+
+    /// The attributes that its tokens are made of: secrets, of which nothing else may be made.
+    pub fn secret_attributes(&self) -> impl Iterator<Item = &str> {
+        self.attribute.as_deref().into_iter()
+    }
+}
+
+impl MoodleSource {
+    /// Does it serve nobody but people who sign in at a CAS server?
+    pub(super) fn needs_cas(self) -> bool {
+        match self {
+            Self::CasLaunch | Self::CasToken | Self::CasFacade => true,
+            Self::Vault | Self::Attribute => false,
+        }
     }
 }
 
@@ -58,10 +75,10 @@ words! {
         CasLaunch = "cas-launch",
         CasToken = "cas-token",
         CasFacade = "cas-facade",
+        Attribute = "attribute",
     }
     later {
         "moodle-login" => "use \"cas-launch\"",
-        "attribute" => "use \"vault\"",
         "exchange" => "use \"cas-token\"",
         "password" => "use \"vault\"",
     }

@@ -154,7 +154,7 @@ pub struct SessionLimits {
 }
 
 impl Config {
-    /// The attributes of this sign-in's people that something is made of: roles, and names at a Moodle.
+    /// The attributes of this sign-in's people that something is made of: roles, names at a Moodle, and its tokens.
     pub fn attributes_of(&self, sign_in: &SignIn) -> Vec<String> {
         let roles = sign_in.roles.iter().filter_map(|rule| rule.attribute.clone());
         let of_it = |moodle: &&Moodle| {
@@ -162,10 +162,11 @@ impl Config {
                 .get(moodle.sign_in)
                 .is_some_and(|of| of.people == sign_in.people)
         };
-        let names = self.moodles.iter().filter(of_it);
-        let names = names.filter_map(|moodle| moodle.username.attribute());
+        let theirs = self.moodles.iter().filter(of_it);
+        let tokens = theirs.clone().filter_map(|moodle| moodle.attribute.clone());
+        let names = theirs.filter_map(|moodle| moodle.username.attribute());
         // Whoever may write any address there becomes anybody: it counts only where nobody says that it is not theirs.
         let names = names.flat_map(|name| [name].into_iter().chain((name == "email").then_some("email_verified")));
-        roles.chain(names.map(str::to_owned)).collect()
+        roles.chain(names.map(str::to_owned)).chain(tokens).collect()
     }
 }

@@ -1,5 +1,7 @@
 //! What a sign-in server says of a person beside the name: values by attribute.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Distinct values of all attributes together: far above what a directory releases for one person.
@@ -8,9 +10,17 @@ pub const MAX_VALUES: usize = 2_000;
 /// Values by attribute, both in the order in which the server names them first; no value twice.
 ///
 /// Names are plain keys that the server's operator chose: none has a meaning of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Attributes(Vec<(String, Vec<String>)>);
+
+/// One of them may be a secret, such as a person's token for Moodle: none is printed.
+impl fmt::Debug for Attributes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counted = self.iter().map(|(name, values)| (name, values.len()));
+        formatter.debug_map().entries(counted).finish()
+    }
+}
 
 /// Longest name of a user, in bytes.
 const LONGEST_USER: usize = 256;
@@ -79,6 +89,7 @@ mod tests {
             all,
             [("b", vec!["1".to_owned(), "3".to_owned()]), ("a", vec!["2".to_owned()])]
         );
+        assert_eq!(format!("{attributes:?}"), r#"{"b": 2, "a": 1}"#);
     }
 
     #[test]

@@ -23,6 +23,8 @@ const MAINTENANCE: u64 = 30;
 pub(super) struct NoToken {
     /// A source had nothing to ask with, and a ticket would help it.
     pub(super) needs_ticket: bool,
+    /// What a source has depends on who calls, beside the person: another call may bring what this one lacks.
+    pub(super) is_by_caller: bool,
     /// What the last source said that was asked, and for how long that is believed.
     pub(super) told: Option<(Rejection, Duration)>,
 }
@@ -39,6 +41,7 @@ impl NoToken {
     pub(super) fn because(rejection: Rejection) -> Self {
         Self {
             needs_ticket: false,
+            is_by_caller: false,
             told: Some((rejection, Duration::ZERO)),
         }
     }

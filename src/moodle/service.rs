@@ -56,7 +56,7 @@ impl Moodle {
                 Err(none) => (*none).clone(),
             };
             // Another call of the same person was asked about, and this one may have what that one lacks.
-            if none.needs_ticket && !is_mine.into_inner() {
+            if (none.needs_ticket || none.is_by_caller) && !is_mine.into_inner() {
                 continue;
             }
             let (refusal, ttl) = none.for_caller(caller);
@@ -243,6 +243,7 @@ impl Moodle {
         let moodle = self.conversation().map_err(NoToken::because)?;
         let mut none = NoToken {
             needs_ticket: false,
+            is_by_caller: false,
             told: None,
         };
         let person = Person {
@@ -253,6 +254,7 @@ impl Moodle {
         };
         for source in &self.config.tokens {
             let started = Instant::now();
+            none.is_by_caller |= source.is_by_caller();
             let asked = self.ask(*source, &moodle, &person).await;
             let outcome = match &asked {
                 Ok(None) => {
@@ -273,7 +275,7 @@ impl Moodle {
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(moodle = name, source = source.label(), %error, "no token");
-                    none.told = Some((self.rejection(&error), refusal_ttl(&error)));
+                    none.told = Some((self.rejection(&error), source.refusal_ttl(&error)));
                 }
             }
         }
@@ -292,13 +294,16 @@ impl Moodle {
         };
         match check_identity(moodle, &token, &person.username).await {
             Ok(_) => Ok(Some(token)),
-            Err(TokenError::Died) => Err(source.died()),
             Err(error) => {
+                source.is_unfit(person, &token, &error).await?;
                 if matches!(error, TokenError::OtherAccount) {
                     // What made it goes as well.
                     person.forget_session().await?;
                 }
-                Err(error)
+                Err(match error {
+                    TokenError::Died => source.died(),
+                    error => error,
+                })
             }
         }
     }

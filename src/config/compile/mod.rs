@@ -12,6 +12,7 @@ mod frames;
 mod jwt;
 mod launch;
 mod moodle;
+mod moodle_sources;
 mod named;
 mod opencast;
 mod people;
@@ -32,6 +33,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::moodle::KnownMoodle;
+use self::moodle_sources::Others;
 pub(crate) use self::rules::Checks;
 pub(crate) use self::unmet::List;
 use self::unmet::Source;
@@ -189,6 +191,15 @@ impl Checker<'_> {
         known.moodles_complete = moodles.is_some();
         if let (Some(bearers), Some(moodles)) = (&mut bearers, &moodles) {
             Self::asked_of_bearers(bearers, moodles, &known.people);
+            let (sign_ins, known) = (sign_ins.as_deref().unwrap_or_default(), &known);
+            self.secrets_in_view(
+                moodles,
+                Others {
+                    sign_ins,
+                    bearers,
+                    known,
+                },
+            );
         }
         let (opencasts, their_upstreams) = self.opencasts(file.opencast, &known);
         known.opencasts = their_upstreams;

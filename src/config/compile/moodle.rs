@@ -62,7 +62,13 @@ impl Checker<'_> {
             if theirs.peek().is_none() {
                 continue;
             }
-            let named = theirs.filter_map(|moodle| moodle.username.attribute());
+            let named = theirs.flat_map(|moodle| {
+                moodle
+                    .username
+                    .attribute()
+                    .into_iter()
+                    .chain(moodle.attribute.as_deref())
+            });
             let always = SURROGATE.into_iter().chain(["email_verified"]);
             let asked: BTreeSet<&str> = named.chain(always).collect();
             bearer.attributes = asked.into_iter().map(str::to_owned).collect();
@@ -84,13 +90,14 @@ impl Checker<'_> {
         }
         if let (Some(sign_in), Some(at), Some(tokens)) = (sign_in, moodle.sign_in.given(), &tokens)
             && known.by_cas.get(sign_in) == Some(&false)
-            && let Some(source) = tokens.iter().find(|source| **source != MoodleSource::Vault)
+            && let Some(source) = tokens.iter().find(|source| source.needs_cas())
         {
             let message = format!("\"{}\" needs a sign-in by CAS", source.label());
             let problem = Diagnostic::error(at.at, message).label("this one is of another kind");
             self.report(problem.help("write tokens = [\"vault\"], or name a sign-in by CAS"));
         }
         let facade = self.facade(moodle.facade, tokens.as_deref(), place);
+        let attribute = self.token_attribute(moodle.attribute, tokens.as_deref(), place);
         let service = moodle.service.given().and_then(|service| self.short_name(service));
         let has_domain = moodle.username_domain.given().map(|domain| domain.at);
         let username = self.moodle_username(&moodle.username, moodle.username_domain);
@@ -117,6 +124,7 @@ impl Checker<'_> {
             tokens: tokens?,
             never: moodle.never.iter().map(|name| name.to_lowercase()).collect(),
             facade: facade?,
+            attribute: attribute?,
             own_tokens: moodle.own_tokens,
         })
     }
@@ -211,18 +219,12 @@ impl Checker<'_> {
         tokens: Option<&[MoodleSource]>,
         place: Span,
     ) -> Option<Option<Facade>> {
-        let wanted = tokens?.contains(&MoodleSource::CasFacade);
         let example = "facade = { path = \"/_janua/cas-facade\", from = [\"10.0.0.7/32\"] }, with Moodle's addresses";
-        let facade = match (facade, wanted) {
-            (Key::Absent, false) => return Some(None),
-            (Key::Bad, _) => return None,
-            (Key::Given(facade), false) => {
-                let problem = Diagnostic::error(facade.at, "`facade` means nothing without \"cas-facade\" in `tokens`");
-                self.report(problem.help("remove this key, or add the source"));
-                return None;
-            }
-            (facade, true) => self.required(facade, "facade", place, example)?.value,
+        let of = (MoodleSource::CasFacade, "facade", example);
+        let Some(facade) = self.of_source(facade, of, (tokens?, place))? else {
+            return Some(None);
         };
+        let facade = facade.value;
         let path = facade.path.given().and_then(|path| self.accel_prefix(path, "path"));
         let from = facade.from.into_given()?;
         self.not_empty(&from, "from", "name Moodle's addresses: nobody else is answered")?;

@@ -29,12 +29,14 @@ section! {
         username_domain: String,
         /// The short name of the external service whose tokens are wanted.
         service: Key<String> = "moodle_mobile_app",
-        /// Where tokens come from, tried in order: "vault", "cas-launch", "cas-token", "cas-facade".
+        /// Where tokens come from, tried in order: "vault", "cas-launch", "cas-token", "cas-facade", "attribute".
         tokens: Key<Vec<At<MoodleSource>>> = ["cas-launch"],
         /// Usernames in Moodle that never get a token.
         never: Vec<String> = [],
         /// Where Moodle asks the gateway as its CAS server. Only for "cas-facade", and required there.
         facade: Facade,
+        /// Where the sign-in server tells a person's own token. Only for "attribute", and required there.
+        attribute: TokenAttribute,
         /// "pass": a call without a session that brings a token of its own goes on to Moodle as it is; or "refuse".
         own_tokens: OwnTokens = "pass",
     }
@@ -49,6 +51,15 @@ section! {
         /// Moodle's own addresses; nobody else is answered.
         #[required = "from = [\"10.0.0.7/32\"], Moodle's addresses"]
         from: Vec<At<IpNet>>,
+    }
+}
+
+section! {
+    /// `moodle.<name>.attribute`
+    struct TokenAttribute {
+        /// The attribute, or the claim, that is the person's token: a secret, of which no role and no name may be made.
+        #[required = "name = \"moodleToken\""]
+        name: String,
     }
 }
 

@@ -4,6 +4,7 @@
 //! what is kept is decided by the caller; here, no token leaves without the account behind it being the one that
 //! was expected.
 
+mod attribute;
 pub mod cas_facade;
 pub mod cas_launch;
 pub mod cas_token;

@@ -200,6 +200,7 @@ pub(super) mod tests {
             tokens: tokens.to_vec(),
             never: Vec::new(),
             facade: None,
+            attribute: None,
             own_tokens: crate::config::OwnTokens::Pass,
         }
     }

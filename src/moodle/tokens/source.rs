@@ -1,11 +1,12 @@
 //! The sources of tokens by their names in `moodle.tokens`. What one does stands in its own file; that it is that file, here.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::site::{Finding, SiteConfig};
-use super::{Conversation, Cookie, TokenError, cas_facade, cas_launch, cas_token, vault};
+use super::{Conversation, Cookie, TokenError, attribute, cas_facade, cas_launch, cas_token, vault};
 use crate::config::{self, MoodleSource};
 use crate::moodle::caller::Caller;
+use crate::moodle::no_token::refusal_ttl;
 use crate::moodle::service::{NO_STORE, session_key};
 use crate::moodle::token::Token;
 use crate::moodle::{Moodle, MoodleTokens};
@@ -45,13 +46,13 @@ impl MoodleSource {
         match self {
             Self::CasLaunch => Some(cas_launch::SERVICE),
             Self::CasToken => Some(cas_token::SERVICE),
-            Self::Vault | Self::CasFacade => None,
+            Self::Vault | Self::CasFacade | Self::Attribute => None,
         }
     }
 
     /// Does it take part in how Moodle signs people in?
     pub fn needs_sign_in(self) -> bool {
-        self != Self::Vault
+        matches!(self, Self::CasLaunch | Self::CasToken | Self::CasFacade)
     }
 
     /// Does Moodle have to ask the gateway, as its CAS server?
@@ -66,6 +67,7 @@ impl MoodleSource {
             Self::CasLaunch => cas_launch::ask(moodle, person).await,
             Self::CasToken => Ok(None),
             Self::CasFacade => person.tokens().vouch(moodle, &person.username).await.map(Some),
+            Self::Attribute => attribute::ask(person).await,
         }
     }
 
@@ -73,7 +75,35 @@ impl MoodleSource {
     pub fn died(self) -> TokenError {
         match self {
             Self::Vault => vault::DIED,
+            Self::Attribute => attribute::DIED,
             Self::CasLaunch | Self::CasToken | Self::CasFacade => TokenError::Died,
+        }
+    }
+
+    /// Has it what the caller has brought, and another call of the same person may bring something else?
+    pub fn is_by_caller(self) -> bool {
+        match self {
+            Self::Attribute => true,
+            Self::Vault | Self::CasLaunch | Self::CasToken | Self::CasFacade => false,
+        }
+    }
+
+    /// For how long the person is not served because of this error, whoever calls.
+    pub fn refusal_ttl(self, error: &TokenError) -> Duration {
+        match error {
+            // The source itself does not ask again.
+            TokenError::Denied(_) | TokenError::OtherAccount if self.is_by_caller() => Duration::ZERO,
+            error => refusal_ttl(error),
+        }
+    }
+
+    /// Moodle said this of a token of this source: where the source would give the same one again, it may not be asked about
+    /// any more.
+    pub async fn is_unfit(self, person: &Person<'_>, token: &Token, error: &TokenError) -> Result<(), TokenError> {
+        match self {
+            Self::Attribute => attribute::is_unfit(person, token, error).await,
+            // The operator may import another one at any time, and Moodle gives another one.
+            Self::Vault | Self::CasLaunch | Self::CasToken | Self::CasFacade => Ok(()),
         }
     }
 
@@ -82,7 +112,7 @@ impl MoodleSource {
         match self {
             Self::CasLaunch => cas_launch::spend(moodle, username, ticket).await,
             Self::CasToken => cas_token::spend(moodle, username, ticket).await,
-            Self::Vault | Self::CasFacade => Spent::changed(),
+            Self::Vault | Self::CasFacade | Self::Attribute => Spent::changed(),
         }
     }
 
@@ -90,7 +120,9 @@ impl MoodleSource {
     pub async fn keep(self, tokens: &MoodleTokens, key: &str, token: &Token) -> Result<bool, StoreError> {
         match self {
             Self::Vault => tokens.keep_provided(key, token, SystemTime::now()).await,
-            Self::CasLaunch | Self::CasToken | Self::CasFacade => tokens.keep(key, token).await.map(|()| true),
+            Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::Attribute => {
+                tokens.keep(key, token).await.map(|()| true)
+            }
         }
     }
 
@@ -101,6 +133,7 @@ impl MoodleSource {
             Self::CasLaunch => cas_launch::availability(person).await,
             Self::CasToken => Ok(person.by_browser()),
             Self::CasFacade => Ok(Availability::Asked("the gateway would vouch for the person")),
+            Self::Attribute => attribute::availability(person).await,
         }
     }
 
@@ -113,6 +146,7 @@ impl MoodleSource {
             ),
             Self::CasToken => Availability::Depends("a browser is sent to the CAS server for a ticket"),
             Self::CasFacade => Availability::Asked("the gateway vouches for the person"),
+            Self::Attribute => Availability::Depends("asked if the sign-in server tells one for the person"),
         }
     }
 
@@ -123,6 +157,7 @@ impl MoodleSource {
             Self::CasLaunch => cas_launch::finding(site),
             Self::CasToken => cas_token::finding(moodle),
             Self::CasFacade => cas_facade::finding(moodle),
+            Self::Attribute => attribute::finding(moodle),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A CAS session calls Moodle's web services, and no token of Moodle's is ever seen.
 
 mod access_tokens;
+mod attribute;
 mod browsing;
 mod calls;
 mod cross_site;

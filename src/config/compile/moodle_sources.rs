@@ -1,0 +1,129 @@
+//! The tables below `[moodle.<name>]` that belong to one source of tokens each, and what no other setting may make of what
+//! they name.
+
+use super::{Checker, Known, Names};
+use crate::config::cas::RoleRule;
+use crate::config::diagnostics::{Diagnostic, Span};
+use crate::config::file;
+use crate::config::read::{At, Key};
+use crate::config::{Bearer, Moodle, MoodleSource, SignIn};
+
+impl Checker<'_> {
+    /// The table of a source: there if the source is among `tokens`, and only then. `Some(None)`: it is not.
+    pub(super) fn of_source<T>(
+        &mut self,
+        table: Key<T>,
+        (source, key, example): (MoodleSource, &str, &str),
+        (tokens, place): (&[MoodleSource], Span),
+    ) -> Option<Option<At<T>>> {
+        match (table, tokens.contains(&source)) {
+            (Key::Absent, false) => Some(None),
+            (Key::Bad, _) => None,
+            (Key::Given(given), false) => {
+                let message = format!("`{key}` means nothing without \"{}\" in `tokens`", source.label());
+                let problem = Diagnostic::error(given.at, message);
+                self.report(problem.help("remove this key, or add the source"));
+                None
+            }
+            (table, true) => self.required(table, key, place, example).map(Some),
+        }
+    }
+
+    pub(super) fn token_attribute(
+        &mut self,
+        attribute: Key<file::TokenAttribute>,
+        tokens: Option<&[MoodleSource]>,
+        place: Span,
+    ) -> Option<Option<String>> {
+        let example = "attribute = { name = \"moodleToken\" }, with the attribute or claim that is a person's token";
+        let of = (MoodleSource::Attribute, "attribute", example);
+        let Some(attribute) = self.of_source(attribute, of, (tokens?, place))? else {
+            return Some(None);
+        };
+        let name = attribute.value.name.into_given()?;
+        self.attribute_name(&name).map(Some)
+    }
+
+    /// Attributes that no server tells, or that nothing is made of.
+    fn attribute_name(&mut self, name: &At<String>) -> Option<String> {
+        let is_told = !name.value.trim().is_empty() && name.value != "user";
+        if !is_told {
+            let problem = Diagnostic::error(name.at, "this cannot be an attribute with a secret");
+            self.report(problem.help("name the attribute or claim as the sign-in server calls it"));
+        }
+        is_told.then(|| name.value.clone())
+    }
+
+    /// Nothing that is shown to anybody may be made of an attribute that is a secret.
+    pub(super) fn secrets_in_view(&mut self, moodles: &[Moodle], others: Others<'_>) {
+        for moodle in moodles {
+            let Some(people) = others.sign_ins.get(moodle.sign_in).map(|sign_in| &sign_in.people) else {
+                continue;
+            };
+            for secret in moodle.secret_attributes() {
+                for (at, key) in others.uses(secret, people, moodles) {
+                    let message = format!(
+                        "{key} is made of an attribute that is a secret of moodle.{}",
+                        moodle.name
+                    );
+                    let problem = match at {
+                        Some(at) => Diagnostic::error(at, message),
+                        None => Diagnostic::error_nowhere(message),
+                    };
+                    self.report(problem.help("name another attribute there: names and roles are shown"));
+                }
+            }
+        }
+    }
+}
+
+/// What else may be made of people's attributes.
+#[derive(Clone, Copy)]
+pub(super) struct Others<'a> {
+    pub(super) sign_ins: &'a [SignIn],
+    pub(super) bearers: &'a [Bearer],
+    pub(super) known: &'a Known,
+}
+
+impl Others<'_> {
+    /// Where an attribute of these people becomes a name or a role: the section, if it is known where that stands, and the key.
+    fn uses(&self, attribute: &str, people: &str, moodles: &[Moodle]) -> Vec<(Option<Span>, String)> {
+        let mut found = Vec::new();
+        let mut add = |names: &Names, section: &str, name: &str, username: &str, roles: &[RoleRule]| {
+            let at = names.iter().find(|known| known.value == name).map(|known| known.at);
+            if username == attribute {
+                found.push((at, format!("{section}.{name}: `username`")));
+            }
+            if roles.iter().any(|rule| rule.attribute.as_deref() == Some(attribute)) {
+                found.push((at, format!("{section}.{name}: a role")));
+            }
+        };
+        for sign_in in self.sign_ins.iter().filter(|sign_in| &*sign_in.people == people) {
+            let username = sign_in.provider.username();
+            add(&self.known.sign_ins, "sign_in", &sign_in.name, username, &sign_in.roles);
+        }
+        for bearer in self
+            .bearers
+            .iter()
+            .filter(|bearer| bearer.people.as_deref() == Some(people))
+        {
+            add(
+                &self.known.bearers,
+                "bearer",
+                &bearer.name,
+                &bearer.username,
+                &bearer.roles,
+            );
+        }
+        let is_theirs = |moodle: &&Moodle| {
+            let of = self.sign_ins.get(moodle.sign_in);
+            of.is_some_and(|sign_in| &*sign_in.people == people)
+        };
+        for moodle in moodles.iter().filter(is_theirs) {
+            if moodle.username.attribute() == Some(attribute) {
+                found.push((None, format!("moodle.{}: `username`", moodle.name)));
+            }
+        }
+        found
+    }
+}
