@@ -417,6 +417,18 @@ const EVERY_TABLE: &str = r#"
     public_url = "https://video.example.edu"
     sign_in = "campus"
 
+    [upstreams.zoo_passwords]
+    servers = ["http://127.0.0.1:8083"]
+
+    [moodle.of_passwords]
+    upstream = "zoo_passwords"
+    public_url = "https://video.example.edu"
+    sign_in = "campus"
+    tokens = ["clearpass"]
+
+    [moodle.of_passwords.clearpass]
+    key_file = "gateway.toml"
+
     [opencast.main]
     upstream = "opencast"
     username = "gateway"

@@ -1,5 +1,7 @@
 //! `[moodle.<name>]` and a route's `functions`, as the running gateway sees them.
 
+use std::path::PathBuf;
+
 use ipnet::IpNet;
 use url::Url;
 
@@ -34,6 +36,8 @@ pub struct Moodle {
     pub facade: Option<Facade>,
     /// Only with [`MoodleSource::Attribute`], and then always: the attribute or claim that is a person's token.
     pub attribute: Option<String>,
+    /// Only with [`MoodleSource::ClearPass`], and then always.
+    pub clearpass: Option<ClearPass>,
     pub own_tokens: OwnTokens,
 }
 
@@ -44,7 +48,8 @@ impl Moodle {
 
     /// The attributes that its tokens are made of: secrets, of which nothing else may be made.
     pub fn secret_attributes(&self) -> impl Iterator<Item = &str> {
-        self.attribute.as_deref().into_iter()
+        let password = self.clearpass.iter().map(|clearpass| clearpass.attribute.as_str());
+        self.attribute.as_deref().into_iter().chain(password)
     }
 }
 
@@ -52,7 +57,7 @@ impl MoodleSource {
     /// Does it serve nobody but people who sign in at a CAS server?
     pub(super) fn needs_cas(self) -> bool {
         match self {
-            Self::CasLaunch | Self::CasToken | Self::CasFacade => true,
+            Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::ClearPass => true,
             Self::Vault | Self::Attribute => false,
         }
     }
@@ -76,12 +81,22 @@ words! {
         CasToken = "cas-token",
         CasFacade = "cas-facade",
         Attribute = "attribute",
+        ClearPass = "clearpass",
     }
     later {
         "moodle-login" => "use \"cas-launch\"",
         "exchange" => "use \"cas-token\"",
-        "password" => "use \"vault\"",
+        "password" => "use \"clearpass\"",
     }
+}
+
+/// By what a person's password comes from the CAS server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClearPass {
+    /// The private key for which the CAS server encrypts it: RSA, PKCS#8 in PEM.
+    pub key_file: PathBuf,
+    /// The attribute that holds it.
+    pub attribute: String,
 }
 
 /// Where the gateway is the CAS server that Moodle asks.

@@ -138,6 +138,8 @@ pub struct Cas {
     pub single_logout: bool,
     /// The back ends whose proxy tickets are taken: chains of callback URLs.
     pub proxy_chains: Vec<Vec<String>>,
+    /// Attributes that are used once when a session begins, and kept no more: passwords for a Moodle.
+    pub once: Vec<String>,
     /// Further roots for https.
     pub ca_file: Option<PathBuf>,
 }

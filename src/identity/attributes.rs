@@ -51,6 +51,19 @@ impl Attributes {
         Self(self.0.into_iter().filter(named).collect())
     }
 
+    /// The values of these names, taken out of the others.
+    pub fn take(&mut self, is_taken: impl Fn(&str) -> bool) -> Self {
+        let all = std::mem::take(&mut self.0);
+        let (taken, left) = all.into_iter().partition(|(name, _)| is_taken(name));
+        self.0 = left;
+        Self(taken)
+    }
+
+    /// Adds others, of other names.
+    pub fn append(&mut self, mut others: Self) {
+        self.0.append(&mut others.0);
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -11,10 +11,12 @@
 //! | `service` | whose token serves whom, and which source it comes from |
 //! | `revoked`, `no_token` | tokens that Moodle takes no more; people who get none, why, and for how long |
 //! | `plan` | what each source would do for a person, found out without asking Moodle |
+//! | `arriving` | passwords on their way from a sign-in to Moodle |
 //! | `vault`, `facade` | the operator's tokens in the store; the tickets of the gateway's own |
 //! | `login_flow` | a browser on its way to Moodle for a ticket |
 
 pub mod answer;
+mod arriving;
 pub mod call;
 pub mod caller;
 mod facade;
@@ -40,16 +42,18 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use url::Url;
 
+use self::arriving::Arriving;
 use self::no_token::{LONG, Refused};
 use crate::act::proxy::{Attempts, Upstream};
 use crate::authenticate::session::{Record, Session, SignedIn};
 use crate::backchannel::{Backchannel, BackchannelError};
+use crate::client_key::ClientKeyError;
 use crate::config;
 use crate::fair::{Asker, NoPlace, Place, Places, Shares};
 use crate::identity::Identity;
 use crate::moodle::token::Token;
 use crate::moodle::tokens::site::{self, SiteConfig};
-use crate::moodle::tokens::{Conversation, TokenError};
+use crate::moodle::tokens::{Conversation, TokenError, clearpass};
 use crate::observe::metrics::MoodleMetrics;
 use crate::rejection::{Reason, Rejection};
 use crate::sealing::{MasterKeys, Purpose, Sealer};
@@ -84,6 +88,7 @@ struct Inner {
     changes: AtomicU64,
     /// Tickets that are spent at Moodle at once.
     spending: Places,
+    arriving: Arriving,
     /// When and from where a facade was asked last by whom it does not answer.
     turned_away: Mutex<Option<(Instant, IpAddr)>>,
 }
@@ -98,6 +103,17 @@ pub struct Moodle {
     host: HeaderValue,
     tokens: MoodleTokens,
     people: People,
+    /// With `clearpass` alone.
+    clearpass: Option<clearpass::Key>,
+}
+
+/// Why a Moodle cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    #[error(transparent)]
+    Backchannel(#[from] BackchannelError),
+    #[error(transparent)]
+    Key(#[from] ClientKeyError),
 }
 
 /// Whose sessions get tokens.
@@ -121,6 +137,7 @@ impl MoodleTokens {
             names: Mutex::default(),
             changes: AtomicU64::new(0),
             spending: Places::new(SPENDING),
+            arriving: Arriving::new(),
             turned_away: Mutex::default(),
         }))
     }
@@ -184,12 +201,13 @@ impl Moodle {
         sign_in: &config::SignIn,
         upstream: Arc<Upstream>,
         tokens: MoodleTokens,
-    ) -> Result<Self, BackchannelError> {
+    ) -> Result<Self, SetupError> {
         let authority = match (moodle.public_url.host_str(), moodle.public_url.port()) {
             (Some(host), Some(port)) => format!("{host}:{port}"),
             (host, _) => host.unwrap_or_default().to_owned(),
         };
         let public = HeaderValue::try_from(authority).map_err(|_| BackchannelError::Setup("no host".into()))?;
+        let clearpass = moodle.clearpass.as_ref().map(clearpass::Key::load).transpose()?;
         let mut names = tokens.0.names.lock();
         names.insert(moodle.name.clone());
         drop(names);
@@ -200,6 +218,7 @@ impl Moodle {
             read_timeout: of.read_timeout,
             backchannel: Backchannel::for_questions(of.ca_file.as_deref())?,
             tokens,
+            clearpass,
             people: People {
                 sign_in: Arc::clone(&sign_in.name),
                 people: Arc::clone(&sign_in.people),

@@ -46,6 +46,13 @@ impl NoToken {
         }
     }
 
+    /// May another call of the same person find more? Where a server did not answer, it would only wait for it once more.
+    pub(super) fn may_differ(&self) -> bool {
+        let told = self.told.as_ref();
+        let is_told = told.is_none_or(|(told, _)| told.reason == Reason::NoMoodleToken);
+        self.needs_ticket || (self.is_by_caller && is_told)
+    }
+
     /// What this means for whoever calls, and for how long it is so for whoever is the same person.
     pub(super) fn for_caller(self, caller: Caller<'_>) -> (Rejection, Duration) {
         let nobody = |detail: &str| Rejection::because(Reason::NoMoodleToken, detail);

@@ -35,6 +35,17 @@ impl Moodle {
         if let Some(token) = self.tokens.0.tokens.get(&key).await {
             return Ok(token);
         }
+        self.tokens.0.arriving.wait(&key).await;
+        self.token_by(caller, None).await
+    }
+
+    /// The same with the password that the person has just signed in with.
+    pub(super) async fn token_by(&self, caller: Caller<'_>, password: Option<&str>) -> Result<Token, Rejection> {
+        let username = self.username(caller)?;
+        let key = self.key(&username);
+        if let Some(token) = self.tokens.0.tokens.get(&key).await {
+            return Ok(token);
+        }
         if let Some(refused) = self.refused(&key).await {
             return Err(refused);
         }
@@ -45,7 +56,7 @@ impl Moodle {
             // Boxed: moka's future has three places of this size.
             let found = Box::pin(async {
                 is_mine.store(true, Ordering::Relaxed);
-                self.find(caller, &username, &key).await
+                self.find((caller, password), &username, &key).await
             });
             let found = self.tokens.0.tokens.try_get_with(key.clone(), found).await;
             if changes() != before {
@@ -56,7 +67,7 @@ impl Moodle {
                 Err(none) => (*none).clone(),
             };
             // Another call of the same person was asked about, and this one may have what that one lacks.
-            if (none.needs_ticket || none.is_by_caller) && !is_mine.into_inner() {
+            if none.may_differ() && !is_mine.into_inner() {
                 continue;
             }
             let (refusal, ttl) = none.for_caller(caller);
@@ -235,7 +246,12 @@ impl Moodle {
         fold(&name).map_err(|error| rejection(&error))
     }
 
-    async fn find(&self, caller: Caller<'_>, username: &str, key: &str) -> Result<Token, NoToken> {
+    async fn find(
+        &self,
+        (caller, password): (Caller<'_>, Option<&str>),
+        username: &str,
+        key: &str,
+    ) -> Result<Token, NoToken> {
         let away = |error| NoToken::because(unavailable(error));
         if let Some(token) = self.tokens.kept(key).await.map_err(away)? {
             return Ok(token);
@@ -250,15 +266,16 @@ impl Moodle {
             moodle: self,
             caller,
             username: username.to_owned(),
+            password,
             now: SystemTime::now(),
         };
         for source in &self.config.tokens {
             let started = Instant::now();
-            none.is_by_caller |= source.is_by_caller();
             let asked = self.ask(*source, &moodle, &person).await;
             let outcome = match &asked {
                 Ok(None) => {
                     none.needs_ticket |= source.service().is_some();
+                    none.is_by_caller |= source.is_by_caller();
                     continue;
                 }
                 Ok(Some(_)) => "ok",
@@ -275,6 +292,7 @@ impl Moodle {
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(moodle = name, source = source.label(), %error, "no token");
+                    none.is_by_caller |= source.is_by_caller();
                     none.told = Some((self.rejection(&error), source.refusal_ttl(&error)));
                 }
             }

@@ -77,7 +77,11 @@ pub async fn answer(asked: &Asked<'_>, moodles: &[Arc<Moodle>]) -> Result<Reply,
         }
         (Some(kind), Some(name), Some(endpoint), None) => {
             only(asked.method, methods(kind, endpoint).ok_or(Reason::NoRoute)?)?;
-            of_sign_in(asked, kind, name, endpoint).await
+            let reply = of_sign_in(asked, kind, name, endpoint).await;
+            if let Some((session, once)) = asked.brought.take() {
+                moodle::signed_in(moodles, &asked.here, &session, &once);
+            }
+            reply
         }
         _ => Err(Reason::NoRoute.into()),
     };

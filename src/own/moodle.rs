@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue};
 use url::Url;
 
-use crate::authenticate::session::Session;
+use crate::authenticate::session::{Attributes, Session};
 use crate::moodle::Moodle;
 use crate::moodle::caller::Caller;
 use crate::moodle::login_flow::{self, LoginFlow};
@@ -28,6 +28,20 @@ pub(super) fn wanted<'a>(asked: &Asked<'_>, moodles: &'a [Arc<Moodle>], sign_in:
     moodles
         .iter()
         .find(|moodle| moodle.config.name == name && moodle.config.sign_in == sign_in)
+}
+
+/// Somebody has just signed in, and the server has told this, to be used once: passwords go to the Moodles that want them.
+pub(super) fn signed_in(moodles: &[Arc<Moodle>], here: &Here<'_>, session: &Arc<Session>, once: &Attributes) {
+    for moodle in moodles {
+        let of = here.config.sign_ins.get(moodle.config.sign_in);
+        let is_its = of.is_some_and(|sign_in| sign_in.name == session.identity.source);
+        let Some(clearpass) = moodle.config.clearpass.as_ref().filter(|_| is_its) else {
+            continue;
+        };
+        if let [only] = once.get(&clearpass.attribute) {
+            moodle.bring_password(session, only.clone());
+        }
+    }
 }
 
 /// To `target`, by way of Moodle if only the browser can bring the session's token.

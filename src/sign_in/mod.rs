@@ -23,7 +23,7 @@ use self::cas::Cas;
 use self::oauth2::OAuth2;
 use self::oidc::Oidc;
 pub use self::people::People;
-pub use self::request::{Asked, Here, LONGEST_BODY, LONGEST_WAIT};
+pub use self::request::{Asked, Brought, Here, LONGEST_BODY, LONGEST_WAIT};
 pub use crate::authenticate::oauth::SetupError;
 use crate::authenticate::session::NewSession;
 use crate::config::{self, Config};

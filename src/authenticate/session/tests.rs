@@ -33,6 +33,7 @@ fn campus() -> SignIn {
             passive: false,
             single_logout: true,
             proxy_chains: Vec::new(),
+            once: Vec::new(),
             ca_file: None,
         }),
     }
@@ -48,6 +49,7 @@ fn anna(ticket: &str) -> NewSession {
         ticket: Some(ticket.into()),
         provider: None,
         id_token: None,
+        once: Attributes::default(),
     }
 }
 

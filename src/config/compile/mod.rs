@@ -33,7 +33,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::moodle::KnownMoodle;
-use self::moodle_sources::Others;
 pub(crate) use self::rules::Checks;
 pub(crate) use self::unmet::List;
 use self::unmet::Source;
@@ -160,7 +159,7 @@ impl Checker<'_> {
             .iter()
             .map(|(_, sign_in)| sign_in.oidc.is_absent() && sign_in.oauth2.is_absent())
             .collect();
-        let (sign_ins, sign_in_names) = self.sign_ins(file.sign_in, &issuers);
+        let (mut sign_ins, sign_in_names) = self.sign_ins(file.sign_in, &issuers);
         let bearer_roles = Source::of_bearers(&file.bearer);
         let (mut bearers, bearer_names) = self.bearers(
             file.bearer,
@@ -189,17 +188,8 @@ impl Checker<'_> {
         let (moodles, known_moodles) = self.moodles(file.moodle, &known);
         known.moodles = known_moodles;
         known.moodles_complete = moodles.is_some();
-        if let (Some(bearers), Some(moodles)) = (&mut bearers, &moodles) {
-            Self::asked_of_bearers(bearers, moodles, &known.people);
-            let (sign_ins, known) = (sign_ins.as_deref().unwrap_or_default(), &known);
-            self.secrets_in_view(
-                moodles,
-                Others {
-                    sign_ins,
-                    bearers,
-                    known,
-                },
-            );
+        if let (Some(sign_ins), Some(bearers), Some(moodles)) = (&mut sign_ins, &mut bearers, &moodles) {
+            self.asked_for_moodles((sign_ins, bearers), moodles, &known);
         }
         let (opencasts, their_upstreams) = self.opencasts(file.opencast, &known);
         known.opencasts = their_upstreams;

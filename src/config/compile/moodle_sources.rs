@@ -2,11 +2,11 @@
 //! they name.
 
 use super::{Checker, Known, Names};
-use crate::config::cas::RoleRule;
+use crate::config::cas::{Protocol, RoleRule};
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::file;
 use crate::config::read::{At, Key};
-use crate::config::{Bearer, Moodle, MoodleSource, SignIn};
+use crate::config::{Bearer, ClearPass, Moodle, MoodleSource, Provider, SignIn};
 
 impl Checker<'_> {
     /// The table of a source: there if the source is among `tokens`, and only then. `Some(None)`: it is not.
@@ -44,6 +44,52 @@ impl Checker<'_> {
         self.attribute_name(&name).map(Some)
     }
 
+    pub(super) fn clearpass(
+        &mut self,
+        clearpass: Key<file::ClearPass>,
+        tokens: Option<&[MoodleSource]>,
+        place: Span,
+    ) -> Option<Option<ClearPass>> {
+        let example =
+            "clearpass = { key_file = \"secrets/clearpass.pem\" }, the private key for which CAS encrypts passwords";
+        let of = (MoodleSource::ClearPass, "clearpass", example);
+        let Some(clearpass) = self.of_source(clearpass, of, (tokens?, place))? else {
+            return Some(None);
+        };
+        let message = "the gateway reads the password of everybody who signs in, and sends it to Moodle";
+        let problem = Diagnostic::warning(clearpass.at, message);
+        self.report(problem.help("whoever rules this machine can read along: prefer a source that needs no password"));
+        let key_file = clearpass.value.key_file.given();
+        let key_file = key_file.and_then(|path| self.existing_file(path, "key_file"));
+        let attribute = self.attribute_name(&clearpass.value.attribute);
+        Some(Some(ClearPass {
+            key_file: key_file?,
+            attribute: attribute?,
+        }))
+    }
+
+    /// Tells the sign-ins by CAS which attributes are used once, and kept no more.
+    fn once_of_sign_ins(&mut self, sign_ins: &mut [SignIn], moodles: &[Moodle], names: &Names) {
+        for moodle in moodles {
+            let Some(clearpass) = &moodle.clearpass else { continue };
+            let Some(Provider::Cas(cas)) = sign_ins.get_mut(moodle.sign_in).map(|sign_in| &mut sign_in.provider) else {
+                continue;
+            };
+            if cas.protocol != Protocol::Cas3
+                && let Some(name) = names.get(moodle.sign_in)
+            {
+                let message = format!(
+                    "\"clearpass\" of moodle.{} needs protocol = 3: no other tells passwords",
+                    moodle.name
+                );
+                self.report(Diagnostic::error(name.at, message).help("remove `protocol`, or the source"));
+            }
+            if !cas.once.contains(&clearpass.attribute) {
+                cas.once.push(clearpass.attribute.clone());
+            }
+        }
+    }
+
     /// Attributes that no server tells, or that nothing is made of.
     fn attribute_name(&mut self, name: &At<String>) -> Option<String> {
         let is_told = !name.value.trim().is_empty() && name.value != "user";
@@ -54,8 +100,25 @@ impl Checker<'_> {
         is_told.then(|| name.value.clone())
     }
 
+    /// What Moodles want of sign-ins and bearers, and that nothing else is made of it.
+    pub(super) fn asked_for_moodles(
+        &mut self,
+        (sign_ins, bearers): (&mut [SignIn], &mut [Bearer]),
+        moodles: &[Moodle],
+        known: &Known,
+    ) {
+        Self::asked_of_bearers(bearers, moodles, &known.people);
+        self.once_of_sign_ins(sign_ins, moodles, &known.sign_ins);
+        let others = Others {
+            sign_ins,
+            bearers,
+            known,
+        };
+        self.secrets_in_view(moodles, others);
+    }
+
     /// Nothing that is shown to anybody may be made of an attribute that is a secret.
-    pub(super) fn secrets_in_view(&mut self, moodles: &[Moodle], others: Others<'_>) {
+    fn secrets_in_view(&mut self, moodles: &[Moodle], others: Others<'_>) {
         for moodle in moodles {
             let Some(people) = others.sign_ins.get(moodle.sign_in).map(|sign_in| &sign_in.people) else {
                 continue;
@@ -79,10 +142,10 @@ impl Checker<'_> {
 
 /// What else may be made of people's attributes.
 #[derive(Clone, Copy)]
-pub(super) struct Others<'a> {
-    pub(super) sign_ins: &'a [SignIn],
-    pub(super) bearers: &'a [Bearer],
-    pub(super) known: &'a Known,
+struct Others<'a> {
+    sign_ins: &'a [SignIn],
+    bearers: &'a [Bearer],
+    known: &'a Known,
 }
 
 impl Others<'_> {

@@ -29,7 +29,7 @@ section! {
         username_domain: String,
         /// The short name of the external service whose tokens are wanted.
         service: Key<String> = "moodle_mobile_app",
-        /// Where tokens come from, tried in order: "vault", "cas-launch", "cas-token", "cas-facade", "attribute".
+        /// Where tokens come from, tried in order: "vault", "cas-launch", "cas-token", "cas-facade", "attribute", "clearpass".
         tokens: Key<Vec<At<MoodleSource>>> = ["cas-launch"],
         /// Usernames in Moodle that never get a token.
         never: Vec<String> = [],
@@ -37,6 +37,8 @@ section! {
         facade: Facade,
         /// Where the sign-in server tells a person's own token. Only for "attribute", and required there.
         attribute: TokenAttribute,
+        /// How a person's password comes from the CAS server. Only for "clearpass", and required there.
+        clearpass: ClearPass,
         /// "pass": a call without a session that brings a token of its own goes on to Moodle as it is; or "refuse".
         own_tokens: OwnTokens = "pass",
     }
@@ -60,6 +62,17 @@ section! {
         /// The attribute, or the claim, that is the person's token: a secret, of which no role and no name may be made.
         #[required = "name = \"moodleToken\""]
         name: String,
+    }
+}
+
+section! {
+    /// `moodle.<name>.clearpass`
+    struct ClearPass {
+        /// The private key for which the CAS server encrypts passwords: RSA from 2048 bits, PKCS#8 in PEM. It has the public part.
+        #[required = "key_file = \"secrets/clearpass.pem\", by `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048`"]
+        key_file: String,
+        /// The attribute that is the password.
+        attribute: At<String> = "credential",
     }
 }
 

@@ -8,6 +8,7 @@ mod attribute;
 pub mod cas_facade;
 pub mod cas_launch;
 pub mod cas_token;
+pub mod clearpass;
 mod conversation;
 pub mod site;
 pub mod source;

@@ -201,6 +201,7 @@ pub(super) mod tests {
             never: Vec::new(),
             facade: None,
             attribute: None,
+            clearpass: None,
             own_tokens: crate::config::OwnTokens::Pass,
         }
     }

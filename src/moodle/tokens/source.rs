@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::site::{Finding, SiteConfig};
-use super::{Conversation, Cookie, TokenError, attribute, cas_facade, cas_launch, cas_token, vault};
+use super::{Conversation, Cookie, TokenError, attribute, cas_facade, cas_launch, cas_token, clearpass, vault};
 use crate::config::{self, MoodleSource};
 use crate::moodle::caller::Caller;
 use crate::moodle::no_token::refusal_ttl;
@@ -18,6 +18,8 @@ pub struct Person<'a> {
     pub caller: Caller<'a>,
     /// In Moodle, lower case.
     pub username: String,
+    /// What the CAS server has just told as the password, encrypted (`clearpass`).
+    pub password: Option<&'a str>,
     pub now: SystemTime,
 }
 
@@ -46,7 +48,7 @@ impl MoodleSource {
         match self {
             Self::CasLaunch => Some(cas_launch::SERVICE),
             Self::CasToken => Some(cas_token::SERVICE),
-            Self::Vault | Self::CasFacade | Self::Attribute => None,
+            Self::Vault | Self::CasFacade | Self::Attribute | Self::ClearPass => None,
         }
     }
 
@@ -68,6 +70,7 @@ impl MoodleSource {
             Self::CasToken => Ok(None),
             Self::CasFacade => person.tokens().vouch(moodle, &person.username).await.map(Some),
             Self::Attribute => attribute::ask(person).await,
+            Self::ClearPass => clearpass::ask(moodle, person).await,
         }
     }
 
@@ -76,14 +79,14 @@ impl MoodleSource {
         match self {
             Self::Vault => vault::DIED,
             Self::Attribute => attribute::DIED,
-            Self::CasLaunch | Self::CasToken | Self::CasFacade => TokenError::Died,
+            Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::ClearPass => TokenError::Died,
         }
     }
 
     /// Has it what the caller has brought, and another call of the same person may bring something else?
     pub fn is_by_caller(self) -> bool {
         match self {
-            Self::Attribute => true,
+            Self::Attribute | Self::ClearPass => true,
             Self::Vault | Self::CasLaunch | Self::CasToken | Self::CasFacade => false,
         }
     }
@@ -103,7 +106,7 @@ impl MoodleSource {
         match self {
             Self::Attribute => attribute::is_unfit(person, token, error).await,
             // The operator may import another one at any time, and Moodle gives another one.
-            Self::Vault | Self::CasLaunch | Self::CasToken | Self::CasFacade => Ok(()),
+            Self::Vault | Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::ClearPass => Ok(()),
         }
     }
 
@@ -112,7 +115,7 @@ impl MoodleSource {
         match self {
             Self::CasLaunch => cas_launch::spend(moodle, username, ticket).await,
             Self::CasToken => cas_token::spend(moodle, username, ticket).await,
-            Self::Vault | Self::CasFacade | Self::Attribute => Spent::changed(),
+            Self::Vault | Self::CasFacade | Self::Attribute | Self::ClearPass => Spent::changed(),
         }
     }
 
@@ -120,7 +123,7 @@ impl MoodleSource {
     pub async fn keep(self, tokens: &MoodleTokens, key: &str, token: &Token) -> Result<bool, StoreError> {
         match self {
             Self::Vault => tokens.keep_provided(key, token, SystemTime::now()).await,
-            Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::Attribute => {
+            Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::Attribute | Self::ClearPass => {
                 tokens.keep(key, token).await.map(|()| true)
             }
         }
@@ -134,6 +137,7 @@ impl MoodleSource {
             Self::CasToken => Ok(person.by_browser()),
             Self::CasFacade => Ok(Availability::Asked("the gateway would vouch for the person")),
             Self::Attribute => attribute::availability(person).await,
+            Self::ClearPass => clearpass::availability(person).await,
         }
     }
 
@@ -147,6 +151,9 @@ impl MoodleSource {
             Self::CasToken => Availability::Depends("a browser is sent to the CAS server for a ticket"),
             Self::CasFacade => Availability::Asked("the gateway vouches for the person"),
             Self::Attribute => Availability::Depends("asked if the sign-in server tells one for the person"),
+            Self::ClearPass => {
+                Availability::Depends("asked by the person's password, at the moment of signing in alone")
+            }
         }
     }
 
@@ -158,6 +165,7 @@ impl MoodleSource {
             Self::CasToken => cas_token::finding(moodle),
             Self::CasFacade => cas_facade::finding(moodle),
             Self::Attribute => attribute::finding(moodle),
+            Self::ClearPass => clearpass::finding(moodle),
         }
     }
 }

@@ -42,6 +42,7 @@ fn principal(told: &Map<String, Value>) -> Result<Principal, BadAnswer> {
         user,
         attributes,
         proxies: proxies(told)?,
+        withheld: Attributes::default(),
     })
 }
 

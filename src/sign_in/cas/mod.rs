@@ -89,10 +89,12 @@ impl Cas {
     /// Error: the server vouches for a person without the attribute that names people here.
     fn new_session(&self, principal: Principal, ticket: &Ticket) -> Result<NewSession, Refusal> {
         let attribute = &self.config.username;
-        principal.signed_in(ticket, attribute).ok_or_else(|| {
-            let detail = format!("the CAS server gave no usable {attribute} for this person");
-            (Rejection::because(Reason::SignInRefused, detail), "no_username").into()
-        })
+        principal
+            .signed_in(ticket, attribute, &self.config.once)
+            .ok_or_else(|| {
+                let detail = format!("the CAS server gave no usable {attribute} for this person");
+                (Rejection::because(Reason::SignInRefused, detail), "no_username").into()
+            })
     }
 
     /// The server must refuse a ticket that nobody made.

@@ -15,6 +15,8 @@ pub struct Principal {
     /// What the server calls the user: neither blank nor padded, without control characters, at most 256 bytes.
     pub user: String,
     pub attributes: Attributes,
+    /// What nobody is to keep: the password, the proxy-granting ticket.
+    pub withheld: Attributes,
     /// The `pgtUrl`s of the back ends that the ticket came through, the last one first (CAS 3.0 section 2.6.2). Empty for
     /// a service ticket.
     pub proxies: Vec<String>,
@@ -34,10 +36,22 @@ impl Principal {
         }
     }
 
-    /// What a session is made of for whom `ticket` was made; `username` as for [`Self::username`].
-    pub fn signed_in(self, ticket: &Ticket, username: &str) -> Option<NewSession> {
+    /// Takes out of the attributes what nobody is to keep.
+    pub(super) fn withhold(mut self) -> Self {
+        self.withheld = self.attributes.take(is_secret);
+        self
+    }
+
+    /// What a session is made of for whom `ticket` was made; `username` as for [`Self::username`]. `once`: what is used
+    /// once; nothing else that is withheld goes on.
+    pub fn signed_in(mut self, ticket: &Ticket, username: &str, once: &[String]) -> Option<NewSession> {
+        let subject = self.username(username)?.to_owned();
+        let is_wanted = |name: &str| once.iter().any(|wanted| wanted == name);
+        let mut used = self.withheld.take(is_wanted);
+        used.append(self.attributes.take(is_wanted));
         Some(NewSession {
-            subject: self.username(username)?.to_owned(),
+            subject,
+            once: used,
             user: self.user,
             attributes: self.attributes,
             ticket: Some(ticket.as_str().to_owned()),
@@ -52,11 +66,8 @@ impl Principal {
     }
 }
 
-/// Adds a value that an answer names, unless nobody is to keep it.
+/// Adds a value that an answer names.
 pub(super) fn add(attributes: &mut Attributes, name: &str, value: &str) -> Result<(), BadAnswer> {
-    if is_secret(name) {
-        return Ok(());
-    }
     attributes.add(name, value).map_err(|_| BadAnswer::Attributes)
 }
 
@@ -98,13 +109,29 @@ mod tests {
 
     #[test]
     fn passwords_are_not_kept() {
-        let attributes = principal(&[
-            ("credential", "secret"),
-            ("proxyGrantingTicket", "PGT-1"),
-            ("mail", "a@x"),
-        ])
-        .attributes;
-        assert_eq!(attributes.iter().count(), 1);
+        let told = || {
+            principal(&[
+                ("credential", "secret"),
+                ("proxyGrantingTicket", "PGT-1"),
+                ("pw", "other"),
+                ("mail", "a@x"),
+            ])
+            .withhold()
+        };
+        let ticket = Ticket::service("ST-1").unwrap();
+        let signed_in = |once: &[&str]| {
+            let once: Vec<String> = once.iter().map(|&name| name.to_owned()).collect();
+            told().signed_in(&ticket, "user", &once).unwrap()
+        };
+        assert_eq!(told().attributes.iter().count(), 2);
+        assert!(signed_in(&[]).once.is_empty());
+        assert_eq!(signed_in(&["credential"]).once.get("credential"), ["secret"]);
+        let own = signed_in(&["pw"]);
+        assert_eq!(
+            (own.once.get("pw"), own.once.get("credential").len()),
+            (&["other".to_owned()][..], 0)
+        );
+        assert!(own.attributes.get("pw").is_empty());
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod access_tokens;
 mod attribute;
 mod browsing;
 mod calls;
+mod clearpass;
 mod cross_site;
 mod crowd;
 mod explained;
