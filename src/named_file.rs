@@ -126,6 +126,10 @@ pub fn unfit(config: &Config) -> Vec<UnfitFile> {
         }
     }
     for moodle in &config.moodles {
+        if let Some(path) = moodle.page.as_ref().and_then(|page| page.ca_file.as_deref()) {
+            let setting = format!("moodle.{}.page.ca_file", moodle.name);
+            look(setting, Owner::Moodle(moodle.name.clone()), ca(path));
+        }
         let Some(clearpass) = &moodle.clearpass else { continue };
         let read = clearpass::Key::load(clearpass).map(drop).map_err(Fault::from);
         let setting = format!("moodle.{}.clearpass.key_file", moodle.name);

@@ -429,6 +429,19 @@ const EVERY_TABLE: &str = r#"
     [moodle.of_passwords.clearpass]
     key_file = "gateway.toml"
 
+    [upstreams.zoo_tokens]
+    servers = ["http://127.0.0.1:8084"]
+
+    [moodle.of_tokens]
+    upstream = "zoo_tokens"
+    public_url = "https://video.example.edu"
+    sign_in = "campus"
+    tokens = ["page"]
+
+    [moodle.of_tokens.page]
+    url = "https://portal.example.edu/moodle-token"
+    token = "/token"
+
     [opencast.main]
     upstream = "opencast"
     username = "gateway"

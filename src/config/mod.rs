@@ -52,7 +52,9 @@ pub use self::file::{ClientTimeouts, Connections};
 pub use self::frames::{FrameAncestors, Frames};
 pub use self::identity_headers::IdentityHeaders;
 pub use self::launch::Launch;
-pub use self::moodle::{ClearPass, Facade, FunctionPattern, FunctionRule, Moodle, MoodleSource, OwnTokens, SURROGATE};
+pub use self::moodle::{
+    ClearPass, Facade, FunctionPattern, FunctionRule, Moodle, MoodleSource, OwnTokens, Page, PageMethod, SURROGATE,
+};
 pub use self::moodle_username::{MoodleUsername, NameOf, NoUsername};
 pub use self::net::is_loopback;
 pub use self::opencast::Opencast;

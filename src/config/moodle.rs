@@ -38,6 +38,8 @@ pub struct Moodle {
     pub attribute: Option<String>,
     /// Only with [`MoodleSource::ClearPass`], and then always.
     pub clearpass: Option<ClearPass>,
+    /// Only with [`MoodleSource::Page`], and then always.
+    pub page: Option<Page>,
     pub own_tokens: OwnTokens,
 }
 
@@ -57,7 +59,7 @@ impl MoodleSource {
     /// Does it serve nobody but people who sign in at a CAS server?
     pub(super) fn needs_cas(self) -> bool {
         match self {
-            Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::ClearPass => true,
+            Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::ClearPass | Self::Page => true,
             Self::Vault | Self::Attribute => false,
         }
     }
@@ -82,10 +84,11 @@ words! {
         CasFacade = "cas-facade",
         Attribute = "attribute",
         ClearPass = "clearpass",
+        Page = "page",
     }
     later {
         "moodle-login" => "use \"cas-launch\"",
-        "exchange" => "use \"cas-token\"",
+        "exchange" => "use \"page\"",
         "password" => "use \"clearpass\"",
     }
 }
@@ -97,6 +100,31 @@ pub struct ClearPass {
     pub key_file: PathBuf,
     /// The attribute that holds it.
     pub attribute: String,
+}
+
+/// The campus's own page that gives people's tokens for proxy tickets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// What proxy tickets are made for, too.
+    pub url: Url,
+    pub method: PageMethod,
+    /// In which parameter the ticket comes.
+    pub parameter: String,
+    /// Where in the JSON of its answer the token stands, and the person's name in Moodle (RFC 6901).
+    pub token: String,
+    pub username: Option<String>,
+    /// Further roots for https.
+    pub ca_file: Option<PathBuf>,
+}
+
+words! {
+    /// How the page is asked.
+    pub enum PageMethod {
+        /// With a form.
+        Post = "POST",
+        /// With a query.
+        Get = "GET",
+    }
 }
 
 /// Where the gateway is the CAS server that Moodle asks.

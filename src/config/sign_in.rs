@@ -140,6 +140,8 @@ pub struct Cas {
     pub proxy_chains: Vec<Vec<String>>,
     /// Attributes that are used once when a session begins, and kept no more: passwords for a Moodle.
     pub once: Vec<String>,
+    /// Is it asked for proxy-granting tickets, for a Moodle?
+    pub proxies: bool,
     /// Further roots for https.
     pub ca_file: Option<PathBuf>,
 }

@@ -52,12 +52,13 @@ use crate::config;
 use crate::fair::{Asker, NoPlace, Place, Places, Shares};
 use crate::identity::Identity;
 use crate::moodle::token::Token;
+use crate::moodle::tokens::page::{Page, grant_key};
 use crate::moodle::tokens::site::{self, SiteConfig};
 use crate::moodle::tokens::{Conversation, TokenError, clearpass};
 use crate::observe::metrics::MoodleMetrics;
 use crate::rejection::{Reason, Rejection};
 use crate::sealing::{MasterKeys, Purpose, Sealer};
-use crate::store::{Notice, Store, Table};
+use crate::store::{Notice, Store, StoreError, Table};
 
 /// How long a token is believed without asking the store.
 const CACHE_TTL: Duration = Duration::from_secs(60);
@@ -105,6 +106,8 @@ pub struct Moodle {
     people: People,
     /// With `clearpass` alone.
     clearpass: Option<clearpass::Key>,
+    /// With `page` alone.
+    page: Option<Page>,
 }
 
 /// Why a Moodle cannot be asked.
@@ -174,6 +177,15 @@ impl MoodleTokens {
         })
     }
 
+    /// Keeps the proxy-granting ticket that a session began with, sealed, until it ends.
+    pub async fn keep_grant(&self, session: &Session, grant: &str, life: Duration) -> Result<(), StoreError> {
+        let key = grant_key(&session.key.text());
+        self.0
+            .store
+            .put(Table::ProxyGrants, &key, grant.as_bytes(), Some(life))
+            .await
+    }
+
     async fn forget_person(&self, key: &str) {
         // First: a look-up that is under way sees it when it has ended.
         self.0.changes.fetch_add(1, Ordering::SeqCst);
@@ -184,6 +196,11 @@ impl MoodleTokens {
     /// Drops what is kept of Moodle's for a session of ours.
     pub async fn forget_session(&self, session: &str) {
         let names = self.0.names.lock().clone();
+        if !names.is_empty()
+            && let Err(error) = self.0.store.delete(Table::ProxyGrants, &grant_key(session)).await
+        {
+            tracing::warn!(%error, "a proxy-granting ticket could not be forgotten");
+        }
         for name in names {
             let key = service::session_key(&name, session);
             if let Err(error) = self.0.store.delete(Table::MoodleSessions, &key).await {
@@ -208,6 +225,10 @@ impl Moodle {
         };
         let public = HeaderValue::try_from(authority).map_err(|_| BackchannelError::Setup("no host".into()))?;
         let clearpass = moodle.clearpass.as_ref().map(clearpass::Key::load).transpose()?;
+        let page = match (&moodle.page, &sign_in.provider) {
+            (Some(page), config::Provider::Cas(cas)) => Some(Page::new(page, cas)?),
+            _ => None,
+        };
         let mut names = tokens.0.names.lock();
         names.insert(moodle.name.clone());
         drop(names);
@@ -219,6 +240,7 @@ impl Moodle {
             backchannel: Backchannel::for_questions(of.ca_file.as_deref())?,
             tokens,
             clearpass,
+            page,
             people: People {
                 sign_in: Arc::clone(&sign_in.name),
                 people: Arc::clone(&sign_in.people),

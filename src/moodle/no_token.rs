@@ -113,7 +113,9 @@ pub(super) fn refusal_ttl(error: &TokenError) -> Duration {
         | TokenError::OddName
         | TokenError::Denied(_) => LONG,
         TokenError::Wants(wanted) if !wanted.is_for_the_person() => LONG,
-        TokenError::Wants(_) | TokenError::Maintenance | TokenError::Misconfigured(_) => SHORT,
+        TokenError::Wants(_) | TokenError::Maintenance | TokenError::Misconfigured(_) | TokenError::Page { .. } => {
+            SHORT
+        }
         TokenError::NotReached(_)
         | TokenError::TicketRefused
         | TokenError::NotAsked(_)
@@ -137,6 +139,7 @@ pub(crate) fn rejection(error: &TokenError) -> Rejection {
         | TokenError::NotAsked(_)
         | TokenError::SessionEnded
         | TokenError::Died
+        | TokenError::Page { .. }
         | TokenError::Misconfigured(_) => Reason::UpstreamFailed,
     };
     Rejection::because(reason, error.to_string())

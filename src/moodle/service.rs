@@ -319,7 +319,7 @@ impl Moodle {
                     person.forget_session().await?;
                 }
                 Err(match error {
-                    TokenError::Died => source.died(),
+                    TokenError::Died => source.died(person),
                     error => error,
                 })
             }

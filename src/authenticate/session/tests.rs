@@ -34,6 +34,7 @@ fn campus() -> SignIn {
             single_logout: true,
             proxy_chains: Vec::new(),
             once: Vec::new(),
+            proxies: false,
             ca_file: None,
         }),
     }

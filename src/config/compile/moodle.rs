@@ -99,6 +99,7 @@ impl Checker<'_> {
         let facade = self.facade(moodle.facade, tokens.as_deref(), place);
         let attribute = self.token_attribute(moodle.attribute, tokens.as_deref(), place);
         let clearpass = self.clearpass(moodle.clearpass, tokens.as_deref(), place);
+        let page = self.token_page(moodle.page, tokens.as_deref(), place);
         let service = moodle.service.given().and_then(|service| self.short_name(service));
         let has_domain = moodle.username_domain.given().map(|domain| domain.at);
         let username = self.moodle_username(&moodle.username, moodle.username_domain);
@@ -127,6 +128,7 @@ impl Checker<'_> {
             facade: facade?,
             attribute: attribute?,
             clearpass: clearpass?,
+            page: page?,
             own_tokens: moodle.own_tokens,
         })
     }

@@ -1,12 +1,15 @@
 //! The tables below `[moodle.<name>]` that belong to one source of tokens each, and what no other setting may make of what
 //! they name.
 
+use url::Url;
+
 use super::{Checker, Known, Names};
 use crate::config::cas::{Protocol, RoleRule};
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::file;
+use crate::config::net::is_loopback;
 use crate::config::read::{At, Key};
-use crate::config::{Bearer, ClearPass, Moodle, MoodleSource, Provider, SignIn};
+use crate::config::{Bearer, ClearPass, Moodle, MoodleSource, Page, Provider, SignIn};
 
 impl Checker<'_> {
     /// The table of a source: there if the source is among `tokens`, and only then. `Some(None)`: it is not.
@@ -68,22 +71,85 @@ impl Checker<'_> {
         }))
     }
 
+    pub(super) fn token_page(
+        &mut self,
+        page: Key<file::TokenPage>,
+        tokens: Option<&[MoodleSource]>,
+        place: Span,
+    ) -> Option<Option<Page>> {
+        let example =
+            "[moodle.<name>.page] with url = \"https://portal.example.edu/moodle-token\" and token = \"/token\"";
+        let of = (MoodleSource::Page, "page", example);
+        let Some(page) = self.of_source(page, of, (tokens?, place))? else {
+            return Some(None);
+        };
+        let page = page.value;
+        let url = page.url.given().and_then(|url| self.page_url(url));
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+        let is_parameter = !page.parameter.value.is_empty() && page.parameter.value.bytes().all(is_plain);
+        if !is_parameter {
+            let problem = Diagnostic::error(page.parameter.at, "`parameter`: this cannot be the name of a parameter");
+            self.report(problem.help("letters, digits, `_`, `-` and `.`"));
+        }
+        let token = page.token.given().and_then(|pointer| self.pointer(pointer, "token"));
+        let username = page.username.checked(|pointer| self.pointer(&pointer, "username"));
+        let ca_file = page.ca_file.checked(|path| self.existing_file(&path, "ca_file"));
+        Some(Some(Page {
+            url: url?,
+            method: page.method,
+            parameter: is_parameter.then_some(page.parameter.value)?,
+            token: token?,
+            username: username?,
+            ca_file: ca_file?,
+        }))
+    }
+
+    fn page_url(&mut self, url: &At<String>) -> Option<Url> {
+        let good = Url::parse(&url.value).ok().filter(|parsed| {
+            let is_local = parsed.scheme() == "http" && parsed.host_str().is_some_and(is_loopback);
+            let is_bare = parsed.fragment().is_none() && parsed.username().is_empty() && parsed.password().is_none();
+            (parsed.scheme() == "https" || is_local) && parsed.has_host() && is_bare
+        });
+        if good.is_none() {
+            let problem = Diagnostic::error(url.at, "`url`: this cannot be the page's address");
+            self.report(problem.help("https, or http to this machine; it answers with people's tokens"));
+        }
+        good
+    }
+
+    fn pointer(&mut self, pointer: &At<String>, key: &str) -> Option<String> {
+        let text = &pointer.value;
+        // RFC 6901 section 3: `~` stands before 0 or 1 alone.
+        let is_escaped = text.split('~').skip(1).all(|behind| behind.starts_with(['0', '1']));
+        let is_pointer = text.starts_with('/') && is_escaped;
+        if !is_pointer {
+            let problem = Diagnostic::error(pointer.at, format!("`{key}`: this is no JSON pointer"));
+            self.report(problem.help("\"/data/token\" is `token` in the object `data` (RFC 6901)"));
+        }
+        is_pointer.then(|| text.clone())
+    }
+
     /// Tells the sign-ins by CAS which attributes are used once, and kept no more.
     fn once_of_sign_ins(&mut self, sign_ins: &mut [SignIn], moodles: &[Moodle], names: &Names) {
         for moodle in moodles {
-            let Some(clearpass) = &moodle.clearpass else { continue };
             let Some(Provider::Cas(cas)) = sign_ins.get_mut(moodle.sign_in).map(|sign_in| &mut sign_in.provider) else {
                 continue;
             };
-            if cas.protocol != Protocol::Cas3
-                && let Some(name) = names.get(moodle.sign_in)
-            {
-                let message = format!(
-                    "\"clearpass\" of moodle.{} needs protocol = 3: no other tells passwords",
-                    moodle.name
-                );
-                self.report(Diagnostic::error(name.at, message).help("remove `protocol`, or the source"));
+            cas.proxies |= moodle.page.is_some();
+            let unable = match cas.protocol {
+                Protocol::Cas1 if moodle.page.is_some() => {
+                    Some("\"page\" needs protocol = 2 or 3: CAS 1 knows no proxy tickets")
+                }
+                Protocol::Cas1 | Protocol::Cas2 if moodle.clearpass.is_some() => {
+                    Some("\"clearpass\" needs protocol = 3: no other tells passwords")
+                }
+                _ => None,
+            };
+            if let Some((why, name)) = unable.zip(names.get(moodle.sign_in)) {
+                let problem = Diagnostic::error(name.at, format!("moodle.{}: {why}", moodle.name));
+                self.report(problem.help("remove `protocol`, or the source"));
             }
+            let Some(clearpass) = &moodle.clearpass else { continue };
             if !cas.once.contains(&clearpass.attribute) {
                 cas.once.push(clearpass.attribute.clone());
             }

@@ -192,6 +192,7 @@ impl Checker<'_> {
             single_logout: cas.single_logout,
             proxy_chains: values(chains).into_iter().map(|back_end| vec![back_end]).collect(),
             once: Vec::new(),
+            proxies: false,
             ca_file: ca_file?,
         })
     }

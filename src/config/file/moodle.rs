@@ -7,7 +7,7 @@ use toml::de::DeValue;
 use crate::config::pattern::RolePattern;
 use crate::config::read::{At, Key, OneOrMany, Read, Reader};
 use crate::config::section::section;
-use crate::config::{FunctionPattern, MoodleSource, OwnTokens};
+use crate::config::{FunctionPattern, MoodleSource, OwnTokens, PageMethod};
 
 section! {
     /// `[moodle.<name>]`: a Moodle whose web services are called with tokens that the gateway puts in.
@@ -29,7 +29,7 @@ section! {
         username_domain: String,
         /// The short name of the external service whose tokens are wanted.
         service: Key<String> = "moodle_mobile_app",
-        /// Where tokens come from, tried in order: "vault", "cas-launch", "cas-token", "cas-facade", "attribute", "clearpass".
+        /// Where tokens come from, tried in order: "vault", "cas-launch", "cas-token", "cas-facade", "attribute", "clearpass", "page".
         tokens: Key<Vec<At<MoodleSource>>> = ["cas-launch"],
         /// Usernames in Moodle that never get a token.
         never: Vec<String> = [],
@@ -39,6 +39,8 @@ section! {
         attribute: TokenAttribute,
         /// How a person's password comes from the CAS server. Only for "clearpass", and required there.
         clearpass: ClearPass,
+        /// The campus's own page that gives people's tokens. Only for "page", and required there.
+        page: TokenPage,
         /// "pass": a call without a session that brings a token of its own goes on to Moodle as it is; or "refuse".
         own_tokens: OwnTokens = "pass",
     }
@@ -73,6 +75,27 @@ section! {
         key_file: String,
         /// The attribute that is the password.
         attribute: At<String> = "credential",
+    }
+}
+
+section! {
+    /// `moodle.<name>.page`
+    struct TokenPage {
+        /// The page, which is a service of the CAS server's: a proxy ticket is made for this very address. https, or http to this
+        /// machine.
+        #[required = "url = \"https://portal.example.edu/moodle-token\""]
+        url: String,
+        /// "POST": the ticket comes in a form; "GET": in the query, which logs may keep.
+        method: PageMethod = "POST",
+        /// The parameter in which the ticket comes.
+        parameter: At<String> = "ticket",
+        /// Where in the JSON of the answer the token stands: a JSON pointer (RFC 6901).
+        #[required = "token = \"/data/token\""]
+        token: String,
+        /// The same of the person's name in Moodle. Default: Moodle alone is asked whose the token is.
+        username: String,
+        /// PEM file with further roots for https.
+        ca_file: String,
     }
 }
 

@@ -10,6 +10,7 @@ pub mod cas_launch;
 pub mod cas_token;
 pub mod clearpass;
 mod conversation;
+pub mod page;
 pub mod site;
 pub mod source;
 pub mod vault;
@@ -59,6 +60,9 @@ pub enum TokenError {
     Denied(&'static str),
     #[error("Moodle wants something first: {}", .0.hint())]
     Wants(Wanted),
+    /// The campus's own page: Moodle was not asked.
+    #[error("the page at {host} (moodle.page) gives no token: {why}")]
+    Page { host: String, why: String },
     #[error("Moodle is in maintenance mode")]
     Maintenance,
     #[error("Moodle does not answer as one: {0}")]
@@ -91,6 +95,7 @@ impl TokenError {
             Self::OddName => "odd_name",
             Self::Denied(_) => "denied",
             Self::Wants(wanted) => wanted.reason().label(),
+            Self::Page { .. } => "page_failed",
             Self::Maintenance => "maintenance",
             Self::Misconfigured(_) => "misconfigured",
         }

@@ -202,6 +202,7 @@ pub(super) mod tests {
             facade: None,
             attribute: None,
             clearpass: None,
+            page: None,
             own_tokens: crate::config::OwnTokens::Pass,
         }
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::site::{Finding, SiteConfig};
-use super::{Conversation, Cookie, TokenError, attribute, cas_facade, cas_launch, cas_token, clearpass, vault};
+use super::{Conversation, Cookie, TokenError, attribute, cas_facade, cas_launch, cas_token, clearpass, page, vault};
 use crate::config::{self, MoodleSource};
 use crate::moodle::caller::Caller;
 use crate::moodle::no_token::refusal_ttl;
@@ -48,7 +48,7 @@ impl MoodleSource {
         match self {
             Self::CasLaunch => Some(cas_launch::SERVICE),
             Self::CasToken => Some(cas_token::SERVICE),
-            Self::Vault | Self::CasFacade | Self::Attribute | Self::ClearPass => None,
+            Self::Vault | Self::CasFacade | Self::Attribute | Self::ClearPass | Self::Page => None,
         }
     }
 
@@ -71,14 +71,16 @@ impl MoodleSource {
             Self::CasFacade => person.tokens().vouch(moodle, &person.username).await.map(Some),
             Self::Attribute => attribute::ask(person).await,
             Self::ClearPass => clearpass::ask(moodle, person).await,
+            Self::Page => page::ask(person).await,
         }
     }
 
     /// Why a token of this source is dead.
-    pub fn died(self) -> TokenError {
+    pub fn died(self, person: &Person<'_>) -> TokenError {
         match self {
             Self::Vault => vault::DIED,
             Self::Attribute => attribute::DIED,
+            Self::Page => page::died(person),
             Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::ClearPass => TokenError::Died,
         }
     }
@@ -86,7 +88,7 @@ impl MoodleSource {
     /// Has it what the caller has brought, and another call of the same person may bring something else?
     pub fn is_by_caller(self) -> bool {
         match self {
-            Self::Attribute | Self::ClearPass => true,
+            Self::Attribute | Self::ClearPass | Self::Page => true,
             Self::Vault | Self::CasLaunch | Self::CasToken | Self::CasFacade => false,
         }
     }
@@ -95,7 +97,7 @@ impl MoodleSource {
     pub fn refusal_ttl(self, error: &TokenError) -> Duration {
         match error {
             // The source itself does not ask again.
-            TokenError::Denied(_) | TokenError::OtherAccount if self.is_by_caller() => Duration::ZERO,
+            TokenError::Denied(_) | TokenError::OtherAccount if self == Self::Attribute => Duration::ZERO,
             error => refusal_ttl(error),
         }
     }
@@ -106,7 +108,7 @@ impl MoodleSource {
         match self {
             Self::Attribute => attribute::is_unfit(person, token, error).await,
             // The operator may import another one at any time, and Moodle gives another one.
-            Self::Vault | Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::ClearPass => Ok(()),
+            Self::Vault | Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::ClearPass | Self::Page => Ok(()),
         }
     }
 
@@ -115,7 +117,7 @@ impl MoodleSource {
         match self {
             Self::CasLaunch => cas_launch::spend(moodle, username, ticket).await,
             Self::CasToken => cas_token::spend(moodle, username, ticket).await,
-            Self::Vault | Self::CasFacade | Self::Attribute | Self::ClearPass => Spent::changed(),
+            Self::Vault | Self::CasFacade | Self::Attribute | Self::ClearPass | Self::Page => Spent::changed(),
         }
     }
 
@@ -123,7 +125,7 @@ impl MoodleSource {
     pub async fn keep(self, tokens: &MoodleTokens, key: &str, token: &Token) -> Result<bool, StoreError> {
         match self {
             Self::Vault => tokens.keep_provided(key, token, SystemTime::now()).await,
-            Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::Attribute | Self::ClearPass => {
+            Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::Attribute | Self::ClearPass | Self::Page => {
                 tokens.keep(key, token).await.map(|()| true)
             }
         }
@@ -138,6 +140,7 @@ impl MoodleSource {
             Self::CasFacade => Ok(Availability::Asked("the gateway would vouch for the person")),
             Self::Attribute => attribute::availability(person).await,
             Self::ClearPass => clearpass::availability(person).await,
+            Self::Page => page::availability(person).await,
         }
     }
 
@@ -154,6 +157,7 @@ impl MoodleSource {
             Self::ClearPass => {
                 Availability::Depends("asked by the person's password, at the moment of signing in alone")
             }
+            Self::Page => Availability::Depends("the page is asked if the session has a ticket for it"),
         }
     }
 
@@ -166,6 +170,7 @@ impl MoodleSource {
             Self::CasFacade => cas_facade::finding(moodle),
             Self::Attribute => attribute::finding(moodle),
             Self::ClearPass => clearpass::finding(moodle),
+            Self::Page => page::finding(moodle),
         }
     }
 }

@@ -59,6 +59,6 @@ impl Cas {
             );
             return Err((Rejection::because(Reason::SignInRefused, detail), "foreign_chain").into());
         }
-        self.new_session(principal, &ticket)
+        self.new_session(principal, &ticket, |name| self.is_once(name))
     }
 }

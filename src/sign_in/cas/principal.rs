@@ -42,13 +42,12 @@ impl Principal {
         self
     }
 
-    /// What a session is made of for whom `ticket` was made; `username` as for [`Self::username`]. `once`: what is used
-    /// once; nothing else that is withheld goes on.
-    pub fn signed_in(mut self, ticket: &Ticket, username: &str, once: &[String]) -> Option<NewSession> {
+    /// What a session is made of for whom `ticket` was made; `username` as for [`Self::username`]. `is_once`: is this
+    /// used once? Nothing else that is withheld goes on.
+    pub fn signed_in(mut self, ticket: &Ticket, username: &str, is_once: impl Fn(&str) -> bool) -> Option<NewSession> {
         let subject = self.username(username)?.to_owned();
-        let is_wanted = |name: &str| once.iter().any(|wanted| wanted == name);
-        let mut used = self.withheld.take(is_wanted);
-        used.append(self.attributes.take(is_wanted));
+        let mut used = self.withheld.take(&is_once);
+        used.append(self.attributes.take(&is_once));
         Some(NewSession {
             subject,
             once: used,
@@ -119,10 +118,7 @@ mod tests {
             .withhold()
         };
         let ticket = Ticket::service("ST-1").unwrap();
-        let signed_in = |once: &[&str]| {
-            let once: Vec<String> = once.iter().map(|&name| name.to_owned()).collect();
-            told().signed_in(&ticket, "user", &once).unwrap()
-        };
+        let signed_in = |once: &[&str]| told().signed_in(&ticket, "user", |name| once.contains(&name)).unwrap();
         assert_eq!(told().attributes.iter().count(), 2);
         assert!(signed_in(&[]).once.is_empty());
         assert_eq!(signed_in(&["credential"]).once.get("credential"), ["secret"]);

@@ -9,6 +9,7 @@ mod cross_site;
 mod crowd;
 mod explained;
 mod own_tokens;
+mod page;
 mod reactions;
 mod replicas;
 pub mod school;
