@@ -50,6 +50,22 @@ impl Provider {
         }
     }
 
+    /// The server, if it is one of CAS.
+    pub fn as_cas(&self) -> Option<&Cas> {
+        match self {
+            Self::Cas(cas) => Some(cas),
+            Self::OAuth2(_) | Self::Oidc(_) => None,
+        }
+    }
+
+    /// The same, to tell it what a Moodle wants of it.
+    pub(super) fn as_cas_mut(&mut self) -> Option<&mut Cas> {
+        match self {
+            Self::Cas(cas) => Some(cas),
+            Self::OAuth2(_) | Self::Oidc(_) => None,
+        }
+    }
+
     /// The address below which the server is.
     pub fn server(&self) -> &Url {
         match self {

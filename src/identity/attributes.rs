@@ -59,6 +59,12 @@ impl Attributes {
         Self(taken)
     }
 
+    /// Drops every attribute that holds a value of the others: the same under a second name.
+    pub fn drop_values_of(&mut self, others: &Self) {
+        let is_other = |value: &String| others.0.iter().any(|(_, values)| values.contains(value));
+        self.0.retain(|(_, values)| !values.iter().any(is_other));
+    }
+
     /// Adds others, of other names.
     pub fn append(&mut self, mut others: Self) {
         self.0.append(&mut others.0);

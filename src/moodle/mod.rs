@@ -225,10 +225,8 @@ impl Moodle {
         };
         let public = HeaderValue::try_from(authority).map_err(|_| BackchannelError::Setup("no host".into()))?;
         let clearpass = moodle.clearpass.as_ref().map(clearpass::Key::load).transpose()?;
-        let page = match (&moodle.page, &sign_in.provider) {
-            (Some(page), config::Provider::Cas(cas)) => Some(Page::new(page, cas)?),
-            _ => None,
-        };
+        let page = moodle.page.as_ref().zip(sign_in.provider.as_cas());
+        let page = page.map(|(page, cas)| Page::new(page, cas)).transpose()?;
         let mut names = tokens.0.names.lock();
         names.insert(moodle.name.clone());
         drop(names);

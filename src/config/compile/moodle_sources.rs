@@ -9,7 +9,7 @@ use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::file;
 use crate::config::net::is_loopback;
 use crate::config::read::{At, Key};
-use crate::config::{Bearer, ClearPass, Moodle, MoodleSource, Page, Provider, SignIn};
+use crate::config::{Bearer, ClearPass, Moodle, MoodleSource, Page, SignIn};
 
 impl Checker<'_> {
     /// The table of a source: there if the source is among `tokens`, and only then. `Some(None)`: it is not.
@@ -132,7 +132,8 @@ impl Checker<'_> {
     /// Tells the sign-ins by CAS which attributes are used once, and kept no more.
     fn once_of_sign_ins(&mut self, sign_ins: &mut [SignIn], moodles: &[Moodle], names: &Names) {
         for moodle in moodles {
-            let Some(Provider::Cas(cas)) = sign_ins.get_mut(moodle.sign_in).map(|sign_in| &mut sign_in.provider) else {
+            let sign_in = sign_ins.get_mut(moodle.sign_in);
+            let Some(cas) = sign_in.and_then(|sign_in| sign_in.provider.as_cas_mut()) else {
                 continue;
             };
             cas.proxies |= moodle.page.is_some();
