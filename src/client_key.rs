@@ -47,6 +47,11 @@ pub enum ClientKeyError {
     NoKey { path: PathBuf },
     #[error("{path} holds several private keys: leave the one that counts")]
     Several { path: PathBuf },
+    #[error(
+        "{path} holds no RSA key of 2048 to 8192 bits as PKCS#8 in PEM: `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048` \
+         makes one"
+    )]
+    NoRsa { path: PathBuf },
     #[error("the key in {path} is of no kind that is used: P-256, P-384, Ed25519, or RSA from 2048 bits")]
     Kind { path: PathBuf },
 }
@@ -155,8 +160,8 @@ impl ClientKey {
     }
 }
 
-/// The only private key in a file.
-fn private_key(path: &Path) -> Result<Vec<u8>, ClientKeyError> {
+/// The only private key in a file, as PKCS#8.
+pub fn private_key(path: &Path) -> Result<Vec<u8>, ClientKeyError> {
     let at = || path.to_owned();
     let unreadable = |source| ClientKeyError::Unreadable { path: at(), source };
     // A FIFO would be waited for.

@@ -192,6 +192,11 @@ fn named(config: &Config) -> Vec<(String, &Path, bool)> {
         let key = || format!("bearer.{}.{}.client_key_file", bearer.name, bearer.key());
         named.extend(bearer.client_key().map(|client| (key(), client.file.as_path(), true)));
     }
+    for moodle in &config.moodles {
+        let key = || format!("moodle.{}.clearpass.key_file", moodle.name);
+        let clearpass = moodle.clearpass.as_ref();
+        named.extend(clearpass.map(|clearpass| (key(), clearpass.key_file.as_path(), true)));
+    }
     for listener in &config.server.tls {
         named.push(("server.tls.key".to_owned(), &listener.key, false));
     }

@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::client_key::{ClientKey, ClientKeyError};
 use crate::config::{Config, JwksLocation};
 use crate::key_file::{self, PasswordError};
+use crate::moodle::tokens::clearpass;
 use crate::opencast::unfit_key;
 use crate::trust;
 use crate::trust::file::CaFileError;
@@ -47,6 +48,7 @@ pub enum Owner {
     Opencast(String),
     SignIn(Arc<str>),
     Bearer(Arc<str>),
+    Moodle(String),
 }
 
 /// All that cannot be used now.
@@ -122,6 +124,16 @@ pub fn unfit(config: &Config) -> Vec<UnfitFile> {
         if let Some(path) = bearer.ca_file() {
             look(of("ca_file"), owner(), ca(path));
         }
+    }
+    for moodle in &config.moodles {
+        if let Some(path) = moodle.page.as_ref().and_then(|page| page.ca_file.as_deref()) {
+            let setting = format!("moodle.{}.page.ca_file", moodle.name);
+            look(setting, Owner::Moodle(moodle.name.clone()), ca(path));
+        }
+        let Some(clearpass) = &moodle.clearpass else { continue };
+        let read = clearpass::Key::load(clearpass).map(drop).map_err(Fault::from);
+        let setting = format!("moodle.{}.clearpass.key_file", moodle.name);
+        look(setting, Owner::Moodle(moodle.name.clone()), read);
     }
     found
 }

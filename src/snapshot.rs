@@ -24,7 +24,7 @@ use crate::authenticate::watch::Revocations;
 use crate::backchannel::BackchannelError;
 use crate::config::{self, ClientTimeouts, Config, Present, TokenSource};
 use crate::fair::{Places, Shares};
-use crate::moodle::{Moodle, MoodleTokens};
+use crate::moodle::{self, Moodle, MoodleTokens};
 use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::opencast::{Opencast, SetupError};
 use crate::rate::{Keyed, Rate};
@@ -122,7 +122,7 @@ pub enum SnapshotError {
     #[error("bearer.{name}: {source}")]
     Bearer { name: Arc<str>, source: bearer::SetupError },
     #[error("moodle.{name}: {source}")]
-    Moodle { name: String, source: BackchannelError },
+    Moodle { name: String, source: moodle::SetupError },
     #[error(transparent)]
     Table(#[from] TableError),
 }
@@ -315,7 +315,7 @@ fn moodle_of(
         .zip(upstreams.get(moodle.upstream))
         .zip(config.sign_ins.get(moodle.sign_in));
     let missing = || BackchannelError::Setup("its upstream or sign-in is not among those that there are".to_owned());
-    let ((of, upstream), sign_in) = parts.ok_or_else(missing).map_err(failed)?;
+    let ((of, upstream), sign_in) = parts.ok_or_else(missing).map_err(|error| failed(error.into()))?;
     let made = Moodle::new(moodle, of, sign_in, Arc::clone(upstream), moodle_tokens).map_err(failed)?;
     let mut known = before.into_iter().flat_map(|before| &before.moodles);
     let same = known.find(|known| known.config.name == moodle.name);

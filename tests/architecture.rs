@@ -131,7 +131,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
 ];
 
 /// Imports within a layer, and the one upwards that stays, each with its reason.
-const EDGES: [(&str, &str, &str); 19] = [
+const EDGES: [(&str, &str, &str); 20] = [
     (
         "config",
         "authorize",
@@ -144,6 +144,11 @@ const EDGES: [(&str, &str, &str); 19] = [
     ("store", "sealing", "records are sealed"),
     ("ask", "act", "an upstream is asked"),
     ("moodle", "authenticate", "tokens are for the person of a session"),
+    (
+        "moodle",
+        "sign_in",
+        "a page that gives tokens wants a proxy ticket of the CAS server",
+    ),
     ("own", "authenticate", "launches begin sessions, signing out ends them"),
     ("own", "sign_in", "browsers go to a sign-in server and come back"),
     ("own", "moodle", "a browser brings a ticket for Moodle"),

@@ -427,6 +427,31 @@ const EVERY_TABLE: &str = r#"
     tokens = ["cas-facade"]
     facade = { path = "/_janua/cas-facade", from = ["127.0.0.1/32"] }
 
+    [upstreams.zoo_passwords]
+    servers = ["http://127.0.0.1:8083"]
+
+    [moodle.of_passwords]
+    upstream = "zoo_passwords"
+    public_url = "https://video.example.edu"
+    sign_in = "campus"
+    tokens = ["clearpass"]
+
+    [moodle.of_passwords.clearpass]
+    key_file = "gateway.toml"
+
+    [upstreams.zoo_tokens]
+    servers = ["http://127.0.0.1:8084"]
+
+    [moodle.of_tokens]
+    upstream = "zoo_tokens"
+    public_url = "https://video.example.edu"
+    sign_in = "campus"
+    tokens = ["page"]
+
+    [moodle.of_tokens.page]
+    url = "https://portal.example.edu/moodle-token"
+    token = "/token"
+
     [opencast.main]
     upstream = "opencast"
     username = "gateway"

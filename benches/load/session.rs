@@ -33,6 +33,7 @@ pub(super) fn cookie(folder: &Path) -> Result<String> {
         ticket: Some("ST-1-bench".to_owned()),
         provider: None,
         id_token: None,
+        once: Attributes::default(),
     };
     let sign_in = config.sign_ins.first().ok_or("there is a sign-in")?;
     let sessions = Sessions::new(&store, &keys, Some(metrics.sessions()));

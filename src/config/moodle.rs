@@ -1,5 +1,7 @@
 //! `[moodle.<name>]`, as the running gateway sees it.
 
+use std::path::PathBuf;
+
 use ipnet::IpNet;
 use url::Url;
 
@@ -32,6 +34,12 @@ pub struct Moodle {
     pub never: Vec<String>,
     /// Only with [`MoodleSource::CasFacade`], and then always.
     pub facade: Option<Facade>,
+    /// Only with [`MoodleSource::Attribute`], and then always: the attribute or claim that is a person's token.
+    pub attribute: Option<String>,
+    /// Only with [`MoodleSource::ClearPass`], and then always.
+    pub clearpass: Option<ClearPass>,
+    /// Only with [`MoodleSource::Page`], and then always.
+    pub page: Option<Page>,
     pub own_tokens: OwnTokens,
     /// Calls of each person; `None`: as many as come.
     pub calls: Option<Rate>,
@@ -50,7 +58,17 @@ impl Moodle {
         // Whoever may write any address there becomes anybody: it counts only where nobody says that it is not theirs.
         let confirmed = name.filter(|name| *name == "email").map(|_| "email_verified");
         let told = self.facade.iter().flat_map(|facade| &facade.attributes);
-        name.into_iter().chain(confirmed).chain(told.map(String::as_str))
+        let token = self.attribute.as_deref();
+        name.into_iter()
+            .chain(confirmed)
+            .chain(told.map(String::as_str))
+            .chain(token)
+    }
+
+    /// The attributes that its tokens are made of: secrets, of which nothing else may be made.
+    pub fn secret_attributes(&self) -> impl Iterator<Item = &str> {
+        let password = self.clearpass.iter().map(|clearpass| clearpass.attribute.as_str());
+        self.attribute.as_deref().into_iter().chain(password)
     }
 }
 
@@ -72,19 +90,55 @@ words! {
         CasToken = "cas-token",
         CasFacade = "cas-facade",
         Launch = "launch",
+        Attribute = "attribute",
+        ClearPass = "clearpass",
+        Page = "page",
     }
     later {
         "moodle-login" => "use \"cas-launch\"",
-        "attribute" => "use \"vault\"",
-        "exchange" => "use \"cas-token\"",
-        "password" => "use \"vault\"",
+        "exchange" => "use \"page\"",
+        "password" => "use \"clearpass\"",
+    }
+}
+
+/// By what a person's password comes from the CAS server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClearPass {
+    /// The private key for which the CAS server encrypts it: RSA, PKCS#8 in PEM.
+    pub key_file: PathBuf,
+    /// The attribute that holds it.
+    pub attribute: String,
+}
+
+/// The campus's own page that gives people's tokens for proxy tickets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// What proxy tickets are made for, too.
+    pub url: Url,
+    pub method: PageMethod,
+    /// In which parameter the ticket comes.
+    pub parameter: String,
+    /// Where in the JSON of its answer the token stands, and the person's name in Moodle (RFC 6901).
+    pub token: String,
+    pub username: Option<String>,
+    /// Further roots for https.
+    pub ca_file: Option<PathBuf>,
+}
+
+words! {
+    /// How the page is asked.
+    pub enum PageMethod {
+        /// With a form.
+        Post = "POST",
+        /// With a query.
+        Get = "GET",
     }
 }
 
 impl MoodleSource {
     /// Does only a sign-in by CAS serve it, since it needs a ticket of the CAS server?
     pub fn needs_cas(self) -> bool {
-        matches!(self, Self::CasLaunch | Self::CasToken)
+        matches!(self, Self::CasLaunch | Self::CasToken | Self::ClearPass | Self::Page)
     }
 }
 

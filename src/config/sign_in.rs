@@ -50,6 +50,22 @@ impl Provider {
         }
     }
 
+    /// The server, if it is one of CAS.
+    pub fn as_cas(&self) -> Option<&Cas> {
+        match self {
+            Self::Cas(cas) => Some(cas),
+            Self::OAuth2(_) | Self::Oidc(_) => None,
+        }
+    }
+
+    /// The same, to tell it what a Moodle wants of it.
+    pub(super) fn as_cas_mut(&mut self) -> Option<&mut Cas> {
+        match self {
+            Self::Cas(cas) => Some(cas),
+            Self::OAuth2(_) | Self::Oidc(_) => None,
+        }
+    }
+
     /// The address below which the server is.
     pub fn server(&self) -> &Url {
         match self {
@@ -138,6 +154,10 @@ pub struct Cas {
     pub single_logout: bool,
     /// The back ends whose proxy tickets are taken: chains of callback URLs.
     pub proxy_chains: Vec<Vec<String>>,
+    /// Attributes that are used once when a session begins, and kept no more: passwords for a Moodle.
+    pub once: Vec<String>,
+    /// Is it asked for proxy-granting tickets, for a Moodle?
+    pub proxies: bool,
     /// Further roots for https.
     pub ca_file: Option<PathBuf>,
 }
@@ -154,7 +174,7 @@ pub struct SessionLimits {
 }
 
 impl Config {
-    /// The attributes of this sign-in's people that something is made of: roles, and names at a Moodle.
+    /// The attributes of this sign-in's people that something is made of: roles, names at a Moodle, and its tokens.
     pub fn attributes_of(&self, sign_in: &SignIn) -> Vec<String> {
         let roles = sign_in.roles.iter().filter_map(|rule| rule.attribute.clone());
         let of_it = |moodle: &&Moodle| {

@@ -14,7 +14,7 @@ use crate::own;
 use crate::own::visit::Visit;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
-use crate::sign_in::{Asked, Here, LONGEST_BODY};
+use crate::sign_in::{Asked, Brought, Here, LONGEST_BODY};
 use crate::snapshot::Route;
 
 /// Is this request for the gateway itself?
@@ -41,6 +41,7 @@ pub fn asked<'a>(headers: &'a HeaderMap, ctx: &'a Context, body: Bytes) -> Resul
         request_id: ctx.request_id(),
         client: ctx.client.address,
         here: here(ctx)?,
+        brought: Brought::default(),
     })
 }
 

@@ -1,5 +1,7 @@
 //! What a sign-in server says of a person beside the name: values by attribute.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Distinct values of all attributes together: far above what a directory releases for one person.
@@ -8,9 +10,17 @@ pub const MAX_VALUES: usize = 2_000;
 /// Values by attribute, both in the order in which the server names them first; no value twice.
 ///
 /// Names are plain keys that the server's operator chose: none has a meaning of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Attributes(Vec<(String, Vec<String>)>);
+
+/// One of them may be a secret, such as a person's token for Moodle: none is printed.
+impl fmt::Debug for Attributes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counted = self.iter().map(|(name, values)| (name, values.len()));
+        formatter.debug_map().entries(counted).finish()
+    }
+}
 
 /// Longest name of a user, in bytes.
 const LONGEST_USER: usize = 256;
@@ -39,6 +49,25 @@ impl Attributes {
     pub fn only(self, names: &[String]) -> Self {
         let named = |(name, _): &(String, Vec<String>)| names.contains(name);
         Self(self.0.into_iter().filter(named).collect())
+    }
+
+    /// The values of these names, taken out of the others.
+    pub fn take(&mut self, is_taken: impl Fn(&str) -> bool) -> Self {
+        let all = std::mem::take(&mut self.0);
+        let (taken, left) = all.into_iter().partition(|(name, _)| is_taken(name));
+        self.0 = left;
+        Self(taken)
+    }
+
+    /// Drops every attribute that holds a value of the others: the same under a second name.
+    pub fn drop_values_of(&mut self, others: &Self) {
+        let is_other = |value: &String| others.0.iter().any(|(_, values)| values.contains(value));
+        self.0.retain(|(_, values)| !values.iter().any(is_other));
+    }
+
+    /// Adds others, of other names.
+    pub fn append(&mut self, mut others: Self) {
+        self.0.append(&mut others.0);
     }
 
     pub fn is_empty(&self) -> bool {
@@ -79,6 +108,7 @@ mod tests {
             all,
             [("b", vec!["1".to_owned(), "3".to_owned()]), ("a", vec!["2".to_owned()])]
         );
+        assert_eq!(format!("{attributes:?}"), r#"{"b": 2, "a": 1}"#);
     }
 
     #[test]

@@ -11,11 +11,13 @@
 //! | `service` | whose token serves whom, and which source it comes from |
 //! | `revoked`, `no_token` | tokens that Moodle takes no more; people who get none, why, and for how long |
 //! | `plan` | what each source would do for a person, found out without asking Moodle |
+//! | `arriving` | passwords on their way from a sign-in to Moodle |
 //! | `vault`, `facade` | the operator's tokens in the store; the tickets of the gateway's own |
 //! | `login_flow`, `launch_flow` | a browser on its way to Moodle for a ticket; through `launch.php` |
 //! | `launched` | what a browser brings from `launch.php` |
 
 pub mod answer;
+mod arriving;
 pub mod call;
 pub mod caller;
 mod facade;
@@ -43,21 +45,24 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use url::Url;
 
+use self::arriving::Arriving;
 use self::no_token::{LONG, Refused};
 use crate::act::proxy::{Attempts, Upstream};
 use crate::authenticate::session::{Record, Session, SignedIn};
 use crate::backchannel::{Backchannel, BackchannelError};
+use crate::client_key::ClientKeyError;
 use crate::config;
 use crate::fair::{Asker, NoPlace, Place, Places, Shares};
 use crate::identity::Identity;
 use crate::moodle::token::Token;
+use crate::moodle::tokens::page::{Page, grant_key};
 use crate::moodle::tokens::site::{self, SiteConfig};
-use crate::moodle::tokens::{Conversation, TokenError};
+use crate::moodle::tokens::{Conversation, TokenError, clearpass};
 use crate::observe::metrics::MoodleMetrics;
 use crate::rate::Keyed;
 use crate::rejection::{Reason, Rejection};
 use crate::sealing::{MasterKeys, Purpose, Sealer};
-use crate::store::{Notice, Store, Table};
+use crate::store::{Notice, Store, StoreError, Table};
 
 /// How long a token is believed without asking the store.
 const CACHE_TTL: Duration = Duration::from_secs(60);
@@ -88,6 +93,7 @@ struct Inner {
     changes: AtomicU64,
     /// Tickets that are spent at Moodle at once.
     spending: Places,
+    arriving: Arriving,
     /// When and from where a facade was asked last by whom it does not answer.
     turned_away: Mutex<Option<(Instant, IpAddr)>>,
 }
@@ -104,6 +110,19 @@ pub struct Moodle {
     people: People,
     /// Calls of each person, where they are limited.
     pub calls: Option<Arc<Keyed<String>>>,
+    /// With `clearpass` alone.
+    clearpass: Option<clearpass::Key>,
+    /// With `page` alone.
+    page: Option<Page>,
+}
+
+/// Why a Moodle cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    #[error(transparent)]
+    Backchannel(#[from] BackchannelError),
+    #[error(transparent)]
+    Key(#[from] ClientKeyError),
 }
 
 /// Whose sessions get tokens.
@@ -127,6 +146,7 @@ impl MoodleTokens {
             names: Mutex::default(),
             changes: AtomicU64::new(0),
             spending: Places::new(SPENDING),
+            arriving: Arriving::new(),
             turned_away: Mutex::default(),
         }))
     }
@@ -163,6 +183,15 @@ impl MoodleTokens {
         })
     }
 
+    /// Keeps the proxy-granting ticket that a session began with, sealed, until it ends.
+    pub async fn keep_grant(&self, session: &Session, grant: &str, life: Duration) -> Result<(), StoreError> {
+        let key = grant_key(&session.key.text());
+        self.0
+            .store
+            .put(Table::ProxyGrants, &key, grant.as_bytes(), Some(life))
+            .await
+    }
+
     async fn forget_person(&self, key: &str) {
         // First: a look-up that is under way sees it when it has ended.
         self.0.changes.fetch_add(1, Ordering::SeqCst);
@@ -173,6 +202,11 @@ impl MoodleTokens {
     /// Drops what is kept of Moodle's for a session of ours.
     pub async fn forget_session(&self, session: &str) {
         let names = self.0.names.lock().clone();
+        if !names.is_empty()
+            && let Err(error) = self.0.store.delete(Table::ProxyGrants, &grant_key(session)).await
+        {
+            tracing::warn!(%error, "a proxy-granting ticket could not be forgotten");
+        }
         for name in names {
             let key = service::session_key(&name, session);
             if let Err(error) = self.0.store.delete(Table::MoodleSessions, &key).await {
@@ -190,12 +224,15 @@ impl Moodle {
         sign_in: &config::SignIn,
         upstream: Arc<Upstream>,
         tokens: MoodleTokens,
-    ) -> Result<Self, BackchannelError> {
+    ) -> Result<Self, SetupError> {
         let authority = match (moodle.public_url.host_str(), moodle.public_url.port()) {
             (Some(host), Some(port)) => format!("{host}:{port}"),
             (host, _) => host.unwrap_or_default().to_owned(),
         };
         let public = HeaderValue::try_from(authority).map_err(|_| BackchannelError::Setup("no host".into()))?;
+        let clearpass = moodle.clearpass.as_ref().map(clearpass::Key::load).transpose()?;
+        let page = moodle.page.as_ref().zip(sign_in.provider.as_cas());
+        let page = page.map(|(page, cas)| Page::new(page, cas)).transpose()?;
         let mut names = tokens.0.names.lock();
         names.insert(moodle.name.clone());
         drop(names);
@@ -206,6 +243,8 @@ impl Moodle {
             read_timeout: of.read_timeout,
             backchannel: Backchannel::for_questions(of.ca_file.as_deref())?,
             tokens,
+            clearpass,
+            page,
             people: People {
                 sign_in: Arc::clone(&sign_in.name),
                 people: Arc::clone(&sign_in.people),

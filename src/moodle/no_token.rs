@@ -23,6 +23,8 @@ const MAINTENANCE: u64 = 30;
 pub(super) struct NoToken {
     /// A source had nothing to ask with, and a browser would help it.
     pub(super) needs_ticket: bool,
+    /// What a source has depends on who calls, beside the person: another call may bring what this one lacks.
+    pub(super) is_by_caller: bool,
     /// What the last source said that was asked, and for how long that is believed.
     pub(super) told: Option<(Rejection, Duration)>,
 }
@@ -39,8 +41,16 @@ impl NoToken {
     pub(super) fn because(rejection: Rejection) -> Self {
         Self {
             needs_ticket: false,
+            is_by_caller: false,
             told: Some((rejection, Duration::ZERO)),
         }
+    }
+
+    /// May another call of the same person find more? Where a server did not answer, it would only wait for it once more.
+    pub(super) fn may_differ(&self) -> bool {
+        let told = self.told.as_ref();
+        let is_told = told.is_none_or(|(told, _)| told.reason == Reason::NoMoodleToken);
+        self.needs_ticket || (self.is_by_caller && is_told)
     }
 
     /// What this means for whoever calls, and for how long it is so for whoever is the same person.
@@ -103,7 +113,9 @@ pub(super) fn refusal_ttl(error: &TokenError) -> Duration {
         | TokenError::OddName
         | TokenError::Denied(_) => LONG,
         TokenError::Wants(wanted) if !wanted.is_for_the_person() => LONG,
-        TokenError::Wants(_) | TokenError::Maintenance | TokenError::Misconfigured(_) => SHORT,
+        TokenError::Wants(_) | TokenError::Maintenance | TokenError::Misconfigured(_) | TokenError::Page { .. } => {
+            SHORT
+        }
         TokenError::NotReached(_)
         | TokenError::TicketRefused
         | TokenError::NotAsked(_)
@@ -127,6 +139,7 @@ pub(crate) fn rejection(error: &TokenError) -> Rejection {
         | TokenError::NotAsked(_)
         | TokenError::SessionEnded
         | TokenError::Died
+        | TokenError::Page { .. }
         | TokenError::Misconfigured(_) => Reason::UpstreamFailed,
     };
     Rejection::because(reason, error.to_string())

@@ -56,6 +56,7 @@ impl Moodle {
             moodle: self,
             caller,
             username: self.username(caller)?,
+            password: None,
             now,
         };
         let key = person.key();

@@ -46,13 +46,37 @@ impl MoodleTokens {
 #[cfg(test)]
 mod tests {
     use super::super::MoodleTokens;
+    use super::super::service::session_key;
     use super::*;
+    use crate::moodle::tokens::page::grant_key;
     use crate::observe::metrics::Metrics;
     use crate::sealing::MasterKeys;
     use crate::store::Store;
 
     fn token(text: &str) -> Token {
         Token::parse(text).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_for_a_session_goes_with_it() {
+        let store = Store::in_memory();
+        let tokens = MoodleTokens::new(&store, &MasterKeys::random(), Metrics::new().moodle());
+        tokens.0.names.lock().insert("main".to_owned());
+        let kept = [
+            (Table::ProxyGrants, grant_key("s")),
+            (Table::MoodleSessions, session_key("main", "s")),
+        ];
+        for (table, key) in &kept {
+            store.put(*table, key, b"secret", None).await.unwrap();
+        }
+        tokens.forget_session("other").await;
+        for (table, key) in &kept {
+            assert!(store.get(*table, key).await.unwrap().is_some(), "{table:?}");
+        }
+        tokens.forget_session("s").await;
+        for (table, key) in &kept {
+            assert!(store.get(*table, key).await.unwrap().is_none(), "{table:?}");
+        }
     }
 
     #[tokio::test]

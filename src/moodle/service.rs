@@ -35,6 +35,17 @@ impl Moodle {
         if let Some(token) = self.tokens.0.tokens.get(&key).await {
             return Ok(token);
         }
+        self.tokens.0.arriving.wait(&key).await;
+        self.token_by(caller, None).await
+    }
+
+    /// The same with the password that the person has just signed in with.
+    pub(super) async fn token_by(&self, caller: Caller<'_>, password: Option<&str>) -> Result<Token, Rejection> {
+        let username = self.username(caller)?;
+        let key = self.key(&username);
+        if let Some(token) = self.tokens.0.tokens.get(&key).await {
+            return Ok(token);
+        }
         if let Some(refused) = self.refused(&key).await {
             return Err(refused);
         }
@@ -45,7 +56,7 @@ impl Moodle {
             // Boxed: moka's future has three places of this size.
             let found = Box::pin(async {
                 is_mine.store(true, Ordering::Relaxed);
-                self.find(caller, &username, &key).await
+                self.find((caller, password), &username, &key).await
             });
             let found = self.tokens.0.tokens.try_get_with(key.clone(), found).await;
             if changes() != before {
@@ -56,7 +67,7 @@ impl Moodle {
                 Err(none) => (*none).clone(),
             };
             // Another call of the same person was asked about, and this one may have what that one lacks.
-            if none.needs_ticket && !is_mine.into_inner() {
+            if none.may_differ() && !is_mine.into_inner() {
                 continue;
             }
             let (refusal, ttl) = none.for_caller(caller);
@@ -241,7 +252,12 @@ impl Moodle {
         fold(&name).map_err(|error| rejection(&error))
     }
 
-    async fn find(&self, caller: Caller<'_>, username: &str, key: &str) -> Result<Token, NoToken> {
+    async fn find(
+        &self,
+        (caller, password): (Caller<'_>, Option<&str>),
+        username: &str,
+        key: &str,
+    ) -> Result<Token, NoToken> {
         let away = |error| NoToken::because(unavailable(error));
         if let Some(token) = self.tokens.kept(key).await.map_err(away)? {
             return Ok(token);
@@ -249,12 +265,14 @@ impl Moodle {
         let moodle = self.conversation().map_err(NoToken::because)?;
         let mut none = NoToken {
             needs_ticket: false,
+            is_by_caller: false,
             told: None,
         };
         let person = Person {
             moodle: self,
             caller,
             username: username.to_owned(),
+            password,
             now: SystemTime::now(),
         };
         for source in &self.config.tokens {
@@ -263,6 +281,7 @@ impl Moodle {
             let outcome = match &asked {
                 Ok(None) => {
                     none.needs_ticket |= source.way().is_some();
+                    none.is_by_caller |= source.is_by_caller();
                     continue;
                 }
                 Ok(Some(_)) => "ok",
@@ -279,7 +298,8 @@ impl Moodle {
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(moodle = name, source = source.label(), %error, "no token");
-                    none.told = Some((self.rejection(&error), refusal_ttl(&error)));
+                    none.is_by_caller |= source.is_by_caller();
+                    none.told = Some((self.rejection(&error), source.refusal_ttl(&error)));
                 }
             }
         }
@@ -298,13 +318,16 @@ impl Moodle {
         };
         match check_identity(moodle, &token, &person.username).await {
             Ok(_) => Ok(Some(token)),
-            Err(TokenError::Died) => Err(source.died()),
             Err(error) => {
+                source.is_unfit(person, &token, &error).await?;
                 if matches!(error, TokenError::OtherAccount) {
                     // What made it goes as well.
                     person.forget_session().await?;
                 }
-                Err(error)
+                Err(match error {
+                    TokenError::Died => source.died(person),
+                    error => error,
+                })
             }
         }
     }

@@ -9,6 +9,7 @@
 //! | `/_janua/moodle/<moodle>/start?state=…` | the browser on its way to Moodle, for a ticket or through `launch.php` |
 //! | `/_janua/moodle/<moodle>/again` | a button: sign in at Moodle once more |
 //! | `/_janua/cas/<sign-in>/session` | a back end with a proxy ticket: gets a bearer for its user |
+//! | `/_janua/cas/<sign-in>/pgt` | the CAS server with a proxy-granting ticket |
 //! | `/_janua/oauth2/<sign-in>/callback`, `/_janua/oidc/<sign-in>/callback` | the browser on its way back |
 //! | `/_janua/oidc/<sign-in>/backchannel-logout`, `…/frontchannel-logout` | the provider's logout |
 //!
@@ -83,7 +84,11 @@ pub async fn answer(asked: &Asked<'_>, moodles: &[Arc<Moodle>]) -> Result<Reply,
         }
         (Some(kind), Some(name), Some(endpoint), None) => {
             only(asked.method, methods(kind, endpoint).ok_or(Reason::NoRoute)?)?;
-            of_sign_in(asked, kind, name, endpoint).await
+            let reply = of_sign_in(asked, kind, name, endpoint).await;
+            if let Some((session, once)) = asked.brought.take() {
+                moodle::signed_in(moodles, &asked.here, &session, &once).await;
+            }
+            reply
         }
         _ => Err(Reason::NoRoute.into()),
     };

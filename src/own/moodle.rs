@@ -13,7 +13,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue};
 use url::Url;
 
-use crate::authenticate::session::{Session, SessionKey};
+use crate::authenticate::session::{Attributes, Session, SessionKey};
 use crate::moodle::Moodle;
 use crate::moodle::caller::Caller;
 use crate::moodle::login_flow::{self, LoginFlow};
@@ -23,6 +23,7 @@ use crate::query;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
 use crate::sign_in::cas::logout::{logout_query, logout_request};
+use crate::sign_in::cas::proxy::GRANT;
 use crate::sign_in::cas::{Cas, Login, SessionIndex, Ticket};
 use crate::sign_in::{Asked, Here, Provider};
 
@@ -32,6 +33,36 @@ pub(super) fn wanted<'a>(asked: &Asked<'_>, moodles: &'a [Arc<Moodle>], sign_in:
     moodles
         .iter()
         .find(|moodle| moodle.config.name == name && moodle.config.sign_in == sign_in)
+}
+
+/// Somebody has just signed in, and the server has told this, to be used once: passwords go to the Moodles that want them,
+/// a proxy-granting ticket is kept for as long as the session.
+pub(super) async fn signed_in(moodles: &[Arc<Moodle>], here: &Here<'_>, session: &Arc<Session>, once: &Attributes) {
+    if let ([grant], Some(moodle)) = (once.get(GRANT), moodles.first()) {
+        keep_grant(moodle, here, session, grant).await;
+    }
+    for moodle in moodles {
+        let of = here.config.sign_ins.get(moodle.config.sign_in);
+        let is_its = of.is_some_and(|sign_in| sign_in.name == session.identity.source);
+        let Some(clearpass) = moodle.config.clearpass.as_ref().filter(|_| is_its) else {
+            continue;
+        };
+        if let [only] = once.get(&clearpass.attribute) {
+            moodle.bring_password(session, only.clone());
+        }
+    }
+}
+
+async fn keep_grant(moodle: &Moodle, here: &Here<'_>, session: &Session, grant: &str) {
+    let life = session.expires.duration_since(here.now).unwrap_or_default();
+    if let Err(error) = moodle.tokens().keep_grant(session, grant, life).await {
+        tracing::warn!(%error, "a proxy-granting ticket could not be kept");
+    }
+    let named = here.people.sessions.named(session.key, here.config, here.now).await;
+    if matches!(named, Ok(None)) {
+        // It has ended meanwhile, and whoever told of it found nothing to forget.
+        moodle.tokens().forget_session(&session.key.text()).await;
+    }
 }
 
 /// To `target`, by way of Moodle if only the browser can bring the session's token.

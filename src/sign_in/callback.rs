@@ -112,6 +112,7 @@ async fn arrive(asked: &Asked<'_>, sign_in: SignIn<'_>) -> Arrived {
         }
         None => {
             let (subject, id_token) = (new.subject.clone(), new.id_token.take());
+            let once = std::mem::take(&mut new.once);
             let record = SignedIn::new(sign_in.config, new, Carrier::Cookie, here.now);
             let begun = people.sessions.begin(record, here.config, here.now).await;
             let (secret, session) = begun.map_err(of_store)?;
@@ -127,6 +128,7 @@ async fn arrive(asked: &Asked<'_>, sign_in: SignIn<'_>) -> Arrived {
                     .map_err(of_store)?;
             }
             people.tabs.begins(&attempt, &subject, &secret);
+            asked.brought.put(&session, once);
             secret
         }
     };

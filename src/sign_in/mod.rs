@@ -24,7 +24,7 @@ use self::cas::Cas;
 use self::oauth2::OAuth2;
 use self::oidc::Oidc;
 pub use self::people::People;
-pub use self::request::{Asked, Here, LONGEST_BODY, LONGEST_WAIT};
+pub use self::request::{Asked, Brought, Here, LONGEST_BODY, LONGEST_WAIT};
 pub use crate::authenticate::oauth::SetupError;
 use crate::authenticate::session::NewSession;
 use crate::config::{self, Config};
@@ -216,6 +216,7 @@ impl Provider {
     /// Another address of this kind than the callback.
     async fn endpoint(&self, asked: &Asked<'_>, sign_in: &config::SignIn, name: &str) -> Result<Reply, Rejection> {
         match self {
+            Self::Cas(cas) if name == cas::proxy::CALLBACK => cas.granted(asked).await,
             Self::Cas(cas) => cas.session(asked, sign_in).await,
             Self::OAuth2(_) => Err(Reason::NoRoute.into()),
             Self::Oidc(oidc) => Box::pin(oidc.endpoint(asked, name)).await,
@@ -271,6 +272,7 @@ impl From<(Rejection, &'static str)> for Refusal {
 pub fn methods(kind: &str, endpoint: &str) -> Option<&'static [Method]> {
     match (kind, endpoint) {
         (cas::KIND, cas::SESSION) => Some(&[Method::POST]),
+        (cas::KIND, cas::proxy::CALLBACK) => Some(&[Method::GET, Method::HEAD, Method::POST]),
         (oidc::KIND, oidc::BACK_CHANNEL) => Some(&[Method::GET, Method::HEAD, Method::POST]),
         (oidc::KIND, oidc::FRONT_CHANNEL) => Some(&[Method::GET, Method::HEAD]),
         (kind, "callback") if KINDS.contains(&kind) => Some(&[Method::GET, Method::HEAD, Method::POST]),

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::Refusal;
 use super::attempt::Attempts;
+use super::cas::proxy::Grants;
 use super::tabs::Tabs;
 use crate::authenticate::launch::Launches;
 use crate::authenticate::session::{SessionKey, Sessions};
@@ -29,6 +30,7 @@ pub struct People {
     pub attempts: Attempts,
     pub tabs: Arc<Tabs>,
     pub metrics: SessionMetrics,
+    pub grants: Grants,
     /// Tickets and codes that may be judged at once, by sign-in: whoever floods a callback shall not flood its server, and a
     /// server that hangs keeps nobody from another one.
     judging: Arc<Mutex<HashMap<String, Judging>>>,
@@ -36,6 +38,8 @@ pub struct People {
     refused: Arc<Keyed<IpAddr>>,
     /// Tickets that came for whoever was signed in already, by session.
     further: Arc<Keyed<SessionKey>>,
+    /// Proxy-granting tickets that were brought, by address.
+    brought: Arc<Keyed<IpAddr>>,
 }
 
 /// Places of one sign-in.
@@ -74,6 +78,13 @@ const FURTHER: Rate = Rate {
     burst: 32,
 };
 
+/// Proxy-granting tickets that each address may bring: a CAS server brings one for each sign-in. What others bring is
+/// kept for half a minute.
+const BROUGHT: Rate = Rate {
+    per_second: 50.0,
+    burst: 500,
+};
+
 impl People {
     /// Sessions are kept in `store`; what browsers carry is sealed and signed by `keys`.
     pub fn new(store: &Store, keys: &MasterKeys, metrics: &SessionMetrics) -> Self {
@@ -83,9 +94,11 @@ impl People {
             attempts: Attempts::new(keys),
             tabs: Arc::default(),
             metrics: metrics.clone(),
+            grants: Grants::new(store),
             judging: Arc::default(),
             refused: Arc::new(Keyed::new(REFUSED)),
             further: Arc::new(Keyed::new(FURTHER)),
+            brought: Arc::new(Keyed::new(BROUGHT)),
         }
     }
 
@@ -146,6 +159,11 @@ impl People {
         })
     }
 
+    /// May one more proxy-granting ticket come from this address?
+    pub fn may_bring_grant(&self, client: IpAddr) -> bool {
+        self.brought.take(address_key(client), Instant::now()).is_ok()
+    }
+
     /// May one more ticket be judged for this session?
     pub fn may_bring_another(&self, session: SessionKey) -> bool {
         self.further.take(session, Instant::now()).is_ok()
@@ -164,6 +182,18 @@ mod tests {
 
     const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
     const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+
+    #[test]
+    fn nobody_fills_the_store_with_tickets_for_tickets() {
+        let people = People::new(&Store::in_memory(), &MasterKeys::random(), &Metrics::new().sessions());
+        assert!(people.may_bring_grant(CLIENT));
+        people.brought.spend(address_key(CLIENT), 10_000, Instant::now());
+        assert!(!people.may_bring_grant(CLIENT));
+        assert!(
+            people.may_bring_grant(OTHER),
+            "the CAS server's own are not counted with it"
+        );
+    }
 
     #[tokio::test(start_paused = true)]
     async fn tickets_of_a_suspected_address_wait_for_their_turn() {

@@ -6,10 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use parking_lot::Mutex;
 
 use super::{People, Provider, SignIn};
 use crate::authenticate::session::cookie::{Jar, SESSION};
-use crate::authenticate::session::{Carried, Record, Session, SessionStore};
+use crate::authenticate::session::{Attributes, Carried, Record, Session, SessionStore};
 use crate::authenticate::watch::Revocations;
 use crate::config::{Config, Present, PublicUrl};
 use crate::rejection::{Reason, Rejection};
@@ -37,6 +38,24 @@ pub struct Asked<'a> {
     /// Its address.
     pub client: IpAddr,
     pub here: Here<'a>,
+    pub brought: Brought,
+}
+
+/// What a sign-in server tells once, for the session that began by it. It is in nobody's record, and gone with the request.
+#[derive(Default)]
+pub struct Brought(Mutex<Option<(Arc<Session>, Attributes)>>);
+
+impl Brought {
+    pub(super) fn put(&self, session: &Arc<Session>, once: Attributes) {
+        if !once.is_empty() {
+            *self.0.lock() = Some((Arc::clone(session), once));
+        }
+    }
+
+    /// The session that has begun, and what was told.
+    pub fn take(&self) -> Option<(Arc<Session>, Attributes)> {
+        self.0.lock().take()
+    }
 }
 
 impl Asked<'_> {

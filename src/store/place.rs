@@ -33,6 +33,8 @@ pub enum Table {
     FacadeTickets = 10,
     /// ID tokens, by session, for signing out at the provider.
     IdTokens = 11,
+    /// Proxy-granting tickets of CAS, by the name that its answer holds, and then by session.
+    ProxyGrants = 12,
 }
 
 /// What small ordered sets are kept for.
@@ -62,6 +64,7 @@ impl Table {
             Self::DeadTokens => "dead-token",
             Self::FacadeTickets => "facade-ticket",
             Self::IdTokens => "id-token",
+            Self::ProxyGrants => "proxy-grant",
         }
     }
 
@@ -82,6 +85,7 @@ impl Table {
             Self::DeadTokens,
             Self::FacadeTickets,
             Self::IdTokens,
+            Self::ProxyGrants,
         ];
         all.into_iter().find(|table| table.tag() == tag)
     }

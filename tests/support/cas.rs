@@ -52,15 +52,24 @@ impl CasServer {
         Self::with_ticket_seconds(60)
     }
 
+    /// The same with further attributes of accounts: `{"alice": {"moodleToken": "…"}}`.
+    pub fn telling(more: &Value) -> Option<Self> {
+        Self::with_world(&told(world(60), more))
+    }
+
     /// The same with tickets that are good for so many seconds.
     pub fn with_ticket_seconds(seconds: u32) -> Option<Self> {
+        Self::with_world(&world(seconds))
+    }
+
+    fn with_world(world: &Value) -> Option<Self> {
         let python = brought("cas")?.join("bin/python");
         let folder = tempfile::tempdir().unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/cas/server.py");
         let mut child = Command::new(python)
             .arg(script)
             .arg(folder.path())
-            .arg(world(seconds).to_string())
+            .arg(world.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -285,6 +294,16 @@ fn world(ticket_seconds: u32) -> Value {
             { "pattern": "^https://", "single_logout": false },
         ],
     })
+}
+
+/// With further attributes of accounts.
+fn told(mut world: Value, more: &Value) -> Value {
+    for (account, attributes) in more.as_object().unwrap() {
+        for (name, value) in attributes.as_object().unwrap() {
+            world["accounts"][account]["attributes"][name] = value.clone();
+        }
+    }
+    world
 }
 
 /// Pairs as a query.

@@ -92,6 +92,8 @@ pub struct Account {
     pub no_rest: bool,
     /// `moodle/webservice:createmobiletoken`, which everyone has.
     pub no_mobile_token: bool,
+    /// Of an account whose password Moodle checks itself; `None`: by `auth_cas`.
+    pub password: Option<String>,
 }
 
 /// An external service.

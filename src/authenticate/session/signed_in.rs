@@ -27,6 +27,8 @@ pub struct NewSession {
     pub provider: Option<ProviderSession>,
     /// To be kept for the sign-out at the provider.
     pub id_token: Option<String>,
+    /// What the server tells to be used once, such as a password: it is never kept.
+    pub once: Attributes,
 }
 
 /// A session at an OpenID provider. Its person is called there what [`SignedIn::user`] says.

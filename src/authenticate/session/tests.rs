@@ -33,6 +33,8 @@ fn campus() -> SignIn {
             passive: false,
             single_logout: true,
             proxy_chains: Vec::new(),
+            once: Vec::new(),
+            proxies: false,
             ca_file: None,
         }),
     }
@@ -48,6 +50,7 @@ fn anna(ticket: &str) -> NewSession {
         ticket: Some(ticket.into()),
         provider: None,
         id_token: None,
+        once: Attributes::default(),
     }
 }
 

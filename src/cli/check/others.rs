@@ -71,6 +71,7 @@ pub(super) async fn check(config: &Config, file: &Path, unfit: &[UnfitFile], rep
     let bearers = bearers.filter(|bearer| is_fit(&Owner::Bearer(Arc::clone(&bearer.name))));
     let bearers = bearers.map(|bearer| check_bearer(bearer, metrics, report, servers));
     let moodles = config.moodles.iter();
+    let moodles = moodles.filter(|moodle| is_fit(&Owner::Moodle(moodle.name.clone())));
     let moodles = moodles.filter_map(|moodle| Some((moodle, of_upstream(moodle.upstream)?)));
     let moodles = moodles.map(|(moodle, upstream)| async move {
         let asked = in_time(moodle::check(moodle, config, metrics, report)).await;

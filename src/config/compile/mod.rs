@@ -13,6 +13,7 @@ mod functions;
 mod jwt;
 mod launch;
 mod moodle;
+mod moodle_sources;
 mod named;
 mod opencast;
 mod people;
@@ -163,7 +164,7 @@ impl Checker<'_> {
             .iter()
             .map(|(_, sign_in)| sign_in.oidc.is_absent() && sign_in.oauth2.is_absent())
             .collect();
-        let (sign_ins, sign_in_names) = self.sign_ins(file.sign_in, &issuers);
+        let (mut sign_ins, sign_in_names) = self.sign_ins(file.sign_in, &issuers);
         let bearer_roles = Source::of_bearers(&file.bearer);
         let (mut bearers, bearer_names) = self.bearers(
             file.bearer,
@@ -192,8 +193,8 @@ impl Checker<'_> {
         let (moodles, known_moodles) = self.moodles(file.moodle, &known);
         known.moodles = known_moodles;
         known.moodles_complete = moodles.is_some();
-        if let (Some(bearers), Some(moodles)) = (&mut bearers, &moodles) {
-            Self::asked_of_bearers(bearers, moodles, &known.people);
+        if let (Some(sign_ins), Some(bearers), Some(moodles)) = (&mut sign_ins, &mut bearers, &moodles) {
+            self.asked_for_moodles((sign_ins, bearers), moodles, &known);
         }
         let (opencasts, their_upstreams) = self.opencasts(file.opencast, &known);
         known.opencasts = their_upstreams;

@@ -97,6 +97,9 @@ impl Checker<'_> {
         }
         let facade = self.facade(moodle.facade, tokens.as_deref(), place);
         let calls = self.calls(moodle.calls, moodle.calls_burst);
+        let attribute = self.token_attribute(moodle.attribute, tokens.as_deref(), place);
+        let clearpass = self.clearpass(moodle.clearpass, tokens.as_deref(), place);
+        let page = self.token_page(moodle.page, tokens.as_deref(), place);
         let service = moodle.service.given().and_then(|service| self.short_name(service));
         let has_domain = moodle.username_domain.given().map(|domain| domain.at);
         let username = self.moodle_username(&moodle.username, moodle.username_domain);
@@ -123,6 +126,9 @@ impl Checker<'_> {
             tokens: tokens?,
             never: moodle.never.iter().map(|name| name.to_lowercase()).collect(),
             facade: facade?,
+            attribute: attribute?,
+            clearpass: clearpass?,
+            page: page?,
             own_tokens: moodle.own_tokens,
             calls: calls?,
             function_metrics: moodle.function_metrics,
@@ -226,18 +232,12 @@ impl Checker<'_> {
         tokens: Option<&[MoodleSource]>,
         place: Span,
     ) -> Option<Option<Facade>> {
-        let wanted = tokens?.contains(&MoodleSource::CasFacade);
         let example = "facade = { path = \"/_janua/cas-facade\", from = [\"10.0.0.7/32\"] }, with Moodle's addresses";
-        let facade = match (facade, wanted) {
-            (Key::Absent, false) => return Some(None),
-            (Key::Bad, _) => return None,
-            (Key::Given(facade), false) => {
-                let problem = Diagnostic::error(facade.at, "`facade` means nothing without \"cas-facade\" in `tokens`");
-                self.report(problem.help("remove this key, or add the source"));
-                return None;
-            }
-            (facade, true) => self.required(facade, "facade", place, example)?.value,
+        let of = (MoodleSource::CasFacade, "facade", example);
+        let Some(facade) = self.of_source(facade, of, (tokens?, place))? else {
+            return Some(None);
         };
+        let facade = facade.value;
         let path = facade.path.given().and_then(|path| self.accel_prefix(path, "path"));
         let from = facade.from.into_given()?;
         self.not_empty(&from, "from", "name Moodle's addresses: nobody else is answered")?;

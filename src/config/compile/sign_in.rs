@@ -191,6 +191,8 @@ impl Checker<'_> {
             passive: cas.passive.value,
             single_logout: cas.single_logout,
             proxy_chains: values(chains).into_iter().map(|back_end| vec![back_end]).collect(),
+            once: Vec::new(),
+            proxies: false,
             ca_file: ca_file?,
         })
     }

@@ -8,7 +8,7 @@ use crate::config::pattern::RolePattern;
 use crate::config::read::{At, Key, OneOrMany, Read, Reader};
 use crate::config::section::section;
 use crate::config::value::{FunctionWord, PerSecond};
-use crate::config::{MoodleSource, OwnTokens};
+use crate::config::{MoodleSource, OwnTokens, PageMethod};
 
 section! {
     /// `[moodle.<name>]`: a Moodle whose web services are called with tokens that the gateway puts in.
@@ -30,12 +30,19 @@ section! {
         username_domain: String,
         /// The short name of the external service whose tokens are wanted.
         service: Key<String> = "moodle_mobile_app",
-        /// Where tokens come from, tried in order: "vault", "cas-launch", "cas-token", "cas-facade", "launch".
+        /// Where tokens come from, tried in order: "vault", "cas-launch", "cas-token", "cas-facade", "launch", "attribute",
+        /// "clearpass", "page".
         tokens: Key<Vec<At<MoodleSource>>> = ["cas-launch"],
         /// Usernames in Moodle that never get a token.
         never: Vec<String> = [],
         /// Where Moodle asks the gateway as its CAS server. Only for "cas-facade", and required there.
         facade: Facade,
+        /// Where the sign-in server tells a person's own token. Only for "attribute", and required there.
+        attribute: TokenAttribute,
+        /// How a person's password comes from the CAS server. Only for "clearpass", and required there.
+        clearpass: ClearPass,
+        /// The campus's own page that gives people's tokens. Only for "page", and required there.
+        page: TokenPage,
         /// "pass": a call without a session that brings a token of its own goes on to Moodle as it is; or "refuse".
         own_tokens: OwnTokens = "pass",
         /// Calls of functions and uploads with the gateway's tokens, for each person. A batch of calls counts as many as are in
@@ -61,6 +68,47 @@ section! {
         /// `["email", "given_name"]`: attributes or claims of a person that Moodle is told as attributes of CAS. Default: nothing
         /// but the name.
         attributes: Vec<At<String>> = [],
+    }
+}
+
+section! {
+    /// `moodle.<name>.attribute`
+    struct TokenAttribute {
+        /// The attribute, or the claim, that is the person's token: a secret, of which no role and no name may be made.
+        #[required = "name = \"moodleToken\""]
+        name: String,
+    }
+}
+
+section! {
+    /// `moodle.<name>.clearpass`
+    struct ClearPass {
+        /// The private key for which the CAS server encrypts passwords: RSA from 2048 bits, PKCS#8 in PEM. It has the public part.
+        #[required = "key_file = \"secrets/clearpass.pem\", by `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048`"]
+        key_file: String,
+        /// The attribute that is the password.
+        attribute: At<String> = "credential",
+    }
+}
+
+section! {
+    /// `moodle.<name>.page`
+    struct TokenPage {
+        /// The page, which is a service of the CAS server's: a proxy ticket is made for this very address. https, or http to this
+        /// machine.
+        #[required = "url = \"https://portal.example.edu/moodle-token\""]
+        url: String,
+        /// "POST": the ticket comes in a form; "GET": in the query, which logs may keep.
+        method: PageMethod = "POST",
+        /// The parameter in which the ticket comes.
+        parameter: At<String> = "ticket",
+        /// Where in the JSON of the answer the token stands: a JSON pointer (RFC 6901).
+        #[required = "token = \"/data/token\""]
+        token: String,
+        /// The same of the person's name in Moodle. Default: Moodle alone is asked whose the token is.
+        username: String,
+        /// PEM file with further roots for https.
+        ca_file: String,
     }
 }
 

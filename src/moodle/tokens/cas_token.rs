@@ -68,7 +68,7 @@ pub async fn obtain(moodle: &Conversation, service: &str, ticket: &str, username
 }
 
 /// `{"token":…,"privatetoken":…}` or `{"error":…,"errorcode":…}`.
-fn read(reply: &Reply) -> Result<Token, TokenError> {
+pub(super) fn read(reply: &Reply) -> Result<Token, TokenError> {
     let answer: Option<serde_json::Value> = serde_json::from_slice(without_mark(&reply.body)).ok();
     let token = answer.as_ref().and_then(|answer| answer.get("token")?.as_str());
     token.and_then(Token::parse).ok_or_else(|| failure(reply))

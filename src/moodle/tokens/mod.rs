@@ -4,11 +4,14 @@
 //! what is kept is decided by the caller; here, no token leaves without the account behind it being the one that
 //! was expected.
 
+mod attribute;
 pub mod cas_facade;
 pub mod cas_launch;
 pub mod cas_token;
+pub mod clearpass;
 mod conversation;
 pub mod launch;
+pub mod page;
 pub mod site;
 pub mod source;
 pub mod vault;
@@ -58,6 +61,9 @@ pub enum TokenError {
     Denied(&'static str),
     #[error("Moodle wants something first: {}", .0.hint())]
     Wants(Wanted),
+    /// The campus's own page: Moodle was not asked.
+    #[error("the page at {host} (moodle.page) gives no token: {why}")]
+    Page { host: String, why: String },
     #[error("Moodle is in maintenance mode")]
     Maintenance,
     #[error("Moodle does not answer as one: {0}")]
@@ -90,6 +96,7 @@ impl TokenError {
             Self::OddName => "odd_name",
             Self::Denied(_) => "denied",
             Self::Wants(wanted) => wanted.reason().label(),
+            Self::Page { .. } => "page_failed",
             Self::Maintenance => "maintenance",
             Self::Misconfigured(_) => "misconfigured",
         }

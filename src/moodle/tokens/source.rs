@@ -1,11 +1,14 @@
 //! The sources of tokens by their names in `moodle.tokens`. What one does stands in its own file; that it is that file, here.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::site::{Finding, SiteConfig};
-use super::{Conversation, Cookie, TokenError, cas_facade, cas_launch, cas_token, launch, vault};
+use super::{
+    Conversation, Cookie, TokenError, attribute, cas_facade, cas_launch, cas_token, clearpass, launch, page, vault,
+};
 use crate::config::{self, MoodleSource};
 use crate::moodle::caller::Caller;
+use crate::moodle::no_token::refusal_ttl;
 use crate::moodle::service::{NO_STORE, session_key};
 use crate::moodle::token::Token;
 use crate::moodle::{Moodle, MoodleTokens};
@@ -17,6 +20,8 @@ pub struct Person<'a> {
     pub caller: Caller<'a>,
     /// In Moodle, lower case.
     pub username: String,
+    /// What the CAS server has just told as the password, encrypted (`clearpass`).
+    pub password: Option<&'a str>,
     pub now: SystemTime,
 }
 
@@ -55,13 +60,13 @@ impl MoodleSource {
             Self::CasLaunch => Some(Way::Ticket(cas_launch::SERVICE)),
             Self::CasToken => Some(Way::Ticket(cas_token::SERVICE)),
             Self::Launch => Some(Way::Launch),
-            Self::Vault | Self::CasFacade => None,
+            Self::Vault | Self::CasFacade | Self::Attribute | Self::ClearPass | Self::Page => None,
         }
     }
 
     /// Does it take part in how Moodle signs people in?
     pub fn needs_sign_in(self) -> bool {
-        self != Self::Vault
+        matches!(self, Self::CasLaunch | Self::CasToken | Self::CasFacade)
     }
 
     /// Does Moodle have to ask a CAS server about it?
@@ -81,14 +86,52 @@ impl MoodleSource {
             Self::CasLaunch => cas_launch::ask(moodle, person).await,
             Self::CasToken | Self::Launch => Ok(None),
             Self::CasFacade => person.vouched_for(moodle).await.map(Some),
+            Self::Attribute => attribute::ask(person).await,
+            Self::ClearPass => clearpass::ask(moodle, person).await,
+            Self::Page => page::ask(person).await,
         }
     }
 
     /// Why a token of this source is dead.
-    pub fn died(self) -> TokenError {
+    pub fn died(self, person: &Person<'_>) -> TokenError {
         match self {
             Self::Vault => vault::DIED,
-            Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::Launch => TokenError::Died,
+            Self::Attribute => attribute::DIED,
+            Self::Page => page::died(person),
+            Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::Launch | Self::ClearPass => TokenError::Died,
+        }
+    }
+
+    /// Has it what the caller has brought, and another call of the same person may bring something else?
+    pub fn is_by_caller(self) -> bool {
+        match self {
+            Self::Attribute | Self::ClearPass | Self::Page => true,
+            Self::Vault | Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::Launch => false,
+        }
+    }
+
+    /// For how long the person is not served because of this error, whoever calls.
+    pub fn refusal_ttl(self, error: &TokenError) -> Duration {
+        match error {
+            // The source itself does not ask again.
+            TokenError::Denied(_) | TokenError::OtherAccount if self == Self::Attribute => Duration::ZERO,
+            error => refusal_ttl(error),
+        }
+    }
+
+    /// Moodle said this of a token of this source: where the source would give the same one again, it may not be asked about
+    /// any more.
+    pub async fn is_unfit(self, person: &Person<'_>, token: &Token, error: &TokenError) -> Result<(), TokenError> {
+        match self {
+            Self::Attribute => attribute::is_unfit(person, token, error).await,
+            // The operator may import another one at any time, and Moodle gives another one.
+            Self::Vault
+            | Self::CasLaunch
+            | Self::CasToken
+            | Self::CasFacade
+            | Self::Launch
+            | Self::ClearPass
+            | Self::Page => Ok(()),
         }
     }
 
@@ -97,7 +140,9 @@ impl MoodleSource {
         match self {
             Self::CasLaunch => cas_launch::spend(moodle, username, ticket).await,
             Self::CasToken => cas_token::spend(moodle, username, ticket).await,
-            Self::Vault | Self::CasFacade | Self::Launch => Spent::changed(),
+            Self::Vault | Self::CasFacade | Self::Launch | Self::Attribute | Self::ClearPass | Self::Page => {
+                Spent::changed()
+            }
         }
     }
 
@@ -105,9 +150,13 @@ impl MoodleSource {
     pub async fn keep(self, tokens: &MoodleTokens, key: &str, token: &Token) -> Result<bool, StoreError> {
         match self {
             Self::Vault => tokens.keep_provided(key, token, SystemTime::now()).await,
-            Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::Launch => {
-                tokens.keep(key, token).await.map(|()| true)
-            }
+            Self::CasLaunch
+            | Self::CasToken
+            | Self::CasFacade
+            | Self::Launch
+            | Self::Attribute
+            | Self::ClearPass
+            | Self::Page => tokens.keep(key, token).await.map(|()| true),
         }
     }
 
@@ -119,6 +168,9 @@ impl MoodleSource {
             Self::CasToken => Ok(person.by_browser()),
             Self::CasFacade => Ok(Availability::Asked("the gateway would vouch for the person")),
             Self::Launch => Ok(launch::availability(person)),
+            Self::Attribute => attribute::availability(person).await,
+            Self::ClearPass => clearpass::availability(person).await,
+            Self::Page => page::availability(person).await,
         }
     }
 
@@ -134,6 +186,11 @@ impl MoodleSource {
             Self::Launch => {
                 Availability::Depends("a browser is sent through Moodle's launch.php, where the person signs in")
             }
+            Self::Attribute => Availability::Depends("asked if the sign-in server tells one for the person"),
+            Self::ClearPass => {
+                Availability::Depends("asked by the person's password, at the moment of signing in alone")
+            }
+            Self::Page => Availability::Depends("the page is asked if the session has a ticket for it"),
         }
     }
 
@@ -145,6 +202,9 @@ impl MoodleSource {
             Self::CasToken => cas_token::finding(moodle),
             Self::CasFacade => cas_facade::finding(moodle),
             Self::Launch => launch::finding(site),
+            Self::Attribute => attribute::finding(moodle),
+            Self::ClearPass => clearpass::finding(moodle),
+            Self::Page => page::finding(moodle),
         }
     }
 }

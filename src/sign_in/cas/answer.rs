@@ -144,7 +144,7 @@ pub(super) fn trimmed(text: &str) -> &str {
 /// The last look at a principal, whatever form it came in.
 pub(super) fn success(principal: Principal) -> Result<Answer, BadAnswer> {
     if is_user(&principal.user) {
-        Ok(Answer::Success(principal))
+        Ok(Answer::Success(principal.withhold()))
     } else {
         Err(BadAnswer::UserName)
     }

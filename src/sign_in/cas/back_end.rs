@@ -24,13 +24,15 @@ impl Cas {
         if let Some(tickets) = single_logout::posted(asked) {
             return self.end_sessions(people, &tickets).await;
         }
-        let new = self.of_proxy_ticket(asked).await.map_err(|refusal| {
+        let mut new = self.of_proxy_ticket(asked).await.map_err(|refusal| {
             people.metrics.signed_in(&self.name, refusal.label);
             refusal.rejection
         })?;
+        let once = std::mem::take(&mut new.once);
         let record = SignedIn::new(sign_in, new, Carrier::Bearer, here.now);
         let (secret, session) = people.sessions.begin(record, here.config, here.now).await?;
         people.metrics.signed_in(&self.name, "ok");
+        asked.brought.put(&session, once);
         let life = session.expires.duration_since(here.now).unwrap_or_default();
         Ok(Reply::json(
             StatusCode::CREATED,
@@ -57,6 +59,6 @@ impl Cas {
             );
             return Err((Rejection::because(Reason::SignInRefused, detail), "foreign_chain").into());
         }
-        self.new_session(principal, &ticket)
+        self.new_session(principal, &ticket, |name| self.is_once(name))
     }
 }

@@ -12,7 +12,7 @@ use super::answer::{self, Answer, BadAnswer};
 use super::failure::{Failure, FailureCode};
 use super::principal::Principal;
 use super::ticket::{BadTicket, Ticket};
-use super::{Login, Protocol, answer::MAX_BYTES};
+use super::{Login, Protocol, answer::MAX_BYTES, proxy};
 use crate::backchannel::{Backchannel, BackchannelError, Reply, authority};
 use crate::headers;
 
@@ -44,6 +44,22 @@ pub enum ValidateError {
     Http(BackchannelError),
     #[error("the CAS server's answer cannot be used: {0}")]
     Answer(BadAnswer),
+}
+
+/// Why there is no proxy ticket. It names the server and no ticket.
+#[derive(Debug, Error)]
+pub enum ProxyError {
+    /// The person has signed out there, or the session there is over.
+    #[error("the CAS server knows the proxy-granting ticket no more{}", quoted(&.0.text))]
+    Over(Failure),
+    #[error("the CAS server refused with {}: {}{}", .0.code, .0.code.meaning(), quoted(&.0.text))]
+    Refused(Failure),
+    #[error("{0}")]
+    NotReached(BackchannelError),
+    #[error("the CAS server's answer cannot be used: {0}")]
+    Answer(BadAnswer),
+    #[error("{0}")]
+    Ticket(#[from] BadTicket),
 }
 
 impl Client {
@@ -82,12 +98,22 @@ impl Client {
     ///
     /// Afterwards the ticket is spent, whatever the result. A chain of proxies in the answer is an error of the server.
     pub async fn validate(&self, service: &str, ticket: &Ticket, renew: bool) -> Result<Principal, ValidateError> {
+        self.validate_with(service, ticket, (renew, None)).await
+    }
+
+    /// The same, and the server calls `pgtUrl` with a proxy-granting ticket, if there is one (CAS 3.0 section 2.5.4).
+    pub(super) async fn validate_with(
+        &self,
+        service: &str,
+        ticket: &Ticket,
+        further: (bool, Option<&str>),
+    ) -> Result<Principal, ValidateError> {
         let endpoint = match self.protocol {
             Protocol::Cas1 => "validate",
             Protocol::Cas2 => "serviceValidate",
             Protocol::Cas3 => "p3/serviceValidate",
         };
-        let principal = self.ask(endpoint, self.protocol, service, ticket, renew).await?;
+        let principal = self.ask(endpoint, self.protocol, (service, ticket), further).await?;
         match principal.proxies.is_empty() {
             true => Ok(principal),
             false => Err(ValidateError::Answer(BadAnswer::Proxies)),
@@ -103,10 +129,29 @@ impl Client {
             Protocol::Cas1 | Protocol::Cas2 => ("proxyValidate", Protocol::Cas2),
             Protocol::Cas3 => ("p3/proxyValidate", Protocol::Cas3),
         };
-        let principal = self.ask(endpoint, protocol, service, ticket, false).await?;
+        let principal = self.ask(endpoint, protocol, (service, ticket), (false, None)).await?;
         match principal.proxies.is_empty() {
             true => Err(ValidateError::NotProxied),
             false => Ok(principal),
+        }
+    }
+
+    /// A ticket for `target`, by a proxy-granting ticket (CAS 3.0 section 2.7).
+    pub async fn proxy_ticket(&self, grant: &str, target: &str) -> Result<String, ProxyError> {
+        let url = self.url("proxy", [("pgt", grant), ("targetService", target)]);
+        let (headers, body) = (HeaderMap::new(), Bytes::new());
+        let exchange = self.backchannel.exchange(Method::GET, &url, headers, body, MAX_BYTES);
+        let reply = exchange.await.map_err(ProxyError::NotReached)?;
+        let text = answer::decoded(headers::text(&reply.headers, CONTENT_TYPE), &reply.body);
+        match text.ok_or(BadAnswer::Encoding).and_then(|text| proxy::parse(&text)) {
+            Ok(Ok(ticket)) => Ok(Ticket::proxy(&ticket)?.as_str().to_owned()),
+            Ok(Err(failure)) if failure.code == FailureCode::InvalidTicket => Err(ProxyError::Over(failure)),
+            Ok(Err(failure)) => Err(ProxyError::Refused(failure)),
+            Err(_) if !reply.status.is_success() => Err(ProxyError::NotReached(BackchannelError::Status {
+                host: authority(&url),
+                status: reply.status,
+            })),
+            Err(error) => Err(ProxyError::Answer(error)),
         }
     }
 
@@ -140,13 +185,13 @@ impl Client {
         &self,
         endpoint: &str,
         protocol: Protocol,
-        service: &str,
-        ticket: &Ticket,
-        renew: bool,
+        (service, ticket): (&str, &Ticket),
+        (renew, pgt_url): (bool, Option<&str>),
     ) -> Result<Principal, ValidateError> {
         let question = [("service", service), ("ticket", ticket.as_str())];
         let renew = renew.then_some(("renew", "true"));
-        let url = self.url(endpoint, question.into_iter().chain(renew));
+        let further = renew.into_iter().chain(pgt_url.map(|url| ("pgtUrl", url)));
+        let url = self.url(endpoint, question.into_iter().chain(further));
         let (headers, body) = (HeaderMap::new(), Bytes::new());
         let exchange = self.backchannel.exchange(Method::GET, &url, headers, body, MAX_BYTES);
         let reply = exchange.await.map_err(sorted)?;

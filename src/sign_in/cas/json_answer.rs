@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::answer::{Answer, BadAnswer, success, trimmed};
 use super::failure::Failure;
 use super::principal::{Principal, add, is_secret};
+use super::proxy::GRANT;
 use super::xml_answer::{MAX_PROXIES, is_proxy};
 use crate::authenticate::session::Attributes;
 use crate::authenticate::token::json;
@@ -38,10 +39,15 @@ fn principal(told: &Map<String, Value>) -> Result<Principal, BadAnswer> {
             add(&mut attributes, name, trimmed(&value))?;
         }
     }
+    // Beside the attributes (CAS 3.0 section 2.5.1).
+    if let Some(name) = told.get(GRANT).and_then(Value::as_str) {
+        add(&mut attributes, GRANT, trimmed(name))?;
+    }
     Ok(Principal {
         user,
         attributes,
         proxies: proxies(told)?,
+        withheld: Attributes::default(),
     })
 }
 

@@ -12,19 +12,23 @@ pub mod failure;
 mod json_answer;
 pub mod logout;
 pub mod principal;
+pub mod proxy;
 mod single_logout;
 pub mod ticket;
 mod xml_answer;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use serde_json::json;
 
 pub use self::answer::{Answer, BadAnswer};
-pub use self::client::{Client, ValidateError};
+pub use self::client::{Client, ProxyError, ValidateError};
 pub use self::failure::{Failure, FailureCode};
 pub use self::logout::SessionIndex;
 pub use self::principal::Principal;
+use self::proxy::Grants;
 pub use self::ticket::{BadTicket, Ticket};
 pub use super::Login;
 use super::{Asked, Callback, Refusal, Retry, Unfit, register};
@@ -35,6 +39,7 @@ use crate::config;
 pub use crate::config::cas::Protocol;
 use crate::fair::Place;
 use crate::rejection::{Reason, Rejection};
+use crate::time::unix_seconds;
 
 /// How this kind of sign-in is called in addresses.
 pub const KIND: &str = "cas";
@@ -47,6 +52,25 @@ pub struct Cas {
     name: Arc<str>,
     config: config::Cas,
     pub client: Client,
+    silent: Silent,
+}
+
+/// Until when, in Unix seconds, the server is asked for no proxy-granting tickets.
+#[derive(Default)]
+struct Silent(AtomicU64);
+
+impl Silent {
+    /// Long enough for whoever signs in once more.
+    const SECONDS: u64 = 60;
+
+    fn begin(&self, now: SystemTime) {
+        self.0
+            .store(unix_seconds(now).saturating_add(Self::SECONDS), Ordering::Relaxed);
+    }
+
+    fn is_out(&self, now: SystemTime) -> bool {
+        unix_seconds(now) < self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// The address that a ticket is made for, and judged for, to the letter.
@@ -66,6 +90,7 @@ impl Cas {
             name: Arc::clone(name),
             config: config.clone(),
             client: Client::new(&config.server, config.protocol, backchannel),
+            silent: Silent::default(),
         })
     }
 
@@ -79,19 +104,72 @@ impl Cas {
         let ticket = Ticket::service(&ticket(asked).unwrap_or_default()).map_err(ValidateError::from)?;
         let place = place.await?;
         let service = service(callback);
-        let question = self.client.validate(&service, &ticket, self.config.renew);
+        let pgt_url = self.pgt_url(asked);
+        let question = async {
+            let further = (self.config.renew, pgt_url.as_deref());
+            let told = self.client.validate_with(&service, &ticket, further).await;
+            told.inspect_err(|error| self.heed(error, asked.here.now))
+        };
         let principal = asked
             .here
             .people
             .judged(asked.client, &self.name, place, question)
             .await?;
-        self.new_session(principal, &ticket)
+        let is_once = |name: &str| self.is_once(name) || (pgt_url.is_some() && name == proxy::GRANT);
+        let mut new = self.new_session(principal, &ticket, is_once)?;
+        if pgt_url.is_some() {
+            self.redeem_grant(&mut new.once, &asked.here.people.grants).await;
+        }
+        Ok(new)
+    }
+
+    /// A server that cannot call back refuses the ticket: people shall sign in all the same, without what needs the call.
+    fn heed(&self, error: &ValidateError, now: SystemTime) {
+        if matches!(error, ValidateError::Refused(failure) if failure.code == FailureCode::InvalidProxyCallback) {
+            self.silent.begin(now);
+            tracing::error!(
+                sign_in = &*self.name,
+                "the CAS server does not call the proxy callback (pgt): is it registered, and its certificate trusted there? \
+                 Whoever signs in within a minute has no proxy tickets"
+            );
+        }
+    }
+
+    /// The ticket in place of its name, which the server's answer holds.
+    async fn redeem_grant(&self, once: &mut Attributes, grants: &Grants) {
+        let named = once.take(|name| name == proxy::GRANT);
+        let name = named.get(proxy::GRANT).iter().find(|name| name.starts_with("PGTIOU-"));
+        let Some(name) = name else {
+            tracing::warn!(
+                sign_in = &*self.name,
+                "the CAS server gives no proxy-granting ticket: see its proxy policy"
+            );
+            return;
+        };
+        match grants.take(&self.name, name).await {
+            // One value is not too many.
+            Ok(Some(ticket)) => drop(once.add(proxy::GRANT, &ticket)),
+            Ok(None) => tracing::warn!(
+                sign_in = &*self.name,
+                "no proxy-granting ticket came to the proxy callback (pgt)"
+            ),
+            Err(error) => tracing::warn!(sign_in = &*self.name, %error, "a proxy-granting ticket is lost"),
+        }
+    }
+
+    fn is_once(&self, name: &str) -> bool {
+        self.config.once.iter().any(|once| once == name)
     }
 
     /// Error: the server vouches for a person without the attribute that names people here.
-    fn new_session(&self, principal: Principal, ticket: &Ticket) -> Result<NewSession, Refusal> {
+    fn new_session(
+        &self,
+        principal: Principal,
+        ticket: &Ticket,
+        is_once: impl Fn(&str) -> bool,
+    ) -> Result<NewSession, Refusal> {
         let attribute = &self.config.username;
-        principal.signed_in(ticket, attribute).ok_or_else(|| {
+        principal.signed_in(ticket, attribute, is_once).ok_or_else(|| {
             let detail = format!("the CAS server gave no usable {attribute} for this person");
             (Rejection::because(Reason::SignInRefused, detail), "no_username").into()
         })
@@ -120,6 +198,12 @@ impl Cas {
             &address("callback"),
             more,
         ));
+        if self.config.proxies {
+            told.push(format!(
+                "to allow there as a proxy callback (pgtUrl), whose certificate it must trust: {}",
+                proxy::callback(origin, sign_in)
+            ));
+        }
         if !self.config.proxy_chains.is_empty() {
             told.push(format!(
                 "to register there for back ends: {}, and that their own services may have proxy tickets",
@@ -144,6 +228,8 @@ impl From<ValidateError> for Refusal {
             // Apereo CAS forgets a ticket when it gives the next one of the same session to the same address
             // (`only-track-most-recent-session`).
             ValidateError::Refused(failure) if failure.code == FailureCode::InvalidTicket => Retry::BesideOthers,
+            // The next one is asked about without it.
+            ValidateError::Refused(failure) if failure.code == FailureCode::InvalidProxyCallback => Retry::Again,
             error if error.is_of_ticket() => Retry::Again,
             _ => Retry::No,
         };
@@ -152,5 +238,38 @@ impl From<ValidateError> for Refusal {
             label: error.label(),
             retry,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_cannot_call_back_is_asked_without_it_for_a_minute() {
+        let config = config::Cas {
+            server: "https://cas.example.edu/cas".parse().unwrap(),
+            protocol: Protocol::Cas3,
+            username: "user".to_owned(),
+            renew: false,
+            passive: false,
+            single_logout: true,
+            proxy_chains: Vec::new(),
+            once: Vec::new(),
+            proxies: true,
+            ca_file: None,
+        };
+        let cas = Cas::new(&"campus".into(), &config).unwrap();
+        let refused = |code| ValidateError::Refused(Failure::new(code, ""));
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
+        cas.heed(&refused("INVALID_TICKET"), now);
+        assert!(!cas.silent.is_out(now), "the ticket alone was bad");
+        cas.heed(&refused("INVALID_PROXY_CALLBACK"), now);
+        assert!(cas.silent.is_out(now + Duration::from_secs(59)));
+        assert!(!cas.silent.is_out(now + Duration::from_secs(60)));
+        let again = Refusal::from(refused("INVALID_PROXY_CALLBACK"));
+        assert_eq!(again.retry, Retry::Again, "the person is offered another sign-in");
     }
 }

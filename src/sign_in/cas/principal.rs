@@ -15,6 +15,8 @@ pub struct Principal {
     /// What the server calls the user: neither blank nor padded, without control characters, at most 256 bytes.
     pub user: String,
     pub attributes: Attributes,
+    /// What nobody is to keep: the password, the proxy-granting ticket.
+    pub withheld: Attributes,
     /// The `pgtUrl`s of the back ends that the ticket came through, the last one first (CAS 3.0 section 2.6.2). Empty for
     /// a service ticket.
     pub proxies: Vec<String>,
@@ -34,10 +36,23 @@ impl Principal {
         }
     }
 
-    /// What a session is made of for whom `ticket` was made; `username` as for [`Self::username`].
-    pub fn signed_in(self, ticket: &Ticket, username: &str) -> Option<NewSession> {
+    /// Takes out of the attributes what nobody is to keep.
+    pub(super) fn withhold(mut self) -> Self {
+        self.withheld = self.attributes.take(is_secret);
+        self
+    }
+
+    /// What a session is made of for whom `ticket` was made; `username` as for [`Self::username`]. `is_once`: is this
+    /// used once? Nothing else that is withheld goes on.
+    pub fn signed_in(mut self, ticket: &Ticket, username: &str, is_once: impl Fn(&str) -> bool) -> Option<NewSession> {
+        let subject = self.username(username)?.to_owned();
+        let mut used = self.withheld.take(&is_once);
+        used.append(self.attributes.take(&is_once));
+        // A name that is none of XML's is told in two spellings.
+        self.attributes.drop_values_of(&used);
         Some(NewSession {
-            subject: self.username(username)?.to_owned(),
+            subject,
+            once: used,
             user: self.user,
             attributes: self.attributes,
             ticket: Some(ticket.as_str().to_owned()),
@@ -52,11 +67,8 @@ impl Principal {
     }
 }
 
-/// Adds a value that an answer names, unless nobody is to keep it.
+/// Adds a value that an answer names.
 pub(super) fn add(attributes: &mut Attributes, name: &str, value: &str) -> Result<(), BadAnswer> {
-    if is_secret(name) {
-        return Ok(());
-    }
     attributes.add(name, value).map_err(|_| BadAnswer::Attributes)
 }
 
@@ -98,13 +110,27 @@ mod tests {
 
     #[test]
     fn passwords_are_not_kept() {
-        let attributes = principal(&[
-            ("credential", "secret"),
-            ("proxyGrantingTicket", "PGT-1"),
-            ("mail", "a@x"),
-        ])
-        .attributes;
-        assert_eq!(attributes.iter().count(), 1);
+        let told = || {
+            principal(&[
+                ("credential", "secret"),
+                ("proxyGrantingTicket", "PGT-1"),
+                ("pw", "other"),
+                ("_7077", "other"),
+                ("mail", "a@x"),
+            ])
+            .withhold()
+        };
+        let ticket = Ticket::service("ST-1").unwrap();
+        let signed_in = |once: &[&str]| told().signed_in(&ticket, "user", |name| once.contains(&name)).unwrap();
+        assert_eq!(told().attributes.iter().count(), 3);
+        assert!(signed_in(&[]).once.is_empty());
+        assert_eq!(signed_in(&["credential"]).once.get("credential"), ["secret"]);
+        let own = signed_in(&["pw"]);
+        assert_eq!(
+            (own.once.get("pw"), own.once.get("credential").len()),
+            (&["other".to_owned()][..], 0)
+        );
+        assert_eq!(own.attributes.iter().count(), 1, "nor under another name");
     }
 
     #[test]

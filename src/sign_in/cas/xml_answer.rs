@@ -53,6 +53,7 @@ fn principal(told: &Element) -> Result<Principal, BadAnswer> {
         user: user.ok_or(BadAnswer::User)?.to_owned(),
         attributes,
         proxies: chain.unwrap_or_default(),
+        withheld: Attributes::default(),
     })
 }
 

@@ -104,6 +104,7 @@ impl OAuth2 {
             ticket: None,
             provider: None,
             id_token: None,
+            once: Attributes::default(),
         })
     }
 

@@ -211,6 +211,7 @@ impl Oidc {
                 issued: subject.issued,
             }),
             id_token: self.config.keep_id_token.then(|| id_token.to_owned()),
+            once: Attributes::default(),
         })
     }
 

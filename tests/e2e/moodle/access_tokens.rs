@@ -20,6 +20,15 @@ struct Portal {
 
 /// `username`, other lines of `[moodle.main]`, and lines of the route.
 fn portal(username: &str, moodle_lines: &str, route: &str) -> Portal {
+    let portal = portal_by("[\"vault\"]", username, moodle_lines, route);
+    for (name, token) in [("alice", ALICES), ("bob", BOBS)] {
+        crate::people::import(&portal.campus.gateway, name, token);
+    }
+    portal
+}
+
+/// The same with other sources of tokens.
+fn portal_by(tokens: &str, username: &str, moodle_lines: &str, route: &str) -> Portal {
     let (provider, moodle) = (OidcDouble::start(), Moodle::start());
     let origin = "http://moodle.localhost";
     moodle.site().settings.wwwroot = origin.to_owned();
@@ -34,7 +43,7 @@ fn portal(username: &str, moodle_lines: &str, route: &str) -> Portal {
     let more = format!(
         "[sign_in.people.oidc]\nissuer = {:?}\nclient_id = \"janua\"\nclient_secret_file = \"secrets/bearer\"\nusername = \
          \"preferred_username\"\n[upstreams.moodle]\nservers = [{:?}]\n[moodle.main]\nupstream = \"moodle\"\npublic_url = \
-         {origin:?}\nsign_in = \"people\"\ntokens = [\"vault\"]\nusername = {username:?}\n{moodle_lines}\n[[routes]]\nname = \"calls\"\npath = \
+         {origin:?}\nsign_in = \"people\"\ntokens = {tokens}\nusername = {username:?}\n{moodle_lines}\n[[routes]]\nname = \"calls\"\npath = \
          \"/webservice/{{*rest}}\"\nupstream = \"moodle\"\npresent = \"moodle-token\"\naccept = [\"session\", \"bearer\"]\n\
          allow = [{{ signed_in = true }}]\n{route}\n",
         provider.issuer(),
@@ -42,15 +51,11 @@ fn portal(username: &str, moodle_lines: &str, route: &str) -> Portal {
     );
     let plan = Plan::by(By::Jwks).bearer("username = \"preferred_username\"\npeople = \"people\"");
     let campus = plan.more(&more).start();
-    let portal = Portal {
+    Portal {
         campus,
         moodle,
         _provider: provider,
-    };
-    for (name, token) in [("alice", ALICES), ("bob", BOBS)] {
-        crate::people::import(&portal.campus.gateway, name, token);
     }
-    portal
 }
 
 impl Portal {
@@ -132,6 +137,34 @@ fn functions_and_scopes_of_the_route_hold_for_applications() {
     portal.call(&of_staff).expect(200);
     let student = portal.token("alice", json!({ "groups": ["student"] }));
     assert_eq!(portal.call(&student).status, 403);
+}
+
+#[test]
+fn a_claim_of_the_access_token_may_be_the_token_itself() {
+    let portal = portal_by(
+        "[\"attribute\"]\nattribute = { name = \"moodle_token\" }",
+        "{preferred_username}",
+        "",
+        "",
+    );
+    let asked = || portal.moodle.site().requests.len();
+    let alices = portal.token("alice", json!({ "moodle_token": ALICES }));
+    let answer = portal.call(&alices).expect(200);
+    assert_eq!(answer.json()["username"], "alice");
+    // Another one's, several, what is none, and none: nobody's token goes with the call.
+    let bob = |told: Value| portal.call(&portal.token("bob", json!({ "moodle_token": told })));
+    bob(json!([BOBS, ALICES])).refused(403, "no_moodle_token");
+    bob(Value::Null).refused(403, "no_moodle_token");
+    bob(json!(ALICES)).refused(403, "no_moodle_token");
+    portal
+        .campus
+        .gateway
+        .logged(&["no token", "source=\"attribute\"", "Moodle's account is another"]);
+    let before = asked();
+    bob(json!(ALICES)).refused(403, "no_moodle_token");
+    assert_eq!(asked(), before, "nothing is asked about it once more");
+    // The other person goes on with it.
+    assert_eq!(portal.call(&alices).expect(200).json()["username"], "alice");
 }
 
 #[test]

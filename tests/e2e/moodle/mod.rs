@@ -1,8 +1,10 @@
 //! A CAS session calls Moodle's web services, and no token of Moodle's is ever seen.
 
 mod access_tokens;
+mod attribute;
 mod browsing;
 mod calls;
+mod clearpass;
 mod cross_site;
 mod crowd;
 mod explained;
@@ -10,6 +12,7 @@ mod facade;
 mod functions;
 mod launch;
 mod own_tokens;
+mod page;
 mod reactions;
 mod replicas;
 pub mod school;

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use serde_json::Value;
 use url::Url;
 
 use crate::support::cas::{Person, ProxyingBackEnd};
@@ -75,18 +76,30 @@ impl School {
 
     /// The same under another name, which only browsers know.
     pub fn called(host: &str, site: &Site, config: Config, tokens: &str) -> Option<Self> {
-        Self::planned(host, site, config, (tokens, ""))
+        let cas = CasServer::start()?;
+        Some(Self::planned((host, site, config), cas, (tokens, "")))
+    }
+
+    /// One whose CAS server tells further attributes, see [`CasServer::telling`].
+    pub fn telling(more: &Value, site: &Site, tokens: &str) -> Option<Self> {
+        let cas = CasServer::telling(more)?;
+        Some(Self::planned(("127.0.0.1", site, Config::new()), cas, (tokens, "")))
     }
 
     /// One at which this back end may bring proxy tickets.
     pub fn with_back_end(back_end: &ProxyingBackEnd, tokens: &str) -> Option<Self> {
-        let cas = format!("proxy_chains = [\"{}\"]\n", back_end.url());
-        Self::planned("127.0.0.1", &Site::new(), Config::new(), (tokens, &cas))
+        let lines = format!("proxy_chains = [\"{}\"]\n", back_end.url());
+        let cas = CasServer::start()?;
+        Some(Self::planned(
+            ("127.0.0.1", &Site::new(), Config::new()),
+            cas,
+            (tokens, &lines),
+        ))
     }
 
     /// `cas` are lines of `[sign_in.campus.cas]`.
-    fn planned(host: &str, site: &Site, config: Config, (tokens, cas_lines): (&str, &str)) -> Option<Self> {
-        let (cas, moodle) = (CasServer::start()?, Moodle::start());
+    fn planned((host, site, config): (&str, &Site, Config), cas: CasServer, (tokens, cas_lines): (&str, &str)) -> Self {
+        let moodle = Moodle::start();
         // An app that may use the session may read the answers.
         let apps = config.text();
         let apps = apps
@@ -116,7 +129,7 @@ impl School {
             ))
             .section(&ROUTES.replace("\"https://app.test\"", &apps));
         let gateway = site.start(&config);
-        Some(Self {
+        Self {
             cas,
             moodle,
             gateway,
@@ -124,7 +137,7 @@ impl School {
             origin,
             _port: port,
             answered: Mutex::default(),
-        })
+        }
     }
 
     pub fn browser(&self) -> Browser<'_> {

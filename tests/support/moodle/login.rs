@@ -234,7 +234,7 @@ pub fn token(request: &Request, site: &Mutex<Site>) -> Answer {
         );
     }
     let named = ["username", "password", "service"].map(|name| request.text(name).map(str::to_owned));
-    let [Some(username), Some(_), Some(service)] = named else {
+    let [Some(username), Some(password), Some(service)] = named else {
         return refuse("missingparam", "A required parameter (username) was missing");
     };
     if let Some(ticket) = request.text("ticket") {
@@ -268,6 +268,11 @@ pub fn token(request: &Request, site: &Mutex<Site>) -> Answer {
         .cookie("PHPSESSID")
         .and_then(|id| site.php_sessions.get(id))
         .cloned();
+    let by_password = site.accounts.get(&username.to_lowercase()).is_some_and(|account| {
+        let is_right = account.password.as_ref() == Some(&password);
+        is_right && !account.suspended && !account.deleted && !account.nologin
+    });
+    let user = user.or(by_password.then(|| username.to_lowercase()));
     let Some(user) = user.filter(|user| *user == username.to_lowercase() && site.signed_in(user).is_some()) else {
         return refuse("invalidlogin", "Invalid login, please try again");
     };

@@ -1,0 +1,150 @@
+//! People whose password is on its way from their sign-in to Moodle (`clearpass`): one at a time for each, and few in all.
+//!
+//! The browser goes on meanwhile, and its calls wait for the token that comes of it, for a short time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::Moodle;
+use super::caller::Caller;
+use super::tokens::TokenError;
+use crate::authenticate::session::Session;
+use crate::fair::{Asker, Places, Shares};
+
+/// Passwords that wait or are sent, of all people.
+const MOST: usize = 1024;
+/// Of these, sent at once.
+const SHARES: Shares = Shares {
+    all: 16,
+    each: 1,
+    kept: 0,
+    queue: 4,
+    wait: Duration::from_secs(10),
+};
+/// For which a call of the person waits.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Clones share what is on its way.
+#[derive(Clone)]
+pub(super) struct Arriving(Arc<Inner>);
+
+struct Inner {
+    /// By what the person's token is kept under.
+    people: Mutex<HashMap<String, watch::Sender<()>>>,
+    places: Places,
+}
+
+/// One password on its way. Dropped: it has arrived, whatever came of it.
+struct Arrival {
+    of: Arriving,
+    key: String,
+}
+
+impl Arriving {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Inner {
+            people: Mutex::default(),
+            places: Places::new(SHARES),
+        }))
+    }
+
+    /// `None`: one of this person is on its way, or too many are.
+    fn begin(&self, key: &str) -> Option<Arrival> {
+        let mut people = self.0.people.lock();
+        if people.len() >= MOST || people.contains_key(key) {
+            return None;
+        }
+        people.insert(key.to_owned(), watch::Sender::new(()));
+        Some(Arrival {
+            of: self.clone(),
+            key: key.to_owned(),
+        })
+    }
+
+    /// Until the person's password, if there is one on its way, has arrived.
+    pub(super) async fn wait(&self, key: &str) {
+        let arriving = self.0.people.lock().get(key).map(watch::Sender::subscribe);
+        if let Some(mut arriving) = arriving {
+            // Both ends mean that there is nothing to wait for any more.
+            timeout(PATIENCE, arriving.changed()).await.ok();
+        }
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        self.of.0.people.lock().remove(&self.key);
+    }
+}
+
+impl Moodle {
+    /// The password that the CAS server told when the session began, encrypted for the gateway: makes a token of it in the
+    /// background, unless one is kept or another source has one. What comes of it is told in the log.
+    pub fn bring_password(self: &Arc<Self>, session: &Arc<Session>, told: String) {
+        let caller = Caller::Session(session);
+        let Ok(username) = self.username(caller) else { return };
+        let name = &self.config.name;
+        let Some(arrival) = self.tokens.0.arriving.begin(&self.key(&username)) else {
+            tracing::warn!(
+                moodle = name,
+                "a password is not used: one of this person, or too many, are on their way"
+            );
+            return;
+        };
+        let (moodle, session) = (Arc::clone(self), Arc::clone(session));
+        tokio::spawn(async move {
+            let asker = Asker::person(&session.identity);
+            let Ok(_place) = moodle.tokens.0.arriving.0.places.take(asker).await else {
+                let error = TokenError::Misconfigured("it takes too long to answer about others");
+                tracing::warn!(moodle = moodle.config.name, %error, "a password is not used");
+                return;
+            };
+            moodle.ask_anew(&session).await;
+            // `find` has told of it.
+            drop(moodle.token_by(Caller::Session(&session), Some(&told)).await);
+            drop(arrival);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_of_each_person_is_on_its_way_and_its_calls_wait() {
+        let arriving = Arriving::new();
+        assert!(arriving.wait("alice").now_or_never().is_some());
+        let first = arriving.begin("alice").unwrap();
+        assert!(arriving.begin("alice").is_none());
+        let _other = arriving.begin("bob").unwrap();
+        let mut waits = pin!(arriving.wait("alice"));
+        assert!(waits.as_mut().now_or_never().is_none());
+        drop(first);
+        assert!(waits.now_or_never().is_some());
+        assert!(arriving.begin("alice").is_some());
+        // Who never arrives keeps nobody for ever.
+        arriving.wait("bob").await;
+    }
+
+    #[test]
+    fn there_are_never_too_many() {
+        let arriving = Arriving::new();
+        let all: Vec<_> = (0..MOST)
+            .filter_map(|number| arriving.begin(&number.to_string()))
+            .collect();
+        assert_eq!(all.len(), MOST);
+        assert!(arriving.begin("one more").is_none());
+        drop(all);
+        assert!(arriving.begin("one more").is_some());
+    }
+}
