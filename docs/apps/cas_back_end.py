@@ -254,5 +254,6 @@ class Handler(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     port = int(os.environ.get("PORT") or urlsplit(APP).port)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     print(f"{APP}/", flush=True)
-    ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+    server.serve_forever()
