@@ -67,6 +67,7 @@ words! {
         CasLaunch = "cas-launch",
         CasToken = "cas-token",
         CasFacade = "cas-facade",
+        Launch = "launch",
     }
     later {
         "moodle-login" => "use \"cas-launch\"",

@@ -19,6 +19,7 @@ use crate::moodle::token::Token;
 use crate::moodle::tokens::cas_facade::Facade;
 use crate::moodle::tokens::source::Availability;
 use crate::own;
+use crate::own::moodle::launch::Known;
 use crate::present;
 use crate::rejection::{Reason, Rejection};
 use crate::sign_in::begin::page_load;
@@ -135,6 +136,15 @@ async fn serve(
         ),
         snapshot::Action::KeySet(set) => (Action::Reply, Some(set.answer(headers).status)),
         snapshot::Action::Upstream(upstream) => {
+            match calls::launch::known(headers, ctx, route) {
+                Some((_, Known::Flow(_))) => {
+                    let what = "Moodle is asked for a token in the place of the browser that was sent there";
+                    report.action = Some(Action::Aside { what: what.to_owned() });
+                    return Ok(None);
+                }
+                Some((_, Known::Stale)) => return Err(Reason::SignInStale.into()),
+                None => {}
+            }
             let call = match call(route, headers, ctx, report).await? {
                 Call::ToSignIn(status) => return Ok(Some(status)),
                 Call::With(changes) => Some(changes),

@@ -4,6 +4,7 @@
 mod back;
 mod call;
 pub mod facade;
+pub mod launch;
 mod nobody;
 pub mod own;
 
@@ -55,10 +56,16 @@ async fn at_login(incoming: &mut impl Incoming, ctx: &Context) -> Result<Option<
     let Some((moodle, below)) = login(ctx) else {
         return Ok(None);
     };
+    if visits::cas(&ctx.snapshot.providers, &moodle).is_err() {
+        // People sign in here by another server: what a CAS server says there is for Moodle.
+        return Ok(None);
+    }
     let query = ctx.request.query.as_deref().unwrap_or_default();
     let headers = incoming.headers();
+    // Nobody else tells of logouts here.
+    let is_by_cas = visits::cas(&ctx.snapshot.providers, &moodle).is_ok();
     if ctx.request.method == Method::GET {
-        if let Some(tickets) = visits::logged_out(query, None, &[]) {
+        if let Some(tickets) = visits::logged_out(query, None, &[]).filter(|_| is_by_cas) {
             return Ok(Some(Intercept::LogOut(moodle, tickets)));
         }
         let lands = visits::lands(&own_pages::here(ctx)?, &moodle, &below, query, headers).is_some();
@@ -67,7 +74,7 @@ async fn at_login(incoming: &mut impl Incoming, ctx: &Context) -> Result<Option<
     let content_type = headers::text(headers, header::CONTENT_TYPE);
     let is_form = content_type.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
     let is_short = headers::content_length(headers).is_some_and(|length| length <= LONGEST_LOGOUT);
-    if ctx.request.method != Method::POST || !is_form || !is_short {
+    if ctx.request.method != Method::POST || !is_form || !is_short || !is_by_cas {
         return Ok(None);
     }
     let content_type = content_type.map(str::to_owned);

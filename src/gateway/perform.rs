@@ -49,6 +49,10 @@ impl Gateway {
                     Box::pin(gateway::moodle::serve(session, ctx, route, moodle)).await?;
                     return Ok(Next::Answered);
                 }
+                if let Some(known) = gateway::moodle::launch::known(&session.req_header().headers, ctx, route) {
+                    Box::pin(gateway::moodle::launch::serve(session, ctx, route, known)).await?;
+                    return Ok(Next::Answered);
+                }
                 ctx.upstream.authorization = gateway::opencast::authorization(route, ctx.who.as_deref(), ctx.at)?;
                 gateway::upstream::prepare(session, ctx, route);
                 return Ok(Next::Upstream);

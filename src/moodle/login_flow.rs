@@ -1,4 +1,5 @@
-//! A browser on its way to Moodle's login address for a ticket: what the gateway must know again when it lands there.
+//! A browser on its way to Moodle for a token, where a ticket brings it: what the gateway must know again when it lands at
+//! Moodle's login address. How it goes through `launch.php` stands in `launch_flow`.
 //!
 //! A short-lived cookie on Moodle's host, sealed, tells such a landing from an ordinary login at Moodle, which is none of
 //! the gateway's business. Strict CAS servers take no further parameters in a service's address.
@@ -23,18 +24,18 @@ const CONTEXT: &[u8] = b"moodle visit";
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LoginFlow {
     pub moodle: String,
-    /// Which of `moodle.tokens` the ticket is for.
+    /// Which of `moodle.tokens` the browser goes for.
     pub source: usize,
     /// Where the browser goes on: a whole URL that was judged.
     pub target: String,
-    session: String,
+    pub(super) session: String,
     started: u64,
 }
 
 impl LoginFlow {
-    /// `None`: this Moodle needs no ticket, from this source on.
+    /// `None`: this Moodle needs no browser, from this source on.
     pub fn new(moodle: &Moodle, from: usize, session: &Session, target: &str, now: SystemTime) -> Option<Self> {
-        let (source, _) = moodle.by_ticket(from)?;
+        let (source, _) = moodle.by_browser(from)?;
         let target = match target.len() > LONGEST_TARGET {
             true => format!("{}/", moodle.config.wwwroot),
             false => target.to_owned(),

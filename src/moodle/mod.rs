@@ -12,12 +12,15 @@
 //! | `revoked`, `no_token` | tokens that Moodle takes no more; people who get none, why, and for how long |
 //! | `plan` | what each source would do for a person, found out without asking Moodle |
 //! | `vault`, `facade` | the operator's tokens in the store; the tickets of the gateway's own |
-//! | `login_flow` | a browser on its way to Moodle for a ticket |
+//! | `login_flow`, `launch_flow` | a browser on its way to Moodle for a ticket; through `launch.php` |
+//! | `launched` | what a browser brings from `launch.php` |
 
 pub mod answer;
 pub mod call;
 pub mod caller;
 mod facade;
+pub mod launch_flow;
+mod launched;
 pub mod login_flow;
 mod no_token;
 mod plan;

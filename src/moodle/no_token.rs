@@ -21,7 +21,7 @@ const MAINTENANCE: u64 = 30;
 /// All sources were asked, and none has brought a token.
 #[derive(Clone)]
 pub(super) struct NoToken {
-    /// A source had nothing to ask with, and a ticket would help it.
+    /// A source had nothing to ask with, and a browser would help it.
     pub(super) needs_ticket: bool,
     /// What the last source said that was asked, and for how long that is believed.
     pub(super) told: Option<(Rejection, Duration)>,

@@ -12,7 +12,7 @@ use crate::authenticate::session::Session;
 use crate::config::{self, MoodleSource, NameOf, NoUsername};
 use crate::moodle::answer::Probed;
 use crate::moodle::token::Token;
-use crate::moodle::tokens::source::{Person, Spent};
+use crate::moodle::tokens::source::{Person, Spent, Way};
 use crate::moodle::tokens::{Conversation, TokenError, check_identity, check_never, fold, probe, vault};
 use crate::rejection::{Reason, Rejection};
 use crate::store::{StoreError, Table};
@@ -130,10 +130,10 @@ impl Moodle {
             .map_err(|error| rejection(&error))
     }
 
-    /// The first source from this place on for which a browser has to bring a ticket, and what the ticket is made for.
-    pub fn by_ticket(&self, from: usize) -> Option<(usize, &'static str)> {
+    /// The first source from this place on for which a browser has to do something, and what.
+    pub fn by_browser(&self, from: usize) -> Option<(usize, Way)> {
         let mut sources = self.config.tokens.iter().enumerate().skip(from);
-        sources.find_map(|(place, source)| Some((place, source.service()?)))
+        sources.find_map(|(place, source)| Some((place, source.way()?)))
     }
 
     /// Spends a ticket that the session's browser has brought, and keeps what comes of it.
@@ -262,7 +262,7 @@ impl Moodle {
             let asked = self.ask(*source, &moodle, &person).await;
             let outcome = match &asked {
                 Ok(None) => {
-                    none.needs_ticket |= source.service().is_some();
+                    none.needs_ticket |= source.way().is_some();
                     continue;
                 }
                 Ok(Some(_)) => "ok",

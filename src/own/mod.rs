@@ -6,7 +6,8 @@
 //! | `/_janua/sign-in?return=…` | goes to the sign-in server and comes back to `return` |
 //! | `/_janua/sign-out` | a page with a button; POST ends the session |
 //! | `/_janua/cas/<sign-in>/callback` | the browser on its way back; the CAS server's single logout |
-//! | `/_janua/moodle/<moodle>/start?state=…` | the browser on its way to Moodle for a ticket |
+//! | `/_janua/moodle/<moodle>/start?state=…` | the browser on its way to Moodle, for a ticket or through `launch.php` |
+//! | `/_janua/moodle/<moodle>/again` | a button: sign in at Moodle once more |
 //! | `/_janua/cas/<sign-in>/session` | a back end with a proxy ticket: gets a bearer for its user |
 //! | `/_janua/oauth2/<sign-in>/callback`, `/_janua/oidc/<sign-in>/callback` | the browser on its way back |
 //! | `/_janua/oidc/<sign-in>/backchannel-logout`, `…/frontchannel-logout` | the provider's logout |
@@ -75,6 +76,10 @@ pub async fn answer(asked: &Asked<'_>, moodles: &[Arc<Moodle>]) -> Result<Reply,
         (Some("moodle"), Some(name), Some("start"), None) => {
             only(asked.method, GET)?;
             moodle::start(asked, moodles, name)
+        }
+        (Some("moodle"), Some(name), Some("again"), None) => {
+            only(asked.method, &[Method::POST])?;
+            moodle::launch::again(asked, moodles, name)
         }
         (Some(kind), Some(name), Some(endpoint), None) => {
             only(asked.method, methods(kind, endpoint).ok_or(Reason::NoRoute)?)?;

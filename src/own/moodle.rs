@@ -1,20 +1,24 @@
 //! A browser brings the gateway a ticket for Moodle: sent to the CAS server with Moodle's own login address, it lands
-//! there, which is here, and goes on to where it was going.
+//! there, which is here, and goes on to where it was going. Or it goes through Moodle's `launch.php`: see [`launch`].
 //!
 //! An ordinary login at Moodle has no cookie of a visit and is none of this; where both are under way in one browser, the
 //! one that was begun last counts. Whose token comes of a ticket is held against the session that the visit was begun
 //! for, so a foreign ticket or a foreign cookie brings nothing (login CSRF).
 
+pub mod launch;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use url::Url;
 
-use crate::authenticate::session::Session;
+use crate::authenticate::session::{Session, SessionKey};
 use crate::moodle::Moodle;
 use crate::moodle::caller::Caller;
 use crate::moodle::login_flow::{self, LoginFlow};
 use crate::moodle::tokens::TokenError;
+use crate::moodle::tokens::source::Way;
 use crate::query;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
@@ -63,20 +67,30 @@ fn begin_from(
     Reply::redirect(&format!("{origin}/_janua/moodle/{name}/start?state={state}"))
 }
 
-/// `/_janua/moodle/<name>/start?state=…`: to the CAS server, which knows the browser, with Moodle's login address.
-pub(super) fn start(asked: &Asked<'_>, moodles: &[Arc<Moodle>], name: &str) -> Result<Reply, Rejection> {
+/// The Moodle of this name, at whose own address the request is.
+fn at_its_host<'a>(here: &Here<'_>, moodles: &'a [Arc<Moodle>], name: &str) -> Result<&'a Moodle, Rejection> {
     let moodle = moodles
         .iter()
         .find(|moodle| moodle.config.name == name)
         .ok_or(Reason::NoRoute)?;
+    if here.public.origin() != moodle.origin() {
+        return Err(Rejection::because(Reason::NoRoute, "not at Moodle's own address"));
+    }
+    Ok(moodle)
+}
+
+/// `/_janua/moodle/<name>/start?state=…`: to the CAS server, which knows the browser, with Moodle's login address; or to
+/// Moodle's `launch.php`.
+pub(super) fn start(asked: &Asked<'_>, moodles: &[Arc<Moodle>], name: &str) -> Result<Reply, Rejection> {
+    let moodle = at_its_host(&asked.here, moodles, name)?;
     let state = asked.in_query("state").unwrap_or_default();
     let visit = moodle.tokens().open(&state);
     let visit = visit.filter(|visit| visit.moodle == name && visit.is_fresh(asked.here.now));
     let visit = visit.ok_or(Reason::SignInStale)?;
-    if asked.here.public.origin() != moodle.origin() {
-        return Err(Rejection::because(Reason::NoRoute, "not at Moodle's own address"));
-    }
-    let (_, service) = moodle.by_ticket(visit.source).ok_or(Reason::SignInStale)?;
+    let service = match moodle.by_browser(visit.source).ok_or(Reason::SignInStale)? {
+        (_, Way::Ticket(service)) => service,
+        (source, Way::Launch) => return launch::begin(asked, moodle, &visit, source),
+    };
     let cas = cas(asked.here.providers, moodle)?;
     let service = format!("{}{service}", moodle.config.wwwroot);
     let mut reply = Reply::redirect(cas.client.login_url(&service, Login::Usual).as_str())?;
@@ -115,19 +129,14 @@ pub fn lands(
     let cookies = here.jar().all(headers, &cookie(&moodle.config.name));
     let mut visits = cookies.iter().filter_map(|cookie| moodle.tokens().open(cookie));
     let visit = visits.find(|visit| visit.moodle == moodle.config.name && visit.is_fresh(here.now))?;
-    let (place, service) = moodle.by_ticket(visit.source)?;
-    (place == visit.source && is_for(service, below, query)).then_some((visit, ticket))
+    let (place, way) = moodle.by_browser(visit.source)?;
+    let is_its = matches!(way, Way::Ticket(service) if is_for(service, below, query));
+    (place == visit.source && is_its).then_some((visit, ticket))
 }
 
 async fn arrive(here: &Here<'_>, moodle: &Moodle, visit: &LoginFlow, ticket: &Ticket) -> Result<Reply, Rejection> {
     let (config, sessions) = (here.config, &here.people.sessions);
-    let session = visit.session().ok_or(Reason::SignInStale)?;
-    let session = sessions.named(session, config, here.now).await?;
-    let session = session.ok_or(Reason::SignInStale)?;
-    let mut sign_ins = config.sign_ins.iter();
-    let sign_in = sign_ins.find(|sign_in| session.identity.source == sign_in.name);
-    let sign_in = sign_in.filter(|_| moodle.is_of(&session.identity));
-    let life = sign_in.ok_or(Reason::SignInStale)?.session.absolute;
+    let (session, life) = living(here, moodle, visit.session()).await?;
     let place = moodle.tokens().place(&session).await?;
     let arrived = moodle.arrived(&session, visit, ticket.as_str(), life).await;
     drop(place);
@@ -141,12 +150,29 @@ async fn arrive(here: &Here<'_>, moodle: &Moodle, visit: &LoginFlow, ticket: &Ti
         Err(error) => {
             tracing::warn!(moodle = moodle.config.name, %error, "no token by a ticket");
             let is_final = matches!(error, TokenError::OtherAccount | TokenError::Never);
-            match moodle.by_ticket(visit.source + 1) {
+            match moodle.by_browser(visit.source + 1) {
                 Some((next, _)) if !is_final => begin_from(here, moodle, &session, &visit.target, next),
                 _ => Err(moodle.rejection(&error)),
             }
         }
     }
+}
+
+/// The session that a browser was sent for, and how long one of its kind may live. Refused if it has ended, or is of nobody
+/// who gets a token of this Moodle.
+async fn living(
+    here: &Here<'_>,
+    moodle: &Moodle,
+    session: Option<SessionKey>,
+) -> Result<(Arc<Session>, Duration), Rejection> {
+    let (config, session) = (here.config, session.ok_or(Reason::SignInStale)?);
+    let session = here.people.sessions.named(session, config, here.now).await?;
+    let session = session.ok_or(Reason::SignInStale)?;
+    let mut sign_ins = config.sign_ins.iter();
+    let sign_in = sign_ins.find(|sign_in| session.identity.source == sign_in.name);
+    let sign_in = sign_in.filter(|_| moodle.is_of(&session.identity));
+    let life = sign_in.ok_or(Reason::SignInStale)?.session.absolute;
+    Ok((session, life))
 }
 
 /// Would a ticket at this address have been made for `service`? Some CAS servers put the parameters into an order of their

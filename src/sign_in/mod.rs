@@ -12,6 +12,7 @@ pub mod oauth;
 pub mod oauth2;
 pub mod oidc;
 mod people;
+mod register;
 mod request;
 mod tabs;
 pub mod target;

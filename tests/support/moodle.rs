@@ -50,6 +50,12 @@ pub struct Settings {
     pub prevent_account_creation: bool,
     /// `tool_mfa` wants a factor in each session.
     pub mfa: bool,
+    /// The login page has a form, and this is everybody's password.
+    pub password: Option<String>,
+    /// The authentication plugin `auth_oauth2` is enabled.
+    pub auth_oauth2: bool,
+    /// What `launch.php` answers instead of anything else.
+    pub launch: Option<Answer>,
     /// A function is refused with this code.
     pub refuses: Option<&'static str>,
     /// `$CFG->debugdisplay`: what goes wrong is told with the query and its parameters.
@@ -122,6 +128,9 @@ pub(super) struct Session {
     policy_open: bool,
     /// The same of the profile, which lies in `$USER` too.
     incomplete_profile: bool,
+    /// The factor of `tool_mfa` was given.
+    factor: bool,
+    guest: bool,
     /// CAS was asked whether it knows the browser (`gateway=true`).
     asked: bool,
     /// Where the person wanted to go (`$SESSION->wantsurl`).
@@ -148,6 +157,8 @@ pub struct Site {
     drafts: u64,
     /// Where tickets that begin with [`HELD`] wait.
     pub holds: Option<Arc<Held>>,
+    /// Where requests for `launch.php` wait.
+    pub holds_launch: Option<Arc<Held>>,
 }
 
 /// What tickets begin with that are not looked at before they are let go.
@@ -200,6 +211,9 @@ impl Site {
                 forced_url_scheme: "moodlemobile".to_owned(),
                 prevent_account_creation: false,
                 mfa: false,
+                password: None,
+                auth_oauth2: false,
+                launch: None,
                 refuses: None,
                 debug: false,
                 policy_page: "/user/policy.php".to_owned(),
@@ -222,6 +236,7 @@ impl Site {
             files: HashMap::new(),
             drafts: 0,
             holds: None,
+            holds_launch: None,
         };
         site.files = files::stored();
         site
@@ -287,6 +302,10 @@ fn serve(wire: &mut Wire, site: &Mutex<Site>) -> io::Result<bool> {
 
 fn answer_to(request: &php::Request, site: &Mutex<Site>) -> Answer {
     let (script, info) = request.script();
+    let holds = site.lock().unwrap().holds_launch.clone();
+    if let Some(holds) = holds.filter(|_| script.ends_with("/launch.php")) {
+        holds.wait();
+    }
     let settings = site.lock().unwrap().settings.clone();
     if request.body.len() > settings.client_max_body_size {
         return Answer::of_nginx(413, "Request Entity Too Large");

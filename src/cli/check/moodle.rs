@@ -46,15 +46,19 @@ pub(super) async fn check(
 
 /// Does Moodle send people to the CAS server that the sources need?
 async fn sign_in(asked: &Moodle, settings: &SiteConfig, config: &Config, what: &str, report: &Report) {
-    let sources = || asked.config.tokens.iter().filter(|source| source.needs_sign_in());
-    if sources().next().is_none() {
+    let sources = || asked.config.tokens.iter();
+    if !sources().any(|source| source.needs_sign_in()) {
         return;
     }
-    let seen = match asked.cas_server().await {
-        Ok(seen) => seen,
-        Err(error) => return report.bad(what, &error.to_string()),
+    let by_cas = || sources().filter(|source| source.asks_cas());
+    let seen = match by_cas().next() {
+        None => None,
+        Some(_) => match asked.cas_server().await {
+            Ok(seen) => seen,
+            Err(error) => return report.bad(what, &error.to_string()),
+        },
     };
-    for source in sources() {
+    for source in by_cas() {
         let what = format!("{what}, {}", source.label());
         let wanted = wanted(asked, *source, config);
         tell(

@@ -86,7 +86,9 @@ impl Checker<'_> {
         {
             let message = format!("\"{}\" needs a sign-in by CAS", source.label());
             let problem = Diagnostic::error(at.at, message).label("this one is of another kind");
-            self.report(problem.help("write tokens = [\"cas-facade\"] or [\"vault\"], or name a sign-in by CAS"));
+            self.report(
+                problem.help("write tokens = [\"launch\"], [\"cas-facade\"] or [\"vault\"], or name a sign-in by CAS"),
+            );
         }
         let facade = self.facade(moodle.facade, tokens.as_deref(), place);
         let service = moodle.service.given().and_then(|service| self.short_name(service));
@@ -188,10 +190,11 @@ impl Checker<'_> {
         Some(values(tokens.value))
     }
 
-    /// CAS sends the browser to Moodle's host with a ticket; only who stands there can take it.
+    /// The browser comes to Moodle's host with a ticket, or goes through Moodle itself; only who stands there can take what
+    /// that brings.
     fn moodle_host(&mut self, at: Span, url: &Url, tokens: &[MoodleSource], known: &Known) {
-        let by_ticket = |source: &&MoodleSource| matches!(source, MoodleSource::CasLaunch | MoodleSource::CasToken);
-        let (Some(source), Some(hosts), Some(host)) = (tokens.iter().find(by_ticket), &known.hosts, url.host_str())
+        let by_browser = |source: &&MoodleSource| !matches!(source, MoodleSource::Vault | MoodleSource::CasFacade);
+        let (Some(source), Some(hosts), Some(host)) = (tokens.iter().find(by_browser), &known.hosts, url.host_str())
         else {
             return;
         };

@@ -29,7 +29,7 @@ section! {
         username_domain: String,
         /// The short name of the external service whose tokens are wanted.
         service: Key<String> = "moodle_mobile_app",
-        /// Where tokens come from, tried in order: "vault", "cas-launch", "cas-token", "cas-facade".
+        /// Where tokens come from, tried in order: "vault", "cas-launch", "cas-token", "cas-facade", "launch".
         tokens: Key<Vec<At<MoodleSource>>> = ["cas-launch"],
         /// Usernames in Moodle that never get a token.
         never: Vec<String> = [],

@@ -113,7 +113,7 @@ pub fn plan(
 }
 
 /// The client's headers as an upstream gets them; what frames the body is set when it is sent.
-fn headers(session: &Session, ctx: &Context) -> Result<HeaderMap, Stop> {
+pub(super) fn headers(session: &Session, ctx: &Context) -> Result<HeaderMap, Stop> {
     let mut headers = session.req_header().headers.clone();
     let changes = present::changes(&upstream::shown(session, ctx)?);
     changes.apply(&mut headers).map_err(|_| Reason::HeadersTooLarge)?;

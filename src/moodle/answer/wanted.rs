@@ -67,7 +67,7 @@ impl Wanted {
             }
             Self::Factor => {
                 "tool_mfa asks the gateway's session for a factor: give the factor \"auth\" (authentication type CAS) its \
-                 full weight, or use cas-token"
+                 full weight, or use launch or cas-token"
             }
             Self::Other => "launch.php leads to another page",
         }

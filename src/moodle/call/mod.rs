@@ -15,7 +15,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 pub use self::reply::Answer;
-use self::reply::{Pieces, rejection};
+use self::reply::Pieces;
+pub(super) use self::reply::rejection as not_reached;
 use self::retries::{Next, Retries};
 use super::Moodle;
 use super::answer::{self, Reaction, SAFE_BODY, Verdict};
@@ -196,7 +197,7 @@ impl Call<'_> {
         let (endpoint, status) = (self.plan.endpoint(), answer.status);
         let judging = answer::head(endpoint, &self.method, status, &answer.headers, may_be_lost);
         let verdict = answer.judge(judging, self.moodle).await;
-        Ok((answer, verdict.map_err(|error| rejection(&error))?))
+        Ok((answer, verdict.map_err(|error| not_reached(&error))?))
     }
 
     fn calls(&mut self, body: &Body) {
@@ -222,7 +223,7 @@ impl Call<'_> {
             match self.moodle.send(chosen, method, target, headers, body.into()).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => {
-                    let refusal = rejection(&error);
+                    let refusal = not_reached(&error);
                     if refusal.reason != Reason::UpstreamUnavailable {
                         return Err(refusal);
                     }
@@ -291,6 +292,6 @@ impl Call<'_> {
         drop(pieces);
         let sent = sending.join_next().await.and_then(Result::ok);
         let sent = sent.ok_or_else(|| Rejection::because(Reason::Internal, "a call of Moodle was cut off"))?;
-        Ok(sent.map_err(|error| rejection(&error))?)
+        Ok(sent.map_err(|error| not_reached(&error))?)
     }
 }

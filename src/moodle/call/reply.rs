@@ -94,7 +94,7 @@ impl Answer {
 }
 
 /// What a client is told of a call that did not reach Moodle, or brought no answer.
-pub(super) fn rejection(error: &BackchannelError) -> Rejection {
+pub(in crate::moodle) fn rejection(error: &BackchannelError) -> Rejection {
     let reason = match error {
         BackchannelError::Timeout { .. } => Reason::UpstreamTimeout,
         BackchannelError::Broken { .. } | BackchannelError::TooLarge { .. } => Reason::UpstreamFailed,

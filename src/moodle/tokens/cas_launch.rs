@@ -3,18 +3,14 @@
 //! Works with Moodle's own settings and in clusters. The session may be kept: as long as it lives, it makes another
 //! token without the browser. It must never show a page of HTML, or `launch.php` closes.
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use form_urlencoded::Serializer;
 use http::{Method, StatusCode};
 
 use super::conversation::location;
+use super::launch::{self, PATH};
 use super::site::{Finding, SiteConfig};
 use super::source::{Availability, Person, Spent};
 use super::{Conversation, Cookie, TokenError, check_identity, page_code, refused};
 use crate::backchannel::Reply;
-use crate::digest::md5_hex;
 use crate::moodle::answer::wanted::Wanted;
 use crate::moodle::service::NO_STORE;
 use crate::moodle::token::Token;
@@ -77,12 +73,8 @@ pub(super) async fn availability(person: &Person<'_>) -> Result<Availability, St
 }
 
 pub(super) fn finding(site: &SiteConfig) -> Finding {
-    let launch = format!("{}/admin/tool/mobile/launch.php", site.wwwroot);
-    if site.launch_url != launch {
-        return Finding::Bad(format!(
-            "launch.php stands at {}, and the gateway asks {launch}: set $CFG->admin to \"admin\", or use another source",
-            site.launch_url
-        ));
+    if let Some(moved) = launch::moved(site) {
+        return moved;
     }
     let gives = match site.type_of_login {
         2 | 3 => "launch.php gives tokens to whoever is signed in (typeoflogin)",
@@ -142,43 +134,9 @@ async fn second(moodle: &Conversation, service: &str, session: &Cookie) -> Resul
 /// A token of the session's account. The same one again, as long as Moodle has one that is valid.
 pub async fn launch(moodle: &Conversation, session: &Cookie) -> Result<Token, TokenError> {
     let passport = format!("{:032x}", rand::random::<u128>());
-    let query = [
-        ("service", moodle.service()),
-        ("passport", &passport),
-        ("urlscheme", "janua"),
-    ];
-    let query = Serializer::new(String::new()).extend_pairs(query).finish();
-    let reply = moodle
-        .send(
-            Method::GET,
-            &format!("/admin/tool/mobile/launch.php?{query}"),
-            &[],
-            &[session],
-        )
-        .await?;
-    match location(&reply).split_once("://token=") {
-        Some((_, answer)) => read(answer, moodle.wwwroot(), &passport),
-        None => Err(detour(&reply)),
-    }
-}
-
-/// `md5(wwwroot + passport):::token[:::privatetoken]`; the last part is dropped here.
-fn read(answer: &str, wwwroot: &str, passport: &str) -> Result<Token, TokenError> {
-    let unreadable = TokenError::Misconfigured("launch.php's answer cannot be read");
-    let decoded = STANDARD
-        .decode(answer)
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok());
-    let Some(decoded) = decoded else { return Err(unreadable) };
-    let mut parts = decoded.split(":::");
-    let (signature, token) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let expected = md5_hex(&format!("{wwwroot}{passport}"));
-    if verify_slices_are_equal(signature.as_bytes(), expected.as_bytes()).is_err() {
-        return Err(TokenError::Misconfigured(
-            "launch.php signs another wwwroot: moodle.public_url must be $CFG->wwwroot exactly",
-        ));
-    }
-    Token::parse(token).ok_or(unreadable)
+    let target = format!("{PATH}?{}", launch::query(moodle.service(), &passport));
+    let reply = moodle.send(Method::GET, &target, &[], &[session]).await?;
+    launch::read(&reply, moodle.wwwroot(), &passport).unwrap_or_else(|| Err(detour(&reply)))
 }
 
 /// `launch.php` leads to where something is to be done, or says in a page of HTML what is wrong.
@@ -196,35 +154,5 @@ fn detour(reply: &Reply) -> TokenError {
         // The session may have ended, or shown a page: a new one is the remedy for both.
         None | Some("pluginnotenabledorconfigured") => TokenError::SessionEnded,
         Some(code) => refused(code),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const WWWROOT: &str = "https://moodle.test:8443";
-
-    #[test]
-    fn the_recorded_answer_is_read_and_its_signature_checked() {
-        let answer =
-            STANDARD.encode("368bf093d8f9efb41191861ef80dd067:::ccadcdd13703373abcc754bd464c7447:::AOpfnhtMvn24");
-        let token = read(&answer, WWWROOT, "0.123456789").unwrap();
-        assert_eq!(token.reveal(), "ccadcdd13703373abcc754bd464c7447");
-        for (wwwroot, passport) in [
-            ("https://moodle.test:8443/", "0.123456789"),
-            (WWWROOT, "0.1"),
-            ("https://other.test", "0.123456789"),
-        ] {
-            assert!(matches!(
-                read(&answer, wwwroot, passport),
-                Err(TokenError::Misconfigured(_))
-            ));
-        }
-        for broken in ["", "%%%", "bm90aGluZw=="] {
-            assert!(read(broken, WWWROOT, "0.123456789").is_err());
-        }
-        let no_token = STANDARD.encode("368bf093d8f9efb41191861ef80dd067:::");
-        assert!(read(&no_token, WWWROOT, "0.123456789").is_err());
     }
 }

@@ -8,6 +8,7 @@ pub mod cas_facade;
 pub mod cas_launch;
 pub mod cas_token;
 mod conversation;
+pub mod launch;
 pub mod site;
 pub mod source;
 pub mod vault;

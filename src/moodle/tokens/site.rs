@@ -244,7 +244,7 @@ pub(super) mod tests {
             launch_url: "https://moodle.test/manage/tool/mobile/launch.php".to_owned(),
             ..site()
         };
-        assert_eq!(bad(&moved, &all).len(), 1);
+        assert_eq!(bad(&moved, &all).len(), 2, "of each source that asks it");
         assert_eq!(bad(&moved, &moodle(&[MoodleSource::CasToken])), [""; 0]);
         let off = SiteConfig {
             wwwroot: "https://moodle.test/".to_owned(),

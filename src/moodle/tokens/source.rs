@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::site::{Finding, SiteConfig};
-use super::{Conversation, Cookie, TokenError, cas_facade, cas_launch, cas_token, vault};
+use super::{Conversation, Cookie, TokenError, cas_facade, cas_launch, cas_token, launch, vault};
 use crate::config::{self, MoodleSource};
 use crate::moodle::caller::Caller;
 use crate::moodle::service::{NO_STORE, session_key};
@@ -25,7 +25,7 @@ pub struct Person<'a> {
 pub enum Availability {
     /// Be asked for a token.
     Asked(&'static str),
-    /// Have the browser bring a ticket.
+    /// Send the browser to Moodle.
     Browser(&'static str),
     /// It has nothing to ask with.
     Nothing(&'static str),
@@ -39,12 +39,22 @@ pub struct Spent {
     pub session: Option<Cookie>,
 }
 
+/// What a person's browser does for a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// It brings a ticket of the CAS server's that is made for this address below `wwwroot`.
+    Ticket(&'static str),
+    /// It goes through `launch.php` itself.
+    Launch,
+}
+
 impl MoodleSource {
-    /// What a browser's ticket for it is made for, below `wwwroot`; `None`: it takes none.
-    pub fn service(self) -> Option<&'static str> {
+    /// What a browser does for it; `None`: nothing.
+    pub fn way(self) -> Option<Way> {
         match self {
-            Self::CasLaunch => Some(cas_launch::SERVICE),
-            Self::CasToken => Some(cas_token::SERVICE),
+            Self::CasLaunch => Some(Way::Ticket(cas_launch::SERVICE)),
+            Self::CasToken => Some(Way::Ticket(cas_token::SERVICE)),
+            Self::Launch => Some(Way::Launch),
             Self::Vault | Self::CasFacade => None,
         }
     }
@@ -52,6 +62,11 @@ impl MoodleSource {
     /// Does it take part in how Moodle signs people in?
     pub fn needs_sign_in(self) -> bool {
         self != Self::Vault
+    }
+
+    /// Does Moodle have to ask a CAS server about it?
+    pub fn asks_cas(self) -> bool {
+        self.is_facade() || matches!(self.way(), Some(Way::Ticket(_)))
     }
 
     /// Does Moodle have to ask the gateway, as its CAS server?
@@ -64,7 +79,7 @@ impl MoodleSource {
         match self {
             Self::Vault => vault::ask(person).await,
             Self::CasLaunch => cas_launch::ask(moodle, person).await,
-            Self::CasToken => Ok(None),
+            Self::CasToken | Self::Launch => Ok(None),
             Self::CasFacade => person.vouched_for(moodle).await.map(Some),
         }
     }
@@ -73,7 +88,7 @@ impl MoodleSource {
     pub fn died(self) -> TokenError {
         match self {
             Self::Vault => vault::DIED,
-            Self::CasLaunch | Self::CasToken | Self::CasFacade => TokenError::Died,
+            Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::Launch => TokenError::Died,
         }
     }
 
@@ -82,7 +97,7 @@ impl MoodleSource {
         match self {
             Self::CasLaunch => cas_launch::spend(moodle, username, ticket).await,
             Self::CasToken => cas_token::spend(moodle, username, ticket).await,
-            Self::Vault | Self::CasFacade => Spent::changed(),
+            Self::Vault | Self::CasFacade | Self::Launch => Spent::changed(),
         }
     }
 
@@ -90,7 +105,9 @@ impl MoodleSource {
     pub async fn keep(self, tokens: &MoodleTokens, key: &str, token: &Token) -> Result<bool, StoreError> {
         match self {
             Self::Vault => tokens.keep_provided(key, token, SystemTime::now()).await,
-            Self::CasLaunch | Self::CasToken | Self::CasFacade => tokens.keep(key, token).await.map(|()| true),
+            Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::Launch => {
+                tokens.keep(key, token).await.map(|()| true)
+            }
         }
     }
 
@@ -101,6 +118,7 @@ impl MoodleSource {
             Self::CasLaunch => cas_launch::availability(person).await,
             Self::CasToken => Ok(person.by_browser()),
             Self::CasFacade => Ok(Availability::Asked("the gateway would vouch for the person")),
+            Self::Launch => Ok(launch::availability(person)),
         }
     }
 
@@ -113,6 +131,9 @@ impl MoodleSource {
             ),
             Self::CasToken => Availability::Depends("a browser is sent to the CAS server for a ticket"),
             Self::CasFacade => Availability::Asked("the gateway vouches for the person"),
+            Self::Launch => {
+                Availability::Depends("a browser is sent through Moodle's launch.php, where the person signs in")
+            }
         }
     }
 
@@ -123,6 +144,7 @@ impl MoodleSource {
             Self::CasLaunch => cas_launch::finding(site),
             Self::CasToken => cas_token::finding(moodle),
             Self::CasFacade => cas_facade::finding(moodle),
+            Self::Launch => launch::finding(site),
         }
     }
 }

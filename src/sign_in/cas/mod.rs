@@ -18,6 +18,8 @@ mod xml_answer;
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 pub use self::answer::{Answer, BadAnswer};
 pub use self::client::{Client, ValidateError};
 pub use self::failure::{Failure, FailureCode};
@@ -25,7 +27,7 @@ pub use self::logout::SessionIndex;
 pub use self::principal::Principal;
 pub use self::ticket::{BadTicket, Ticket};
 pub use super::Login;
-use super::{Asked, Callback, Refusal, Retry, Unfit};
+use super::{Asked, Callback, Refusal, Retry, Unfit, register};
 pub use crate::authenticate::session::Attributes;
 use crate::authenticate::session::NewSession;
 use crate::backchannel::{Backchannel, BackchannelError};
@@ -111,6 +113,13 @@ impl Cas {
             "to register at the CAS server: {}, with any `?state=` behind it",
             address("callback")
         )];
+        let more = json!({ "logoutType": "BACK_CHANNEL" });
+        told.push(register::apereo(
+            "services.CasRegisteredService",
+            "Janua",
+            &address("callback"),
+            more,
+        ));
         if !self.config.proxy_chains.is_empty() {
             told.push(format!(
                 "to register there for back ends: {}, and that their own services may have proxy tickets",

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use url::Url;
 
 use super::oauth::{self, authorization_url, verifier};
-use super::{Asked, AttemptedBy, Callback, Login, Refusal, SetupError, SignOut, Unfit};
+use super::{Asked, AttemptedBy, Callback, Login, Refusal, SetupError, SignOut, Unfit, register};
 use crate::authenticate::oauth::client::Client;
 use crate::authenticate::oauth::{Failed, claims};
 use crate::authenticate::session::{Attributes, NewSession};
@@ -131,6 +131,21 @@ impl OAuth2 {
             "nobody tells of a logout at this server: sessions here end by `session` alone; oidc is told of it"
                 .to_owned(),
         ];
+        let of_cas = self.config.token.path().contains("/oauth2.0/").then(|| {
+            register::apereo(
+                "support.oauth.services.OAuthRegisteredService",
+                "Janua by OAuth 2.0",
+                &callback,
+                json!({
+                    "clientId": self.config.client_id,
+                    "clientSecret": "…",
+                    "supportedGrantTypes": ["java.util.HashSet", ["authorization_code"]],
+                    "supportedResponseTypes": ["java.util.HashSet", ["code"]],
+                    "bypassApprovalPrompt": true,
+                }),
+            )
+        });
+        told.extend(of_cas);
         told.extend(self.client.registration());
         told
     }

@@ -4,12 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use http::header::DATE;
+use serde_json::json;
 
 use super::{BACK_CHANNEL, FRONT_CHANNEL, KIND, Oidc};
 use crate::authenticate::oauth::metadata::LONGEST;
 use crate::authenticate::oauth::{Failed, read_keys};
 use crate::headers;
-use crate::sign_in::Unfit;
+use crate::sign_in::{Unfit, register};
 
 impl Oidc {
     /// The provider's metadata and keys must be there.
@@ -80,6 +81,7 @@ impl Oidc {
             ));
         }
         told.extend(self.client.registration());
+        told.extend(self.pasted(&address("callback"), &address(BACK_CHANNEL)));
         if ["preferred_username", "email", "name", "nickname", "upn"].contains(&&*self.config.username) {
             told.push(format!(
                 "username = \"{}\": people may be able to change it at the provider, and to become somebody else here",
@@ -87,6 +89,27 @@ impl Oidc {
             ));
         }
         told
+    }
+}
+
+impl Oidc {
+    /// The same in the words of the servers whose forms are known. Which one it is, its addresses tell.
+    fn pasted(&self, callback: &str, logout: &str) -> Option<String> {
+        let (config, client_id) = (&self.config, &self.config.client_id);
+        let logout = Some(logout).filter(|_| config.single_logout);
+        let discovery = config.discovery.as_ref().map_or("", |discovery| discovery.as_str());
+        let by_cas = || {
+            let mut more = json!({ "clientId": client_id, "clientSecret": "…", "bypassApprovalPrompt": true });
+            if let Some(logout) = logout {
+                more["logoutType"] = json!("BACK_CHANNEL");
+                more["logoutUrl"] = json!(logout);
+            }
+            let is_cas = config.issuer.ends_with("/cas/oidc");
+            is_cas.then(|| register::apereo("services.OidcRegisteredService", "Janua", callback, more))
+        };
+        register::keycloak(&config.issuer, client_id, callback, logout)
+            .or_else(|| register::oidcserver(discovery, client_id, callback))
+            .or_else(by_cas)
     }
 }
 

@@ -7,6 +7,7 @@ mod cross_site;
 mod crowd;
 mod explained;
 mod facade;
+mod launch;
 mod own_tokens;
 mod reactions;
 mod replicas;

@@ -61,6 +61,14 @@ impl Answer {
         Self::html(404, &format!("{theme}{text}</p><p class=\"errorcode\">{link}"))
     }
 
+    /// The page within its body, which says whether somebody is signed in.
+    pub fn in_body(mut self, is_somebody: bool) -> Self {
+        let class = if is_somebody { "" } else { " notloggedin" };
+        let body = format!("<body  id=\"page-site-index\" class=\"format-site path-site{class} theme uses-drawers\">");
+        self.body.splice(0..0, body.into_bytes());
+        self
+    }
+
     /// An answer of the REST script, as JSON or as XML, which is the default.
     pub fn rest(format: Option<&str>, body: String) -> Self {
         let answer = match format {

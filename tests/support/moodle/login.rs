@@ -149,10 +149,19 @@ pub fn index(request: &Request, site: &Mutex<Site>) -> Answer {
         let wanted = site.sessions.get_mut(&id).unwrap().wants.take();
         return Answer::redirect(303, &wanted.unwrap_or_else(|| format!("{root}/")));
     }
-    if !asks_cas {
-        return dressed(Answer::html(200, "<a href=\"/login/index.php?authCAS=CAS\">CAS</a>"));
+    let typed = request.text("username").zip(request.text("password"));
+    let by_form = typed.filter(|(_, password)| site.settings.password.as_deref() == Some(password));
+    let by_form = by_form.map(|(user, _)| user.to_lowercase());
+    if by_form.is_none() && !asks_cas {
+        let said = match &session.user {
+            Some(user) => {
+                format!("You are already logged in as {user}, you need to log out before logging in as different user.")
+            }
+            None => "Log in to the site <a href=\"/login/index.php?authCAS=CAS\">CAS</a>".to_owned(),
+        };
+        return dressed(Answer::html(200, &said));
     }
-    if let Some(user) = session.ticket_of.clone() {
+    if let Some(user) = session.ticket_of.clone().or(by_form) {
         let Some(account) = site.signed_in(&user) else {
             return Answer::redirect(303, &format!("{root}/login/index.php?loginredirect=1"));
         };
@@ -170,6 +179,14 @@ pub fn index(request: &Request, site: &Mutex<Site>) -> Answer {
             policy_open: account.policy_open,
             incomplete_profile: account.incomplete_profile,
             just_logged_in: true,
+            guest: request.text("username") == Some("guest"),
+            ticket_of: None,
+            wants: session
+                .wants
+                .clone()
+                .filter(|wants| wants.contains(LAUNCH))
+                .or(launch_of(request, &root))
+                .or(session.wants),
             ..session
         };
         let id = site.new_session(session);
@@ -268,6 +285,21 @@ pub fn token(request: &Request, site: &Mutex<Site>) -> Answer {
     }
 }
 
+const LAUNCH: &str = "/admin/tool/mobile/launch.php";
+
+/// Where an app's launch goes on that was begun within the last quarter of an hour (`after_login_completed`).
+pub(super) fn launch_of(request: &Request, root: &str) -> Option<String> {
+    let text = request.cookie("tool_mobile_launch")?;
+    let text = percent_encoding::percent_decode_str(text).decode_utf8_lossy();
+    let of: serde_json::Value = serde_json::from_str(&text).ok()?;
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for name in ["service", "passport", "urlscheme", "confirmed", "oauthsso"] {
+        let value = of[name].as_str().map_or_else(|| of[name].to_string(), str::to_owned);
+        query.append_pair(name, &value);
+    }
+    Some(format!("{root}{LAUNCH}?{}", query.finish()))
+}
+
 /// Where a page leads instead, as long as Moodle wants something of the session's person: `require_login`, and `tool_mfa`,
 /// which comes before the policy.
 pub(super) fn wanted(site: &Site, session: &Session, user: &str) -> Option<Answer> {
@@ -284,7 +316,7 @@ pub(super) fn wanted(site: &Site, session: &Session, user: &str) -> Option<Answe
     if session.incomplete_profile {
         return to(&format!("/user/edit.php?id={}&course=1", account.id));
     }
-    if site.settings.mfa {
+    if site.settings.mfa && !session.factor {
         return to("/admin/tool/mfa/auth.php");
     }
     if session.policy_open {
@@ -296,33 +328,46 @@ pub(super) fn wanted(site: &Site, session: &Session, user: &str) -> Option<Answe
 /// `admin/tool/mobile/launch.php`.
 pub fn launch(request: &Request, site: &mut Site) -> Answer {
     let settings = site.settings.clone();
+    if let Some(answer) = settings.launch {
+        return answer;
+    }
     if settings.maintenance {
         return Answer::html(503, "This site is undergoing maintenance");
     }
     let (Some(service), Some(passport)) = (request.text("service"), request.text("passport")) else {
         return Answer::error_page("moodle", "missingparam", "A required parameter (passport) was missing");
     };
-    let launch = json!({ "service": service, "passport": passport, "urlscheme": "x", "confirmed": 0, "oauthsso": 0 })
-        .to_string();
+    if site.services.get(service).is_none_or(|known| known.disabled) {
+        return Answer::error_page("webservice", "servicenotavailable", "Web service is not available.");
+    }
+    let scheme = request.text("urlscheme").unwrap_or("moodlemobile").to_owned();
+    let launch =
+        json!({ "service": service, "passport": passport, "urlscheme": scheme, "confirmed": 0, "oauthsso": 0 })
+            .to_string();
     let launch: String = form_urlencoded::byte_serialize(launch.as_bytes()).collect();
     let launch = format!("tool_mobile_launch={launch}; expires=Fri, 20 Nov 2026 22:27:05 GMT; Max-Age=900; path=/");
-    let by_browser = settings.type_of_login != 1;
-    let session = request
-        .cookie("MoodleSession")
-        .and_then(|id| site.sessions.get(id))
-        .cloned()
-        .unwrap_or_default();
+    // Before anything else is looked at, and whatever comes of it.
+    let (id, was_there) = site.session(request);
+    let dressed = |answer: Answer| {
+        let answer = if was_there { answer } else { answer.moodle_session(&id) };
+        answer.with("Set-Cookie", &launch)
+    };
+    let session = site.sessions[&id].clone();
+    let by_browser = settings.type_of_login != 1 || settings.auth_oauth2;
+    if !session.just_logged_in && !by_browser {
+        let page = Answer::error_page("tool_mobile", "pluginnotenabledorconfigured", "Plugin ist nicht aktiv");
+        return dressed(page.in_body(session.user.is_some()));
+    }
     let Some(user) = session.user.clone() else {
-        if !by_browser {
-            return Answer::error_page("tool_mobile", "pluginnotenabledorconfigured", "Plugin ist nicht aktiv");
-        }
         return to_login(request, site).with("Set-Cookie", &launch);
     };
-    if !session.just_logged_in && !by_browser {
-        return Answer::error_page("tool_mobile", "pluginnotenabledorconfigured", "Plugin ist nicht aktiv");
-    }
     if let Some(wanted) = wanted(site, &session, &user) {
-        return wanted;
+        site.sessions.get_mut(&id).unwrap().wants = Some(format!("{}{}", settings.wwwroot, request.target_without("")));
+        return dressed(wanted);
+    }
+    if session.guest {
+        let page = Answer::error_page("moodle", "guestsarenotallowed", "Das geht als Gast nicht.");
+        return dressed(page.in_body(true));
     }
     let token = match site.token_of(&user, service) {
         Ok(token) => token,
@@ -331,7 +376,7 @@ pub fn launch(request: &Request, site: &mut Site) -> Answer {
     let private = site.secret(64);
     let signature = md5(&format!("{}{passport}", settings.wwwroot));
     let scheme = match settings.forced_url_scheme.as_str() {
-        "" => request.text("urlscheme").unwrap_or("moodlemobile"),
+        "" => scheme.as_str(),
         forced => forced,
     };
     let encoded = STANDARD.encode(format!("{signature}:::{token}:::{private}"));
@@ -347,7 +392,7 @@ pub fn launch(request: &Request, site: &mut Site) -> Answer {
             format!("<a id=\"launchapp\" href=\"{location}\">"),
         );
     }
-    Answer::redirect(302, &location).with("Set-Cookie", &launch).with(
+    dressed(Answer::redirect(302, &location)).with(
         "Set-Cookie",
         "tool_mobile_launch=deleted; expires=Thu, 01 Jan 1970 00:00:01 GMT; Max-Age=0; path=/",
     )

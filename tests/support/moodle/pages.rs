@@ -17,8 +17,17 @@ fn known<'a>(request: &Request, site: &'a mut Site) -> Option<(&'a mut Session, 
     Some((session, user))
 }
 
-/// A page at which Moodle asks for something.
+/// A page at which Moodle asks for something. Its form posts to itself, and leads to where the person was going; that of the
+/// profile does not.
 pub fn wanted(request: &Request, site: &mut Site) -> Answer {
+    let root = site.settings.wwwroot.clone();
+    if let Some((session, user)) = known(request, site).filter(|_| request.text("done").is_some()) {
+        (session.policy_open, session.incomplete_profile, session.factor) = (false, false, true);
+        let wants = session.wants.take().filter(|_| !request.path.ends_with("edit.php"));
+        let account = site.accounts.get_mut(&user).unwrap();
+        (account.policy_open, account.incomplete_profile, account.new_password) = (false, false, false);
+        return Answer::redirect(303, &wants.unwrap_or_else(|| format!("{root}/my/")));
+    }
     match known(request, site) {
         Some((session, user)) => {
             session.just_logged_in = false;

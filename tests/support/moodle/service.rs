@@ -266,12 +266,15 @@ pub fn ajax(site: &mut Site) -> Answer {
 pub fn public_config(site: &Site) -> Answer {
     let (settings, number) = (&site.settings, |on: bool| u8::from(on));
     // Only with CAS on and its hostname set; its name is empty by default.
-    let offered = match settings.auth_cas && !settings.cas_public.is_empty() {
-        true => {
-            json!([{ "name": "", "iconurl": "", "url": format!("{}/login/index.php?authCAS=CAS", settings.wwwroot) }])
-        }
-        false => json!([]),
-    };
+    let mut offered = Vec::new();
+    if settings.auth_cas && !settings.cas_public.is_empty() {
+        let url = format!("{}/login/index.php?authCAS=CAS", settings.wwwroot);
+        offered.push(json!({ "name": "", "iconurl": "", "url": url }));
+    }
+    if settings.auth_oauth2 {
+        let url = format!("{}/auth/oauth2/login.php?id=1&wantsurl=%2F&sesskey=x", settings.wwwroot);
+        offered.push(json!({ "name": "IdP", "iconurl": "", "url": url }));
+    }
     let body = json!([{ "error": false, "data": {
         "wwwroot": settings.wwwroot, "httpswwwroot": settings.wwwroot, "sitename": "Stand Moodle", "guestlogin": 1,
         "rememberusername": 2, "authloginviaemail": 0, "registerauth": "", "forgottenpasswordurl": "",

@@ -1,0 +1,8 @@
+//! `launch`: the person's own browser goes through Moodle's `launch.php`, whatever Moodle asks there, and brings the token.
+
+mod behind;
+mod checked;
+mod faults;
+mod lab;
+mod others;
+mod way;
