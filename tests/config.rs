@@ -278,6 +278,19 @@ fn the_example_for_a_moodle_in_the_readme_runs() {
     assert_eq!((config.moodles.len(), injects.count()), (1, 1));
 }
 
+/// The one for apps, whole as it stands.
+#[test]
+fn the_example_for_apps_runs() {
+    let guide = fs::read_to_string("docs/moodle-app.md").unwrap();
+    let (_, example) = guide.split_once("\n```toml\n").unwrap();
+    let (_folder, config) = load(example.split("```").next().unwrap());
+    let injects = config
+        .routes
+        .iter()
+        .filter(|route| route.present == Present::MoodleToken);
+    assert_eq!((config.moodles.len(), config.bearers.len(), injects.count()), (1, 1, 2));
+}
+
 #[test]
 fn what_is_not_said_has_the_contracts_defaults() {
     let (folder, config) = load(SMALLEST);

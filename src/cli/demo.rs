@@ -78,10 +78,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn invitation(demo: &Demo) -> String {
     let folder = demo.folder().display();
+    let [cas_app, token_app] = demo.apps();
     format!(
         "\n  A lecture behind a gate:           {link}\n  \
          Courses of Moodle, signed in once: {link}courses/\n  \
-         Studio, by OpenID Connect:         {link}studio/\n\n  \
+         Studio, by OpenID Connect:         {link}studio/\n  \
+         A page that calls Moodle:          {link}campus-app/\n\n  \
+         Back ends that call Moodle (docs/moodle-app.md), to be started in another shell:\n  \
+         a CAS client      {cas_app}\n  \
+         an access token   {token_app}\n\n  \
          its gateway.toml  {folder}/gateway.toml\n  \
          its log           {folder}/janua.log\n  \
          the issuer's key  {folder}/keys/private.pem   (for `janua token mint --key`)\n  \

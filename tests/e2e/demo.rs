@@ -1,5 +1,6 @@
 //! `janua demo` shows what it promises, without any set-up, and leaves nothing behind.
 
+mod apps;
 mod around;
 
 use std::io::{BufRead as _, BufReader};
@@ -38,6 +39,8 @@ const PROMISES: [(&str, u16, Option<&str>); 12] = [
 struct Demo {
     child: Child,
     address: SocketAddr,
+    /// The lines of its invitation.
+    told: Vec<String>,
     /// The folder that it made for itself,
     folder: PathBuf,
     /// in this one, which is gone even if the demo had to be killed.
@@ -75,6 +78,7 @@ impl Demo {
                 .parse()
                 .unwrap(),
             folder: config.parent().unwrap().to_owned(),
+            told,
             above,
         }
     }

@@ -37,6 +37,14 @@ const LECTURE: [(&str, &[u8]); 8] = [
         include_bytes!("../../../assets/demo/media/segment_2.m4s"),
     ),
 ];
+/// Apps that call Moodle through the gateway, to be started by hand.
+const APPS: [(&str, &[u8]); 2] = [
+    ("cas_back_end.py", include_bytes!("../../../docs/apps/cas_back_end.py")),
+    (
+        "token_back_end.mjs",
+        include_bytes!("../../../docs/apps/token_back_end.mjs"),
+    ),
+];
 const CONFIG: &str = include_str!("../../../assets/demo/gateway.toml");
 
 /// The table of a route, as gateway.toml has it; without the comment that belongs to the next one.
@@ -66,6 +74,9 @@ impl Folder {
                 write(&root.join(name), content).map_err(DemoError::Folder)?;
             }
         }
+        for (name, content) in APPS {
+            write(&folder.path().join("apps").join(name), content).map_err(DemoError::Folder)?;
+        }
         Ok(Self { folder })
     }
 
@@ -79,6 +90,11 @@ impl Folder {
 
     pub fn config(&self) -> PathBuf {
         self.folder.path().join("gateway.toml")
+    }
+
+    /// The file of an app.
+    pub(super) fn app(&self, name: &str) -> PathBuf {
+        self.folder.path().join("apps").join(name)
     }
 
     pub fn path(&self) -> &Path {

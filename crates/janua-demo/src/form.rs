@@ -24,11 +24,13 @@ pub(super) struct SignedIn {
 }
 
 impl SignedIn {
-    /// Who says in the form to be whom; with the cookie of a new session.
-    pub(super) fn by_form(&self, request: &Request<Bytes>) -> Option<(&'static Person, HeaderValue)> {
+    /// Who says in the form to be whom; with a new session and its cookie.
+    pub(super) fn by_form(&self, request: &Request<Bytes>) -> Option<(&'static Person, String, HeaderValue)> {
         let username = parameter(request, "username").filter(|_| request.method() == Method::POST)?;
         let person = Person::named(&username)?;
-        Some((person, self.set(&self.sessions.keep(self.prefix, person), "")?))
+        let session = self.sessions.keep(self.prefix, person);
+        let set = self.set(&session, "")?;
+        Some((person, session, set))
     }
 
     pub(super) fn by_cookie(&self, request: &Request<Bytes>) -> Option<&'static Person> {

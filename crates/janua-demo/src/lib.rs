@@ -2,7 +2,7 @@
 //!
 //! The gateway itself is the real one, started from a real gateway.toml; here is what it meets: a learning platform that
 //! publishes keys and grants tokens, a server with Opencast's manners that also shows the page, a CAS server, an OpenID
-//! provider, and a Moodle with an app beside it. Nothing here is reachable by a gateway that was started otherwise.
+//! provider, and a Moodle with apps beside it. Nothing here is reachable by a gateway that was started otherwise.
 
 mod cas;
 mod cases;
@@ -75,8 +75,8 @@ pub struct Demo {
     gateway: SocketAddr,
     admin: SocketAddr,
     around: SocketAddr,
-    /// The gateway's two ports, which nobody else may get before it listens.
-    _ports: [Reserved; 2],
+    /// The gateway's two ports and those of two back ends, which nobody else may get before they listen.
+    ports: [Reserved; 4],
     client: reqwest::Client,
 }
 
@@ -97,8 +97,14 @@ impl Demo {
             return Err(DemoError::Open(gateway));
         }
         let chosen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let ports = [reserved(gateway)?, reserved(chosen)?];
-        let [gateway, admin] = ports.each_ref().map(Reserved::address);
+        let ports = [
+            reserved(gateway)?,
+            reserved(chosen)?,
+            reserved(chosen)?,
+            reserved(chosen)?,
+        ];
+        let [gateway, admin, cas_app, token_app] = ports.each_ref().map(Reserved::address);
+        let [cas_app, token_app] = [cas_app, token_app].map(|address| format!("http://{address}"));
         let failed = |error| DemoError::Listen { address: chosen, error };
         let listener = TcpListener::bind(chosen).await.map_err(failed)?;
         let around = listener.local_addr().map_err(failed)?;
@@ -110,14 +116,15 @@ impl Demo {
             ("@CAS@", &format!("{campus}/cas")),
             ("@OPENID@", &format!("{campus}/openid")),
             ("@AROUND@", &format!("http://{around}")),
+            ("@CASAPP@", &cas_app),
+            ("@TOKENAPP@", &token_app),
         ])?;
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
-        let cas = Arc::new(Cas::new(gateway));
         let platform = Platform::new(private, jwks)?;
         let servers = Servers {
-            provider: Provider::new(&campus, gateway)?,
-            moodle: Moodle::new(format!("http://{gateway}"), Arc::clone(&cas), &campus),
-            cas,
+            provider: Provider::new(&campus, gateway, &token_app)?,
+            moodle: Moodle::new(format!("http://{gateway}"), &campus, client.clone()),
+            cas: Cas::new(gateway, &cas_app, client.clone()),
             opencast: Opencast {
                 platform,
                 gateway,
@@ -134,7 +141,7 @@ impl Demo {
             gateway,
             admin,
             around,
-            _ports: ports,
+            ports,
             client,
         })
     }
@@ -163,6 +170,23 @@ impl Demo {
         self.around
     }
 
+    /// What starts the apps that have a back end of their own, in a shell: a CAS client, and one with access tokens.
+    pub fn apps(&self) -> [String; 2] {
+        let [_, _, cas_app, token_app] = self.ports.each_ref().map(Reserved::address);
+        let (gateway, port) = (self.gateway, self.around.port());
+        [
+            format!(
+                "JANUA=http://{gateway} CAS=http://localhost:{port}/cas APP=http://{cas_app} python3 '{}'",
+                self.folder.app("cas_back_end.py").display()
+            ),
+            format!(
+                "JANUA=http://{gateway} ISSUER=http://localhost:{port}/openid CLIENT_ID=campus-app APP=http://{token_app} \
+                 node '{}'",
+                self.folder.app("token_back_end.mjs").display()
+            ),
+        ]
+    }
+
     /// Done as soon as the gateway has keys and serves; never, if it does not start.
     pub fn served(&self) -> impl Future<Output = ()> + Send + 'static {
         let (client, ready) = (self.client.clone(), format!("http://{}/readyz", self.admin));
@@ -176,7 +200,7 @@ impl Demo {
 
 /// All that stands around the gateway, told apart by path.
 struct Servers {
-    cas: Arc<Cas>,
+    cas: Cas,
     provider: Provider,
     moodle: Moodle,
     opencast: Opencast,
@@ -187,8 +211,13 @@ impl Servers {
         if request.uri().path() == "/.well-known/jwks.json" {
             return self.opencast.platform.jwks();
         }
-        let of_sign_in = self.cas.answer(request).or_else(|| self.provider.answer(request));
-        match of_sign_in.or_else(|| self.moodle.answer(request)) {
+        if let Some(answer) = self.cas.answer(request).await {
+            return answer;
+        }
+        if let Some(answer) = self.provider.answer(request) {
+            return answer;
+        }
+        match self.moodle.answer(request).await {
             Some(answer) => answer,
             None => self.opencast.answer(request).await,
         }

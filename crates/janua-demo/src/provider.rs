@@ -1,5 +1,6 @@
-//! The OpenID provider of the demo (OpenID Connect Core 1.0, code flow): codes for one public client, which must prove itself by
-//! PKCE (RFC 7636), and ID tokens with a key that ends with the demo.
+//! The OpenID provider of the demo (OpenID Connect Core 1.0, code flow): codes for two public clients, which must prove
+//! themselves by PKCE (RFC 7636): the gateway, which gets ID tokens, and a back end, which gets access tokens for the gateway
+//! as well (RFC 9068), or for what it names as `resource` (RFC 8707). The key ends with the demo.
 
 use std::net::SocketAddr;
 use std::time::SystemTime;
@@ -22,15 +23,20 @@ use super::loopback::{PLAIN, parameter, redirect, text};
 use super::people::Person;
 
 const STYLE: &str = include_str!("../../../assets/demo/campus.css");
-/// The one client.
+/// The gateway as a client.
 const CLIENT: &str = "janua-demo";
-/// Seconds that an ID token counts.
+/// A back end that calls through the gateway.
+const BACK_END: &str = "campus-app";
+/// Seconds that a token counts.
 const LIFETIME: u64 = 300;
 
 /// What a code stands for. Good once.
 #[derive(Clone)]
 struct Code {
     person: &'static Person,
+    client: &'static str,
+    /// What an access token is meant for.
+    audience: String,
     redirect_uri: String,
     challenge: String,
     nonce: Option<String>,
@@ -38,8 +44,10 @@ struct Code {
 
 pub(super) struct Provider {
     issuer: String,
-    /// What addresses of the client begin with: the gateway's.
+    /// What addresses of the gateway begin with,
     client: String,
+    /// and those of the back end.
+    back_end: String,
     key: EncodingKey,
     jwks: Value,
     codes: Kept<Code>,
@@ -48,11 +56,12 @@ pub(super) struct Provider {
 
 impl Provider {
     /// `origin` is where browsers meet it. Error: there is no key.
-    pub(super) fn new(origin: &str, gateway: SocketAddr) -> Result<Self, DemoError> {
+    pub(super) fn new(origin: &str, gateway: SocketAddr, back_end: &str) -> Result<Self, DemoError> {
         let (key, jwks) = new_key().ok_or(DemoError::Key)?;
         Ok(Self {
             issuer: format!("{origin}/openid"),
             client: format!("http://{gateway}/"),
+            back_end: format!("{back_end}/"),
             key,
             jwks,
             codes: Kept::new(),
@@ -79,8 +88,13 @@ impl Provider {
 
     fn authorize(&self, request: &Request<Bytes>) -> Response<String> {
         let asked = |name: &str| parameter(request, name);
-        let redirect_uri = asked("redirect_uri").filter(|uri| uri.starts_with(&self.client));
-        let (Some(redirect_uri), Some(CLIENT)) = (redirect_uri, asked("client_id").as_deref()) else {
+        let client = match asked("client_id").as_deref() {
+            Some(CLIENT) => Some((CLIENT, &self.client)),
+            Some(BACK_END) => Some((BACK_END, &self.back_end)),
+            _ => None,
+        };
+        let redirect_uri = asked("redirect_uri").unwrap_or_default();
+        let Some((client, leads_to)) = client.filter(|(_, origin)| redirect_uri.starts_with(origin.as_str())) else {
             let told = "The OpenID provider of janua demo signs people in for janua demo only.\n";
             return text(StatusCode::FORBIDDEN, PLAIN, told);
         };
@@ -97,14 +111,17 @@ impl Provider {
         let prompt = asked("prompt").unwrap_or_default();
         let by_form = self.signed_in.by_form(request);
         let by_cookie = || self.signed_in.by_cookie(request).filter(|_| prompt != "login");
-        let Some(person) = by_form.as_ref().map(|(person, _)| *person).or_else(by_cookie) else {
+        let Some(person) = by_form.as_ref().map(|(person, ..)| *person).or_else(by_cookie) else {
             return match prompt.as_str() {
                 "none" => back(("error", "login_required")),
-                _ => self.signed_in.form(&self.client),
+                _ => self.signed_in.form(leads_to),
             };
         };
+        let gateway = self.client.trim_end_matches('/').to_owned();
         let code = Code {
             person,
+            client,
+            audience: asked("resource").unwrap_or(gateway),
             challenge,
             nonce: asked("nonce"),
             redirect_uri: redirect_uri.clone(),
@@ -112,7 +129,7 @@ impl Provider {
         let mut answer = back(("code", &self.codes.keep("", code)));
         answer
             .headers_mut()
-            .extend(by_form.map(|(_, session)| (SET_COOKIE, session)));
+            .extend(by_form.map(|(.., session)| (SET_COOKIE, session)));
         answer
     }
 
@@ -121,25 +138,47 @@ impl Provider {
         let code = self.codes.take(&asked("code"));
         let proof = URL_SAFE_NO_PAD.encode(Sha256::digest(asked("code_verifier")));
         let code = code.filter(|code| code.challenge == proof && code.redirect_uri == asked("redirect_uri"));
-        let id_token = code.and_then(|code| self.id_token(&code));
-        let Some(id_token) = id_token.filter(|_| asked("client_id") == CLIENT) else {
-            return answer(StatusCode::BAD_REQUEST, &json!({ "error": "invalid_grant" }));
-        };
-        // Nothing here takes an access token.
-        let told = json!({
-            "access_token": "none", "token_type": "Bearer", "expires_in": LIFETIME, "id_token": id_token,
+        let code = code.filter(|code| code.client == asked("client_id"));
+        let told = code.and_then(|code| {
+            let access_token = match code.client {
+                BACK_END => self.access_token(&code)?,
+                // The gateway calls nothing with it.
+                _ => "none".to_owned(),
+            };
+            let id_token = self.id_token(&code)?;
+            Some(json!({
+                "access_token": access_token, "token_type": "Bearer", "expires_in": LIFETIME, "id_token": id_token,
+            }))
         });
-        answer(StatusCode::OK, &told)
+        match told {
+            Some(told) => answer(StatusCode::OK, &told),
+            None => answer(StatusCode::BAD_REQUEST, &json!({ "error": "invalid_grant" })),
+        }
     }
 
     /// `None` if it cannot be signed.
     fn id_token(&self, code: &Code) -> Option<String> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
+        let now = now()?;
         let claims = json!({
-            "iss": self.issuer, "aud": CLIENT, "sub": code.person.username, "nonce": code.nonce, "iat": now,
+            "iss": self.issuer, "aud": code.client, "sub": code.person.username, "nonce": code.nonce, "iat": now,
             "exp": now + LIFETIME, "auth_time": now, "name": code.person.name(), "affiliation": ["student"],
         });
         jsonwebtoken::encode(&Header::new(Algorithm::ES256), &claims, &self.key).ok()
+    }
+
+    /// RFC 9068. `None` if it cannot be signed.
+    fn access_token(&self, code: &Code) -> Option<String> {
+        let now = now()?;
+        let claims = json!({
+            "iss": self.issuer, "aud": code.audience, "sub": code.person.username,
+            "preferred_username": code.person.username, "client_id": code.client,
+            "iat": now, "exp": now + LIFETIME, "jti": format!("{:032x}", rand::random::<u128>()), "scope": "openid",
+        });
+        let header = Header {
+            typ: Some("at+jwt".to_owned()),
+            ..Header::new(Algorithm::ES256)
+        };
+        jsonwebtoken::encode(&header, &claims, &self.key).ok()
     }
 
     /// OpenID Connect RP-Initiated Logout 1.0.
@@ -166,6 +205,12 @@ impl Provider {
             _ => return None,
         })
     }
+}
+
+/// Seconds since 1970.
+fn now() -> Option<u64> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(since.as_secs())
 }
 
 /// A key on P-256, and its public part as a key set.
@@ -195,7 +240,12 @@ mod tests {
     const VERIFIER: &str = "a-verifier-of-at-least-43-letters-as-it-should-be";
 
     fn provider() -> Provider {
-        Provider::new("http://localhost:9000", ([127, 0, 0, 1], 8080).into()).unwrap()
+        Provider::new(
+            "http://localhost:9000",
+            ([127, 0, 0, 1], 8080).into(),
+            "http://127.0.0.1:8081",
+        )
+        .unwrap()
     }
 
     fn authorize(provider: &Provider, query: &str, form: &'static str) -> Response<String> {
@@ -240,6 +290,8 @@ mod tests {
         for elsewhere in [
             "http://evil.test/",
             "http://127.0.0.1:80801/",
+            // The other client's.
+            "http://127.0.0.1:8081/",
             "http://127.0.0.1:8080.evil.test/",
         ] {
             let query = format!("&code_challenge_method=S256&redirect_uri={elsewhere}");

@@ -80,22 +80,17 @@ fn tell(finding: &Finding, what: &str, report: &Report) {
     }
 }
 
-/// The addresses of the CAS server that Moodle has to ask for this source.
+/// The addresses of the CAS server that Moodle has to ask for this source. A facade passes on the tickets that the other
+/// sources live by.
 fn wanted(asked: &Moodle, source: MoodleSource, config: &Config) -> Vec<Url> {
-    match asked.config.facade.as_ref().filter(|_| source.is_facade()) {
-        Some(facade) => {
-            let urls = config.server.public_urls.iter();
-            urls.filter_map(|url| Url::parse(&format!("{}{}", url.origin(), facade.path)).ok())
-                .collect()
-        }
-        None => {
-            let sign_in = config.sign_ins.get(asked.config.sign_in);
-            sign_in
-                .map(|sign_in| sign_in.provider.server().clone())
-                .into_iter()
-                .collect()
-        }
-    }
+    let sign_in = config.sign_ins.get(asked.config.sign_in);
+    let server = sign_in.filter(|_| !source.is_facade());
+    let server = server.map(|sign_in| sign_in.provider.server().clone());
+    let facades = asked.config.facade.iter().flat_map(|facade| {
+        let urls = config.server.public_urls.iter();
+        urls.filter_map(|url| Url::parse(&format!("{}{}", url.origin(), facade.path)).ok())
+    });
+    server.into_iter().chain(facades).collect()
 }
 
 /// With a store of its own: nothing is asked for in anybody's name.
