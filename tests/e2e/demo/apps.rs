@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 
 use serde_json::{Value, json};
 use url::Url;
@@ -11,6 +12,7 @@ use url::Url;
 use super::Demo;
 use crate::support::http::Response;
 use crate::support::tools::missing;
+use crate::support::wait::DEADLINE;
 use crate::support::{Connection, Request, browse, eventually};
 
 /// Sessions that a person has at most: `per_subject` of `sign_in.<name>.session`.
@@ -38,11 +40,17 @@ impl App {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        // It says where it is as soon as it is there; a program that ends first says nothing.
-        let home = lines.next().unwrap().unwrap().parse().unwrap();
+        let (send, lines) = mpsc::channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
         // What it says later is read, so that it is never held up.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        std::thread::spawn(move || {
+            stdout
+                .lines()
+                .map_while(Result::ok)
+                .for_each(|line| drop(send.send(line)))
+        });
+        // It says where it is as soon as it is there; a program that ends first says nothing.
+        let home = lines.recv_timeout(DEADLINE).unwrap().parse().unwrap();
         Some(Self { child, home })
     }
 
