@@ -430,16 +430,6 @@ const EVERY_TABLE: &str = r#"
     public_url = "https://video.example.edu"
     sign_in = "campus"
 
-    [upstreams.zoom]
-    servers = ["http://127.0.0.1:8083"]
-
-    [moodle.second]
-    upstream = "zoom"
-    sign_in = "idp"
-    public_url = "https://lms.example.edu"
-    tokens = ["cas-facade"]
-    facade = { path = "/_janua/cas-facade", from = ["127.0.0.1/32"] }
-
     [upstreams.zoo_passwords]
     servers = ["http://127.0.0.1:8083"]
 
@@ -464,6 +454,16 @@ const EVERY_TABLE: &str = r#"
     [moodle.of_tokens.page]
     url = "https://portal.example.edu/moodle-token"
     token = "/token"
+
+    [upstreams.zoom]
+    servers = ["http://127.0.0.1:8083"]
+
+    [moodle.second]
+    upstream = "zoom"
+    sign_in = "idp"
+    public_url = "https://lms.example.edu"
+    tokens = ["cas-facade"]
+    facade = { path = "/_janua/cas-facade", from = ["127.0.0.1/32"] }
 
     [opencast.main]
     upstream = "opencast"

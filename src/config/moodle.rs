@@ -59,8 +59,10 @@ impl Moodle {
         let confirmed = name.filter(|name| *name == "email").map(|_| "email_verified");
         let told = self.facade.iter().flat_map(|facade| &facade.attributes);
         let token = self.attribute.as_deref();
+        let of_told = told.clone().filter(|name| *name == "email").map(|_| "email_verified");
         name.into_iter()
             .chain(confirmed)
+            .chain(of_told)
             .chain(told.map(String::as_str))
             .chain(token)
     }

@@ -74,6 +74,10 @@ fn beside(intercept: &Intercept) -> (&'static str, Option<StatusCode>) {
             _ if asked.has_server => ("the CAS server is asked, and its answer passed on", None),
             _ => ("a ticket that nobody has made is refused", Some(StatusCode::OK)),
         },
+        Intercept::Foreign(_) => (
+            "a ticket that was made for somebody else's browser is taken off",
+            Some(StatusCode::SEE_OTHER),
+        ),
         Intercept::LogOut(..) => ("the session of this ticket ends", Some(StatusCode::OK)),
         Intercept::Landing(..) => ("a token is obtained by the ticket that the browser was sent for", None),
     }

@@ -21,7 +21,9 @@ use super::{Incoming, Stop, endpoints as own_pages};
 use crate::context::Context;
 use crate::headers;
 use crate::moodle::Moodle;
+use crate::moodle::tokens::cas_facade::is_own;
 use crate::own::moodle as visits;
+use crate::query;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
 use crate::sign_in::cas::SessionIndex;
@@ -38,6 +40,8 @@ pub enum Intercept {
     Facade(facade::Asked),
     /// The sessions of these tickets end.
     LogOut(Arc<Moodle>, Vec<SessionIndex>),
+    /// A browser brings a ticket of the gateway's own that was made for somebody else's browser: it goes on without, to here.
+    Foreign(String),
     /// A browser is back with the ticket that it was sent for, at this address below the `wwwroot`.
     Landing(Arc<Moodle>, String),
 }
@@ -46,7 +50,7 @@ pub async fn intercept(incoming: &mut impl Incoming, ctx: &Context) -> Result<Op
     if ctx.snapshot.moodles.is_empty() {
         return Ok(None);
     }
-    match facade::asked(ctx)? {
+    match facade::asked(ctx).await? {
         Some(asked) => Ok(Some(Intercept::Facade(asked))),
         None => at_login(incoming, ctx).await,
     }
@@ -56,16 +60,17 @@ async fn at_login(incoming: &mut impl Incoming, ctx: &Context) -> Result<Option<
     let Some((moodle, below)) = login(ctx) else {
         return Ok(None);
     };
+    if let Some(elsewhere) = with_others_ticket(incoming.headers(), ctx, &moodle).await? {
+        return Ok(Some(Intercept::Foreign(elsewhere)));
+    }
     if visits::cas(&ctx.snapshot.providers, &moodle).is_err() {
         // People sign in here by another server: what a CAS server says there is for Moodle.
         return Ok(None);
     }
     let query = ctx.request.query.as_deref().unwrap_or_default();
     let headers = incoming.headers();
-    // Nobody else tells of logouts here.
-    let is_by_cas = visits::cas(&ctx.snapshot.providers, &moodle).is_ok();
     if ctx.request.method == Method::GET {
-        if let Some(tickets) = visits::logged_out(query, None, &[]).filter(|_| is_by_cas) {
+        if let Some(tickets) = visits::logged_out(query, None, &[]) {
             return Ok(Some(Intercept::LogOut(moodle, tickets)));
         }
         let lands = visits::lands(&own_pages::here(ctx)?, &moodle, &below, query, headers).is_some();
@@ -74,7 +79,7 @@ async fn at_login(incoming: &mut impl Incoming, ctx: &Context) -> Result<Option<
     let content_type = headers::text(headers, header::CONTENT_TYPE);
     let is_form = content_type.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
     let is_short = headers::content_length(headers).is_some_and(|length| length <= LONGEST_LOGOUT);
-    if ctx.request.method != Method::POST || !is_form || !is_short || !is_by_cas {
+    if ctx.request.method != Method::POST || !is_form || !is_short {
         return Ok(None);
     }
     let content_type = content_type.map(str::to_owned);
@@ -83,12 +88,39 @@ async fn at_login(incoming: &mut impl Incoming, ctx: &Context) -> Result<Option<
     Ok(tickets.map(|tickets| Intercept::LogOut(moodle, tickets)))
 }
 
+/// The address without the ticket, where a browser at Moodle's login brings one that was made for another browser.
+async fn with_others_ticket(headers: &HeaderMap, ctx: &Context, moodle: &Moodle) -> Result<Option<String>, Rejection> {
+    let query = ctx.request.query.as_deref().unwrap_or_default();
+    let mut tickets = query::values(query.as_bytes(), "ticket");
+    if moodle.config.facade.is_none() || !tickets.any(|ticket| is_own(&ticket)) {
+        return Ok(None);
+    }
+    let here = own_pages::here(ctx)?;
+    let session = here.session(headers).await?;
+    for ticket in query::values(query.as_bytes(), "ticket").filter(|ticket| is_own(ticket)) {
+        if !moodle.may_carry(&ticket, session.as_deref()).await? {
+            let kept = query
+                .split('&')
+                .filter(|pair| !query::is_named(pair.as_bytes(), "ticket"));
+            let kept = kept.collect::<Vec<_>>().join("&");
+            let mark = if kept.is_empty() { "" } else { "?" };
+            return Ok(Some(format!(
+                "{}{}{mark}{kept}",
+                here.public.origin(),
+                ctx.path.encoded()
+            )));
+        }
+    }
+    Ok(None)
+}
+
 /// The answer.
 pub async fn answer(headers: &HeaderMap, ctx: &mut Context, intercept: Intercept) -> Result<Reply, Rejection> {
     let here = own_pages::here(ctx)?;
     let query = ctx.request.query.as_deref().unwrap_or_default();
     let reply = match intercept {
         Intercept::Facade(asked) => facade::answer(headers, ctx, asked).await?,
+        Intercept::Foreign(address) => Reply::redirect(&address)?,
         Intercept::LogOut(moodle, tickets) => visits::log_out(&here, &moodle, &tickets).await?,
         Intercept::Landing(moodle, below) => {
             let landed = visits::landing(&here, &moodle, &below, query, headers).await;

@@ -9,10 +9,12 @@ use std::time::Instant;
 use super::caller::Caller;
 use super::service::{NO_STORE, unavailable};
 use super::{Moodle, MoodleTokens};
+use crate::authenticate::session::Session;
 use crate::moodle::token::Token;
 use crate::moodle::tokens::cas_facade::{self, LIFETIME, Vouched};
 use crate::moodle::tokens::{Conversation, NotAsked, TokenError};
-use crate::rejection::{Reason, Rejection};
+use crate::rate::Rate;
+use crate::rejection::{Hint, Reason, Rejection};
 use crate::store::{StoreError, Table};
 
 impl MoodleTokens {
@@ -66,20 +68,58 @@ impl MoodleTokens {
     }
 }
 
+/// Values that Moodle is told of one person.
+const MOST_TOLD: usize = 200;
+/// Sign-ins of one person to one Moodle: each leaves a ticket in the store for a while.
+pub(super) const SIGN_INS: Rate = Rate {
+    per_second: 1.0,
+    burst: 20,
+};
+
 impl Moodle {
-    /// The address below `wwwroot` to which the browser of a session goes back, with a ticket for it. `service` is to the
-    /// letter what Moodle asks about; No ticket is made for what is not Moodle's.
-    pub async fn signs_in_at(&self, caller: Caller<'_>, service: &str) -> Result<String, Rejection> {
+    /// The address of Moodle's to which the browser of a session goes back, with a ticket for it. `service` is to the letter
+    /// what Moodle asks about; no ticket is made for what is not Moodle's login. `is_here`: the browser shows its session
+    /// there, too, so that nobody else can carry the ticket.
+    pub async fn signs_in_at(&self, session: &Session, service: &str, is_here: bool) -> Result<String, Rejection> {
+        let refused = |detail: &str| Rejection::because(Reason::NotAllowed, format!("no sign-in to Moodle: {detail}"));
         if !self.is_service(service) {
-            return Err(Rejection::because(
-                Reason::BadRequest,
-                "the service is no address of this Moodle",
-            ));
+            return Err(refused("the service is no address of its login"));
         }
-        let username = self.name(caller)?;
-        let vouched = cas_facade::vouch(service.to_owned(), &username, self.told_of(caller));
+        let caller = Caller::Session(session);
+        let username = self.username(caller).map_err(|why| match why.reason {
+            Reason::NoMoodleToken => refused(&why.detail.unwrap_or_default()),
+            _ => why,
+        })?;
+        // Some databases find the account of `alice` by a name with an accent.
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._@".contains(&byte);
+        if !username.bytes().all(is_plain) {
+            let detail = "Moodle takes names of a to z, digits, `-`, `.`, `_` and `@` alone";
+            return Err(refused(detail));
+        }
+        let person = format!("{}\n{username}", self.config.name);
+        if let Err(wait) = self.tokens.0.sign_ins.take(person, Instant::now()) {
+            let refusal = Rejection::because(Reason::RateLimited, "too many sign-ins to Moodle by one person");
+            return Err(refusal.with_hint(Hint::RetryAfter(wait.as_secs() + 1)));
+        }
+        let carried_by = is_here.then(|| session.key.text());
+        let vouched = cas_facade::vouch(service.to_owned(), &username, self.told_of(caller)).carried_by(carried_by);
         let ticket = self.tokens.ticket(&vouched).await.map_err(unavailable)?;
         Ok(cas_facade::with_ticket(service, &ticket))
+    }
+
+    /// May a browser with this session carry this ticket of the gateway's own to Moodle? Who carries somebody else's would be signed in as that person (login CSRF). Nothing is used up.
+    pub async fn may_carry(&self, ticket: &str, session: Option<&Session>) -> Result<bool, Rejection> {
+        let kept = self.tokens.0.store.get(Table::FacadeTickets, ticket).await;
+        let vouched = kept.map_err(unavailable)?.and_then(|kept| Vouched::decode(&kept));
+        let needed = vouched.as_ref().and_then(Vouched::session);
+        let has = |needed: &str| session.is_some_and(|session| session.key.text() == needed);
+        Ok(needed.is_none_or(has))
+    }
+
+    /// Does this ticket wait to be asked about?
+    pub async fn is_waiting(&self, ticket: &str) -> bool {
+        let kept = self.tokens.0.store.get(Table::FacadeTickets, ticket).await;
+        kept.is_ok_and(|kept| kept.is_some())
     }
 
     /// Is this an address below `wwwroot`?
@@ -90,12 +130,15 @@ impl Moodle {
     /// What Moodle is told of a person beside the name (`facade.attributes`).
     pub(super) fn told_of(&self, caller: Caller<'_>) -> Vec<(String, String)> {
         let names = self.config.facade.iter().flat_map(|facade| &facade.attributes);
+        // An address that the person has not confirmed may be somebody else's.
+        let is_unconfirmed = caller.attribute("email_verified").iter().any(|told| told != "true");
+        let names = names.filter(|name| !is_unconfirmed || *name != "email");
         let pairs = names.flat_map(|name| {
             caller
                 .attribute(name)
                 .iter()
                 .map(move |value| (name.clone(), value.clone()))
         });
-        pairs.collect()
+        pairs.take(MOST_TOLD).collect()
     }
 }

@@ -91,6 +91,8 @@ struct Inner {
     names: Mutex<BTreeSet<String>>,
     /// Counts changes of the vault: what was found out before one may not be remembered after it.
     changes: AtomicU64,
+    /// Of each person, by way of a facade.
+    sign_ins: Keyed<String>,
     /// Tickets that are spent at Moodle at once.
     spending: Places,
     arriving: Arriving,
@@ -145,6 +147,7 @@ impl MoodleTokens {
             metrics,
             names: Mutex::default(),
             changes: AtomicU64::new(0),
+            sign_ins: Keyed::new(facade::SIGN_INS),
             spending: Places::new(SPENDING),
             arriving: Arriving::new(),
             turned_away: Mutex::default(),

@@ -210,13 +210,6 @@ impl Moodle {
 
     /// What whoever calls is called in Moodle; nobody who may not get a token is called anything.
     pub(super) fn username(&self, caller: Caller<'_>) -> Result<String, Rejection> {
-        let name = self.name(caller)?;
-        check_never(&self.config.never, &name).map_err(|error| rejection(&error))?;
-        Ok(name)
-    }
-
-    /// The same of who only signs in there.
-    pub(super) fn name(&self, caller: Caller<'_>) -> Result<String, Rejection> {
         let no = |detail: &str| Rejection::because(Reason::NoMoodleToken, detail);
         let identity = caller.identity();
         if !identity.is_somebody() {
@@ -249,6 +242,7 @@ impl Moodle {
             NoUsername::OtherDomain => no("the person is not at moodle.username_domain"),
             NoUsername::Characters => no("moodle.username makes no name of this person that Moodle takes"),
         })?;
+        check_never(&self.config.never, &name).map_err(|error| rejection(&error))?;
         fold(&name).map_err(|error| rejection(&error))
     }
 

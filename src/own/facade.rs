@@ -1,15 +1,14 @@
 //! The gateway as the CAS server of a Moodle whose people sign in by something else: where their browsers sign in and out.
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use url::Url;
 
 use crate::moodle::Moodle;
-use crate::moodle::caller::Caller;
 use crate::moodle::tokens::cas_facade::Page;
 use crate::query::single;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
-use crate::sign_in::begin::begin;
+use crate::sign_in::begin::{begin, page_load};
 use crate::sign_in::{Here, target};
 
 /// The answer to a browser. `query` is what Moodle has sent it with, `address` the whole address that it opens.
@@ -17,10 +16,10 @@ pub async fn answer(
     here: &Here<'_>,
     moodle: &Moodle,
     page: Page,
-    (headers, query, address): (&HeaderMap, &str, &str),
+    asked @ (_, _, query, _): (&Method, &HeaderMap, &str, &str),
 ) -> Result<Reply, Rejection> {
     match page {
-        Page::Login => log_in(here, moodle, (headers, query, address)).await,
+        Page::Login => log_in(here, moodle, asked).await,
         Page::Logout => log_out(here, query),
     }
 }
@@ -29,18 +28,26 @@ pub async fn answer(
 async fn log_in(
     here: &Here<'_>,
     moodle: &Moodle,
-    (headers, query, address): (&HeaderMap, &str, &str),
+    (method, headers, query, address): (&Method, &HeaderMap, &str, &str),
 ) -> Result<Reply, Rejection> {
     let named = |name: &str| single(query.as_bytes(), name);
     let service = named("service").filter(|service| moodle.is_service(service));
     let no_service = || Rejection::because(Reason::BadRequest, "`service` must be an address of this Moodle");
     let service = service.ok_or_else(no_service)?;
+    if *method != Method::GET || !page_load(method, headers) {
+        // A picture or a script of whatever page would sign the person in.
+        return Err(Rejection::because(
+            Reason::NotAllowed,
+            "only a page load signs in to Moodle",
+        ));
+    }
     let session = here.session(headers).await?;
     let session = session.filter(|session| session.is_by_cookie() && moodle.is_of(&session.identity));
     let is_set = |name: &str| named(name).is_some_and(|value| value == "true");
     match session {
         Some(session) if !is_set("renew") => {
-            Reply::redirect(&moodle.signs_in_at(Caller::Session(&session), &service).await?)
+            let is_here = here.public.origin() == moodle.origin();
+            Reply::redirect(&moodle.signs_in_at(&session, &service, is_here).await?)
         }
         // Moodle asks first whether the browser is known, and a moment later for its form.
         None if is_set("gateway") && !is_set("renew") => Reply::redirect(&service),

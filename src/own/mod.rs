@@ -72,7 +72,7 @@ pub async fn answer(asked: &Asked<'_>, moodles: &[Arc<Moodle>]) -> Result<Reply,
         }
         (Some("sign-out"), None, ..) => {
             only(asked.method, BOTH)?;
-            sign_out::answer(asked).await
+            sign_out::answer(asked, moodles).await
         }
         (Some("moodle"), Some(name), Some("start"), None) => {
             only(asked.method, GET)?;

@@ -1,13 +1,18 @@
 //! `/_janua/sign-out`: a page with a button, and the POST that it sends. What is posted elsewhere ends nothing.
 //! Both sessions that a browser may have end, the one of a sign-in and that of a launch.
 
-use http::{Method, StatusCode};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, StatusCode};
 use url::Url;
 
 use super::is_isolated;
 use super::isolation::Purpose;
 use crate::authenticate::session::cookie::{LAUNCH, SESSION};
 use crate::authenticate::session::{Carrier, Session};
+use crate::headers::cookies;
+use crate::moodle::Moodle;
 use crate::rejection::Rejection;
 use crate::respond::Reply;
 use crate::respond::page::Escaped;
@@ -15,7 +20,7 @@ use crate::sign_in::attempt::SignedOut;
 use crate::sign_in::{Asked, Callback, SignOut, no_way_back, target};
 use crate::text::safe;
 
-pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
+pub(super) async fn answer(asked: &Asked<'_>, moodles: &[Arc<Moodle>]) -> Result<Reply, Rejection> {
     let (here, people) = (&asked.here, asked.here.people);
     let session = here.session(asked.headers).await?;
     let launch = here.launch(asked.headers).await?;
@@ -47,6 +52,11 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
         people.sessions.end(session.key, "sign_out").await?;
     }
     reply.set_cookie(here.jar().remove(SESSION));
+    if let Some(session) = &session {
+        for gone in of_moodle(asked, session, moodles) {
+            reply.set_cookie(Some(gone));
+        }
+    }
     if !here.launches(asked.headers).is_empty() {
         reply.set_cookie(here.jar().set_framed(LAUNCH, "", Some(0)));
     }
@@ -54,6 +64,34 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
         people.launches.end(launch.key, "sign_out").await?;
     }
     Ok(reply)
+}
+
+/// What takes away the sessions that the browser has at the person's Moodle on this host: nobody else ends them, since Moodle
+/// takes no notice of a logout elsewhere, and whoever uses the browser next would be there as this person.
+fn of_moodle(asked: &Asked<'_>, session: &Session, moodles: &[Arc<Moodle>]) -> Vec<HeaderValue> {
+    const SESSIONS: &str = "MoodleSession";
+    let (here, headers) = (&asked.here, asked.headers);
+    let origin = here.public.origin();
+    let site = if origin.starts_with("https:") { "; Secure" } else { "" };
+    let is_theirs = |moodle: &&Arc<Moodle>| moodle.origin() == origin && moodle.is_of(&session.identity);
+    let mut gone = Vec::new();
+    for moodle in moodles.iter().filter(is_theirs) {
+        let below = moodle.config.public_url.path().trim_end_matches('/');
+        let paths = ["/".to_owned(), below.to_owned(), format!("{below}/")];
+        let paths: BTreeSet<&str> = paths
+            .iter()
+            .map(String::as_str)
+            .filter(|path| !path.is_empty())
+            .collect();
+        for (name, _) in cookies::pairs(headers) {
+            let name = std::str::from_utf8(name).ok().filter(|name| name.starts_with(SESSIONS));
+            let removals = name
+                .into_iter()
+                .flat_map(|name| paths.iter().map(move |path| (name, path)));
+            gone.extend(removals.filter_map(|(name, path)| cookies::set(name, "", path, 0, site)));
+        }
+    }
+    gone
 }
 
 /// What follows: the sign-in server's own sign-out if `everywhere` is asked for, the page that `return` names, or a page

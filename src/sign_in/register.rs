@@ -34,11 +34,14 @@ pub(super) fn apereo(class: &str, name: &str, address: &str, more: Value) -> Str
 /// A client of Keycloak's, as its command makes it. `logout`: the address of the back channel.
 pub(super) fn keycloak(issuer: &str, client_id: &str, callback: &str, logout: Option<&str>) -> Option<String> {
     let (_, realm) = issuer.split_once("/realms/")?;
-    let mut attributes = json!({ "post.logout.redirect.uris": callback });
-    if let Some(logout) = logout {
-        attributes["backchannel.logout.url"] = json!(logout);
-        attributes["backchannel.logout.session.required"] = json!("true");
-    }
+    let attributes = match logout {
+        Some(logout) => json!({
+            "post.logout.redirect.uris": callback,
+            "backchannel.logout.url": logout,
+            "backchannel.logout.session.required": "true",
+        }),
+        None => json!({ "post.logout.redirect.uris": callback }),
+    };
     let quoted = |text: String| format!("'{}'", text.replace('\'', "'\\''"));
     Some(format!(
         "at Keycloak: kcadm.sh create clients -r {} -s {} -s publicClient=false -s {} -s {}",

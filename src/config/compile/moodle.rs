@@ -46,6 +46,7 @@ impl Checker<'_> {
     ) -> (Option<Vec<Moodle>>, Vec<KnownMoodle>) {
         let upstreams = moodles.iter().filter_map(|(_, moodle)| moodle.upstream.given());
         self.unique("upstream of a Moodle", upstreams);
+        self.facade_paths(&moodles);
         let compiled: Vec<_> = moodles
             .into_iter()
             .map(|(name, moodle)| self.moodle(&name, moodle, known))
@@ -69,6 +70,30 @@ impl Checker<'_> {
             }
             let asked: BTreeSet<&str> = theirs.flat_map(Moodle::attributes).chain(SURROGATE).collect();
             bearer.attributes = asked.into_iter().map(str::to_owned).collect();
+        }
+    }
+
+    /// Each facade has a place of its own, not below another's.
+    fn facade_paths(&mut self, moodles: &[(At<String>, file::Moodle)]) {
+        let paths = moodles
+            .iter()
+            .filter_map(|(_, moodle)| moodle.facade.given()?.value.path.given());
+        let paths: Vec<&At<String>> = paths.collect();
+        let is_in = |path: &str, other: &str| {
+            path.strip_prefix(other)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        for (place, path) in paths.iter().enumerate() {
+            let mut before = paths.iter().take(place);
+            let trimmed = path.value.trim_end_matches('/');
+            if let Some(other) = before.find(|other| {
+                let other = other.value.trim_end_matches('/');
+                is_in(trimmed, other) || is_in(other, trimmed)
+            }) {
+                let problem = Diagnostic::error(path.at, "two Moodles would ask the gateway at one place");
+                let problem = problem.also(other.at, "the other one's path");
+                self.report(problem.help("give each facade a path of its own: path = \"/_janua/cas-facade-2\""));
+            }
         }
     }
 

@@ -127,7 +127,7 @@ impl Checker<'_> {
         let of_moodle = OfRoute {
             present: (route.present.value == Present::MoodleToken).then_some(route.present.at),
             functions: route.functions,
-            rewrites: route.rewrite_urls.written(),
+            rewrites: route.rewrite_urls.written().filter(|_| route.rewrite_urls.value),
             action: action.as_ref(),
             accept: (&accept, accept_at),
             sign_ins: sign_ins.as_ref().and_then(|named| named.as_deref()),

@@ -65,8 +65,8 @@ section! {
         /// Moodle's own addresses; nobody else is answered.
         #[required = "from = [\"10.0.0.7/32\"], Moodle's addresses"]
         from: Vec<At<IpNet>>,
-        /// `["email", "given_name"]`: attributes or claims of a person that Moodle is told as attributes of CAS. Default: nothing
-        /// but the name.
+        /// `["email", "given_name"]`: attributes or claims of a person that Moodle is told as attributes of CAS; by itself it is
+        /// told the name alone.
         attributes: Vec<At<String>> = [],
     }
 }

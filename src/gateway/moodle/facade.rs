@@ -11,6 +11,7 @@ use crate::moodle::Moodle;
 use crate::moodle::tokens::cas_facade::{self, Facade};
 use crate::own;
 use crate::own::moodle as visits;
+use crate::query::single;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::{Reply, security};
 
@@ -28,7 +29,7 @@ pub struct Asked {
 }
 
 /// Nothing is used up; `Ok(None)`: the request is at no facade's path.
-pub(super) fn asked(ctx: &Context) -> Result<Option<Asked>, Rejection> {
+pub(super) async fn asked(ctx: &Context) -> Result<Option<Asked>, Rejection> {
     let found = ctx.snapshot.moodles.iter().find_map(|moodle| {
         let facade = moodle.config.facade.as_ref()?;
         let below = ctx.path.decoded().strip_prefix(facade.path.as_str())?;
@@ -43,7 +44,12 @@ pub(super) fn asked(ctx: &Context) -> Result<Option<Asked>, Rejection> {
     let query = ctx.request.query.as_deref().unwrap_or_default();
     match cas_facade::judge(below, query, ctx.client.address, &facade.from) {
         Facade::Forbidden => {
-            if ctx.dry_run.is_none() {
+            // Whoever asks about a ticket that there is must be Moodle.
+            let ticket = single(query.as_bytes(), "ticket");
+            let ticket = ticket.filter(|ticket| cas_facade::is_own(ticket) && ctx.dry_run.is_none());
+            if let Some(ticket) = ticket
+                && moodle.is_waiting(&ticket).await
+            {
                 moodle.tokens().turned_away(ctx.client.address);
             }
             let detail = "the facade answers only the addresses in moodle.facade.from";
@@ -86,7 +92,7 @@ pub(super) async fn answer(headers: &HeaderMap, ctx: &Context, asked: Asked) -> 
                 &visit.here,
                 &moodle,
                 page,
-                (headers, query.unwrap_or_default(), &address),
+                (&ctx.request.method, headers, query.unwrap_or_default(), &address),
             )
             .await?
         }

@@ -25,7 +25,7 @@ use crate::query::single;
 /// How such a ticket begins: phpCAS wants `ST-`.
 const PREFIX: &str = "ST-janua-";
 /// Bytes of the address that a browser wants a ticket for.
-const LONGEST_SERVICE: usize = 2048;
+const LONGEST_SERVICE: usize = 512;
 /// From minting to Moodle's question it takes two requests.
 pub const LIFETIME: Duration = Duration::from_secs(30);
 
@@ -34,6 +34,9 @@ pub const LIFETIME: Duration = Duration::from_secs(30);
 pub struct Vouched {
     service: String,
     username: String,
+    /// Of a ticket that a browser carries through this gateway: the session that it was made for, which the browser must have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<String>,
     /// Names and values, as Moodle is told them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     attributes: Vec<(String, String)>,
@@ -78,6 +81,11 @@ pub struct Answer {
     pub body: String,
 }
 
+/// Is it, or may it be, a ticket of the gateway's own?
+pub fn is_own(ticket: &str) -> bool {
+    ticket.starts_with(PREFIX)
+}
+
 /// A ticket that nobody can guess.
 pub fn new_ticket() -> String {
     format!("{PREFIX}{:032x}", rand::random::<u128>())
@@ -88,6 +96,7 @@ pub fn vouch(service: String, username: &str, attributes: Vec<(String, String)>)
     Vouched {
         service,
         username: username.to_ascii_lowercase(),
+        session: None,
         attributes,
     }
 }
@@ -97,14 +106,12 @@ pub fn token_service(moodle: &Conversation) -> String {
     format!("{}{}", moodle.wwwroot(), cas_token::SERVICE)
 }
 
-/// Is this an address below `wwwroot`, so that a ticket for it says to nobody else who somebody is?
+/// Is this an address below `wwwroot` at which Moodle asks about tickets? One for it says to nobody else who somebody is.
 pub fn is_of(wwwroot: &Url, service: &str) -> bool {
     let Ok(url) = Url::parse(service) else { return false };
     let root = wwwroot.path().trim_end_matches('/');
-    let is_below = url
-        .path()
-        .strip_prefix(root)
-        .is_some_and(|below| below.starts_with('/'));
+    let below = url.path().strip_prefix(root);
+    let is_below = below.is_some_and(|below| ["/login/index.php", cas_token::SERVICE].contains(&below));
     let is_plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
     // What a browser reads otherwise than it stands is no address that Moodle has made.
     let is_graphic = service.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
@@ -144,7 +151,7 @@ pub fn judge(below: &str, query: &str, from: IpAddr, allowed: &[IpNet]) -> Facad
         return Facade::Forbidden;
     }
     let named = |name: &str| single(query.as_bytes(), name).map(Cow::into_owned);
-    match named("ticket").filter(|ticket| ticket.starts_with(PREFIX)) {
+    match named("ticket").filter(|ticket| is_own(ticket)) {
         Some(ticket) => Facade::Asked(Question {
             ticket,
             service: named("service"),
@@ -156,6 +163,16 @@ pub fn judge(below: &str, query: &str, from: IpAddr, allowed: &[IpNet]) -> Facad
 }
 
 impl Vouched {
+    /// The same for the browser of a session, by the text of its key.
+    pub fn carried_by(self, session: Option<String>) -> Self {
+        Self { session, ..self }
+    }
+
+    /// The session whose browser alone may carry the ticket.
+    pub fn session(&self) -> Option<&str> {
+        self.session.as_deref()
+    }
+
     pub fn encode(&self) -> Vec<u8> {
         // Two strings always can be written.
         serde_json::to_vec(self).unwrap_or_default()
@@ -248,6 +265,7 @@ mod tests {
         let vouched = username.map(|username| Vouched {
             service: "https://moodle.test/login/token.php".to_owned(),
             username: username.to_owned(),
+            session: None,
             attributes: vec![("mail".to_owned(), "o&b@x".to_owned())],
         });
         question
@@ -293,7 +311,10 @@ mod tests {
         let root = "https://moodle.test/lms".parse().unwrap();
         for (service, expected) in [
             ("https://moodle.test/lms/login/index.php?authCAS=CAS", true),
-            ("https://moodle.test/lms/", true),
+            ("https://moodle.test/lms/login/token.php", true),
+            ("https://moodle.test/lms/", false),
+            ("https://moodle.test/lms/pluginfile.php/1/a.html", false),
+            ("https://moodle.test/lms/b/login/index.php", false),
             ("https://moodle.test/lmsx/", false),
             ("https://moodle.test/login/index.php", false),
             ("https://moodle.test/lms/../login/index.php", false),

@@ -99,11 +99,10 @@ impl Oidc {
         let logout = Some(logout).filter(|_| config.single_logout);
         let discovery = config.discovery.as_ref().map_or("", |discovery| discovery.as_str());
         let by_cas = || {
-            let mut more = json!({ "clientId": client_id, "clientSecret": "…", "bypassApprovalPrompt": true });
-            if let Some(logout) = logout {
-                more["logoutType"] = json!("BACK_CHANNEL");
-                more["logoutUrl"] = json!(logout);
-            }
+            let more = json!({
+                "clientId": client_id, "clientSecret": "…", "bypassApprovalPrompt": true,
+                "logoutType": logout.map_or("NONE", |_| "BACK_CHANNEL"), "logoutUrl": logout,
+            });
             let is_cas = config.issuer.ends_with("/cas/oidc");
             is_cas.then(|| register::apereo("services.OidcRegisteredService", "Janua", callback, more))
         };

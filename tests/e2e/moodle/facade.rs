@@ -5,6 +5,7 @@ use url::Url;
 
 use crate::people::{World, call, start};
 use crate::sign_in::campus::target;
+use crate::support::Request;
 use crate::support::cas::query;
 
 const FACADE: &str = "tokens = [\"cas-facade\"]\nfacade = { path = \"/_janua/cas-facade\", from = [\"127.0.0.1\"], attributes = \
@@ -121,9 +122,8 @@ fn nobody_gets_a_ticket_without_a_session_or_for_another_address() {
     assert!(renewed.header("location").unwrap().starts_with(&world.campus.issuer()));
     world.campus.behave().claims = json!({ "preferred_username": "bob" });
     let bob = world.signs_in("campus", "bob");
-    // Who never gets a token signs in to Moodle as everybody does.
-    let answer = bob.open(&login(&world, "/login/index.php", &[])).expect(303);
-    assert!(ticket(answer.header("location").unwrap()).is_some());
+    // The gateway never becomes somebody in `never`, for nobody.
+    assert_eq!(bob.open(&login(&world, "/login/index.php", &[])).status, 403);
     call(&bob).refused(403, "no_moodle_token");
 }
 
@@ -148,4 +148,60 @@ fn signing_out_of_moodle_asks_what_is_to_end() {
     );
     let answer = visitor.open(&elsewhere).expect(303);
     assert!(!answer.header("location").unwrap().contains("evil"));
+}
+
+#[test]
+fn a_ticket_is_carried_to_moodle_by_the_browser_that_it_was_made_for_alone() {
+    let world = world("");
+    let visitor = world.signs_in("campus", "alice");
+    let page = login(&world, "/login/index.php?authCAS=CAS", &[]);
+    let location = visitor.open(&page).expect(303).header("location").unwrap().to_owned();
+    let address = Url::parse(&location).unwrap();
+    // Whoever is led there with somebody else's ticket would work in that person's account.
+    for other in [world.nobody(), world.signs_in("campus", "bob")] {
+        let answer = other.open(target(&address)).expect(303);
+        let on = answer.header("location").unwrap();
+        assert!(on.ends_with("/login/index.php?authCAS=CAS"), "{on}");
+    }
+    // The person's own browser goes on to Moodle, for whose pages this world has no route.
+    visitor.open(target(&address)).expect(404);
+}
+
+#[test]
+fn only_a_page_load_signs_in_to_moodle_and_not_endlessly() {
+    let world = world("");
+    let visitor = world.signs_in("campus", "alice");
+    let page = login(&world, "/login/index.php", &[]);
+    for (mode, dest) in [("no-cors", "image"), ("cors", "empty"), ("no-cors", "script")] {
+        let request = Request::get(&page)
+            .header("Sec-Fetch-Mode", mode)
+            .header("Sec-Fetch-Dest", dest)
+            .header("Sec-Fetch-Site", "same-origin");
+        assert_eq!(visitor.send(request).status, 403, "{dest}");
+    }
+    let statuses: Vec<u16> = (0..30).map(|_| visitor.open(&page).status).collect();
+    assert!(statuses.contains(&429), "{statuses:?}");
+    assert!(statuses.starts_with(&[303, 303, 303]), "{statuses:?}");
+}
+
+#[test]
+fn signing_out_takes_the_session_at_moodle_with_it() {
+    let world = world("");
+    let visitor = world.signs_in("campus", "alice");
+    let request = Request::new("POST", "/_janua/sign-out")
+        .header("Sec-Fetch-Site", "same-origin")
+        .header("Content-Type", "application/x-www-form-urlencoded")
+        .header("Cookie", "MoodleSession=abc; MoodleSessionlms=def; other=1");
+    let answer = visitor.send(request).expect(200);
+    let set: Vec<String> = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"))
+        .map(|(_, value)| value.clone())
+        .collect();
+    for name in ["MoodleSession", "MoodleSessionlms"] {
+        let gone = format!("{name}=; Path=/; Max-Age=0");
+        assert!(set.iter().any(|line| line.starts_with(&gone)), "{set:?}");
+    }
+    assert!(!set.iter().any(|line| line.starts_with("other")), "{set:?}");
 }
