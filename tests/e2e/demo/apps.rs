@@ -47,7 +47,7 @@ impl App {
             stdout
                 .lines()
                 .map_while(Result::ok)
-                .for_each(|line| drop(send.send(line)))
+                .for_each(|line| drop(send.send(line)));
         });
         // It says where it is as soon as it is there; a program that ends first says nothing.
         let home = lines.recv_timeout(DEADLINE).unwrap().parse().unwrap();
