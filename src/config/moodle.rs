@@ -7,10 +7,14 @@ use url::Url;
 
 use super::moodle_username::MoodleUsername;
 use super::section::words;
+use super::{Action, Present, Route};
 use crate::rate::Rate;
 
 /// Attributes by which Apereo's CAS says that somebody acts as another person.
 pub const SURROGATE: [&str; 2] = ["surrogateEnabled", "surrogatePrincipal"];
+
+/// Where Moodle gives apps their tokens, below its `wwwroot`.
+pub const LAUNCH_SCRIPT: &str = "/admin/tool/mobile/launch.php";
 
 /// A Moodle whose web services are called with tokens that the gateway puts in.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +54,11 @@ pub struct Moodle {
 impl Moodle {
     pub fn has_vault(&self) -> bool {
         self.tokens.contains(&MoodleSource::Vault)
+    }
+
+    /// Does this route lead to it as it is, with the browser's own cookies and nobody's token?
+    pub fn is_behind(&self, route: &Route) -> bool {
+        route.action == Action::Upstream(self.upstream) && matches!(route.present, Present::Pass | Present::Headers)
     }
 
     /// What it asks for of a person, by the names of attributes or claims.

@@ -19,7 +19,6 @@ use crate::moodle::token::Token;
 use crate::moodle::tokens::cas_facade::Facade;
 use crate::moodle::tokens::source::Availability;
 use crate::own;
-use crate::own::moodle::launch::Known;
 use crate::present;
 use crate::rejection::{Reason, Rejection};
 use crate::sign_in::begin::page_load;
@@ -38,6 +37,14 @@ pub(super) async fn tell(
             ctx.allowed = true;
             let (what, status) = beside(&intercept);
             (Action::Aside { what: what.to_owned() }, status)
+        }
+        Decision::Through(moodle, known) => {
+            if let Some(refusal) = calls::launch::refusal(&moodle, &known) {
+                return Err(refusal);
+            }
+            ctx.allowed = true;
+            let what = "Moodle is asked for a token in the place of the browser that was sent there";
+            (Action::Aside { what: what.to_owned() }, None)
         }
         Decision::Own => {
             let status = own_answer(headers, ctx).await?;
@@ -140,15 +147,6 @@ async fn serve(
         ),
         snapshot::Action::KeySet(set) => (Action::Reply, Some(set.answer(headers).status)),
         snapshot::Action::Upstream(upstream) => {
-            match calls::launch::known(headers, ctx, route) {
-                Some((_, Known::Flow(_))) => {
-                    let what = "Moodle is asked for a token in the place of the browser that was sent there";
-                    report.action = Some(Action::Aside { what: what.to_owned() });
-                    return Ok(None);
-                }
-                Some((_, Known::Stale)) => return Err(Reason::SignInStale.into()),
-                None => {}
-            }
             let call = match call(route, headers, ctx, report).await? {
                 Call::ToSignIn(status) => return Ok(Some(status)),
                 Call::With(changes) => Some(changes),

@@ -15,6 +15,8 @@ use crate::gateway::moodle::Intercept;
 use crate::gateway::{self, Incoming, Stop};
 use crate::identity::Identity;
 use crate::listen::{client, intake};
+use crate::moodle::Moodle;
+use crate::own::moodle::launch::Known;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::{Reply, cors};
 use crate::route::path::Path;
@@ -24,6 +26,8 @@ use crate::snapshot::{Action, Route};
 pub enum Decision {
     /// The gateway answers in Moodle's stead, or Moodle's question.
     Intercept(Intercept),
+    /// A browser comes through `launch.php` of this Moodle for the gateway.
+    Through(Arc<Moodle>, Known),
     /// The request is for an address of the gateway's own.
     Own,
     /// What is told of the host's authorization servers, to everybody.
@@ -68,6 +72,9 @@ pub async fn decide<I: Incoming, T: Trace>(
     ctx: &mut Context,
     trace: &mut T,
 ) -> Result<Decision, Stop> {
+    if let Some((moodle, known)) = gateway::moodle::launch::known(incoming.headers(), ctx) {
+        return Ok(Decision::Through(moodle, known));
+    }
     if let Some(intercept) = gateway::moodle::intercept(incoming, ctx).await? {
         return Ok(Decision::Intercept(intercept));
     }
@@ -107,6 +114,11 @@ pub async fn decide<I: Incoming, T: Trace>(
         return Ok(Decision::Serve(route));
     };
     gateway::auth_request::put_in_place(headers, ctx, names)?;
+    if gateway::moodle::launch::known(headers, ctx).is_some() {
+        // Whoever asks would let the token through to the browser.
+        ctx.allowed = false;
+        return Err(Rejection::because(Reason::NoRoute, "launch.php for the gateway, which it cannot ask here").into());
+    }
     let decided = judge(incoming, ctx, trace).await?;
     if matches!(decided.action, Action::Decide(_)) {
         // A route that only decides is nobody's destination.

@@ -21,6 +21,10 @@ impl Gateway {
         let headers = &session.req_header().headers;
         let reply = match decision {
             Decision::Serve(route) => return self.serve(session, ctx, &route).await,
+            Decision::Through(moodle, known) => {
+                Box::pin(gateway::moodle::launch::serve(session, ctx, (moodle, known))).await?;
+                return Ok(Next::Answered);
+            }
             Decision::Intercept(intercept) => Box::pin(gateway::moodle::answer(headers, ctx, intercept)).await?,
             Decision::Own => Box::pin(gateway::endpoints::answer(session, ctx)).await?,
             Decision::Metadata(reply) => {
@@ -47,10 +51,6 @@ impl Gateway {
             Action::Upstream(_) => {
                 if let Some(moodle) = route.injects().filter(|_| !ctx.own_token) {
                     Box::pin(gateway::moodle::serve(session, ctx, route, moodle)).await?;
-                    return Ok(Next::Answered);
-                }
-                if let Some(known) = gateway::moodle::launch::known(&session.req_header().headers, ctx, route) {
-                    Box::pin(gateway::moodle::launch::serve(session, ctx, route, known)).await?;
                     return Ok(Next::Answered);
                 }
                 ctx.upstream.authorization = gateway::opencast::authorization(route, ctx.who.as_deref(), ctx.at)?;

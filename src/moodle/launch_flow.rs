@@ -21,20 +21,28 @@ const MOST_TURNS: u8 = 3;
 const ID: usize = 8;
 const CONTEXT: &[u8] = b"moodle launch";
 
-/// A way through `launch.php` as it was begun.
+/// A way through `launch.php` as it was begun. Its names are short in the cookie: a dozen tabs have one each.
 #[derive(Serialize, Deserialize)]
 pub struct LaunchFlow {
+    #[serde(rename = "m")]
     pub moodle: String,
     /// Which of `moodle.tokens` the browser goes for.
+    #[serde(rename = "f")]
     pub source: usize,
     /// Where the browser goes on: a whole URL that was judged.
+    #[serde(rename = "t")]
     pub target: String,
+    #[serde(rename = "s")]
     session: String,
     /// 128 bits, in hexadecimal digits.
+    #[serde(rename = "p")]
     pub passport: String,
+    #[serde(rename = "b")]
     started: u64,
+    #[serde(rename = "n")]
     turns: u8,
     /// Moodle is asked without the MoodleSession that the browser has, so that it begins another one.
+    #[serde(rename = "a")]
     pub anew: bool,
 }
 
@@ -116,6 +124,11 @@ impl LaunchFlow {
 pub fn id_of(passport: &str) -> Option<&str> {
     let is_own = passport.len() == 32 && passport.bytes().all(|byte| byte.is_ascii_hexdigit());
     passport.get(..ID).filter(|_| is_own)
+}
+
+/// Can this be what a cookie is called by?
+pub fn is_id(text: &str) -> bool {
+    text.len() == ID && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn passport() -> String {

@@ -1,6 +1,6 @@
 //! What a person's browser brings from `launch.php`: Moodle asked in its place, and a token that is kept if it is the person's.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
@@ -14,12 +14,15 @@ use crate::act::proxy::{Attempts, Chosen};
 use crate::authenticate::session::Session;
 use crate::backchannel::Reply;
 use crate::moodle::token::Token;
+use crate::moodle::tokens::launch::PATH;
 use crate::moodle::tokens::source::Way;
 use crate::moodle::tokens::{TokenError, check_identity};
 use crate::rejection::{Reason, Rejection};
 
 /// Pages of Moodle's are a few hundred kilobytes at most.
 const MAX_ANSWER: usize = 2 << 20;
+/// PHP lets a request of a session wait as long as another one of it takes. Nobody waits longer for a page.
+const LONGEST: Duration = Duration::from_secs(60);
 
 impl Moodle {
     /// Does a browser go through `launch.php` for one of its sources?
@@ -28,14 +31,20 @@ impl Moodle {
         sources.any(|source| source.way() == Some(Way::Launch))
     }
 
+    /// The path of `launch.php`, at the gateway and at Moodle.
+    pub fn launch_path(&self) -> String {
+        format!("{}{PATH}", self.config.public_url.path().trim_end_matches('/'))
+    }
+
     /// Asks the first server that takes a connection, by GET, and gives its whole answer, whatever it is. `target` is path and
-    /// query there, `chosen` that server.
+    /// query there, `chosen` that server. Within the upstream's read timeout, and a minute at most.
     pub async fn ask_for_browser(
         &self,
         target: &str,
         headers: HeaderMap,
         chosen: &mut Option<Chosen>,
     ) -> Result<Reply, Rejection> {
+        let backchannel = self.backchannel.within(self.read_timeout.min(LONGEST));
         let (mut attempts, mut last) = (Attempts::default(), None);
         loop {
             let server = match self.upstream.choose(target, &mut attempts) {
@@ -43,9 +52,7 @@ impl Moodle {
                 Err(none_left) => return Err(last.unwrap_or(none_left)),
             };
             let url = server.url(target).ok_or(Reason::Internal)?;
-            let asked = self
-                .backchannel
-                .exchange(Method::GET, &url, headers.clone(), Bytes::new(), MAX_ANSWER);
+            let asked = backchannel.exchange(Method::GET, &url, headers.clone(), Bytes::new(), MAX_ANSWER);
             match asked.await {
                 Ok(reply) => return Ok(reply),
                 Err(error) if error.is_unreachable() => {

@@ -76,6 +76,15 @@ const SPENDING: Shares = Shares {
     wait: Duration::from_secs(10),
 };
 
+/// Browsers for which `launch.php` of one Moodle is asked at once: it may hold them up, and its whole answers are kept.
+const LAUNCHING: Shares = Shares {
+    all: 256,
+    each: 6,
+    kept: 0,
+    queue: 64,
+    wait: Duration::from_secs(10),
+};
+
 /// What all Moodles share, and a reload leaves as it is. Cheap to clone.
 #[derive(Clone)]
 pub struct MoodleTokens(Arc<Inner>);
@@ -93,7 +102,7 @@ struct Inner {
     changes: AtomicU64,
     /// Of each person, by way of a facade.
     sign_ins: Keyed<String>,
-    /// Tickets that are spent at Moodle at once.
+    /// Tickets that are spent at Moodle at once, and tokens that browsers bring.
     spending: Places,
     arriving: Arriving,
     /// When and from where a facade was asked last by whom it does not answer.
@@ -112,6 +121,7 @@ pub struct Moodle {
     people: People,
     /// Calls of each person, where they are limited.
     pub calls: Option<Arc<Keyed<String>>>,
+    launching: Places,
     /// With `clearpass` alone.
     clearpass: Option<clearpass::Key>,
     /// With `page` alone.
@@ -162,7 +172,7 @@ impl MoodleTokens {
         &self.0.store
     }
 
-    /// A place to spend a ticket that the session's browser brings.
+    /// A place to spend a ticket, or to look at a token, that the session's browser brings.
     pub async fn place(&self, session: &Session) -> Result<Place, NoPlace> {
         self.0.spending.take(Asker::person(&session.identity)).await
     }
@@ -254,11 +264,16 @@ impl Moodle {
                 named_by_user: sign_in.provider.names_by_user(),
             },
             calls: moodle.calls.map(|rate| Arc::new(Keyed::with_debts(rate))),
+            launching: Places::new(LAUNCHING),
         })
     }
 
-    /// With what people have used up of their calls, if `before` has the same name and the same limit.
+    /// With what people have used up of their calls, if `before` has the same name and the same limit, and with the places of
+    /// those who are on their way.
     pub fn going_on(mut self, before: &Self) -> Self {
+        if self.config.name == before.config.name {
+            self.launching = before.launching.clone();
+        }
         if (&self.config.name, self.config.calls) == (&before.config.name, before.config.calls) {
             self.calls.clone_from(&before.calls);
         }
@@ -272,6 +287,11 @@ impl Moodle {
     /// May this person get tokens? Those of the sign-in of this Moodle may, and those of others that have the same people.
     pub fn is_of(&self, who: &Identity) -> bool {
         who.people() == &*self.people.people
+    }
+
+    /// A place to ask `launch.php` for the session's browser.
+    pub async fn launching(&self, session: &Session) -> Result<Place, NoPlace> {
+        self.launching.take(Asker::person(&session.identity)).await
     }
 
     /// `https://moodle.example.edu`: where browsers meet this Moodle.

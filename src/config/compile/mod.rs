@@ -13,6 +13,7 @@ mod functions;
 mod jwt;
 mod launch;
 mod moodle;
+mod moodle_launch;
 mod moodle_sources;
 mod named;
 mod opencast;
@@ -202,6 +203,7 @@ impl Checker<'_> {
         if let Some(routes) = &routes {
             self.unused(routes, &known);
             self.unread_form(form, routes);
+            self.launch_scripts(moodles.as_deref().unwrap_or_default(), routes, &known);
             self.decisions_for_nobody(routes, server.as_ref());
             if let (Some(jwt), Some(bearers)) = (&jwt, &bearers) {
                 self.shown_by_mistake(routes, &known, (&jwt.issuers, bearers));

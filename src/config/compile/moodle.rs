@@ -23,6 +23,8 @@ use crate::rate::Rate;
 pub(super) struct KnownMoodle {
     upstream: usize,
     sign_in: usize,
+    /// Where its `public_url` stands.
+    pub(super) url_at: Span,
 }
 
 /// What a route says that concerns Moodle.
@@ -47,13 +49,22 @@ impl Checker<'_> {
         let upstreams = moodles.iter().filter_map(|(_, moodle)| moodle.upstream.given());
         self.unique("upstream of a Moodle", upstreams);
         self.facade_paths(&moodles);
+        let places: Vec<_> = moodles
+            .iter()
+            .map(|(name, moodle)| moodle.public_url.given().map_or(name.at, |url| url.at))
+            .collect();
         let compiled: Vec<_> = moodles
             .into_iter()
             .map(|(name, moodle)| self.moodle(&name, moodle, known))
             .collect();
-        let found = compiled.iter().flatten().map(|moodle: &Moodle| KnownMoodle {
-            upstream: moodle.upstream,
-            sign_in: moodle.sign_in,
+        let compiled_at = compiled.iter().zip(places);
+        let found = compiled_at.filter_map(|(moodle, url_at): (&Option<Moodle>, Span)| {
+            let moodle = moodle.as_ref()?;
+            Some(KnownMoodle {
+                upstream: moodle.upstream,
+                sign_in: moodle.sign_in,
+                url_at,
+            })
         });
         let found = found.collect();
         (compiled.into_iter().collect(), found)

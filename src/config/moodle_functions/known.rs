@@ -169,6 +169,14 @@ mod tests {
         ] {
             assert_eq!(reads(name), Err(NotReading::Writes), "{name}");
         }
+        for name in [
+            "mod_bigbluebuttonbn_meeting_info",
+            "mod_quiz_get_quizzes_by_courses",
+            "mod_lesson_get_lesson",
+            "mod_lesson_get_lessons_by_courses",
+        ] {
+            assert!(matches!(reads(name), Err(NotReading::Excepted(_))), "{name}");
+        }
         for name in ["local_exam_get_all", "core_webservice_get_site_info2", "", "core_"] {
             assert_eq!(reads(name), Err(NotReading::Unknown), "{name}");
         }

@@ -8,7 +8,7 @@
 //! `core_webservice_get_site_info` stays: the key in its answer is taken out by the gateway.
 
 /// Name, and why. In the order of the names.
-pub(super) const NOT_READING: [(&str, &str); 41] = [
+pub(super) const NOT_READING: [(&str, &str); 45] = [
     ("core_backup_submit_copy_form", "it begins the copy of a course"),
     ("core_blog_view_entries", "all that it does is to log a view"),
     (
@@ -68,6 +68,10 @@ pub(super) const NOT_READING: [(&str, &str); 41] = [
         "it hands out the push tokens of the person's devices",
     ),
     (
+        "mod_bigbluebuttonbn_meeting_info",
+        "it makes the guests' way into the meeting, and hands out its password",
+    ),
+    (
         "mod_chat_get_chat_latest_messages",
         "it keeps the person in the chat, and puts out others who are silent",
     ),
@@ -79,6 +83,14 @@ pub(super) const NOT_READING: [(&str, &str); 41] = [
     (
         "mod_glossary_prepare_entry_for_edition",
         "it copies an entry's files into drafts, to be changed there",
+    ),
+    (
+        "mod_lesson_get_lesson",
+        "it hands out the lesson's password to those who manage it",
+    ),
+    (
+        "mod_lesson_get_lessons_by_courses",
+        "it hands out the lessons' passwords to those who manage them",
     ),
     (
         "mod_lti_get_ltis_by_courses",
@@ -100,6 +112,10 @@ pub(super) const NOT_READING: [(&str, &str); 41] = [
     ),
     ("mod_quiz_get_attempt_data", "it ends an attempt whose time is up"),
     ("mod_quiz_get_attempt_summary", "it ends an attempt whose time is up"),
+    (
+        "mod_quiz_get_quizzes_by_courses",
+        "it hands out the quizzes' passwords to those who manage them",
+    ),
     (
         "quizaccess_seb_validate_quiz_keys",
         "it opens a quiz for the session, and logs who has the wrong keys",

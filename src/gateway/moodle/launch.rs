@@ -4,21 +4,22 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
 use super::super::endpoints::here;
-use super::super::{Stop, answering, complete, refusal_headers, upstream};
-use super::call::headers;
+use super::super::{Stop, answering, complete, limits, refusal_headers, upstream};
 use crate::backchannel;
+use crate::config::Present;
 use crate::context::Context;
 use crate::headers::cookies;
 use crate::moodle::Moodle;
 use crate::moodle::launch_flow::LaunchFlow;
 use crate::moodle::tokens::launch::{self, PATH};
 use crate::own::moodle::launch::{self as launches, Answered, Known};
-use crate::rejection::{Reason, Rejection};
+use crate::present::{self, Shown};
+use crate::rejection::{Hint, Reason, Rejection};
 use crate::respond::write::write;
 use crate::respond::{self, Reply};
 use crate::snapshot::Route;
@@ -39,44 +40,74 @@ const NOT_ASKED: [header::HeaderName; 8] = [
     header::ACCEPT_ENCODING,
 ];
 
-/// Is this a request for `launch.php` that is the gateway's, on a route where Moodle is as it is? Nothing is used up.
-pub fn known(headers: &HeaderMap, ctx: &Context, route: &Route) -> Option<(Arc<Moodle>, Known)> {
-    let moodle = route.moodle.as_ref().filter(|moodle| moodle.launches())?;
-    let is_its = route.injects().is_none()
-        && moodle.config.public_url.host_str() == Some(&ctx.request.host)
-        && moodle.below(ctx.path.decoded()) == Some(PATH);
-    if !is_its {
-        return None;
+/// Is this a request for `launch.php` that is the gateway's? The routes are not asked: whatever they say, no other way leads to
+/// the token. Nothing is used up.
+pub fn known(headers: &HeaderMap, ctx: &Context) -> Option<(Arc<Moodle>, Known)> {
+    let mut moodles = ctx.snapshot.moodles.iter().filter(|moodle| moodle.launches());
+    moodles.find_map(|moodle| {
+        let is_its = moodle.config.public_url.host_str() == Some(&ctx.request.host)
+            && moodle.below(ctx.path.decoded()).is_some_and(is_script);
+        let here = is_its.then(|| here(ctx).ok()).flatten()?;
+        let query = ctx.request.query.as_deref().unwrap_or_default();
+        let known = launches::known(&here, moodle, (&ctx.request.method, query), headers)?;
+        Some((Arc::clone(moodle), known))
+    })
+}
+
+/// Would PHP run `launch.php` for this path? What stands behind it does not matter to it.
+fn is_script(below: &str) -> bool {
+    below
+        .strip_prefix(PATH)
+        .is_some_and(|info| info.is_empty() || info.starts_with('/'))
+}
+
+/// Why such a request is not answered, if it is not.
+pub fn refusal(moodle: &Moodle, known: &Known) -> Option<Rejection> {
+    match known {
+        Known::Flow(_) => None,
+        Known::OtherMethod => {
+            let refusal = Rejection::because(Reason::MethodNotAllowed, "launch.php by another method");
+            Some(refusal.with_hint(Hint::Allow(vec![Method::GET])))
+        }
+        Known::Stale => Some(with_way_out(
+            moodle,
+            Rejection::because(Reason::SignInStale, "launch.php without its cookie"),
+        )),
     }
-    let query = ctx.request.query.as_deref().unwrap_or_default();
-    let asked = (&ctx.request.method, query);
-    let known = launches::known(&here(ctx).ok()?, moodle, asked, headers)?;
-    Some((Arc::clone(moodle), known))
+}
+
+/// Whoever is told that the way is over gets to Moodle.
+fn with_way_out(moodle: &Moodle, refusal: Rejection) -> Rejection {
+    match (refusal.reason, &refusal.hint) {
+        (Reason::SignInStale, Hint::None) => refusal.with_hint(Hint::Visit(moodle.to_visit())),
+        _ => refusal,
+    }
 }
 
 /// The answer to such a request.
 pub async fn serve(
     session: &mut Session,
     ctx: &mut Context,
-    route: &Route,
     (moodle, known): (Arc<Moodle>, Known),
 ) -> Result<(), Stop> {
     let mut cookies = Vec::new();
-    let done = match known {
-        Known::Flow(flow) => go_through(session, ctx, route, (&moodle, *flow), &mut cookies).await,
-        Known::Stale => Err(Rejection::because(Reason::SignInStale, "launch.php without its cookie").into()),
+    let done = match (refusal(&moodle, &known), known) {
+        (None, Known::Flow(flow)) => go_through(session, ctx, (&moodle, *flow), &mut cookies).await,
+        (Some(refusal), _) => Err(refusal.into()),
+        (None, Known::OtherMethod | Known::Stale) => Err(Reason::Internal.into()),
     };
     let (refusal, page) = match done {
         Ok(Done::Reply(reply)) => {
-            let reply = complete(ctx, &session.req_header().headers, with(reply, cookies));
-            return Ok(write(session, &reply).await?);
+            ctx.allowed = true;
+            return Ok(write(session, &with(reply, cookies)).await?);
         }
         Ok(Done::Refused(refusal, page)) => (refusal, Some(page)),
-        Err(Stop::Refused(refusal)) => (refusal, None),
+        Err(Stop::Refused(refusal)) => (with_way_out(&moodle, refusal), None),
         Err(lost) => return Err(lost),
     };
     // As every refusal, and with what Moodle has set, but for what would lead the next login here.
-    cookies.extend(launches::over(&moodle));
+    let gone = launches::over(&moodle, &cookies);
+    cookies.extend(gone);
     let refusal = &*ctx.rejection.insert(refusal);
     let headers = &session.req_header().headers;
     let reply = page.unwrap_or_else(|| respond::rejection(refusal, &answering(headers, &ctx.id)));
@@ -87,6 +118,7 @@ pub async fn serve(
 
 /// What a browser is told.
 enum Done {
+    /// Whole, but for cookies.
     Reply(Reply),
     Refused(Rejection, Reply),
 }
@@ -96,43 +128,92 @@ fn with(mut reply: Reply, cookies: Vec<HeaderValue>) -> Reply {
     reply
 }
 
-/// Asks Moodle in the browser's place. What the browser is told; `cookies` are those that Moodle has set, where that is none
-/// of its own answers.
+/// Asks Moodle in the browser's place. What the browser is told; `cookies` are those that it gets besides.
 async fn go_through(
     session: &Session,
     ctx: &mut Context,
-    route: &Route,
     (moodle, flow): (&Moodle, LaunchFlow),
     cookies: &mut Vec<HeaderValue>,
 ) -> Result<Done, Stop> {
-    let asking = asking(headers(session, ctx)?, flow.anew);
-    let (path, _) = ctx.path.stripped(&route.config.strip);
-    let target = format!("{path}?{}", launch::query(&moodle.config.service, &flow.passport));
+    ctx.route = route(ctx, moodle);
+    if let Some(route) = &ctx.route {
+        limits::check_rate(route, ctx, &mut ())?;
+    }
+    let asking = asking(shown(session, ctx, moodle)?, flow.anew);
+    let target = format!(
+        "{}?{}",
+        moodle.launch_path(),
+        launch::query(&moodle.config.service, &flow.passport)
+    );
     let (snapshot, host) = (Arc::clone(&ctx.snapshot), ctx.request.host.clone());
     let here = snapshot.here(&host, ctx.at, ctx.dry_run.is_some())?;
     let person = launches::person(&here, moodle, &flow).await?;
-    let place = moodle.tokens().place(&person).await?;
+    let place = moodle.launching(&person).await?;
     let started = *ctx.upstream.since.insert(Instant::now());
     let reply = moodle
         .ask_for_browser(&target, asking, &mut ctx.upstream.chosen)
         .await?;
+    drop(place);
     ctx.upstream.answered_after = Some(started.elapsed());
     cookies.extend(launches::cookies_of(&reply));
-    let answered = launches::answered(&here, moodle, flow, (&person, &reply, started)).await;
-    drop(place);
-    match answered? {
-        Answered::Instead(reply) => Ok(Done::Reply(reply)),
+    match launches::answered(&here, moodle, flow, (&person, &reply, started)).await? {
+        Answered::Instead { reply, left } => {
+            if left {
+                let gone = launches::over(moodle, cookies);
+                cookies.extend(gone);
+            }
+            Ok(Done::Reply(complete(ctx, &session.req_header().headers, reply)))
+        }
         Answered::Refused(refusal, page) => Ok(Done::Refused(refusal, page)),
-        Answered::AsItIs(cookie) => {
-            cookies.clear();
+        Answered::AsItIs { cookie, left } => {
+            let whole = as_it_is(session, ctx, reply)?;
+            // Moodle's own are in its answer.
+            let set = std::mem::take(cookies);
             cookies.extend(cookie);
-            as_it_is(session, ctx, reply).map(Done::Reply)
+            if left {
+                cookies.extend(launches::over(moodle, &set));
+            }
+            Ok(Done::Reply(whole))
         }
     }
 }
 
-/// Moodle's answer as any other one goes to a client.
+/// The route that publishes `launch.php` as it is, if there is one.
+fn route(ctx: &Context, moodle: &Moodle) -> Option<Arc<Route>> {
+    let (snapshot, path) = (&ctx.snapshot, moodle.launch_path());
+    let found = snapshot.table.find(&ctx.request.host, &path, &Method::GET).ok()?;
+    let route = snapshot.routes.get(found.route)?;
+    moodle.config.is_behind(&route.config).then(|| Arc::clone(route))
+}
+
+/// The browser's headers as Moodle's upstream gets them, less everybody's credentials here.
+fn shown(session: &Session, ctx: &Context, moodle: &Moodle) -> Result<HeaderMap, Stop> {
+    let mut headers = session.req_header().headers.clone();
+    let changes = present::changes(&Shown {
+        request: &ctx.request,
+        headers: &headers,
+        client: &ctx.client,
+        request_id: ctx.id.as_str(),
+        present: Present::Pass,
+        person: None,
+        identity_headers: &ctx.snapshot.identity_headers,
+        sources: &ctx.snapshot.token_sources,
+        judged: &ctx.snapshot.judged_sources,
+        host: moodle.upstream.host.as_ref(),
+        upgrade: false,
+    });
+    changes.apply(&mut headers).map_err(|_| Reason::HeadersTooLarge)?;
+    for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::EXPECT] {
+        headers.remove(name);
+    }
+    Ok(headers)
+}
+
+/// Moodle's answer as any other one goes to a client. Refused where no route publishes such.
 fn as_it_is(session: &Session, ctx: &mut Context, reply: backchannel::Reply) -> Result<Reply, Stop> {
+    if ctx.route.is_none() {
+        return Err(Rejection::because(Reason::NoRoute, "no route leads to Moodle's launch.php as it is").into());
+    }
     let mut head = ResponseHeader::build(reply.status, None)?;
     for (name, value) in &reply.headers {
         head.append_header(name.clone(), value.clone())?;
@@ -170,6 +251,18 @@ fn asking(mut headers: HeaderMap, anew: bool) -> HeaderMap {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_script_is_known_with_a_path_behind_it() {
+        for (below, expected) in [
+            ("/admin/tool/mobile/launch.php", true),
+            ("/admin/tool/mobile/launch.php/x", true),
+            ("/admin/tool/mobile/launch.phpx", false),
+            ("/admin/tool/mobile/", false),
+        ] {
+            assert_eq!(is_script(below), expected, "{below}");
+        }
+    }
 
     #[test]
     fn launch_php_learns_of_no_phone_and_of_another_session_only_where_it_is_to() {

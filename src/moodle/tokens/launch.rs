@@ -18,7 +18,7 @@ use crate::digest::md5_hex;
 use crate::moodle::token::Token;
 
 /// Below `wwwroot`; `$CFG->admin` must have its usual name.
-pub const PATH: &str = "/admin/tool/mobile/launch.php";
+pub const PATH: &str = crate::config::LAUNCH_SCRIPT;
 
 /// What the gateway asks for as `urlscheme`. A site may force another one (`forcedurlscheme`).
 pub const SCHEME: &str = "janua";

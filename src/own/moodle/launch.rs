@@ -4,7 +4,9 @@
 //! A request with any other passport is none of this: Moodle's own app comes through there too. Somebody else's token, of an
 //! account that happens to be signed in at Moodle, is dropped, and so is one that comes after the session has ended.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,8 +16,8 @@ use super::{cookie, living};
 use crate::authenticate::session::Session;
 use crate::backchannel;
 use crate::moodle::Moodle;
-use crate::moodle::launch_flow::{LaunchFlow, id_of};
-use crate::moodle::login_flow::LoginFlow;
+use crate::moodle::launch_flow::{LaunchFlow, id_of, is_id};
+use crate::moodle::login_flow::{COOKIE, LoginFlow};
 use crate::moodle::tokens::TokenError;
 use crate::moodle::tokens::launch::{self, Launched, PATH, SCHEME};
 use crate::own::is_isolated;
@@ -29,8 +31,10 @@ use crate::sign_in::{Asked, Here};
 
 /// Ways of one browser and Moodle that are kept at once, beside the one that begins: tabs.
 const MOST: usize = 11;
-/// Bytes of their cookies: a header that is too large is refused.
-const MOST_BYTES: usize = 12 << 10;
+/// Bytes of the cookies of all ways of a browser, of every Moodle at this host: a header that is too large is refused.
+const MOST_BYTES: usize = 4 << 10;
+/// What a cookie's prefix and what stands between two of them add to that.
+const BESIDE: usize = 12;
 /// `Set-Cookie` lines of one answer that take cookies of others away.
 const MOST_REMOVED: usize = 16;
 
@@ -40,19 +44,24 @@ const OTHER_ACCOUNT: &str = "Somebody else is signed in at Moodle in this browse
 /// By which Moodle leads a browser back to `launch.php`.
 const MOODLES: &str = "tool_mobile_launch";
 
+/// Places of that cookie that one answer takes away, beside the usual ones.
+const MOST_PLACES: usize = 4;
+
 /// What becomes of an answer of `launch.php`.
 pub enum Answered {
-    /// The browser gets this answer instead.
-    Instead(Reply),
+    /// The browser gets this answer instead. `left`: Moodle leads it here no more.
+    Instead { reply: Reply, left: bool },
     /// It is refused, with this page.
     Refused(Rejection, Reply),
     /// It gets Moodle's own, and this `Set-Cookie`.
-    AsItIs(Option<HeaderValue>),
+    AsItIs { cookie: Option<HeaderValue>, left: bool },
 }
 
 /// A request for `launch.php`, which the gateway makes itself.
 pub enum Known {
     Flow(Box<LaunchFlow>),
+    /// By another method than GET, which `launch.php` would answer all the same.
+    OtherMethod,
     /// It was to be the gateway's and is no more: its cookie is gone.
     Stale,
 }
@@ -60,18 +69,42 @@ pub enum Known {
 /// To `launch.php`, with a passport for this browser alone.
 pub(super) fn begin(asked: &Asked<'_>, moodle: &Moodle, visit: &LoginFlow, source: usize) -> Result<Reply, Rejection> {
     let here = &asked.here;
+    is_routed(here, moodle)?;
     let launch = LaunchFlow::new(visit, source, here.now);
     let mut reply = Reply::redirect(&address(moodle, &launch))?;
-    for gone in others(here, moodle, asked.headers) {
+    let cookie = set(here, moodle, &launch);
+    let length = cookie.as_ref().map_or(0, HeaderValue::len);
+    for gone in others(here, moodle, asked.headers, length) {
         reply.set_cookie(here.jar().remove(&gone));
     }
-    reply.set_cookie(set(here, moodle, &launch));
+    reply.set_cookie(cookie);
     Ok(reply)
+}
+
+/// Does `launch.php` belong to a route that leads to this Moodle as it is? Whoever is sent there may see pages of it.
+fn is_routed(here: &Here<'_>, moodle: &Moodle) -> Result<(), Rejection> {
+    let (host, path) = (
+        moodle.config.public_url.host_str().unwrap_or_default(),
+        moodle.launch_path(),
+    );
+    let found = here.table.find(host, &path, &Method::GET).ok();
+    let route = found.and_then(|found| here.config.routes.get(found.route));
+    let name = match route {
+        Some(route) if moodle.config.is_behind(route) => return Ok(()),
+        Some(route) => format!("the route `{}`", route.name),
+        None => "no route".to_owned(),
+    };
+    let name_of_moodle = &moodle.config.name;
+    let detail = format!(
+        "{path} belongs to {name}: moodle.{name_of_moodle} needs a route there with its upstream and present = \"pass\" for \"launch\""
+    );
+    tracing::warn!(moodle = name_of_moodle, detail, "nobody is sent through launch.php");
+    Err(Rejection::because(Reason::NoMoodleToken, detail))
 }
 
 /// Whose is a request for `launch.php` with this query? `None`: Moodle's.
 pub fn known(here: &Here<'_>, moodle: &Moodle, (method, query): (&Method, &str), headers: &HeaderMap) -> Option<Known> {
-    let passport = query::single(query.as_bytes(), "passport").filter(|_| *method == Method::GET);
+    let passport = passport_in(query);
     let flow = passport.and_then(|passport| {
         let name = named(moodle, id_of(&passport)?);
         let cookies = here.jar().all(headers, &name);
@@ -79,6 +112,7 @@ pub fn known(here: &Here<'_>, moodle: &Moodle, (method, query): (&Method, &str),
         flows.find(|flow| flow.moodle == moodle.config.name && flow.is_alive(here.now) && flow.is_by(&passport))
     });
     match flow {
+        Some(_) if *method != Method::GET => Some(Known::OtherMethod),
         Some(flow) => Some(Known::Flow(Box::new(flow))),
         // An answer would lead to an app that there is not.
         None => {
@@ -86,6 +120,13 @@ pub fn known(here: &Here<'_>, moodle: &Moodle, (method, query): (&Method, &str),
             scheme.is_some_and(|scheme| scheme == SCHEME).then_some(Known::Stale)
         }
     }
+}
+
+/// The passport of a query as PHP takes it: the last of several, blanks before its name aside, and the name up to a zero byte.
+fn passport_in(query: &str) -> Option<Cow<'_, str>> {
+    let is_named = |name: &str| name.trim_start_matches(' ').split('\0').next() == Some("passport");
+    let pairs = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| is_named(name));
+    pairs.last().map(|(_, value)| value)
 }
 
 /// For whom the browser was sent, if the session lives.
@@ -109,7 +150,9 @@ pub async fn answered(
             Err(moodle.rejection(&error))
         }
         Ok(Launched::Token(token)) => {
+            let place = moodle.tokens().place(session).await?;
             let launched = moodle.launched(session, &token).await;
+            drop(place);
             count(launched.as_ref().map(drop));
             // It may have ended meanwhile.
             person(here, moodle, &flow).await?;
@@ -118,7 +161,7 @@ pub async fn answered(
             }
             let mut reply = here.go_to(&flow.target)?;
             reply.set_cookie(here.jar().remove(&named(moodle, flow.id())));
-            Ok(Answered::Instead(reply))
+            Ok(Answered::Instead { reply, left: true })
         }
         // Behind the button, it is no turn of its own.
         Ok(Launched::SignInFirst | Launched::SignInAgain) if !flow.may_turn() && !flow.anew => {
@@ -134,18 +177,22 @@ pub async fn answered(
                 false => flow.turned(),
             };
             reply.set_cookie(flow.and_then(|flow| set(here, moodle, &flow)));
-            Ok(Answered::Instead(reply))
+            Ok(Answered::Instead { reply, left: false })
         }
         Ok(Launched::SignInAgain) => {
             const ASKED: &str = "You are signed in at Moodle already. For the page that you wanted, Moodle asks you to sign in once more.";
-            Ok(Answered::Instead(once_more(moodle, &flow, ASKED, "")))
+            let reply = once_more(moodle, &flow, ASKED, "");
+            Ok(Answered::Instead { reply, left: true })
         }
         Ok(Launched::PassOn(error)) => {
             if let Some(error) = &error {
                 count(Err(error));
             }
+            // What the person can do something about, they do on the way.
+            let left = error.is_some_and(|error| !matches!(error, TokenError::Wants(_) | TokenError::Maintenance));
             let flow = Some(flow).filter(|flow| flow.anew).map(LaunchFlow::as_usual);
-            Ok(Answered::AsItIs(flow.and_then(|flow| set(here, moodle, &flow))))
+            let cookie = flow.and_then(|flow| set(here, moodle, &flow));
+            Ok(Answered::AsItIs { cookie, left })
         }
     }
 }
@@ -180,15 +227,43 @@ fn once_more(moodle: &Moodle, flow: &LaunchFlow, text: &str, told: &str) -> Repl
     Reply::page("Please sign in at Moodle", &body)
 }
 
-/// `Set-Cookie` lines by which Moodle leads nobody here any more: whoever logs in there next goes where they want to go.
-pub fn over(moodle: &Moodle) -> impl Iterator<Item = HeaderValue> {
+/// `Set-Cookie` lines by which Moodle leads nobody here any more: whoever logs in there next goes where they want to go. `set`
+/// are those of Moodle's answer: its cookie goes where that has put it (`sessioncookiepath`, `sessioncookiedomain`), too.
+pub fn over(moodle: &Moodle, set: &[HeaderValue]) -> Vec<HeaderValue> {
     let below = format!("{}/", moodle.config.public_url.path().trim_end_matches('/'));
-    let mut paths = vec!["/".to_owned(), below];
-    paths.dedup();
-    let lines = paths
+    gone(&below, set)
+}
+
+fn gone(below: &str, set: &[HeaderValue]) -> Vec<HeaderValue> {
+    let mut places = vec!["; Path=/".to_owned(), format!("; Path={below}")];
+    places.extend(set.iter().filter_map(place_of).take(MOST_PLACES));
+    let mut seen = HashSet::new();
+    places.retain(|place| seen.insert(place.clone()));
+    let lines = places
         .into_iter()
-        .map(|path| format!("{MOODLES}=deleted; Max-Age=0; Path={path}"));
-    lines.filter_map(|line| HeaderValue::try_from(line).ok())
+        .map(|place| format!("{MOODLES}=deleted; Max-Age=0{place}"));
+    lines.filter_map(|line| HeaderValue::try_from(line).ok()).collect()
+}
+
+/// `Path` and `Domain` of Moodle's cookie as this line sets it; `None`: it sets another one. Of an attribute that is said twice
+/// the last one counts (RFC 6265 section 5.3).
+fn place_of(line: &HeaderValue) -> Option<String> {
+    let (pair, attributes) = line.to_str().ok()?.split_once(';')?;
+    let (name, _) = pair.split_once('=')?;
+    if name.trim() != MOODLES {
+        return None;
+    }
+    let said = |wanted: &str| {
+        let pairs = attributes.split(';').filter_map(|attribute| attribute.split_once('='));
+        let named = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case(wanted));
+        named
+            .last()
+            .map(|(_, value)| value.trim())
+            .filter(|value| !value.is_empty())
+    };
+    let path = said("path").map_or_else(String::new, |path| format!("; Path={path}"));
+    let domain = said("domain").map_or_else(String::new, |domain| format!("; Domain={domain}"));
+    Some(path + &domain)
 }
 
 /// `POST /_janua/moodle/<name>/again`: to `launch.php` once more, where Moodle does not learn of the MoodleSession that the
@@ -234,23 +309,79 @@ fn set(here: &Here<'_>, moodle: &Moodle, flow: &LaunchFlow) -> Option<HeaderValu
     here.jar().set(&name, &sealed, Some(flow.left(here.now)))
 }
 
-/// Cookies of other ways of this browser that make room for one more: those that are over, and the oldest ones.
-fn others(here: &Here<'_>, moodle: &Moodle, headers: &HeaderMap) -> Vec<String> {
-    let known = here.jar().beginning_with(headers, &named(moodle, ""));
+/// Cookies of other ways of this browser, to whatever Moodle, that make room for one more of `length`: those that are over, and
+/// the oldest ones.
+fn others(here: &Here<'_>, moodle: &Moodle, headers: &HeaderMap, length: usize) -> Vec<String> {
+    let of_this = named(moodle, "");
+    let is_its = |name: &str| name.strip_prefix(&of_this).is_some_and(is_id);
+    let known = here.jar().beginning_with(headers, COOKIE).into_iter();
+    // Beside them stand those of tickets, which end soon.
+    let known = known.filter(|(name, sealed)| is_its(name) || moodle.tokens().open_launch(sealed).is_some());
     let began = |sealed: &str| {
         let flow = moodle.tokens().open_launch(sealed)?;
         flow.is_alive(here.now).then(|| flow.started())
     };
-    let known = known
-        .into_iter()
-        .map(|(name, sealed)| (began(sealed), name, sealed.len()));
+    let known = known.map(|(name, sealed)| (began(sealed), name, name.len() + sealed.len() + BESIDE));
     let mut known: Vec<_> = known.collect();
     known.sort_by_key(|(began, ..)| Reverse(*began));
-    let (mut kept, mut bytes) = (0, 0);
+    let (mut kept, mut bytes) = (0, length);
     let mut stays = |began: Option<u64>, length: usize| {
         (kept, bytes) = (kept + 1, bytes + length);
         began.is_some() && kept <= MOST && bytes <= MOST_BYTES
     };
     let gone = known.into_iter().filter(|(began, _, length)| !stays(*began, *length));
     gone.map(|(_, name, _)| name.to_owned()).take(MOST_REMOVED).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passport_is_found_as_php_finds_it() {
+        for (query, expected) in [
+            ("service=a&passport=b&urlscheme=c", Some("b")),
+            ("passport=b&passport=c", Some("c")),
+            ("passport=b&+p%61ssport=c", Some("c")),
+            ("passport%00x=b", Some("b")),
+            ("passport[]=b&xpassport=c", None),
+            ("", None),
+        ] {
+            assert_eq!(passport_in(query).as_deref(), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn moodles_cookie_goes_from_wherever_the_answer_has_put_it() {
+        let lines = |set: &[&str]| {
+            let set: Vec<_> = set.iter().map(|line| HeaderValue::from_str(line).unwrap()).collect();
+            let gone = gone("/moodle/", &set);
+            gone.iter()
+                .map(|line| line.to_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        let usual = ["", "moodle/"].map(|below| format!("tool_mobile_launch=deleted; Max-Age=0; Path=/{below}"));
+        assert_eq!(lines(&[]), usual);
+        let others = [
+            "MoodleSession=x; path=/; domain=.example.edu",
+            "tool_mobile_launch",
+            "tool_mobile_launch2=x; Domain=y",
+        ];
+        assert_eq!(lines(&others), usual);
+        assert_eq!(lines(&["tool_mobile_launch=x; Max-Age=900; path=/"]), usual);
+        let told = lines(&[
+            "tool_mobile_launch=%7B%7D; expires=x; Max-Age=900; path=/moodle/; domain=.example.edu; secure; HttpOnly",
+            "tool_mobile_launch=deleted; path=/moodle/; Domain=.example.edu",
+            "tool_mobile_launch=x; Domain=; path=/; domain=.other.edu",
+        ]);
+        assert_eq!(told[..2], usual);
+        let expected = ["/moodle/; Domain=.example.edu", "/; Domain=.other.edu"];
+        assert_eq!(
+            told[2..],
+            expected.map(|place| format!("tool_mobile_launch=deleted; Max-Age=0; Path={place}"))
+        );
+        let many: Vec<String> = (0..99).map(|at| format!("tool_mobile_launch=x; path=/{at}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(lines(&many).len(), 2 + MOST_PLACES);
+    }
 }
