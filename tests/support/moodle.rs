@@ -50,6 +50,8 @@ pub struct Settings {
     pub prevent_account_creation: bool,
     /// `tool_mfa` wants a factor in each session.
     pub mfa: bool,
+    /// `sessioncookiedomain`; empty: this host's alone.
+    pub session_cookie_domain: String,
     /// The login page has a form, and this is everybody's password.
     pub password: Option<String>,
     /// The authentication plugin `auth_oauth2` is enabled.
@@ -213,6 +215,7 @@ impl Site {
                 forced_url_scheme: "moodlemobile".to_owned(),
                 prevent_account_creation: false,
                 mfa: false,
+                session_cookie_domain: String::new(),
                 password: None,
                 auth_oauth2: false,
                 launch: None,

@@ -110,10 +110,15 @@ pub async fn serve(
     cookies.extend(gone);
     let refusal = &*ctx.rejection.insert(refusal);
     let headers = &session.req_header().headers;
-    let reply = page.unwrap_or_else(|| respond::rejection(refusal, &answering(headers, &ctx.id)));
-    let mut reply = with(reply, cookies);
-    reply.headers.extend(refusal_headers(ctx, headers));
-    Ok(write(session, &reply).await?)
+    let reply = match page {
+        Some(page) => complete(ctx, headers, page),
+        None => {
+            let mut reply = respond::rejection(refusal, &answering(headers, &ctx.id));
+            reply.headers.extend(refusal_headers(ctx, headers));
+            reply
+        }
+    };
+    Ok(write(session, &with(reply, cookies)).await?)
 }
 
 /// What a browser is told.

@@ -350,7 +350,12 @@ pub fn launch(request: &Request, site: &mut Site) -> Answer {
         json!({ "service": service, "passport": passport, "urlscheme": scheme, "confirmed": 0, "oauthsso": 0 })
             .to_string();
     let launch: String = form_urlencoded::byte_serialize(launch.as_bytes()).collect();
-    let launch = format!("tool_mobile_launch={launch}; expires=Fri, 20 Nov 2026 22:27:05 GMT; Max-Age=900; path=/");
+    let domain = match settings.session_cookie_domain.as_str() {
+        "" => String::new(),
+        domain => format!("; domain={domain}"),
+    };
+    let launch =
+        format!("tool_mobile_launch={launch}; expires=Fri, 20 Nov 2026 22:27:05 GMT; Max-Age=900; path=/{domain}");
     // Before anything else is looked at, and whatever comes of it.
     let (id, was_there) = site.session(request);
     let dressed = |answer: Answer| {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::lab::Lab;
+use super::super::school::FILE;
+use super::lab::{Lab, ROUTES};
 use crate::support::Held;
 use crate::support::moodle::Answer;
 use crate::support::wait::DEADLINE;
@@ -94,7 +95,7 @@ fn a_moodle_that_is_down_is_asked_again_by_the_next_load() {
 
 #[test]
 fn a_moodle_that_takes_its_time_holds_nobody_else_up() {
-    let lab = Lab::start(2);
+    let lab = Lab::routed(2, "", "timeouts = { read = \"2s\" }", ROUTES);
     let (alice, bob) = (lab.browser("alice"), lab.browser("bob"));
     bob.sign_in().expect(200);
     bob.log_in("bob").expect(200);
@@ -103,9 +104,42 @@ fn a_moodle_that_takes_its_time_holds_nobody_else_up() {
     lab.moodle.site().holds_launch = Some(Arc::clone(&held));
     let told = alice.open(alice.launch().as_str()).expect(504);
     assert!(told.text().contains("upstream_timeout"), "{}", told.text());
+    lab.gateway.logged(&["did not answer completely within 2 s"]);
     bob.is_served_as("bob");
     lab.moodle.site().holds_launch = None;
     held.let_go();
     alice.log_in("alice").expect(200);
+    alice.is_served_as("alice");
+}
+
+#[test]
+fn tabs_that_moodle_holds_up_leave_room_for_the_next() {
+    let lab = Lab::start(2);
+    let alice = lab.browser("alice");
+    alice.open("/_janua/sign-in?with=campus&return=/_janua/me").expect(200);
+    let tabs: Vec<_> = (0..3)
+        .map(|tab| {
+            alice.open(&format!("{FILE}?tab={tab}")).expect(200);
+            alice.launch()
+        })
+        .collect();
+    alice.step("/login/index.php").expect(200);
+    let held = Arc::new(Held::for_at_most(DEADLINE));
+    lab.moodle.site().holds_launch = Some(Arc::clone(&held));
+    let [first, second, _] = &tabs[..] else {
+        panic!("three tabs")
+    };
+    std::thread::scope(|scope| {
+        for tab in [first, second] {
+            scope.spawn(|| alice.step(tab.as_str()));
+        }
+        held.holds(2);
+        lab.moodle.site().holds_launch = None;
+        // Moodle leads back to where it was wanted last.
+        let told = alice.log_in("alice");
+        held.let_go();
+        told.expect(404);
+        assert_eq!(alice.last().query(), Some("tab=2"));
+    });
     alice.is_served_as("alice");
 }

@@ -12,7 +12,7 @@ use crate::support::{Config, Gateway, Moodle, OidcDouble, Request, Reserved, Sit
 /// Everybody's at Moodle.
 pub const PASSWORD: &str = "open-sesame";
 
-const ROUTES: &str = r#"
+pub const ROUTES: &str = r#"
 [[routes]]
 name     = "calls"
 path     = "/webservice/{*rest}"
@@ -57,6 +57,11 @@ impl Lab {
 
     /// The same with lines of `[moodle.campus]`.
     pub fn with(type_of_login: u8, lines: &str) -> Self {
+        Self::routed(type_of_login, lines, "", ROUTES)
+    }
+
+    /// The same with lines of Moodle's upstream, and routes.
+    pub fn routed(type_of_login: u8, lines: &str, upstream: &str, routes: &str) -> Self {
         let (idp, moodle, site) = (OidcDouble::start(), Moodle::start(), Site::new());
         let port = Reserved::new(0).unwrap();
         let address = port.address();
@@ -72,7 +77,7 @@ impl Lab {
         let config = Config::new()
             .server("listen", &format!("[\"{address}\"]"))
             .server("public_urls", &format!("[\"{origin}\"]"))
-            .upstream("moodle", &[moodle.url()], "")
+            .upstream("moodle", &[moodle.url()], upstream)
             .section(&format!(
                 "[sign_in.campus.oidc]\nissuer = {:?}\nclient_id = {CLIENT:?}\nclient_secret_file = {secret:?}\n",
                 idp.issuer()
@@ -81,7 +86,7 @@ impl Lab {
                 "[moodle.campus]\nupstream = \"moodle\"\npublic_url = \"{origin}\"\nsign_in = \"campus\"\ntokens = \
                  [\"launch\"]\n{lines}\n"
             ))
-            .section(ROUTES);
+            .section(routes);
         Self {
             gateway: site.start(&config),
             idp,
@@ -160,6 +165,11 @@ impl Browser<'_> {
         );
         self.lab.answered.lock().unwrap().push_str(&told);
         answer
+    }
+
+    /// With what it has of cookies.
+    pub fn ask(&self, request: Request) -> Response {
+        self.send(navigation(request, "same-origin"))
     }
 
     fn at(&self, address: &str) -> Url {

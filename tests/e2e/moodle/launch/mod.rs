@@ -5,4 +5,6 @@ mod checked;
 mod faults;
 mod lab;
 mod others;
+mod places;
+mod routed;
 mod way;
