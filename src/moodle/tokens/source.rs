@@ -66,7 +66,7 @@ impl MoodleSource {
 
     /// Does it take part in how Moodle signs people in?
     pub fn needs_sign_in(self) -> bool {
-        matches!(self, Self::CasLaunch | Self::CasToken | Self::CasFacade)
+        matches!(self, Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::Launch)
     }
 
     /// Does Moodle have to ask a CAS server about it?

@@ -72,7 +72,7 @@ fn whatever_ends_a_way_takes_moodles_cookie_away() {
         .unwrap()
         .retain(|(name, _)| name != "MoodleSession" && name != "tool_mobile_launch");
     alice.log_in("alice");
-    is_gone(&alice.step(launch.as_str()).expect(200));
+    is_gone(&alice.step(launch.as_str()).expect(303));
     alice.is_served_as("alice");
 }
 
