@@ -255,9 +255,9 @@ fn place_of(line: &HeaderValue) -> Option<String> {
     }
     let said = |wanted: &str| {
         let pairs = attributes.split(';').filter_map(|attribute| attribute.split_once('='));
-        let named = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case(wanted));
+        let mut named = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case(wanted));
         named
-            .last()
+            .next_back()
             .map(|(_, value)| value.trim())
             .filter(|value| !value.is_empty())
     };
