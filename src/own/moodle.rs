@@ -73,7 +73,16 @@ pub(super) async fn go_on(
     target: &str,
 ) -> Result<Reply, Rejection> {
     moodle.ask_anew(session).await;
-    match moodle.token(Caller::Session(session)).await {
+    let caller = Caller::Session(session);
+    let token = match moodle.token(caller).await {
+        // Moodle has deleted it: else the first call would find that out, and the person would be sent here once more.
+        Ok(dead) if moodle.is_alive(&dead).await.is_ok_and(|is_alive| !is_alive) => {
+            moodle.drop_token(caller, &dead).await?;
+            moodle.another_token(caller, &dead).await
+        }
+        token => token,
+    };
+    match token {
         Err(refusal) if refusal.reason == Reason::MoodleSignInRequired => begin(here, moodle, session, target),
         // What else is wrong, the app's calls are told.
         _ => here.go_to(target),

@@ -239,6 +239,19 @@ fn a_token_that_moodle_has_deleted_is_had_again_by_the_next_visit() {
 }
 
 #[test]
+fn a_new_browser_signs_in_once_where_moodle_has_deleted_the_kept_token() {
+    let lab = Lab::start(2);
+    let alice = lab.browser("alice");
+    alice.sign_in();
+    alice.log_in("alice").expect(200);
+    lab.moodle.site().tokens.clear();
+    let other = lab.browser("alice");
+    other.sign_in();
+    other.log_in("alice").expect(200);
+    other.is_served_as("alice");
+}
+
+#[test]
 fn ten_tabs_come_each_to_their_own_end() {
     let lab = Lab::start(2);
     let alice = lab.browser("alice");
