@@ -1,12 +1,17 @@
 //! The same with a real browser, over TLS and HTTP/2, in which each cookie is a field of its own.
 
+use std::sync::Arc;
+
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 
 use super::campus::{PAGE, ROUTES};
-use crate::support::oidc::{CLIENT, CLIENT_SECRET};
+use crate::support::cas::query;
+use crate::support::double::Double;
+use crate::support::oidc::double::{Endpoint, session_of, write};
+use crate::support::oidc::{CLIENT, CLIENT_SECRET, Reply};
 use crate::support::tools::missing;
-use crate::support::{Config, Gateway, OidcServer, Reserved, Site, Upstream, browse_trusting, eventually};
+use crate::support::{Config, Gateway, OidcDouble, OidcServer, Reserved, Site, Upstream, browse_trusting, eventually};
 
 const HOST: &str = "video.school.localhost";
 
@@ -58,10 +63,23 @@ fn start_with(oidc: &str) -> Option<School> {
     if missing("certutil") || missing("chromium") {
         return None;
     }
-    let (site, port, zoo) = (Site::new(), Reserved::new(0).unwrap(), Upstream::start());
-    let address = port.address();
-    let origin = format!("https://{HOST}:{}", address.port());
+    let port = Reserved::new(0).unwrap();
+    let origin = format!("https://{HOST}:{}", port.address().port());
     let provider = OidcServer::start(std::slice::from_ref(&origin))?;
+    let (gateway, zoo) = gateway(&port, &origin, &provider.issuer(), oidc);
+    Some(School {
+        provider,
+        gateway,
+        origin,
+        _zoo: zoo,
+        _port: port,
+    })
+}
+
+/// A gateway at this address, which is `origin` to browsers, for people of this provider; and what it is in front of.
+fn gateway(port: &Reserved, origin: &str, issuer: &str, oidc: &str) -> (Gateway, Upstream) {
+    let (site, zoo) = (Site::new(), Upstream::start());
+    let address = port.address();
     write_certificates(&site);
     site.write("secrets/oidc", CLIENT_SECRET);
     let config = Config::new()
@@ -73,19 +91,11 @@ fn start_with(oidc: &str) -> Option<School> {
         .upstream("zoo", &[zoo.url()], "")
         .section(&format!(
             "[sign_in.campus]\nroles = [{{ attribute = \"groups\", role = \"ROLE_GROUP_{{value}}\" }}]\n\
-             [sign_in.campus.oidc]\nissuer = {:?}\nclient_id = {CLIENT:?}\nclient_secret_file = \"secrets/oidc\"\n\
+             [sign_in.campus.oidc]\nissuer = {issuer:?}\nclient_id = {CLIENT:?}\nclient_secret_file = \"secrets/oidc\"\n\
              username = \"preferred_username\"\n{oidc}",
-            provider.issuer()
         ))
         .section(ROUTES);
-    let gateway = site.start(&config);
-    Some(School {
-        provider,
-        gateway,
-        origin,
-        _zoo: zoo,
-        _port: port,
-    })
+    (site.start(&config), zoo)
 }
 
 impl School {
@@ -246,4 +256,54 @@ fn a_passive_sign_in_shows_no_form_and_finds_who_is_known_there() {
     );
     assert_eq!(told["nobody"]["me"]["signed_in"], false, "{told}");
     assert_eq!(told["somebody"]["me"]["user"], "a.liddell", "{told}");
+}
+
+/// The provider shows its page of a logout, with a frame of the gateway's in it. oidc-provider has none such.
+#[test]
+fn a_logout_at_the_provider_is_told_by_a_frame() {
+    let script = r#"
+        await page.goto(args.origin + args.page);
+        const callback = await fetch(args.signsIn, { method: "POST", body: page.url() });
+        await page.goto(await callback.text());
+        const before = page.url();
+        const told = page.waitForResponse((response) => response.url().includes("frontchannel-logout"));
+        await page.goto(args.logout);
+        const status = (await told).status();
+        const text = await page.frames()[1].textContent("body");
+        await page.goto(args.origin + args.page);
+        return { before, status, text, after: page.url() };
+    "#;
+    if missing("certutil") || missing("chromium") {
+        return;
+    }
+    let provider = Arc::new(OidcDouble::start());
+    let issuer = provider.issuer();
+    let port = Reserved::new(0).unwrap();
+    let origin = format!("https://{HOST}:{}", port.address().port());
+    let (gateway, _zoo) = gateway(&port, &origin, &issuer, "front_channel_logout = true");
+    let frame = query(&[("iss", &issuer), ("sid", &session_of("alice"))]);
+    let frame = format!("{origin}/_janua/oidc/campus/frontchannel-logout?{frame}").replace('&', "&amp;");
+    let page = format!("<p>Signed out</p><iframe src=\"{frame}\"></iframe>");
+    provider.answer(Endpoint::Logout, Reply::new(200, "text/html", page));
+    let known = Arc::clone(&provider);
+    let signs_in = Double::start(move |mut wire| {
+        let (_, headers) = wire.head().unwrap();
+        let (to, _) = wire.body(&headers, false).unwrap();
+        let callback = known.authorize(std::str::from_utf8(&to).unwrap(), "alice");
+        write(&mut wire, &Reply::new(200, "text/plain", callback.as_str())).unwrap();
+    });
+    let args = json!({
+        "origin": origin, "page": PAGE, "signsIn": format!("http://{}", signs_in.address),
+        "logout": provider.url(Endpoint::Logout),
+    });
+    let authority = gateway.site.path("authority.pem");
+    let Some(told) = browse_trusting(&authority, script, &args) else {
+        return;
+    };
+    assert_eq!(told["before"], format!("{origin}{PAGE}"), "{told}");
+    assert_eq!(told["status"], 200, "the frame is shown: {told}");
+    assert!(
+        told["after"].as_str().unwrap().starts_with(&issuer),
+        "nobody is signed in any more: {told}"
+    );
 }
