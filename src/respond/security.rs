@@ -27,9 +27,16 @@ pub fn page() -> impl Iterator<Item = (HeaderName, HeaderValue)> {
 
 /// [`own`], and a policy for a page with a form: nothing is loaded, no other site may frame it. Where a form leads is
 /// not restricted: signing out ends at the sign-in server.
+///
+/// Of the address the origin alone is sent on: with `no-referrer` a form's `Origin` is `null` (Fetch standard section 3.2), and
+/// a browser without Fetch Metadata says by nothing else that the form is the gateway's.
 pub fn form() -> impl Iterator<Item = (HeaderName, HeaderValue)> {
     let policy = HeaderValue::from_static(page::FORM_SECURITY_POLICY);
-    own().into_iter().chain([(CONTENT_SECURITY_POLICY, policy)])
+    let common = own().into_iter().filter(|(name, _)| *name != REFERRER_POLICY);
+    common.chain([
+        (REFERRER_POLICY, HeaderValue::from_static("strict-origin")),
+        (CONTENT_SECURITY_POLICY, policy),
+    ])
 }
 
 /// The one `Cache-Control` for an answer that needed a credential, given the values it came with: what the upstream

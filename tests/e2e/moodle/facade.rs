@@ -141,6 +141,8 @@ fn signing_out_of_moodle_asks_what_is_to_end() {
         .open(target(&Url::parse(answer.header("location").unwrap()).unwrap()))
         .expect(200);
     assert!(asked.text().contains("Sign out"), "{}", asked.text());
+    // With `no-referrer` old browsers would send the form with `Origin: null`, and it would be refused.
+    assert_eq!(asked.header("referrer-policy"), Some("strict-origin"));
     visitor.fetch("/either/x").expect(200);
     let elsewhere = format!(
         "/_janua/cas-facade/logout?{}",
