@@ -249,7 +249,12 @@ impl Checker<'_> {
     /// The browser comes to Moodle's host with a ticket, or goes through Moodle itself; only who stands there can take what
     /// that brings.
     fn moodle_host(&mut self, at: Span, url: &Url, tokens: &[MoodleSource], known: &Known) {
-        let by_browser = |source: &&MoodleSource| !matches!(source, MoodleSource::Vault | MoodleSource::CasFacade);
+        let by_browser = |source: &&MoodleSource| {
+            matches!(
+                source,
+                MoodleSource::CasLaunch | MoodleSource::CasToken | MoodleSource::Launch
+            )
+        };
         let (Some(source), Some(hosts), Some(host)) = (tokens.iter().find(by_browser), &known.hosts, url.host_str())
         else {
             return;
