@@ -25,6 +25,7 @@ use janua::identity::Identity;
 use janua::moodle::MoodleTokens;
 use janua::observe::metrics::Metrics;
 use janua::request::{Client, Request};
+use janua::route::path::Path;
 use janua::sealing::MasterKeys;
 use janua::sign_in::People;
 use janua::snapshot::{Passes, Snapshot};
@@ -86,6 +87,7 @@ impl Bench {
             raw_path: path.to_owned(),
             query: None,
         };
+        let path = Path::parse(path).unwrap();
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let client = Client {
             address,
@@ -99,6 +101,7 @@ impl Bench {
                 snapshot: &snapshot,
                 route: &route,
                 request: &request,
+                path: &path,
                 client: &client,
                 params: &found.params,
             };

@@ -11,6 +11,7 @@ use crate::act::file::Root;
 use crate::act::playlist::collect::Collecting;
 use crate::act::proxy::{Attempts, Chosen};
 use crate::authenticate::session::Session;
+use crate::authenticate::upstream_auth::Brought;
 use crate::authenticate::watch::Pass;
 use crate::config::Launch;
 use crate::event::Events;
@@ -47,6 +48,8 @@ pub struct Context {
     pub launching: Option<Launch>,
     /// The request brings a token of Moodle's and no session: it is judged as nobody's and goes on as it is.
     pub own_token: bool,
+    /// The request brings credentials that its upstream judges, and goes on with them.
+    pub upstream_auth: Option<Brought>,
     /// The page behind a form, where that is what the rules have refused.
     pub target: Option<Box<Target>>,
     /// The rules allow the request. What is refused afterwards was allowed and failed.
@@ -145,6 +148,7 @@ impl Context {
             session: None,
             launching: None,
             own_token: false,
+            upstream_auth: None,
             target: None,
             allowed: false,
             rejection: None,

@@ -29,6 +29,7 @@ mod hooks;
 mod incoming;
 pub mod launch;
 mod limits;
+mod location;
 pub mod moodle;
 pub mod opencast;
 pub mod parts;
@@ -38,6 +39,7 @@ pub mod rules;
 mod steps;
 pub mod trace;
 pub mod upstream;
+pub mod upstream_auth;
 pub mod watch;
 
 use std::sync::Arc;

@@ -4,7 +4,10 @@
 pub mod cookies;
 
 use http::header::{AsHeaderName, CONTENT_LENGTH, UPGRADE};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// Which challenge a client of Opencast's wants: Basic or Digest (its `DelegatingAuthenticationEntryPoint`).
+pub const X_REQUESTED_AUTH: HeaderName = HeaderName::from_static("x-requested-auth");
 
 /// A field stands more than once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,4 +7,5 @@ pub mod launch;
 pub mod oauth;
 pub mod session;
 pub mod token;
+pub mod upstream_auth;
 pub mod watch;

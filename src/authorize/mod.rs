@@ -26,6 +26,8 @@ pub struct Facts<'a> {
     pub identity: Option<&'a Identity>,
     pub params: &'a dyn Params,
     pub method: &'a Method,
+    /// Decoded, and without `;parameters`.
+    pub path: &'a str,
     pub client: IpAddr,
     /// What was asked about events so far: see [`open_questions`].
     pub events: &'a Events,
@@ -157,6 +159,7 @@ mod tests {
             identity,
             params: &PATH,
             method: &Method::GET,
+            path: "/",
             client: IpAddr::from([192, 0, 2, 7]),
             events: Events::NONE,
         };
@@ -316,6 +319,7 @@ mod tests {
             identity: Some(identity),
             params: &PATH,
             method: &Method::GET,
+            path: "/",
             client: IpAddr::from([192, 0, 2, 7]),
             events: Events::NONE,
         };

@@ -114,6 +114,7 @@ mod tests {
             identity: Some(identity),
             params: &NoParams,
             method: &Method::GET,
+            path: "/",
             client: IpAddr::from(client),
             events: crate::event::Events::NONE,
         };

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 
 use super::{ConfigArgs, load};
 use crate::config;
@@ -40,11 +40,49 @@ pub enum Command {
     #[command(after_help = SCHEMA_HELP)]
     Schema,
     /// Print a commented gateway.toml to start from
-    Example,
+    Example {
+        /// What the gateway stands in front of: everything that there is, commented, or a whole Opencast
+        #[arg(value_enum, default_value_t = Example::All)]
+        of: Example,
+    },
     /// Print the configuration in force: what gateway.toml says and, marked, the defaults of what it does not say
     #[command(after_help = SHOW_HELP)]
     Show(ConfigArgs),
 }
+
+/// The files to start from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Example {
+    All,
+    Opencast,
+}
+
+/// Where the reference file begins to speak of a whole Opencast; it ends with it.
+const OPENCAST: &str = "#[upstreams.opencast]";
+/// What stands in front of that in a file of its own.
+const BEFORE_OPENCAST: &str = "\
+# A whole Opencast behind Janua, with the rules that it has itself, and closed where those say nothing. Change what is marked
+# with <--; `janua check` says what is missing.
+#
+# Opencast in turn believes this gateway alone: set its jwksUrl to https://<this gateway>/.well-known/jwks.json, and let
+# nobody past the gateway. Its own log-in page and sessions (JSESSIONID) then count nowhere. What a rule asks for has to come
+# from somewhere: name the roles in `allow_roles` of an issuer. `janua config example` has all other keys.
+
+[server]
+listen     = [\"127.0.0.1:8080\"]
+public_url = \"https://media.example.edu\"                       # <-- where clients reach it
+
+[state]
+store = \"embedded\"
+path  = \"state/janua.redb\"
+
+# Who signs tokens: Moodle, ILIAS, Tobira …; one table each.
+[[jwt.issuers]]
+name        = \"moodle\"
+jwks        = \"https://moodle.example.edu/.well-known/jwks.json\"  # <--
+allow_roles = [\"*_Learner\", \"*_Instructor\", \"ROLE_USER\", \"ROLE_STUDIO\", \"ROLE_API*\", \"ROLE_ADMIN*\"]   # <-- no others count
+
+";
 
 const SCHEMA_HELP: &str = "\
 Editors with a TOML language server (Taplo, Tombi, Even Better TOML) then complete keys, show what they mean and
@@ -62,7 +100,8 @@ A ${NAME} stays a name, whatever the variable holds, and passwords in URLs are h
 pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
     let text = match command {
         Command::Schema => format!("{:#}\n", config::schema()),
-        Command::Example => example(),
+        Command::Example { of: Example::All } => example(),
+        Command::Example { of: Example::Opencast } => opencast(),
         Command::Show(args) => {
             let path = args.path()?;
             let Some(loaded) = load(&path) else {
@@ -81,6 +120,25 @@ fn example() -> String {
     replaced.fold(REFERENCE.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
+/// The last section of the reference file, in force.
+fn opencast() -> String {
+    let text = example();
+    let section = text
+        .find(OPENCAST)
+        .and_then(|begin| text.get(begin..))
+        .unwrap_or_default();
+    let in_force = |line| match str::strip_prefix(line, "#") {
+        Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => rest,
+        _ => line,
+    };
+    let mut file = BEFORE_OPENCAST.to_owned();
+    for line in section.lines() {
+        file.push_str(in_force(line));
+        file.push('\n');
+    }
+    file
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,5 +154,12 @@ mod tests {
             REFERENCE.lines().count(),
             "nothing else changes"
         );
+    }
+
+    #[test]
+    fn a_whole_opencast_stands_alone() {
+        let text = opencast();
+        assert!(text.contains("\n[upstreams.opencast]\n") && text.contains("\n[opencast.main]\n"));
+        assert!(text.contains("opencast_security = ") && !text.contains("sample") && !text.contains("\n#["));
     }
 }

@@ -262,7 +262,8 @@ section! {
         /// In which headers `present = "headers"` names the person. That of the roles has 8 KiB at most: the last ones are left
         /// out of a longer list, which is counted and logged.
         headers: IdentityHeaders,
-        /// Kinds of credential that are looked at, in order: "jwt", "session", "bearer", "launch", "watch".
+        /// Kinds of credential that are looked at, in order: "jwt", "session", "bearer", "launch", "watch"; "basic" and "digest",
+        /// which the upstream judges: of such a caller `allow` asks nothing about the person.
         accept: At<Vec<At<Credential>>> = ["jwt"],
         /// Issuers whose tokens are looked at. Default: all.
         issuers: Vec<At<String>>,

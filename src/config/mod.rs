@@ -20,6 +20,7 @@ mod moodle_functions;
 mod moodle_username;
 mod net;
 mod opencast;
+mod opencast_security;
 mod path_pattern;
 pub mod pattern;
 pub mod public_keys;
@@ -63,6 +64,7 @@ pub use self::moodle_functions::{
 pub use self::moodle_username::{MoodleUsername, NameOf, NoUsername};
 pub use self::net::is_loopback;
 pub use self::opencast::Opencast;
+pub use self::opencast_security::{Entry as SecurityEntry, SecurityList};
 use self::pattern::RolePattern;
 pub use self::public_url::PublicUrl;
 pub use self::rule::Rule;
@@ -352,6 +354,10 @@ words! {
         Launch = "launch",
         /// A watch pass that an earlier request with a token has earned.
         Watch = "watch",
+        /// HTTP Basic, which the upstream judges.
+        Basic = "basic",
+        /// HTTP Digest, which the upstream judges.
+        Digest = "digest",
     }
 }
 

@@ -12,6 +12,7 @@ use crate::authenticate::launch::LaunchSession;
 use crate::authenticate::session::Session;
 use crate::authenticate::session::cookie::LAUNCH;
 use crate::authenticate::token::{Examined, Outcome};
+use crate::authenticate::upstream_auth::Brought;
 use crate::authorize::Facts;
 use crate::authorize::explain as rules;
 use crate::context::{Context, HeldPass};
@@ -94,6 +95,20 @@ impl Trace for Recorder {
             self.report.credentials.iter_mut().for_each(|one| one.counts = false);
         }
         self.report.credentials.push(view::bearer(looked, ctx.at));
+    }
+
+    fn upstream_auth(&mut self, brought: Brought) {
+        let place = match brought.has_credentials {
+            true => format!("header authorization ({})", brought.scheme.label()),
+            false => format!("header x-requested-auth ({})", brought.scheme.label()),
+        };
+        self.report.credentials.push(super::Credential {
+            place,
+            valid: true,
+            counts: true,
+            detail: Some("the upstream judges it: of the rules, those about people do not count".to_owned()),
+            ..super::Credential::default()
+        });
     }
 
     fn session(&mut self, ctx: &Context, headers: &HeaderMap, found: &Result<Option<Arc<Session>>, Rejection>) {

@@ -25,11 +25,18 @@ pub(super) async fn admit<I: Incoming, T: Trace>(
     if ctx.own_token {
         ctx.who = None;
         ctx.session = None;
-        Case::of(ctx, route).decide_own_token()?;
+        Case::of(ctx, route).decide_without_person()?;
         ctx.allowed = true;
         return Ok(());
     }
     let headers = incoming.headers();
+    if let Some(brought) = gateway::upstream_auth::brought(ctx, route, headers)? {
+        trace.upstream_auth(brought);
+        Case::of(ctx, route).decide_without_person()?;
+        ctx.upstream_auth = Some(brought);
+        ctx.allowed = true;
+        return Ok(());
+    }
     trace.admission(route);
     let mut refusals = Refusals::default();
     let mut events = Events::default();
@@ -105,6 +112,8 @@ async fn authenticate<I: Incoming, T: Trace>(
             ctx.watch.pass = held;
             outcome
         }
+        // Looked at before all others.
+        Credential::Basic | Credential::Digest => Outcome::Nobody,
     }
 }
 

@@ -42,6 +42,7 @@ pub fn tell(denials: &Denials, ctx: &Context) {
     let who = ctx.who.as_deref();
     let case = Case {
         request,
+        path,
         params,
         ..Case::of(ctx, route)
     };

@@ -124,6 +124,7 @@ async fn posted(session: &mut Session, ctx: &mut Context, route: &Route, life: L
     };
     let case = Case {
         request: &target.request,
+        path: &target.path,
         params: &found.params,
         ..Case::of(ctx, leads_to)
     };

@@ -142,6 +142,7 @@ pub fn shown_on<'a>(ctx: &'a Context, route: &'a Route, headers: &'a HeaderMap, 
             _ => None,
         },
         upgrade: false,
+        upstream_auth: ctx.upstream_auth.is_some(),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::identity::Identity;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::request::Client;
 use crate::request::Request;
+use crate::route::path::Path;
 use crate::route::table::Params;
 use crate::snapshot::{Action, Route, Snapshot};
 
@@ -20,6 +21,7 @@ pub struct Case<'a> {
     pub snapshot: &'a Snapshot,
     pub route: &'a Route,
     pub request: &'a Request,
+    pub path: &'a Path,
     pub client: &'a Client,
     pub params: &'a Params,
 }
@@ -31,6 +33,7 @@ impl<'a> Case<'a> {
             snapshot: &ctx.snapshot,
             route,
             request: &ctx.request,
+            path: &ctx.path,
             client: &ctx.client,
             params: &ctx.params,
         }
@@ -42,6 +45,7 @@ impl<'a> Case<'a> {
             identity,
             params: self.params,
             method: &self.request.method,
+            path: self.path.decoded(),
             // Who asks for decisions is the proxy itself, on whoever's behalf.
             client: match self.route.action {
                 Action::Decide(_) => self.client.peer,
@@ -51,9 +55,9 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The decision about a client whom Moodle knows by a token of its own: nobody here, of whom nothing about persons is
-    /// asked.
-    pub fn decide_own_token(&self) -> Result<(), Rejection> {
+    /// The decision about a client whom the upstream knows, by a token of Moodle's own or a password: nobody here, of whom
+    /// nothing about persons is asked.
+    pub fn decide_without_person(&self) -> Result<(), Rejection> {
         let (config, facts) = (&self.route.config, self.facts(None, Events::NONE));
         let decided = authorize::decide_without_person(&config.allow, &config.deny, &facts);
         decided.map_err(Into::into)

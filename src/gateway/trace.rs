@@ -9,6 +9,7 @@ use crate::authenticate::bearer::Looked;
 use crate::authenticate::launch::LaunchSession;
 use crate::authenticate::session::Session;
 use crate::authenticate::token::{Examined, Outcome};
+use crate::authenticate::upstream_auth::Brought;
 use crate::authorize::Facts;
 use crate::context::{Context, HeldPass};
 use crate::rate::Rate;
@@ -37,6 +38,9 @@ pub trait Trace: Send {
     /// The launch session that the request carries.
     fn launch(&mut self, _ctx: &Context, _headers: &HeaderMap, _found: &Result<Option<Arc<LaunchSession>>, Rejection>) {
     }
+
+    /// The request brings credentials that its upstream judges, and no others are looked at.
+    fn upstream_auth(&mut self, _brought: Brought) {}
 
     /// The watch passes of the request.
     fn pass(&mut self, _ctx: &Context, _outcome: &Outcome, _held: Option<&HeldPass>) {}

@@ -7,7 +7,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, ErrorType, HttpPeer, OrErr, Result};
 use pingora::proxy::Session;
 
-use super::{common_headers, frames, moodle, parts, playlists};
+use super::{common_headers, frames, location, moodle, parts, playlists};
 use crate::act::proxy::{self, Upstream};
 use crate::config::{Credential, Present};
 use crate::context::Context;
@@ -45,7 +45,8 @@ pub(super) fn proxied(route: Option<&Route>) -> Result<(&Route, &Upstream)> {
 /// A server for this attempt. pingora calls again after a failure that may be retried.
 pub fn choose(session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
     let (_, upstream) = proxied(ctx.route.as_deref())?;
-    match upstream.choose(ctx.path.encoded(), &mut ctx.upstream.attempts) {
+    let sticks_to = super::upstream_auth::sticks_to(ctx);
+    match upstream.choose_for(sticks_to, ctx.path.encoded(), &mut ctx.upstream.attempts) {
         Ok(chosen) => {
             let has_body = !session.is_body_empty();
             let headers = &session.req_header().headers;
@@ -187,7 +188,8 @@ pub fn rewrite_response_headers(session: &Session, answer: &mut ResponseHeader, 
     for name in present::answer_removals(&answer.headers, upgrade) {
         answer.remove_header(&name);
     }
-    if route.config.present == Present::OpencastJwt {
+    super::upstream_auth::answered(ctx, answer.status, &answer.headers);
+    if route.config.present == Present::OpencastJwt || ctx.upstream_auth.is_some() {
         // A session there would outlive what the gateway decides, and is none of the client's.
         answer.remove_header(&header::SET_COOKIE);
     }
@@ -197,6 +199,7 @@ pub fn rewrite_response_headers(session: &Session, answer: &mut ResponseHeader, 
             answer.append_header(header::SET_COOKIE, cookie)?;
         }
     }
+    location::rewrite(answer, ctx, &route)?;
     moodle::departed(session, answer, ctx, &route)?;
     frames::rewrite(answer, ctx, &route)?;
     if route.watch.is_some() {

@@ -48,6 +48,7 @@ impl<'a> Asked<'a> {
             identity: Some(identity),
             params: &self.ctx.params,
             method: &self.ctx.request.method,
+            path: self.ctx.path.decoded(),
             client: self.ctx.client.address,
             events: &self.ctx.events,
         }

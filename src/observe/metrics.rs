@@ -56,6 +56,8 @@ metrics! {
             "Tokens on routes open to everyone that were not passed on because their address had used up its checks.",
         roles_cut: IntCounterVec = "janua_identity_roles_cut_total" ["route"]
             "Requests whose upstream was not told of all roles of a person, since their header may have 8 KiB.",
+        upstream_auth: IntCounterVec = "janua_upstream_auth_total" ["route", "scheme", "outcome"]
+            "Answers to callers whose Basic or Digest the upstream judges: passed, refused, challenged, stale.",
         else_ask: IntCounterVec = "janua_else_ask_total" ["route", "result"]
             "Questions of else_ask: answered from memory, or sent to the upstream.",
         keyset_keys: IntGaugeVec = "janua_keyset_keys" ["issuer"]
@@ -127,6 +129,7 @@ impl Metrics {
             allowed: self.own.decisions.with_label_values(&[route, "allow", "none"]),
             refused: Reason::ALL.iter().map(|_| OnceLock::new()).collect(),
             failed: Reason::ALL.iter().map(|_| OnceLock::new()).collect(),
+            all_upstream_auth: self.own.upstream_auth.clone(),
             all_cut: self.own.roles_cut.clone(),
             cut_told: Limiter::of_log(),
         }

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use self::unsaid::{is_alike, is_unsaid};
 use crate::config::{IdentityHeaders, Present, TokenSource};
-use crate::headers::{self, cookies};
+use crate::headers::{self, X_REQUESTED_AUTH, cookies};
 use crate::query::is_named;
 use crate::request::{Client, REQUEST_ID, Request};
 use crate::text::starts_in_any_case;
@@ -98,6 +98,8 @@ pub struct Shown<'a> {
     pub host: Option<&'a HeaderValue>,
     /// It begins a websocket, which the route carries (HTTP/1.1 only).
     pub upgrade: bool,
+    /// It brings credentials that the upstream judges: they go on, whatever `present` says, and no cookies.
+    pub upstream_auth: bool,
 }
 
 /// Who it is, for an upstream that is told so.
@@ -133,20 +135,11 @@ pub fn changes(shown: &Shown<'_>) -> Changes {
         ]);
     }
     changes.remove.extend(judged_headers(shown));
-    match shown.present {
-        Present::Pass | Present::Headers => {
-            if carries_session(shown.headers) {
-                changes.remove.push(header::AUTHORIZATION);
-            }
-            if cookies::must_change(shown.headers) {
-                changes.remove.push(header::COOKIE);
-                let kept = cookies::foreign(shown.headers);
-                changes.set.extend(kept.map(|kept| (header::COOKIE, kept)));
-            }
-        }
-        Present::None | Present::MoodleToken | Present::OpencastJwt => {
-            changes.remove.extend([header::AUTHORIZATION, header::COOKIE]);
-        }
+    if shown.upstream_auth {
+        changes.remove.retain(|name| *name != X_REQUESTED_AUTH);
+        changes.remove.push(header::COOKIE);
+    } else {
+        hide_credentials(shown, &mut changes);
     }
     if let Some(person) = &shown.person {
         named(person, &mut changes);
@@ -163,6 +156,25 @@ pub fn changes(shown: &Shown<'_>) -> Changes {
     set(X_FORWARDED_FOR, HeaderValue::try_from(shown.client.chain()).ok());
     set(REQUEST_ID, HeaderValue::from_str(shown.request_id).ok());
     changes
+}
+
+/// The client's cookies and `Authorization`, as far as `present` keeps them from the upstream.
+fn hide_credentials(shown: &Shown<'_>, changes: &mut Changes) {
+    match shown.present {
+        Present::Pass | Present::Headers => {
+            if carries_session(shown.headers) {
+                changes.remove.push(header::AUTHORIZATION);
+            }
+            if cookies::must_change(shown.headers) {
+                changes.remove.push(header::COOKIE);
+                let kept = cookies::foreign(shown.headers);
+                changes.set.extend(kept.map(|kept| (header::COOKIE, kept)));
+            }
+        }
+        Present::None | Present::MoodleToken | Present::OpencastJwt => {
+            changes.remove.extend([header::AUTHORIZATION, header::COOKIE]);
+        }
+    }
 }
 
 /// Host and port as the client wrote them: mostly its own header, whose bytes need not be copied.
@@ -358,6 +370,7 @@ mod tests {
             judged: &bearer,
             host: None,
             upgrade: false,
+            upstream_auth: false,
         });
         for name in changes.remove {
             headers.remove(name);

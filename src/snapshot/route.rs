@@ -10,6 +10,7 @@ use super::{Snapshot, SnapshotError};
 use crate::act::file::Root;
 use crate::act::proxy::Upstream;
 use crate::ask::ElseAsk;
+use crate::authenticate::upstream_auth::UpstreamAuth;
 use crate::authorize;
 use crate::authorize::settled::Fingerprinted;
 use crate::config::{self, Config, Cors, Credential, Decide, Launch, Present, Rule};
@@ -53,6 +54,8 @@ pub struct Route {
     pub rate: Option<Arc<Keyed<String>>>,
     /// Behind the upstream there is this Moodle.
     pub moodle: Option<Arc<Moodle>>,
+    /// The upstream judges callers by Basic or Digest.
+    pub upstream_auth: Option<UpstreamAuth>,
     pub metrics: RouteMetrics,
 }
 
@@ -194,7 +197,8 @@ impl Route {
         let tells = route.present == Present::Headers || route.opencast_jwt.is_some() || route.sign_ins.is_some();
         let begins = route.launch.is_some() && route.action != config::Action::Launch;
         let depends = tells || begins || authorize::needs_identity(route.allow.iter().chain(&route.deny));
-        let anonymous = else_ask.is_none() && !depends;
+        let upstream_auth = UpstreamAuth::new(&route.accept);
+        let anonymous = else_ask.is_none() && !depends && upstream_auth.is_none();
         Ok(Self {
             config: Arc::clone(route),
             is_opencast: is_opencast(config, route),
@@ -221,6 +225,7 @@ impl Route {
                 same.unwrap_or_else(|| Arc::new(Keyed::new(rate)))
             }),
             moodle: None,
+            upstream_auth,
             metrics: metrics.route(&route.name),
         })
     }

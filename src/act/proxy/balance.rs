@@ -1,7 +1,8 @@
 //! Which server of an upstream: pingora's load balancer over addresses that are looked up again and again.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::SocketAddr;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -144,11 +145,35 @@ impl Balancer {
             Kind::RoundRobin(balancer) => balancer.select_with(b"", MAX_ADDRESSES, takes),
             Kind::Consistent(balancer) => balancer.select_with(key.as_bytes(), MAX_ADDRESSES, takes),
         }?;
-        Some(Chosen {
-            address: *backend.addr.as_inet()?,
-            server: Arc::clone(backend.ext.get::<Arc<Server>>()?),
-        })
+        chosen(&backend)
     }
+
+    /// The same server for a client each time, of those that `accept` takes.
+    pub(super) fn select_for(&self, client: IpAddr, accept: impl Fn(&SocketAddr, bool) -> bool) -> Option<Chosen> {
+        let backends = self.backends();
+        let all = backends.get_backend();
+        let taken = all.iter().filter_map(|backend| {
+            let address = backend.addr.as_inet()?;
+            accept(address, backends.ready(backend)).then_some((score(client, address), backend))
+        });
+        let (_, backend) = taken.max_by_key(|(score, _)| *score)?;
+        chosen(backend)
+    }
+}
+
+/// The one with the highest of numbers that client and address make (rendezvous hashing): another server that comes or goes
+/// moves few clients.
+fn score(client: IpAddr, address: &SocketAddr) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (client, address).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn chosen(backend: &Backend) -> Option<Chosen> {
+    Some(Chosen {
+        address: *backend.addr.as_inet()?,
+        server: Arc::clone(backend.ext.get::<Arc<Server>>()?),
+    })
 }
 
 fn balancer<S>(backends: Backends, check_every: Duration, look_up_every: Option<Duration>) -> LoadBalancer<S>
@@ -164,7 +189,7 @@ where
 }
 
 fn is_address(host: &str) -> bool {
-    host.parse::<std::net::IpAddr>().is_ok()
+    host.parse::<IpAddr>().is_ok()
 }
 
 /// Names and their addresses. While a name cannot be looked up, its last addresses stay.

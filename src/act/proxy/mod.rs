@@ -10,7 +10,7 @@ mod health;
 
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -229,15 +229,23 @@ impl Upstream {
     /// A server that was not tried yet: a healthy one, or any, since a server may be back before the next check tells.
     /// `key` is the canonical path; only `balance = "consistent"` looks at it.
     pub fn choose(&self, key: &str, attempts: &mut Attempts) -> Result<Chosen, Rejection> {
+        self.choose_for(None, key, attempts)
+    }
+
+    /// The same for a client who, as long as the servers stay the same, has always the same one.
+    pub fn choose_for(&self, client: Option<IpAddr>, key: &str, attempts: &mut Attempts) -> Result<Chosen, Rejection> {
         let tried = &attempts.tried;
-        let chosen = self
-            .balancer
-            .select(key, |address, healthy| healthy && !tried.contains(address))
-            .or_else(|| self.balancer.select(key, |address, _| !tried.contains(address)))
-            .ok_or_else(|| {
-                let detail = format!("no server of upstream `{}` is left to try", self.name);
-                Rejection::because(Reason::UpstreamUnavailable, detail)
-            })?;
+        let select = |is_healthy: bool| {
+            let takes = |address: &SocketAddr, healthy: bool| (healthy || !is_healthy) && !tried.contains(address);
+            match client {
+                Some(client) => self.balancer.select_for(client, takes),
+                None => self.balancer.select(key, takes),
+            }
+        };
+        let chosen = select(true).or_else(|| select(false)).ok_or_else(|| {
+            let detail = format!("no server of upstream `{}` is left to try", self.name);
+            Rejection::because(Reason::UpstreamUnavailable, detail)
+        })?;
         attempts.tried.push(chosen.address);
         Ok(chosen)
     }
@@ -273,6 +281,19 @@ impl Upstream {
         peer.options.max_h2_streams = H2_STREAMS;
         peer.options.ca = self.ca.as_ref().map(|ca| Arc::clone(&ca.roots));
         peer
+    }
+
+    /// Is this one of its servers, or what they are called (`upstreams.host`)? `host` is lower case, without brackets.
+    pub fn is_at(&self, host: &str, port: u16) -> bool {
+        let called = self.host.as_ref().and_then(|name| name.to_str().ok());
+        // With its port, if it has one.
+        let is_called = called.is_some_and(|called| {
+            let (name, its_port) = called.rsplit_once(':').unwrap_or((called, ""));
+            let of_port = its_port.is_empty() || its_port.parse() == Ok(port);
+            of_port && name.eq_ignore_ascii_case(host)
+        });
+        let mut servers = self.balancer.servers().iter();
+        is_called || servers.any(|server| server.host.eq_ignore_ascii_case(host) && server.port == port)
     }
 
     /// `host:port` and whether the server takes requests, for the status page.

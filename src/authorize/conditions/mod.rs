@@ -8,6 +8,7 @@ mod grant;
 mod issuer;
 mod item;
 mod methods;
+mod opencast_security;
 mod role;
 mod scope;
 mod sign_in;
@@ -37,6 +38,7 @@ conditions! {
     role: Role,
     grant: Grant,
     event_acl: EventAcl,
+    opencast_security: OpencastSecurity,
     item,
     subject: Subject,
     signed_in: SignedIn,

@@ -1,11 +1,9 @@
 //! The entries of a route's `functions`: files of names are read, and names that no Moodle has are told.
 
-use std::fs;
-use std::io::{self, Read as _};
-use std::path::Path;
 use std::sync::Arc;
 
 use super::Checker;
+use super::named::small_text;
 use super::server::values;
 use crate::config::diagnostics::{Diagnostic, Span, closest};
 use crate::config::file::FunctionEntry;
@@ -15,7 +13,6 @@ use crate::config::moodle_functions::{
 use crate::config::read::At;
 use crate::config::value::FunctionWord;
 use crate::config::{FunctionGroup, FunctionPattern, FunctionRule, KNOWN_VERSIONS};
-use crate::text::without_mark;
 
 /// Problems that are told of one file: a picture, named by mistake, has thousands of lines.
 const MOST_TOLD: usize = 10;
@@ -70,7 +67,7 @@ impl Checker<'_> {
     fn functions_of_file(&mut self, at: Span, path: String) -> Option<FunctionPattern> {
         let absolute = self.existing_file(&At { at, value: path }, "functions")?;
         let name: Arc<str> = self.written(at).trim_start_matches('@').into();
-        let text = match read(&absolute) {
+        let text = match small_text(&absolute, LARGEST_FUNCTION_FILE) {
             Ok(text) => text,
             Err(why) => {
                 let problem = Diagnostic::error(at, format!("`functions`: {name} {why}"));
@@ -126,19 +123,4 @@ impl Checker<'_> {
             });
         }
     }
-}
-
-/// The text of a file, or what is wrong with it.
-fn read(path: &Path) -> Result<String, String> {
-    let unreadable = |why: io::Error| format!("cannot be read: {why}");
-    let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(unreadable)?;
-    file.take(LARGEST_FUNCTION_FILE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    if bytes.len() as u64 > LARGEST_FUNCTION_FILE {
-        return Err(format!("is larger than {} KiB", LARGEST_FUNCTION_FILE >> 10));
-    }
-    let text = std::str::from_utf8(without_mark(&bytes)).map_err(|_| "is no text in UTF-8".to_owned())?;
-    Ok(text.to_owned())
 }

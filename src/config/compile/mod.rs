@@ -3,6 +3,7 @@
 //! One file per section. A function here returns `None` only after it has reported why, so that the others go on and
 //! nothing is hidden behind the first mistake.
 
+mod accept;
 mod action;
 mod asking;
 mod bearer;

@@ -1,12 +1,13 @@
 //! Files and folders that the configuration names.
 
 use std::fs;
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 
 use super::Checker;
 use crate::config::diagnostics::Diagnostic;
 use crate::config::read::At;
+use crate::text::without_mark;
 
 impl Checker<'_> {
     /// An existing, readable file, as an absolute path.
@@ -57,4 +58,17 @@ impl Checker<'_> {
         }
         Some(self.folder.join(&path.value))
     }
+}
+
+/// The text of a file of `most` bytes, or what is wrong with it.
+pub(super) fn small_text(path: &Path, most: u64) -> Result<String, String> {
+    let unreadable = |why: io::Error| format!("cannot be read: {why}");
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(unreadable)?;
+    file.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > most {
+        return Err(format!("is larger than {} KiB", most >> 10));
+    }
+    let text = std::str::from_utf8(without_mark(&bytes)).map_err(|_| "is no text in UTF-8".to_owned())?;
+    Ok(text.to_owned())
 }

@@ -1,15 +1,40 @@
 //! `[opencast.<name>]`, and which of them a route asks.
 
 use super::jwt::rate;
+use super::named::small_text;
 use super::{Checker, Known};
 use crate::config::diagnostics::{Diagnostic, Span};
+use crate::config::opencast_security::{self, BUILTIN};
 use crate::config::read::{At, Named};
-use crate::config::{Action, ElseAsk, Opencast, Present, Rule, file};
+use crate::config::{Action, ElseAsk, Opencast, Present, Rule, SecurityList, file};
 
 /// For each that may be asked in a second.
 const UNKNOWN_AT_ONCE: f64 = 50.0;
 
 impl Checker<'_> {
+    /// Opencast's list of who may call what: one that the gateway has, or a file.
+    pub(super) fn security_list(&mut self, written: &At<String>) -> Option<SecurityList> {
+        if let Some(version) = written.value.strip_prefix(BUILTIN) {
+            let list = SecurityList::builtin(version);
+            if list.is_none() {
+                let known: Vec<_> = SecurityList::versions()
+                    .map(|version| format!("\"{BUILTIN}{version}\""))
+                    .collect();
+                let problem = Diagnostic::error(written.at, "there is no list of this version of Opencast here");
+                self.report(problem.help(format!(
+                    "there are {}; Opencast's own file is the better one: etc/security/mh_default_org.xml",
+                    known.join(" and ")
+                )));
+            }
+            return list;
+        }
+        let path = self.existing_file(written, "opencast_security")?;
+        let read = small_text(&path, opencast_security::LARGEST).and_then(|text| SecurityList::parse(&text));
+        let wrong = |why: String| Diagnostic::error(written.at, format!("`opencast_security`: the file {why}"));
+        read.map_err(|why| self.report(wrong(why).help("name Opencast's own file: etc/security/mh_default_org.xml")))
+            .ok()
+    }
+
     /// The second: their upstreams, as far as they are known, in the order of their indices.
     pub(super) fn opencasts(
         &mut self,

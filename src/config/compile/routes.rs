@@ -17,7 +17,7 @@ use super::{Checker, Known, every};
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::path_pattern::PathPattern;
 use crate::config::read::{At, Key};
-use crate::config::{Action, Cors, Credential, IdentityHeaders, Limits, Present, Route, file};
+use crate::config::{Action, Cors, IdentityHeaders, Limits, Present, Route, file};
 use crate::request::REQUEST_ID;
 
 /// Headers that say something else already.
@@ -108,6 +108,7 @@ impl Checker<'_> {
                 methods: methods.clone(),
             });
         }
+        let strip_at = route.strip.given().map(|strip| strip.at);
         let strip = self.strip(route.strip, path, kind);
         self.only_for_upstreams(route.path_params.written(), "path_params", kind);
         self.only_for_upstreams(route.websocket.given().map(|given| given.at), "websocket", kind);
@@ -116,6 +117,7 @@ impl Checker<'_> {
         let accept_at = route.accept.written().unwrap_or(place);
         self.unique("kind of credential", &route.accept.value);
         let accept = values(route.accept.value);
+        self.upstream_judges((&accept, accept_at), action.as_ref(), strip_at);
         let issuers = self.accepted_issuers(route.issuers, known);
         let sign_ins = self.route_sign_ins(route.sign_in, (&accept, accept_at), known);
         let of_bearer = OfBearer {
@@ -139,6 +141,7 @@ impl Checker<'_> {
             issuers: issuers.as_ref().and_then(Option::as_deref),
             sign_ins: sign_ins.as_ref().and_then(Option::as_deref),
             bearers: bearers.as_ref().and_then(Option::as_deref),
+            strip: strip_at,
             known,
         };
         self.lists(&route.allow, &route.deny, &vouching, path);
@@ -332,38 +335,6 @@ impl Checker<'_> {
         if let Some(at) = given.filter(|_| !has_files) {
             let problem = Diagnostic::error(at, "`well_known` is only for routes with `files` or `accel`");
             self.report(problem.help("remove this key"));
-        }
-    }
-
-    fn accepted_issuers(&mut self, issuers: Key<Vec<At<String>>>, known: &Known) -> Option<Option<Vec<usize>>> {
-        let help = "remove it for all issuers, or name at least one";
-        issuers.checked(|issuers| self.references(&issuers, ("issuers", "issuer"), &known.issuers, help))
-    }
-
-    /// Routes that ask for somebody whom nobody can vouch for, or whom they never look at.
-    fn rules_for_nobody(&mut self, routes: &[At<file::Route>], known: &Known) {
-        let needs_somebody = |route: &&At<file::Route>| {
-            let mut rules = route.value.allow.value().into_iter().flatten();
-            rules.any(|rule| rule.value.needs_somebody())
-        };
-        let takes_others = |route: &At<file::Route>| {
-            let mut accept = route.value.accept.value.iter();
-            accept.any(|credential| matches!(credential.value, Credential::Session | Credential::Bearer))
-        };
-        let only_tokens = |route: &&At<file::Route>| needs_somebody(route) && !takes_others(route);
-        if known.issuers.is_empty()
-            && let Some(route) = routes.iter().find(only_tokens)
-        {
-            let message = "this route asks for a token, but there is no issuer";
-            let help = "add [[jwt.issuers]] with name, jwks and allow_roles";
-            self.report(Diagnostic::error(route.value.place, message).help(help));
-        }
-        for route in routes.iter().filter(needs_somebody) {
-            let accept = &route.value.accept;
-            if accept.value.is_empty() {
-                let problem = Diagnostic::error(accept.at, "this route looks at no token, but its rules ask for one");
-                self.report(problem.help("remove this key: the default is [\"jwt\"]"));
-            }
         }
     }
 

@@ -6,7 +6,7 @@ use super::{Checker, Known};
 use crate::config::diagnostics::{Diagnostic, Span, did_you_mean};
 use crate::config::path_pattern::PathPattern;
 use crate::config::read::{At, Key, OneOrMany};
-use crate::config::{Rule, file};
+use crate::config::{Rule, SecurityList, file};
 
 impl Checker<'_> {
     pub(super) fn allow(
@@ -145,6 +145,11 @@ impl Checks<'_, '_> {
 
     pub(crate) fn sign_in_exists(&mut self, name: &At<String>) {
         self.checker.reference(name, "sign-in", &self.known.sign_ins);
+    }
+
+    /// Opencast's list of this name or in this file.
+    pub(crate) fn security_list(&mut self, written: &At<String>) -> Option<SecurityList> {
+        self.checker.security_list(written)
     }
 
     /// `{name}`s that the path of the route does not have would never match.

@@ -66,6 +66,8 @@ pub(super) struct Vouching<'a> {
     pub(super) issuers: Option<&'a [usize]>,
     pub(super) sign_ins: Option<&'a [usize]>,
     pub(super) bearers: Option<&'a [usize]>,
+    /// Where a `strip` is written.
+    pub(super) strip: Option<Span>,
     pub(super) known: &'a Known,
 }
 
@@ -79,7 +81,12 @@ impl<'a> Vouching<'a> {
     }
 
     fn by_token(&self) -> bool {
-        let others = [Credential::Session, Credential::Bearer];
+        let others = [
+            Credential::Session,
+            Credential::Bearer,
+            Credential::Basic,
+            Credential::Digest,
+        ];
         self.accept.iter().any(|kind| !others.contains(kind))
     }
 
@@ -155,6 +162,15 @@ impl<'a> List<'a> {
             .naming()
             .filter(|(may_name, _)| !may_name && named && vouching.by_token());
         nameless.next().map(|(_, name)| name)
+    }
+
+    /// Reports `what`, at a place, where the route takes something off the path that an upstream sees.
+    pub(crate) fn needs_whole_path(&self, at: Span, what: &str, checks: &mut Checks<'_, '_>) {
+        if let Some(strip) = self.vouching.strip {
+            let problem = Diagnostic::error(at, format!("{what} on a route with `strip`"));
+            let help = "the list is about paths as Opencast sees them: remove `strip`";
+            checks.report(problem.also(strip, "this takes a part of them off").help(help));
+        }
     }
 
     /// Reports what asks Opencast about an event in a `deny`: if that cannot be judged, it would have to refuse everybody.

@@ -206,6 +206,7 @@ fn shown(session: &Session, ctx: &Context, moodle: &Moodle) -> Result<HeaderMap,
         judged: &ctx.snapshot.judged_sources,
         host: moodle.upstream.host.as_ref(),
         upgrade: false,
+        upstream_auth: false,
     });
     changes.apply(&mut headers).map_err(|_| Reason::HeadersTooLarge)?;
     for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::EXPECT] {

@@ -95,11 +95,12 @@ fn preflight<T: Trace>(
     };
     let case = Case {
         request: &announced,
+        path,
         params: &found.params,
         ..Case::of(ctx, route)
     };
     let fits = route.take(path, request.query.as_deref());
-    Some((Arc::clone(route), fits.and_then(|()| case.decide_own_token())))
+    Some((Arc::clone(route), fits.and_then(|()| case.decide_without_person())))
 }
 
 /// Its route, if a request is such a pre-flight. The context says so from now on.

@@ -38,6 +38,7 @@ pub struct RouteMetrics {
     pub(super) failed: Vec<OnceLock<IntCounter>>,
     pub(super) all_cut: IntCounterVec,
     pub(super) cut_told: Limiter,
+    pub(super) all_upstream_auth: IntCounterVec,
 }
 
 impl RouteMetrics {
@@ -80,6 +81,12 @@ impl RouteMetrics {
     pub fn roles_cut(&self, now: Instant) -> bool {
         self.all_cut.with_label_values(&[self.name.as_str()]).inc();
         self.cut_told.take(now).is_ok()
+    }
+
+    /// A caller with credentials of `scheme` for the upstream was answered. `outcome` is from a closed list.
+    pub fn upstream_auth(&self, scheme: &str, outcome: &str) {
+        let labels = [self.name.as_str(), scheme, outcome];
+        self.all_upstream_auth.with_label_values(&labels).inc();
     }
 
     fn count(&self, cells: &[OnceLock<IntCounter>], outcome: &str, reason: Reason) {
