@@ -25,7 +25,6 @@ use janua::identity::Identity;
 use janua::moodle::MoodleTokens;
 use janua::observe::metrics::Metrics;
 use janua::request::{Client, Request};
-use janua::route::path::Path;
 use janua::sealing::MasterKeys;
 use janua::sign_in::People;
 use janua::snapshot::{Passes, Snapshot};
@@ -87,7 +86,7 @@ impl Bench {
             raw_path: path.to_owned(),
             query: None,
         };
-        let path = Path::parse(path).unwrap();
+        let path = janua::route::path::Path::parse(path).unwrap();
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let client = Client {
             address,

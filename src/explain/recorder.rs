@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Method};
 
 use super::plan::{named, sources};
-use super::view;
+use super::view::{self, FOR_UPSTREAM};
 use super::{MoodleTokens, Report};
 use crate::authenticate::bearer::Looked;
 use crate::authenticate::launch::LaunchSession;
@@ -98,15 +98,15 @@ impl Trace for Recorder {
     }
 
     fn upstream_auth(&mut self, brought: Brought) {
-        let place = match brought.has_credentials {
-            true => format!("header authorization ({})", brought.scheme.label()),
-            false => format!("header x-requested-auth ({})", brought.scheme.label()),
+        let header = match brought.has_credentials {
+            true => "authorization",
+            false => "x-requested-auth",
         };
+        let place = format!("{FOR_UPSTREAM}: header {header}, {}", brought.scheme.label());
         self.report.credentials.push(super::Credential {
             place,
             valid: true,
             counts: true,
-            detail: Some("the upstream judges it: of the rules, those about people do not count".to_owned()),
             ..super::Credential::default()
         });
     }

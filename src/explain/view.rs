@@ -30,6 +30,8 @@ pub(super) const ACCESS_TOKEN: &str = "access token: header authorization";
 
 /// What the place of a session begins with.
 pub(super) const SESSION: &str = "session";
+/// What stands before the place of credentials that the upstream judges.
+pub(super) const FOR_UPSTREAM: &str = "for the upstream";
 
 pub(super) fn seen(ctx: &Context) -> Option<Seen> {
     let (request, client) = (&ctx.request, &ctx.client);

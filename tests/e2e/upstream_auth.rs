@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::support::double::Double;
 use crate::support::http::{Wire, values};
-use crate::support::tools::{curl, missing};
+use crate::support::tools::{curl, janua, missing};
 use crate::support::{Config, Gateway, Request, Signer, Site, in_seconds};
 
 const AGENT: (&str, &str) = ("agent", "capture it");
@@ -146,7 +146,7 @@ fn with_password(method: &str, target: &str, password: &str) -> Request {
 #[test]
 fn basic_goes_on_as_it_came_and_alone() {
     let (server, signer) = (Server::start(), Signer::new());
-    let (_site, gateway) = gateway(&[&server], &signer);
+    let (site, gateway) = gateway(&[&server], &signer);
     let right = |method: &str, target: &str| with_password(method, target, AGENT.1);
     let answer = gateway.send(
         right("GET", "/agents/status?x=1")
@@ -185,6 +185,24 @@ fn basic_goes_on_as_it_came_and_alone() {
     let admin = signer.token(&json!({ "exp": in_seconds(60), "sub": "anna", "roles": ["ROLE_ADMIN"] }));
     gateway.get_with("/agents/status", &admin).expect(401);
     assert_eq!(server.last().header("authorization"), None, "a token goes no further");
+    let (file, header) = (
+        site.path("gateway.toml"),
+        format!("Authorization: Basic {}", basic(AGENT.0, AGENT.1)),
+    );
+    let why = janua([
+        "explain",
+        "GET",
+        "/agents/a",
+        "--header",
+        &header,
+        "--config",
+        file.to_str().unwrap(),
+    ]);
+    assert!(
+        why.stdout.contains("authorization, basic: the upstream judges it"),
+        "{why:?}"
+    );
+    assert!(!why.stdout.contains(&basic(AGENT.0, AGENT.1)), "{why:?}");
     let passed = gateway.metric("janua_upstream_auth_total{outcome=\"passed\",route=\"agents\",scheme=\"basic\"}");
     assert_eq!(passed, Some(1.0));
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Page;
 use crate::explain::report::{AccessToken, Capped, Credential, Keys, Moment};
-use crate::explain::view::SESSION;
+use crate::explain::view::{FOR_UPSTREAM, SESSION};
 use crate::text::count;
 
 impl Page {
@@ -16,6 +16,12 @@ impl Page {
             return self.line(1, "none: there is no token where tokens are looked for, and no session");
         }
         for credential in credentials {
+            if credential.place.starts_with(FOR_UPSTREAM) {
+                let place = &credential.place;
+                let judged = "the upstream judges it; rules about people do not count";
+                self.ticked(1, true, &format!("{place}: {judged}"))?;
+                continue;
+            }
             let fate = match (credential.counts, &credential.reason) {
                 (true, _) => "valid, speaks for the request".to_owned(),
                 (false, Some(reason)) => reason.clone(),
