@@ -294,6 +294,9 @@ section! {
         /// Are addresses of Moodle's files in its answers written as the gateway's, with `present = "moodle-token"`? For apps
         /// that call under a prefix, or at a host of their own.
         rewrite_urls: At<bool> = false,
+        /// Does a token in the query, which the upstream does not get, go on with the client where the upstream redirects it to
+        /// this host? Opencast's `/play/{event}` leads to the player, which needs it.
+        keep_token: At<bool> = false,
         /// Which pages may show this route's in a frame: `["https://moodle.example.edu"]`, `"'self'"`, `"'none'"`. Where
         /// those of other sites may, cookies of Opencast's are sent on so that they work in the frame. Default: none.
         frame_ancestors: Vec<At<FrameAncestor>>,

@@ -292,6 +292,8 @@ pub struct Route {
     pub functions: Option<Vec<FunctionRule>>,
     /// With [`Present::MoodleToken`]: are the addresses of files in answers written as the gateway's?
     pub rewrite_urls: bool,
+    /// A redirect to this host has the query's token.
+    pub keep_token: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -1,5 +1,6 @@
-//! A redirect of an upstream's to its own address, which clients cannot reach: it becomes the public one, as nginx's
-//! `proxy_redirect default` has it.
+//! A redirect of an upstream's. To its own address, which clients cannot reach, it becomes the public one, as nginx's
+//! `proxy_redirect default` has it. On a route with `keep_token`, one to this host has the token of the query, which the upstream
+//! did not get.
 
 use http::{HeaderValue, header};
 use pingora::http::ResponseHeader;
@@ -7,6 +8,7 @@ use pingora::prelude::Result;
 use url::{Host, Url};
 
 use crate::act::proxy::Upstream;
+use crate::authenticate::token::carrier;
 use crate::context::Context;
 use crate::snapshot::{Action, Route};
 
@@ -19,10 +21,35 @@ pub(super) fn rewrite(answer: &mut ResponseHeader, ctx: &Context, route: &Route)
     let (Some(location), None) = (locations.next(), locations.next()) else {
         return Ok(());
     };
-    match public(location, upstream, ctx, route) {
-        Some(public) => answer.insert_header(header::LOCATION, public),
+    let public = public(location, upstream, ctx, route);
+    let with_token = with_token(public.as_ref().unwrap_or(location), ctx, route);
+    match with_token.or(public) {
+        Some(location) => answer.insert_header(header::LOCATION, location),
         None => Ok(()),
     }
+}
+
+/// The address with the parameters of the query in which tokens stand, if it is one of this host and has none itself.
+fn with_token(location: &HeaderValue, ctx: &Context, route: &Route) -> Option<HeaderValue> {
+    let query = ctx.request.query.as_deref().filter(|_| route.config.keep_token)?;
+    let sources = &ctx.snapshot.token_sources;
+    let tokens: Vec<&str> = carrier::in_query_pairs(sources, query).collect();
+    let location = location.to_str().ok().filter(|_| !tokens.is_empty())?;
+    let public = Url::parse(&ctx.snapshot.config.server.public_url(&ctx.request.host)?.origin()).ok()?;
+    // As a browser reads it.
+    let to = public.join(location).ok()?;
+    let has_one = to
+        .query()
+        .is_some_and(|query| carrier::in_query_pairs(sources, query).next().is_some());
+    if to.origin() != public.origin() || has_one {
+        return None;
+    }
+    let (address, fragment) = match location.split_once('#') {
+        Some((address, fragment)) => (address, format!("#{fragment}")),
+        None => (location, String::new()),
+    };
+    let separator = if address.contains('?') { '&' } else { '?' };
+    HeaderValue::try_from(format!("{address}{separator}{}{fragment}", tokens.join("&"))).ok()
 }
 
 /// `None`: it stays as it is.

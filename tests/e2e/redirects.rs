@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use crate::support::double::Double;
-use crate::support::{Config, Site};
+use crate::support::{Config, Request, Site};
 
 /// Answers every request with a redirect to what stands in its query; `HERE` is its own address.
 fn redirecting() -> Double {
@@ -60,7 +60,7 @@ fn a_redirect_to_the_upstreams_own_address_leads_to_the_public_one() {
         ("/x", "janua://token=x", "janua://token=x"),
     ] {
         let here = server.address.to_string();
-        let request = crate::support::Request::get(&format!("{path}?{to}")).host("media.test");
+        let request = Request::get(&format!("{path}?{to}")).host("media.test");
         let answer = gateway.send(request).expect(302);
         assert_eq!(
             answer.header("location"),
@@ -68,4 +68,49 @@ fn a_redirect_to_the_upstreams_own_address_leads_to_the_public_one() {
             "{path} {to}"
         );
     }
+}
+
+/// Opencast leads from `/play/{event}` to its player: the token comes along, to this host alone.
+#[test]
+fn the_token_of_the_query_goes_on_to_the_player() {
+    let (site, server) = (Site::new(), redirecting());
+    let route = |name: &str, more: &str| {
+        format!(
+            "[[routes]]\nname = \"{name}\"\npath = \"/{name}/{{event}}\"\nupstream = \"opencast\"\nallow = [{{ anyone = true }}]\n{more}\n"
+        )
+    };
+    let config = Config::new()
+        .server("public_urls", "[\"https://media.test\"]")
+        .upstream("opencast", &[format!("http://{}", server.address)], "")
+        .section(&route("play", "keep_token = true"))
+        .section(&route("other", ""));
+    let gateway = site.start(&config);
+    let location = |path: &str, query: &str, to: &str| {
+        let target = format!("{path}?{to}{query}");
+        let request = Request::get(&target).host("media.test");
+        let answer = gateway.send(request).expect(302);
+        answer.header("location").unwrap().to_owned()
+    };
+    let here = server.address.to_string();
+    // The double answers with its query: the token is not in it.
+    for (to, expected) in [
+        (
+            "/paella8/ui/watch.html?id=one",
+            "/paella8/ui/watch.html?id=one&jwt=e.y.j",
+        ),
+        ("/watch.html", "/watch.html?jwt=e.y.j"),
+        ("watch.html", "watch.html?jwt=e.y.j"),
+        ("https://media.test/watch", "https://media.test/watch?jwt=e.y.j"),
+        ("http://HERE/watch", "https://media.test/watch?jwt=e.y.j"),
+        // Nobody else's host gets one.
+        ("https://media.test.evil.example/", "https://media.test.evil.example/"),
+        ("//evil.example/watch", "//evil.example/watch"),
+        ("http://media.test/watch", "http://media.test/watch"),
+        ("/\\evil.example/", "/\\evil.example/"),
+    ] {
+        let expected = expected.replace("HERE", &here);
+        assert_eq!(location("/play/one", "&jwt=e.y.j", to), expected, "{to}");
+    }
+    assert_eq!(location("/play/one", "", "/watch"), "/watch");
+    assert_eq!(location("/other/one", "&jwt=e.y.j", "/watch"), "/watch");
 }

@@ -107,16 +107,22 @@ pub fn in_query<'a>(sources: &[TokenSource], query: Option<&'a str>) -> Carried<
     find(sources, &NO_HEADERS, query)
 }
 
+/// The pairs of a query that are token sources, as they are written.
+pub fn in_query_pairs<'a>(sources: &'a [TokenSource], query: &'a str) -> impl Iterator<Item = &'a str> {
+    query.split('&').filter(|pair| is_token(sources, pair))
+}
+
+fn is_token(sources: &[TokenSource], pair: &str) -> bool {
+    sources.iter().any(|source| match source {
+        TokenSource::Query { parameter } => is_named(pair.as_bytes(), parameter),
+        TokenSource::Header { .. } | TokenSource::Form { .. } => false,
+    })
+}
+
 /// The query without the parameters that are token sources, and without watch passes, spelled in whatever encoding
 /// (`jwt`, `%6awt`); all other bytes stay as they are. `None` when nothing is left, so that the `?` goes too.
 pub fn strip_query<'a>(sources: &[TokenSource], query: &'a str) -> Option<Cow<'a, str>> {
-    let is_token = |pair: &&str| {
-        is_named(pair.as_bytes(), watch::PARAMETER)
-            || sources.iter().any(|source| match source {
-                TokenSource::Query { parameter } => is_named(pair.as_bytes(), parameter),
-                TokenSource::Header { .. } | TokenSource::Form { .. } => false,
-            })
-    };
+    let is_token = |pair: &&str| is_named(pair.as_bytes(), watch::PARAMETER) || is_token(sources, pair);
     if !query.split('&').any(|pair| is_token(&pair)) {
         return Some(Cow::Borrowed(query));
     }

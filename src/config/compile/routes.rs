@@ -114,6 +114,11 @@ impl Checker<'_> {
         self.only_for_upstreams(route.websocket.given().map(|given| given.at), "websocket", kind);
         self.only_for_files(route.well_known.written(), action.as_ref());
         self.only_for_upstreams(route.present.written(), "present", kind);
+        self.only_for_upstreams(
+            route.keep_token.written().filter(|_| route.keep_token.value),
+            "keep_token",
+            kind,
+        );
         let accept_at = route.accept.written().unwrap_or(place);
         self.unique("kind of credential", &route.accept.value);
         let accept = values(route.accept.value);
@@ -208,6 +213,7 @@ impl Checker<'_> {
             identity_headers: identity_headers?,
             functions: functions?,
             rewrite_urls: route.rewrite_urls.value,
+            keep_token: route.keep_token.value,
         })
     }
     /// The host of a route: one of the public ones, lower case.
