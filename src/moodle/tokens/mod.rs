@@ -11,6 +11,7 @@ pub mod cas_token;
 pub mod clearpass;
 mod conversation;
 pub mod launch;
+pub mod logout;
 pub mod page;
 pub mod site;
 pub mod source;
