@@ -7,6 +7,7 @@ mod calls;
 mod clearpass;
 mod cross_site;
 mod crowd;
+mod everywhere;
 mod expired;
 mod explained;
 mod facade;
