@@ -478,8 +478,8 @@ fn nobody_is_served_by_anothers_token_whatever_the_source() {
                 MOODLES[at].0
             );
             served.fetch_add(1, Ordering::Relaxed);
-            match (number + 3 * call) % 11 {
-                0 | 5 => campus.kills_one(number + call, (number + 5 * call) % MOODLES.len()),
+            match (number + 3 * call) % 17 {
+                0 | 5 | 9 => campus.kills_one(number + call, (number + 5 * call) % MOODLES.len()),
                 3 => {
                     let before = person.session.clone();
                     campus.signs_out(&mut person, at);
