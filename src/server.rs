@@ -195,7 +195,19 @@ async fn serve(
     background.follow(&snapshot, None).await;
 
     let snapshot = Arc::new(ArcSwap::from(snapshot));
-    let asked_about = Arc::clone(&snapshot);
+    let (asked_about, in_force) = (Arc::clone(&snapshot), Arc::downgrade(&snapshot));
+    snapshot
+        .load()
+        .people
+        .sessions
+        .at_end(Box::new(move |key, record, how| {
+            let in_force = in_force.upgrade();
+            Box::pin(async move {
+                if let Some(snapshot) = in_force {
+                    snapshot.load_full().session_ended(key, record, how).await;
+                }
+            })
+        }));
     let about = About {
         process: std::process::id(),
         config: file.path().to_owned(),

@@ -19,6 +19,7 @@ use thiserror::Error;
 use crate::act::proxy::Upstream;
 use crate::ask::ElseAsk;
 use crate::authenticate::bearer::{self, Bearers, Section};
+use crate::authenticate::session::{Session, SessionKey, SignedIn, TOO_MANY};
 use crate::authenticate::token::{Tokens, Whose};
 use crate::authenticate::watch::Revocations;
 use crate::backchannel::BackchannelError;
@@ -145,6 +146,16 @@ impl Snapshot {
             self.people.launches.end_all(&issuer.name, subject).await?;
         }
         Ok(())
+    }
+
+    /// A session has ended before its time: Moodle's sessions end with it, and tokens where the person is meant to be gone.
+    pub async fn session_ended(&self, key: SessionKey, record: Arc<SignedIn>, how: &str) {
+        let Some(session) = Session::new(key, record, &self.config) else {
+            return;
+        };
+        for moodle in &self.moodles {
+            moodle.left(&session, how != TOO_MANY).await;
+        }
     }
 
     /// Opens folders, reads CA and reply files, builds the table. Of the snapshot `before`, upstreams that are the same

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use janua::authenticate::session::{Attributes, Carrier, NewSession, Sessions, SignedIn};
-use janua::moodle::token::Token;
+use janua::moodle::token::{Kept, Token};
 use janua::moodle::tokens::vault;
 use janua::observe::metrics::Metrics;
 use janua::sealing::MasterKeys;
@@ -44,6 +44,11 @@ pub(super) fn cookie(folder: &Path) -> Result<String> {
     let token = Token::parse(&"0".repeat(32)).ok_or("32 digits are a token")?;
     let moodle = config.moodles.first().ok_or("there is a Moodle")?;
     let key = vault::key(&moodle.name, &moodle.service, "alice");
-    runtime.block_on(store.put(Table::MoodleTokens, &key, &vault::encode(&token), None))?;
+    runtime.block_on(store.put(
+        Table::MoodleTokens,
+        &key,
+        &vault::encode(&Kept { token, until: None }),
+        None,
+    ))?;
     Ok(format!("Cookie: janua={secret}"))
 }

@@ -44,6 +44,8 @@ pub struct Moodle {
     pub clearpass: Option<ClearPass>,
     /// Only with [`MoodleSource::Page`], and then always.
     pub page: Option<Page>,
+    /// Is a kept token deleted when its person signs out?
+    pub drop_at_logout: bool,
     pub own_tokens: OwnTokens,
     /// Calls of each person; `None`: as many as come.
     pub calls: Option<Rate>,

@@ -70,12 +70,7 @@ impl Moodle {
         let username = self.username(Caller::Session(session)).map_err(|_| TokenError::Never)?;
         let moodle = self.conversation().map_err(|_| NOT_CHOSEN)?;
         check_identity(&moodle, token, &username).await?;
-        let key = self.key(&username);
-        if let Err(error) = self.tokens.keep(&key, token).await {
-            tracing::warn!(%error, "a token that a browser has brought from Moodle could not be kept");
-        }
-        self.tokens.0.refused.invalidate(&key).await;
-        self.tokens.0.tokens.insert(key, token.clone()).await;
+        self.keep_brought(session, &self.key(&username), token).await;
         Ok(())
     }
 

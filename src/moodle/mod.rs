@@ -15,6 +15,7 @@
 //! | `vault`, `facade` | the operator's tokens in the store; the tickets of the gateway's own |
 //! | `login_flow`, `launch_flow` | a browser on its way to Moodle for a ticket; through `launch.php` |
 //! | `launched` | what a browser brings from `launch.php` |
+//! | `leaving` | people who sign out: the session in Moodle ends, and the token goes if it is to |
 
 pub mod answer;
 mod arriving;
@@ -23,6 +24,7 @@ pub mod caller;
 mod facade;
 pub mod launch_flow;
 mod launched;
+mod leaving;
 pub mod login_flow;
 mod no_token;
 mod plan;
@@ -34,6 +36,7 @@ pub mod tokens;
 pub mod vault;
 
 use std::collections::BTreeSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -54,7 +57,7 @@ use crate::client_key::ClientKeyError;
 use crate::config;
 use crate::fair::{Asker, NoPlace, Place, Places, Shares};
 use crate::identity::Identity;
-use crate::moodle::token::Token;
+use crate::moodle::token::Kept;
 use crate::moodle::tokens::page::{Page, grant_key};
 use crate::moodle::tokens::site::{self, SiteConfig};
 use crate::moodle::tokens::{Conversation, TokenError, clearpass};
@@ -67,6 +70,8 @@ use crate::store::{Notice, Store, StoreError, Table};
 /// How long a token is believed without asking the store.
 const CACHE_TTL: Duration = Duration::from_secs(60);
 const MAX_CACHED: u64 = 100_000;
+/// Counters of changes.
+const CHANGES: usize = 256;
 /// Somebody who is signed in can bring one made-up ticket after another, and Moodle asks the CAS server about each.
 const SPENDING: Shares = Shares {
     all: 32,
@@ -92,14 +97,16 @@ pub struct MoodleTokens(Arc<Inner>);
 struct Inner {
     store: Store,
     sealer: Sealer,
-    tokens: Cache<String, Token>,
+    tokens: Cache<String, Kept>,
     /// Of those who get none, why, and until when.
     refused: Cache<String, Refused>,
     metrics: MoodleMetrics,
     /// Every Moodle that there has been: what is kept for a session stands under each.
     names: Mutex<BTreeSet<String>>,
-    /// Counts changes of the vault: what was found out before one may not be remembered after it.
-    changes: AtomicU64,
+    /// Count changes of the vault and people who sign out: what was found out before one may not be remembered after it. Each
+    /// counts for some people, so that hardly anybody is asked about once more because of another one.
+    changes: [AtomicU64; CHANGES],
+    shuffled: RandomState,
     /// Of each person, by way of a facade.
     sign_ins: Keyed<String>,
     /// Tickets that are spent at Moodle at once, and tokens that browsers bring.
@@ -122,6 +129,7 @@ pub struct Moodle {
     /// Calls of each person, where they are limited.
     pub calls: Option<Arc<Keyed<String>>>,
     launching: Places,
+    leaving: Places,
     /// With `clearpass` alone.
     clearpass: Option<clearpass::Key>,
     /// With `page` alone.
@@ -156,7 +164,8 @@ impl MoodleTokens {
             refused: Cache::builder().max_capacity(MAX_CACHED).time_to_live(LONG).build(),
             metrics,
             names: Mutex::default(),
-            changes: AtomicU64::new(0),
+            changes: [const { AtomicU64::new(0) }; CHANGES],
+            shuffled: RandomState::new(),
             sign_ins: Keyed::new(facade::SIGN_INS),
             spending: Places::new(SPENDING),
             arriving: Arriving::new(),
@@ -205,9 +214,21 @@ impl MoodleTokens {
             .await
     }
 
+    /// How often something was forgotten here of this person, or of few others: what was found out before may be over.
+    fn changes(&self, key: &str) -> u64 {
+        self.changed(key).load(Ordering::SeqCst)
+    }
+
+    fn changed(&self, key: &str) -> &AtomicU64 {
+        let [first, ..] = &self.0.changes;
+        let place = self.0.shuffled.hash_one(key) % CHANGES as u64;
+        let found = usize::try_from(place).ok().and_then(|place| self.0.changes.get(place));
+        found.unwrap_or(first)
+    }
+
     async fn forget_person(&self, key: &str) {
         // First: a look-up that is under way sees it when it has ended.
-        self.0.changes.fetch_add(1, Ordering::SeqCst);
+        self.changed(key).fetch_add(1, Ordering::SeqCst);
         self.0.tokens.invalidate(key).await;
         self.0.refused.invalidate(key).await;
     }
@@ -265,6 +286,7 @@ impl Moodle {
             },
             calls: moodle.calls.map(|rate| Arc::new(Keyed::with_debts(rate))),
             launching: Places::new(LAUNCHING),
+            leaving: Places::new(leaving::SHARES),
         })
     }
 
@@ -273,6 +295,7 @@ impl Moodle {
     pub fn going_on(mut self, before: &Self) -> Self {
         if self.config.name == before.config.name {
             self.launching = before.launching.clone();
+            self.leaving = before.leaving.clone();
         }
         if (&self.config.name, self.config.calls) == (&before.config.name, before.config.calls) {
             self.calls.clone_from(&before.calls);

@@ -60,7 +60,7 @@ impl Moodle {
             now,
         };
         let key = person.key();
-        let remembered = self.tokens.0.tokens.get(&key).await.is_some();
+        let remembered = self.remembered(&key).await.is_some();
         let refused = self.refused(&key).await.filter(|_| !remembered);
         let stored = self.tokens.kept(&key).await.map_err(unavailable)?.is_some();
         let mut plan = TokenPlan {

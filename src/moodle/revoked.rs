@@ -7,30 +7,40 @@ use std::time::SystemTime;
 
 use super::service::KEPT;
 use super::{MoodleTokens, vault as provided};
-use crate::moodle::token::Token;
+use crate::moodle::token::{Kept, Token};
 use crate::moodle::tokens::vault;
 use crate::store::{StoreError, Table};
 
 impl MoodleTokens {
     /// The token that is kept under `key`, unless it is known to be dead.
-    pub(super) async fn kept(&self, key: &str) -> Result<Option<Token>, StoreError> {
+    pub(super) async fn kept(&self, key: &str) -> Result<Option<Kept>, StoreError> {
         let kept = self.0.store.get(Table::MoodleTokens, key).await?;
-        let Some(token) = kept.as_deref().and_then(vault::decode) else {
+        let Some(kept) = kept.as_deref().and_then(vault::decode).filter(Kept::counts) else {
             return Ok(None);
         };
-        let mark = self.0.store.get(Table::DeadTokens, token.reveal()).await?;
-        Ok(mark.is_none().then_some(token))
+        let mark = self.0.store.get(Table::DeadTokens, kept.token.reveal()).await?;
+        Ok(mark.is_none().then_some(kept))
     }
 
     /// Keeps a token that has just said whose it is, so that it is alive whatever was known of it.
-    pub(super) async fn keep(&self, key: &str, token: &Token) -> Result<(), StoreError> {
-        let (store, entry) = (&self.0.store, vault::encode(token));
+    pub(super) async fn keep(&self, key: &str, token: &Token) -> Result<Kept, StoreError> {
+        let kept = Kept {
+            token: token.clone(),
+            until: None,
+        };
+        let (store, entry) = (&self.0.store, vault::encode(&kept));
         store.delete(Table::DeadTokens, token.reveal()).await?;
-        store.put(Table::MoodleTokens, key, &entry, Some(KEPT)).await
+        store.put(Table::MoodleTokens, key, &entry, Some(KEPT)).await?;
+        Ok(kept)
     }
 
-    /// The same for a token of the vault's. False: it has left the vault while it was looked at.
-    pub(super) async fn keep_provided(&self, key: &str, token: &Token, now: SystemTime) -> Result<bool, StoreError> {
+    /// The same for a token of the vault's. `None`: it has left the vault while it was looked at.
+    pub(super) async fn keep_provided(
+        &self,
+        key: &str,
+        token: &Token,
+        now: SystemTime,
+    ) -> Result<Option<Kept>, StoreError> {
         let store = &self.0.store;
         store.delete(Table::DeadTokens, token.reveal()).await?;
         provided::keep(store, key, token, KEPT, now).await
@@ -86,14 +96,15 @@ mod tests {
             token("11111111111111111111111111111111"),
             token("22222222222222222222222222222222"),
         );
+        let kept = async || tokens.kept("alice").await.unwrap().map(|kept| kept.token);
         tokens.keep("alice", &old).await.unwrap();
         assert!(tokens.mark_revoked(&old).await.unwrap());
-        assert_eq!(tokens.kept("alice").await.unwrap(), None);
+        assert_eq!(kept().await, None);
         tokens.keep("alice", &new).await.unwrap();
         assert!(!tokens.mark_revoked(&old).await.unwrap(), "known already");
-        assert_eq!(tokens.kept("alice").await.unwrap(), Some(new));
+        assert_eq!(kept().await, Some(new));
         // Moodle gives it again, and it works.
         tokens.keep("alice", &old).await.unwrap();
-        assert_eq!(tokens.kept("alice").await.unwrap(), Some(old));
+        assert_eq!(kept().await, Some(old));
     }
 }

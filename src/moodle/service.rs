@@ -11,7 +11,7 @@ use super::no_token::{LONG, NoToken, refusal_ttl, rejection};
 use crate::authenticate::session::Session;
 use crate::config::{self, MoodleSource, NameOf, NoUsername};
 use crate::moodle::answer::Probed;
-use crate::moodle::token::Token;
+use crate::moodle::token::{Kept, Token};
 use crate::moodle::tokens::source::{Person, Spent, Way};
 use crate::moodle::tokens::{Conversation, TokenError, check_identity, check_never, fold, probe, vault};
 use crate::rejection::{Reason, Rejection};
@@ -32,7 +32,7 @@ impl Moodle {
     pub async fn token(&self, caller: Caller<'_>) -> Result<Token, Rejection> {
         let username = self.username(caller)?;
         let key = self.key(&username);
-        if let Some(token) = self.tokens.0.tokens.get(&key).await {
+        if let Some(token) = self.remembered(&key).await {
             return Ok(token);
         }
         self.tokens.0.arriving.wait(&key).await;
@@ -43,13 +43,13 @@ impl Moodle {
     pub(super) async fn token_by(&self, caller: Caller<'_>, password: Option<&str>) -> Result<Token, Rejection> {
         let username = self.username(caller)?;
         let key = self.key(&username);
-        if let Some(token) = self.tokens.0.tokens.get(&key).await {
+        if let Some(token) = self.remembered(&key).await {
             return Ok(token);
         }
         if let Some(refused) = self.refused(&key).await {
             return Err(refused);
         }
-        let changes = || self.tokens.0.changes.load(Ordering::SeqCst);
+        let changes = || self.tokens.changes(&key);
         loop {
             let is_mine = AtomicBool::new(false);
             let before = changes();
@@ -63,7 +63,7 @@ impl Moodle {
                 self.tokens.0.tokens.invalidate(&key).await;
             }
             let none = match found {
-                Ok(token) => return Ok(token),
+                Ok(kept) => return Ok(kept.token),
                 Err(none) => (*none).clone(),
             };
             // Another call of the same person was asked about, and this one may have what that one lacks.
@@ -102,8 +102,19 @@ impl Moodle {
         Ok(())
     }
 
+    /// What is remembered of a person, if it still counts.
+    pub(super) async fn remembered(&self, key: &str) -> Option<Token> {
+        let kept = self.tokens.0.tokens.get(key).await?;
+        if kept.counts() {
+            return Some(kept.token);
+        }
+        self.tokens.0.tokens.invalidate(key).await;
+        None
+    }
+
     async fn forget(&self, key: &str, token: &Token) {
-        if self.tokens.0.tokens.get(key).await.is_some_and(|known| known == *token) {
+        let known = self.tokens.0.tokens.get(key).await;
+        if known.is_some_and(|known| known.token == *token) {
             self.tokens.0.tokens.invalidate(key).await;
         }
     }
@@ -114,7 +125,9 @@ impl Moodle {
         let store = &self.tokens.0.store;
         store.delete(Table::MoodleTokens, &key).await.map_err(unavailable)?;
         if let Some(session) = caller.session() {
-            self.forget_session(session).await.map_err(unavailable)?;
+            // Moodle itself has ended it.
+            let kept = session_key(&self.config.name, &session.key.text());
+            store.delete(Table::MoodleSessions, &kept).await.map_err(unavailable)?;
         }
         self.refuse(key.clone(), refusal.clone(), LONG).await;
         self.tokens.0.tokens.invalidate(&key).await;
@@ -126,11 +139,6 @@ impl Moodle {
         if let Ok(username) = self.username(Caller::Session(session)) {
             self.tokens.0.refused.invalidate(&self.key(&username)).await;
         }
-    }
-
-    async fn forget_session(&self, session: &Session) -> Result<(), StoreError> {
-        let key = session_key(&self.config.name, &session.key.text());
-        self.tokens.0.store.delete(Table::MoodleSessions, &key).await.map(drop)
     }
 
     /// Is the token alive? Asks Moodle.
@@ -171,35 +179,27 @@ impl Moodle {
         // Once the maintenance is over, it makes a token without the browser. A session of somebody who has to agree to
         // something never does: Moodle remembers in the session itself that nothing was agreed to.
         let soon = matches!(obtained, Ok(_) | Err(TokenError::Maintenance));
-        let key = self.key(&username);
         let kept = async {
-            if let Some(signed) = signed.filter(|_| soon) {
-                let key = session_key(name, &session.key.text());
-                let pair = signed.reveal();
-                store
-                    .put(Table::MoodleSessions, &key, pair.as_bytes(), Some(life))
-                    .await?;
+            match signed {
+                Some(signed) if soon => self.keep_session(session, signed, life).await?,
+                Some(signed) => self.end_in_moodle(&session.identity, signed),
+                None => {}
             }
             // Single logout names this ticket too.
             let of = session.key.text();
-            store.put(Table::Tickets, ticket, of.as_bytes(), Some(life)).await?;
-            match &obtained {
-                Ok(token) => self.tokens.keep(&key, token).await,
-                Err(_) => Ok(()),
-            }
+            store.put(Table::Tickets, ticket, of.as_bytes(), Some(life)).await
         };
         if let Err(error) = kept.await {
             tracing::warn!(%error, "what a ticket has brought from Moodle could not be kept");
         }
-        let token = match obtained {
-            Ok(token) => token,
+        let key = self.key(&username);
+        match obtained {
+            Ok(token) => self.keep_brought(session, &key, &token).await,
             Err(error) => {
                 self.refuse(key, self.rejection(&error), refusal_ttl(&error)).await;
                 return Err(error);
             }
-        };
-        self.tokens.0.refused.invalidate(&key).await;
-        self.tokens.0.tokens.insert(key, token).await;
+        }
         Ok(())
     }
 
@@ -251,10 +251,10 @@ impl Moodle {
         (caller, password): (Caller<'_>, Option<&str>),
         username: &str,
         key: &str,
-    ) -> Result<Token, NoToken> {
+    ) -> Result<Kept, NoToken> {
         let away = |error| NoToken::because(unavailable(error));
-        if let Some(token) = self.tokens.kept(key).await.map_err(away)? {
-            return Ok(token);
+        if let Some(kept) = self.tokens.kept(key).await.map_err(away)? {
+            return Ok(kept);
         }
         let moodle = self.conversation().map_err(NoToken::because)?;
         let mut none = NoToken {
@@ -285,8 +285,9 @@ impl Moodle {
             metrics.asked(name, source.label(), outcome, started.elapsed());
             match asked {
                 Ok(Some(token)) => {
-                    if source.keep(&self.tokens, key, &token).await.map_err(away)? {
-                        return Ok(token);
+                    if let Some(kept) = source.keep(&self.tokens, key, &token).await.map_err(away)? {
+                        let kept = self.unless_signed_out(caller.session(), key, kept).await;
+                        return kept.map_err(away);
                     }
                 }
                 Ok(None) => {}
@@ -316,7 +317,7 @@ impl Moodle {
                 source.is_unfit(person, &token, &error).await?;
                 if matches!(error, TokenError::OtherAccount) {
                     // What made it goes as well.
-                    person.forget_session().await?;
+                    person.leave().await?;
                 }
                 Err(match error {
                     TokenError::Died => source.died(person),

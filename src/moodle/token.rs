@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
@@ -41,6 +42,29 @@ impl PartialEq for Token {
 
 impl Eq for Token {}
 
+/// A token that serves calls, and until when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    pub token: Token,
+    /// From then on it serves none; `None`: Moodle says when it is over.
+    pub until: Option<SystemTime>,
+}
+
+impl Kept {
+    pub fn counts(&self) -> bool {
+        // Hardly any has an end that is known: the clock is not read at every call.
+        self.until.is_none_or(|until| SystemTime::now() < until)
+    }
+
+    /// The same for what waits for it now, and for nothing that comes later.
+    pub fn for_now(self) -> Self {
+        Self {
+            until: Some(SystemTime::now()),
+            ..self
+        }
+    }
+}
+
 impl fmt::Debug for Token {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Token(…)")
@@ -49,6 +73,8 @@ impl fmt::Debug for Token {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -59,5 +85,18 @@ mod tests {
         let bad = ["", "short", "with&ampersand", "with space 1234", "ümlaut-1234"];
         assert!(bad.iter().all(|text| Token::parse(text).is_none()));
         assert_eq!(Token::parse(&"a".repeat(MAX_LENGTH + 1)), None);
+    }
+
+    #[test]
+    fn a_kept_one_serves_until_its_end() {
+        let kept = |until| Kept {
+            token: Token::stand_in(),
+            until,
+        };
+        let now = SystemTime::now();
+        assert!(kept(None).counts());
+        assert!(kept(Some(now + Duration::from_secs(3600))).counts());
+        assert!(!kept(Some(now)).counts());
+        assert!(!kept(None).for_now().counts());
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
-use crate::moodle::token::Token;
+use crate::moodle::token::{Kept, Token};
 use crate::moodle::tokens::vault::{self, Provided};
 use crate::store::{Store, StoreError, Table};
 
@@ -33,7 +33,9 @@ pub async fn import(store: &Store, entries: &[Provided]) -> Result<(), StoreErro
         store.put(Table::MoodleVault, &key, &value, None).await
     });
     try_join_all(puts).await?;
-    forget(store, entries.iter().map(Provided::key).collect()).await
+    forget(store, entries.iter().map(Provided::key).collect())
+        .await
+        .map(drop)
 }
 
 /// Takes an entry out. False: there was none.
@@ -74,7 +76,7 @@ pub(super) async fn entry(
     }))
 }
 
-/// Keeps a token of the vault's for `longest`, as for one that was obtained. False: it has left the vault meanwhile, and
+/// Keeps a token of the vault's for `longest`, as for one that was obtained. `None`: it has left the vault meanwhile, and
 /// is not kept.
 pub(super) async fn keep(
     store: &Store,
@@ -82,31 +84,33 @@ pub(super) async fn keep(
     token: &Token,
     longest: Duration,
     now: SystemTime,
-) -> Result<bool, StoreError> {
+) -> Result<Option<Kept>, StoreError> {
     let provided = async || {
         let found = entry(store, key, now).await?;
         let same = found.filter(|(entry, _)| entry.token == *token);
-        Ok::<_, StoreError>(same.map(|(_, left)| left.min(longest)))
+        Ok::<_, StoreError>(same.map(|(entry, left)| (entry.kept(), left.min(longest))))
     };
-    let Some(life) = provided().await? else {
-        return Ok(false);
+    let Some((kept, life)) = provided().await? else {
+        return Ok(None);
     };
-    let value = vault::encode(token);
+    let value = vault::encode(&kept);
     store.put(Table::MoodleTokens, key, &value, Some(life)).await?;
     // Who takes an entry out does so before what was kept: one of the two sees the other.
     let stays = provided().await?.is_some();
     if !stays {
         store.delete(Table::MoodleTokens, key).await?;
     }
-    Ok(stays)
+    Ok(stays.then_some(kept))
 }
 
-async fn forget(store: &Store, keys: Vec<String>) -> Result<(), StoreError> {
+/// Deletes what is kept of these people, here and at every replica. Of how many something was.
+pub(super) async fn forget(store: &Store, keys: Vec<String>) -> Result<usize, StoreError> {
     let kept = keys.iter().map(|key| store.delete(Table::MoodleTokens, key));
-    try_join_all(kept).await?;
+    let deleted = try_join_all(kept).await?;
     // Strings always can be written.
     let names = serde_json::to_string(&keys).unwrap_or_default();
-    store.notify(&format!("{CHANGED}{names}")).await
+    store.notify(&format!("{CHANGED}{names}")).await?;
+    Ok(deleted.into_iter().filter(|deleted| *deleted).count())
 }
 
 /// The entries that a notice names.
@@ -149,13 +153,14 @@ mod tests {
         assert_eq!(names, ["alice", "bob"]);
 
         let (now, hour) = (SystemTime::now(), Duration::from_secs(3600));
-        assert!(keep(&store, &keys[0], &entries[0].token, hour, now).await.unwrap());
-        assert!(!keep(&store, &keys[1], &entries[0].token, hour, now).await.unwrap());
+        let kept = async |key: &str| keep(&store, key, &entries[0].token, hour, now).await.unwrap();
+        assert_eq!(kept(&keys[0]).await, Some(entries[0].kept()));
+        assert_eq!(kept(&keys[1]).await, None);
         assert!(store.get(Table::MoodleTokens, &keys[0]).await.unwrap().is_some());
         assert_eq!(store.get(Table::MoodleTokens, &keys[1]).await.unwrap(), None);
         assert!(remove(&store, "main", "app", "ALICE").await.unwrap());
         assert_eq!(store.get(Table::MoodleTokens, &keys[0]).await.unwrap(), None);
-        assert!(!keep(&store, &keys[0], &entries[0].token, hour, now).await.unwrap());
+        assert_eq!(kept(&keys[0]).await, None);
         assert!(!remove(&store, "main", "app", "alice").await.unwrap());
     }
 }

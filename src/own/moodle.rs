@@ -182,6 +182,7 @@ async fn arrive(here: &Here<'_>, moodle: &Moodle, visit: &LoginFlow, ticket: &Ti
     drop(place);
     if sessions.named(session.key, config, here.now).await?.is_none() {
         // It has ended meanwhile, and whoever told of it found nothing to forget.
+        moodle.left(&session, true).await;
         moodle.tokens().forget_session(&session.key.text()).await;
         return Err(Reason::SignInStale.into());
     }

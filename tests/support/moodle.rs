@@ -163,6 +163,8 @@ pub struct Site {
     pub holds: Option<Arc<Held>>,
     /// Where requests for `launch.php` wait.
     pub holds_launch: Option<Arc<Held>>,
+    /// A script, and where requests for it wait.
+    pub holds_at: Option<(&'static str, Arc<Held>)>,
 }
 
 /// What tickets begin with that are not looked at before they are let go.
@@ -242,6 +244,7 @@ impl Site {
             drafts: 0,
             holds: None,
             holds_launch: None,
+            holds_at: None,
         };
         site.files = files::stored();
         site
@@ -258,6 +261,31 @@ impl Site {
             expired: false,
             ip_restricted: false,
         });
+    }
+
+    /// MoodleSessions in which this account is signed in.
+    pub fn sessions_of(&self, user: &str) -> usize {
+        let sessions = self.sessions.values();
+        sessions.filter(|session| session.user.as_deref() == Some(user)).count()
+    }
+
+    /// Each MoodleSession of this account has begun when the policy was open.
+    pub fn wants_policy(&mut self, user: &str) {
+        for session in self
+            .sessions
+            .values_mut()
+            .filter(|session| session.user.as_deref() == Some(user))
+        {
+            session.policy_open = true;
+        }
+    }
+
+    /// Requests for a script.
+    pub fn asked(&self, script: &str) -> usize {
+        let requests = self.requests.iter();
+        requests
+            .filter(|(_, target, _)| target.split('?').next() == Some(script))
+            .count()
     }
 
     /// A new secret of so many hexadecimal digits.
@@ -309,6 +337,10 @@ fn answer_to(request: &php::Request, site: &Mutex<Site>) -> Answer {
     let (script, info) = request.script();
     let holds = site.lock().unwrap().holds_launch.clone();
     if let Some(holds) = holds.filter(|_| script.ends_with("/launch.php")) {
+        holds.wait();
+    }
+    let holds = site.lock().unwrap().holds_at.clone();
+    if let Some((_, holds)) = holds.filter(|(held, _)| *held == script) {
         holds.wait();
     }
     let settings = site.lock().unwrap().settings.clone();

@@ -21,7 +21,7 @@ pub use self::secret::{Carried, Carrier, SessionKey};
 pub use self::signed_in::{EndedAt, NewSession, ProviderSession, SignedIn};
 #[cfg(test)]
 pub(super) use self::store::REMEMBERED;
-pub use self::store::{Found, SessionStore};
+pub use self::store::{AtEnd, Found, SessionStore, TOO_MANY};
 use crate::config::{Config, SessionLimits};
 use crate::identity::Identity;
 pub use crate::identity::attributes::{Attributes, MAX_VALUES, TooMany, is_user};
@@ -92,7 +92,8 @@ pub struct Session<R = SignedIn> {
 }
 
 impl<R: Record> Session<R> {
-    fn new(key: SessionKey, record: Arc<R>, config: &Arc<Config>) -> Option<Self> {
+    /// As `config` reads the record; whether it still lives, nobody asks here.
+    pub fn new(key: SessionKey, record: Arc<R>, config: &Arc<Config>) -> Option<Self> {
         let (limits, mut identity) = record.read(config)?;
         let created = from_unix(record.created());
         // A shorter life in the configuration counts for those that are there already, a longer one does not.

@@ -3,9 +3,10 @@
 //! For some seconds a session is remembered here, so that the state store is asked about it at most once in
 //! [`REMEMBERED`]; what ends anywhere is forgotten everywhere at once (`Store::notify`).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::BoxFuture;
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 use tokio::task::JoinHandle;
@@ -32,6 +33,12 @@ const ENDED_FOR: Duration = Duration::from_secs(31 * 24 * 3600);
 /// A living session; `None`: it has ended, expired, or was never there. `Err`: nobody knows, the store does not answer.
 pub type Found<R> = Result<Option<Arc<Session<R>>>, Arc<StoreError>>;
 
+/// How a session ends because its group has too many.
+pub const TOO_MANY: &str = "too_many";
+
+/// What is done about a session that ends before its time: name, record and how it ends.
+pub type AtEnd<R> = Box<dyn Fn(SessionKey, Arc<R>, &'static str) -> BoxFuture<'static, ()> + Send + Sync>;
+
 /// All sessions of a kind. One for the process; a reload leaves it as it is.
 pub struct SessionStore<R: Record> {
     pub(in crate::authenticate) store: Store,
@@ -40,6 +47,7 @@ pub struct SessionStore<R: Record> {
     /// The sessions that this process saw the end of: none of them lives again, whatever the store says.
     pub(super) ended: moka::sync::Cache<SessionKey, ()>,
     metrics: Option<SessionMetrics>,
+    at_end: OnceLock<AtEnd<R>>,
 }
 
 impl<R: Record> SessionStore<R> {
@@ -56,7 +64,14 @@ impl<R: Record> SessionStore<R> {
             // The latest ends matter most, and every one of them is new.
             ended: ended.eviction_policy(EvictionPolicy::lru()).build(),
             metrics,
+            at_end: OnceLock::new(),
         })
+    }
+
+    /// From now on this is done about each session that ends before its time: once, by the process that ends it, after the
+    /// session is gone and before anybody hears of it. Only the first one counts.
+    pub fn at_end(&self, told: AtEnd<R>) {
+        self.at_end.get_or_init(|| told);
     }
 
     /// Forgets here what ends elsewhere, and counts what is in use, until aborted.
@@ -192,7 +207,7 @@ impl<R: Record> SessionStore<R> {
         let mut all = self.store.index_members(R::INDEX, &group).await?;
         all.truncate(all.len().saturating_sub(limits.per_subject));
         all.retain(|(oldest, _)| *oldest != name);
-        self.end_each(&group, all, "too_many").await?;
+        self.end_each(&group, all, TOO_MANY).await?;
         if let Some(metrics) = &self.metrics {
             metrics.begun(&session.identity.source);
         }
@@ -202,10 +217,13 @@ impl<R: Record> SessionStore<R> {
     /// Ends a session, here and on every replica. True: there was one. `how` is told to the metrics.
     pub async fn end(&self, key: SessionKey, how: &'static str) -> Result<bool, StoreError> {
         let name = key.text();
-        let record = self.read(key).await?;
+        let record = self.read(key).await?.map(Arc::new);
         let was_there = self.store.delete(R::TABLE, &name).await?;
         // Forgotten here before anybody hears that it is done; elsewhere within a second.
         self.ended.insert(key, ());
+        // Of several who end it one does what follows, to the end, even if the client that wanted it is gone.
+        let ours = self.at_end.get().filter(|_| was_there).zip(record.clone());
+        let follows = ours.map(|(at_end, record)| tokio::spawn(at_end(key, record, how)));
         self.remembered.insert(key, None).await;
         if let Some(record) = record {
             self.store.index_remove(R::INDEX, &record.group(), &name).await?;
@@ -219,6 +237,10 @@ impl<R: Record> SessionStore<R> {
             if !groups.is_empty() {
                 self.store.delete(Table::IdTokens, &name).await?;
             }
+        }
+        if let Some(follows) = follows {
+            // An error says that it has panicked, which the log tells.
+            follows.await.ok();
         }
         self.store.notify(&format!("{}{name}", R::ENDED)).await?;
         if let Some(metrics) = self.metrics.as_ref().filter(|_| was_there) {

@@ -167,6 +167,7 @@ impl Checker<'_> {
             page: page?,
             own_tokens: moodle.own_tokens,
             calls: calls?,
+            drop_at_logout: moodle.drop_at_logout,
             function_metrics: moodle.function_metrics,
         })
     }

@@ -43,6 +43,8 @@ section! {
         clearpass: ClearPass,
         /// The campus's own page that gives people's tokens. Only for "page", and required there.
         page: TokenPage,
+        /// Is a person's kept token deleted here when the person signs out, or a sign-in server says so? Moodle keeps it.
+        drop_at_logout: bool = false,
         /// "pass": a call without a session that brings a token of its own goes on to Moodle as it is; or "refuse".
         own_tokens: OwnTokens = "pass",
         /// Calls of functions and uploads with the gateway's tokens, for each person. A batch of calls counts as many as are in

@@ -38,7 +38,7 @@ pub(super) async fn ask(moodle: &Conversation, person: &Person<'_>) -> Result<Op
         Err(TokenError::SessionEnded) => person.forget_session().await.map(|()| None),
         // It remembers what was wanted when it began.
         Err(TokenError::Wants(wanted)) if wanted.is_for_the_person() => {
-            person.forget_session().await?;
+            person.leave().await?;
             Err(TokenError::Wants(wanted))
         }
         launched => launched.map(Some),

@@ -143,6 +143,11 @@ impl Cookie {
         })
     }
 
+    /// What stands under a kept session.
+    pub fn kept(entry: &[u8]) -> Option<Self> {
+        Self::parse(std::str::from_utf8(entry).ok()?)
+    }
+
     pub fn reveal(&self) -> String {
         format!("{}={}", self.name, self.value)
     }

@@ -11,6 +11,7 @@ pub mod cas_token;
 pub mod clearpass;
 mod conversation;
 pub mod launch;
+pub mod logout;
 pub mod page;
 pub mod site;
 pub mod source;
@@ -124,7 +125,12 @@ pub fn check_never(never: &[String], username: &str) -> Result<(), TokenError> {
 
 /// Does the token belong to `username`, letter case aside? Asked before a token is kept. Gives Moodle's user id.
 pub async fn check_identity(moodle: &Conversation, token: &Token, username: &str) -> Result<u64, TokenError> {
-    let reply = site_info(moodle, token).await?;
+    let mut reply = site_info(moodle, token).await?;
+    let verdict = error_code(&reply).and_then(|code| answer::verdict(&code, false));
+    if verdict.is_some_and(|verdict| verdict.reaction == Reaction::Probe) {
+        // So is the first use of an expired token told, which is its end; a denial is told again.
+        reply = site_info(moodle, token).await?;
+    }
     let info = read_site_info(&reply)?;
     let of = |key: &str| info.get(key).cloned().unwrap_or_default();
     let same = of("username")

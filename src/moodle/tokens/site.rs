@@ -205,6 +205,7 @@ pub(super) mod tests {
             page: None,
             own_tokens: crate::config::OwnTokens::Pass,
             calls: None,
+            drop_at_logout: false,
             function_metrics: false,
         }
     }

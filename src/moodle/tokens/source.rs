@@ -10,7 +10,7 @@ use crate::config::{self, MoodleSource};
 use crate::moodle::caller::Caller;
 use crate::moodle::no_token::refusal_ttl;
 use crate::moodle::service::{NO_STORE, session_key};
-use crate::moodle::token::Token;
+use crate::moodle::token::{Kept, Token};
 use crate::moodle::{Moodle, MoodleTokens};
 use crate::store::{Store, StoreError, Table};
 
@@ -146,8 +146,8 @@ impl MoodleSource {
         }
     }
 
-    /// Keeps a token under `key`. False: it has left the vault while it was looked at.
-    pub async fn keep(self, tokens: &MoodleTokens, key: &str, token: &Token) -> Result<bool, StoreError> {
+    /// Keeps a token under `key`. `None`: it has left the vault while it was looked at.
+    pub async fn keep(self, tokens: &MoodleTokens, key: &str, token: &Token) -> Result<Option<Kept>, StoreError> {
         match self {
             Self::Vault => tokens.keep_provided(key, token, SystemTime::now()).await,
             Self::CasLaunch
@@ -156,7 +156,7 @@ impl MoodleSource {
             | Self::Launch
             | Self::Attribute
             | Self::ClearPass
-            | Self::Page => tokens.keep(key, token).await.map(|()| true),
+            | Self::Page => tokens.keep(key, token).await.map(Some),
         }
     }
 
@@ -244,13 +244,22 @@ impl Person<'_> {
     pub async fn kept_session(&self) -> Result<Option<Cookie>, StoreError> {
         let Some(key) = self.session_key() else { return Ok(None) };
         let kept = self.store().get(Table::MoodleSessions, &key).await?;
-        Ok(kept.and_then(|pair| Cookie::parse(std::str::from_utf8(&pair).ok()?)))
+        Ok(kept.as_deref().and_then(Cookie::kept))
     }
 
+    /// Forgets that session.
     pub async fn forget_session(&self) -> Result<(), TokenError> {
         let Some(key) = self.session_key() else { return Ok(()) };
         let forgotten = self.store().delete(Table::MoodleSessions, &key).await;
         forgotten.map(drop).map_err(|_| NO_STORE)
+    }
+
+    /// The same of one that has not ended in Moodle: it ends there, too.
+    pub async fn leave(&self) -> Result<(), TokenError> {
+        let Some(session) = self.caller.session() else {
+            return Ok(());
+        };
+        self.moodle.leave(session).await.map_err(|_| NO_STORE)
     }
 
     fn session_key(&self) -> Option<String> {

@@ -10,14 +10,18 @@ use serde::{Deserialize, Serialize};
 use super::TokenError;
 use super::source::{Availability, Person};
 use crate::moodle::service::NO_STORE;
-use crate::moodle::token::Token;
+use crate::moodle::token::{Kept, Token};
 use crate::moodle::vault::entry;
 use crate::store::{StoreError, Table};
+use crate::time::unix_seconds;
 
-/// A token that was obtained, written as JSON. Cannot print itself.
+/// A token that is kept, written as JSON. Cannot print itself.
 #[derive(Serialize, Deserialize)]
 struct Entry {
     token: String,
+    /// Of one that the operator has provided with an end: Unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    valid_until: Option<u64>,
 }
 
 /// A token that the operator has provided, with its names, so that a list can be made of what is stored.
@@ -75,6 +79,19 @@ impl Provided {
         let left = Duration::from_secs(until).checked_sub(now)?;
         (!left.is_zero()).then_some(left)
     }
+
+    /// As it serves calls.
+    pub fn kept(&self) -> Kept {
+        Kept {
+            token: self.token.clone(),
+            until: self.valid_until.and_then(moment),
+        }
+    }
+}
+
+/// No clock gets to what is beyond its reach.
+fn moment(seconds: u64) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
 /// Moodle has deleted it.
@@ -105,18 +122,22 @@ pub fn key(moodle: &str, service: &str, username: &str) -> String {
     format!("{moodle}\n{service}\n{}", username.to_ascii_lowercase())
 }
 
-/// A token that was obtained, as it is put into the store, which seals it.
-pub fn encode(token: &Token) -> Vec<u8> {
+/// A token that is kept, as it is put into the store, which seals it.
+pub fn encode(kept: &Kept) -> Vec<u8> {
     let entry = Entry {
-        token: token.reveal().to_owned(),
+        token: kept.token.reveal().to_owned(),
+        valid_until: kept.until.map(unix_seconds),
     };
     serde_json::to_vec(&entry).unwrap_or_default()
 }
 
 /// The token of either kind of entry.
-pub fn decode(entry: &[u8]) -> Option<Token> {
+pub fn decode(entry: &[u8]) -> Option<Kept> {
     let entry: Entry = serde_json::from_slice(entry).ok()?;
-    Token::parse(&entry.token)
+    Some(Kept {
+        token: Token::parse(&entry.token)?,
+        until: entry.valid_until.and_then(moment),
+    })
 }
 
 #[cfg(test)]
@@ -126,7 +147,12 @@ mod tests {
     #[test]
     fn entries_are_read_as_they_were_written() {
         let token = Token::parse("45e8d5226f8d38cf5f15767e0d057350").unwrap();
-        assert_eq!(decode(&encode(&token)), Some(token.clone()));
+        let endless = Kept {
+            token: token.clone(),
+            until: None,
+        };
+        assert_eq!(encode(&endless), b"{\"token\":\"45e8d5226f8d38cf5f15767e0d057350\"}");
+        assert_eq!(decode(&encode(&endless)), Some(endless));
         assert_eq!(decode(b"{\"token\":\"x y\"}"), None);
         assert_eq!(decode(b""), None);
         assert_eq!(key("main", "app", "Alice"), key("main", "app", "alice"));
@@ -139,7 +165,10 @@ mod tests {
             valid_until: Some(100),
         };
         assert_eq!(Provided::decode(&provided.encode()), Some(provided.clone()));
-        assert_eq!(decode(&provided.encode()), Some(token));
+        let kept = provided.kept();
+        assert_eq!((&kept.token, kept.until), (&token, moment(100)));
+        assert_eq!(decode(&encode(&kept)), Some(kept.clone()));
+        assert_eq!(decode(&provided.encode()), Some(kept));
         assert_eq!(Provided::decode(b"{}"), None);
         assert!(!format!("{provided:?}").contains("45e8"));
     }

@@ -20,6 +20,10 @@ metrics! {
             "Calls of Moodle's functions with a token, where moodle.<name>.function_metrics is on: those that Moodle itself has by name.",
         dead: IntCounterVec = "janua_moodle_tokens_dead_total" ["moodle"]
             "Tokens that Moodle took no more and that were dropped.",
+        dropped: IntCounterVec = "janua_moodle_tokens_dropped_total" ["moodle"]
+            "Kept tokens that were deleted because their person signed out (moodle.<name>.drop_at_logout).",
+        ended: IntCounterVec = "janua_moodle_sessions_ended_total" ["moodle", "outcome"]
+            "MoodleSessions of the gateway's that it needs no more, by what came of ending them in Moodle: ok, over, busy, or why not.",
     }
 }
 
@@ -38,6 +42,16 @@ impl MoodleMetrics {
     /// The same of its function. `function` and `outcome` are from closed lists.
     pub fn called_function(&self, moodle: &str, function: &'static str, outcome: &'static str) {
         self.functions.with_label_values(&[moodle, function, outcome]).inc();
+    }
+
+    /// A kept token was deleted because its person signed out.
+    pub fn dropped(&self, moodle: &str) {
+        self.dropped.with_label_values(&[moodle]).inc();
+    }
+
+    /// A MoodleSession of the gateway's was to end. `outcome` is from a closed list.
+    pub fn ended(&self, moodle: &str, outcome: &'static str) {
+        self.ended.with_label_values(&[moodle, outcome]).inc();
     }
 
     /// A kept token was dead.

@@ -120,7 +120,7 @@ fn pair(set: &str) -> String {
 }
 
 /// Does it for every number below `count`, on some threads.
-fn at_once(count: usize, what: impl Fn(usize) + Sync) {
+pub fn at_once(count: usize, what: impl Fn(usize) + Sync) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..16 {

@@ -92,14 +92,20 @@ pub fn file(request: &Request, info: &str, site: &mut Site) -> Answer {
     }
 }
 
-/// With the session's key: over, and on to the CAS server.
+/// With the session's key: over, and on to the CAS server. Without, it asks by a form that holds the key.
 pub fn logout(request: &Request, site: &mut Site) -> Answer {
     let root = site.settings.wwwroot.clone();
     let Some((session, _)) = known(request, site) else {
         return Answer::redirect(303, &format!("{root}/"));
     };
     if request.text("sesskey") != Some(&session.sesskey) {
-        return Answer::html(200, "Do you really want to log out?");
+        session.just_logged_in = false;
+        let form = format!(
+            "Do you really want to log out?<form method=\"post\" action=\"{root}/login/logout.php\">\
+             <input type=\"hidden\" name=\"sesskey\" value=\"{}\"></form>",
+            session.sesskey
+        );
+        return Answer::html(200, &form);
     }
     site.sessions
         .remove(request.cookie("MoodleSession").unwrap_or_default());

@@ -62,6 +62,11 @@ impl Lab {
 
     /// The same with lines of Moodle's upstream, and routes.
     pub fn routed(type_of_login: u8, lines: &str, upstream: &str, routes: &str) -> Self {
+        Self::planned(type_of_login, lines, "", (upstream, routes))
+    }
+
+    /// The same with lines of the sign-in's table.
+    pub fn planned(type_of_login: u8, lines: &str, oidc: &str, (upstream, routes): (&str, &str)) -> Self {
         let (idp, moodle, site) = (OidcDouble::start(), Moodle::start(), Site::new());
         let port = Reserved::new(0).unwrap();
         let address = port.address();
@@ -79,7 +84,7 @@ impl Lab {
             .server("public_urls", &format!("[\"{origin}\"]"))
             .upstream("moodle", &[moodle.url()], upstream)
             .section(&format!(
-                "[sign_in.campus.oidc]\nissuer = {:?}\nclient_id = {CLIENT:?}\nclient_secret_file = {secret:?}\n",
+                "[sign_in.campus.oidc]\nissuer = {:?}\nclient_id = {CLIENT:?}\nclient_secret_file = {secret:?}\n{oidc}",
                 idp.issuer()
             ))
             .section(&format!(
