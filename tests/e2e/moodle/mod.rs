@@ -5,6 +5,7 @@ mod attribute;
 mod browsing;
 mod calls;
 mod clearpass;
+mod coming_back;
 mod cross_site;
 mod crowd;
 mod explained;
