@@ -14,6 +14,7 @@ mod functions;
 mod launch;
 mod own_tokens;
 mod page;
+mod page_tokens;
 mod reactions;
 mod replicas;
 pub mod school;
