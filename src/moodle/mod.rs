@@ -43,7 +43,6 @@ use http::HeaderValue;
 use moka::future::Cache;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
-use url::Url;
 
 use self::arriving::Arriving;
 use self::no_token::{LONG, Refused};
@@ -56,6 +55,7 @@ use crate::fair::{Asker, NoPlace, Place, Places, Shares};
 use crate::identity::Identity;
 use crate::moodle::token::Token;
 use crate::moodle::tokens::page::{Grant, Page, grant_key};
+use crate::moodle::tokens::site::login::Seen;
 use crate::moodle::tokens::site::{self, SiteConfig};
 use crate::moodle::tokens::{Conversation, TokenError, clearpass};
 use crate::observe::metrics::MoodleMetrics;
@@ -321,8 +321,8 @@ impl Moodle {
     }
 
     /// The CAS server that it sends people to, see [`site::login::cas_server`].
-    pub async fn cas_server(&self) -> Result<Option<Url>, TokenError> {
-        site::login::cas_server(&self.conversation().map_err(|_| service::NOT_CHOSEN)?).await
+    pub async fn cas_server(&self, site: &SiteConfig) -> Result<Option<Seen>, TokenError> {
+        site::login::cas_server(&self.conversation().map_err(|_| service::NOT_CHOSEN)?, site).await
     }
 
     /// Would it take calls? Asks without a token.

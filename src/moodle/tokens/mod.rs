@@ -82,7 +82,7 @@ pub enum NotAsked {
     From(IpAddr),
     #[error(
         "it did not ask the gateway. Compare auth_cas' hostname, port and baseuri with a public URL of the gateway and \
-         facade.path; Moodle must trust the gateway's certificate, or have certificate_check off"
+         facade.path, and casversion with CAS, not SAML; Moodle must trust the gateway's certificate, or have certificate_check off"
     )]
     Elsewhere,
 }

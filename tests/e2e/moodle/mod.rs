@@ -4,6 +4,7 @@ mod access_tokens;
 mod attribute;
 mod browsing;
 mod calls;
+mod casattras;
 mod clearpass;
 mod coming_back;
 mod cross_site;
