@@ -123,7 +123,7 @@ pub struct ClearPass {
     pub attribute: String,
 }
 
-/// The campus's own page that gives people's tokens for proxy tickets.
+/// The campus's own page that gives people's tokens for proxy tickets, or for access tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// What proxy tickets are made for, too.
@@ -134,6 +134,10 @@ pub struct Page {
     /// Where in the JSON of its answer the token stands, and the person's name in Moodle (RFC 6901).
     pub token: String,
     pub username: Option<String>,
+    /// Is it shown access tokens: those of applications, and those that sign-ins got?
+    pub forward_bearer_token: bool,
+    /// Are proxy tickets got for back ends' sessions, too?
+    pub back_ends: bool,
     /// Further roots for https.
     pub ca_file: Option<PathBuf>,
 }

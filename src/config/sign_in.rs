@@ -66,6 +66,15 @@ impl Provider {
         }
     }
 
+    /// Its access tokens are for a Moodle's page, besides. CAS has none.
+    pub(super) fn hand_on_access_tokens(&mut self) {
+        match self {
+            Self::Cas(_) => {}
+            Self::OAuth2(oauth2) => oauth2.hands_on_access_token = true,
+            Self::Oidc(oidc) => oidc.hands_on_access_token = true,
+        }
+    }
+
     /// The address below which the server is.
     pub fn server(&self) -> &Url {
         match self {
@@ -158,6 +167,8 @@ pub struct Cas {
     pub once: Vec<String>,
     /// Is it asked for proxy-granting tickets, for a Moodle?
     pub proxies: bool,
+    /// Also for back ends' sessions?
+    pub proxies_back_ends: bool,
     /// Further roots for https.
     pub ca_file: Option<PathBuf>,
 }

@@ -192,7 +192,7 @@ async fn call(route: &Route, headers: &HeaderMap, ctx: &Context, report: &mut Re
     let Some(moodle) = route.injects().filter(|_| !ctx.own_token) else {
         return Ok(Call::AsItCame);
     };
-    let caller = calls::person(ctx, moodle)?;
+    let caller = calls::person(ctx, calls::access_token(headers, moodle), moodle)?;
     let plan = calls::plan(moodle, route, ctx, caller.identity(), headers)?;
     let tokens = moodle.token_plan(caller, ctx.at).await?;
     report.moodle = Some(MoodleTokens {
@@ -223,7 +223,7 @@ pub(super) fn functions(ctx: &Context) -> Vec<CalledFunction> {
     let Some((route, moodle)) = route.and_then(|route| Some((route, route.injects()?))) else {
         return Vec::new();
     };
-    let person = calls::person(ctx, moodle).ok();
+    let person = calls::person(ctx, None, moodle).ok();
     let roles = person.as_ref().map_or(&[][..], |person| &person.identity().roles);
     let told = calls::tell_functions(moodle, route, ctx, roles).into_iter();
     told.map(|told| CalledFunction {

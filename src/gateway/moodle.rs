@@ -16,7 +16,7 @@ use pingora::http::ResponseHeader;
 use pingora::prelude::Result as PingoraResult;
 use pingora::proxy::Session;
 
-pub use self::call::{limit, person, plan, serve, tell_functions};
+pub use self::call::{access_token, limit, person, plan, serve, tell_functions};
 use super::{Incoming, Stop, endpoints as own_pages};
 use crate::context::Context;
 use crate::headers;

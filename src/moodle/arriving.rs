@@ -1,4 +1,5 @@
-//! People whose password is on its way from their sign-in to Moodle (`clearpass`): one at a time for each, and few in all.
+//! People whose password is on its way from their sign-in to Moodle (`clearpass`), or whose access token is on its way to a
+//! page (`page`): one at a time for each, and few in all.
 //!
 //! The browser goes on meanwhile, and its calls wait for the token that comes of it, for a short time.
 
@@ -84,15 +85,16 @@ impl Drop for Arrival {
 
 impl Moodle {
     /// The password that the CAS server told when the session began, encrypted for the gateway: makes a token of it in the
-    /// background, unless one is kept or another source has one. What comes of it is told in the log.
-    pub fn bring_password(self: &Arc<Self>, session: &Arc<Session>, told: String) {
+    /// background, unless one is kept or another source has one. What comes of it is told in the log. `None`: the sources are
+    /// asked now, since what the session began with is not good for long.
+    pub fn bring(self: &Arc<Self>, session: &Arc<Session>, told: Option<String>) {
         let caller = Caller::Session(session);
         let Ok(username) = self.username(caller) else { return };
         let name = &self.config.name;
         let Some(arrival) = self.tokens.0.arriving.begin(&self.key(&username)) else {
             tracing::warn!(
                 moodle = name,
-                "a password is not used: one of this person, or too many, are on their way"
+                "no token is made of a sign-in: one of this person, or too many, are on their way"
             );
             return;
         };
@@ -101,12 +103,12 @@ impl Moodle {
             let asker = Asker::person(&session.identity);
             let Ok(_place) = moodle.tokens.0.arriving.0.places.take(asker).await else {
                 let error = TokenError::Misconfigured("it takes too long to answer about others");
-                tracing::warn!(moodle = moodle.config.name, %error, "a password is not used");
+                tracing::warn!(moodle = moodle.config.name, %error, "no token is made of a sign-in");
                 return;
             };
             moodle.ask_anew(&session).await;
             // `find` has told of it.
-            drop(moodle.token_by(Caller::Session(&session), Some(&told)).await);
+            drop(moodle.token_by(Caller::Session(&session), told.as_deref()).await);
             drop(arrival);
         });
     }

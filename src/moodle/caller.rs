@@ -8,21 +8,25 @@ use crate::identity::Identity;
 pub enum Caller<'a> {
     Session(&'a Session),
     /// By an access token (`[bearer.<name>]`).
-    Token(&'a Identity),
+    Token {
+        identity: &'a Identity,
+        /// The token itself, where it may be handed on and a call brings it.
+        text: Option<&'a str>,
+    },
 }
 
 impl<'a> Caller<'a> {
     pub fn identity(self) -> &'a Identity {
         match self {
             Self::Session(session) => &session.identity,
-            Self::Token(identity) => identity,
+            Self::Token { identity, .. } => identity,
         }
     }
 
     pub fn session(self) -> Option<&'a Session> {
         match self {
             Self::Session(session) => Some(session),
-            Self::Token(_) => None,
+            Self::Token { .. } => None,
         }
     }
 
@@ -40,7 +44,7 @@ impl<'a> Caller<'a> {
     pub(super) fn attribute(self, name: &str) -> &'a [String] {
         let attributes: Option<&Attributes> = match self {
             Self::Session(session) => Some(&session.record.attributes),
-            Self::Token(identity) => identity.access.as_deref().map(|access| &access.attributes),
+            Self::Token { identity, .. } => identity.access.as_deref().map(|access| &access.attributes),
         };
         attributes.map_or(&[], |attributes| attributes.get(name))
     }

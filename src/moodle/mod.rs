@@ -46,7 +46,6 @@ use http::HeaderValue;
 use moka::future::Cache;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
-use url::Url;
 
 use self::arriving::Arriving;
 use self::no_token::{LONG, Refused};
@@ -58,7 +57,8 @@ use crate::config;
 use crate::fair::{Asker, NoPlace, Place, Places, Shares};
 use crate::identity::Identity;
 use crate::moodle::token::Kept;
-use crate::moodle::tokens::page::{Page, grant_key};
+use crate::moodle::tokens::page::{Grant, Page, grant_key};
+use crate::moodle::tokens::site::login::Seen;
 use crate::moodle::tokens::site::{self, SiteConfig};
 use crate::moodle::tokens::{Conversation, TokenError, clearpass};
 use crate::observe::metrics::MoodleMetrics;
@@ -205,12 +205,12 @@ impl MoodleTokens {
         })
     }
 
-    /// Keeps the proxy-granting ticket that a session began with, sealed, until it ends.
-    pub async fn keep_grant(&self, session: &Session, grant: &str, life: Duration) -> Result<(), StoreError> {
-        let key = grant_key(&session.key.text());
+    /// Keeps what a session began with and a page is asked by, sealed, for so long at most as the session lives.
+    pub async fn keep_grant(&self, session: &Session, grant: &Grant<'_>, life: Duration) -> Result<(), StoreError> {
+        let (key, life) = (grant_key(&session.key.text()), life.min(grant.life()));
         self.0
             .store
-            .put(Table::ProxyGrants, &key, grant.as_bytes(), Some(life))
+            .put(Table::ProxyGrants, &key, grant.text().as_bytes(), Some(life))
             .await
     }
 
@@ -265,8 +265,8 @@ impl Moodle {
         };
         let public = HeaderValue::try_from(authority).map_err(|_| BackchannelError::Setup("no host".into()))?;
         let clearpass = moodle.clearpass.as_ref().map(clearpass::Key::load).transpose()?;
-        let page = moodle.page.as_ref().zip(sign_in.provider.as_cas());
-        let page = page.map(|(page, cas)| Page::new(page, cas)).transpose()?;
+        let cas = sign_in.provider.as_cas();
+        let page = moodle.page.as_ref().map(|page| Page::new(page, cas)).transpose()?;
         let mut names = tokens.0.names.lock();
         names.insert(moodle.name.clone());
         drop(names);
@@ -307,6 +307,12 @@ impl Moodle {
         &self.tokens
     }
 
+    /// Is its page shown the access tokens of its people?
+    pub fn forwards_bearer_token(&self) -> bool {
+        let page = self.config.page.as_ref();
+        page.is_some_and(|page| page.forward_bearer_token)
+    }
+
     /// May this person get tokens? Those of the sign-in of this Moodle may, and those of others that have the same people.
     pub fn is_of(&self, who: &Identity) -> bool {
         who.people() == &*self.people.people
@@ -338,8 +344,8 @@ impl Moodle {
     }
 
     /// The CAS server that it sends people to, see [`site::login::cas_server`].
-    pub async fn cas_server(&self) -> Result<Option<Url>, TokenError> {
-        site::login::cas_server(&self.conversation().map_err(|_| service::NOT_CHOSEN)?).await
+    pub async fn cas_server(&self, site: &SiteConfig) -> Result<Option<Seen>, TokenError> {
+        site::login::cas_server(&self.conversation().map_err(|_| service::NOT_CHOSEN)?, site).await
     }
 
     /// Would it take calls? Asks without a token.

@@ -119,6 +119,7 @@ pub(super) fn refusal_ttl(error: &TokenError) -> Duration {
         TokenError::NotReached(_)
         | TokenError::TicketRefused
         | TokenError::NotAsked(_)
+        | TokenError::NotForPage { .. }
         | TokenError::SessionEnded
         | TokenError::Died => Duration::ZERO,
     }
@@ -132,6 +133,7 @@ pub(crate) fn rejection(error: &TokenError) -> Rejection {
         | TokenError::OtherAccount
         | TokenError::Never
         | TokenError::OddName
+        | TokenError::NotForPage { .. }
         | TokenError::Denied(_) => Reason::NoMoodleToken,
         TokenError::Wants(wanted) => wanted.reason(),
         TokenError::Maintenance => return maintenance(error.to_string()),

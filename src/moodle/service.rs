@@ -294,7 +294,7 @@ impl Moodle {
                 Err(error) => {
                     tracing::warn!(moodle = name, source = source.label(), %error, "no token");
                     none.is_by_caller |= source.is_by_caller();
-                    none.told = Some((self.rejection(&error), source.refusal_ttl(&error)));
+                    none.told = Some((self.rejection(&error), source.refusal_ttl(&person, &error)));
                 }
             }
         }

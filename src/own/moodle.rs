@@ -18,6 +18,7 @@ use crate::moodle::Moodle;
 use crate::moodle::caller::Caller;
 use crate::moodle::login_flow::{self, LoginFlow};
 use crate::moodle::tokens::TokenError;
+use crate::moodle::tokens::page::Grant;
 use crate::moodle::tokens::source::Way;
 use crate::query;
 use crate::rejection::{Reason, Rejection};
@@ -25,6 +26,7 @@ use crate::respond::Reply;
 use crate::sign_in::cas::logout::{logout_query, logout_request};
 use crate::sign_in::cas::proxy::GRANT;
 use crate::sign_in::cas::{Cas, Login, SessionIndex, Ticket};
+use crate::sign_in::oauth::ACCESS_TOKEN;
 use crate::sign_in::{Asked, Here, Provider};
 
 /// The Moodle that `/_janua/sign-in?…&moodle=` names, if it belongs to this sign-in.
@@ -36,27 +38,40 @@ pub(super) fn wanted<'a>(asked: &Asked<'_>, moodles: &'a [Arc<Moodle>], sign_in:
 }
 
 /// Somebody has just signed in, and the server has told this, to be used once: passwords go to the Moodles that want them,
-/// a proxy-granting ticket is kept for as long as the session.
+/// a proxy-granting ticket is kept for as long as the session, an access token for as long as it is good.
 pub(super) async fn signed_in(moodles: &[Arc<Moodle>], here: &Here<'_>, session: &Arc<Session>, once: &Attributes) {
-    if let ([grant], Some(moodle)) = (once.get(GRANT), moodles.first()) {
+    let sign_in = here.sign_in_named(&session.identity.source);
+    let grant = match sign_in.map(|sign_in| sign_in.provider.as_cas().is_some()) {
+        Some(true) => match once.get(GRANT) {
+            [grant] => Some(Grant::Ticket(grant)),
+            _ => None,
+        },
+        Some(false) => Grant::access_token(once.get(ACCESS_TOKEN)),
+        None => None,
+    };
+    if let (Some(grant), Some(moodle)) = (&grant, moodles.first()) {
         keep_grant(moodle, here, session, grant).await;
     }
     for moodle in moodles {
+        let forwards = moodle.forwards_bearer_token() && moodle.is_of(&session.identity);
+        if forwards && matches!(grant, Some(Grant::AccessToken(..))) {
+            moodle.bring(session, None);
+        }
         let of = here.config.sign_ins.get(moodle.config.sign_in);
         let is_its = of.is_some_and(|sign_in| sign_in.name == session.identity.source);
         let Some(clearpass) = moodle.config.clearpass.as_ref().filter(|_| is_its) else {
             continue;
         };
         if let [only] = once.get(&clearpass.attribute) {
-            moodle.bring_password(session, only.clone());
+            moodle.bring(session, Some(only.clone()));
         }
     }
 }
 
-async fn keep_grant(moodle: &Moodle, here: &Here<'_>, session: &Session, grant: &str) {
+async fn keep_grant(moodle: &Moodle, here: &Here<'_>, session: &Session, grant: &Grant<'_>) {
     let life = session.expires.duration_since(here.now).unwrap_or_default();
     if let Err(error) = moodle.tokens().keep_grant(session, grant, life).await {
-        tracing::warn!(%error, "a proxy-granting ticket could not be kept");
+        tracing::warn!(%error, "what a page is asked with could not be kept");
     }
     let named = here.people.sessions.named(session.key, here.config, here.now).await;
     if matches!(named, Ok(None)) {

@@ -1,5 +1,6 @@
 //! `/_janua/sign-in`: straight to the one sign-in, or to a page with a choice of several.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::moodle as visits;
@@ -23,9 +24,16 @@ pub(super) async fn answer(asked: &Asked<'_>, moodles: &[Arc<Moodle>]) -> Result
     if choice.is_empty() {
         choice = (0..sign_ins.len()).collect();
     }
-    let given = asked.in_query("return");
+    // Refusals name one, behind which an app may write its own.
+    let given = query::values(query.as_bytes(), "return").last().map(Cow::into_owned);
     let &[only] = choice.as_slice() else {
-        return Ok(chooser(here, &choice, given.as_deref().unwrap_or("/")));
+        let moodle = asked.in_query("moodle");
+        return Ok(chooser(
+            here,
+            &choice,
+            given.as_deref().unwrap_or("/"),
+            moodle.as_deref(),
+        ));
     };
     let moodle = visits::wanted(asked, moodles, only);
     let back = given.unwrap_or_else(|| {
@@ -62,12 +70,13 @@ pub(super) async fn answer(asked: &Asked<'_>, moodles: &[Arc<Moodle>]) -> Result
     begin(here, asked.headers, only, &target, false).await
 }
 
-fn chooser(here: &Here<'_>, choice: &[usize], back: &str) -> Reply {
+fn chooser(here: &Here<'_>, choice: &[usize], back: &str, moodle: Option<&str>) -> Reply {
     let mut body = "<p>Where do you sign in?</p>\n".to_owned();
     for sign_in in choice.iter().filter_map(|index| here.config.sign_ins.get(*index)) {
         let query: String = form_urlencoded::Serializer::new(String::new())
             .append_pair("with", &sign_in.name)
             .append_pair("return", back)
+            .extend_pairs(moodle.map(|moodle| ("moodle", moodle)))
             .finish();
         body += &format!(
             "<p><a class=\"button\" href=\"/_janua/sign-in?{}\">{}</a></p>\n",

@@ -19,7 +19,9 @@ use crate::request::Request;
 use crate::respond::{Reply, page};
 use crate::route::path::Path;
 use crate::sign_in::Here;
-use crate::sign_in::begin::{asks_silently, begin, begin_in_frame, choose, page_load, where_to, where_to_and_back};
+use crate::sign_in::begin::{
+    asks_silently, begin, begin_in_frame, choose, page_load, where_to_and_back, where_to_and_back_to_page,
+};
 
 /// A page that is open to everyone waits so long for a sign-in server.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -139,7 +141,7 @@ impl Visit<'_> {
                     // A person sees it, and no program that knows where to come back to.
                     where_to_and_back(&self.here, sign_ins, &self.target())
                 } else {
-                    where_to(&self.here, sign_ins)
+                    where_to_and_back_to_page(&self.here, self.headers, sign_ins)
                 };
                 if let Some(moodle) = moodle {
                     sign_in.extend(["&moodle=", &moodle.config.name]);

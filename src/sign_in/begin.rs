@@ -1,11 +1,13 @@
 //! The way to a sign-in server: where a browser is sent, and whether it is one that can go there.
 
 use http::{HeaderMap, HeaderValue, Method, header};
+use url::Url;
 
 use super::attempt::{self, Attempt, Wanted};
 use super::{Asked, AttemptedBy, Callback, Here, Login, SignIn, target};
 use crate::authenticate::session::cookie::Jar;
 use crate::config;
+use crate::headers::at_most_one;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::page;
 use crate::respond::{Answering, Reply};
@@ -105,6 +107,36 @@ pub fn where_to_and_back(here: &Here<'_>, sign_ins: &[usize], target: &str) -> S
     url
 }
 
+/// Where to sign in for a route, to come back to the page whose script has asked, if it says which it is and is one that all of
+/// these sign-ins return to: a URL that works as it is. A program may append a `return` of its own: the last one counts.
+pub fn where_to_and_back_to_page(here: &Here<'_>, headers: &HeaderMap, sign_ins: &[usize]) -> String {
+    let origin = here.public.origin();
+    let mut named = sign_ins.iter().filter_map(|index| here.config.sign_ins.get(*index));
+    let page = page_behind(headers);
+    let judged =
+        page.and_then(|page| target::judged(&page, &origin, named.next().map_or(&[], |first| &first.app_origins)));
+    let judged = judged.filter(|page| named.all(|other| target::judged(page, &origin, &other.app_origins).is_some()));
+    match judged {
+        Some(page) => where_to_and_back(here, sign_ins, &page),
+        None => where_to(here, sign_ins),
+    }
+}
+
+/// The page that a request names as the one behind it: by `Referer`, of which browsers tell other origins the origin alone
+/// (Referrer Policy, `strict-origin-when-cross-origin`), or by `Origin`. `None`: neither, or they contradict each other.
+fn page_behind(headers: &HeaderMap) -> Option<String> {
+    let one = |name| {
+        let value = at_most_one(headers, name).ok()?;
+        let url = value.and_then(|value| Url::parse(value.to_str().ok()?).ok());
+        Some(url.filter(Url::has_host))
+    };
+    let (referer, origin): (Option<Url>, Option<Url>) = (one(header::REFERER)?, one(header::ORIGIN)?);
+    match (referer, origin) {
+        (Some(referer), Some(origin)) if referer.origin() != origin.origin() => None,
+        (referer, origin) => referer.or(origin).map(Into::into),
+    }
+}
+
 /// Where to sign in for a route: what a program may open in a browser, with its own `return` appended.
 pub fn where_to(here: &Here<'_>, sign_ins: &[usize]) -> String {
     let mut url = format!("{}/_janua/sign-in", here.public.origin());
@@ -158,6 +190,35 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
         page_load(method, &fields.collect())
+    }
+
+    #[test]
+    fn the_page_behind_a_script_is_known_by_what_the_browser_says() {
+        let behind = |fields: &[(&'static str, &'static str)]| {
+            let fields = fields
+                .iter()
+                .map(|(name, value)| (name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap()));
+            page_behind(&fields.collect())
+        };
+        let (page, app) = ("https://app.test/course?id=1", "https://app.test");
+        for (fields, expected) in [
+            (&[("referer", page)][..], Some(page)),
+            (&[("referer", page), ("origin", app)], Some(page)),
+            (
+                &[("referer", "https://app.test/"), ("origin", app)],
+                Some("https://app.test/"),
+            ),
+            (&[("origin", app)], Some("https://app.test/")),
+            (&[("referer", page), ("origin", "null")], Some(page)),
+            (&[("referer", page), ("origin", "https://other.test")], None),
+            (&[("referer", page), ("referer", page)], None),
+            (&[("origin", "null")], None),
+            (&[("referer", "about:client")], None),
+            (&[("referer", "/course")], None),
+            (&[], None),
+        ] {
+            assert_eq!(behind(fields).as_deref(), expected, "{fields:?}");
+        }
     }
 
     #[test]

@@ -259,7 +259,8 @@ impl ProxyingBackEnd {
         format!("http://{}/pgt", self.double.address)
     }
 
-    fn granted(&self, iou: &str) -> String {
+    /// The ticket that the server brought by this name.
+    pub fn granted(&self, iou: &str) -> String {
         let granted = self.granted.lock().unwrap();
         let found = granted.iter().find(|(known, _)| known == iou);
         found.expect("the server has called before it answered").1.clone()

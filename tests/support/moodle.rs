@@ -43,6 +43,10 @@ pub struct Settings {
     pub multiauth: bool,
     /// The authentication plugin `auth_cas` is enabled.
     pub auth_cas: bool,
+    /// It is `auth_casattras` in its place, which is chosen by an address of its own.
+    pub casattras: bool,
+    /// `casversion`: where below its server the plugin asks about a ticket.
+    pub validates_at: &'static str,
     /// 1: app, 2: browser, 3: embedded browser.
     pub type_of_login: u8,
     pub forced_url_scheme: String,
@@ -159,6 +163,8 @@ pub struct Site {
     php_sessions: HashMap<String, String>,
     files: HashMap<String, files::Stored>,
     drafts: u64,
+    /// What CAS servers answered about tickets.
+    pub told: Vec<String>,
     /// Where tickets that begin with [`HELD`] wait.
     pub holds: Option<Arc<Held>>,
     /// Where requests for `launch.php` wait.
@@ -213,6 +219,8 @@ impl Site {
                 host: None,
                 multiauth: false,
                 auth_cas: true,
+                casattras: false,
+                validates_at: "serviceValidate",
                 type_of_login: 1,
                 forced_url_scheme: "moodlemobile".to_owned(),
                 prevent_account_creation: false,
@@ -242,6 +250,7 @@ impl Site {
             php_sessions: HashMap::new(),
             files: HashMap::new(),
             drafts: 0,
+            told: Vec::new(),
             holds: None,
             holds_launch: None,
             holds_at: None,

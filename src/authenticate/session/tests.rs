@@ -35,6 +35,7 @@ fn campus() -> SignIn {
             proxy_chains: Vec::new(),
             once: Vec::new(),
             proxies: false,
+            proxies_back_ends: false,
             ca_file: None,
         }),
     }

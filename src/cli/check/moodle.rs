@@ -53,7 +53,7 @@ async fn sign_in(asked: &Moodle, settings: &SiteConfig, config: &Config, what: &
     let by_cas = || sources().filter(|source| source.asks_cas());
     let seen = match by_cas().next() {
         None => None,
-        Some(_) => match asked.cas_server().await {
+        Some(_) => match asked.cas_server(settings).await {
             Ok(seen) => seen,
             Err(error) => return report.bad(what, &error.to_string()),
         },

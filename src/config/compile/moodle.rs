@@ -121,15 +121,22 @@ impl Checker<'_> {
         if let (Some(root), Some(url), Some(tokens)) = (root, &url, &tokens) {
             self.moodle_host(root.at, url, tokens, known);
         }
+        let page = moodle.page.given();
+        let takes_tokens = page.is_some_and(|page| page.value.forward_bearer_token.value);
         if let (Some(sign_in), Some(at), Some(tokens)) = (sign_in, moodle.sign_in.given(), &tokens)
             && known.by_cas.get(sign_in) == Some(&false)
-            && let Some(source) = tokens.iter().find(|source| source.needs_cas())
+            && let Some(source) = tokens
+                .iter()
+                .find(|source| source.needs_cas() && !(takes_tokens && **source == MoodleSource::Page))
         {
             let message = format!("\"{}\" needs a sign-in by CAS", source.label());
             let problem = Diagnostic::error(at.at, message).label("this one is of another kind");
-            self.report(
-                problem.help("write tokens = [\"launch\"], [\"cas-facade\"] or [\"vault\"], or name a sign-in by CAS"),
-            );
+            self.report(problem.help(match source {
+                MoodleSource::Page => {
+                    "write forward_bearer_token = true into its table: the page is asked with access tokens then"
+                }
+                _ => "write tokens = [\"launch\"], [\"cas-facade\"] or [\"vault\"], or name a sign-in by CAS",
+            }));
         }
         let facade = self.facade(moodle.facade, tokens.as_deref(), place);
         let calls = self.calls(moodle.calls, moodle.calls_burst);

@@ -1,6 +1,8 @@
 //! The tables below `[moodle.<name>]` that belong to one source of tokens each, and what no other setting may make of what
 //! they name.
 
+use std::sync::Arc;
+
 use url::Url;
 
 use super::{Checker, Known, Names};
@@ -94,12 +96,21 @@ impl Checker<'_> {
         let token = page.token.given().and_then(|pointer| self.pointer(pointer, "token"));
         let username = page.username.checked(|pointer| self.pointer(&pointer, "username"));
         let ca_file = page.ca_file.checked(|path| self.existing_file(&path, "ca_file"));
+        if page.forward_bearer_token.value {
+            let message = "access tokens of people are sent to this page, which can call with them wherever they count";
+            let problem = Diagnostic::warning(page.forward_bearer_token.at, message);
+            self.report(problem.help(
+                "the page must be one of the audience of the tokens (`aud`), check each of them itself, and hand them to nobody",
+            ));
+        }
         Some(Some(Page {
             url: url?,
             method: page.method,
             parameter: is_parameter.then_some(page.parameter.value)?,
             token: token?,
             username: username?,
+            forward_bearer_token: page.forward_bearer_token.value,
+            back_ends: page.back_ends,
             ca_file: ca_file?,
         }))
     }
@@ -132,11 +143,13 @@ impl Checker<'_> {
     /// Tells the sign-ins by CAS which attributes are used once, and kept no more.
     fn once_of_sign_ins(&mut self, sign_ins: &mut [SignIn], moodles: &[Moodle], names: &Names) {
         for moodle in moodles {
+            Self::access_tokens_of_sign_ins(sign_ins, moodle);
             let sign_in = sign_ins.get_mut(moodle.sign_in);
             let Some(cas) = sign_in.and_then(|sign_in| sign_in.provider.as_cas_mut()) else {
                 continue;
             };
             cas.proxies |= moodle.page.is_some();
+            cas.proxies_back_ends |= moodle.page.as_ref().is_some_and(|page| page.back_ends);
             let unable = match cas.protocol {
                 Protocol::Cas1 if moodle.page.is_some() => {
                     Some("\"page\" needs protocol = 2 or 3: CAS 1 knows no proxy tickets")
@@ -153,6 +166,17 @@ impl Checker<'_> {
             let Some(clearpass) = &moodle.clearpass else { continue };
             if !cas.once.contains(&clearpass.attribute) {
                 cas.once.push(clearpass.attribute.clone());
+            }
+        }
+    }
+
+    /// Tells the sign-ins of a Moodle's people that its page is shown their access tokens.
+    fn access_tokens_of_sign_ins(sign_ins: &mut [SignIn], moodle: &Moodle) {
+        let people = sign_ins.get(moodle.sign_in).map(|sign_in| Arc::clone(&sign_in.people));
+        let forwards = moodle.page.as_ref().is_some_and(|page| page.forward_bearer_token);
+        for sign_in in sign_ins {
+            if forwards && Some(&sign_in.people) == people.as_ref() {
+                sign_in.provider.hand_on_access_tokens();
             }
         }
     }

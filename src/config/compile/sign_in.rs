@@ -193,6 +193,7 @@ impl Checker<'_> {
             proxy_chains: values(chains).into_iter().map(|back_end| vec![back_end]).collect(),
             once: Vec::new(),
             proxies: false,
+            proxies_back_ends: false,
             ca_file: ca_file?,
         })
     }

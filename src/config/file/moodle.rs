@@ -109,6 +109,11 @@ section! {
         token: String,
         /// The same of the person's name in Moodle. Default: Moodle alone is asked whose the token is.
         username: String,
+        /// Is it asked with access tokens, too, as `Authorization: Bearer`? With the one by which an application calls
+        /// (`[bearer.<name>]` with `people`), and the one that a sign-in by `oidc` or `oauth2` got.
+        forward_bearer_token: At<bool> = false,
+        /// Are proxy tickets also got for back ends' sessions (`proxy_chains`)? The CAS server must allow them the callback.
+        back_ends: bool = false,
         /// PEM file with further roots for https.
         ca_file: String,
     }

@@ -28,6 +28,8 @@ pub struct OAuth2 {
     pub username: String,
     pub passive: bool,
     pub renew: bool,
+    /// Is the access token of a sign-in for a Moodle's page, besides?
+    pub hands_on_access_token: bool,
     /// Further roots for https.
     pub ca_file: Option<PathBuf>,
 }
@@ -130,6 +132,7 @@ impl Checker<'_> {
             username: oauth2.username,
             passive: oauth2.passive.value,
             renew: oauth2.renew.value,
+            hands_on_access_token: false,
             ca_file: ca_file?,
         })
     }

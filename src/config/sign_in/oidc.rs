@@ -44,6 +44,8 @@ pub struct Oidc {
     /// What ID tokens and logout tokens name as their issuer.
     pub id_token_issuer: String,
     pub accept_missing_nonce: bool,
+    /// Is the access token of a sign-in for a Moodle's page, besides?
+    pub hands_on_access_token: bool,
     /// Further roots for https.
     pub ca_file: Option<PathBuf>,
 }
@@ -216,6 +218,7 @@ impl Checker<'_> {
             front_channel_logout: oidc.front_channel_logout,
             keep_id_token: oidc.keep_id_token,
             accept_missing_nonce: oidc.accept_missing_nonce.value,
+            hands_on_access_token: false,
             ca_file: ca_file?,
         })
     }

@@ -11,6 +11,7 @@ use super::super::trace::Trace;
 use super::super::{Stop, body, parts, upstream};
 use super::back::go_back;
 use super::nobody;
+use crate::authenticate::bearer;
 use crate::authenticate::session::Session as SignedIn;
 use crate::context::Context;
 use crate::identity::Identity;
@@ -30,7 +31,8 @@ use crate::snapshot::Route;
 /// Carries out a call on a route with `present = "moodle-token"`.
 pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, moodle: &Arc<Moodle>) -> Result<(), Stop> {
     let (of_session, who) = (ctx.session.clone(), ctx.who.clone());
-    let person = caller((of_session.as_deref(), who.as_deref()), moodle)?;
+    let token = access_token(&session.req_header().headers, moodle).map(str::to_owned);
+    let person = caller((of_session.as_deref(), who.as_deref(), token.as_deref()), moodle)?;
     let (plan, path) = judge(session, ctx, route, (moodle, person.identity()))?;
     let request_id = ctx.id;
     let counts_for = parts::rate_key(Some(person.identity()), &ctx.client);
@@ -72,16 +74,25 @@ pub async fn serve(session: &mut Session, ctx: &mut Context, route: &Route, mood
     }
 }
 
-/// Whose token goes with the call: the person of the session, or whoever the access token speaks for.
-pub fn person<'a>(ctx: &'a Context, moodle: &Moodle) -> Result<Caller<'a>, Rejection> {
-    caller((ctx.session.as_deref(), ctx.who.as_deref()), moodle)
+/// Whose token goes with the call: the person of the session, or whoever the access token speaks for, which is `text`.
+pub fn person<'a>(ctx: &'a Context, text: Option<&'a str>, moodle: &Moodle) -> Result<Caller<'a>, Rejection> {
+    caller((ctx.session.as_deref(), ctx.who.as_deref(), text), moodle)
+}
+
+/// The access token of a request, where this Moodle's page is shown it.
+pub fn access_token<'a>(headers: &'a HeaderMap, moodle: &Moodle) -> Option<&'a str> {
+    let forwards = moodle.forwards_bearer_token();
+    bearer::carried(headers).ok().flatten().filter(|_| forwards)
 }
 
 fn caller<'a>(
-    (session, who): (Option<&'a SignedIn>, Option<&'a Identity>),
+    (session, who, text): (Option<&'a SignedIn>, Option<&'a Identity>, Option<&'a str>),
     moodle: &Moodle,
 ) -> Result<Caller<'a>, Rejection> {
-    let by_token = || who.filter(|who| who.access.is_some()).map(Caller::Token);
+    let by_token = || {
+        let identity = who.filter(|who| who.access.is_some())?;
+        Some(Caller::Token { identity, text })
+    };
     let caller = session.map(Caller::Session).or_else(by_token);
     let caller = caller.filter(|caller| moodle.is_of(caller.identity()));
     caller.ok_or_else(|| Rejection::because(Reason::NoMoodleToken, "nobody of the people of moodle.sign_in"))
@@ -131,7 +142,8 @@ pub fn limit<T: Trace>(route: &Route, ctx: &Context, trace: &mut T) -> Result<()
     };
     let (_, decoded) = ctx.path.stripped(&route.config.strip);
     let endpoint = moodle.below(&decoded).and_then(|path| Endpoint::of(path).ok());
-    let (Some(endpoint @ (Endpoint::Rest | Endpoint::Upload)), Ok(person)) = (endpoint, person(ctx, moodle)) else {
+    let (Some(endpoint @ (Endpoint::Rest | Endpoint::Upload)), Ok(person)) = (endpoint, person(ctx, None, moodle))
+    else {
         return Ok(());
     };
     let (name, key) = (

@@ -10,7 +10,7 @@ use crate::moodle::caller::Caller;
 use crate::own;
 use crate::rejection::{Hint, NEEDS_BROWSER, Reason, Rejection};
 use crate::respond::write::write;
-use crate::sign_in::begin::{page_load, where_to};
+use crate::sign_in::begin::{page_load, where_to, where_to_and_back_to_page};
 
 /// Only the browser can bring a token: a page load is sent for one, anything else is told where to go. A back end is told
 /// too, since it may send its person's browser there.
@@ -32,7 +32,11 @@ pub(super) async fn instead(
         ctx.rejection = Some(refusal);
         return Ok(write(session, &reply).await?);
     }
-    let mut sign_in = where_to(&here, &[moodle.config.sign_in]);
+    let sign_ins = [moodle.config.sign_in];
+    let mut sign_in = match caller.is_browser() {
+        true => where_to_and_back_to_page(&here, visit.headers, &sign_ins),
+        false => where_to(&here, &sign_ins),
+    };
     sign_in.extend(["&moodle=", &moodle.config.name]);
     Err(refusal.with_hint(Hint::SignIn(sign_in)).into())
 }

@@ -132,7 +132,8 @@ pub async fn obtain(moodle: &Conversation, ticket: &str, vouched: &Vouched) -> R
 pub(super) fn finding(moodle: &config::Moodle) -> Finding {
     let path = moodle.facade.as_ref().map_or("", |facade| facade.path.as_str());
     Finding::Note(format!(
-        "Moodle must ask the gateway: in auth_cas set hostname and port to one of its https public_urls, and baseuri to {}/",
+        "Moodle must ask the gateway: in auth_cas set hostname and port to one of its https public_urls, and baseuri to {}/; \
+         auth_casattras has the same settings (casversion CAS 1.0 to 3.0, not SAML 1.1)",
         path.trim_start_matches('/')
     ))
 }

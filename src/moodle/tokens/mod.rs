@@ -21,7 +21,7 @@ pub use self::conversation::{Conversation, Cookie};
 
 use std::net::IpAddr;
 
-use http::Method;
+use http::{Method, StatusCode};
 
 use super::answer::wanted::Wanted;
 use super::answer::{self, Reaction};
@@ -62,6 +62,11 @@ pub enum TokenError {
     Denied(&'static str),
     #[error("Moodle wants something first: {}", .0.hint())]
     Wants(Wanted),
+    /// The campus's own page does not take this very access token: another one of the person's may do.
+    #[error(
+        "the page at {host} (moodle.page) does not take this access token ({status}): is it meant for the page (aud)?"
+    )]
+    NotForPage { host: String, status: StatusCode },
     /// The campus's own page: Moodle was not asked.
     #[error("the page at {host} (moodle.page) gives no token: {why}")]
     Page { host: String, why: String },
@@ -78,7 +83,7 @@ pub enum NotAsked {
     From(IpAddr),
     #[error(
         "it did not ask the gateway. Compare auth_cas' hostname, port and baseuri with a public URL of the gateway and \
-         facade.path; Moodle must trust the gateway's certificate, or have certificate_check off"
+         facade.path, and casversion with CAS, not SAML; Moodle must trust the gateway's certificate, or have certificate_check off"
     )]
     Elsewhere,
 }
@@ -98,6 +103,7 @@ impl TokenError {
             Self::Denied(_) => "denied",
             Self::Wants(wanted) => wanted.reason().label(),
             Self::Page { .. } => "page_failed",
+            Self::NotForPage { .. } => "not_for_page",
             Self::Maintenance => "maintenance",
             Self::Misconfigured(_) => "misconfigured",
         }

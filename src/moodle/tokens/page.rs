@@ -1,10 +1,13 @@
-//! `page`: a page of the campus's own knows people's tokens, and gives one for a proxy ticket of CAS.
+//! `page`: a page of the campus's own knows people's tokens, and gives one for a proxy ticket of CAS, or for an access token.
 //!
 //! The ticket is made for the page's own address (CAS 3.0 section 2.7) from the proxy-granting ticket that the gateway got
-//! when the person signed in; the page has the CAS server tell whose it is, and answers with JSON. What it says is believed
-//! no more than any other source.
+//! when the person signed in; the page has the CAS server tell whose it is, and answers with JSON. An access token goes there
+//! as `Authorization: Bearer` (RFC 6750 section 2.1), only where the configuration says so: the one by which an application
+//! calls, or the one by which a session began. What the page says is believed no more than any other source.
 
-use http::{HeaderMap, HeaderValue, Method, header};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
 use url::Url;
 
@@ -13,6 +16,8 @@ use super::site::Finding;
 use super::source::{Availability, Person};
 use crate::backchannel::{Backchannel, BackchannelError, authority};
 use crate::config::{self, PageMethod};
+use crate::moodle::caller::Caller;
+use crate::moodle::no_token::LONG;
 use crate::moodle::service::NO_STORE;
 use crate::moodle::token::Token;
 use crate::sign_in::cas::{self, ProxyError};
@@ -22,20 +27,68 @@ use crate::text::without_mark;
 /// Bytes of an answer.
 const LONGEST: usize = 64 << 10;
 
+/// What a kept access token begins with. No ticket has a blank in it.
+const BEARER: &str = "Bearer ";
+
 /// Asks one page, and its CAS server for tickets.
 pub struct Page {
     config: config::Page,
-    cas: cas::Client,
+    /// `None`: people sign in by another kind of server.
+    cas: Option<cas::Client>,
     backchannel: Backchannel,
 }
 
+/// What a session began with, and a page is asked by. Cannot print itself.
+pub enum Grant<'a> {
+    /// A proxy-granting ticket.
+    Ticket(&'a str),
+    /// An access token, and for how long it is good.
+    AccessToken(&'a str, Duration),
+}
+
+/// What somebody has to ask the page with. Cannot print itself.
+enum Proof {
+    None,
+    /// An access token that the page has refused a moment ago.
+    Refused,
+    Grant(String),
+    AccessToken(String),
+}
+
+impl<'a> Grant<'a> {
+    /// The token and its seconds, as a sign-in tells them.
+    pub fn access_token(told: &'a [String]) -> Option<Self> {
+        let [token, seconds] = told else { return None };
+        let life = Duration::from_secs(seconds.parse().ok()?);
+        Some(Self::AccessToken(token, life)).filter(|_| !life.is_zero())
+    }
+
+    pub(in crate::moodle) fn life(&self) -> Duration {
+        match self {
+            Self::Ticket(_) => Duration::MAX,
+            Self::AccessToken(_, life) => *life,
+        }
+    }
+
+    /// As it is kept.
+    pub(in crate::moodle) fn text(&self) -> String {
+        match self {
+            Self::Ticket(ticket) => (*ticket).to_owned(),
+            Self::AccessToken(token, _) => format!("{BEARER}{token}"),
+        }
+    }
+}
+
 impl Page {
-    /// `cas` is the server at which the people of the Moodle sign in.
-    pub fn new(config: &config::Page, cas: &config::Cas) -> Result<Self, BackchannelError> {
-        let questions = Backchannel::new(cas.ca_file.as_deref())?;
+    /// `cas` is the server at which the people of the Moodle sign in, if they sign in by CAS.
+    pub fn new(config: &config::Page, cas: Option<&config::Cas>) -> Result<Self, BackchannelError> {
+        let client = |cas: &config::Cas| {
+            let questions = Backchannel::new(cas.ca_file.as_deref())?;
+            Ok::<_, BackchannelError>(cas::Client::new(&cas.server, cas.protocol, questions))
+        };
         Ok(Self {
             config: config.clone(),
-            cas: cas::Client::new(&cas.server, cas.protocol, questions),
+            cas: cas.map(client).transpose()?,
             backchannel: Backchannel::new(config.ca_file.as_deref())?,
         })
     }
@@ -47,11 +100,10 @@ impl Page {
         }
     }
 
-    /// What the page says for this ticket. Nothing of its answer is quoted.
-    async fn ask(&self, ticket: &str, username: &str) -> Result<Token, TokenError> {
+    /// A ticket in the parameter, and what the page says to it.
+    async fn ask_by_ticket(&self, ticket: &str, username: &str) -> Result<Token, TokenError> {
         let pair = [(self.config.parameter.as_str(), ticket)];
         let (mut url, mut headers) = (self.config.url.clone(), HeaderMap::new());
-        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         let (method, body) = match self.config.method {
             PageMethod::Get => {
                 url.query_pairs_mut().extend_pairs(pair);
@@ -66,16 +118,49 @@ impl Page {
                 (Method::POST, form)
             }
         };
+        self.ask((method, &url), headers, body, username).await
+    }
+
+    /// An access token in the header, and what the page says to it.
+    async fn ask_by_access_token(&self, token: &str, username: &str) -> Result<Token, TokenError> {
+        let mut bearer = HeaderValue::try_from(format!("{BEARER}{token}"))
+            .map_err(|_| self.failed("the access token has characters that none has"))?;
+        bearer.set_sensitive(true);
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, bearer)]);
+        let method = match self.config.method {
+            PageMethod::Get => Method::GET,
+            PageMethod::Post => Method::POST,
+        };
+        self.ask((method, &self.config.url), headers, String::new(), username)
+            .await
+    }
+
+    /// What the page answers. Nothing of it is quoted.
+    async fn ask(
+        &self,
+        (method, url): (Method, &Url),
+        mut headers: HeaderMap,
+        body: String,
+        username: &str,
+    ) -> Result<Token, TokenError> {
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        let is_by_token = headers.contains_key(header::AUTHORIZATION);
         let answer = self
             .backchannel
-            .exchange(method, &url, headers, body.into(), LONGEST)
+            .exchange(method, url, headers, body.into(), LONGEST)
             .await;
         let answer = answer.map_err(|error| self.failed(format!("it cannot be asked: {error}")))?;
         if answer.status.is_redirection() {
             return Err(self.failed("it redirects, which is not followed: name the final address as `url`"));
         }
-        if !answer.status.is_success() {
-            return Err(self.failed(format!("it answered {}", answer.status)));
+        match answer.status {
+            // RFC 6750 section 3.1.
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) if is_by_token => {
+                let host = authority(url);
+                return Err(TokenError::NotForPage { host, status });
+            }
+            status if !status.is_success() => return Err(self.failed(format!("it answered {status}"))),
+            _ => {}
         }
         let answer: Value = serde_json::from_slice(without_mark(&answer.body))
             .map_err(|_| self.failed("its answer is no JSON: is there a login page in front of it?"))?;
@@ -93,31 +178,93 @@ impl Page {
 }
 
 pub(super) async fn ask(person: &Person<'_>) -> Result<Option<Token>, TokenError> {
-    let (Some(page), Some(key)) = (&person.moodle.page, grant_of(person)) else {
+    let Some(page) = &person.moodle.page else {
         return Ok(None);
     };
-    let found = person
-        .store()
-        .get(Table::ProxyGrants, &key)
-        .await
-        .map_err(|_| NO_STORE)?;
-    let Some(grant) = found.and_then(|bytes| String::from_utf8(bytes).ok()) else {
-        return Ok(None);
-    };
-    let ticket = match page.cas.proxy_ticket(&grant, page.config.url.as_str()).await {
+    match proof(person, page).await.map_err(|_| NO_STORE)? {
+        Proof::None | Proof::Refused => Ok(None),
+        Proof::Grant(grant) => by_ticket(person, page, &grant).await,
+        Proof::AccessToken(token) => {
+            let answered = page.ask_by_access_token(&token, &person.username).await;
+            if let Err(error) = &answered {
+                is_unfit(person, error).await?;
+            }
+            answered.map(Some)
+        }
+    }
+}
+
+async fn by_ticket(person: &Person<'_>, page: &Page, grant: &str) -> Result<Option<Token>, TokenError> {
+    let Some(cas) = &page.cas else { return Ok(None) };
+    let ticket = match cas.proxy_ticket(grant, page.config.url.as_str()).await {
         Ok(ticket) => ticket,
         Err(ProxyError::Over(_)) => {
             // The person has signed out at the CAS server, or its session there is over.
-            person
-                .store()
-                .delete(Table::ProxyGrants, &key)
-                .await
-                .map_err(|_| NO_STORE)?;
+            forget(person).await?;
             return Ok(None);
         }
         Err(error) => return Err(page.failed(format!("no proxy ticket for it: {error}"))),
     };
-    page.ask(&ticket, &person.username).await.map(Some)
+    page.ask_by_ticket(&ticket, &person.username).await.map(Some)
+}
+
+async fn proof(person: &Person<'_>, page: &Page) -> Result<Proof, StoreError> {
+    let forwards = page.config.forward_bearer_token;
+    let session = match person.caller {
+        Caller::Session(session) => session,
+        Caller::Token { text: Some(text), .. } if forwards => {
+            let refused = person.store().get(Table::DeadTokens, &mark(person, text)).await?;
+            return Ok(match refused {
+                Some(_) => Proof::Refused,
+                None => Proof::AccessToken(text.to_owned()),
+            });
+        }
+        Caller::Token { .. } => return Ok(Proof::None),
+    };
+    let kept = person
+        .store()
+        .get(Table::ProxyGrants, &grant_key(&session.key.text()))
+        .await?;
+    let kept = kept.and_then(|bytes| String::from_utf8(bytes).ok());
+    Ok(match kept {
+        None => Proof::None,
+        Some(kept) => match kept.strip_prefix(BEARER) {
+            None => Proof::Grant(kept),
+            Some(token) if forwards => Proof::AccessToken(token.to_owned()),
+            Some(_) => Proof::None,
+        },
+    })
+}
+
+/// The page, or Moodle, said this where the page was asked: an access token that brings nothing is not shown to it again, an
+/// application's for a while, since the operator of the page may put it right.
+pub(super) async fn is_unfit(person: &Person<'_>, error: &TokenError) -> Result<(), TokenError> {
+    if !matches!(error, TokenError::NotForPage { .. } | TokenError::OtherAccount) {
+        return Ok(());
+    }
+    match person.caller {
+        Caller::Token { text: Some(text), .. } => {
+            let key = mark(person, text);
+            let put = person.store().put(Table::DeadTokens, &key, b"", Some(LONG));
+            put.await.map_err(|_| NO_STORE)
+        }
+        Caller::Session(_) if matches!(error, TokenError::NotForPage { .. }) => forget(person).await,
+        Caller::Session(_) | Caller::Token { .. } => Ok(()),
+    }
+}
+
+/// The store keeps a hash of it.
+fn mark(person: &Person<'_>, token: &str) -> String {
+    format!("page\n{}\n{token}", person.key())
+}
+
+async fn forget(person: &Person<'_>) -> Result<(), TokenError> {
+    let Some(session) = person.caller.session() else {
+        return Ok(());
+    };
+    let key = grant_key(&session.key.text());
+    let forgotten = person.store().delete(Table::ProxyGrants, &key).await;
+    forgotten.map(drop).map_err(|_| NO_STORE)
 }
 
 /// The page gives dead ones.
@@ -129,34 +276,43 @@ pub(super) fn died(person: &Person<'_>) -> TokenError {
 }
 
 pub(super) async fn availability(person: &Person<'_>) -> Result<Availability, StoreError> {
-    const NONE: &str = "no proxy-granting ticket is kept for this session: the next sign-in brings one";
-    let Some(key) = grant_of(person) else {
-        return Ok(Availability::Nothing("only a session by CAS has a ticket for the page"));
+    const OF_CAS: &str = "no proxy-granting ticket is kept for this session: the next sign-in brings one";
+    const OF_OTHERS: &str = "no access token is kept for this session: it was good for a while after the sign-in";
+    const REFUSED: &str = "the page has refused this access token a moment ago, or given another person's token for it";
+    let Some(page) = &person.moodle.page else {
+        return Ok(Availability::Nothing("moodle.page has changed meanwhile"));
     };
-    Ok(match person.store().get(Table::ProxyGrants, &key).await? {
-        Some(_) => Availability::Asked("the page would be asked with a proxy ticket"),
-        None => Availability::Nothing(NONE),
+    let is_of_cas = page.cas.is_some();
+    Ok(match (proof(person, page).await?, person.caller) {
+        (Proof::Grant(_), _) if is_of_cas => Availability::Asked("the page would be asked with a proxy ticket"),
+        (Proof::AccessToken(_), _) => Availability::Asked("the page would be asked with the access token"),
+        (Proof::Refused, _) => Availability::Nothing(REFUSED),
+        (_, Caller::Session(_)) => Availability::Nothing(if is_of_cas { OF_CAS } else { OF_OTHERS }),
+        (_, Caller::Token { .. }) => {
+            Availability::Nothing("only a session by CAS has a ticket for the page, and forward_bearer_token is false")
+        }
     })
 }
 
-fn grant_of(person: &Person<'_>) -> Option<String> {
-    Some(grant_key(&person.caller.session()?.key.text()))
-}
-
-/// Under what a session's proxy-granting ticket is kept.
+/// Under what a session's [`Grant`] is kept.
 pub(in crate::moodle) fn grant_key(session: &str) -> String {
     format!("session\n{session}")
 }
 
 pub(super) fn finding(moodle: &config::Moodle) -> Finding {
-    let url = moodle
-        .page
-        .as_ref()
-        .map(|page: &config::Page| &page.url)
-        .map_or("", Url::as_str);
-    Finding::Note(format!(
+    let Some(page) = &moodle.page else {
+        return Finding::Note(String::new());
+    };
+    let url = &page.url;
+    let tickets = format!(
         "the CAS server must give the gateway proxy tickets for {url}: the gateway's service there needs a proxy policy that allows \
          the callback (told with sign_in), and the page a service of its own. The page must take only tickets that came through \
          that callback"
-    ))
+    );
+    let tokens = format!(
+        "people's access tokens are sent to {url} as `Authorization: Bearer`: it must check each of them as an API does (RFC 6750, \
+         RFC 9068 section 4), be one of their audience (`aud`), and answer 401 to any other. Where people sign in by CAS it gets \
+         proxy tickets as well: the gateway's service there needs a proxy policy that allows the callback (told with sign_in)"
+    );
+    Finding::Note(if page.forward_bearer_token { tokens } else { tickets })
 }

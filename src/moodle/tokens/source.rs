@@ -111,10 +111,12 @@ impl MoodleSource {
     }
 
     /// For how long the person is not served because of this error, whoever calls.
-    pub fn refusal_ttl(self, error: &TokenError) -> Duration {
+    pub fn refusal_ttl(self, person: &Person<'_>, error: &TokenError) -> Duration {
+        let is_by_token = person.caller.session().is_none();
         match error {
             // The source itself does not ask again.
             TokenError::Denied(_) | TokenError::OtherAccount if self == Self::Attribute => Duration::ZERO,
+            TokenError::OtherAccount if self == Self::Page && is_by_token => Duration::ZERO,
             error => refusal_ttl(error),
         }
     }
@@ -124,14 +126,9 @@ impl MoodleSource {
     pub async fn is_unfit(self, person: &Person<'_>, token: &Token, error: &TokenError) -> Result<(), TokenError> {
         match self {
             Self::Attribute => attribute::is_unfit(person, token, error).await,
+            Self::Page => page::is_unfit(person, error).await,
             // The operator may import another one at any time, and Moodle gives another one.
-            Self::Vault
-            | Self::CasLaunch
-            | Self::CasToken
-            | Self::CasFacade
-            | Self::Launch
-            | Self::ClearPass
-            | Self::Page => Ok(()),
+            Self::Vault | Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::Launch | Self::ClearPass => Ok(()),
         }
     }
 
@@ -190,7 +187,9 @@ impl MoodleSource {
             Self::ClearPass => {
                 Availability::Depends("asked by the person's password, at the moment of signing in alone")
             }
-            Self::Page => Availability::Depends("the page is asked if the session has a ticket for it"),
+            Self::Page => Availability::Depends(
+                "the page is asked if the session has a ticket for it, or an access token may be shown to it",
+            ),
         }
     }
 
@@ -274,7 +273,7 @@ impl Person<'_> {
             (false, Caller::Session(_)) => {
                 Availability::Nothing("only a browser can bring a ticket, and this session is a back end's")
             }
-            (false, Caller::Token(_)) => {
+            (false, Caller::Token { .. }) => {
                 Availability::Nothing("only a browser can bring a ticket, and an access token is an application's")
             }
         }

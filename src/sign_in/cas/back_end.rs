@@ -4,6 +4,7 @@
 use http::StatusCode;
 use serde_json::json;
 
+use super::proxy::GRANT;
 use super::{Cas, KIND, SESSION, Ticket, ValidateError, single_logout};
 use crate::authenticate::session::{Carrier, NewSession, SignedIn};
 use crate::config::SignIn;
@@ -50,7 +51,14 @@ impl Cas {
         let ticket = Ticket::proxy(&asked.in_form("ticket").unwrap_or_default()).map_err(ValidateError::from)?;
         let service = format!("{}/_janua/{KIND}/{}/{SESSION}", asked.here.public.origin(), self.name);
         let place = people.place_to_judge(&self.name, asked.client).await?;
-        let question = self.client.proxy_validate(&service, &ticket);
+        let pgt_url = self.pgt_url_of_back_ends(asked);
+        let question = async {
+            let told = self
+                .client
+                .proxy_validate_with(&service, &ticket, pgt_url.as_deref())
+                .await;
+            told.inspect_err(|error| self.heed(error, &self.silent_to_back_ends, asked.here.now))
+        };
         let principal = people.judged(asked.client, &self.name, place, question).await?;
         if !principal.came_through(&self.config.proxy_chains) {
             let detail = format!(
@@ -59,6 +67,11 @@ impl Cas {
             );
             return Err((Rejection::because(Reason::SignInRefused, detail), "foreign_chain").into());
         }
-        self.new_session(principal, &ticket, |name| self.is_once(name))
+        let is_once = |name: &str| self.is_once(name) || (pgt_url.is_some() && name == GRANT);
+        let mut new = self.new_session(principal, &ticket, is_once)?;
+        if pgt_url.is_some() {
+            self.redeem_grant(&mut new.once, &people.grants).await;
+        }
+        Ok(new)
     }
 }

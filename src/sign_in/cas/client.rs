@@ -125,11 +125,23 @@ impl Client {
     ///
     /// A server of protocol 1 is asked as one of protocol 2, which is where proxy tickets begin.
     pub async fn proxy_validate(&self, service: &str, ticket: &Ticket) -> Result<Principal, ValidateError> {
+        self.proxy_validate_with(service, ticket, None).await
+    }
+
+    /// The same, and the server calls `pgtUrl` (CAS 3.0 section 2.6.1).
+    pub(super) async fn proxy_validate_with(
+        &self,
+        service: &str,
+        ticket: &Ticket,
+        pgt_url: Option<&str>,
+    ) -> Result<Principal, ValidateError> {
         let (endpoint, protocol) = match self.protocol {
             Protocol::Cas1 | Protocol::Cas2 => ("proxyValidate", Protocol::Cas2),
             Protocol::Cas3 => ("p3/proxyValidate", Protocol::Cas3),
         };
-        let principal = self.ask(endpoint, protocol, (service, ticket), (false, None)).await?;
+        let principal = self
+            .ask(endpoint, protocol, (service, ticket), (false, pgt_url))
+            .await?;
         match principal.proxies.is_empty() {
             true => Err(ValidateError::NotProxied),
             false => Ok(principal),

@@ -52,7 +52,9 @@ pub struct Cas {
     name: Arc<str>,
     config: config::Cas,
     pub client: Client,
+    /// Where people sign in, and where back ends bring proxy tickets.
     silent: Silent,
+    silent_to_back_ends: Silent,
 }
 
 /// Until when, in Unix seconds, the server is asked for no proxy-granting tickets.
@@ -91,6 +93,7 @@ impl Cas {
             config: config.clone(),
             client: Client::new(&config.server, config.protocol, backchannel),
             silent: Silent::default(),
+            silent_to_back_ends: Silent::default(),
         })
     }
 
@@ -108,7 +111,7 @@ impl Cas {
         let question = async {
             let further = (self.config.renew, pgt_url.as_deref());
             let told = self.client.validate_with(&service, &ticket, further).await;
-            told.inspect_err(|error| self.heed(error, asked.here.now))
+            told.inspect_err(|error| self.heed(error, &self.silent, asked.here.now))
         };
         let principal = asked
             .here
@@ -124,9 +127,9 @@ impl Cas {
     }
 
     /// A server that cannot call back refuses the ticket: people shall sign in all the same, without what needs the call.
-    fn heed(&self, error: &ValidateError, now: SystemTime) {
+    fn heed(&self, error: &ValidateError, silent: &Silent, now: SystemTime) {
         if matches!(error, ValidateError::Refused(failure) if failure.code == FailureCode::InvalidProxyCallback) {
-            self.silent.begin(now);
+            silent.begin(now);
             tracing::error!(
                 sign_in = &*self.name,
                 "the CAS server does not call the proxy callback (pgt): is it registered, and its certificate trusted there? \
@@ -259,14 +262,16 @@ mod tests {
             proxy_chains: Vec::new(),
             once: Vec::new(),
             proxies: true,
+            proxies_back_ends: true,
             ca_file: None,
         };
         let cas = Cas::new(&"campus".into(), &config).unwrap();
         let refused = |code| ValidateError::Refused(Failure::new(code, ""));
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
-        cas.heed(&refused("INVALID_TICKET"), now);
+        cas.heed(&refused("INVALID_TICKET"), &cas.silent, now);
         assert!(!cas.silent.is_out(now), "the ticket alone was bad");
-        cas.heed(&refused("INVALID_PROXY_CALLBACK"), now);
+        cas.heed(&refused("INVALID_PROXY_CALLBACK"), &cas.silent, now);
+        assert!(!cas.silent_to_back_ends.is_out(now), "it may come through there");
         assert!(cas.silent.is_out(now + Duration::from_secs(59)));
         assert!(!cas.silent.is_out(now + Duration::from_secs(60)));
         let again = Refusal::from(refused("INVALID_PROXY_CALLBACK"));

@@ -90,9 +90,19 @@ impl Cas {
     /// What the server is told as `pgtUrl`: one address, whichever was signed in at, since chains of proxies name it. `None`:
     /// nothing needs a ticket, or the server has not come through to it a moment ago, and nobody could sign in.
     pub(super) fn pgt_url(&self, asked: &Asked<'_>) -> Option<String> {
-        let is_out = self.silent.is_out(asked.here.now);
+        let is_wanted = self.config.proxies && !self.silent.is_out(asked.here.now);
+        self.callback(asked).filter(|_| is_wanted)
+    }
+
+    /// The same where a back end brings a proxy ticket: the server may allow that address there, and not here.
+    pub(super) fn pgt_url_of_back_ends(&self, asked: &Asked<'_>) -> Option<String> {
+        let is_wanted = self.config.proxies_back_ends && !self.silent_to_back_ends.is_out(asked.here.now);
+        self.callback(asked).filter(|_| is_wanted)
+    }
+
+    fn callback(&self, asked: &Asked<'_>) -> Option<String> {
         let origin = asked.here.config.server.public_urls.first()?.origin();
-        (self.config.proxies && !is_out).then(|| callback(&origin, &self.name))
+        Some(callback(&origin, &self.name))
     }
 }
 

@@ -6,14 +6,40 @@ pub mod error;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::Method;
+use serde_json::{Map, Value};
 use url::Url;
 
 use super::{Asked, AttemptedBy, Callback, Refusal, Retry};
 use crate::authenticate::oauth::error::words;
+use crate::authenticate::session::Attributes;
 use crate::digest::{sha256, sha256_of_parts};
 use crate::query;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
+
+/// Among what is told once: the access token, then for how many seconds it is good.
+pub const ACCESS_TOKEN: &str = "access_token";
+
+/// Seconds of a token whose server does not say so (`expires_in` is only recommended).
+const UNSAID: u64 = 300;
+
+/// What is told once of the answer to a code (RFC 6749 section 5.1): a bearer token, if there is one.
+pub fn told_once(answer: &Map<String, Value>) -> Attributes {
+    let text = |name: &str| answer.get(name).and_then(Value::as_str);
+    let is_bearer = text("token_type").is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
+    let seconds = answer.get("expires_in").and_then(|seconds| match seconds {
+        Value::Number(number) => number.as_u64(),
+        Value::String(digits) => digits.parse().ok(),
+        _ => None,
+    });
+    let mut once = Attributes::default();
+    if let Some(token) = text(ACCESS_TOKEN).filter(|_| is_bearer) {
+        // Two values are not too many.
+        once.add(ACCESS_TOKEN, token).ok();
+        once.add(ACCESS_TOKEN, &seconds.unwrap_or(UNSAID).to_string()).ok();
+    }
+    once
+}
 
 /// Where a browser authenticates (RFC 6749 section 4.1.1), with a challenge that only the browser's own attempt answers.
 pub fn authorization_url(

@@ -1,5 +1,5 @@
 //! Sign-in by an OAuth 2.0 server that has no OpenID Connect: CAS from 4 on, and others with an address that tells of the person
-//! whose access token it is shown. The token is dropped then. Nobody tells of a logout at the server.
+//! whose access token it is shown. The token is dropped then, but where a Moodle's page is shown it. Nobody tells of a logout at the server.
 
 use std::sync::Arc;
 
@@ -104,7 +104,10 @@ impl OAuth2 {
             ticket: None,
             provider: None,
             id_token: None,
-            once: Attributes::default(),
+            once: match self.config.hands_on_access_token {
+                true => oauth::told_once(&answer),
+                false => Attributes::default(),
+            },
         })
     }
 

@@ -4,8 +4,8 @@
 //! begin ─ metadata, oauth            complete ─ oauth::code ─ Client::redeem ─ believed ─ id_token ─ Client::about            logout
 //! ```
 //!
-//! No token outlives the sign-in, but the ID token, sealed, for signing out at the provider (`keep_id_token`). Nonce and
-//! verifier are made of the secret in the attempt's cookie: nothing is kept for them, and no other browser has them.
+//! No token outlives the sign-in, but the ID token, sealed, for signing out at the provider (`keep_id_token`), and the access
+//! token where a Moodle's page is shown it (`forward_bearer_token`). Nonce and verifier are made of the secret in the attempt's cookie: nothing is kept for them, and no other browser has them.
 
 mod check;
 mod id_token;
@@ -211,7 +211,10 @@ impl Oidc {
                 issued: subject.issued,
             }),
             id_token: self.config.keep_id_token.then(|| id_token.to_owned()),
-            once: Attributes::default(),
+            once: match self.config.hands_on_access_token {
+                true => oauth::told_once(&answer),
+                false => Attributes::default(),
+            },
         })
     }
 

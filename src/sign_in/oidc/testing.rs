@@ -29,6 +29,7 @@ pub(super) fn config(issuer: &str) -> Oidc {
         keep_id_token: true,
         id_token_issuer: issuer.to_owned(),
         accept_missing_nonce: false,
+        hands_on_access_token: false,
         ca_file: None,
     }
 }

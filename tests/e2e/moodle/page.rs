@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::explained::{SCRIPT, explain};
 use super::school::{Browser, SITE_INFO, School, script};
-use crate::support::cas::query;
+use crate::support::cas::{ProxyingBackEnd, query};
 use crate::support::double::Double;
 use crate::support::http::{Response, values};
 use crate::support::secrets::{self, Kind};
@@ -337,4 +337,41 @@ fn a_site_without_a_page_has_no_callback() {
     let host = school.gateway.http().to_string();
     let call = Request::get("/_janua/cas/campus/pgt?pgtIou=PGTIOU-1&pgtId=PGT-1").host(&host);
     assert_eq!(school.gateway.send(call).status, 404);
+}
+
+#[test]
+fn a_back_ends_session_has_tickets_for_the_page_where_that_is_wanted() {
+    for (lines, is_served) in [("back_ends = true", true), ("", false)] {
+        let (portal, back_end) = (Portal::start(), ProxyingBackEnd::start());
+        let Some(school) = School::with_back_end(&back_end, &portal.tokens("[\"page\"]", lines)) else {
+            return;
+        };
+        portal.knows(&school);
+        let (alice, host) = (school.cas.person("alice"), school.gateway.http().to_string());
+        let service = format!("{}/_janua/cas/campus/session", school.origin());
+        let ticket = school.cas.proxy_ticket(&alice, &back_end, &service);
+        let bring = Request::new("POST", "/_janua/cas/campus/session")
+            .host(&host)
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(query(&[("ticket", &ticket)]));
+        let session = school.gateway.send(bring).expect(201).json();
+        let bearer = session["session"].as_str().unwrap();
+        let call = || {
+            let call = Request::new("POST", SITE_INFO).host(&host).bearer(bearer);
+            school.gateway.send(call.body(""))
+        };
+        if !is_served {
+            call().refused(403, "no_moodle_token");
+            assert_eq!(portal.asked(), []);
+            continue;
+        }
+        assert_eq!(call().expect(200).json()["username"], "alice");
+        // The gateway is the last of the chain, which the server names first.
+        let callback = format!("{}/_janua/cas/campus/pgt", school.origin());
+        assert_eq!(portal.asked(), [("POST".to_owned(), "alice".to_owned(), callback)]);
+        let out = Request::new("POST", "/_janua/sign-out").host(&host).bearer(bearer);
+        school.gateway.send(out.body("")).expect(204);
+        assert_eq!(call().status, 401);
+        school.keeps_its_secrets();
+    }
 }

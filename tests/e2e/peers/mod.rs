@@ -4,6 +4,7 @@
 mod bearer;
 mod cas;
 mod keycloak;
+mod moodle;
 
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -21,15 +21,15 @@ fn validate(request: &Request, site: &Mutex<Site>, ticket: &str) -> Option<Strin
     if let Some(holds) = holds.filter(|_| ticket.starts_with(HELD)) {
         holds.wait();
     }
-    let (cas, root) = {
-        let site = site.lock().unwrap();
-        (site.settings.cas.clone()?, site.settings.wwwroot.clone())
+    let (cas, root, validates_at) = {
+        let settings = &site.lock().unwrap().settings;
+        (settings.cas.clone()?, settings.wwwroot.clone(), settings.validates_at)
     };
     let origin = root.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
     let service = format!("{origin}{}", request.target_without("ticket"));
     let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let url = url::Url::parse(&format!(
-        "{cas}/serviceValidate?service={}&ticket={}",
+        "{cas}/{validates_at}?service={}&ticket={}",
         encode(&service),
         encode(ticket)
     ))
@@ -42,6 +42,10 @@ fn validate(request: &Request, site: &Mutex<Site>, ticket: &str) -> Option<Strin
         .host(&address.to_string())
         .header("Connection", "close");
     let answer = connection.exchange_raw(asked.bytes()).ok()?.text();
+    site.lock().unwrap().told.push(answer.clone());
+    if let Some(user) = answer.strip_prefix("yes\n") {
+        return Some(user.trim_end().to_lowercase());
+    }
     let (_, rest) = answer.split_once("<cas:user>")?;
     rest.split_once("</cas:user>").map(|(user, _)| user.to_lowercase())
 }
@@ -122,7 +126,11 @@ pub fn index(request: &Request, site: &Mutex<Site>) -> Answer {
     let asks_cas = {
         let settings = &site.lock().unwrap().settings;
         let is_on = settings.auth_cas && !settings.cas_public.is_empty();
-        is_on && (!settings.multiauth || request.text("authCAS") == Some("CAS"))
+        let is_chosen = match settings.casattras {
+            true => request.text("authCASattras") == Some("CASattras"),
+            false => request.text("authCAS") == Some("CAS"),
+        };
+        is_on && (!settings.multiauth || is_chosen)
     };
     if let Some(ticket) = ticket.filter(|_| asks_cas) {
         let user = validate(request, site, &ticket);

@@ -287,7 +287,12 @@ pub fn public_config(site: &Site) -> Answer {
     // Only with CAS on and its hostname set; its name is empty by default.
     let mut offered = Vec::new();
     if settings.auth_cas && !settings.cas_public.is_empty() {
-        let url = format!("{}/login/index.php?authCAS=CAS", settings.wwwroot);
+        let chosen = if settings.casattras {
+            "authCASattras=CASattras"
+        } else {
+            "authCAS=CAS"
+        };
+        let url = format!("{}/login/index.php?{chosen}", settings.wwwroot);
         offered.push(json!({ "name": "", "iconurl": "", "url": url }));
     }
     if settings.auth_oauth2 {

@@ -59,11 +59,22 @@ impl Cas7 {
     /// sign-in of that name. Clients of OAuth 2.0: [`CLIENT_BY_POST`]. By CAS's own protocol, any. `None`: it cannot be had here,
     /// and the test returns too.
     pub fn start(gateway: SocketAddr) -> Option<Self> {
+        Self::started(gateway, None)
+    }
+
+    /// The same that serves a Moodle behind the gateway, for its sign-in `moodle`, as docs/moodle-sources.md says: passwords are
+    /// told to it, encrypted for this key (DER), and it gets proxy tickets. Known are a page at `/page` of any port, a back end at
+    /// `/app` that may proxy, and the addresses of back ends' sessions of `moodle`, which may, and of `cas`, which may not.
+    pub fn with_moodle(gateway: SocketAddr, public_key: &[u8]) -> Option<Self> {
+        Self::started(gateway, Some(public_key))
+    }
+
+    fn started(gateway: SocketAddr, public_key: Option<&[u8]>) -> Option<Self> {
         let modules = brought("cas7")?.join("lib");
         let folder = tempfile::tempdir().unwrap();
         let port = Reserved::new(0).unwrap();
         let address = port.address();
-        configure(folder.path(), address, gateway);
+        configure(folder.path(), address, gateway, public_key);
         let etc = folder.path().join("etc");
         let arguments = [
             "-Xms256m".to_owned(),
@@ -99,6 +110,10 @@ impl Cas7 {
         format!("http://{}/cas", self.address)
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub fn issuer(&self) -> String {
         format!("{}/oidc", self.url())
     }
@@ -131,7 +146,7 @@ impl Cas7 {
     }
 }
 
-fn configure(folder: &Path, address: SocketAddr, gateway: SocketAddr) {
+fn configure(folder: &Path, address: SocketAddr, gateway: SocketAddr, public_key: Option<&[u8]>) {
     let at = |name: &str| format!("file:{}", folder.join(name).display());
     let own = format!("http://{address}");
     // What its archive would have in `application.properties`.
@@ -167,7 +182,7 @@ fn configure(folder: &Path, address: SocketAddr, gateway: SocketAddr) {
         .collect();
     properties.extend(registries.iter().map(|name| (name.as_str(), "false".to_owned())));
     write(&folder.join("etc/application.properties"), lines(&properties));
-    let cas = [
+    let mut cas = vec![
         ("cas.server.name", own.clone()),
         ("cas.server.prefix", format!("{own}/cas")),
         ("cas.host.name", "cas.test".to_owned()),
@@ -189,7 +204,7 @@ fn configure(folder: &Path, address: SocketAddr, gateway: SocketAddr) {
         ),
         ("cas.authn.oidc.jwks.file-system.jwks-file", at("etc/oidc.jwks")),
         (
-            &format!("cas.authn.oidc.core.user-defined-scopes.{SCOPE}"),
+            "cas.authn.oidc.core.user-defined-scopes.affiliation",
             "eduPersonAffiliation".to_owned(),
         ),
         (
@@ -201,6 +216,13 @@ fn configure(folder: &Path, address: SocketAddr, gateway: SocketAddr) {
             "sub,name,preferred_username,email,eduPersonAffiliation".to_owned(),
         ),
     ];
+    let mut services = services(gateway);
+    if let Some(key) = public_key {
+        cas.push(("cas.clearpass.cache-credential", "true".to_owned()));
+        std::fs::write(folder.join("janua.pub"), key).unwrap();
+        // The first that fits counts.
+        services.splice(0..0, of_moodle(gateway, &at("janua.pub")));
+    }
     write(&folder.join("etc/cas.properties"), lines(&cas));
     write(
         &folder.join("attributes.json"),
@@ -210,7 +232,7 @@ fn configure(folder: &Path, address: SocketAddr, gateway: SocketAddr) {
         })
         .to_string(),
     );
-    for (id, mut service) in services(gateway).into_iter().enumerate() {
+    for (id, mut service) in services.into_iter().enumerate() {
         service["id"] = json!(id + 1);
         service["evaluationOrder"] = json!(id + 1);
         let name = service["name"].as_str().unwrap().to_owned();
@@ -288,6 +310,46 @@ fn services(gateway: SocketAddr) -> Vec<Value> {
         signing,
         by_oauth2("portal-oauth2"),
         by_oauth2("stranger-oauth2"),
+    ]
+}
+
+/// What a Moodle's sign-in needs: passwords, proxy tickets, and others that have or take them.
+fn of_moodle(gateway: SocketAddr, key: &str) -> Vec<Value> {
+    let pattern = format!("http://{gateway}/_janua/cas/moodle").replace('.', "\\.");
+    let others = "http://127\\.0\\.0\\.1:\\d+";
+    let service = |name: &str, id: &str, proxies: Option<&str>| {
+        let mut service = json!({
+            "@class": "org.apereo.cas.services.CasRegisteredService", "name": name, "serviceId": id,
+        });
+        if let Some(callback) = proxies {
+            service["proxyPolicy"] = json!({
+                "@class": "org.apereo.cas.services.RegexMatchingRegisteredServiceProxyPolicy", "pattern": callback,
+            });
+        }
+        service
+    };
+    let callback = format!("^{pattern}/pgt$");
+    let mut sign_in = service("moodle", &format!("^{pattern}/callback(\\?.*)?$"), Some(&callback));
+    sign_in["attributeReleasePolicy"] = json!({
+        "@class": "org.apereo.cas.services.ReturnAllowedAttributeReleasePolicy", "authorizedToReleaseCredentialPassword": true,
+    });
+    sign_in["publicKey"] = json!({
+        "@class": "org.apereo.cas.services.RegisteredServicePublicKeyImpl", "location": key, "algorithm": "RSA",
+    });
+    vec![
+        sign_in,
+        service("back-ends", &format!("^{pattern}/session$"), Some(&callback)),
+        service(
+            "back-ends-without",
+            &format!("^{}/session$", pattern.replace("/moodle", "/cas")),
+            None,
+        ),
+        service("page", &format!("^{others}/page$"), None),
+        service(
+            "app",
+            &format!("^{others}/app$"),
+            Some("^http://127\\.0\\.0\\.1:\\d+/pgt$"),
+        ),
     ]
 }
 

@@ -10,7 +10,7 @@ mod person;
 
 pub use self::cas7::Cas7;
 pub use self::keycloak::Keycloak;
-pub use self::person::{Landed, Pages, Person};
+pub use self::person::{Landed, PASSWORD, Pages, Person};
 
 /// As what a gateway is registered, and by which secret. Its letters are those that only form encoding carries
 /// (RFC 6749 section 2.3.1).
