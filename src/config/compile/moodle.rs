@@ -128,8 +128,16 @@ impl Checker<'_> {
             let message = format!("\"{}\" needs a sign-in by CAS", source.label());
             let problem = Diagnostic::error(at.at, message).label("this one is of another kind");
             self.report(
-                problem.help("write tokens = [\"launch\"], [\"cas-facade\"] or [\"vault\"], or name a sign-in by CAS"),
+                problem.help(
+                    "write tokens = [\"oidc-launch\"], [\"launch\"], [\"cas-facade\"] or [\"vault\"], or name a sign-in by CAS",
+                ),
             );
+        }
+        let oidc_launch = self.oidc_launch(moodle.oidc_launch, tokens.as_deref());
+        if let (Some(at), Some(Some(oidc_launch))) = (moodle.sign_in.given(), &oidc_launch)
+            && sign_in.and_then(|sign_in| known.by_cas.get(sign_in)) == Some(&true)
+        {
+            self.provider_of_cas(at.at, oidc_launch);
         }
         let facade = self.facade(moodle.facade, tokens.as_deref(), place);
         let calls = self.calls(moodle.calls, moodle.calls_burst);
@@ -165,6 +173,7 @@ impl Checker<'_> {
             attribute: attribute?,
             clearpass: clearpass?,
             page: page?,
+            oidc_launch: oidc_launch?,
             own_tokens: moodle.own_tokens,
             calls: calls?,
             function_metrics: moodle.function_metrics,
@@ -252,7 +261,7 @@ impl Checker<'_> {
         let by_browser = |source: &&MoodleSource| {
             matches!(
                 source,
-                MoodleSource::CasLaunch | MoodleSource::CasToken | MoodleSource::Launch
+                MoodleSource::CasLaunch | MoodleSource::CasToken | MoodleSource::Launch | MoodleSource::OidcLaunch
             )
         };
         let (Some(source), Some(hosts), Some(host)) = (tokens.iter().find(by_browser), &known.hosts, url.host_str())

@@ -3,7 +3,7 @@
 mod behind;
 mod checked;
 mod faults;
-mod lab;
+pub mod lab;
 mod others;
 mod places;
 mod routed;
