@@ -32,6 +32,10 @@ const MOODLE_SESSION: &str = "MoodleSession";
 /// Bytes of that cookie: it is kept in one of the gateway's, which browsers take up to 4 KiB.
 const LONGEST_SESSION: usize = 512;
 
+/// What the passport begins with that such a login begins with. It is good for nothing: the token is asked for by another one.
+/// But auth_oauth2 writes it into the `state`, by which a login of the gateway's is told from one of a browser's own.
+pub const PASSPORT: &str = "janua-";
+
 /// Redirects of Moodle's login that are followed: a login has two.
 const MOST_REDIRECTS: usize = 5;
 
@@ -106,7 +110,10 @@ async fn login(
         None => entry::of(&site::public_config(moodle).await?, config)?,
     };
     let target = match entry {
-        Entry::OAuth2(id) => format!("{PATH}?{}&oauthsso={id}", launch::query(moodle.service(), &passport())),
+        Entry::OAuth2(id) => format!(
+            "{PATH}?{}&oauthsso={id}",
+            launch::query(moodle.service(), &format!("{PASSPORT}{}", passport()))
+        ),
         // Without a source it may ask for `prompt=none` itself, and answer with its login page (`silentloginmode`).
         Entry::Oidc => format!("{}?source=loginpage", LoginPlugin::Oidc.callback()),
     };

@@ -15,12 +15,17 @@ use crate::moodle::Moodle;
 use crate::moodle::login_flow::LoginFlow;
 use crate::moodle::provider_flow::{ProviderFlow, id_of};
 use crate::moodle::tokens::TokenError;
-use crate::moodle::tokens::launch::{PATH, SCHEME};
+use crate::moodle::tokens::launch::PATH;
+use crate::moodle::tokens::oidc_launch::PASSPORT;
 use crate::moodle::tokens::oidc_launch::authorize::absence;
 use crate::query;
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::respond::Reply;
 use crate::sign_in::{Asked, Here};
+
+/// What a browser is told in which the provider knows somebody else, or whose person Moodle knows by another name.
+const OTHER_ACCOUNT: &str = "Somebody else is signed in at the sign-in server in this browser, or Moodle knows you by another name, and nothing \
+                             is done in their name. Sign out there, and sign in here once more.";
 
 /// A browser at a callback of Moodle's for the gateway.
 pub enum Returned {
@@ -103,15 +108,17 @@ fn plugin_at(below: &str) -> Option<LoginPlugin> {
     }
 }
 
-/// Is this the state of a login that a gateway has begun by auth_oauth2? It says where that goes on. Moodle would end the session
-/// that the browser has there, since the state is of another one.
+/// Is this the state of a login that a gateway has begun by auth_oauth2? It says where that goes on, and so does that of a browser
+/// on its way through `launch.php`, whose passport is another. Moodle would end the session that the browser has there, since
+/// the state is not of it.
 fn is_gateways(state: &str) -> bool {
     let (_, asked) = state.split_once('?').unwrap_or_default();
     let wanted = query::first(asked.as_bytes(), "wantsurl").unwrap_or_default();
     let (path, asked) = wanted.split_once('?').unwrap_or_default();
     // Moodle writes the address as HTML does.
     let asked = asked.replace("&amp;", "&");
-    path.ends_with(PATH) && query::first(asked.as_bytes(), "urlscheme").is_some_and(|scheme| scheme == SCHEME)
+    path.ends_with(PATH)
+        && query::first(asked.as_bytes(), "passport").is_some_and(|passport| passport.starts_with(PASSPORT))
 }
 
 /// What becomes of a browser that is back with this query.
@@ -185,6 +192,9 @@ fn otherwise(
     let is_final = matches!(error, TokenError::OtherAccount | TokenError::Never);
     match moodle.by_browser(source + 1) {
         Some((next, _)) if !is_final => begin_from(here, moodle, session, target, next),
+        _ if matches!(error, TokenError::OtherAccount) => {
+            Err(moodle.rejection(error).with_hint(Hint::Remedy(OTHER_ACCOUNT)))
+        }
         _ => Err(moodle.rejection(error)),
     }
 }
@@ -211,19 +221,21 @@ mod tests {
     #[test]
     fn a_state_of_the_gateways_own_says_so() {
         // As Moodle 4.4 writes it.
-        let state = |scheme: &str| {
+        let state = |passport: &str| {
             format!(
                 "/auth/oauth2/login.php?wantsurl=https%3A%2F%2Fmoodle.test%2Fadmin%2Ftool%2Fmobile%2Flaunch.php%3Fservice%3Dx%26amp%3B\
-                 passport%3Dab%26amp%3Burlscheme%3D{scheme}%26amp%3Bconfirmed&sesskey=EfrOFe8rlW&id=1"
+                 passport%3D{passport}%26amp%3Burlscheme%3Djanua%26amp%3Bconfirmed&sesskey=EfrOFe8rlW&id=1"
             )
         };
-        assert!(is_gateways(&state("janua")));
+        assert!(is_gateways(&state("janua-0123456789abcdef0123456789abcdef")));
         for other in [
-            state("moodlemobile"),
-            state("januax"),
+            // Of a browser that goes through `launch.php` itself.
+            state("0123456789abcdef0123456789abcdef"),
+            state("0.123456789"),
+            state(""),
             "/auth/oauth2/login.php?wantsurl=%2F&sesskey=x&id=1".to_owned(),
-            "/auth/oauth2/login.php?wantsurl=%2Fx%3Furlscheme%3Djanua&sesskey=x&id=1".to_owned(),
-            "janua".to_owned(),
+            "/auth/oauth2/login.php?wantsurl=%2Fx%3Fpassport%3Djanua-1&sesskey=x&id=1".to_owned(),
+            "janua-".to_owned(),
             String::new(),
         ] {
             assert!(!is_gateways(&other), "{other}");

@@ -222,8 +222,11 @@ fn log_in(site: &mut Site, id: &str, user: &str, to: &str) -> Answer {
 
 /// A person's own way in: from the login page's link, with the session's key.
 pub(super) fn link(site: &Site, session: &Session) -> String {
+    let wants = session.wants.as_deref().unwrap_or("/my/");
     format!(
-        "{}/auth/oauth2/login.php?id=1&wantsurl=%2Fmy%2F&sesskey={}",
-        site.settings.wwwroot, session.sesskey
+        "{}/auth/oauth2/login.php?id=1&wantsurl={}&sesskey={}",
+        site.settings.wwwroot,
+        encoded(wants),
+        session.sesskey
     )
 }

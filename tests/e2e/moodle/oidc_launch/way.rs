@@ -231,6 +231,22 @@ fn an_error_of_the_provider_ends_in_launch_or_in_a_refusal() {
 }
 
 #[test]
+fn the_browser_itself_goes_through_launch_php_by_the_same_provider() {
+    let lab = with(Plugin::OAuth2, "[\"oidc-launch\", \"launch\"]", "");
+    let alice = signed_in(&lab, "alice");
+    *lab.provider_says.lock().unwrap() = Some(Err("login_required"));
+    let page = alice.sign_in().expect(200).text();
+    assert_eq!(alice.last().path(), "/login/index.php");
+    // On the login page she chooses the provider, which asks her now.
+    *lab.provider_says.lock().unwrap() = None;
+    let (_, rest) = page.split_once("<a href=\"").unwrap();
+    alice.open(rest.split('"').next().unwrap()).expect(200);
+    assert_eq!(alice.last().path(), "/_janua/me");
+    alice.is_served_as("alice");
+    assert_eq!((asked(&lab, super::OAUTH2_CALLBACK), lab.counted("ok")), (1, 1.0));
+}
+
+#[test]
 fn what_an_explanation_tells_of_it() {
     let lab = lab(Plugin::OAuth2);
     let alice = signed_in(&lab, "alice");
