@@ -73,6 +73,9 @@ fn at_callback(headers: &HeaderMap, ctx: &Context) -> Option<(Arc<Moodle>, Retur
     moodles.find_map(|moodle| {
         let is_its = moodle.config.public_url.host_str() == Some(&ctx.request.host);
         let below = moodle.below(ctx.path.decoded()).filter(|_| is_its)?;
+        if !provider::is_callback(below) {
+            return None;
+        }
         let returned = provider::returns(&own_pages::here(ctx).ok()?, moodle, below, query, headers)?;
         Some((Arc::clone(moodle), returned))
     })

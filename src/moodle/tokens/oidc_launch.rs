@@ -224,6 +224,14 @@ fn page(reply: &Reply) -> TokenError {
             TokenError::Misconfigured("Moodle has no OAuth 2 service of this id (oidc_launch.issuer_id)")
         }
         Some("invalidsesskey" | "errorauthunknownstate") => TokenError::SessionEnded,
+        // Of auth_oidc: no account, or one of another authentication method.
+        Some(
+            "errorauthgeneral"
+            | "errorauthloginfailednouser"
+            | "errorauthloginfaileddupemail"
+            | "errorusermatched"
+            | "erroruserwithusernamealreadyexists",
+        ) => TokenError::NoAccount,
         Some("errorrestricted") => TokenError::Denied("auth_oidc does not let the user in (\"User Restrictions\")"),
         Some(code) => match refused(code) {
             TokenError::Misconfigured(_) | TokenError::TicketRefused => FAILED,
@@ -299,6 +307,7 @@ mod tests {
         };
         assert!(of("invalidrecord").to_string().contains("issuer_id"));
         assert!(matches!(of("invalidsesskey"), TokenError::SessionEnded));
+        assert!(matches!(of("errorauthloginfailednouser"), TokenError::NoAccount));
         assert!(matches!(of("errorrestricted"), TokenError::Denied(_)));
         assert!(matches!(
             of("nopasswordchangeforced"),

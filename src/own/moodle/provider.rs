@@ -100,6 +100,11 @@ pub fn returns(here: &Here<'_>, moodle: &Moodle, below: &str, query: &str, heade
     }
 }
 
+/// Is this path below `wwwroot` a callback of Moodle's?
+pub fn is_callback(below: &str) -> bool {
+    plugin_at(below).is_some()
+}
+
 fn plugin_at(below: &str) -> Option<LoginPlugin> {
     match below.strip_suffix("index.php").unwrap_or(below) {
         path if path == LoginPlugin::OAuth2.callback() => Some(LoginPlugin::OAuth2),

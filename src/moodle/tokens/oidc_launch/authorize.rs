@@ -113,12 +113,16 @@ pub fn absence(query: &str) -> Option<TokenError> {
         "invalid_scope",
         "server_error",
         "temporarily_unavailable",
+        // RFC 8707 section 2: auth_oidc asks for a resource, if only for the empty one.
+        "invalid_target",
     ]);
     Some(TokenError::ProviderRefused(refused.unwrap_or("another error")))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const ROOT: &str = "https://moodle.test";
@@ -210,6 +214,23 @@ mod tests {
             )
             .is_ok()
         );
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_moodle_says_nobody_is_led_elsewhere(
+            at in 0..OAUTH2.len(), cut in 0..9_usize, put in "[ -~]{0,9}"
+        ) {
+            let end = (at + cut).min(OAUTH2.len());
+            let location = [&OAUTH2[..at], &put, &OAUTH2[end..]].concat();
+            if let Ok(to) = handed(&location, LoginPlugin::OAuth2, Some("anna")) {
+                prop_assert_eq!(to.url.origin().ascii_serialization(), "https://idp.test:8445");
+                let back = to.url.query_pairs().filter(|(name, _)| name == "redirect_uri");
+                let back: Vec<_> = back.map(|(_, value)| value.into_owned()).collect();
+                prop_assert_eq!(back, ["https://moodle.test/admin/oauth2callback.php"]);
+                prop_assert!(!to.state.is_empty());
+            }
+        }
     }
 
     #[test]
