@@ -28,7 +28,7 @@ mod sign_in;
 pub(super) use self::bearer::{Bearer, BearerJwks, BearerProfile, Introspection};
 pub(super) use self::cors::Cors;
 pub(super) use self::launch::Launch;
-pub(super) use self::moodle::{ClearPass, Facade, FunctionEntry, Moodle, TokenAttribute, TokenPage};
+pub(super) use self::moodle::{ClearPass, Facade, FunctionEntry, Moodle, OidcLaunch, TokenAttribute, TokenPage};
 pub(super) use self::opencast::Opencast;
 pub(super) use self::respond::{Decide, Respond};
 pub use self::server::{ClientTimeouts, Connections};

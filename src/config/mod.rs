@@ -55,7 +55,8 @@ pub use self::frames::{FrameAncestors, Frames};
 pub use self::identity_headers::IdentityHeaders;
 pub use self::launch::Launch;
 pub use self::moodle::{
-    ClearPass, Facade, LAUNCH_SCRIPT, Moodle, MoodleSource, OwnTokens, Page, PageMethod, SURROGATE,
+    ClearPass, Facade, LAUNCH_SCRIPT, LoginPlugin, Moodle, MoodleSource, OidcLaunch, OwnTokens, Page, PageMethod,
+    SURROGATE,
 };
 pub use self::moodle_functions::{
     APP_SERVICE, FunctionGroup, FunctionPattern, FunctionRule, KNOWN_VERSIONS, KnownFunction, NotReading, Place,

@@ -46,6 +46,8 @@ pub struct Moodle {
     pub page: Option<Page>,
     /// Is a kept token deleted when its person signs out?
     pub drop_at_logout: bool,
+    /// Only with [`MoodleSource::OidcLaunch`], and then always.
+    pub oidc_launch: Option<OidcLaunch>,
     pub own_tokens: OwnTokens,
     /// Calls of each person; `None`: as many as come.
     pub calls: Option<Rate>,
@@ -103,6 +105,7 @@ words! {
         CasToken = "cas-token",
         CasFacade = "cas-facade",
         Launch = "launch",
+        OidcLaunch = "oidc-launch",
         Attribute = "attribute",
         ClearPass = "clearpass",
         Page = "page",
@@ -149,6 +152,28 @@ words! {
         Post = "POST",
         /// With a query.
         Get = "GET",
+    }
+}
+
+/// How Moodle's people log in there by OAuth 2.0 or OpenID Connect.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OidcLaunch {
+    /// Where browsers may be sent to authenticate; its origin alone counts. `None`: to the authorization endpoint of
+    /// `moodle.sign_in`.
+    pub provider: Option<Url>,
+    /// `None`: the one that Moodle offers.
+    pub plugin: Option<LoginPlugin>,
+    /// Which of the OAuth 2 services of Moodle's (`oauth2_issuer`), by its id. `None`: the one that Moodle offers.
+    pub issuer_id: Option<u64>,
+}
+
+words! {
+    /// Moodle's authentication plugins by which people log in there at a provider.
+    pub enum LoginPlugin {
+        /// Moodle's own.
+        OAuth2 = "auth_oauth2",
+        /// Microsoft's.
+        Oidc = "auth_oidc",
     }
 }
 

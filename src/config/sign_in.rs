@@ -129,6 +129,14 @@ impl Provider {
         }
     }
 
+    /// Is that what a person would type as the name at the server? A subject of OpenID Connect may mean nothing to anybody.
+    pub fn is_typed(&self) -> bool {
+        match self {
+            Self::Cas(_) | Self::OAuth2(_) => true,
+            Self::Oidc(oidc) => oidc.username != "sub",
+        }
+    }
+
     /// Must the person type the password again for every session?
     pub fn renew(&self) -> bool {
         match self {

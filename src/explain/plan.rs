@@ -19,6 +19,7 @@ use crate::moodle::token::Token;
 use crate::moodle::tokens::cas_facade::Facade;
 use crate::moodle::tokens::source::Availability;
 use crate::own;
+use crate::own::moodle::provider::{Returned, stale};
 use crate::present;
 use crate::rejection::{Reason, Rejection};
 use crate::sign_in::begin::page_load;
@@ -33,6 +34,7 @@ pub(super) async fn tell(
 ) -> Result<Option<StatusCode>, Rejection> {
     let (action, status) = match decision {
         Decision::Serve(route) => return serve(&route, headers, ctx, report).await,
+        Decision::Intercept(Intercept::Returned(moodle, Returned::Stale)) => return Err(stale(&moodle)),
         Decision::Intercept(intercept) => {
             ctx.allowed = true;
             let (what, status) = beside(&intercept);
@@ -86,6 +88,7 @@ fn beside(intercept: &Intercept) -> (&'static str, Option<StatusCode>) {
             Some(StatusCode::SEE_OTHER),
         ),
         Intercept::LogOut(..) => ("the session of this ticket ends", Some(StatusCode::OK)),
+        Intercept::Returned(..) => ("a token is obtained by the code that the browser was sent for", None),
         Intercept::Landing(..) => ("a token is obtained by the ticket that the browser was sent for", None),
     }
 }

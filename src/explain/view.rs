@@ -50,7 +50,7 @@ pub(super) fn secrets(ctx: &Context, headers: &HeaderMap) -> Vec<String> {
     let tokens = carrier::find(&ctx.snapshot.judged_sources, headers, query);
     let mut secrets: Vec<String> = tokens.iter().map(str::to_owned).collect();
     let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    let tickets = pairs.filter(|(name, _)| name == "ticket");
+    let tickets = pairs.filter(|(name, _)| name == "ticket" || name == "code");
     secrets.extend(tickets.map(|(_, value)| value.into_owned()));
     if let Ok(here) = own::here(ctx) {
         secrets.extend(here.launches(headers).into_iter().map(str::to_owned));

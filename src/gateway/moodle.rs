@@ -23,6 +23,7 @@ use crate::headers;
 use crate::moodle::Moodle;
 use crate::moodle::tokens::cas_facade::is_own;
 use crate::own::moodle as visits;
+use crate::own::moodle::provider::{self, Returned};
 use crate::query;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::Reply;
@@ -44,16 +45,40 @@ pub enum Intercept {
     Foreign(String),
     /// A browser is back with the ticket that it was sent for, at this address below the `wwwroot`.
     Landing(Arc<Moodle>, String),
+    /// A browser is back from the provider at which people log in to this Moodle, for a login that the gateway has begun there.
+    Returned(Arc<Moodle>, Returned),
 }
 
 pub async fn intercept(incoming: &mut impl Incoming, ctx: &Context) -> Result<Option<Intercept>, Stop> {
     if ctx.snapshot.moodles.is_empty() {
         return Ok(None);
     }
+    if let Some((moodle, returned)) = at_callback(incoming.headers(), ctx) {
+        return Ok(Some(Intercept::Returned(moodle, returned)));
+    }
     match facade::asked(ctx).await? {
         Some(asked) => Ok(Some(Intercept::Facade(asked))),
         None => at_login(incoming, ctx).await,
     }
+}
+
+/// The routes are not asked: whatever they say, no other way leads to the session in Moodle that waits for the browser.
+fn at_callback(headers: &HeaderMap, ctx: &Context) -> Option<(Arc<Moodle>, Returned)> {
+    let query = ctx
+        .request
+        .query
+        .as_deref()
+        .filter(|_| ctx.request.method == Method::GET)?;
+    let mut moodles = ctx.snapshot.moodles.iter().filter(|moodle| moodle.asks_provider());
+    moodles.find_map(|moodle| {
+        let is_its = moodle.config.public_url.host_str() == Some(&ctx.request.host);
+        let below = moodle.below(ctx.path.decoded()).filter(|_| is_its)?;
+        if !provider::is_callback(below) {
+            return None;
+        }
+        let returned = provider::returns(&own_pages::here(ctx).ok()?, moodle, below, query, headers)?;
+        Some((Arc::clone(moodle), returned))
+    })
 }
 
 async fn at_login(incoming: &mut impl Incoming, ctx: &Context) -> Result<Option<Intercept>, Stop> {
@@ -126,6 +151,7 @@ pub async fn answer(headers: &HeaderMap, ctx: &mut Context, intercept: Intercept
             let landed = visits::landing(&here, &moodle, &below, query, headers).await;
             landed.ok_or(Reason::SignInStale)??
         }
+        Intercept::Returned(moodle, returned) => Box::pin(provider::returned(&here, &moodle, returned, query)).await?,
     };
     ctx.allowed = true;
     Ok(reply)

@@ -18,7 +18,7 @@ pub const LIFE: Duration = Duration::from_secs(15 * 60);
 /// Where `launch.php` does not give a token at once, so often the browser is sent to sign in.
 const MOST_TURNS: u8 = 3;
 /// Digits of the passport by which its cookie is called.
-const ID: usize = 8;
+pub(super) const ID: usize = 8;
 const CONTEXT: &[u8] = b"moodle launch";
 
 /// A way through `launch.php` as it was begun. Its names are short in the cookie: a dozen tabs have one each.

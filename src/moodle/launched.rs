@@ -76,7 +76,12 @@ impl Moodle {
 
     /// Counts what has come of a way through `launch.php`.
     pub fn count_launch(&self, launch: &LaunchFlow, started: Instant, outcome: Result<(), &TokenError>) {
-        let source = self.config.tokens.get(launch.source);
+        self.count(launch.source, started, outcome);
+    }
+
+    /// The same of any source, by its place among `tokens`.
+    pub(super) fn count(&self, source: usize, started: Instant, outcome: Result<(), &TokenError>) {
+        let source = self.config.tokens.get(source);
         let label = source.map_or("-", |source| source.label());
         let name = &self.config.name;
         if let Err(error) = outcome {

@@ -16,6 +16,7 @@
 //! | `login_flow`, `launch_flow` | a browser on its way to Moodle for a ticket; through `launch.php` |
 //! | `launched` | what a browser brings from `launch.php` |
 //! | `leaving` | people who sign out: the session in Moodle ends, and the token goes if it is to |
+//! | `provider_flow`, `returned` | a browser on its way to the provider of Moodle's logins; the login, and what it brings |
 
 pub mod answer;
 mod arriving;
@@ -28,7 +29,9 @@ mod leaving;
 pub mod login_flow;
 mod no_token;
 mod plan;
+pub mod provider_flow;
 pub mod request;
+mod returned;
 mod revoked;
 mod service;
 pub mod token;
@@ -48,6 +51,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
 use self::arriving::Arriving;
+use self::launch_flow::LIFE;
 use self::no_token::{LONG, Refused};
 use crate::act::proxy::{Attempts, Upstream};
 use crate::authenticate::session::{Record, Session, SignedIn};
@@ -112,6 +116,8 @@ struct Inner {
     /// Tickets that are spent at Moodle at once, and tokens that browsers bring.
     spending: Places,
     arriving: Arriving,
+    /// Ways by a provider that have come to their end.
+    ended: Cache<String, ()>,
     /// When and from where a facade was asked last by whom it does not answer.
     turned_away: Mutex<Option<(Instant, IpAddr)>>,
 }
@@ -169,6 +175,7 @@ impl MoodleTokens {
             sign_ins: Keyed::new(facade::SIGN_INS),
             spending: Places::new(SPENDING),
             arriving: Arriving::new(),
+            ended: Cache::builder().max_capacity(MAX_CACHED).time_to_live(LIFE).build(),
             turned_away: Mutex::default(),
         }))
     }
@@ -318,7 +325,7 @@ impl Moodle {
         who.people() == &*self.people.people
     }
 
-    /// A place to ask `launch.php` for the session's browser.
+    /// A place to ask `launch.php`, or Moodle's login at a provider, for the session's browser.
     pub async fn launching(&self, session: &Session) -> Result<Place, NoPlace> {
         self.launching.take(Asker::person(&session.identity)).await
     }
@@ -355,10 +362,14 @@ impl Moodle {
 
     /// To one of its servers.
     fn conversation(&self) -> Result<Conversation, Rejection> {
+        self.conversation_over(self.backchannel.clone())
+    }
+
+    fn conversation_over(&self, backchannel: Backchannel) -> Result<Conversation, Rejection> {
         let chosen = self.upstream.choose("/", &mut Attempts::default())?;
         // The configuration takes no host of which none can be made.
         let server = chosen.server.url("/").ok_or(Reason::Internal)?;
-        let (config, backchannel) = (&self.config, self.backchannel.clone());
+        let config = &self.config;
         Ok(Conversation::new(
             backchannel,
             server,

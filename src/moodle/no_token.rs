@@ -29,6 +29,10 @@ pub(super) struct NoToken {
     pub(super) told: Option<(Rejection, Duration)>,
 }
 
+/// What a person is told whom the provider does not know any more, or wants to ask something.
+const SIGN_IN_AGAIN: &str = "The sign-in server wants to ask you something before it signs you in to Moodle, or your session there has \
+                             ended. Sign out here and sign in again; if that does not help, log in to Moodle once.";
+
 /// Of one person.
 #[derive(Clone)]
 pub(super) struct Refused {
@@ -81,6 +85,7 @@ impl Moodle {
         let rejection = rejection(error);
         match error {
             TokenError::Wants(_) => rejection.with_hint(Hint::Visit(self.to_visit())),
+            TokenError::NotQuietly(_) => rejection.with_hint(Hint::Remedy(SIGN_IN_AGAIN)),
             _ => rejection,
         }
     }
@@ -113,14 +118,18 @@ pub(super) fn refusal_ttl(error: &TokenError) -> Duration {
         | TokenError::OddName
         | TokenError::Denied(_) => LONG,
         TokenError::Wants(wanted) if !wanted.is_for_the_person() => LONG,
-        TokenError::Wants(_) | TokenError::Maintenance | TokenError::Misconfigured(_) | TokenError::Page { .. } => {
-            SHORT
-        }
+        TokenError::Wants(_)
+        | TokenError::Maintenance
+        | TokenError::Misconfigured(_)
+        | TokenError::OtherProvider { .. }
+        | TokenError::Page { .. } => SHORT,
         TokenError::NotReached(_)
         | TokenError::TicketRefused
         | TokenError::NotAsked(_)
         | TokenError::NotForPage { .. }
         | TokenError::SessionEnded
+        | TokenError::NotQuietly(_)
+        | TokenError::ProviderRefused(_)
         | TokenError::Died => Duration::ZERO,
     }
 }
@@ -134,6 +143,8 @@ pub(crate) fn rejection(error: &TokenError) -> Rejection {
         | TokenError::Never
         | TokenError::OddName
         | TokenError::NotForPage { .. }
+        | TokenError::NotQuietly(_)
+        | TokenError::ProviderRefused(_)
         | TokenError::Denied(_) => Reason::NoMoodleToken,
         TokenError::Wants(wanted) => wanted.reason(),
         TokenError::Maintenance => return maintenance(error.to_string()),
@@ -142,6 +153,7 @@ pub(crate) fn rejection(error: &TokenError) -> Rejection {
         | TokenError::SessionEnded
         | TokenError::Died
         | TokenError::Page { .. }
+        | TokenError::OtherProvider { .. }
         | TokenError::Misconfigured(_) => Reason::UpstreamFailed,
     };
     Rejection::because(reason, error.to_string())

@@ -167,11 +167,27 @@ impl Moodle {
         let username = self.username(Caller::Session(session)).map_err(|_| TokenError::Never)?;
         let moodle = self.conversation().map_err(|_| NOT_CHOSEN)?;
         let started = Instant::now();
-        let (name, store) = (&self.config.name, &self.tokens.0.store);
         let spent = match source {
             Some(source) => source.spend(&moodle, &username, ticket).await,
             None => Spent::changed(),
         };
+        self.keep_spent(session, (visit.source, started), spent, Some(ticket), life)
+            .await
+    }
+
+    /// Keeps what has come of a ticket or a code of the session's browser, which was spent at `started` for this source: for
+    /// `life` at most.
+    pub(super) async fn keep_spent(
+        &self,
+        session: &Session,
+        (source, started): (usize, Instant),
+        spent: Spent,
+        ticket: Option<&str>,
+        life: Duration,
+    ) -> Result<(), TokenError> {
+        let source = self.config.tokens.get(source);
+        let username = self.username(Caller::Session(session)).map_err(|_| TokenError::Never)?;
+        let (name, store) = (&self.config.name, &self.tokens.0.store);
         let (obtained, signed) = (spent.obtained, spent.session);
         let label = source.map_or("-", |source| source.label());
         let outcome = obtained.as_ref().map_or_else(TokenError::outcome, |_| "ok");
@@ -185,12 +201,15 @@ impl Moodle {
                 Some(signed) => self.end_in_moodle(&session.identity, signed),
                 None => {}
             }
-            // Single logout names this ticket too.
-            let of = session.key.text();
-            store.put(Table::Tickets, ticket, of.as_bytes(), Some(life)).await
+            if let Some(ticket) = ticket {
+                // Single logout names this ticket too.
+                let of = session.key.text();
+                store.put(Table::Tickets, ticket, of.as_bytes(), Some(life)).await?;
+            }
+            Ok::<(), StoreError>(())
         };
         if let Err(error) = kept.await {
-            tracing::warn!(%error, "what a ticket has brought from Moodle could not be kept");
+            tracing::warn!(%error, "what a browser has brought from Moodle could not be kept");
         }
         let key = self.key(&username);
         match obtained {

@@ -6,7 +6,7 @@
 //! | `/_janua/sign-in?return=…` | goes to the sign-in server and comes back to `return` |
 //! | `/_janua/sign-out` | a page with a button; POST ends the session |
 //! | `/_janua/cas/<sign-in>/callback` | the browser on its way back; the CAS server's single logout |
-//! | `/_janua/moodle/<moodle>/start?state=…` | the browser on its way to Moodle, for a ticket or through `launch.php` |
+//! | `/_janua/moodle/<moodle>/start?state=…` | the browser on its way to Moodle: for a ticket or a code, or through `launch.php` |
 //! | `/_janua/moodle/<moodle>/again` | a button: sign in at Moodle once more |
 //! | `/_janua/cas/<sign-in>/session` | a back end with a proxy ticket: gets a bearer for its user |
 //! | `/_janua/cas/<sign-in>/pgt` | the CAS server with a proxy-granting ticket |
@@ -76,7 +76,7 @@ pub async fn answer(asked: &Asked<'_>, moodles: &[Arc<Moodle>]) -> Result<Reply,
         }
         (Some("moodle"), Some(name), Some("start"), None) => {
             only(asked.method, GET)?;
-            moodle::start(asked, moodles, name)
+            moodle::start(asked, moodles, name).await
         }
         (Some("moodle"), Some(name), Some("again"), None) => {
             only(asked.method, &[Method::POST])?;
@@ -103,10 +103,10 @@ pub async fn answer(asked: &Asked<'_>, moodles: &[Arc<Moodle>]) -> Result<Reply,
 }
 
 /// Does answering change nothing, so that who explains may ask for the answer? Going to a sign-in and asking who is
-/// there does; tickets are good for once, and whoever signs out is gone.
+/// there does; tickets are good for once, whoever signs out is gone, and a way to Moodle may begin with a login there.
 pub fn is_harmless(method: &Method, path: &str) -> bool {
     let below = path.strip_prefix(PREFIX).and_then(|rest| rest.split_once('/'));
-    !below.is_some_and(|(kind, _)| KINDS.contains(&kind)) && method != Method::POST
+    !below.is_some_and(|(kind, _)| KINDS.contains(&kind) || kind == "moodle") && method != Method::POST
 }
 
 fn only(method: &Method, known: &'static [Method]) -> Result<(), Rejection> {
@@ -160,7 +160,11 @@ mod tests {
             assert!(is_harmless(&Method::GET, path), "{path}");
             assert!(!is_harmless(&Method::POST, path), "{path}");
         }
-        for path in ["/_janua/cas/campus/callback", "/_janua/cas/campus/session"] {
+        for path in [
+            "/_janua/cas/campus/callback",
+            "/_janua/cas/campus/session",
+            "/_janua/moodle/campus/start",
+        ] {
             assert!(!is_harmless(&Method::GET, path), "{path}");
             assert!(!is_harmless(&Method::POST, path), "{path}");
         }

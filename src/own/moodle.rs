@@ -1,11 +1,14 @@
 //! A browser brings the gateway a ticket for Moodle: sent to the CAS server with Moodle's own login address, it lands
-//! there, which is here, and goes on to where it was going. Or it goes through Moodle's `launch.php`: see [`launch`].
+//! there, which is here, and goes on to where it was going. Or it goes through Moodle's `launch.php`: see [`launch`]; or to the
+//! provider at which people log in to Moodle: see [`provider`].
 //!
 //! An ordinary login at Moodle has no cookie of a visit and is none of this; where both are under way in one browser, the
 //! one that was begun last counts. Whose token comes of a ticket is held against the session that the visit was begun
 //! for, so a foreign ticket or a foreign cookie brings nothing (login CSRF).
 
 pub mod launch;
+pub mod provider;
+mod tabs;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -134,9 +137,9 @@ fn at_its_host<'a>(here: &Here<'_>, moodles: &'a [Arc<Moodle>], name: &str) -> R
     Ok(moodle)
 }
 
-/// `/_janua/moodle/<name>/start?state=…`: to the CAS server, which knows the browser, with Moodle's login address; or to
-/// Moodle's `launch.php`.
-pub(super) fn start(asked: &Asked<'_>, moodles: &[Arc<Moodle>], name: &str) -> Result<Reply, Rejection> {
+/// `/_janua/moodle/<name>/start?state=…`: to the CAS server, which knows the browser, with Moodle's login address; to
+/// Moodle's `launch.php`; or to the provider at which people log in there.
+pub(super) async fn start(asked: &Asked<'_>, moodles: &[Arc<Moodle>], name: &str) -> Result<Reply, Rejection> {
     let moodle = at_its_host(&asked.here, moodles, name)?;
     let state = asked.in_query("state").unwrap_or_default();
     let visit = moodle.tokens().open(&state);
@@ -145,6 +148,7 @@ pub(super) fn start(asked: &Asked<'_>, moodles: &[Arc<Moodle>], name: &str) -> R
     let service = match moodle.by_browser(visit.source).ok_or(Reason::SignInStale)? {
         (_, Way::Ticket(service)) => service,
         (source, Way::Launch) => return launch::begin(asked, moodle, &visit, source),
+        (source, Way::Provider) => return Box::pin(provider::begin(asked, moodle, &visit, source)).await,
     };
     let cas = cas(asked.here.providers, moodle)?;
     let service = format!("{}{service}", moodle.config.wwwroot);

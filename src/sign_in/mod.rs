@@ -164,6 +164,16 @@ impl Provider {
         }
     }
 
+    /// Its authorization endpoint (RFC 6749 section 3.1); `None`: a CAS server has none. Error: the server cannot be asked where
+    /// that is.
+    pub async fn authorization(&self) -> Result<Option<Url>, Refusal> {
+        match self {
+            Self::Cas(_) => Ok(None),
+            Self::OAuth2(oauth2) => Ok(Some(oauth2.authorization())),
+            Self::Oidc(oidc) => Box::pin(oidc.authorization()).await.map(Some),
+        }
+    }
+
     /// What the server, or a browser for it, has to say at the callback address, other than who signs in.
     pub async fn notice(&self, asked: &Asked<'_>) -> Result<Option<Reply>, Rejection> {
         match self {

@@ -8,6 +8,7 @@ mod files;
 mod login;
 mod pages;
 mod php;
+pub mod provider;
 mod service;
 
 use std::collections::HashMap;
@@ -60,6 +61,16 @@ pub struct Settings {
     pub password: Option<String>,
     /// The authentication plugin `auth_oauth2` is enabled.
     pub auth_oauth2: bool,
+    /// Ids of its services, which its login page offers.
+    pub oauth2_ids: Vec<u64>,
+    /// The authentication plugin `auth_oidc` is enabled.
+    pub auth_oidc: bool,
+    /// The authorization endpoint of the provider of both.
+    pub provider: String,
+    /// What Moodle's requests to it say besides.
+    pub login_params: String,
+    /// `requireconfirmation` of the service: a mail is sent before an account is linked.
+    pub require_confirmation: bool,
     /// What `launch.php` answers instead of anything else.
     pub launch: Option<Answer>,
     /// A function is refused with this code.
@@ -160,6 +171,9 @@ pub struct Site {
     /// Method and target of every request, and what PHP saw in the body.
     pub requests: Vec<(String, String, String)>,
     sessions: HashMap<String, Session>,
+    /// Codes of the provider's, and whose they are.
+    codes: HashMap<String, String>,
+    oidc_states: Vec<String>,
     php_sessions: HashMap<String, String>,
     files: HashMap<String, files::Stored>,
     drafts: u64,
@@ -228,6 +242,11 @@ impl Site {
                 session_cookie_domain: String::new(),
                 password: None,
                 auth_oauth2: false,
+                oauth2_ids: vec![1],
+                auth_oidc: false,
+                provider: "https://idp.test/authorize".to_owned(),
+                login_params: String::new(),
+                require_confirmation: false,
                 launch: None,
                 refuses: None,
                 debug: false,
@@ -247,6 +266,8 @@ impl Site {
             secrets: Vec::new(),
             requests: Vec::new(),
             sessions: HashMap::new(),
+            codes: HashMap::new(),
+            oidc_states: Vec::new(),
             php_sessions: HashMap::new(),
             files: HashMap::new(),
             drafts: 0,
@@ -381,6 +402,9 @@ fn answer_to(request: &php::Request, site: &Mutex<Site>) -> Answer {
         "/login/token.php" => login::token(request, site),
         "/login/logout.php" => pages::logout(request, &mut site.lock().unwrap()),
         "/admin/tool/mobile/launch.php" => login::launch(request, &mut site.lock().unwrap()),
+        "/auth/oauth2/login.php" => provider::oauth2(request, &mut site.lock().unwrap()),
+        provider::OAUTH2_CALLBACK => provider::oauth2_callback(request, &mut site.lock().unwrap()),
+        provider::OIDC_CALLBACK => provider::oidc(request, &mut site.lock().unwrap()),
         "/webservice/rest/server.php" => service::rest(request, &mut site.lock().unwrap()),
         "/webservice/rest/simpleserver.php" => service::simple(request),
         "/webservice/soap/server.php" => service::soap(request, &mut site.lock().unwrap()),

@@ -7,10 +7,12 @@ use url::Url;
 use super::Report;
 use crate::act::proxy::Upstream;
 use crate::config::{self, Config, MoodleSource};
+use crate::moodle::tokens::TokenError;
 use crate::moodle::tokens::site::{self, Finding, SiteConfig};
 use crate::moodle::{Moodle, MoodleTokens};
 use crate::observe::metrics::Metrics;
 use crate::sealing::MasterKeys;
+use crate::sign_in::Provider;
 use crate::store::Store;
 
 /// Error: it does not tell its settings.
@@ -67,9 +69,42 @@ async fn sign_in(asked: &Moodle, settings: &SiteConfig, config: &Config, what: &
             report,
         );
     }
+    if asked.asks_provider() {
+        provider(asked, config, what, report).await;
+    }
     let unseen = "not seen without a token: whether people may make tokens (moodle/webservice:createmobiletoken), and whether \
                   the service is enabled in External services";
     report.note(what, unseen);
+}
+
+/// Does Moodle send people to the provider at which they may be asked to authenticate? Begins a login there, as a browser does.
+async fn provider(asked: &Moodle, config: &Config, what: &str, report: &Report) {
+    let written = asked.config.oidc_launch.clone().unwrap_or_default();
+    let expected = match &written.provider {
+        Some(provider) => Some(provider.clone()),
+        None => authorization(asked, config).await,
+    };
+    // What is wrong with the sign-in is told of that.
+    let Some(expected) = expected.map(|url| url.origin().ascii_serialization()) else {
+        return;
+    };
+    match asked.login_provider(&written).await {
+        Ok(Some(seen)) if seen.origin().ascii_serialization() == expected => {
+            report.good(what, &format!("Moodle sends people to {expected} to log in"));
+        }
+        Ok(seen) => {
+            let seen = seen.map_or("nowhere".to_owned(), |seen| seen.origin().ascii_serialization());
+            report.bad(what, &TokenError::OtherProvider { seen, expected }.to_string());
+        }
+        Err(error) => report.bad(what, &error.to_string()),
+    }
+}
+
+/// The authorization endpoint of the Moodle's sign-in.
+async fn authorization(asked: &Moodle, config: &Config) -> Option<Url> {
+    let sign_in = config.sign_ins.get(asked.config.sign_in)?;
+    let provider = Provider::new(sign_in, config, None).ok()?;
+    provider.authorization().await.ok().flatten()
 }
 
 fn tell(finding: &Finding, what: &str, report: &Report) {

@@ -135,8 +135,14 @@ impl Checker<'_> {
                 MoodleSource::Page => {
                     "write forward_bearer_token = true into its table: the page is asked with access tokens then"
                 }
-                _ => "write tokens = [\"launch\"], [\"cas-facade\"] or [\"vault\"], or name a sign-in by CAS",
+                _ => "write tokens = [\"oidc-launch\"], [\"launch\"], [\"cas-facade\"] or [\"vault\"], or name a sign-in by CAS",
             }));
+        }
+        let oidc_launch = self.oidc_launch(moodle.oidc_launch, tokens.as_deref());
+        if let (Some(at), Some(Some(oidc_launch))) = (moodle.sign_in.given(), &oidc_launch)
+            && sign_in.and_then(|sign_in| known.by_cas.get(sign_in)) == Some(&true)
+        {
+            self.provider_of_cas(at.at, oidc_launch);
         }
         let facade = self.facade(moodle.facade, tokens.as_deref(), place);
         let calls = self.calls(moodle.calls, moodle.calls_burst);
@@ -172,6 +178,7 @@ impl Checker<'_> {
             attribute: attribute?,
             clearpass: clearpass?,
             page: page?,
+            oidc_launch: oidc_launch?,
             own_tokens: moodle.own_tokens,
             calls: calls?,
             drop_at_logout: moodle.drop_at_logout,
@@ -260,7 +267,7 @@ impl Checker<'_> {
         let by_browser = |source: &&MoodleSource| {
             matches!(
                 source,
-                MoodleSource::CasLaunch | MoodleSource::CasToken | MoodleSource::Launch
+                MoodleSource::CasLaunch | MoodleSource::CasToken | MoodleSource::Launch | MoodleSource::OidcLaunch
             )
         };
         let (Some(source), Some(hosts), Some(host)) = (tokens.iter().find(by_browser), &known.hosts, url.host_str())

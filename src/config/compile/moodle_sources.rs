@@ -11,7 +11,7 @@ use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::file;
 use crate::config::net::is_loopback;
 use crate::config::read::{At, Key};
-use crate::config::{Bearer, ClearPass, Moodle, MoodleSource, Page, SignIn};
+use crate::config::{Bearer, ClearPass, LoginPlugin, Moodle, MoodleSource, OidcLaunch, Page, SignIn};
 
 impl Checker<'_> {
     /// The table of a source: there if the source is among `tokens`, and only then. `Some(None)`: it is not.
@@ -113,6 +113,57 @@ impl Checker<'_> {
             back_ends: page.back_ends,
             ca_file: ca_file?,
         }))
+    }
+
+    /// `Some(None)`: the source is not among `tokens`. Every key has a default, so the table need not be there.
+    pub(super) fn oidc_launch(
+        &mut self,
+        written: Key<file::OidcLaunch>,
+        tokens: Option<&[MoodleSource]>,
+    ) -> Option<Option<OidcLaunch>> {
+        let source = MoodleSource::OidcLaunch;
+        if !tokens?.contains(&source) {
+            return written.checked(|written| {
+                let message = format!("`oidc_launch` means nothing without \"{}\" in `tokens`", source.label());
+                let problem = Diagnostic::error(written.at, message);
+                self.report(problem.help("remove this key, or add the source"));
+                None
+            });
+        }
+        let written = written.or_empty()?;
+        let provider = written.provider.checked(|url| self.provider_url(&url, "provider"));
+        let issuer_at = written.issuer_id.given().map(|id| id.at);
+        let plugin = written.plugin.checked(|plugin| Some(plugin.value));
+        if let (Some(at), Some(Some(LoginPlugin::Oidc))) = (issuer_at, plugin) {
+            let problem = Diagnostic::error(
+                at,
+                "`issuer_id` is for \"auth_oauth2\": \"auth_oidc\" has one provider alone",
+            );
+            self.report(problem.help("remove one of the two keys"));
+        }
+        let issuer_id = written.issuer_id.checked(|id| {
+            if id.value == 0 {
+                let problem = Diagnostic::error(id.at, "`issuer_id`: Moodle has no service of this id");
+                self.report(problem.help("the login page of Moodle links to /auth/oauth2/login.php?id=…: that number"));
+            }
+            (id.value != 0).then_some(id.value)
+        });
+        Some(Some(OidcLaunch {
+            provider: provider?,
+            plugin: plugin?,
+            issuer_id: issuer_id?,
+        }))
+    }
+
+    /// A CAS server has no authorization endpoint that the gateway knows of.
+    pub(super) fn provider_of_cas(&mut self, sign_in_at: Span, oidc_launch: &OidcLaunch) {
+        if oidc_launch.provider.is_none() {
+            let message = "\"oidc-launch\" needs to know the provider at which people log in to Moodle";
+            let problem = Diagnostic::error(sign_in_at, message).label("this one is by CAS");
+            self.report(problem.help(
+                "name a sign-in by OpenID Connect or OAuth 2.0, or write oidc_launch = { provider = \"https://idp.example.edu\" }",
+            ));
+        }
     }
 
     fn page_url(&mut self, url: &At<String>) -> Option<Url> {

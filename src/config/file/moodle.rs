@@ -8,7 +8,7 @@ use crate::config::pattern::RolePattern;
 use crate::config::read::{At, Key, OneOrMany, Read, Reader};
 use crate::config::section::section;
 use crate::config::value::{FunctionWord, PerSecond};
-use crate::config::{MoodleSource, OwnTokens, PageMethod};
+use crate::config::{LoginPlugin, MoodleSource, OwnTokens, PageMethod};
 
 section! {
     /// `[moodle.<name>]`: a Moodle whose web services are called with tokens that the gateway puts in.
@@ -30,8 +30,8 @@ section! {
         username_domain: String,
         /// The short name of the external service whose tokens are wanted.
         service: Key<String> = "moodle_mobile_app",
-        /// Where tokens come from, tried in order: "vault", "cas-launch", "cas-token", "cas-facade", "launch", "attribute",
-        /// "clearpass", "page".
+        /// Where tokens come from, tried in order: "vault", "cas-launch", "cas-token", "cas-facade", "launch", "oidc-launch",
+        /// "attribute", "clearpass", "page".
         tokens: Key<Vec<At<MoodleSource>>> = ["cas-launch"],
         /// Usernames in Moodle that never get a token.
         never: Vec<String> = [],
@@ -45,6 +45,8 @@ section! {
         page: TokenPage,
         /// Is a person's kept token deleted here when the person signs out, or a sign-in server says so? Moodle keeps it.
         drop_at_logout: bool = false,
+        /// How people log in to Moodle at an OpenID provider. Only for "oidc-launch". Default: as Moodle itself says.
+        oidc_launch: OidcLaunch,
         /// "pass": a call without a session that brings a token of its own goes on to Moodle as it is; or "refuse".
         own_tokens: OwnTokens = "pass",
         /// Calls of functions and uploads with the gateway's tokens, for each person. A batch of calls counts as many as are in
@@ -116,6 +118,19 @@ section! {
         back_ends: bool = false,
         /// PEM file with further roots for https.
         ca_file: String,
+    }
+}
+
+section! {
+    /// `moodle.<name>.oidc_launch`
+    struct OidcLaunch {
+        /// `"https://idp.example.edu"`: the only origin to which Moodle may lead people's browsers to authenticate. https, or http
+        /// to this machine. Default: the origin of the authorization endpoint of `sign_in`.
+        provider: String,
+        /// "auth_oauth2", Moodle's own, or "auth_oidc", Microsoft's. Default: the one that Moodle's login page offers.
+        plugin: LoginPlugin,
+        /// Which OAuth 2 service of Moodle's it is (auth_oauth2), by its id there. Default: the one that the login page offers.
+        issuer_id: u64,
     }
 }
 

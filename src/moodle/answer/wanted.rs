@@ -15,6 +15,8 @@ pub enum Wanted {
     NoPassword,
     /// A second factor, in each MoodleSession anew: nobody can give it in the gateway's.
     Factor,
+    /// To confirm by e-mail that the account is theirs, before auth_oauth2 links it (`requireconfirmation` of the issuer).
+    Confirmation,
     /// What only Moodle's own page says.
     Other,
 }
@@ -46,7 +48,7 @@ impl Wanted {
             Self::NewPassword => Reason::MoodlePasswordChange,
             Self::NoPassword => Reason::MoodlePasswordUnchangeable,
             Self::Factor => Reason::MoodleSecondFactor,
-            Self::Other => Reason::MoodleVisitRequired,
+            Self::Confirmation | Self::Other => Reason::MoodleVisitRequired,
         }
     }
 
@@ -66,8 +68,11 @@ impl Wanted {
                  the account"
             }
             Self::Factor => {
-                "tool_mfa asks the gateway's session for a factor: give the factor \"auth\" (authentication type CAS) its \
+                "tool_mfa asks the gateway's session for a factor: give the factor \"auth\" (the account's authentication type) its \
                  full weight, or use launch or cas-token"
+            }
+            Self::Confirmation => {
+                "the user must confirm by e-mail that the account is theirs (\"Require email verification\" of the OAuth 2 service)"
             }
             Self::Other => "launch.php leads to another page",
         }

@@ -133,7 +133,7 @@ async fn second(moodle: &Conversation, service: &str, session: &Cookie) -> Resul
 
 /// A token of the session's account. The same one again, as long as Moodle has one that is valid.
 pub async fn launch(moodle: &Conversation, session: &Cookie) -> Result<Token, TokenError> {
-    let passport = format!("{:032x}", rand::random::<u128>());
+    let passport = launch::passport();
     let target = format!("{PATH}?{}", launch::query(moodle.service(), &passport));
     let reply = moodle.send(Method::GET, &target, &[], &[session]).await?;
     launch::read(&reply, moodle.wwwroot(), &passport).unwrap_or_else(|| Err(detour(&reply)))

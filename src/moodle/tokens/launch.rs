@@ -44,6 +44,11 @@ pub enum Launched {
     PassOn(Option<TokenError>),
 }
 
+/// What `launch.php` signs its answer for: 128 bits, in hexadecimal digits.
+pub fn passport() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
 /// The query of `launch.php`.
 pub fn query(service: &str, passport: &str) -> String {
     let query = [("service", service), ("passport", passport), ("urlscheme", SCHEME)];

@@ -12,6 +12,7 @@ pub mod clearpass;
 mod conversation;
 pub mod launch;
 pub mod logout;
+pub mod oidc_launch;
 pub mod page;
 pub mod site;
 pub mod source;
@@ -70,6 +71,17 @@ pub enum TokenError {
     /// The campus's own page: Moodle was not asked.
     #[error("the page at {host} (moodle.page) gives no token: {why}")]
     Page { host: String, why: String },
+    /// Moodle asks people to log in at a place that the gateway does not expect.
+    #[error(
+        "Moodle's login leads to {seen}, and people authenticate at {expected}: compare the issuer in Moodle with sign_in's, or \
+         name its origin in oidc_launch.provider"
+    )]
+    OtherProvider { seen: String, expected: String },
+    /// The provider would have to show the person something.
+    #[error("the provider gives no code for Moodle without asking the person: {0}")]
+    NotQuietly(&'static str),
+    #[error("the provider gives no code for Moodle: {0}")]
+    ProviderRefused(&'static str),
     #[error("Moodle is in maintenance mode")]
     Maintenance,
     #[error("Moodle does not answer as one: {0}")]
@@ -104,8 +116,10 @@ impl TokenError {
             Self::Wants(wanted) => wanted.reason().label(),
             Self::Page { .. } => "page_failed",
             Self::NotForPage { .. } => "not_for_page",
+            Self::NotQuietly(_) => "not_quietly",
+            Self::ProviderRefused(_) => "provider_refused",
             Self::Maintenance => "maintenance",
-            Self::Misconfigured(_) => "misconfigured",
+            Self::OtherProvider { .. } | Self::Misconfigured(_) => "misconfigured",
         }
     }
 }

@@ -184,7 +184,7 @@ fn elsewhere(reply: &Reply) -> TokenError {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::moodle::tokens) mod tests {
     use super::*;
     use crate::config::MoodleUsername;
 
@@ -203,6 +203,10 @@ pub(super) mod tests {
             attribute: None,
             clearpass: None,
             page: None,
+            oidc_launch: Some(crate::config::OidcLaunch {
+                issuer_id: Some(1),
+                ..Default::default()
+            }),
             own_tokens: crate::config::OwnTokens::Pass,
             calls: None,
             drop_at_logout: false,
@@ -210,7 +214,7 @@ pub(super) mod tests {
         }
     }
 
-    pub(super) fn site() -> SiteConfig {
+    pub(in crate::moodle::tokens) fn site() -> SiteConfig {
         SiteConfig {
             wwwroot: "https://moodle.test".to_owned(),
             web_services: true,
@@ -250,7 +254,7 @@ pub(super) mod tests {
             launch_url: "https://moodle.test/manage/tool/mobile/launch.php".to_owned(),
             ..site()
         };
-        assert_eq!(bad(&moved, &all).len(), 2, "of each source that asks it");
+        assert_eq!(bad(&moved, &all).len(), 3, "of each source that asks it");
         assert_eq!(bad(&moved, &moodle(&[MoodleSource::CasToken])), [""; 0]);
         let off = SiteConfig {
             wwwroot: "https://moodle.test/".to_owned(),

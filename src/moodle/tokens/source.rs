@@ -2,9 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::oidc_launch::Brought;
 use super::site::{Finding, SiteConfig};
 use super::{
-    Conversation, Cookie, TokenError, attribute, cas_facade, cas_launch, cas_token, clearpass, launch, page, vault,
+    Conversation, Cookie, TokenError, attribute, cas_facade, cas_launch, cas_token, clearpass, launch, oidc_launch,
+    page, vault,
 };
 use crate::config::{self, MoodleSource};
 use crate::moodle::caller::Caller;
@@ -51,6 +53,8 @@ pub enum Way {
     Ticket(&'static str),
     /// It goes through `launch.php` itself.
     Launch,
+    /// It brings a code of the provider's at which people log in to Moodle.
+    Provider,
 }
 
 impl MoodleSource {
@@ -60,13 +64,17 @@ impl MoodleSource {
             Self::CasLaunch => Some(Way::Ticket(cas_launch::SERVICE)),
             Self::CasToken => Some(Way::Ticket(cas_token::SERVICE)),
             Self::Launch => Some(Way::Launch),
+            Self::OidcLaunch => Some(Way::Provider),
             Self::Vault | Self::CasFacade | Self::Attribute | Self::ClearPass | Self::Page => None,
         }
     }
 
     /// Does it take part in how Moodle signs people in?
     pub fn needs_sign_in(self) -> bool {
-        matches!(self, Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::Launch)
+        matches!(
+            self,
+            Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::Launch | Self::OidcLaunch
+        )
     }
 
     /// Does Moodle have to ask a CAS server about it?
@@ -83,7 +91,8 @@ impl MoodleSource {
     pub async fn ask(self, moodle: &Conversation, person: &Person<'_>) -> Result<Option<Token>, TokenError> {
         match self {
             Self::Vault => vault::ask(person).await,
-            Self::CasLaunch => cas_launch::ask(moodle, person).await,
+            // Both keep a session in Moodle.
+            Self::CasLaunch | Self::OidcLaunch => cas_launch::ask(moodle, person).await,
             Self::CasToken | Self::Launch => Ok(None),
             Self::CasFacade => person.vouched_for(moodle).await.map(Some),
             Self::Attribute => attribute::ask(person).await,
@@ -98,7 +107,9 @@ impl MoodleSource {
             Self::Vault => vault::DIED,
             Self::Attribute => attribute::DIED,
             Self::Page => page::died(person),
-            Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::Launch | Self::ClearPass => TokenError::Died,
+            Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::Launch | Self::OidcLaunch | Self::ClearPass => {
+                TokenError::Died
+            }
         }
     }
 
@@ -106,7 +117,7 @@ impl MoodleSource {
     pub fn is_by_caller(self) -> bool {
         match self {
             Self::Attribute | Self::ClearPass | Self::Page => true,
-            Self::Vault | Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::Launch => false,
+            Self::Vault | Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::Launch | Self::OidcLaunch => false,
         }
     }
 
@@ -128,7 +139,13 @@ impl MoodleSource {
             Self::Attribute => attribute::is_unfit(person, token, error).await,
             Self::Page => page::is_unfit(person, error).await,
             // The operator may import another one at any time, and Moodle gives another one.
-            Self::Vault | Self::CasLaunch | Self::CasToken | Self::CasFacade | Self::Launch | Self::ClearPass => Ok(()),
+            Self::Vault
+            | Self::CasLaunch
+            | Self::CasToken
+            | Self::CasFacade
+            | Self::Launch
+            | Self::OidcLaunch
+            | Self::ClearPass => Ok(()),
         }
     }
 
@@ -137,9 +154,21 @@ impl MoodleSource {
         match self {
             Self::CasLaunch => cas_launch::spend(moodle, username, ticket).await,
             Self::CasToken => cas_token::spend(moodle, username, ticket).await,
-            Self::Vault | Self::CasFacade | Self::Launch | Self::Attribute | Self::ClearPass | Self::Page => {
-                Spent::changed()
-            }
+            Self::Vault
+            | Self::CasFacade
+            | Self::Launch
+            | Self::OidcLaunch
+            | Self::Attribute
+            | Self::ClearPass
+            | Self::Page => Spent::changed(),
+        }
+    }
+
+    /// Spends the code that a browser has brought. The token has said whose it is.
+    pub async fn complete(self, moodle: &Conversation, username: &str, brought: Brought<'_>) -> Spent {
+        match self.way() {
+            Some(Way::Provider) => oidc_launch::complete(moodle, username, brought).await,
+            _ => Spent::changed(),
         }
     }
 
@@ -151,6 +180,7 @@ impl MoodleSource {
             | Self::CasToken
             | Self::CasFacade
             | Self::Launch
+            | Self::OidcLaunch
             | Self::Attribute
             | Self::ClearPass
             | Self::Page => tokens.keep(key, token).await.map(Some),
@@ -165,6 +195,7 @@ impl MoodleSource {
             Self::CasToken => Ok(person.by_browser()),
             Self::CasFacade => Ok(Availability::Asked("the gateway would vouch for the person")),
             Self::Launch => Ok(launch::availability(person)),
+            Self::OidcLaunch => oidc_launch::availability(person).await,
             Self::Attribute => attribute::availability(person).await,
             Self::ClearPass => clearpass::availability(person).await,
             Self::Page => page::availability(person).await,
@@ -183,6 +214,9 @@ impl MoodleSource {
             Self::Launch => {
                 Availability::Depends("a browser is sent through Moodle's launch.php, where the person signs in")
             }
+            Self::OidcLaunch => Availability::Depends(
+                "makes one from a session in Moodle that is kept; without, a browser is sent to the provider",
+            ),
             Self::Attribute => Availability::Depends("asked if the sign-in server tells one for the person"),
             Self::ClearPass => {
                 Availability::Depends("asked by the person's password, at the moment of signing in alone")
@@ -201,6 +235,7 @@ impl MoodleSource {
             Self::CasToken => cas_token::finding(moodle),
             Self::CasFacade => cas_facade::finding(moodle),
             Self::Launch => launch::finding(site),
+            Self::OidcLaunch => oidc_launch::finding(site, moodle),
             Self::Attribute => attribute::finding(moodle),
             Self::ClearPass => clearpass::finding(moodle),
             Self::Page => page::finding(moodle),

@@ -5,19 +5,19 @@
 //! account that happens to be signed in at Moodle, is dropped, and so is one that comes after the session has ended.
 
 use std::borrow::Cow;
-use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use http::{HeaderMap, HeaderValue, Method, header};
 
-use super::{cookie, living};
+use super::living;
+use super::tabs::{self, named};
 use crate::authenticate::session::Session;
 use crate::backchannel;
 use crate::moodle::Moodle;
-use crate::moodle::launch_flow::{LaunchFlow, id_of, is_id};
-use crate::moodle::login_flow::{COOKIE, LoginFlow};
+use crate::moodle::launch_flow::{LaunchFlow, id_of};
+use crate::moodle::login_flow::LoginFlow;
 use crate::moodle::tokens::TokenError;
 use crate::moodle::tokens::launch::{self, Launched, PATH, SCHEME};
 use crate::own::is_isolated;
@@ -28,15 +28,6 @@ use crate::rejection::{Hint, Reason, Rejection};
 use crate::respond::Reply;
 use crate::respond::page::Escaped;
 use crate::sign_in::{Asked, Here};
-
-/// Ways of one browser and Moodle that are kept at once, beside the one that begins: tabs.
-const MOST: usize = 11;
-/// Bytes of the cookies of all ways of a browser, of every Moodle at this host: a header that is too large is refused.
-const MOST_BYTES: usize = 4 << 10;
-/// What a cookie's prefix and what stands between two of them add to that.
-const BESIDE: usize = 12;
-/// `Set-Cookie` lines of one answer that take cookies of others away.
-const MOST_REMOVED: usize = 16;
 
 /// What a browser is told at whose Moodle somebody else is signed in.
 const OTHER_ACCOUNT: &str = "Somebody else is signed in at Moodle in this browser, and nothing is done in their name. Sign in there as yourself.";
@@ -73,11 +64,7 @@ pub(super) fn begin(asked: &Asked<'_>, moodle: &Moodle, visit: &LoginFlow, sourc
     let launch = LaunchFlow::new(visit, source, here.now);
     let mut reply = Reply::redirect(&address(moodle, &launch))?;
     let cookie = set(here, moodle, &launch);
-    let length = cookie.as_ref().map_or(0, HeaderValue::len);
-    for gone in others(here, moodle, asked.headers, length) {
-        reply.set_cookie(here.jar().remove(&gone));
-    }
-    reply.set_cookie(cookie);
+    tabs::begin(&mut reply, here, moodle, (asked.headers, cookie));
     Ok(reply)
 }
 
@@ -300,37 +287,9 @@ pub fn cookies_of(reply: &backchannel::Reply) -> impl Iterator<Item = HeaderValu
     all.filter(|line| !sets_own_cookie(line)).cloned()
 }
 
-fn named(moodle: &Moodle, id: &str) -> String {
-    format!("{}-{id}", cookie(&moodle.config.name))
-}
-
 fn set(here: &Here<'_>, moodle: &Moodle, flow: &LaunchFlow) -> Option<HeaderValue> {
     let (name, sealed) = (named(moodle, flow.id()), moodle.tokens().seal_launch(flow));
     here.jar().set(&name, &sealed, Some(flow.left(here.now)))
-}
-
-/// Cookies of other ways of this browser, to whatever Moodle, that make room for one more of `length`: those that are over, and
-/// the oldest ones.
-fn others(here: &Here<'_>, moodle: &Moodle, headers: &HeaderMap, length: usize) -> Vec<String> {
-    let of_this = named(moodle, "");
-    let is_its = |name: &str| name.strip_prefix(&of_this).is_some_and(is_id);
-    let known = here.jar().beginning_with(headers, COOKIE).into_iter();
-    // Beside them stand those of tickets, which end soon.
-    let known = known.filter(|(name, sealed)| is_its(name) || moodle.tokens().open_launch(sealed).is_some());
-    let began = |sealed: &str| {
-        let flow = moodle.tokens().open_launch(sealed)?;
-        flow.is_alive(here.now).then(|| flow.started())
-    };
-    let known = known.map(|(name, sealed)| (began(sealed), name, name.len() + sealed.len() + BESIDE));
-    let mut known: Vec<_> = known.collect();
-    known.sort_by_key(|(began, ..)| Reverse(*began));
-    let (mut kept, mut bytes) = (0, length);
-    let mut stays = |began: Option<u64>, length: usize| {
-        (kept, bytes) = (kept + 1, bytes + length);
-        began.is_some() && kept <= MOST && bytes <= MOST_BYTES
-    };
-    let gone = known.into_iter().filter(|(began, _, length)| !stays(*began, *length));
-    gone.map(|(_, name, _)| name.to_owned()).take(MOST_REMOVED).collect()
 }
 
 #[cfg(test)]

@@ -59,6 +59,10 @@ impl OAuth2 {
         authorization_url(&self.config.authorization, client, callback, by, further)
     }
 
+    pub fn authorization(&self) -> Url {
+        self.config.authorization.clone()
+    }
+
     /// Who comes back with a code.
     pub async fn complete(
         &self,

@@ -123,6 +123,11 @@ impl Oidc {
         ))
     }
 
+    /// The authorization endpoint, as the metadata or the configuration says.
+    pub async fn authorization(&self) -> Result<Url, Refusal> {
+        Ok(self.metadata().await?.authorization.clone())
+    }
+
     /// Who comes back with a code.
     pub async fn complete(
         &self,

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::answer::Answer;
 use super::php::Request;
+use super::provider;
 use super::{Account, HELD, Row, SESSION, Session, Site};
 use crate::support::http::Connection;
 use crate::support::secrets::{self, Kind};
@@ -52,7 +53,7 @@ fn validate(request: &Request, site: &Mutex<Site>, ticket: &str) -> Option<Strin
 
 impl Site {
     /// The account of a person whom CAS names, made if it may be.
-    fn signed_in(&mut self, user: &str) -> Option<Account> {
+    pub(super) fn signed_in(&mut self, user: &str) -> Option<Account> {
         if !self.accounts.contains_key(user) {
             if self.settings.prevent_account_creation {
                 return None;
@@ -102,7 +103,7 @@ impl Site {
     }
 
     /// The session of a request, and whether it was there already.
-    fn session(&mut self, request: &Request) -> (String, bool) {
+    pub(super) fn session(&mut self, request: &Request) -> (String, bool) {
         let known = request
             .cookie("MoodleSession")
             .filter(|id| self.sessions.contains_key(*id));
@@ -112,7 +113,7 @@ impl Site {
         }
     }
 
-    fn new_session(&mut self, session: Session) -> String {
+    pub(super) fn new_session(&mut self, session: Session) -> String {
         let (id, sesskey) = (self.secret(SESSION), format!("{:016x}", rand::random::<u64>()));
         self.sessions.insert(id.clone(), Session { sesskey, ..session });
         id
@@ -165,6 +166,10 @@ pub fn index(request: &Request, site: &Mutex<Site>) -> Answer {
             Some(user) => {
                 format!("You are already logged in as {user}, you need to log out before logging in as different user.")
             }
+            None if site.settings.auth_oauth2 => format!(
+                "Log in to the site <a href=\"{}\">IdP</a>",
+                provider::link(&site, &session)
+            ),
             None => "Log in to the site <a href=\"/login/index.php?authCAS=CAS\">CAS</a>".to_owned(),
         };
         return dressed(Answer::html(200, &said));
@@ -364,6 +369,9 @@ pub fn launch(request: &Request, site: &mut Site) -> Answer {
     };
     let launch =
         format!("tool_mobile_launch={launch}; expires=Fri, 20 Nov 2026 22:27:05 GMT; Max-Age=900; path=/{domain}");
+    if let Some(answer) = provider::sso(request, site, &launch) {
+        return answer;
+    }
     // Before anything else is looked at, and whatever comes of it.
     let (id, was_there) = site.session(request);
     let dressed = |answer: Answer| {

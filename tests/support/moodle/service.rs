@@ -295,9 +295,16 @@ pub fn public_config(site: &Site) -> Answer {
         let url = format!("{}/login/index.php?{chosen}", settings.wwwroot);
         offered.push(json!({ "name": "", "iconurl": "", "url": url }));
     }
-    if settings.auth_oauth2 {
-        let url = format!("{}/auth/oauth2/login.php?id=1&wantsurl=%2F&sesskey=x", settings.wwwroot);
+    for id in settings.oauth2_ids.iter().filter(|_| settings.auth_oauth2) {
+        let url = format!(
+            "{}/auth/oauth2/login.php?id={id}&wantsurl=%2F&sesskey=x",
+            settings.wwwroot
+        );
         offered.push(json!({ "name": "IdP", "iconurl": "", "url": url }));
+    }
+    if settings.auth_oidc {
+        let url = format!("{}/auth/oidc/?source=loginpage", settings.wwwroot);
+        offered.push(json!({ "name": "OpenID Connect", "iconurl": "", "url": url }));
     }
     let body = json!([{ "error": false, "data": {
         "wwwroot": settings.wwwroot, "httpswwwroot": settings.wwwroot, "sitename": "Stand Moodle", "guestlogin": 1,

@@ -6,6 +6,8 @@ use url::Url;
 
 use super::super::school::{SITE_INFO, script};
 use crate::support::http::Response;
+use crate::support::moodle::provider;
+use crate::support::oidc::double::Endpoint;
 use crate::support::oidc::{CLIENT, CLIENT_SECRET};
 use crate::support::{Config, Gateway, Moodle, OidcDouble, Request, Reserved, Site};
 
@@ -35,6 +37,8 @@ pub struct Lab {
     pub gateway: Gateway,
 
     pub origin: String,
+    /// What the provider says to Moodle's own client: who is signed in there, or an error. `None`: who the browser is.
+    pub provider_says: Mutex<Option<Result<&'static str, &'static str>>>,
     _port: Reserved,
     answered: Mutex<String>,
 }
@@ -62,11 +66,20 @@ impl Lab {
 
     /// The same with lines of Moodle's upstream, and routes.
     pub fn routed(type_of_login: u8, lines: &str, upstream: &str, routes: &str) -> Self {
-        Self::planned(type_of_login, lines, "", (upstream, routes))
+        Self::made(("[\"launch\"]", type_of_login), lines, "", (upstream, routes))
     }
 
     /// The same with lines of the sign-in's table.
-    pub fn planned(type_of_login: u8, lines: &str, oidc: &str, (upstream, routes): (&str, &str)) -> Self {
+    pub fn planned(type_of_login: u8, lines: &str, oidc: &str, at: (&str, &str)) -> Self {
+        Self::made(("[\"launch\"]", type_of_login), lines, oidc, at)
+    }
+
+    /// The same with other sources.
+    pub fn of(tokens: &str, type_of_login: u8, lines: &str, upstream: &str, routes: &str) -> Self {
+        Self::made((tokens, type_of_login), lines, "", (upstream, routes))
+    }
+
+    fn made((tokens, type_of_login): (&str, u8), lines: &str, oidc: &str, (upstream, routes): (&str, &str)) -> Self {
         let (idp, moodle, site) = (OidcDouble::start(), Moodle::start(), Site::new());
         let port = Reserved::new(0).unwrap();
         let address = port.address();
@@ -77,6 +90,7 @@ impl Lab {
             settings.auth_cas = false;
             settings.password = Some(PASSWORD.to_owned());
             settings.type_of_login = type_of_login;
+            settings.provider = idp.url(Endpoint::Authorize);
         }
         let secret = site.write("secrets/oidc", format!("{CLIENT_SECRET}\n"));
         let config = Config::new()
@@ -89,7 +103,7 @@ impl Lab {
             ))
             .section(&format!(
                 "[moodle.campus]\nupstream = \"moodle\"\npublic_url = \"{origin}\"\nsign_in = \"campus\"\ntokens = \
-                 [\"launch\"]\n{lines}\n"
+                 {tokens}\n{lines}\n"
             ))
             .section(routes);
         Self {
@@ -98,6 +112,7 @@ impl Lab {
             moodle,
 
             origin,
+            provider_says: Mutex::default(),
             _port: port,
             answered: Mutex::default(),
         }
@@ -113,9 +128,40 @@ impl Lab {
         }
     }
 
+    /// Where an authorization request of Moodle's own client leads in a browser of this person.
+    pub fn back_to_moodle(&self, to: &Url, who: &str) -> Url {
+        let said = |name: &str| {
+            let mut pairs = to.query_pairs();
+            pairs
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| value.into_owned())
+        };
+        let mut back: Url = said("redirect_uri").unwrap().parse().unwrap();
+        let says = (*self.provider_says.lock().unwrap()).unwrap_or(Ok(""));
+        let mut query = back.query_pairs_mut();
+        match says {
+            Ok(other) => {
+                let who = if other.is_empty() { who } else { other };
+                query.append_pair("code", &self.moodle.site().code_for(who));
+            }
+            Err(error) => {
+                query.append_pair("error", error);
+            }
+        }
+        query.append_pair("state", &said("state").unwrap());
+        query.append_pair("iss", &self.idp.issuer());
+        drop(query);
+        back
+    }
+
     /// What has come of ways through `launch.php`.
     pub fn counted(&self, outcome: &str) -> f64 {
-        let labels = format!("moodle=\"campus\",outcome=\"{outcome}\",source=\"launch\"");
+        self.counted_of("launch", outcome)
+    }
+
+    /// The same of another source.
+    pub fn counted_of(&self, source: &str, outcome: &str) -> f64 {
+        let labels = format!("moodle=\"campus\",outcome=\"{outcome}\",source=\"{source}\"");
         self.gateway
             .metric(&format!("janua_moodle_tokens_total{{{labels}}}"))
             .unwrap_or_default()
@@ -141,6 +187,17 @@ impl Lab {
         for shown in ["://token=", "%3A%2F%2Ftoken%3D"] {
             assert!(!answered.contains(shown), "the answer of launch.php was shown");
         }
+    }
+}
+
+impl<'a> Browser<'a> {
+    pub fn lab(&self) -> &'a Lab {
+        self.lab
+    }
+
+    /// Who is signed in at the provider.
+    pub fn who(&self) -> &'static str {
+        self.who
     }
 }
 
@@ -216,7 +273,10 @@ impl Browser<'_> {
             };
             at = at.join(&to).unwrap();
             if at.as_str().starts_with(&self.lab.idp.origin()) {
-                at = self.lab.idp.authorize(at.as_str(), self.who);
+                at = match at.as_str().contains(provider::CLIENT) {
+                    true => self.lab.back_to_moodle(&at, self.who),
+                    false => self.lab.idp.authorize(at.as_str(), self.who),
+                };
                 site = "cross-site";
             }
             assert_eq!(at.origin(), self.at("/").origin(), "led away to {at}");
