@@ -71,6 +71,18 @@ impl Lab {
 
     /// The same with other sources.
     pub fn of(tokens: &str, type_of_login: u8, lines: &str, upstream: &str, routes: &str) -> Self {
+        Self::signing_in("", tokens, type_of_login, lines, upstream, routes)
+    }
+
+    /// The same with lines of `[sign_in.campus.oidc]`.
+    pub fn signing_in(
+        sign_in: &str,
+        tokens: &str,
+        type_of_login: u8,
+        lines: &str,
+        upstream: &str,
+        routes: &str,
+    ) -> Self {
         let (idp, moodle, site) = (OidcDouble::start(), Moodle::start(), Site::new());
         let port = Reserved::new(0).unwrap();
         let address = port.address();
@@ -89,7 +101,7 @@ impl Lab {
             .server("public_urls", &format!("[\"{origin}\"]"))
             .upstream("moodle", &[moodle.url()], upstream)
             .section(&format!(
-                "[sign_in.campus.oidc]\nissuer = {:?}\nclient_id = {CLIENT:?}\nclient_secret_file = {secret:?}\n",
+                "[sign_in.campus.oidc]\nissuer = {:?}\nclient_id = {CLIENT:?}\nclient_secret_file = {secret:?}\n{sign_in}\n",
                 idp.issuer()
             ))
             .section(&format!(
