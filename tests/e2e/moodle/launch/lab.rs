@@ -53,6 +53,9 @@ pub struct Browser<'a> {
     pub visited: Mutex<Vec<Url>>,
 }
 
+/// The source of most tests here.
+const LAUNCH: &str = "[\"launch\"]";
+
 impl Lab {
     /// With `typeoflogin`.
     pub fn start(type_of_login: u8) -> Self {
@@ -66,20 +69,28 @@ impl Lab {
 
     /// The same with lines of Moodle's upstream, and routes.
     pub fn routed(type_of_login: u8, lines: &str, upstream: &str, routes: &str) -> Self {
-        Self::made(("[\"launch\"]", type_of_login), lines, "", (upstream, routes))
+        Self::signing_in("", LAUNCH, type_of_login, lines, upstream, routes)
     }
 
     /// The same with lines of the sign-in's table.
     pub fn planned(type_of_login: u8, lines: &str, oidc: &str, at: (&str, &str)) -> Self {
-        Self::made(("[\"launch\"]", type_of_login), lines, oidc, at)
+        Self::signing_in(oidc, LAUNCH, type_of_login, lines, at.0, at.1)
     }
 
     /// The same with other sources.
     pub fn of(tokens: &str, type_of_login: u8, lines: &str, upstream: &str, routes: &str) -> Self {
-        Self::made((tokens, type_of_login), lines, "", (upstream, routes))
+        Self::signing_in("", tokens, type_of_login, lines, upstream, routes)
     }
 
-    fn made((tokens, type_of_login): (&str, u8), lines: &str, oidc: &str, (upstream, routes): (&str, &str)) -> Self {
+    /// The same with lines of `[sign_in.campus.oidc]`.
+    pub fn signing_in(
+        sign_in: &str,
+        tokens: &str,
+        type_of_login: u8,
+        lines: &str,
+        upstream: &str,
+        routes: &str,
+    ) -> Self {
         let (idp, moodle, site) = (OidcDouble::start(), Moodle::start(), Site::new());
         let port = Reserved::new(0).unwrap();
         let address = port.address();
@@ -98,7 +109,7 @@ impl Lab {
             .server("public_urls", &format!("[\"{origin}\"]"))
             .upstream("moodle", &[moodle.url()], upstream)
             .section(&format!(
-                "[sign_in.campus.oidc]\nissuer = {:?}\nclient_id = {CLIENT:?}\nclient_secret_file = {secret:?}\n{oidc}",
+                "[sign_in.campus.oidc]\nissuer = {:?}\nclient_id = {CLIENT:?}\nclient_secret_file = {secret:?}\n{sign_in}\n",
                 idp.issuer()
             ))
             .section(&format!(

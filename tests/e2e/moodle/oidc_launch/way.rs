@@ -1,6 +1,7 @@
 //! The way there and back, and what Moodle wants on it.
 
 use super::{BOTH, Plugin, VISIT, asked, lab, said, signed_in, to_provider, with};
+use crate::moodle::launch::lab::{Lab, ROUTES};
 use crate::moodle::school::FILE;
 
 #[test]
@@ -27,6 +28,19 @@ fn a_person_gets_a_token_and_the_browser_no_session_in_moodle() {
         );
         lab.keeps_its_tokens();
     }
+}
+
+#[test]
+fn the_provider_is_told_whom_it_is_to_sign_in_by_a_name_that_it_may_know() {
+    let hint = |sign_in: &str| {
+        let lab = Lab::signing_in(sign_in, "[\"oidc-launch\"]", 1, "", "", ROUTES);
+        lab.moodle.site().settings.auth_oauth2 = true;
+        let alice = signed_in(&lab, "alice");
+        said(&to_provider(&alice), "login_hint")
+    };
+    assert_eq!(hint("username = \"preferred_username\"").as_deref(), Some("a.liddell"));
+    // A subject may be made up for this client alone.
+    assert_eq!(hint(""), None);
 }
 
 #[test]
