@@ -36,7 +36,7 @@ const MOODLES: [(&str, &str); 8] = [
     ("begun", "[\"cas-launch\"]\ndrop_at_logout = true"),
     ("spent", "[\"cas-token\"]"),
     ("vouched", "[\"cas-facade\"]\ndrop_at_logout = true"),
-    ("walked", "[\"launch\"]\ndrop_at_logout = true"),
+    ("walked", "[\"launch\"]"),
     (
         "told",
         "[\"attribute\", \"cas-facade\"]\nattribute = { name = \"moodleToken\" }",
