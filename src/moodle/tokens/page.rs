@@ -316,3 +316,27 @@ pub(super) fn finding(moodle: &config::Moodle) -> Finding {
     );
     Finding::Note(if page.forward_bearer_token { tokens } else { tickets })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_says_what_it_is() {
+        let told = ["PGT-looks-like-one".to_owned(), "60".to_owned()];
+        let token = Grant::access_token(&told).unwrap();
+        assert_eq!(token.life(), Duration::from_secs(60));
+        assert_eq!(token.text(), "Bearer PGT-looks-like-one");
+        assert_eq!(Grant::Ticket("PGT-1").text(), "PGT-1");
+        for odd in [
+            &["AT-1", "0"][..],
+            &["AT-1", "-1"],
+            &["AT-1"],
+            &[],
+            &["AT-1", "60", "60"],
+        ] {
+            let odd: Vec<String> = odd.iter().map(|text| (*text).to_owned()).collect();
+            assert!(Grant::access_token(&odd).is_none(), "{odd:?}");
+        }
+    }
+}

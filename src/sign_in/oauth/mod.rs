@@ -149,3 +149,35 @@ pub fn code(asked: &Asked<'_>, issuer: Option<(&str, bool)>) -> Result<String, R
     }
     Ok(one("code")?.unwrap_or_default().into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_bearer_token_is_told_with_its_seconds() {
+        let told = |answer: Value| told_once(answer.as_object().unwrap()).get(ACCESS_TOKEN).to_vec();
+        for (answer, seconds) in [
+            (
+                json!({ "access_token": "AT-1", "token_type": "bearer", "expires_in": 60 }),
+                "60",
+            ),
+            // As a query, which servers before RFC 6749 answer with.
+            (json!({ "access_token": "AT-1", "expires_in": "60" }), "60"),
+            (json!({ "access_token": "AT-1", "expires_in": 0 }), "0"),
+            (json!({ "access_token": "AT-1" }), "300"),
+            (json!({ "access_token": "AT-1", "expires_in": -1 }), "300"),
+        ] {
+            assert_eq!(told(answer.clone()), ["AT-1", seconds], "{answer}");
+        }
+        for answer in [
+            json!({}),
+            json!({ "access_token": 1 }),
+            json!({ "access_token": "AT-1", "token_type": "DPoP", "expires_in": 60 }),
+        ] {
+            assert!(told(answer.clone()).is_empty(), "{answer}");
+        }
+    }
+}
