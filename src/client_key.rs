@@ -71,7 +71,7 @@ pub struct ClientKey {
 }
 
 impl ClientKey {
-    /// Reads the file: one private key, PKCS#8 in PEM.
+    /// Reads the file: one private key, PKCS#8 or SEC 1 in PEM.
     pub fn load(configured: &Configured) -> Result<Self, ClientKeyError> {
         let path = configured.file.as_path();
         let der = private_key(path)?;
@@ -160,7 +160,7 @@ impl ClientKey {
     }
 }
 
-/// The only private key in a file, as PKCS#8.
+/// The only private key in a file, as PKCS#8 or, of an elliptic curve, SEC 1 (RFC 5915).
 pub fn private_key(path: &Path) -> Result<Vec<u8>, ClientKeyError> {
     let at = || path.to_owned();
     let unreadable = |source| ClientKeyError::Unreadable { path: at(), source };
@@ -174,8 +174,10 @@ pub fn private_key(path: &Path) -> Result<Vec<u8>, ClientKeyError> {
     let mut found = None;
     for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(without_mark(&text)) {
         match section {
-            Ok((SectionKind::PrivateKey, _)) if found.is_some() => return Err(ClientKeyError::Several { path: at() }),
-            Ok((SectionKind::PrivateKey, der)) => found = Some(der),
+            Ok((SectionKind::PrivateKey | SectionKind::EcPrivateKey, _)) if found.is_some() => {
+                return Err(ClientKeyError::Several { path: at() });
+            }
+            Ok((SectionKind::PrivateKey | SectionKind::EcPrivateKey, der)) => found = Some(der),
             Ok(_) => {}
             Err(_) => break,
         }
@@ -184,13 +186,13 @@ pub fn private_key(path: &Path) -> Result<Vec<u8>, ClientKeyError> {
 }
 
 /// The key, and the one algorithm that it signs by: of RSA's, the one that every server takes.
-fn pair(pkcs8: &[u8]) -> Option<(Pair, &'static str)> {
-    let ecdsa = |curve, alg| Some((Pair::Ecdsa(EcdsaKeyPair::from_pkcs8(curve, pkcs8).ok()?), alg));
+fn pair(der: &[u8]) -> Option<(Pair, &'static str)> {
+    let ecdsa = |curve, alg| Some((Pair::Ecdsa(EcdsaKeyPair::from_private_key_der(curve, der).ok()?), alg));
     let ed25519 = || {
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8).ok()?;
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).ok()?;
         Some((Pair::Ed25519(pair), "EdDSA"))
     };
-    let rsa = || Some((Pair::Rsa(RsaKeyPair::from_pkcs8(pkcs8).ok()?), "RS256"));
+    let rsa = || Some((Pair::Rsa(RsaKeyPair::from_pkcs8(der).ok()?), "RS256"));
     ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING, "ES256")
         .or_else(|| ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING, "ES384"))
         .or_else(ed25519)
@@ -324,13 +326,11 @@ mod tests {
     #[test]
     fn every_other_file_is_refused_and_told() {
         let good = ec(&ECDSA_P256_SHA256_FIXED_SIGNING);
-        let sec1 = good.replace("PRIVATE KEY", "EC PRIVATE KEY");
         let sealed = good.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
         let small = pem(&[0x30, 0x03, 0x02, 0x01, 0x00]);
         for (text, told) in [
             (String::new(), "holds no private key as PKCS#8"),
             ("secret".to_owned(), "holds no private key as PKCS#8"),
-            (sec1, "holds no private key as PKCS#8"),
             (sealed, "holds no private key as PKCS#8"),
             (good.replace("PRIVATE", "PUBLIC"), "holds no private key as PKCS#8"),
             (format!("{good}{good}"), "holds several private keys"),

@@ -6,6 +6,8 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use p256::SecretKey;
+use p256::pkcs8::DecodePrivateKey as _;
 use rustix::process::{getegid, geteuid};
 use thiserror::Error;
 
@@ -35,6 +37,16 @@ pub enum PasswordError {
     NoText { path: PathBuf },
     #[error("{path} is longer than 64 KiB: put the password alone into it, as one line")]
     TooLong { path: PathBuf },
+}
+
+/// A P-256 key in PEM: PKCS#8, or SEC 1 (RFC 5915), as `openssl ecparam -genkey` writes it behind its parameters.
+pub fn p256(pem: &str) -> Option<SecretKey> {
+    let pem = pem.trim_start_matches('\u{feff}');
+    let sec1 = || {
+        let begin = pem.find("-----BEGIN EC PRIVATE KEY-----")?;
+        SecretKey::from_sec1_pem(pem.get(begin..)?).ok()
+    };
+    SecretKey::from_pkcs8_pem(pem).ok().or_else(sec1)
 }
 
 /// The password in a file, without the line's end and the mark of Windows' editors; never an empty one.

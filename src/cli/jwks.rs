@@ -122,8 +122,8 @@ fn from_pem(text: &[u8]) -> anyhow::Result<Vec<Jwk>> {
         let (kind, der) = section.map_err(|_| anyhow::anyhow!("it is neither JSON nor PEM"))?;
         match kind {
             SectionKind::PublicKey => keys.push(from_spki(&der)?),
-            SectionKind::PrivateKey => keys.push(from_spki(&public_of(&der)?)?),
-            SectionKind::EcPrivateKey | SectionKind::RsaPrivateKey => {
+            SectionKind::PrivateKey | SectionKind::EcPrivateKey => keys.push(from_spki(&public_of(&der)?)?),
+            SectionKind::RsaPrivateKey => {
                 bail!("this private key is not in PKCS#8: convert it with `openssl pkcs8 -topk8 -nocrypt -in FILE`")
             }
             _ => {}
@@ -132,21 +132,21 @@ fn from_pem(text: &[u8]) -> anyhow::Result<Vec<Jwk>> {
     Ok(keys)
 }
 
-/// The public part of a private key in PKCS#8 (RFC 5958), as a SubjectPublicKeyInfo.
-fn public_of(pkcs8: &[u8]) -> anyhow::Result<Vec<u8>> {
+/// The public part of a private key in PKCS#8 (RFC 5958) or, of an elliptic curve, SEC 1 (RFC 5915), as a SubjectPublicKeyInfo.
+fn public_of(private: &[u8]) -> anyhow::Result<Vec<u8>> {
     for curve in [
         &ECDSA_P256_SHA256_FIXED_SIGNING,
         &ECDSA_P384_SHA384_FIXED_SIGNING,
         &ECDSA_P521_SHA512_FIXED_SIGNING,
     ] {
-        if let Ok(pair) = EcdsaKeyPair::from_pkcs8(curve, pkcs8) {
+        if let Ok(pair) = EcdsaKeyPair::from_private_key_der(curve, private) {
             return der(pair.public_key());
         }
     }
-    if let Ok(pair) = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8) {
+    if let Ok(pair) = Ed25519KeyPair::from_pkcs8_maybe_unchecked(private) {
         return der(pair.public_key());
     }
-    match RsaKeyPair::from_pkcs8(pkcs8) {
+    match RsaKeyPair::from_pkcs8(private) {
         Ok(pair) => der(pair.public_key()),
         Err(_) => bail!("this private key is of no known kind: P-256, P-384, P-521, Ed25519, or RSA from 2048 bits"),
     }

@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use p256::SecretKey;
-use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey};
+use p256::pkcs8::EncodePrivateKey;
 use serde_json::{Map, Value, json};
 
+use crate::key_file::p256;
 use crate::time::{number_and_unit, unix_seconds};
 
 #[derive(Debug, Subcommand)]
@@ -27,7 +27,7 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct Mint {
-    /// The issuer's private key: a P-256 key in PKCS#8 PEM, as `janua keys new` makes it
+    /// The issuer's private key: a P-256 key in PEM (PKCS#8, as `janua keys new` makes it, or SEC 1)
     #[arg(long, value_name = "PEM")]
     pub key: PathBuf,
     /// The username
@@ -79,7 +79,7 @@ pub struct Grant {
 pub enum MintError {
     #[error("the key {path} cannot be read: {source}")]
     Read { path: PathBuf, source: io::Error },
-    #[error("{path} holds no P-256 private key in PKCS#8 PEM")]
+    #[error("{path} holds no P-256 private key in PEM (PKCS#8, or SEC 1)")]
     NoKey { path: PathBuf },
     #[error("the token cannot be signed: {0}")]
     Sign(jsonwebtoken::errors::Error),
@@ -105,7 +105,7 @@ pub fn mint(arguments: &Mint, now: SystemTime) -> Result<String, MintError> {
         path: arguments.key.clone(),
         source,
     })?;
-    let secret = SecretKey::from_pkcs8_pem(pem.trim_start_matches('\u{feff}')).map_err(|_| no_key())?;
+    let secret = p256(&pem).ok_or_else(no_key)?;
     // Written anew: whatever variant of PKCS#8 was read, the signer gets one that it knows.
     let der = secret.to_pkcs8_der().map_err(|_| no_key())?;
     let mut header = Header::new(Algorithm::ES256);

@@ -12,13 +12,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use p256::SecretKey;
 use p256::elliptic_curve::Generate as _;
-use p256::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, LineEnding};
+use p256::pkcs8::{EncodePrivateKey as _, LineEnding};
 use serde_json::{Value, json};
 
 use crate::digest::sha256;
+use crate::key_file::p256;
 use crate::private_file;
 
-const ODD: &str = "it holds no private P-256 key as PKCS#8 in PEM: `openssl pkcs8 -topk8 -nocrypt` makes that of an EC key; or \
+const ODD: &str = "it holds no private P-256 key in PEM (PKCS#8, or SEC 1), without a passphrase; or \
                    name a file that is not there, and one is made";
 
 /// A pair, ready to sign.
@@ -30,7 +31,7 @@ pub(super) struct SigningKey {
 }
 
 impl SigningKey {
-    /// Reads the key (PKCS#8, P-256). A missing one is made, with mode 0600 and its folder, if `make` says so.
+    /// Reads the key (P-256; PKCS#8 or SEC 1). A missing one is made, with mode 0600 and its folder, if `make` says so.
     pub(super) fn load(path: &Path, make: bool) -> io::Result<Self> {
         // A FIFO would be waited for.
         if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
@@ -43,8 +44,8 @@ impl SigningKey {
             Err(error) if error.kind() == io::ErrorKind::NotFound && make => self::make(path)?,
             read => read?,
         };
-        let odd = |_| io::Error::new(io::ErrorKind::InvalidData, ODD);
-        let secret = SecretKey::from_pkcs8_pem(pem.trim_start_matches('\u{feff}')).map_err(odd)?;
+        let odd = || io::Error::new(io::ErrorKind::InvalidData, ODD);
+        let secret = p256(&pem).ok_or_else(odd)?;
         let der = secret.to_pkcs8_der().map_err(io::Error::other)?;
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.as_bytes());
         let point = secret.public_key().to_sec1_bytes();

@@ -455,7 +455,7 @@ fn a_signing_key_a_socket_and_a_page_that_are_none_are_told_as_the_gateway_tells
         "[[routes]]\nname = \"page\"\npath = \"/page\"\nrespond = { file = \"page.html\" }\nallow = [{ anyone = true }]\n",
     );
     for (config, setting, words) in [
-        (signs, "opencast.main.sign_key_file", "openssl pkcs8 -topk8"),
+        (signs, "opencast.main.sign_key_file", "PKCS#8, or SEC 1"),
         (control, "server.control", "something else than a socket"),
         (page, "route page respond", "page.html: larger than 4 MiB"),
     ] {

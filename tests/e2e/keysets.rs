@@ -99,7 +99,37 @@ fn keys_of_every_kind_become_one_public_set() {
         "-out",
         &at("sec1.pem"),
     ]);
-    let refused = jwks(&site, &["sec1.pem"]);
+    let sec1 = jwks(&site, &["sec1.pem"]);
+    assert_eq!(sec1.code, Some(0), "{sec1:?}");
+    let set: Value = serde_json::from_str(&sec1.stdout).unwrap();
+    assert_eq!(
+        (&set["keys"][0]["crv"], &set["keys"][0]["d"]),
+        (&"P-256".into(), &Value::Null)
+    );
+    // As `ecparam` writes it by default, behind the parameters of the curve.
+    openssl(&[
+        "ecparam",
+        "-name",
+        "prime256v1",
+        "-genkey",
+        "-out",
+        &at("with_parameters.pem"),
+    ]);
+    for key in ["sec1.pem", "with_parameters.pem"] {
+        let minted = janua([
+            "token",
+            "mint",
+            "--key",
+            &at(key),
+            "--event",
+            "one=read",
+            "--expires",
+            "1m",
+        ]);
+        assert_eq!(minted.code, Some(0), "{minted:?}");
+    }
+    openssl(&["genrsa", "-traditional", "-out", &at("rsa1.pem"), "2048"]);
+    let refused = jwks(&site, &["rsa1.pem"]);
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("openssl pkcs8 -topk8"), "{}", refused.stderr);
 }

@@ -16,6 +16,7 @@ mod launch;
 mod moodle;
 mod moodle_launch;
 mod moodle_sources;
+mod moodle_username;
 mod named;
 mod opencast;
 mod people;

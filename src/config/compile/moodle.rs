@@ -13,9 +13,7 @@ use crate::config::file::{self, FunctionEntry};
 use crate::config::net::is_loopback;
 use crate::config::read::{At, Key, Named};
 use crate::config::value::PerSecond;
-use crate::config::{
-    Action, Bearer, Credential, Facade, FunctionRule, Moodle, MoodleSource, MoodleUsername, SURROGATE,
-};
+use crate::config::{Action, Bearer, Credential, Facade, FunctionRule, Moodle, MoodleSource, SURROGATE};
 use crate::rate::Rate;
 
 /// What routes must know of a Moodle: its upstream and its sign-in.
@@ -190,48 +188,6 @@ impl Checker<'_> {
     fn calls(&mut self, calls: Key<PerSecond>, burst: Key<u64>) -> Option<Option<Rate>> {
         let burst = self.burst(burst, ("calls_burst", "calls = \"10/s\""), calls.is_absent());
         calls.checked(|calls| Some(rate(calls.value, burst)))
-    }
-
-    /// An attribute may be told by every sign-in of the same people.
-    fn others_attribute(&mut self, at: Span, sign_in: usize, known: &Known) {
-        let whose = known.people.get(sign_in);
-        let mut others = known.sign_ins.iter().zip(&known.people).enumerate();
-        let other = others.find(|(index, (_, people))| *index != sign_in && Some(*people) == whose);
-        if let Some((_, (other, _))) = other {
-            let message = format!("`{}` tells this attribute of the same people, too", other.value);
-            let problem = Diagnostic::warning(at, message).also(other.at, "this one");
-            self.report(problem.help(
-                "whoever can change it there becomes somebody else in Moodle: let both tell it of the same directory, where \
-                 people cannot edit it",
-            ));
-        }
-    }
-
-    fn moodle_username(&mut self, username: &At<String>, domain: Key<String>) -> Option<MoodleUsername> {
-        let domain = domain.checked(|domain| {
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
-            let is_domain = !domain.value.is_empty() && domain.value.bytes().all(plain);
-            if !is_domain {
-                let problem = Diagnostic::error(domain.at, "`username_domain`: this cannot be a domain");
-                self.report(problem.help("write what stands behind the `@`: \"example.edu\""));
-            }
-            is_domain.then_some(domain.value)
-        });
-        let parsed = match MoodleUsername::parse(&username.value, domain.as_ref().and_then(Option::as_deref)) {
-            Ok(parsed) => parsed,
-            Err(why) => {
-                let problem = Diagnostic::error(username.at, format!("`username`: {why}"));
-                self.report(problem.help("write \"user\", an attribute, or a pattern such as \"{mail}\""));
-                return None;
-            }
-        };
-        if parsed.is_changeable() {
-            let message =
-                "people may be able to change this at the sign-in server, and to become somebody else in Moodle";
-            let problem = Diagnostic::warning(username.at, message);
-            self.report(problem.help("name an attribute of your directory that they cannot change"));
-        }
-        domain.map(|_| parsed)
     }
 
     /// Moodle signs with this text, so that a slash too many is a mistake.
