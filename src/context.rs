@@ -50,6 +50,8 @@ pub struct Context {
     pub own_token: bool,
     /// The request brings credentials that its upstream judges, and goes on with them.
     pub upstream_auth: Option<Brought>,
+    /// It asks for a challenge where the rules let nobody in as well.
+    pub nobody_may: bool,
     /// The page behind a form, where that is what the rules have refused.
     pub target: Option<Box<Target>>,
     /// The rules allow the request. What is refused afterwards was allowed and failed.
@@ -149,6 +151,7 @@ impl Context {
             launching: None,
             own_token: false,
             upstream_auth: None,
+            nobody_may: false,
             target: None,
             allowed: false,
             rejection: None,

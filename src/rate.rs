@@ -3,6 +3,8 @@
 //! GCRA, the "virtual scheduling" form of the leaky bucket (ITU-T I.371): one number a limiter, no lock, no timer.
 //! What is limited and what a refusal looks like is decided by the caller.
 
+pub mod guesses;
+
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;

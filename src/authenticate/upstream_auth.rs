@@ -1,21 +1,16 @@
 //! Callers whom the upstream knows: HTTP Basic and Digest (RFC 7617, RFC 7616), as capture agents and scripts of Opencast's API have.
 
 use std::net::IpAddr;
-use std::time::Instant;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, header};
 
 use crate::config::Credential;
-use crate::headers::{X_REQUESTED_AUTH, at_most_one};
-use crate::rate::{Keyed, Rate, address_key};
+use crate::headers::{self, X_REQUESTED_AUTH, at_most_one};
+use crate::rate::guesses::Caller;
 use crate::rejection::{Reason, Rejection};
 use crate::text::starts_in_any_case;
-
-/// Passwords that one address may get wrong on a route: one in ten seconds, ten at once.
-pub const WRONG: Rate = Rate {
-    per_second: 0.1,
-    burst: 10,
-};
 
 /// How a caller says who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,14 +23,13 @@ pub enum Scheme {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Brought {
     pub scheme: Scheme,
-    /// In `Authorization`. Else it only asks for a challenge (`X-Requested-Auth`, as Opencast's clients do).
-    pub has_credentials: bool,
+    /// In `Authorization`, for counting. `None`: it only asks for a challenge (`X-Requested-Auth`, as Opencast's clients do).
+    pub caller: Option<Caller>,
 }
 
-/// Which schemes a route takes, and who has got passwords wrong there.
+/// Which schemes a route takes.
 pub struct UpstreamAuth {
     schemes: Vec<Scheme>,
-    wrong: Keyed<IpAddr>,
 }
 
 impl Scheme {
@@ -54,6 +48,30 @@ impl Scheme {
         }
     }
 
+    /// The name of whoever calls, as it stands there; all of it where it cannot be read.
+    fn name_in(self, value: &[u8]) -> Vec<u8> {
+        let rest = value.get(self.label().len()..).unwrap_or_default().trim_ascii();
+        let found = match self {
+            Self::Basic => STANDARD.decode(rest).ok().and_then(|pair| {
+                let colon = pair.iter().position(|byte| *byte == b':')?;
+                pair.get(..colon).map(<[u8]>::to_vec)
+            }),
+            Self::Digest => {
+                let begin = memchr::memmem::find(rest, b"username=").map(|at| at + b"username=".len());
+                let name = begin
+                    .and_then(|at| rest.get(at..))
+                    .and_then(|text| text.split(|byte| *byte == b',').next());
+                name.map(<[u8]>::to_vec)
+            }
+        };
+        found.unwrap_or_else(|| rest.to_vec())
+    }
+
+    /// Does this line of `WWW-Authenticate` ask for it?
+    pub fn is_asked_by(self, challenge: &[u8]) -> bool {
+        self.begins(challenge.trim_ascii())
+    }
+
     fn begins(self, value: &[u8]) -> bool {
         let name = self.label().as_bytes();
         starts_in_any_case(value, name) && value.get(name.len()).is_none_or(|byte| matches!(byte, b' ' | b'\t'))
@@ -64,44 +82,44 @@ impl UpstreamAuth {
     /// `None`: the route takes none.
     pub fn new(accept: &[Credential]) -> Option<Self> {
         let schemes: Vec<_> = accept.iter().filter_map(|credential| Scheme::of(*credential)).collect();
-        (!schemes.is_empty()).then(|| Self {
-            schemes,
-            wrong: Keyed::new(WRONG),
-        })
+        (!schemes.is_empty()).then_some(Self { schemes })
     }
 
-    /// Errors: two `Authorization`, which two servers could read in two ways.
-    pub fn brought(&self, headers: &HeaderMap) -> Result<Option<Brought>, Rejection> {
-        let one = |name: HeaderName| {
+    /// Errors: two `Authorization`, which two servers could read in two ways, or one that `Connection` takes away.
+    pub fn brought(&self, headers: &HeaderMap, address: IpAddr) -> Result<Option<Brought>, Rejection> {
+        let one = |name: &HeaderName| {
             let twice = |_| Rejection::because(Reason::BadRequest, format!("{name} stands twice"));
-            at_most_one(headers, &name).map_err(twice)
+            at_most_one(headers, name).map_err(twice)
         };
-        let (value, has_credentials) = match one(header::AUTHORIZATION)? {
-            Some(value) => (Some(value), true),
-            None => (one(X_REQUESTED_AUTH)?, false),
+        let (name, value) = match one(&header::AUTHORIZATION)? {
+            Some(value) => (header::AUTHORIZATION, value),
+            None => match one(&X_REQUESTED_AUTH)? {
+                Some(value) => (X_REQUESTED_AUTH, value),
+                None => return Ok(None),
+            },
         };
-        let value = value.map_or(&b""[..], |value| value.as_bytes().trim_ascii());
-        let scheme = self.schemes.iter().find(|scheme| scheme.begins(value));
-        Ok(scheme.map(|scheme| Brought {
+        let value = value.as_bytes().trim_ascii();
+        let Some(scheme) = self.schemes.iter().find(|scheme| scheme.begins(value)) else {
+            return Ok(None);
+        };
+        let mut of_this_hop = headers::list(headers, header::CONNECTION);
+        if of_this_hop.any(|named| named.eq_ignore_ascii_case(name.as_str().as_bytes())) {
+            let detail = format!("{name} is named in Connection, and would go no further");
+            return Err(Rejection::because(Reason::BadRequest, detail));
+        }
+        let caller = (name == header::AUTHORIZATION).then(|| Caller::new(address, &scheme.name_in(value)));
+        Ok(Some(Brought {
             scheme: *scheme,
-            has_credentials,
+            caller,
         }))
-    }
-
-    /// May the address try again, or has it got too many wrong?
-    pub fn may_try(&self, address: IpAddr, now: Instant) -> bool {
-        self.wrong.peek(&address_key(address), now)
-    }
-
-    /// The upstream has refused what came from this address.
-    pub fn refused(&self, address: IpAddr, now: Instant) {
-        self.wrong.spend(address_key(address), 1, now);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -112,11 +130,28 @@ mod tests {
     }
 
     #[test]
+    fn who_calls_is_counted_by_name_and_address() {
+        let both = UpstreamAuth::new(&[Credential::Basic, Credential::Digest]).unwrap();
+        let caller = |value: &'static str| {
+            let brought = both.brought(&headers(&[("authorization", value)]), ADDRESS);
+            brought.ok().flatten().unwrap().caller.unwrap()
+        };
+        // agent:a and agent:b, moodle:a
+        assert_eq!(caller("Basic YWdlbnQ6YQ=="), caller("basic YWdlbnQ6Yg=="));
+        assert_ne!(caller("Basic YWdlbnQ6YQ=="), caller("Basic bW9vZGxlOmE="));
+        let digest = caller("Digest username=\"agent\", nonce=\"1\"");
+        assert_eq!(digest, caller("Digest nonce=\"2\", username=\"agent\", uri=\"/\""));
+        assert_ne!(caller("Digest"), digest);
+    }
+
+    #[test]
     fn what_a_request_brings_is_its_one_authorization() {
         let both = UpstreamAuth::new(&[Credential::Jwt, Credential::Basic, Credential::Digest]).unwrap();
         let brought = |fields: &[(&'static str, &'static str)]| {
-            let brought = both.brought(&headers(fields)).map_err(|refusal| refusal.reason)?;
-            Ok(brought.map(|brought| (brought.scheme.label(), brought.has_credentials)))
+            let brought = both
+                .brought(&headers(fields), ADDRESS)
+                .map_err(|refusal| refusal.reason)?;
+            Ok(brought.map(|brought| (brought.scheme.label(), brought.caller.is_some())))
         };
         for (fields, expected) in [
             (&[("authorization", "Basic YTpi")][..], Ok(Some(("basic", true)))),
@@ -141,12 +176,18 @@ mod tests {
                 &[("authorization", "Basic YTpi"), ("authorization", "Basic YTpj")],
                 Err(Reason::BadRequest),
             ),
+            (
+                &[("authorization", "Basic YTpi"), ("connection", "close, Authorization")],
+                Err(Reason::BadRequest),
+            ),
         ] {
             assert_eq!(brought(fields), expected, "{fields:?}");
         }
         let digest = UpstreamAuth::new(&[Credential::Digest]).unwrap();
         assert_eq!(
-            digest.brought(&headers(&[("authorization", "Basic YTpi")])).ok(),
+            digest
+                .brought(&headers(&[("authorization", "Basic YTpi")]), ADDRESS)
+                .ok(),
             Some(None)
         );
         assert!(UpstreamAuth::new(&[Credential::Jwt, Credential::Watch]).is_none());

@@ -80,7 +80,9 @@ path  = \"state/janua.redb\"
 [[jwt.issuers]]
 name        = \"moodle\"
 jwks        = \"https://moodle.example.edu/.well-known/jwks.json\"  # <--
-allow_roles = [\"*_Learner\", \"*_Instructor\", \"ROLE_USER\", \"ROLE_STUDIO\", \"ROLE_API*\", \"ROLE_ADMIN*\"]   # <-- no others count
+# No others count. Leave ROLE_ADMIN out where the issuer gives it to others than administrators: ILIAS writes it into the tokens of
+# whoever watches a lecture.
+allow_roles = [\"*_Learner\", \"*_Instructor\", \"ROLE_USER\", \"ROLE_STUDIO\", \"ROLE_API*\", \"ROLE_ADMIN*\"]   # <--
 
 ";
 

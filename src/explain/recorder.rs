@@ -98,7 +98,7 @@ impl Trace for Recorder {
     }
 
     fn upstream_auth(&mut self, brought: Brought) {
-        let header = match brought.has_credentials {
+        let header = match brought.caller.is_some() {
             true => "authorization",
             false => "x-requested-auth",
         };

@@ -33,6 +33,10 @@ pub(super) async fn admit<I: Incoming, T: Trace>(
     if let Some(brought) = gateway::upstream_auth::brought(ctx, route, headers)? {
         trace.upstream_auth(brought);
         Case::of(ctx, route).decide_without_person()?;
+        if brought.caller.is_none() {
+            let mut events = Events::default();
+            ctx.nobody_may = Case::of(ctx, route).decide(None, &mut events).await.is_ok();
+        }
         ctx.upstream_auth = Some(brought);
         ctx.allowed = true;
         return Ok(());

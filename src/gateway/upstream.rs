@@ -188,7 +188,11 @@ pub fn rewrite_response_headers(session: &Session, answer: &mut ResponseHeader, 
     for name in present::answer_removals(&answer.headers, upgrade) {
         answer.remove_header(&name);
     }
-    super::upstream_auth::answered(ctx, answer.status, &answer.headers);
+    if let Err(refusal) = super::upstream_auth::answered(ctx, answer.status, &answer.headers) {
+        let status = refusal.reason.status().as_u16();
+        ctx.rejection = Some(refusal);
+        return Error::e_explain(ErrorType::HTTPStatus(status), "an answer that is for nobody");
+    }
     if route.config.present == Present::OpencastJwt || ctx.upstream_auth.is_some() {
         // A session there would outlive what the gateway decides, and is none of the client's.
         answer.remove_header(&header::SET_COOKIE);

@@ -5,25 +5,28 @@
 //! itself do. They go on as they came, without cookies, and a request brings nothing else that says who it is.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::authenticate::token::carrier;
-use crate::authenticate::upstream_auth::{Brought, Scheme, WRONG};
+use crate::authenticate::upstream_auth::{Brought, Scheme};
 use crate::context::Context;
+use crate::gateway::parts;
 use crate::own::isolation::{self, Asked, Purpose};
+use crate::own::visit::changes_something;
 use crate::rate::address_key;
 use crate::rejection::{Reason, Rejection};
-use crate::snapshot::Route;
+use crate::snapshot::{Action, Route};
 
 /// What the request brings for its upstream, if the route takes such. Errors: it brings something else beside, or comes from
-/// a page of another site, or the address has got too many passwords wrong.
+/// a page of another site, or its caller has got too many passwords wrong.
+///
+/// Where only a decision is asked for, nothing counts that somebody else would have to judge.
 pub fn brought(ctx: &Context, route: &Route, headers: &HeaderMap) -> Result<Option<Brought>, Rejection> {
-    let Some(auth) = &route.upstream_auth else {
+    let (Some(auth), Action::Upstream(upstream), false) = (&route.upstream_auth, &route.action, ctx.only_decide) else {
         return Ok(None);
     };
-    let Some(brought) = auth.brought(headers)? else {
+    let Some(brought) = auth.brought(headers, ctx.client.address)? else {
         return Ok(None);
     };
     let query = ctx.request.query.as_deref();
@@ -32,27 +35,33 @@ pub fn brought(ctx: &Context, route: &Route, headers: &HeaderMap) -> Result<Opti
         let detail = "a token stands beside credentials for the upstream";
         return Err(Rejection::because(Reason::BadRequest, detail));
     }
-    if brought.scheme == Scheme::Digest && ctx.request.raw_path != ctx.path.encoded() {
-        let detail = "the upstream gets the path in another spelling, and Digest signs it as it was sent";
+    if brought.scheme == Scheme::Digest && !goes_on_unchanged(ctx, route) {
+        let detail = "the upstream gets path or query in another spelling, and Digest signs them as they were sent";
         return Err(Rejection::because(Reason::BadPath, detail));
     }
-    if brought.has_credentials {
+    if let Some(caller) = &brought.caller {
         is_from_here(ctx, headers)?;
-        if !auth.may_try(ctx.client.address, ctx.started) {
-            let wait = Duration::from_secs_f64(1.0 / WRONG.per_second);
-            let detail = "the upstream has refused too many credentials from this address";
-            return Err(Rejection::because(Reason::RateLimited, detail).with_hint(super::limits::retry_after(wait)));
-        }
+        upstream.guesses.may_try(caller, ctx.started).map_err(|wait| {
+            let detail = "the upstream has refused too many credentials of this name, or from this address";
+            Rejection::because(Reason::RateLimited, detail).with_hint(super::limits::retry_after(wait))
+        })?;
     }
     Ok(Some(brought))
+}
+
+fn goes_on_unchanged(ctx: &Context, route: &Route) -> bool {
+    let target = parts::target_on(ctx, route);
+    let (path, query) = target
+        .split_once('?')
+        .map_or((&*target, None), |(path, query)| (path, Some(query)));
+    path == ctx.request.raw_path && query == ctx.request.query.as_deref()
 }
 
 /// A browser that knows a password sends it with whatever a page makes it ask for: then no other site may change anything.
 /// What is no browser names no page.
 fn is_from_here(ctx: &Context, headers: &HeaderMap) -> Result<(), Rejection> {
-    let reads = matches!(ctx.request.method, Method::GET | Method::HEAD | Method::OPTIONS);
     let names_page = headers.contains_key("sec-fetch-site") || headers.contains_key(header::ORIGIN);
-    if reads || !names_page {
+    if !names_page || !changes_something(&ctx.request.method, headers) {
         return Ok(());
     }
     let public = ctx.snapshot.config.server.public_url(&ctx.request.host);
@@ -68,28 +77,48 @@ fn is_from_here(ctx: &Context, headers: &HeaderMap) -> Result<(), Rejection> {
     judged.map_err(|refusal| Rejection::because(Reason::CrossSite, refusal.text()))
 }
 
-/// The upstream has answered with this status and these headers: what it refuses is counted, unless it only wants a newer
-/// nonce (RFC 7616 section 3.3).
-pub fn answered(ctx: &Context, status: StatusCode, headers: &HeaderMap) {
-    let Some((route, brought)) = ctx.route.as_deref().zip(ctx.upstream_auth) else {
-        return;
+/// The upstream has answered with this status and these headers. What it refuses is counted: a 401 that asks for other
+/// credentials of this kind, and not only for a newer nonce (RFC 7616 section 3.3). Opencast says 401 without such a challenge
+/// to whom it knows and does not let. Error: a request that brought none has got more than a challenge, which is for nobody.
+pub fn answered(ctx: &Context, status: StatusCode, headers: &HeaderMap) -> Result<(), Rejection> {
+    let (Some(route), Some(brought)) = (ctx.route.as_deref(), ctx.upstream_auth) else {
+        return Ok(());
     };
-    let mut challenges = headers.get_all(header::WWW_AUTHENTICATE).iter();
-    let is_stale = |challenge: &[u8]| {
-        let challenge = challenge.to_ascii_lowercase();
-        memchr::memmem::find(&challenge, b"stale=true").is_some()
-            || memchr::memmem::find(&challenge, b"stale=\"true\"").is_some()
+    let challenges = headers
+        .get_all(header::WWW_AUTHENTICATE)
+        .iter()
+        .map(HeaderValue::as_bytes);
+    let mut challenges = challenges
+        .filter(|challenge| brought.scheme.is_asked_by(challenge))
+        .peekable();
+    let is_challenge = status == StatusCode::UNAUTHORIZED && challenges.peek().is_some();
+    let outcome = match (is_challenge, &brought.caller) {
+        (true, Some(_)) if challenges.any(is_stale) => "stale",
+        (true, Some(caller)) => {
+            if let Action::Upstream(upstream) = &route.action {
+                upstream.guesses.refused(caller, ctx.started);
+            }
+            "refused"
+        }
+        (false, Some(_)) => "passed",
+        (true, None) => "challenged",
+        (false, None) => "no_challenge",
     };
-    let outcome = match (status, brought.has_credentials) {
-        (StatusCode::UNAUTHORIZED, true) if challenges.any(|challenge| is_stale(challenge.as_bytes())) => "stale",
-        (StatusCode::UNAUTHORIZED, true) => "refused",
-        (StatusCode::UNAUTHORIZED, false) => "challenged",
-        _ => "passed",
-    };
-    if let (Some(auth), "refused") = (&route.upstream_auth, outcome) {
-        auth.refused(ctx.client.address, ctx.started);
-    }
     route.metrics.upstream_auth(brought.scheme.label(), outcome);
+    match outcome {
+        "no_challenge" if !ctx.nobody_may => {
+            let detail = "the upstream answers without a challenge, and nobody may have that";
+            Err(Rejection::because(Reason::NoCredentials, detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_stale(challenge: &[u8]) -> bool {
+    let challenge = challenge.to_ascii_lowercase();
+    [&b"stale=true"[..], b"stale=\"true\""]
+        .iter()
+        .any(|said| memchr::memmem::find(&challenge, said).is_some())
 }
 
 /// Under what a request's server is found again: Digest's nonces are known to the server that has made them.

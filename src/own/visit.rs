@@ -95,17 +95,7 @@ impl Visit<'_> {
     /// Is it more than reading? Who opens a websocket talks both ways, and any site's page may open one. A proxy that asks
     /// for a decision has mostly taken off `Upgrade`, but leaves what else a browser says of a websocket.
     fn changes_something(&self) -> bool {
-        let reads = matches!(self.request.method, Method::GET | Method::HEAD | Method::OPTIONS);
-        let said = |name: &str, value: &[u8]| {
-            let mut values = self.headers.get_all(name).iter();
-            values.any(|said| said.as_bytes() == value)
-        };
-        !reads
-            || self.headers.contains_key(header::UPGRADE)
-            || self.headers.contains_key(header::SEC_WEBSOCKET_KEY)
-            || self.headers.contains_key(header::SEC_WEBSOCKET_VERSION)
-            || said("sec-fetch-mode", b"websocket")
-            || said("sec-fetch-dest", b"websocket")
+        changes_something(&self.request.method, self.headers)
     }
 
     /// What a browser that nobody knows gets instead of the refusal: the way to the sign-in. Programs get the refusal,
@@ -180,4 +170,19 @@ impl Visit<'_> {
             None => format!("{origin}{path}"),
         }
     }
+}
+
+/// Does a request with this method and these headers do more than read? A websocket does.
+pub fn changes_something(method: &Method, headers: &HeaderMap) -> bool {
+    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let said = |name: &str, value: &[u8]| {
+        let mut values = headers.get_all(name).iter();
+        values.any(|said| said.as_bytes() == value)
+    };
+    !reads
+        || headers.contains_key(header::UPGRADE)
+        || headers.contains_key(header::SEC_WEBSOCKET_KEY)
+        || headers.contains_key(header::SEC_WEBSOCKET_VERSION)
+        || said("sec-fetch-mode", b"websocket")
+        || said("sec-fetch-dest", b"websocket")
 }

@@ -27,6 +27,14 @@ const HOP_BY_HOP: [HeaderName; 6] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
+/// What callers may say whom the upstream knows: which challenge they want, and, of an Opencast, as whom and with which roles
+/// less they come (`RemoteUserAndOrganizationFilter`, which takes it from whom it lets).
+const OF_CALLERS: [HeaderName; 3] = [
+    X_REQUESTED_AUTH,
+    HeaderName::from_static("x-run-as-user"),
+    HeaderName::from_static("x-run-with-roles"),
+];
+
 /// Of an upstream's answer; those that `Connection` names come with them.
 const NOT_FOR_CLIENTS: [HeaderName; 5] = [
     HeaderName::from_static("x-accel-redirect"),
@@ -136,7 +144,7 @@ pub fn changes(shown: &Shown<'_>) -> Changes {
     }
     changes.remove.extend(judged_headers(shown));
     if shown.upstream_auth {
-        changes.remove.retain(|name| *name != X_REQUESTED_AUTH);
+        changes.remove.retain(|name| !OF_CALLERS.contains(name));
         changes.remove.push(header::COOKIE);
     } else {
         hide_credentials(shown, &mut changes);

@@ -290,6 +290,19 @@ fn opencast_hears_who_it_is() {
         .gateway
         .send(Request::get("/api/events/one").header("Cookie", cookie))
         .refused(401, "no_credentials");
+    // Studio and Editor show the event's files; who may, the event's list says.
+    let files = |event: &str| {
+        let file = format!("/static/mh_default_org/internal/{event}/a/b.mp4");
+        stage.gateway.send(Request::get(&file).header("Cookie", cookie)).status
+    };
+    assert_eq!((files("one"), files("other")), (403, 403), "ROLE_STUDIO reads neither");
+    // An account of Opencast's, as Moodle's plugin has one, is known there wherever its list counts.
+    for path in ["/info/me.json", "/api/events/one", "/editor/one/edit.json"] {
+        let by_account = Request::get(path).header("Authorization", "Basic Z2F0ZXdheTpsZXRtZWlu");
+        assert_eq!(stage.gateway.send(by_account).status, 200, "{path}");
+    }
+    let me = Request::get("/info/me.json").header("Authorization", "Basic Z2F0ZXdheTpsZXRtZWlu");
+    assert_eq!(stage.gateway.send(me).json()["user"]["username"], "gateway");
     // A token for the event alone, and one for another.
     let file = "/static/mh_default_org/engage-player/one/a/b.mp4";
     stage.gateway.get_with(file, &stage.signer.read("one")).expect(200);

@@ -32,9 +32,18 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
+        Self::serving(false)
+    }
+
+    /// It says 200 to whoever brings nothing.
+    fn open_to_all() -> Self {
+        Self::serving(true)
+    }
+
+    fn serving(is_open: bool) -> Self {
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
         let (kept, nonces) = (Arc::clone(&seen), Arc::<Mutex<HashSet<String>>>::default());
-        let double = Double::start(move |mut wire| while serve(&mut wire, &kept, &nonces).is_some() {});
+        let double = Double::start(move |mut wire| while serve(&mut wire, is_open, &kept, &nonces).is_some() {});
         Self { double, seen }
     }
 
@@ -57,7 +66,7 @@ impl Seen {
     }
 }
 
-fn serve(wire: &mut Wire, kept: &Mutex<Vec<Seen>>, nonces: &Mutex<HashSet<String>>) -> Option<()> {
+fn serve(wire: &mut Wire, is_open: bool, kept: &Mutex<Vec<Seen>>, nonces: &Mutex<HashSet<String>>) -> Option<()> {
     let (line, headers) = wire.head().ok()?;
     let (_, _) = wire.body(&headers, false).ok()?;
     let mut words = line.split(' ');
@@ -73,7 +82,12 @@ fn serve(wire: &mut Wire, kept: &Mutex<Vec<Seen>>, nonces: &Mutex<HashSet<String
         Some(("Digest", fields)) => is_digest(&seen, fields, nonces),
         _ => false,
     };
-    let answer = match (is_known, seen.header("x-requested-auth")) {
+    let is_open = is_open && authorization.is_empty();
+    let answer = match (is_known || is_open, seen.header("x-requested-auth")) {
+        // As Opencast answers whom it knows and does not let.
+        (true, _) if seen.target.ends_with("known-and-not-let") => {
+            "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".to_owned()
+        }
         (true, _) => "HTTP/1.1 200 OK\r\nSet-Cookie: JSESSIONID=node01\r\nAuthentication-Info: rspauth=\"1\"\r\n\
                       Content-Length: 5\r\n\r\nagent"
             .to_owned(),
@@ -152,7 +166,8 @@ fn basic_goes_on_as_it_came_and_alone() {
         right("GET", "/agents/status?x=1")
             .header("X-Requested-Auth", "Basic")
             .header("Cookie", "JSESSIONID=mine; other=1")
-            .header("X-Run-As-User", "admin"),
+            .header("X-Run-With-Roles", "ROLE_USER_ANNA")
+            .header("X-Forwarded-User", "admin"),
     );
     let answer = answer.expect(200);
     assert_eq!(answer.text(), "agent");
@@ -168,7 +183,9 @@ fn basic_goes_on_as_it_came_and_alone() {
         Some(&*format!("Basic {}", basic(AGENT.0, AGENT.1)))
     );
     assert_eq!(seen.header("x-requested-auth"), Some("Basic"));
-    assert_eq!((seen.header("cookie"), seen.header("x-run-as-user")), (None, None));
+    assert_eq!((seen.header("cookie"), seen.header("x-forwarded-user")), (None, None));
+    // Moodle's plugin narrows its account by it, and Opencast takes it from whom it lets.
+    assert_eq!(seen.header("x-run-with-roles"), Some("ROLE_USER_ANNA"));
     // A rule that asks about the request counts, and nobody is an administrator by it elsewhere.
     gateway
         .send(right("DELETE", "/agents/status"))
@@ -228,6 +245,11 @@ fn nothing_else_says_who_it_is_beside() {
     post(&[("Origin", "https://evil.example")]).refused(403, "cross_site");
     post(&[("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "no-cors")]).refused(403, "cross_site");
     post(&[("Origin", "null")]).refused(403, "cross_site");
+    let websocket = with_password("GET", "/agents/a", AGENT.1)
+        .header("Upgrade", "websocket")
+        .header("Connection", "upgrade")
+        .header("Origin", "https://evil.example");
+    gateway.send(websocket).refused(403, "cross_site");
     assert!(server.seen().is_empty());
     post(&[]).expect(200);
     post(&[("Sec-Fetch-Site", "same-origin")]).expect(200);
@@ -264,7 +286,7 @@ fn curl_passes_by_digest_and_stays_with_the_server_of_its_nonce() {
     assert_eq!(counts.iter().filter(|count| **count > 0).count(), 1, "{counts:?}");
     // What goes on would be spelled otherwise than what is signed.
     let header = "Digest username=\"agent\", realm=\"Opencast\", nonce=\"1\", uri=\"/agents//x\", response=\"1\"";
-    for target in ["/agents//x", "/agents/%41"] {
+    for target in ["/agents//x", "/agents/%41", "/agents/x?watch=abc&a=1"] {
         let odd = Request::get(target).header("Authorization", header);
         gateway.send(odd).refused(400, "bad_path");
     }
@@ -289,6 +311,11 @@ fn who_guesses_passwords_is_stopped_alone() {
     assert!(refused.header("retry-after").is_some());
     refused.refused(429, "rate_limited");
     from("192.0.2.2", AGENT.1).expect(200);
+    // Other names at the same address go on, and names are what counts, not the headers in which they stand.
+    let moodle = Request::get("/agents/a")
+        .header("Authorization", &format!("Basic {}", basic("moodle", "right")))
+        .header("X-Forwarded-For", "192.0.2.1");
+    gateway.send(moodle).expect(401);
     // Who asks for a challenge, or comes with a token, guesses nothing.
     let challenge = Request::get("/agents/a")
         .header("X-Requested-Auth", "Digest")
@@ -300,4 +327,55 @@ fn who_guesses_passwords_is_stopped_alone() {
         .bearer(&token)
         .header("X-Forwarded-For", "192.0.2.1");
     assert_ne!(gateway.send(with_token).status, 429);
+}
+
+/// What only asks for a challenge gets nothing else; where the upstream says less than that, it is a refusal here.
+#[test]
+fn who_asks_for_a_challenge_gets_a_challenge() {
+    let (server, signer) = (Server::open_to_all(), Signer::new());
+    let (_site, gateway) = gateway(&[&server], &signer);
+    let asks = || Request::get("/agents/a").header("X-Requested-Auth", "Basic");
+    gateway.send(asks()).refused(401, "no_credentials");
+    assert_eq!(server.seen().len(), 1, "the upstream was asked");
+    let taken_away = with_password("GET", "/agents/a", AGENT.1).header("Connection", "authorization");
+    gateway.send(taken_away).refused(400, "bad_request");
+    // A 401 without a challenge of this kind says that somebody may not, and no password was wrong.
+    for _ in 0..20 {
+        gateway
+            .send(with_password("GET", "/agents/known-and-not-let", AGENT.1))
+            .expect(401);
+    }
+    gateway.send(with_password("GET", "/agents/a", AGENT.1)).expect(200);
+}
+
+/// A proxy that only asks is told nothing that somebody else would have to judge.
+#[test]
+fn a_decision_counts_no_password() {
+    let (server, signer) = (Server::start(), Signer::new());
+    let site = Site::new();
+    site.write_keys("jwks.json", &[&signer]);
+    let config = Config::new()
+        .server("trusted_proxies", "[\"127.0.0.1\"]")
+        .issuer("moodle", "jwks.json", "allow_roles = [\"ROLE_ADMIN\"]")
+        .upstream("opencast", &[server.url()], "")
+        .section(
+            "[[routes]]\nname = \"agents\"\npath = \"/agents/{*rest}\"\nupstream = \"opencast\"\n\
+             accept = [\"jwt\", \"basic\"]\nallow = [{ role = \"ROLE_ADMIN\" }]\n\
+             [[routes]]\nname = \"decide\"\npath = \"/decide\"\nrespond = { decide = { uri = \"X-Original-URI\", method = \"X-Original-Method\" } }\nallow = [{ anyone = true }]\n",
+        );
+    let gateway = site.start(&config);
+    let asked = |request: Request| {
+        gateway
+            .send(
+                request
+                    .header("X-Original-URI", "/agents/a")
+                    .header("X-Original-Method", "GET"),
+            )
+            .status
+    };
+    assert_eq!(asked(with_password("GET", "/decide", AGENT.1)), 401);
+    assert_eq!(asked(Request::get("/decide").header("X-Requested-Auth", "Basic")), 401);
+    let token = signer.token(&json!({ "exp": in_seconds(60), "roles": ["ROLE_ADMIN"] }));
+    assert_eq!(asked(Request::get("/decide").bearer(&token)), 204);
+    assert!(server.seen().is_empty());
 }

@@ -34,6 +34,7 @@ use super::file::Root;
 use crate::config;
 use crate::headers::content_length;
 use crate::observe::metrics::{Metrics, UpstreamServerMetrics};
+use crate::rate::guesses::Guesses;
 use crate::rejection::{Reason, Rejection};
 use crate::trust;
 use crate::trust::file::CaFile;
@@ -74,6 +75,8 @@ pub struct Upstream {
     ca: Option<Ca>,
     /// `None`: its `X-Accel-Redirect` is dropped.
     pub accel: Option<Accel>,
+    /// What callers whom it judges have got wrong.
+    pub guesses: Guesses,
 }
 
 /// Further roots, and the text they come from.
@@ -182,6 +185,7 @@ impl Upstream {
             connect_timeout: config.connect_timeout,
             read_timeout: config.read_timeout,
             ca,
+            guesses: Guesses::default(),
         })
     }
 

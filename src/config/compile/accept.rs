@@ -12,12 +12,22 @@ impl Checker<'_> {
         (accept, at): (&[Credential], Span),
         action: Option<&Action>,
         strip: Option<Span>,
+        else_ask: Option<Span>,
     ) {
         let judged = |kind: &&Credential| matches!(kind, Credential::Basic | Credential::Digest);
         let Some(kind) = accept.iter().find(judged) else { return };
         if action.is_some_and(|action| !matches!(action, Action::Upstream(_))) {
             let problem = Diagnostic::error(at, format!("\"{}\" on a route without an upstream", kind.label()));
             self.report(problem.help("the upstream judges such credentials, nobody here: remove it"));
+        }
+        if let Some(else_ask) = else_ask {
+            let problem = Diagnostic::error(at, format!("\"{}\" beside `else_ask`", kind.label()));
+            let help = "the upstream judges such callers already: remove one of the two";
+            self.report(
+                problem
+                    .also(else_ask, "which asks the upstream with the same credentials")
+                    .help(help),
+            );
         }
         if let Some(strip) = strip.filter(|_| accept.contains(&Credential::Digest)) {
             let problem =

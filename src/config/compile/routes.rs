@@ -122,7 +122,8 @@ impl Checker<'_> {
         let accept_at = route.accept.written().unwrap_or(place);
         self.unique("kind of credential", &route.accept.value);
         let accept = values(route.accept.value);
-        self.upstream_judges((&accept, accept_at), action.as_ref(), strip_at);
+        let asks_at = route.else_ask.given().map(|ask| ask.at);
+        self.upstream_judges((&accept, accept_at), action.as_ref(), strip_at, asks_at);
         let issuers = self.accepted_issuers(route.issuers, known);
         let sign_ins = self.route_sign_ins(route.sign_in, (&accept, accept_at), known);
         let of_bearer = OfBearer {
