@@ -19,7 +19,7 @@ use crate::moodle::token::Token;
 use crate::moodle::tokens::cas_facade::Facade;
 use crate::moodle::tokens::source::Availability;
 use crate::own;
-use crate::own::moodle::provider::{Returned, stale};
+use crate::own::moodle::provider::{NOT_ITS, Returned, stale};
 use crate::present;
 use crate::rejection::{Reason, Rejection};
 use crate::sign_in::begin::page_load;
@@ -34,7 +34,7 @@ pub(super) async fn tell(
 ) -> Result<Option<StatusCode>, Rejection> {
     let (action, status) = match decision {
         Decision::Serve(route) => return serve(&route, headers, ctx, report).await,
-        Decision::Intercept(Intercept::Returned(moodle, Returned::Stale)) => return Err(stale(&moodle)),
+        Decision::Intercept(Intercept::Returned(moodle, Returned::Stale)) => return Err(stale(&moodle, NOT_ITS)),
         Decision::Intercept(intercept) => {
             ctx.allowed = true;
             let (what, status) = beside(&intercept);

@@ -119,6 +119,11 @@ pub async fn decide<I: Incoming, T: Trace>(
         ctx.allowed = false;
         return Err(Rejection::because(Reason::NoRoute, "launch.php for the gateway, which it cannot ask here").into());
     }
+    if gateway::moodle::is_back(headers, ctx) {
+        // Moodle would end the session that the browser has there, since the state is of another one.
+        ctx.allowed = false;
+        return Err(Rejection::because(Reason::NoRoute, "a code for the gateway, which cannot spend it here").into());
+    }
     let decided = judge(incoming, ctx, trace).await?;
     if matches!(decided.action, Action::Decide(_)) {
         // A route that only decides is nobody's destination.

@@ -62,6 +62,11 @@ pub async fn intercept(incoming: &mut impl Incoming, ctx: &Context) -> Result<Op
     }
 }
 
+/// Is a browser back from the provider for a login that the gateway has begun in a Moodle?
+pub fn is_back(headers: &HeaderMap, ctx: &Context) -> bool {
+    at_callback(headers, ctx).is_some()
+}
+
 /// The routes are not asked: whatever they say, no other way leads to the session in Moodle that waits for the browser.
 fn at_callback(headers: &HeaderMap, ctx: &Context) -> Option<(Arc<Moodle>, Returned)> {
     let query = ctx

@@ -116,7 +116,7 @@ struct Inner {
     /// Tickets that are spent at Moodle at once, and tokens that browsers bring.
     spending: Places,
     arriving: Arriving,
-    /// Ways by a provider that have come to their end.
+    /// Ways by a provider that have come to their end, and visits that have begun one.
     ended: Cache<String, ()>,
     /// When and from where a facade was asked last by whom it does not answer.
     turned_away: Mutex<Option<(Instant, IpAddr)>>,

@@ -11,6 +11,7 @@ use super::service::NOT_CHOSEN;
 use crate::authenticate::session::Session;
 use crate::backchannel::BackchannelError;
 use crate::config::OidcLaunch;
+use crate::digest::{hex, sha256};
 use crate::moodle::tokens::oidc_launch::{self, Begun, Brought};
 use crate::moodle::tokens::source::{Spent, Way};
 use crate::moodle::tokens::{Conversation, TokenError};
@@ -19,6 +20,11 @@ use crate::moodle::tokens::{Conversation, TokenError};
 const LONGEST: Duration = Duration::from_secs(15);
 /// For all questions of one step.
 const LONGEST_STEP: Duration = Duration::from_secs(30);
+
+/// By what it is known that a visit has begun a login. No digest of a `state` looks so.
+fn begin_key(visit: &str) -> String {
+    format!("begin {}", hex(&sha256(visit.as_bytes())))
+}
 
 impl Moodle {
     /// Does a browser go to a provider for one of its sources?
@@ -67,20 +73,22 @@ impl Moodle {
         let username = self.username(Caller::Session(session)).map_err(|_| TokenError::Never)?;
         let moodle = self.patient_conversation()?;
         let started = Instant::now();
-        let spent = match (self.config.tokens.get(flow.source), flow.moodle_session()) {
+        let mut signed = None;
+        let obtained = match (self.config.tokens.get(flow.source), flow.moodle_session()) {
             (Some(source), Some(session)) => {
                 let brought = Brought {
                     plugin: flow.plugin(),
                     query,
                     session: &session,
                 };
-                let spent = self.in_time(source.complete(&moodle, &username, brought)).await;
-                spent.unwrap_or_else(|error| Spent {
-                    obtained: Err(error),
-                    session: None,
-                })
+                let completed = source.complete(&moodle, &username, brought, &mut signed);
+                self.in_time(completed).await.unwrap_or_else(Err)
             }
-            _ => Spent::changed(),
+            _ => Spent::changed().obtained,
+        };
+        let spent = Spent {
+            obtained,
+            session: signed,
         };
         self.keep_spent(session, (flow.source, started), spent, None, life)
             .await
@@ -89,8 +97,30 @@ impl Moodle {
     /// May this flow come to its end? Only once: what its browser brings is good once, and a page that is loaded twice asks
     /// nobody twice.
     pub async fn ends(&self, flow: &ProviderFlow) -> bool {
+        self.is_first(flow.key()).await
+    }
+
+    /// May this visit, as it stands in an address, begin a login in Moodle? Only one, however often that is loaded.
+    pub async fn begins(&self, visit: &str) -> bool {
+        self.is_first(&begin_key(visit)).await
+    }
+
+    /// Moodle was not asked: the visit may begin a login yet.
+    pub async fn begins_again(&self, visit: &str) {
+        self.tokens.0.ended.invalidate(&begin_key(visit)).await;
+    }
+
+    /// Is a token remembered for the session's person? Nobody is asked.
+    pub async fn remembers(&self, session: &Session) -> bool {
+        match self.username(Caller::Session(session)) {
+            Ok(username) => self.remembered(&self.key(&username)).await.is_some(),
+            Err(_) => false,
+        }
+    }
+
+    async fn is_first(&self, key: &str) -> bool {
         let ended = &self.tokens.0.ended;
-        ended.entry_by_ref(flow.key()).or_insert(()).await.is_fresh()
+        ended.entry_by_ref(key).or_insert(()).await.is_fresh()
     }
 
     /// Moodle was not asked: the flow may come to its end yet.

@@ -75,7 +75,8 @@ pub async fn answer(asked: &Asked<'_>, moodles: &[Arc<Moodle>]) -> Result<Reply,
             sign_out::answer(asked, moodles).await
         }
         (Some("moodle"), Some(name), Some("start"), None) => {
-            only(asked.method, GET)?;
+            // A login may begin there, and a HEAD would begin one for nobody.
+            only(asked.method, &[Method::GET])?;
             moodle::start(asked, moodles, name).await
         }
         (Some("moodle"), Some(name), Some("again"), None) => {

@@ -148,7 +148,7 @@ pub(super) async fn start(asked: &Asked<'_>, moodles: &[Arc<Moodle>], name: &str
     let service = match moodle.by_browser(visit.source).ok_or(Reason::SignInStale)? {
         (_, Way::Ticket(service)) => service,
         (source, Way::Launch) => return launch::begin(asked, moodle, &visit, source),
-        (source, Way::Provider) => return Box::pin(provider::begin(asked, moodle, &visit, source)).await,
+        (source, Way::Provider) => return Box::pin(provider::begin(asked, moodle, (&visit, &state), source)).await,
     };
     let cas = cas(asked.here.providers, moodle)?;
     let service = format!("{}{service}", moodle.config.wwwroot);

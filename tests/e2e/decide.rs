@@ -1,7 +1,7 @@
 //! `respond.decide`: a real nginx asks (`auth_request`), and the other routes decide.
 
 use crate::support::http::Response;
-use crate::support::{Config, Connection, Gateway, Nginx, Request, Signer, Site, tools};
+use crate::support::{Config, Connection, Gateway, Moodle, Nginx, OidcDouble, Request, Signer, Site, tools};
 
 const DECIDE: &str = r#"
 [[routes]]
@@ -339,4 +339,37 @@ fn nginx_asks_before_it_serves() {
         .header("X-Original-Method", "GET");
     ask(forged).expect(401);
     ask(Request::get("/_decide")).expect(404);
+}
+
+/// Its session in Moodle waits for the code at the gateway, and Moodle would end the browser's own in its place.
+#[test]
+fn a_code_that_is_for_the_gateway_is_let_through_to_nobody() {
+    let (idp, moodle, site) = (OidcDouble::start(), Moodle::start(), Site::new());
+    let secret = site.write("secrets/oidc", "secret-of-the-client\n");
+    let config = Config::new()
+        .server("trusted_proxies", r#"["127.0.0.1/32"]"#)
+        .server("public_urls", r#"["https://moodle.test"]"#)
+        .upstream("moodle", &[moodle.url()], "")
+        .section(&format!(
+            "[sign_in.campus.oidc]\nissuer = {:?}\nclient_id = \"janua\"\nclient_secret_file = {secret:?}\n",
+            idp.issuer()
+        ))
+        .section(
+            "[moodle.campus]\nupstream = \"moodle\"\npublic_url = \"https://moodle.test\"\nsign_in = \"campus\"\n\
+             tokens = [\"oidc-launch\"]\n",
+        )
+        .section(DECIDE)
+        .section(
+            "[[routes]]\nname = \"moodle\"\npath = \"/{*rest}\"\nupstream = \"moodle\"\nallow = [{ anyone = true }]\n",
+        );
+    let gateway = site.start(&config);
+    let ask = |passport: &str| {
+        let wanted = format!("/admin/tool/mobile/launch.php?passport={passport}");
+        let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let state = format!("/auth/oauth2/login.php?wantsurl={}&sesskey=x&id=1", encoded(&wanted));
+        let uri = format!("/admin/oauth2callback.php?code=x&state={}", encoded(&state));
+        gateway.send(asked("GET", &format!("https://moodle.test{uri}")))
+    };
+    denied(ask("janua-0123456789abcdef"), 403, "no_route");
+    ask("0.123456789").expect(204);
 }

@@ -19,11 +19,12 @@ use self::entry::Entry;
 use super::conversation::location;
 use super::launch::{self, PATH, passport};
 use super::site::{self, Finding, SiteConfig};
-use super::source::{Availability, Person, Spent};
+use super::source::{Availability, Person};
 use super::{Conversation, Cookie, TokenError, cas_launch, check_identity, page_code, refused};
 use crate::backchannel::Reply;
 use crate::config::{self, LoginPlugin, OidcLaunch};
 use crate::moodle::answer::wanted::Wanted;
+use crate::moodle::token::Token;
 use crate::store::StoreError;
 
 /// What Moodle's cookie for a session is called by; a site may add to it (`$CFG->sessioncookie`).
@@ -117,7 +118,8 @@ async fn login(
         // Without a source it may ask for `prompt=none` itself, and answer with its login page (`silentloginmode`).
         Entry::Oidc => format!("{}?source=loginpage", LoginPlugin::Oidc.callback()),
     };
-    let (reply, session) = walk(moodle, target, None).await?;
+    let mut session = None;
+    let reply = walk(moodle, target, None, &mut session).await?;
     let leads = location(&reply);
     if !reply.status.is_redirection() {
         return Err(page(&reply));
@@ -131,37 +133,33 @@ async fn login(
     Ok((entry.plugin(), leads.to_owned(), session))
 }
 
-/// Spends what a browser has brought. The token has said whose it is.
-pub(super) async fn complete(moodle: &Conversation, username: &str, brought: Brought<'_>) -> Spent {
-    let session = match signed_in(moodle, brought).await {
-        Ok(session) => session,
-        Err(error) => {
-            return Spent {
-                obtained: Err(error),
-                session: None,
-            };
-        }
-    };
-    let launched = async {
-        let token = cas_launch::launch(moodle, &session)
-            .await
-            .map_err(|error| match error {
-                // It has just begun: nobody is signed in there.
-                TokenError::SessionEnded => TokenError::NoAccount,
-                error => error,
-            })?;
-        check_identity(moodle, &token, username).await.map(|_| token)
-    };
-    Spent {
-        obtained: launched.await,
-        session: Some(session),
-    }
+/// Spends what a browser has brought. The token has said whose it is. `session` becomes the one that Moodle gives on the way, in
+/// which somebody may be signed in by now, whatever comes of it.
+pub(super) async fn complete(
+    moodle: &Conversation,
+    username: &str,
+    brought: Brought<'_>,
+    session: &mut Option<Cookie>,
+) -> Result<Token, TokenError> {
+    signed_in(moodle, &brought, session).await?;
+    let session = session.get_or_insert_with(|| brought.session.clone());
+    let launched = cas_launch::launch(moodle, session).await;
+    let token = launched.map_err(|error| match error {
+        // It has just begun: nobody is signed in there.
+        TokenError::SessionEnded => TokenError::NoAccount,
+        error => error,
+    })?;
+    check_identity(moodle, &token, username).await.map(|_| token)
 }
 
-/// The session once Moodle has redeemed the code.
-async fn signed_in(moodle: &Conversation, brought: Brought<'_>) -> Result<Cookie, TokenError> {
+/// Has Moodle redeem the code. Whom it signs in gets another session.
+async fn signed_in(
+    moodle: &Conversation,
+    brought: &Brought<'_>,
+    session: &mut Option<Cookie>,
+) -> Result<(), TokenError> {
     let target = format!("{}?{}", brought.plugin.callback(), brought.query);
-    let (reply, session) = walk(moodle, target, Some(brought.session.clone())).await?;
+    let reply = walk(moodle, target, Some(brought.session), session).await?;
     if !reply.status.is_redirection() {
         return Err(match (reply.status, brought.plugin) {
             // "Link your accounts": a mail is on its way.
@@ -175,27 +173,30 @@ async fn signed_in(moodle: &Conversation, brought: Brought<'_>) -> Result<Cookie
         // To the login page, which says why to nobody here.
         None => Err(TokenError::NoAccount),
         // To where the person would have gone.
-        Some(Wanted::Other) if below(moodle.wwwroot(), leads, "/").is_some() => session.ok_or(TokenError::NoAccount),
+        Some(Wanted::Other) if below(moodle.wwwroot(), leads, "/").is_some() => Ok(()),
         Some(Wanted::Other) => Err(TokenError::NoAccount),
         Some(wanted) => Err(TokenError::Wants(wanted)),
     }
 }
 
-/// GETs `target`, which begins below `wwwroot`, and follows redirects to scripts of the login. The first answer that is none,
-/// and Moodle's session then.
+/// GETs `target`, which begins below `wwwroot`, and follows redirects to scripts of the login, in the session `begun`. The first
+/// answer that is none; `session` is the last one that Moodle has set.
 async fn walk(
     moodle: &Conversation,
     mut target: String,
-    mut session: Option<Cookie>,
-) -> Result<(Reply, Option<Cookie>), TokenError> {
+    begun: Option<&Cookie>,
+    session: &mut Option<Cookie>,
+) -> Result<Reply, TokenError> {
     for _ in 0..=MOST_REDIRECTS {
-        let cookies: Vec<&Cookie> = session.iter().collect();
+        let cookies: Vec<&Cookie> = session.as_ref().or(begun).into_iter().collect();
         let reply = moodle.send(Method::GET, &target, &[], &cookies).await?;
-        session = Cookie::set_by(&reply, MOODLE_SESSION).or(session);
+        if let Some(set) = Cookie::set_by(&reply, MOODLE_SESSION) {
+            *session = Some(set);
+        }
         let next = below(moodle.wwwroot(), location(&reply), LOGIN_SCRIPTS);
         match next.filter(|_| reply.status.is_redirection()) {
             Some(next) => target = next,
-            None => return Ok((reply, session)),
+            None => return Ok(reply),
         }
     }
     Err(TokenError::Misconfigured(

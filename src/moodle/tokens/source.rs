@@ -164,11 +164,18 @@ impl MoodleSource {
         }
     }
 
-    /// Spends the code that a browser has brought. The token has said whose it is.
-    pub async fn complete(self, moodle: &Conversation, username: &str, brought: Brought<'_>) -> Spent {
+    /// Spends the code that a browser has brought. The token has said whose it is. `session` becomes the one that Moodle gives on
+    /// the way, also where no token comes of it, or nobody waits for the end.
+    pub async fn complete(
+        self,
+        moodle: &Conversation,
+        username: &str,
+        brought: Brought<'_>,
+        session: &mut Option<Cookie>,
+    ) -> Result<Token, TokenError> {
         match self.way() {
-            Some(Way::Provider) => oidc_launch::complete(moodle, username, brought).await,
-            _ => Spent::changed(),
+            Some(Way::Provider) => oidc_launch::complete(moodle, username, brought, session).await,
+            _ => Spent::changed().obtained,
         }
     }
 

@@ -27,6 +27,9 @@ use crate::sign_in::{Asked, Here};
 const OTHER_ACCOUNT: &str = "Somebody else is signed in at the sign-in server in this browser, or Moodle knows you by another name, and nothing \
                              is done in their name. Sign out there, and sign in here once more.";
 
+/// Why a browser at a callback is refused.
+pub const NOT_ITS: &str = "a code for Moodle without its cookie, or a second time";
+
 /// A browser at a callback of Moodle's for the gateway.
 pub enum Returned {
     Flow(Box<ProviderFlow>),
@@ -34,24 +37,37 @@ pub enum Returned {
     Stale,
 }
 
-/// To the provider, for a login that is begun in Moodle now; or on to the next source.
+/// To the provider, for a login that is begun in Moodle now; or on to the next source. `state`: the visit as it stands in the
+/// address, which begins one login.
 pub(super) async fn begin(
     asked: &Asked<'_>,
     moodle: &Moodle,
-    visit: &LoginFlow,
+    (visit, state): (&LoginFlow, &str),
     source: usize,
 ) -> Result<Reply, Rejection> {
     let here = &asked.here;
     let (session, _) = living(here, moodle, visit.session()).await?;
     let origin = origin(here, moodle).await?;
-    let place = moodle.launching(&session).await?;
+    if !moodle.begins(state).await {
+        return Err(stale(moodle, "a login in Moodle that was begun by this address before"));
+    }
+    let place = moodle.launching(&session).await;
+    if place.is_err() {
+        moodle.begins_again(state).await;
+    }
+    let place = place?;
     let begun = moodle
         .begin_at_provider(&session, source, (&origin, hint(here, &session)))
         .await;
     drop(place);
     let begun = match begun {
         Ok(begun) => begun,
-        Err(error) => return otherwise(here, moodle, (&session, &visit.target), source, &error),
+        Err(error) => {
+            if is_away(&error) {
+                moodle.begins_again(state).await;
+            }
+            return otherwise(here, moodle, (&session, &visit.target), source, &error);
+        }
     };
     let flow = ProviderFlow::new(visit, source, &begun, here.now);
     let mut reply = Reply::redirect(begun.to.url.as_str())?;
@@ -129,11 +145,15 @@ fn is_gateways(state: &str) -> bool {
 /// What becomes of a browser that is back with this query.
 pub async fn returned(here: &Here<'_>, moodle: &Moodle, returned: Returned, query: &str) -> Result<Reply, Rejection> {
     let Returned::Flow(flow) = returned else {
-        return Err(stale(moodle));
+        return Err(stale(moodle, NOT_ITS));
     };
     let (session, life) = living(here, moodle, flow.session()).await?;
     if !moodle.ends(&flow).await {
-        return Err(stale(moodle));
+        // A page that was loaded once more while it was on its way goes where the first load would have led.
+        return match moodle.remembers(&session).await {
+            true => here.go_to(&flow.target),
+            false => Err(stale(moodle, NOT_ITS)),
+        };
     }
     let going_on = (&*session, flow.target.as_str());
     let reply = match absence(query) {
@@ -157,6 +177,7 @@ pub async fn returned(here: &Here<'_>, moodle: &Moodle, returned: Returned, quer
                 .is_none()
             {
                 // It has ended meanwhile, and whoever told of it found nothing to forget.
+                moodle.left(&session, true).await;
                 moodle.tokens().forget_session(&session.key.text()).await;
                 return Err(Reason::SignInStale.into());
             }
@@ -164,7 +185,7 @@ pub async fn returned(here: &Here<'_>, moodle: &Moodle, returned: Returned, quer
                 Ok(()) => here.go_to(&flow.target)?,
                 Err(error) => {
                     tracing::warn!(moodle = moodle.config.name, %error, "no token by a code");
-                    if matches!(error, TokenError::NotReached(_) | TokenError::Maintenance) {
+                    if is_away(&error) {
                         moodle.goes_on(&flow).await;
                     }
                     otherwise(here, moodle, going_on, flow.source, &error)?
@@ -177,13 +198,14 @@ pub async fn returned(here: &Here<'_>, moodle: &Moodle, returned: Returned, quer
     Ok(reply)
 }
 
-/// The refusal of what is [stale](Returned::Stale), with a way to Moodle.
-pub fn stale(moodle: &Moodle) -> Rejection {
-    let refusal = Rejection::because(
-        Reason::SignInStale,
-        "a code for Moodle without its cookie, or a second time",
-    );
-    refusal.with_hint(Hint::Visit(moodle.to_visit()))
+/// The refusal of what is [stale](Returned::Stale) or is done already, with a way to Moodle.
+pub fn stale(moodle: &Moodle, why: &'static str) -> Rejection {
+    Rejection::because(Reason::SignInStale, why).with_hint(Hint::Visit(moodle.to_visit()))
+}
+
+/// Has Moodle not answered, so that another load may be answered?
+fn is_away(error: &TokenError) -> bool {
+    matches!(error, TokenError::NotReached(_) | TokenError::Maintenance)
 }
 
 /// On by the next source that a browser helps, if there is one and the error is not about who it is.

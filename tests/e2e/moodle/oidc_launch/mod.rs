@@ -1,6 +1,7 @@
 //! `oidc-launch`: a browser brings a code of the provider's for Moodle's own client, and has no session in Moodle itself.
 
 mod checked;
+mod ended;
 mod faults;
 mod others;
 mod way;
