@@ -1,5 +1,5 @@
 //! People whose password is on its way from their sign-in to Moodle (`clearpass`), or whose access token is on its way to a
-//! page (`page`): one at a time for each, and few in all.
+//! page (`page`): one at a time for each, and few of each Moodle, so that one whose page is slow takes nothing from the others.
 //!
 //! The browser goes on meanwhile, and its calls wait for the token that comes of it, for a short time.
 
@@ -17,7 +17,7 @@ use super::tokens::TokenError;
 use crate::authenticate::session::Session;
 use crate::fair::{Asker, Places, Shares};
 
-/// Passwords that wait or are sent, of all people.
+/// Of one Moodle, what waits or is sent, of all people.
 const MOST: usize = 1024;
 /// Of these, sent at once.
 const SHARES: Shares = Shares {
@@ -30,7 +30,7 @@ const SHARES: Shares = Shares {
 /// For which a call of the person waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Clones share what is on its way.
+/// Of one Moodle. Clones share what is on its way.
 #[derive(Clone)]
 pub(super) struct Arriving(Arc<Inner>);
 
@@ -40,7 +40,7 @@ struct Inner {
     places: Places,
 }
 
-/// One password on its way. Dropped: it has arrived, whatever came of it.
+/// What of one person is on its way. Dropped: it has arrived, whatever came of it.
 struct Arrival {
     of: Arriving,
     key: String,
@@ -67,7 +67,11 @@ impl Arriving {
         })
     }
 
-    /// Until the person's password, if there is one on its way, has arrived.
+    fn is_on_its_way(&self, key: &str) -> bool {
+        self.0.people.lock().contains_key(key)
+    }
+
+    /// Until what is on its way of the person, if anything is, has arrived.
     pub(super) async fn wait(&self, key: &str) {
         let arriving = self.0.people.lock().get(key).map(watch::Sender::subscribe);
         if let Some(mut arriving) = arriving {
@@ -86,12 +90,12 @@ impl Drop for Arrival {
 impl Moodle {
     /// The password that the CAS server told when the session began, encrypted for the gateway: makes a token of it in the
     /// background, unless one is kept or another source has one. What comes of it is told in the log. `None`: the sources are
-    /// asked now, since what the session began with is not good for long.
+    /// asked now, since what the session began with is not good for long. Who has a token takes no place.
     pub fn bring(self: &Arc<Self>, session: &Arc<Session>, told: Option<String>) {
         let caller = Caller::Session(session);
         let Ok(username) = self.username(caller) else { return };
-        let name = &self.config.name;
-        let Some(arrival) = self.tokens.0.arriving.begin(&self.key(&username)) else {
+        let (name, key) = (&self.config.name, self.key(&username));
+        let Some(arrival) = self.arriving.begin(&key) else {
             tracing::warn!(
                 moodle = name,
                 "no token is made of a sign-in: one of this person, or too many, are on their way"
@@ -100,17 +104,34 @@ impl Moodle {
         };
         let (moodle, session) = (Arc::clone(self), Arc::clone(session));
         tokio::spawn(async move {
+            moodle.ask_anew(&session).await;
+            if moodle.keeps(&key).await {
+                return;
+            }
             let asker = Asker::person(&session.identity);
-            let Ok(_place) = moodle.tokens.0.arriving.0.places.take(asker).await else {
+            let Ok(_place) = moodle.arriving.0.places.take(asker).await else {
                 let error = TokenError::Misconfigured("it takes too long to answer about others");
                 tracing::warn!(moodle = moodle.config.name, %error, "no token is made of a sign-in");
                 return;
             };
+            // A call may have been refused while this one waited.
             moodle.ask_anew(&session).await;
             // `find` has told of it.
             drop(moodle.token_by(Caller::Session(&session), told.as_deref()).await);
             drop(arrival);
         });
+    }
+
+    /// Until what the person has just signed in with, if it is on its way, has brought a token. Who has one does not wait.
+    pub(super) async fn wait_for_arrival(&self, key: &str) {
+        if self.arriving.is_on_its_way(key) && !self.keeps(key).await {
+            self.arriving.wait(key).await;
+        }
+    }
+
+    /// Is a token kept? A store that does not answer keeps none.
+    async fn keeps(&self, key: &str) -> bool {
+        self.tokens.kept(key).await.is_ok_and(|kept| kept.is_some())
     }
 }
 

@@ -11,7 +11,7 @@
 //! | `service` | whose token serves whom, and which source it comes from |
 //! | `revoked`, `no_token` | tokens that Moodle takes no more; people who get none, why, and for how long |
 //! | `plan` | what each source would do for a person, found out without asking Moodle |
-//! | `arriving` | passwords on their way from a sign-in to Moodle |
+//! | `arriving` | passwords and access tokens on their way from a sign-in to Moodle |
 //! | `vault`, `facade` | the operator's tokens in the store; the tickets of the gateway's own |
 //! | `login_flow`, `launch_flow` | a browser on its way to Moodle for a ticket; through `launch.php` |
 //! | `launched` | what a browser brings from `launch.php` |
@@ -115,7 +115,6 @@ struct Inner {
     sign_ins: Keyed<String>,
     /// Tickets that are spent at Moodle at once, and tokens that browsers bring.
     spending: Places,
-    arriving: Arriving,
     /// Ways by a provider that have come to their end, and visits that have begun one.
     ended: Cache<String, ()>,
     /// When and from where a facade was asked last by whom it does not answer.
@@ -136,6 +135,7 @@ pub struct Moodle {
     pub calls: Option<Arc<Keyed<String>>>,
     launching: Places,
     leaving: Places,
+    arriving: Arriving,
     /// With `clearpass` alone.
     clearpass: Option<clearpass::Key>,
     /// With `page` alone.
@@ -174,7 +174,6 @@ impl MoodleTokens {
             shuffled: RandomState::new(),
             sign_ins: Keyed::new(facade::SIGN_INS),
             spending: Places::new(SPENDING),
-            arriving: Arriving::new(),
             ended: Cache::builder().max_capacity(MAX_CACHED).time_to_live(LIFE).build(),
             turned_away: Mutex::default(),
         }))
@@ -294,6 +293,7 @@ impl Moodle {
             calls: moodle.calls.map(|rate| Arc::new(Keyed::with_debts(rate))),
             launching: Places::new(LAUNCHING),
             leaving: Places::new(leaving::SHARES),
+            arriving: Arriving::new(),
         })
     }
 
@@ -303,6 +303,7 @@ impl Moodle {
         if self.config.name == before.config.name {
             self.launching = before.launching.clone();
             self.leaving = before.leaving.clone();
+            self.arriving = before.arriving.clone();
         }
         if (&self.config.name, self.config.calls) == (&before.config.name, before.config.calls) {
             self.calls.clone_from(&before.calls);

@@ -35,7 +35,7 @@ impl Moodle {
         if let Some(token) = self.remembered(&key).await {
             return Ok(token);
         }
-        self.tokens.0.arriving.wait(&key).await;
+        self.wait_for_arrival(&key).await;
         self.token_by(caller, None).await
     }
 

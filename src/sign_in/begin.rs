@@ -1,12 +1,15 @@
 //! The way to a sign-in server: where a browser is sent, and whether it is one that can go there.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderValue, Method, header};
 use url::Url;
 
 use super::attempt::{self, Attempt, Wanted};
 use super::{Asked, AttemptedBy, Callback, Here, Login, SignIn, target};
 use crate::authenticate::session::cookie::Jar;
-use crate::config;
+use crate::authenticate::token::carrier::strip_query;
+use crate::config::{self, TokenSource};
 use crate::headers::at_most_one;
 use crate::rejection::{Reason, Rejection};
 use crate::respond::page;
@@ -108,11 +111,11 @@ pub fn where_to_and_back(here: &Here<'_>, sign_ins: &[usize], target: &str) -> S
 }
 
 /// Where to sign in for a route, to come back to the page whose script has asked, if it says which it is and is one that all of
-/// these sign-ins return to: a URL that works as it is. A program may append a `return` of its own: the last one counts.
+/// these sign-ins return to. What the page was opened with as a credential (`jwt.sources`, watch passes) is left out. A URL that works as it is. A program may append a `return` of its own: the last one counts.
 pub fn where_to_and_back_to_page(here: &Here<'_>, headers: &HeaderMap, sign_ins: &[usize]) -> String {
     let origin = here.public.origin();
     let mut named = sign_ins.iter().filter_map(|index| here.config.sign_ins.get(*index));
-    let page = page_behind(headers);
+    let page = page_behind(headers, &here.config.jwt.sources);
     let judged =
         page.and_then(|page| target::judged(&page, &origin, named.next().map_or(&[], |first| &first.app_origins)));
     let judged = judged.filter(|page| named.all(|other| target::judged(page, &origin, &other.app_origins).is_some()));
@@ -123,8 +126,9 @@ pub fn where_to_and_back_to_page(here: &Here<'_>, headers: &HeaderMap, sign_ins:
 }
 
 /// The page that a request names as the one behind it: by `Referer`, of which browsers tell other origins the origin alone
-/// (Referrer Policy, `strict-origin-when-cross-origin`), or by `Origin`. `None`: neither, or they contradict each other.
-fn page_behind(headers: &HeaderMap) -> Option<String> {
+/// (Referrer Policy, `strict-origin-when-cross-origin`), or by `Origin`. `None`: neither, or they contradict each other. Without
+/// tokens, as `sources` find them, and without a fragment, which no browser tells and sign-ins put tokens into.
+fn page_behind(headers: &HeaderMap, sources: &[TokenSource]) -> Option<String> {
     let one = |name| {
         let value = at_most_one(headers, name).ok()?;
         let url = value.and_then(|value| Url::parse(value.to_str().ok()?).ok());
@@ -133,7 +137,14 @@ fn page_behind(headers: &HeaderMap) -> Option<String> {
     let (referer, origin): (Option<Url>, Option<Url>) = (one(header::REFERER)?, one(header::ORIGIN)?);
     match (referer, origin) {
         (Some(referer), Some(origin)) if referer.origin() != origin.origin() => None,
-        (referer, origin) => referer.or(origin).map(Into::into),
+        (referer, origin) => {
+            let mut page = referer.or(origin)?;
+            let query = page.query().and_then(|query| strip_query(sources, query));
+            let query = query.map(Cow::into_owned);
+            page.set_query(query.as_deref());
+            page.set_fragment(None);
+            Some(page.into())
+        }
     }
 }
 
@@ -194,11 +205,14 @@ mod tests {
 
     #[test]
     fn the_page_behind_a_script_is_known_by_what_the_browser_says() {
+        let sources = ["jwt", "token"].map(|parameter| TokenSource::Query {
+            parameter: parameter.to_owned(),
+        });
         let behind = |fields: &[(&'static str, &'static str)]| {
             let fields = fields
                 .iter()
                 .map(|(name, value)| (name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap()));
-            page_behind(&fields.collect())
+            page_behind(&fields.collect(), &sources)
         };
         let (page, app) = ("https://app.test/course?id=1", "https://app.test");
         for (fields, expected) in [
@@ -210,6 +224,22 @@ mod tests {
             ),
             (&[("origin", app)], Some("https://app.test/")),
             (&[("referer", page), ("origin", "null")], Some(page)),
+            // What a page is opened with is not told to a sign-in.
+            (
+                &[(
+                    "referer",
+                    "https://app.test/course?jwt=e.f.g&id=1&%6Awt=e.f.g&token=x#access_token=y",
+                )],
+                Some(page),
+            ),
+            (
+                &[("referer", "https://app.test/course?jwt=e.f.g")],
+                Some("https://app.test/course"),
+            ),
+            (
+                &[("referer", "https://app.test/course?#")],
+                Some("https://app.test/course?"),
+            ),
             (&[("referer", page), ("origin", "https://other.test")], None),
             (&[("referer", page), ("referer", page)], None),
             (&[("origin", "null")], None),

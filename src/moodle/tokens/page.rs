@@ -14,6 +14,7 @@ use url::Url;
 use super::TokenError;
 use super::site::Finding;
 use super::source::{Availability, Person};
+use crate::authenticate::session::Session;
 use crate::backchannel::{Backchannel, BackchannelError, authority};
 use crate::config::{self, PageMethod};
 use crate::moodle::caller::Caller;
@@ -49,7 +50,7 @@ pub enum Grant<'a> {
 /// What somebody has to ask the page with. Cannot print itself.
 enum Proof {
     None,
-    /// An access token that the page has refused a moment ago.
+    /// An access token that this Moodle's page has refused.
     Refused,
     Grant(String),
     AccessToken(String),
@@ -209,53 +210,71 @@ async fn by_ticket(person: &Person<'_>, page: &Page, grant: &str) -> Result<Opti
 }
 
 async fn proof(person: &Person<'_>, page: &Page) -> Result<Proof, StoreError> {
-    let forwards = page.config.forward_bearer_token;
-    let session = match person.caller {
-        Caller::Session(session) => session,
-        Caller::Token { text: Some(text), .. } if forwards => {
-            let refused = person.store().get(Table::DeadTokens, &mark(person, text)).await?;
-            return Ok(match refused {
-                Some(_) => Proof::Refused,
-                None => Proof::AccessToken(text.to_owned()),
-            });
+    let token = match person.caller {
+        Caller::Session(session) => {
+            let key = grant_key(&session.key.text());
+            let kept = person.store().get(Table::ProxyGrants, &key).await?;
+            let Some(kept) = kept.and_then(|bytes| String::from_utf8(bytes).ok()) else {
+                return Ok(Proof::None);
+            };
+            match kept.strip_prefix(BEARER) {
+                Some(token) => token.to_owned(),
+                // The CAS server of another sign-in does not know it, which says nothing of whether it is good.
+                None if is_of_sign_in(person, session) => return Ok(Proof::Grant(kept)),
+                None => return Ok(Proof::None),
+            }
         }
-        Caller::Token { .. } => return Ok(Proof::None),
+        Caller::Token { text: Some(text), .. } => text.to_owned(),
+        Caller::Token { text: None, .. } => return Ok(Proof::None),
     };
-    let kept = person
-        .store()
-        .get(Table::ProxyGrants, &grant_key(&session.key.text()))
-        .await?;
-    let kept = kept.and_then(|bytes| String::from_utf8(bytes).ok());
-    Ok(match kept {
-        None => Proof::None,
-        Some(kept) => match kept.strip_prefix(BEARER) {
-            None => Proof::Grant(kept),
-            Some(token) if forwards => Proof::AccessToken(token.to_owned()),
-            Some(_) => Proof::None,
-        },
+    if !page.config.forward_bearer_token {
+        return Ok(Proof::None);
+    }
+    let refused = match mark(person) {
+        Some(mark) => person.store().get(Table::DeadTokens, &mark).await?,
+        None => None,
+    };
+    Ok(match refused {
+        Some(_) => Proof::Refused,
+        None => Proof::AccessToken(token),
     })
 }
 
+/// Has the session begun at the sign-in whose CAS server this Moodle's page asks?
+fn is_of_sign_in(person: &Person<'_>, session: &Session) -> bool {
+    session.identity.source == person.moodle.people.sign_in
+}
+
 /// The page, or Moodle, said this where the page was asked: an access token that brings nothing is not shown to it again, an
-/// application's for a while, since the operator of the page may put it right.
+/// application's for a while, since the operator of the page may put it right. The pages of other Moodles may take it.
 pub(super) async fn is_unfit(person: &Person<'_>, error: &TokenError) -> Result<(), TokenError> {
     if !matches!(error, TokenError::NotForPage { .. } | TokenError::OtherAccount) {
         return Ok(());
     }
-    match person.caller {
-        Caller::Token { text: Some(text), .. } => {
-            let key = mark(person, text);
-            let put = person.store().put(Table::DeadTokens, &key, b"", Some(LONG));
-            put.await.map_err(|_| NO_STORE)
+    let life = match person.caller {
+        // The next sign-in brings another one.
+        Caller::Session(session) if matches!(error, TokenError::NotForPage { .. }) => {
+            session.expires.duration_since(person.now).unwrap_or_default()
         }
-        Caller::Session(_) if matches!(error, TokenError::NotForPage { .. }) => forget(person).await,
-        Caller::Session(_) | Caller::Token { .. } => Ok(()),
-    }
+        Caller::Session(_) => return Ok(()),
+        Caller::Token { .. } => LONG,
+    };
+    let Some(mark) = mark(person).filter(|_| !life.is_zero()) else {
+        return Ok(());
+    };
+    let put = person.store().put(Table::DeadTokens, &mark, b"", Some(life));
+    put.await.map_err(|_| NO_STORE)
 }
 
-/// The store keeps a hash of it.
-fn mark(person: &Person<'_>, token: &str) -> String {
-    format!("page\n{}\n{token}", person.key())
+/// Under what it is kept that the page of this Moodle has refused the access token of whoever calls: the store keeps a hash of
+/// it. `None`: there is none.
+fn mark(person: &Person<'_>) -> Option<String> {
+    let of = match person.caller {
+        // No token has a line of its own.
+        Caller::Session(session) => format!("session\n{}", session.key.text()),
+        Caller::Token { text, .. } => text?.to_owned(),
+    };
+    Some(format!("page\n{}\n{of}", person.key()))
 }
 
 async fn forget(person: &Person<'_>) -> Result<(), TokenError> {
@@ -278,6 +297,7 @@ pub(super) fn died(person: &Person<'_>) -> TokenError {
 pub(super) async fn availability(person: &Person<'_>) -> Result<Availability, StoreError> {
     const OF_CAS: &str = "no proxy-granting ticket is kept for this session: the next sign-in brings one";
     const OF_OTHERS: &str = "no access token is kept for this session: it was good for a while after the sign-in";
+    const OF_ANOTHER: &str = "no access token is kept for this session, and it has begun at another sign-in than that of the page's CAS server";
     const REFUSED: &str = "the page has refused this access token a moment ago, or given another person's token for it";
     let Some(page) = &person.moodle.page else {
         return Ok(Availability::Nothing("moodle.page has changed meanwhile"));
@@ -287,7 +307,11 @@ pub(super) async fn availability(person: &Person<'_>) -> Result<Availability, St
         (Proof::Grant(_), _) if is_of_cas => Availability::Asked("the page would be asked with a proxy ticket"),
         (Proof::AccessToken(_), _) => Availability::Asked("the page would be asked with the access token"),
         (Proof::Refused, _) => Availability::Nothing(REFUSED),
-        (_, Caller::Session(_)) => Availability::Nothing(if is_of_cas { OF_CAS } else { OF_OTHERS }),
+        (_, Caller::Session(_)) if !is_of_cas => Availability::Nothing(OF_OTHERS),
+        (_, Caller::Session(session)) => Availability::Nothing(match is_of_sign_in(person, session) {
+            true => OF_CAS,
+            false => OF_ANOTHER,
+        }),
         (_, Caller::Token { .. }) => {
             Availability::Nothing("only a session by CAS has a ticket for the page, and forward_bearer_token is false")
         }

@@ -14,7 +14,7 @@ use crate::support::cas::{ProxyingBackEnd, query};
 use crate::support::double::Double;
 use crate::support::http::{Response, values};
 use crate::support::secrets::{self, Kind};
-use crate::support::{Config, Connection, Request, Site, Valkey, eventually};
+use crate::support::{Config, Connection, Moodle, Request, Site, Valkey, eventually};
 
 const ALICES: &str = "9a9eab1e0ddba11c0ffee0d15ea5e111";
 const BOBS: &str = "9a9eab1e0ddba11c0ffee0d15ea5e222";
@@ -374,4 +374,55 @@ fn a_back_ends_session_has_tickets_for_the_page_where_that_is_wanted() {
         assert_eq!(call().status, 401);
         school.keeps_its_secrets();
     }
+}
+
+#[test]
+fn a_ticket_for_tickets_is_shown_to_the_server_that_gave_it_alone() {
+    // A Moodle of the same people, who sign in for it at another server.
+    let (portal, second) = (Portal::start(), Moodle::start());
+    let lines = format!(
+        r#"
+[sign_in.second]
+people = "campus"
+[sign_in.second.cas]
+server = "http://127.0.0.1:1/cas"
+
+[upstreams.second]
+servers = [{:?}]
+
+[moodle.second]
+upstream   = "second"
+public_url = "http://second.localhost"
+sign_in    = "second"
+tokens     = ["page"]
+[moodle.second.page]
+url   = {:?}
+token = "/data/token"
+
+[[routes]]
+name     = "second"
+path     = "/second/webservice/{{*rest}}"
+strip    = "/second"
+upstream = "second"
+present  = "moodle-token"
+accept   = ["session"]
+sign_in  = ["campus", "second"]
+allow    = [{{ signed_in = true }}]
+"#,
+        second.url(),
+        portal.url(),
+    );
+    let config = Config::new().section(&lines);
+    let Some(school) = School::at(&Site::new(), config, &portal.tokens("[\"page\"]", "")) else {
+        return;
+    };
+    portal.knows(&school);
+    let browser = signed_in(&school, "alice");
+    browser
+        .call(&format!("/second{SITE_INFO}"))
+        .refused(403, "no_moodle_token");
+    assert_eq!(portal.asked(), []);
+    assert_eq!(browser.call(SITE_INFO).expect(200).json()["username"], "alice");
+    assert_eq!(portal.asked().len(), 1);
+    school.keeps_its_secrets();
 }

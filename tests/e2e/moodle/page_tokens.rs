@@ -1,6 +1,7 @@
 //! A page of the campus's own gives people's tokens for access tokens: of applications, and of sign-ins by OpenID Connect.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -251,10 +252,23 @@ struct People {
 
 impl People {
     fn start() -> Self {
+        Self::beside(None)
+    }
+
+    /// With a Moodle `other` of the same people, whose page is at this address.
+    fn beside(other: Option<SocketAddr>) -> Self {
         let (page, moodle) = (Page::start(), Moodle::start());
+        let other = other.map_or(String::new(), |address| {
+            format!(
+                "[upstreams.other]\nservers = [{:?}]\n[moodle.other]\nupstream = \"other\"\npublic_url = \
+                 \"http://other.localhost\"\nsign_in = \"campus\"\ntokens = [\"page\"]\nusername = \"user\"\n\
+                 [moodle.other.page]\nurl = \"http://{address}/app\"\ntoken = \"/token\"\nforward_bearer_token = true\n",
+                moodle.url()
+            )
+        });
         let routes = "[[routes]]\nname = \"calls\"\npath = \"/webservice/{*rest}\"\nupstream = \"moodle\"\npresent = \
                       \"moodle-token\"\naccept = [\"session\"]\nsign_in = \"campus\"\nallow = [{ signed_in = true }]\n";
-        let more = page.moodle(&moodle, ("campus", "user"), "") + routes;
+        let more = page.moodle(&moodle, ("campus", "user"), "") + &other + routes;
         let plan = sign_ins::Plan {
             more,
             username: "sub",
@@ -344,4 +358,53 @@ fn a_page_that_takes_no_such_token_is_shown_it_once() {
         world.call(&visitor).refused(403, "no_moodle_token");
     }
     assert_eq!(world.page.asked().len(), 1);
+}
+
+#[test]
+fn a_page_that_takes_no_such_token_leaves_it_to_the_pages_of_other_moodles() {
+    let other = Page::start();
+    other.says(|_| ("401 Unauthorized", String::new()));
+    let world = People::beside(Some(other.double.address));
+    let visitor = world.campus.signs_in("alice");
+    world.is_asked(1);
+    eventually("the other page has refused the token", || {
+        let metrics = world.campus.gateway.admin("/metrics").text();
+        let refused = "janua_moodle_tokens_total{moodle=\"other\",outcome=\"not_for_page\",source=\"page\"} 1";
+        metrics.contains(refused).then_some(())
+    });
+    assert_eq!(world.call(&visitor).expect(200).json()["username"], "alice");
+    // Moodle's token dies: the page is asked with the access token once more.
+    let fresh = "9a9eab1e0ddba11c0ffee0d15ea5e666";
+    world.moodle.site().tokens.retain(|row| row.token != ALICES);
+    world.moodle.site().give(fresh, "alice", "moodle_mobile_app");
+    world.page.says(move |_| ("200 OK", told("alice", fresh)));
+    world.call(&visitor).expect(200);
+    let asked = world.page.asked();
+    assert_eq!(asked.len(), 2);
+    assert_eq!(asked[0].authorization, asked[1].authorization);
+    assert_eq!(other.asked().len(), 1);
+}
+
+#[test]
+fn a_page_that_hangs_takes_nothing_from_other_moodles() {
+    /// Far more than there are places to ask a page in.
+    const OTHERS: usize = 48;
+    // It reads, and says nothing.
+    let hanging = Double::start(|mut wire| while wire.head().is_ok() {});
+    let world = People::beside(Some(hanging.address));
+    for number in 0..OTHERS {
+        let person = json!({ "sub": format!("person{number}") });
+        let mut double = world.campus.provider.behave();
+        (double.claims, double.userinfo) = (person.clone(), person);
+        drop(double);
+        world.campus.signs_in("alice");
+    }
+    let mut double = world.campus.provider.behave();
+    (double.claims, double.userinfo) = (json!({}), json!({}));
+    drop(double);
+    let alice = world.campus.signs_in("alice");
+    world.is_asked(OTHERS + 1);
+    assert!(hanging.connections() > 0, "the other page was not asked");
+    assert_eq!(world.call(&alice).expect(200).json()["username"], "alice");
+    assert_eq!(world.page.asked().len(), OTHERS + 1);
 }
