@@ -255,20 +255,20 @@ impl People {
         Self::beside(None)
     }
 
-    /// With a Moodle `other` of the same people, whose page is at this address.
+    /// With a Moodle `first` of the same people, whose page is at this address, and which is served before the other one.
     fn beside(other: Option<SocketAddr>) -> Self {
         let (page, moodle) = (Page::start(), Moodle::start());
         let other = other.map_or(String::new(), |address| {
             format!(
-                "[upstreams.other]\nservers = [{:?}]\n[moodle.other]\nupstream = \"other\"\npublic_url = \
+                "[upstreams.other]\nservers = [{:?}]\n[moodle.first]\nupstream = \"other\"\npublic_url = \
                  \"http://other.localhost\"\nsign_in = \"campus\"\ntokens = [\"page\"]\nusername = \"user\"\n\
-                 [moodle.other.page]\nurl = \"http://{address}/app\"\ntoken = \"/token\"\nforward_bearer_token = true\n",
+                 [moodle.first.page]\nurl = \"http://{address}/app\"\ntoken = \"/token\"\nforward_bearer_token = true\n",
                 moodle.url()
             )
         });
         let routes = "[[routes]]\nname = \"calls\"\npath = \"/webservice/{*rest}\"\nupstream = \"moodle\"\npresent = \
                       \"moodle-token\"\naccept = [\"session\"]\nsign_in = \"campus\"\nallow = [{ signed_in = true }]\n";
-        let more = page.moodle(&moodle, ("campus", "user"), "") + &other + routes;
+        let more = other + &page.moodle(&moodle, ("campus", "user"), "") + routes;
         let plan = sign_ins::Plan {
             more,
             username: "sub",
@@ -369,7 +369,7 @@ fn a_page_that_takes_no_such_token_leaves_it_to_the_pages_of_other_moodles() {
     world.is_asked(1);
     eventually("the other page has refused the token", || {
         let metrics = world.campus.gateway.admin("/metrics").text();
-        let refused = "janua_moodle_tokens_total{moodle=\"other\",outcome=\"not_for_page\",source=\"page\"} 1";
+        let refused = "janua_moodle_tokens_total{moodle=\"first\",outcome=\"not_for_page\",source=\"page\"} 1";
         metrics.contains(refused).then_some(())
     });
     assert_eq!(world.call(&visitor).expect(200).json()["username"], "alice");
