@@ -67,9 +67,10 @@ impl Scheme {
         found.unwrap_or_else(|| rest.to_vec())
     }
 
-    /// Does this line of `WWW-Authenticate` ask for it?
-    pub fn is_asked_by(self, challenge: &[u8]) -> bool {
-        self.begins(challenge.trim_ascii())
+    /// Does this line of `WWW-Authenticate` ask for it? It may have several challenges (RFC 9110 section 11.6.1).
+    pub fn is_asked_by(self, line: &[u8]) -> bool {
+        line.split(|byte| *byte == b',')
+            .any(|part| self.begins(part.trim_ascii()))
     }
 
     fn begins(self, value: &[u8]) -> bool {
@@ -142,6 +143,20 @@ mod tests {
         let digest = caller("Digest username=\"agent\", nonce=\"1\"");
         assert_eq!(digest, caller("Digest nonce=\"2\", username=\"agent\", uri=\"/\""));
         assert_ne!(caller("Digest"), digest);
+    }
+
+    #[test]
+    fn a_challenge_is_found_among_others() {
+        for (line, expected) in [
+            ("Basic realm=\"Opencast\"", true),
+            ("Bearer realm=\"a\", error=\"b\", basic realm=\"c\"", true),
+            ("Digest realm=\"a\", qop=\"auth\",Basic", true),
+            ("Bearer realm=\"Basic\"", false),
+            ("Basics", false),
+            ("", false),
+        ] {
+            assert_eq!(Scheme::Basic.is_asked_by(line.as_bytes()), expected, "{line}");
+        }
     }
 
     #[test]

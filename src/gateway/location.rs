@@ -36,7 +36,11 @@ fn with_token(location: &HeaderValue, ctx: &Context, route: &Route) -> Option<He
     let tokens: Vec<&str> = carrier::in_query_pairs(sources, query).collect();
     let location = location.to_str().ok().filter(|_| !tokens.is_empty())?;
     let public = Url::parse(&ctx.snapshot.config.server.public_url(&ctx.request.host)?.origin()).ok()?;
-    // As a browser reads it.
+    // As a browser reads it. `https:host` is a path for browsers, and another host for others.
+    let before_path = location.split(['/', '?', '#']).next().unwrap_or_default();
+    if before_path.contains(':') && !location.contains("://") {
+        return None;
+    }
     let to = public.join(location).ok()?;
     let has_one = to
         .query()

@@ -106,6 +106,8 @@ fn the_token_of_the_query_goes_on_to_the_player() {
         ("https://media.test.evil.example/", "https://media.test.evil.example/"),
         ("//evil.example/watch", "//evil.example/watch"),
         ("http://media.test/watch", "http://media.test/watch"),
+        ("https:evil.example", "https:evil.example"),
+        ("https:/evil.example/", "https:/evil.example/"),
         ("/\\evil.example/", "/\\evil.example/"),
     ] {
         let expected = expected.replace("HERE", &here);
