@@ -31,7 +31,7 @@ const CALLS: usize = 20;
 const ATTEMPTS: usize = 8;
 
 /// Names in the configuration, and where tokens come from. Each has a host of its own: 127.0.0.1, 127.0.0.2, …
-const MOODLES: [(&str, &str); 8] = [
+const MOODLES: [(&str, &str); 10] = [
     ("given", "[\"vault\", \"cas-facade\"]"),
     ("begun", "[\"cas-launch\"]\ndrop_at_logout = true"),
     ("spent", "[\"cas-token\"]"),
@@ -46,7 +46,19 @@ const MOODLES: [(&str, &str); 8] = [
         "[\"clearpass\"]\nclearpass = { key_file = \"clearpass.pem\" }\ndrop_at_logout = true",
     ),
     ("paged", "[\"page\"]"),
+    // By auth_oauth2, and by auth_oidc.
+    (
+        "led",
+        "[\"oidc-launch\"]\noidc_launch = { provider = \"https://idp.example.edu\" }",
+    ),
+    (
+        "sent",
+        "[\"oidc-launch\"]\noidc_launch = { provider = \"https://idp.example.edu\" }\ndrop_at_logout = true",
+    ),
 ];
+
+/// Where people log in to the last two. Nothing but browsers goes there.
+const PROVIDER: &str = "https://idp.example.edu";
 
 /// Everybody's, where people log in at Moodle themselves.
 const PASSWORD: &str = "open-sesame-and-close";
@@ -244,6 +256,11 @@ impl Campus {
                 (settings.auth_cas, settings.type_of_login) = (false, 2);
                 settings.password = Some(PASSWORD.to_owned());
             }
+            if tokens.contains("oidc-launch") {
+                settings.auth_oauth2 = *name == "led";
+                settings.auth_oidc = !settings.auth_oauth2;
+                settings.provider = format!("{PROVIDER}/authorize");
+            }
             drop(double);
             let mut more = (*tokens).to_owned();
             if tokens.contains("cas-facade") {
@@ -347,6 +364,9 @@ impl Campus {
                     person.ticket = ticket;
                 }
             }
+            if url.as_str().starts_with(PROVIDER) {
+                url = self.back_from_provider(&url, &person.name);
+            }
             let host = url
                 .host_str()
                 .unwrap()
@@ -381,6 +401,23 @@ impl Campus {
             }
         }
         panic!("{} is led in circles to {}", person.name, url.path())
+    }
+
+    /// The provider knows the person already, and gives the browser a code for Moodle.
+    fn back_from_provider(&self, url: &Url, user: &str) -> Url {
+        let said = |wanted: &str| parameter(url.as_str(), wanted).unwrap();
+        let mut back: Url = said("redirect_uri").parse().unwrap();
+        let at = back.port() == Some(self.address.port());
+        let at = back
+            .host_str()
+            .filter(|_| at)
+            .and_then(|host| host.strip_prefix("127.0.0."));
+        let at = at.and_then(|last| last.parse::<usize>().ok()).unwrap() - 1;
+        let code = self.moodles[at].site().code_for(user);
+        back.query_pairs_mut()
+            .append_pair("code", &code)
+            .append_pair("state", &said("state"));
+        back
     }
 
     fn calls(&self, person: &mut Person, at: usize) -> Response {
@@ -519,6 +556,7 @@ fn nobody_is_served_by_anothers_token_whatever_the_source() {
         "attribute",
         "clearpass",
         "page",
+        "oidc-launch",
     ] {
         let of_source = |line: &&str| {
             line.starts_with("janua_moodle_tokens_total{") && line.contains(&format!("source=\"{source}\""))
