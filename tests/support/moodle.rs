@@ -185,6 +185,8 @@ pub struct Site {
     pub holds_launch: Option<Arc<Held>>,
     /// A script, and where requests for it wait.
     pub holds_at: Option<(&'static str, Arc<Held>)>,
+    /// Whose every token is said to be.
+    pub says: Option<String>,
 }
 
 /// What tickets begin with that are not looked at before they are let go.
@@ -275,6 +277,7 @@ impl Site {
             holds: None,
             holds_launch: None,
             holds_at: None,
+            says: None,
         };
         site.files = files::stored();
         site

@@ -31,7 +31,7 @@ const CALLS: usize = 20;
 const ATTEMPTS: usize = 8;
 
 /// Names in the configuration, and where tokens come from. Each has a host of its own: 127.0.0.1, 127.0.0.2, …
-const MOODLES: [(&str, &str); 10] = [
+pub const MOODLES: [(&str, &str); 10] = [
     ("given", "[\"vault\", \"cas-facade\"]"),
     ("begun", "[\"cas-launch\"]\ndrop_at_logout = true"),
     ("spent", "[\"cas-token\"]"),
@@ -63,7 +63,7 @@ const PROVIDER: &str = "https://idp.example.edu";
 /// Everybody's, where people log in at Moodle themselves.
 const PASSWORD: &str = "open-sesame-and-close";
 
-fn name(number: usize) -> String {
+pub fn name(number: usize) -> String {
     format!("u{number}x")
 }
 
@@ -202,9 +202,9 @@ fn passwords(site: &Site) -> HashMap<String, String> {
     (0..PEOPLE).map(sealed).collect()
 }
 
-struct Campus {
+pub struct Campus {
     gateway: Gateway,
-    moodles: Vec<Arc<Moodle>>,
+    pub moodles: Vec<Arc<Moodle>>,
     address: SocketAddr,
     cas: Double,
     _page: Double,
@@ -212,7 +212,7 @@ struct Campus {
 }
 
 /// A person with a browser.
-struct Person {
+pub struct Person {
     name: String,
     /// The session's cookie.
     session: String,
@@ -223,7 +223,8 @@ struct Person {
 }
 
 impl Campus {
-    fn start() -> Self {
+    /// `upstream`: lines of the upstream of each Moodle.
+    pub fn start(upstream: &str) -> Self {
         let site = Site::new();
         let (sealed, paged) = (Arc::default(), Arc::<OnceLock<Arc<Moodle>>>::default());
         let (cas, page) = (cas(Arc::clone(&sealed)), page(Arc::clone(&paged)));
@@ -273,7 +274,7 @@ impl Campus {
                 );
             }
             let host = format!("127.0.0.{}", at + 1);
-            config = config.upstream(name, &[moodle.url()], "").section(&format!(
+            config = config.upstream(name, &[moodle.url()], upstream).section(&format!(
                 "[moodle.{name}]\nupstream = \"{name}\"\npublic_url = \"{origin}\"\nsign_in = \"campus\"\ntokens = {more}\n\
                  [[routes]]\nname = \"calls of {name}\"\nhost = \"{host}\"\npath = \"/webservice/{{*rest}}\"\nupstream = \"{name}\"\n\
                  present = \"moodle-token\"\naccept = [\"session\"]\nsign_in = \"campus\"\nallow = [{{ signed_in = true }}]\n\
@@ -311,7 +312,7 @@ impl Campus {
         format!("127.0.0.{}:{}", at + 1, self.address.port())
     }
 
-    fn signs_in(&self, name: &str) -> Person {
+    pub fn signs_in(&self, name: &str) -> Person {
         let mut person = Person {
             name: name.to_owned(),
             session: String::new(),
@@ -420,7 +421,7 @@ impl Campus {
         back
     }
 
-    fn calls(&self, person: &mut Person, at: usize) -> Response {
+    pub fn calls(&self, person: &mut Person, at: usize) -> Response {
         self.send(person, at, script(Request::get(SITE_INFO)))
     }
 
@@ -458,18 +459,47 @@ impl Campus {
                 continue;
             }
             let reason = answer.reason();
-            match &*reason {
-                "moodle_sign_in_required" => {
-                    let way = format!("/_janua/sign-in?with=campus&moodle={}&return=/_janua/me", MOODLES[at].0);
-                    self.open(person, at, &way);
-                }
-                // The password comes with a sign-in alone.
-                "no_moodle_token" | "no_credentials" => *person = self.signs_in(&person.name),
-                _ => {}
-            }
+            self.fetches_after(person, at, &reason);
             told.push(reason);
         }
         panic!("{} is not served by {}: {told:?}", person.name, MOODLES[at].0)
+    }
+
+    /// Calls, and once more after what the browser has to do for that.
+    pub fn tries(&self, person: &mut Person, at: usize) -> Response {
+        let answer = self.calls(person, at);
+        if answer.status != 401 {
+            return answer;
+        }
+        self.fetches(person, at);
+        self.calls(person, at)
+    }
+
+    /// Calls, and does what the answer asks for if that brings nothing. Is the person served?
+    pub fn serves(&self, person: &mut Person, at: usize) -> Option<()> {
+        let answer = self.calls(person, at);
+        if answer.status == 200 {
+            let text = answer.text();
+            assert!(text.contains(&format!("\"username\":\"{}\"", person.name)), "{text}");
+            return Some(());
+        }
+        self.fetches_after(person, at, &answer.reason());
+        None
+    }
+
+    /// What a browser does for another token.
+    fn fetches_after(&self, person: &mut Person, at: usize, reason: &str) {
+        match reason {
+            "moodle_sign_in_required" => self.fetches(person, at),
+            // The password comes with a sign-in alone.
+            "no_moodle_token" | "no_credentials" => *person = self.signs_in(&person.name),
+            _ => {}
+        }
+    }
+
+    fn fetches(&self, person: &mut Person, at: usize) {
+        let way = format!("/_janua/sign-in?with=campus&moodle={}&return=/_janua/me", MOODLES[at].0);
+        self.open(person, at, &way);
     }
 
     /// Somebody's token dies, whoever's it is.
@@ -507,7 +537,7 @@ fn populate(site: &mut crate::support::moodle::Site, of: &str) {
 
 #[test]
 fn nobody_is_served_by_anothers_token_whatever_the_source() {
-    let campus = Campus::start();
+    let campus = Campus::start("");
     let (served, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
     at_once(PEOPLE, |number| {
         let name = name(number);

@@ -9,6 +9,7 @@ mod clearpass;
 mod coming_back;
 mod cross_site;
 mod crowd;
+mod each_source;
 mod everywhere;
 mod expired;
 mod explained;

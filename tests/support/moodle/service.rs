@@ -169,6 +169,8 @@ fn contents(format: Option<&str>, root: &str) -> String {
 }
 
 fn site_info(format: Option<&str>, user: &str, site: &mut Site) -> String {
+    let said = site.says.clone();
+    let user = said.as_deref().unwrap_or(user);
     let account = site.accounts[user].clone();
     let root = site.settings.wwwroot.clone();
     let key = site.secret(32);
