@@ -13,10 +13,12 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use super::session::cookie::LAUNCH;
 use super::session::secret::key_of;
 use super::session::{Record, Session, SessionStore};
 use super::token;
 use crate::config::{Config, Launch, SessionLimits};
+use crate::digest::{hex, sha256};
 use crate::identity::{Grant, GrantKind, Identity};
 use crate::rate::address_key;
 use crate::sealing::Purpose;
@@ -69,6 +71,8 @@ pub struct LaunchRecord {
 const MOST: usize = 100;
 /// The same of tokens that name nobody, say the very same, and come from one address, behind which a whole course may be.
 const MOST_OF_NOBODY: usize = 1000;
+/// Hexadecimal digits behind the name of a cookie.
+const MARK: usize = 12;
 /// What the group of these begins with.
 const OF_NOBODY: &str = "token ";
 
@@ -106,6 +110,25 @@ impl LaunchRecord {
             created,
             expires: created.saturating_add(new.launch.absolute.as_secs()),
         }
+    }
+}
+
+/// Is this the name of a cookie of a session that stands beside others?
+pub fn is_beside(name: &str) -> bool {
+    let mark = name.strip_prefix(LAUNCH).and_then(|behind| behind.strip_prefix('-'));
+    mark.is_some_and(|mark| mark.len() == MARK && mark.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+impl LaunchRecord {
+    /// What its cookie is called, without the prefix. A token that names nobody and grants something has a name of its own, and
+    /// the next one that says the same takes it over.
+    pub fn cookie(&self) -> Cow<'static, str> {
+        if self.grants.is_empty() || !self.group.starts_with(OF_NOBODY) {
+            return LAUNCH.into();
+        }
+        let said = serde_json::json!([self.issuers, self.subject, self.roles, self.grants]).to_string();
+        let mark = hex(&sha256(said.as_bytes()));
+        format!("{LAUNCH}-{}", mark.get(..MARK).unwrap_or_default()).into()
     }
 }
 

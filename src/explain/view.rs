@@ -53,7 +53,7 @@ pub(super) fn secrets(ctx: &Context, headers: &HeaderMap) -> Vec<String> {
     let tickets = pairs.filter(|(name, _)| name == "ticket" || name == "code");
     secrets.extend(tickets.map(|(_, value)| value.into_owned()));
     if let Ok(here) = own::here(ctx) {
-        secrets.extend(here.launches(headers).into_iter().map(str::to_owned));
+        secrets.extend(here.launches(headers).into_iter().map(|(_, secret)| secret.to_owned()));
         secrets.extend(here.carried(headers).iter().map(|one| one.secret().to_owned()));
     }
     secrets

@@ -3,21 +3,24 @@
 //! the rules let that person pass, is decided by who asks.
 //!
 //! Any site can make a launch, with a token of its own: login CSRF, which cannot be told from the real thing. So a launch
-//! session is worth exactly its token, is no sign-in, has an id that nobody knew, and ends the one that the browser had.
+//! session is worth exactly its token, is no sign-in, has an id that nobody knew, and ends the one that the browser had. Tokens
+//! that name nobody and grant something stand beside each other, since a page of a course has players of several events in
+//! frames: what one grants is granted while the others last. Their roles are not shared.
 
 pub mod form;
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method};
 
-use crate::authenticate::launch::{LaunchRecord, LaunchSession, NewLaunch};
+use crate::authenticate::launch::{LaunchRecord, LaunchSession, NewLaunch, is_beside};
 use crate::authenticate::session::Carried;
 use crate::authenticate::session::cookie::LAUNCH;
 use crate::authenticate::token::carrier;
 use crate::config::{Action, Config, Launch, Route, TokenSource};
 use crate::headers::cookies;
-use crate::identity::GrantKind;
+use crate::identity::{GrantKind, Identity};
 use crate::rejection::Rejection;
 use crate::request::Request;
 use crate::respond::Reply;
@@ -28,8 +31,10 @@ use crate::sign_in::begin::page_load;
 /// Cookies of an Opencast that has signed somebody in. Whom it knows it goes on knowing, whatever token comes along;
 /// the second one signs in again by itself.
 const STALE: [&str; 2] = ["JSESSIONID", "oc-remember-me"];
-/// Cookies of one request that are tried: over plain HTTP a sibling host can add one to ours.
+/// Cookies of one name that are tried: over plain HTTP a sibling host can add one to ours.
 const MOST: usize = 4;
+/// Launch sessions that one browser has beside each other; beyond it the oldest one ends.
+const MOST_BESIDE: usize = 20;
 
 /// Do launch sessions begin anywhere?
 pub fn are_begun(config: &Config) -> bool {
@@ -56,19 +61,48 @@ pub fn without_token(request: &Request, path: &Path, sources: &[TokenSource]) ->
     }
 }
 
+/// A launch session, and the name of its cookie without the prefix.
+type Named<'h> = (&'h str, Arc<LaunchSession>);
+
 impl Here<'_> {
-    /// What the cookies of a request hold as the secrets of launch sessions.
-    pub fn launches<'h>(&self, headers: &'h HeaderMap) -> Vec<&'h str> {
-        let mut cookies = self.jar().all(headers, LAUNCH);
-        cookies.truncate(MOST);
-        cookies
+    /// What the cookies of a request hold as the secrets of launch sessions, with the names of the cookies. The one that stands
+    /// alone comes first, then those that stand beside others, as a browser sends them: the newest last.
+    pub fn launches<'h>(&self, headers: &'h HeaderMap) -> Vec<(&'h str, &'h str)> {
+        let all = self.jar().beginning_with(headers, LAUNCH);
+        if all.is_empty() {
+            return all;
+        }
+        let (alone, beside): (Vec<_>, Vec<_>) = all.into_iter().partition(|(name, _)| *name == LAUNCH);
+        let beside: Vec<_> = beside.into_iter().filter(|(name, _)| is_beside(name)).collect();
+        let newest = beside.len().saturating_sub(MOST_BESIDE);
+        let beside = beside.into_iter().skip(newest);
+        alone.into_iter().take(MOST).chain(beside).collect()
     }
 
-    /// The launch session that a request carries. `Ok(None)`: there is none, or it was revoked.
+    /// The launch session that a request carries, with what others of the same issuers grant that it carries, too. `Ok(None)`:
+    /// there is none, or it was revoked.
     pub async fn launch(&self, headers: &HeaderMap) -> Result<Option<Arc<LaunchSession>>, Rejection> {
-        let carried = self.launches(headers).into_iter().map(Carried::cookie).collect();
-        self.first(&self.people.launches, carried, |session| !self.is_revoked(session))
-            .await
+        let mut held = self.launch_sessions(headers).await?.into_iter();
+        let first = held.next();
+        Ok(first.map(|(_, first)| with_grants(first, held.map(|(_, other)| other))))
+    }
+
+    /// All that a request carries: the one that stands alone, then the newest of the others.
+    pub async fn launch_sessions<'h>(&self, headers: &'h HeaderMap) -> Result<Vec<Named<'h>>, Rejection> {
+        let mut held: Vec<Named<'h>> = Vec::new();
+        for (name, secret) in self.launches(headers) {
+            let is_known = name == LAUNCH && held.iter().any(|(known, _)| *known == LAUNCH);
+            if is_known {
+                continue;
+            }
+            let carried = vec![Carried::cookie(secret)];
+            let found = self.first(&self.people.launches, carried, |session| !self.is_revoked(session));
+            held.extend(found.await?.map(|session| (name, session)));
+        }
+        // Of those of one second, the last one is the newest.
+        held.reverse();
+        held.sort_by_key(|(name, session)| (*name != LAUNCH, Reverse(session.created)));
+        Ok(held)
     }
 
     fn is_revoked(&self, session: &LaunchSession) -> bool {
@@ -79,22 +113,51 @@ impl Here<'_> {
             .ended_since(session.created, who.subject.as_deref(), events)
     }
 
-    /// Begins a launch session in place of the one that the browser has, and sends it on.
+    /// Begins a launch session, in place of the one that the browser has under the same name, and sends it on.
     pub async fn launched(&self, new: NewLaunch<'_>, location: &str, headers: &HeaderMap) -> Result<Reply, Rejection> {
-        let before = self.launch(headers).await?;
+        let held = self.launch_sessions(headers).await?;
         let launches = &self.people.launches;
         let record = LaunchRecord::new(new, self.now);
+        let name = record.cookie();
         let (secret, _) = launches.begin(record, self.config, self.now).await?;
-        if let Some(before) = before {
+        let mut reply = Reply::redirect(location)?;
+        reply.set_cookie(self.jar().set_framed(&name, &secret, None));
+        let (same, others): (Vec<_>, Vec<_>) = held.into_iter().partition(|(known, _)| *known == name);
+        for (_, before) in same {
             // Its cookie is about to be written over; who has kept a copy has nothing.
             launches.end(before.key, "replaced").await?;
         }
-        let mut reply = Reply::redirect(location)?;
-        reply.set_cookie(self.jar().set_framed(LAUNCH, &secret, None));
+        let others = others
+            .into_iter()
+            .filter(|(other, _)| *other != LAUNCH && name != LAUNCH);
+        for (other, oldest) in others.skip(MOST_BESIDE - 1) {
+            launches.end(oldest.key, "replaced").await?;
+            reply.set_cookie(self.jar().set_framed(other, "", Some(0)));
+        }
         for cookie in forgotten(headers, self.public.https) {
             reply.set_cookie(Some(cookie));
         }
         Ok(reply)
+    }
+}
+
+/// A session with the grants of others, but of the same issuers alone: a route may take some issuers and not others.
+fn with_grants(first: Arc<LaunchSession>, others: impl Iterator<Item = Arc<LaunchSession>>) -> Arc<LaunchSession> {
+    let who = &first.identity;
+    let of_the_same = |other: &Arc<LaunchSession>| other.identity.issuers == who.issuers;
+    let mut both: Option<Identity> = None;
+    for other in others.filter(of_the_same) {
+        let both = both.get_or_insert_with(|| Identity::clone(who));
+        both.expires = both.expires.min(other.identity.expires);
+        for grant in &other.identity.grants {
+            if !both.grants.contains(grant) {
+                both.grants.push(grant.clone());
+            }
+        }
+    }
+    match both {
+        Some(both) => Arc::new(first.with_identity(both)),
+        None => first,
     }
 }
 

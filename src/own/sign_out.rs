@@ -1,5 +1,5 @@
 //! `/_janua/sign-out`: a page with a button, and the POST that it sends. What is posted elsewhere ends nothing.
-//! Both sessions that a browser may have end, the one of a sign-in and that of a launch.
+//! All sessions that a browser may have end, the one of a sign-in and those of launches.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use url::Url;
 
 use super::is_isolated;
 use super::isolation::Purpose;
-use crate::authenticate::session::cookie::{LAUNCH, SESSION};
+use crate::authenticate::session::cookie::SESSION;
 use crate::authenticate::session::{Carrier, Session};
 use crate::headers::cookies;
 use crate::moodle::Moodle;
@@ -57,10 +57,11 @@ pub(super) async fn answer(asked: &Asked<'_>, moodles: &[Arc<Moodle>]) -> Result
             reply.set_cookie(Some(gone));
         }
     }
-    if !here.launches(asked.headers).is_empty() {
-        reply.set_cookie(here.jar().set_framed(LAUNCH, "", Some(0)));
+    let names: BTreeSet<&str> = here.launches(asked.headers).iter().map(|(name, _)| *name).collect();
+    for name in names {
+        reply.set_cookie(here.jar().set_framed(name, "", Some(0)));
     }
-    if let Some(launch) = launch {
+    for (_, launch) in here.launch_sessions(asked.headers).await? {
         people.launches.end(launch.key, "sign_out").await?;
     }
     Ok(reply)

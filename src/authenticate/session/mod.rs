@@ -111,6 +111,21 @@ impl<R: Record> Session<R> {
         })
     }
 
+    /// The same session, of somebody who has more.
+    pub fn with_identity(&self, identity: Identity) -> Self {
+        Self {
+            key: self.key,
+            carrier: self.carrier,
+            created: self.created,
+            expires: self.expires.min(identity.expires),
+            identity: Arc::new(identity),
+            idle: self.idle,
+            record: Arc::clone(&self.record),
+            limits: self.limits,
+            config: Arc::clone(&self.config),
+        }
+    }
+
     /// A cookie is sent by the browser whoever made it send the request.
     pub fn is_by_cookie(&self) -> bool {
         self.carrier == Carrier::Cookie

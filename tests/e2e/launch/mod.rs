@@ -5,6 +5,7 @@ mod beside;
 mod browser;
 mod forms;
 mod lives;
+mod players;
 mod sessions;
 
 use serde_json::{Value, json};
