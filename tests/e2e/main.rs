@@ -40,6 +40,7 @@ mod http2_upstream;
 mod identity_headers;
 mod import;
 mod issuers;
+mod jwtify;
 mod key_files;
 mod keys;
 mod keysets;

@@ -14,7 +14,7 @@ use crate::support::tools::{missing, run};
 use crate::support::{Config, Gateway, Nginx, Signer, Site, in_seconds};
 
 const EVENT: &str = "/static/org/player/lecture-1";
-const PLAYERS: [&str; 2] = ["hls.js@1.7.4", "dashjs@5.2.1"];
+const PLAYERS: [&str; 3] = ["hls.js@1.7.4", "dashjs@5.2.1", "@opencast/jwtify@0.1.3"];
 
 /// Plays what its address names and says in nginx's log how that ended: `/player/report?hls=ended`. A short buffer
 /// makes it ask for segments until shortly before the end.
@@ -77,7 +77,8 @@ start();
 pub(super) fn scripts() -> &'static Path {
     static SCRIPTS: OnceLock<PathBuf> = OnceLock::new();
     SCRIPTS.get_or_init(|| {
-        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("players");
+        let versions = PLAYERS.join("_").replace(['@', '/'], "-");
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("players-{versions}"));
         if !kept.exists() {
             let new = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
             let folder = new.path().to_str().unwrap();
