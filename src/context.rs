@@ -13,12 +13,12 @@ use crate::act::proxy::{Attempts, Chosen};
 use crate::authenticate::session::Session;
 use crate::authenticate::upstream_auth::Brought;
 use crate::authenticate::watch::Pass;
-use crate::config::Launch;
+use crate::config::{Credential, Launch};
 use crate::event::Events;
 use crate::fair::Place;
 use crate::identity::Identity;
 use crate::observe::request_id::RequestId;
-use crate::rejection::Rejection;
+use crate::rejection::{Reason, Rejection};
 use crate::request::{Client, Request};
 use crate::route::path::Path;
 use crate::route::table::Params;
@@ -57,6 +57,8 @@ pub struct Context {
     /// The rules allow the request. What is refused afterwards was allowed and failed.
     pub allowed: bool,
     pub rejection: Option<Rejection>,
+    /// What was looked at to decide, for whoever asks why.
+    pub looked: Looked,
     /// A proxy asks about the request that stands here, or is about to: the decision is the answer, and nothing is done.
     pub only_decide: bool,
     pub upstream: UpstreamPart,
@@ -113,6 +115,26 @@ pub struct Target {
     pub events: Events,
 }
 
+/// What a decision has looked at. It stands in every request, so that it is small and nothing of it is allocated.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Looked {
+    /// In the order in which they were looked at: no more than there are kinds.
+    pub credentials: [Option<(Credential, Found)>; 7],
+    /// The rules were asked about somebody, or nobody.
+    pub rules: bool,
+    /// No rule spoke, and the upstream of `else_ask` had the last word.
+    pub else_asked: bool,
+}
+
+/// What became of a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// The request has none of this kind.
+    None,
+    Valid,
+    Refused(Reason),
+}
+
 /// A pass that a request brought, and that is good.
 pub struct HeldPass {
     pub pass: Pass,
@@ -155,6 +177,7 @@ impl Context {
             target: None,
             allowed: false,
             rejection: None,
+            looked: Looked::default(),
             only_decide: false,
             upstream: UpstreamPart::default(),
             in_flight: None,

@@ -21,7 +21,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::authenticate::watch::{RevocationError, Revoked};
-use crate::explain::{self, Question, Report};
+use crate::explain::{self, Question, Report, why};
+use crate::gateway::recent::Recent;
 use crate::private_file::{folder_of, make_folder};
 use crate::snapshot::Snapshot;
 
@@ -68,6 +69,7 @@ impl ControlError {
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 enum Verb {
     Explain(Question),
+    Why(why::Which),
     Revoke(Revoked),
     Vault(vault::Request),
     About,
@@ -88,11 +90,18 @@ pub struct About {
 #[serde(rename_all = "lowercase")]
 enum Answer {
     Explain(Box<Report>),
+    Why(why::Answer),
     /// It holds here already; on other replicas within a second.
     Revoked,
     Vault(vault::Response),
     About(About),
     Error(String),
+}
+
+/// What may be asked about, beside what requests are judged by.
+struct Asked {
+    about: About,
+    recent: Arc<Recent>,
 }
 
 /// A bound control socket; its file goes when this is dropped.
@@ -149,9 +158,10 @@ impl Control {
         })
     }
 
-    /// Answers until dropped. `snapshot` gives what the gateway decides by at that moment.
-    pub async fn serve(self, about: About, snapshot: impl Fn() -> Arc<Snapshot>) {
-        let about = Arc::new(about);
+    /// Answers until dropped. `recent` is what is kept of requests, `snapshot` gives what the gateway decides by at that
+    /// moment.
+    pub async fn serve(self, about: About, recent: Arc<Recent>, snapshot: impl Fn() -> Arc<Snapshot>) {
+        let asked = Arc::new(Asked { about, recent });
         let free = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             let Ok(place) = Arc::clone(&free).acquire_owned().await else {
@@ -165,9 +175,9 @@ impl Control {
                     continue;
                 }
             };
-            let (snapshot, about) = (snapshot(), Arc::clone(&about));
+            let (snapshot, asked) = (snapshot(), Arc::clone(&asked));
             tokio::spawn(async move {
-                match timeout(TIMEOUT, converse(stream, &snapshot, &about)).await {
+                match timeout(TIMEOUT, converse(stream, &snapshot, &asked)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => tracing::debug!(%error, "a control connection failed"),
                     Err(_) => tracing::debug!("a control client was too slow"),
@@ -182,6 +192,14 @@ impl Control {
 pub async fn explain(path: &Path, question: Question) -> Result<Report, ControlError> {
     match ask(path, &Verb::Explain(question)).await? {
         Answer::Explain(report) => Ok(*report),
+        other => Err(other.unexpected(path)),
+    }
+}
+
+/// Asks the gateway behind `path` about a request that it has answered.
+pub async fn why(path: &Path, which: why::Which) -> Result<why::Answer, ControlError> {
+    match ask(path, &Verb::Why(which)).await? {
+        Answer::Why(told) => Ok(told),
         other => Err(other.unexpected(path)),
     }
 }
@@ -226,7 +244,7 @@ impl Answer {
     fn unexpected(self, path: &Path) -> ControlError {
         match self {
             Self::Error(error) => ControlError::Refused(error),
-            Self::Explain(_) | Self::Revoked | Self::Vault(_) | Self::About(_) => ControlError::Answer {
+            Self::Explain(_) | Self::Why(_) | Self::Revoked | Self::Vault(_) | Self::About(_) => ControlError::Answer {
                 path: path.to_owned(),
                 detail: "an answer to another question".to_owned(),
             },
@@ -262,7 +280,7 @@ async fn ask(path: &Path, verb: &Verb) -> Result<Answer, ControlError> {
     serde_json::from_str(&answer).map_err(|error| odd(error.to_string()))
 }
 
-async fn converse(stream: UnixStream, snapshot: &Arc<Snapshot>, about: &About) -> io::Result<()> {
+async fn converse(stream: UnixStream, snapshot: &Arc<Snapshot>, asked: &Asked) -> io::Result<()> {
     let (reading, mut writing) = stream.into_split();
     let mut request = Vec::new();
     let mut reading = BufReader::new(reading.take(MAX_REQUEST));
@@ -271,7 +289,7 @@ async fn converse(stream: UnixStream, snapshot: &Arc<Snapshot>, about: &About) -
         return Ok(());
     }
     let answer = if request.ends_with(b"\n") {
-        answer(&request, snapshot, about).await
+        answer(&request, snapshot, asked).await
     } else {
         Answer::Error(format!("a request is one line of at most {MAX_REQUEST} bytes"))
     };
@@ -280,7 +298,7 @@ async fn converse(stream: UnixStream, snapshot: &Arc<Snapshot>, about: &About) -
     writing.write_all(&line).await
 }
 
-async fn answer(request: &[u8], snapshot: &Arc<Snapshot>, about: &About) -> Answer {
+async fn answer(request: &[u8], snapshot: &Arc<Snapshot>, asked: &Asked) -> Answer {
     match serde_json::from_slice(request) {
         Ok(Verb::Explain(question)) => {
             let keys = snapshot.tokens.key_sources();
@@ -288,6 +306,12 @@ async fn answer(request: &[u8], snapshot: &Arc<Snapshot>, about: &About) -> Answ
             let report = explain::explain(snapshot, &question, &keys, true, time, instant).await;
             Answer::Explain(Box::new(report))
         }
+        Ok(Verb::Why(which)) => Answer::Why(why::answer(
+            &asked.recent,
+            &which,
+            snapshot.generation,
+            SystemTime::now(),
+        )),
         Ok(Verb::Revoke(revoked)) => {
             tracing::info!(?revoked, "watch passes and launch sessions are revoked");
             let subject = match &revoked {
@@ -309,11 +333,11 @@ async fn answer(request: &[u8], snapshot: &Arc<Snapshot>, about: &About) -> Answ
                 }
             }
         }
-        Ok(Verb::Vault(asked)) => {
-            let told = vault::answer(asked, snapshot.moodle_tokens.store(), &snapshot.config).await;
+        Ok(Verb::Vault(wanted)) => {
+            let told = vault::answer(wanted, snapshot.moodle_tokens.store(), &snapshot.config).await;
             told.map_or_else(Answer::Error, Answer::Vault)
         }
-        Ok(Verb::About) => Answer::About(about.clone()),
+        Ok(Verb::About) => Answer::About(asked.about.clone()),
         // Its text may quote what was sent, a token too.
         Err(error) => Answer::Error(format!("no request that is known here (column {})", error.column())),
     }

@@ -11,7 +11,8 @@
 //! | `files`, `accel`, `upstream`, `playlists` | files; files for nginx; the way to an upstream and back; its playlists |
 //! | `bearer`, `endpoints`, `launch`, `moodle`, `opencast`, `watch` | each capability, called with the request at hand |
 //! | `auth_request`, `else_ask` | decisions for a proxy that asks; an upstream's word where no rule speaks |
-//! | `frames`, `denials`, `access_entry` | headers about frames; what is kept of a refusal; a line of the log |
+//! | `frames` | headers about frames |
+//! | `denials`, `recent`, `access_entry` | what is kept of a refusal, by rules and of any kind; a line of the log |
 
 pub mod accel;
 mod access_entry;
@@ -35,6 +36,7 @@ pub mod opencast;
 pub mod parts;
 mod perform;
 pub mod playlists;
+pub mod recent;
 pub mod rules;
 mod steps;
 pub mod trace;
@@ -49,11 +51,12 @@ use pingora::prelude::Result;
 use pingora::proxy::Session;
 
 pub use self::incoming::{Beginning, Incoming};
+use self::recent::Recent;
 pub use self::steps::Stop;
 use self::steps::{
     answering, begin, common_headers, complete, connection, content_type, raw_header, recent, refusal_headers,
 };
-use crate::context::Context;
+use crate::context::{Context, Looked};
 use crate::observe::Observer;
 use crate::snapshot::Snapshot;
 
@@ -62,6 +65,7 @@ pub struct Gateway {
     /// Taken once a request: see [`Context::snapshot`].
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub observer: Observer,
+    pub recent: Arc<Recent>,
 }
 
 /// What is left to do after [`Gateway::walk`].
@@ -79,8 +83,10 @@ impl Gateway {
         // Not kept in a variable: the header's buffer would live as long as the transfer.
         decide::take(session.req_header(), raw_header(session).as_deref(), peer, ctx)?;
         limits::in_flight(session, ctx).await?;
-        let decision = decide::decide(session, ctx, &mut ()).await?;
-        self.perform(session, ctx, decision).await
+        let mut looked = Looked::default();
+        let decision = decide::decide(session, ctx, &mut looked).await;
+        ctx.looked = looked;
+        self.perform(session, ctx, decision?).await
     }
 }
 

@@ -7,7 +7,9 @@ use std::time::{Instant, SystemTime};
 use arc_swap::ArcSwap;
 
 use crate::admin::status::{IssuerStatus, RouteStatus, ServerStatus, Status};
-use crate::admin::{Readiness, Source};
+use crate::admin::{Readiness, Source, Why};
+use crate::explain::{render, why};
+use crate::gateway::recent::Recent;
 use crate::observe::denials::{Denial, Denials};
 use crate::observe::metrics::Metrics;
 use crate::observe::reload_status::ReloadStatus;
@@ -18,6 +20,7 @@ pub struct Overview {
     snapshot: Arc<ArcSwap<Snapshot>>,
     reloads: Arc<ReloadStatus>,
     denials: Arc<Denials>,
+    recent: Arc<Recent>,
     started: Instant,
     draining: AtomicBool,
 }
@@ -28,12 +31,14 @@ impl Overview {
         snapshot: Arc<ArcSwap<Snapshot>>,
         reloads: Arc<ReloadStatus>,
         denials: Arc<Denials>,
+        recent: Arc<Recent>,
     ) -> Self {
         Self {
             metrics,
             snapshot,
             reloads,
             denials,
+            recent,
             started: Instant::now(),
             draining: AtomicBool::new(false),
         }
@@ -75,6 +80,28 @@ impl Source for Overview {
 
     fn denials(&self) -> Vec<Denial> {
         self.denials.latest()
+    }
+
+    fn why(&self, id: &str) -> Why {
+        let which = why::Which::Id(id.to_owned());
+        let generation = self.snapshot.load().generation;
+        match why::answer(&self.recent, &which, generation, SystemTime::now()) {
+            why::Answer::Found(report) => Why::Found {
+                text: render::render(&report, false),
+                json: serde_json::to_value(&report).unwrap_or_default(),
+            },
+            why::Answer::Several(ids) => Why::Several(ids),
+            why::Answer::Nothing(told) => Why::Nothing(told),
+        }
+    }
+
+    fn refusals(&self, most: usize) -> Vec<serde_json::Value> {
+        let (generation, now) = (self.snapshot.load().generation, SystemTime::now());
+        let latest = self.recent.refusals().into_iter().take(most);
+        let reports = latest.map(|entry| why::report(&entry, generation, now));
+        reports
+            .map(|report| serde_json::to_value(report).unwrap_or_default())
+            .collect()
     }
 
     fn status(&self) -> Status {

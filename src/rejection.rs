@@ -6,9 +6,11 @@
 
 mod hint;
 mod reason;
+mod remedy;
 
 pub use self::hint::{Hint, NEEDS_BROWSER};
 pub use self::reason::Reason;
+pub use self::remedy::PLACES;
 
 /// A refused request: the reason, a detail for the log only, and what the answer's headers must carry.
 #[derive(Debug, Clone, PartialEq, Eq)]

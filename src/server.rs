@@ -23,6 +23,7 @@ use crate::backchannel::BackchannelError;
 use crate::config::Config;
 use crate::control::{About, Control, ControlError};
 use crate::gateway::Gateway;
+use crate::gateway::recent::Recent;
 use crate::key_file::{self, Looking};
 use crate::listen::accept::{Bounds, Door, Listener};
 use crate::listen::connection::HeaderBounds;
@@ -218,10 +219,17 @@ async fn serve(
             .filter_map(|socket| socket.local_addr().ok())
             .collect(),
     };
-    let control = control.map(|control| tokio::spawn(control.serve(about, move || asked_about.load_full())));
+    let recent = Arc::new(Recent::new(server.recent));
+    let told = Arc::clone(&recent);
+    let control = control.map(|control| tokio::spawn(control.serve(about, told, move || asked_about.load_full())));
     let denials = Arc::new(Denials::new(server.denials));
     let observer = Observer::new(&metrics, log, Arc::clone(&denials));
-    let app = Arc::new(proxy(&config, Arc::clone(&snapshot), observer));
+    let gateway = Gateway {
+        snapshot: Arc::clone(&snapshot),
+        observer,
+        recent: Arc::clone(&recent),
+    };
+    let app = Arc::new(proxy(&config, gateway));
     let bounds = Bounds::new(server.into(), &metrics);
     let header = watch::Sender::new(HeaderBounds::of(server));
     let door = Door {
@@ -236,6 +244,7 @@ async fn serve(
         Arc::clone(&snapshot),
         Arc::clone(&status),
         denials,
+        recent,
     ));
     let running = Running {
         started: Arc::clone(&config),
@@ -307,13 +316,12 @@ fn tell_readiness(overview: &Arc<Overview>) {
 }
 
 /// pingora's proxy around the gateway: HTTP/1.1 and HTTP/2, in clear too.
-fn proxy(config: &Config, snapshot: Arc<ArcSwap<Snapshot>>, observer: Observer) -> HttpProxy<Gateway> {
+fn proxy(config: &Config, gateway: Gateway) -> HttpProxy<Gateway> {
     let conf = ServerConf {
         threads: config.server.threads,
         upstream_keepalive_pool_size: UPSTREAM_POOL,
         ..ServerConf::default()
     };
-    let gateway = Gateway { snapshot, observer };
     let mut options = HttpServerOptions::default();
     options.h2c = true;
     options.h2_idle_timeout = Some(config.server.timeouts.keep_alive);

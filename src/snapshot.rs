@@ -10,6 +10,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use http::HeaderName;
@@ -42,10 +43,14 @@ pub use self::route::{Action, Route, RouteWatch};
 /// Requests of one address, over HTTP/2 or behind a proxy, that wait until others of it have ended.
 const WAITING_IN_FLIGHT: usize = 4096;
 
+static GENERATIONS: AtomicU64 = AtomicU64::new(1);
+
 /// Everything a request is judged by.
 pub struct Snapshot {
     /// What it was made of.
     pub config: Arc<Config>,
+    /// Which one of this process it is, counted from 1; one that was refused counts, too.
+    pub generation: u64,
     pub table: Table,
     pub routes: Vec<Arc<Route>>,
     pub upstreams: Vec<Arc<Upstream>>,
@@ -202,6 +207,7 @@ impl Snapshot {
         });
         Ok(Self {
             config: Arc::clone(config),
+            generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
             table: Table::new(&distinct(hosts), entries)?,
             routes,
             upstreams,

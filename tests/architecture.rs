@@ -131,7 +131,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
 ];
 
 /// Imports within a layer, and the one upwards that stays, each with its reason.
-const EDGES: [(&str, &str, &str); 20] = [
+const EDGES: [(&str, &str, &str); 21] = [
     (
         "config",
         "authorize",
@@ -164,6 +164,11 @@ const EDGES: [(&str, &str, &str); 20] = [
     ("server", "overview", "wiring"),
     ("server", "reload", "wiring"),
     ("overview", "admin", "the status page is the admin listener's"),
+    (
+        "overview",
+        "explain",
+        "what is kept of a request is told as an explanation",
+    ),
 ];
 
 /// Where pingora's types may appear.

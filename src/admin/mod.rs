@@ -1,5 +1,5 @@
-//! The admin listener: `/metrics`, `/healthz`, `/readyz`, a status page at `/`, and at `/denials` what the rules refused
-//! lately. Read only, nothing secret.
+//! The admin listener: `/metrics`, `/healthz`, `/readyz`, a status page at `/`, at `/denials` what the rules refused lately,
+//! and at `/why/REQUEST-ID` why one request was refused. Read only, nothing secret.
 //!
 //! What it tells comes from a [`Source`]; it decides only who is answered. It asks for no credentials, so that probes
 //! and scrapers need none: it belongs on loopback or a private network, and a page in somebody's browser cannot reach
@@ -8,6 +8,7 @@
 mod denials;
 mod host;
 pub mod status;
+mod why;
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -24,6 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use self::status::Status;
+pub use self::why::Why;
 use crate::observe::denials::Denial;
 
 /// Connections answered at once; more wait to be accepted.
@@ -47,6 +49,10 @@ pub trait Source: Send + Sync + 'static {
     fn hosts(&self) -> Vec<String>;
     /// What the rules refused lately, the latest first.
     fn denials(&self) -> Vec<Denial>;
+    /// Why a recent request was refused, by its id or a beginning of it.
+    fn why(&self, id: &str) -> Why;
+    /// So many of the latest refusals at most, as the JSON of `janua explain`; the latest first.
+    fn refusals(&self, most: usize) -> Vec<serde_json::Value>;
 }
 
 /// Should requests be sent here?
@@ -128,10 +134,13 @@ fn answer<B>(request: &Request<B>, source: &dyn Source) -> Response<String> {
         "/denials.json" => denials_json(source),
         "/denials" if denials::wants_json(request.headers()) => denials_json(source),
         "/denials" => page(denials::render(&source.denials())),
+        path if path == "/why" || path == "/why.json" || path.starts_with("/why/") => {
+            why::answer(path, request.headers(), source)
+        }
         _ => response(
             StatusCode::NOT_FOUND,
             TEXT,
-            "Here are /metrics /healthz /readyz /denials and /.\n".to_owned(),
+            "Here are /metrics /healthz /readyz /denials /why and /.\n".to_owned(),
         ),
     }
 }
@@ -149,19 +158,22 @@ fn readyz(readiness: &Readiness, format: HeaderValue) -> Response<String> {
 }
 
 fn page(html: String) -> Response<String> {
-    let mut page = response(
-        StatusCode::OK,
-        HeaderValue::from_static("text/html; charset=utf-8"),
-        html,
-    );
+    page_of(StatusCode::OK, html)
+}
+
+fn page_of(status: StatusCode, html: String) -> Response<String> {
+    let mut page = response(status, HeaderValue::from_static("text/html; charset=utf-8"), html);
     let policy = HeaderValue::from_static(status::POLICY);
     page.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
     page
 }
 
 fn denials_json(source: &dyn Source) -> Response<String> {
-    let format = HeaderValue::from_static("application/json");
-    response(StatusCode::OK, format, denials::json(&source.denials()))
+    json(StatusCode::OK, denials::json(&source.denials()))
+}
+
+fn json(status: StatusCode, body: String) -> Response<String> {
+    response(status, HeaderValue::from_static("application/json"), body)
 }
 
 /// hyper leaves the body out for HEAD and keeps its length.
@@ -209,6 +221,12 @@ mod tests {
             vec!["janua-1".to_owned()]
         }
         fn denials(&self) -> Vec<Denial> {
+            Vec::new()
+        }
+        fn why(&self, id: &str) -> Why {
+            Why::Nothing(id.to_owned())
+        }
+        fn refusals(&self, _most: usize) -> Vec<serde_json::Value> {
             Vec::new()
         }
     }

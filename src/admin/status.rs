@@ -46,7 +46,7 @@ pub struct ServerStatus {
 
 /// Nothing may be loaded or frame it; the style is known by its hash, which a test recomputes.
 pub(super) const POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-PqLVvgZmFU1OXLNznWPK7CXlYN/DX2+fp44FEu1jCII='; base-uri 'none'; form-action 'none'; \
+    style-src 'sha256-LDTPAp/ftbj6pAY217WQ39j7Qxs+qR1EAjFE5+i2Xgw='; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
 const STYLE: &str = ":root{color-scheme:light dark}\
@@ -56,7 +56,7 @@ h1{font-size:1.5rem}h2{font-size:1.125rem;margin-top:2rem}h3{font-size:1rem;marg
 th,td{padding:.25rem .75rem .25rem 0;border-bottom:1px solid #8884;text-align:left}\
 section{margin:1rem 0;padding:1rem;border:1px solid #8884;border-radius:.5rem}\
 dl{display:grid;grid-template-columns:12rem minmax(0,1fr);gap:.25rem 1rem;margin:0}\
-dt{opacity:.75}dd{margin:0;overflow-wrap:anywhere}\
+pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:0}dt{opacity:.75}dd{margin:0;overflow-wrap:anywhere}\
 @media(max-width:40rem){dl{grid-template-columns:minmax(0,1fr)}dd{margin-bottom:.5rem}}\
 .bad{font-weight:bold;color:#c62828}\
 @media(prefers-color-scheme:dark){.bad{color:#ff8a80}}";
@@ -99,7 +99,8 @@ pub(super) fn render(status: &Status, readiness: &Readiness) -> String {
         ]
     });
     table(&mut body, "Upstreams", ["upstream", "server", "health"], servers);
-    body.push_str("<p>Metrics: <a href=\"/metrics\">/metrics</a>. Refused by the rules lately: <a href=\"/denials\">/denials</a>.</p>\n");
+    body.push_str("<p>Metrics: <a href=\"/metrics\">/metrics</a>. Refused by the rules lately: <a href=\"/denials\">/denials</a>. \
+         Why a request was refused: <a href=\"/why\">/why</a>.</p>\n");
     page(&body)
 }
 

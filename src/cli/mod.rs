@@ -13,6 +13,7 @@ pub mod run;
 pub mod token;
 pub mod token_show;
 pub mod vault;
+pub mod why;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -45,6 +46,7 @@ Examples:
   janua check                                  is gateway.toml sound, do key sets and upstreams answer?
   janua run --config /etc/janua/gateway.toml   serve
   janua explain GET 'https://…?jwt=…'          why is it allowed or refused?
+  janua why 6f1c20a9                           why was this request refused?
   janua keys new --out keys                    make a key pair for a token issuer
   janua token mint --key keys/private.pem --event lecture-1=read --expires 4h
   janua token show --jwks keys/jwks.json -     what does the token on stdin say, and is it good?
@@ -61,6 +63,7 @@ enum Command {
     /// was found
     Check(check::Args),
     Explain(explain::Args),
+    Why(why::Args),
     /// End the watch passes of a person or an event, on every replica, within a second
     Revoke(revoke::Args),
     /// Tokens for Moodle that you provide, and the master key that seals the state store
@@ -88,7 +91,7 @@ enum Command {
 }
 
 impl Cli {
-    /// Runs the command. The exit code is 0 for success and 1 for failure; clap itself exits with 2 for a command
+    /// Runs the command. The exit code is 0 for success and 1 for failure, unless the command says otherwise; clap itself exits with 2 for a command
     /// line it cannot read.
     pub fn run(self) -> ExitCode {
         let result = match self.command {
@@ -96,6 +99,7 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Explain(args) => explain::run(&args),
+            Command::Why(args) => why::run(&args),
             Command::Revoke(args) => revoke::run(&args),
             Command::Vault(command) => vault::run(&command),
             Command::Keys(command) => keys::run(&command),

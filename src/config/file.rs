@@ -31,7 +31,7 @@ pub(super) use self::launch::Launch;
 pub(super) use self::moodle::{ClearPass, Facade, FunctionEntry, Moodle, OidcLaunch, TokenAttribute, TokenPage};
 pub(super) use self::opencast::Opencast;
 pub(super) use self::respond::{Decide, Respond};
-pub use self::server::{ClientTimeouts, Connections};
+pub use self::server::{ClientTimeouts, Connections, Recent};
 pub(super) use self::server::{Log, Server, Tls};
 pub(super) use self::sign_in::{Cas, OAuth2, Oidc, RoleRule, SignIn};
 /// Of `allow` and `deny`: the keys of all conditions.

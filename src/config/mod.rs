@@ -50,7 +50,7 @@ pub use self::bearer::{Bearer, BearerBy};
 pub use self::compile::{Loaded, load, load_with};
 pub use self::cors::Cors;
 pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
-pub use self::file::{ClientTimeouts, Connections};
+pub use self::file::{ClientTimeouts, Connections, Recent};
 pub use self::frames::{FrameAncestors, Frames};
 pub use self::identity_headers::IdentityHeaders;
 pub use self::launch::Launch;
@@ -108,6 +108,8 @@ pub struct Server {
     pub admin_hosts: Vec<String>,
     /// Refusals by rules that are kept; 0: none, and none is told.
     pub denials: usize,
+    /// What is kept for `janua why`.
+    pub recent: Recent,
     /// The control socket.
     pub control: PathBuf,
     /// Bytes of a request's header, request line included.

@@ -2,14 +2,17 @@
 //! an upstream would get.
 //!
 //! The decision is the gateway's own ([`crate::gateway::decide`]); `recorder` writes its reasons into the [`Report`], `plan`
-//! tells what would be done, `render` puts it all into words. Nothing is served or passed on, and budgets are looked at
+//! tells what would be done, `remedy` what the operator can do, `render` puts it all into words. `why` makes the same report of
+//! what is kept of a request that was decided. Nothing is served or passed on, and budgets are looked at
 //! without taking from them; only an `else_ask` is asked, as the gateway would ask it.
 
 mod plan;
 mod recorder;
+mod remedy;
 pub mod render;
 mod report;
 mod view;
+pub mod why;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -31,7 +34,7 @@ use crate::respond;
 use crate::snapshot::Snapshot;
 
 pub use self::report::{
-    AccessToken, Action, Budget, CalledFunction, Capped, Credential, KeySet, Keys, Moment, MoodleTokens, Outcome,
+    AccessToken, Action, Budget, CalledFunction, Capped, Credential, KeySet, Keys, Moment, MoodleTokens, Outcome, Past,
     Report, RouteFate, Rule, Seen, SignedIn, TokenSource,
 };
 
@@ -112,6 +115,7 @@ pub async fn explain(
     report.params = params
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
+    report.advise();
     report.hide(&secrets)
 }
 

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod moodle;
+mod past;
 
 use std::fmt::{self, Write as _};
 
@@ -41,15 +42,23 @@ impl Page {
             let path = seen.path.as_deref().unwrap_or("(no canonical path)");
             let (method, host, client) = (&seen.method, &seen.host, &seen.client);
             self.line(1, &format!("{method} {scheme}://{host}{path} from {client}"))?;
-            self.line(1, &format!("judged at {}", at(&report.at)))?;
+            match &report.past {
+                Some(past) => self.past(past, &report.at)?,
+                None => self.line(1, &format!("judged at {}", at(&report.at)))?,
+            }
         }
         self.routes(report)?;
         if report.anonymous {
             self.heading("credentials")?;
             self.line(1, "not looked at: no rule of this route asks who somebody is")?;
         } else if !report.credentials.is_empty() || !report.allow.is_empty() {
-            self.credentials(&report.credentials)?;
-            self.keys(&report.keys)?;
+            match report.past {
+                Some(_) => self.looked_at(&report.credentials)?,
+                None => {
+                    self.credentials(&report.credentials)?;
+                    self.keys(&report.keys)?;
+                }
+            }
         }
         self.rules("deny: any of these refuses", &report.deny)?;
         self.rules("allow: any of these is enough", &report.allow)?;
@@ -62,10 +71,17 @@ impl Page {
         if let Some(told) = &report.moodle {
             self.moodle(told)?;
         }
-        match &report.action {
-            Some(action) => self.action(action, report),
-            None => Ok(()),
+        if let Some(action) = &report.action {
+            self.action(action, report)?;
         }
+        if let Some(upstream) = report.past.as_ref().and_then(|past| past.upstream.as_ref()) {
+            self.asked(upstream, report)?;
+        }
+        if report.remedy.is_empty() {
+            return Ok(());
+        }
+        self.heading("what to do")?;
+        report.remedy.iter().try_for_each(|text| self.line(1, text))
     }
 
     fn outcome(&mut self, report: &Report) -> fmt::Result {

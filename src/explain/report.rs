@@ -51,6 +51,38 @@ pub struct Report {
     /// Of a route that puts Moodle's tokens into calls.
     #[serde(default)]
     pub moodle: Option<MoodleTokens>,
+    /// The request has come and was decided: this is what is kept of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub past: Option<Past>,
+    /// What the operator can do, a sentence or two each.
+    #[serde(default)]
+    pub remedy: Vec<String>,
+}
+
+/// Of a request that has come.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Past {
+    pub request_id: String,
+    /// The names of the query's parameters, with commas.
+    pub query: Option<String>,
+    /// From its header to the end of the answer.
+    pub milliseconds: u64,
+    /// As in the access log.
+    pub subject: Option<String>,
+    /// Which configuration of the process judged it, counted from 1.
+    pub generation: u64,
+    pub is_in_force: bool,
+    /// Who was asked for the answer.
+    pub upstream: Option<PastUpstream>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PastUpstream {
+    pub name: String,
+    /// Absent: none could be chosen.
+    pub server: Option<String>,
+    /// Milliseconds to the header of its answer; absent if none came.
+    pub answered_after: Option<u64>,
 }
 
 /// Where the token for a call would come from. No token is told, nor obtained.
@@ -300,6 +332,8 @@ impl Report {
             deny: Vec::new(),
             allow: Vec::new(),
             action: None,
+            past: None,
+            remedy: Vec::new(),
             ..self
         }
     }

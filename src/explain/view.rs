@@ -17,6 +17,7 @@ use crate::authorize::explain as rules;
 use crate::config::{JwksLocation, TokenSource};
 use crate::context::{Context, HeldPass};
 use crate::gateway::endpoints as own;
+use crate::gateway::parts;
 use crate::present;
 use crate::rate::Rate;
 use crate::redact;
@@ -123,12 +124,7 @@ impl Credential {
 }
 
 pub(super) fn credential(examined: Examined, place: Option<&TokenSource>, counts: bool, now: SystemTime) -> Credential {
-    let place = match place {
-        Some(TokenSource::Header { name, .. }) => format!("header {name}"),
-        Some(TokenSource::Query { parameter }) => format!("query {parameter}"),
-        Some(TokenSource::Form { parameter }) => format!("form {parameter}"),
-        None => String::new(),
-    };
+    let place = place.map(parts::place).unwrap_or_default();
     let texts = |grants: Vec<_>| grants.iter().map(rules::grant).collect();
     let claims = examined.claims.as_ref();
     Credential {

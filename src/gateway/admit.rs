@@ -50,7 +50,9 @@ pub(super) async fn admit<I: Incoming, T: Trace>(
         None => &route.accept,
     };
     for credential in accept {
-        match authenticate(incoming, ctx, route, *credential, trace).await {
+        let outcome = authenticate(incoming, ctx, route, *credential, trace).await;
+        trace.credential(*credential, &outcome);
+        match outcome {
             Outcome::Nobody => {}
             Outcome::Refused(refusal) => refusals.invalid(refusal),
             Outcome::Person(who) => {

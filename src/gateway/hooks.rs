@@ -173,9 +173,10 @@ impl ProxyHttp for Gateway {
             Some(redirect) => redirect.broke_off.clone(),
             None => error.map(act::proxy::describe),
         };
-        self.observer
-            .finished(route, &super::access_entry::entry(session, ctx, error.as_deref()));
+        let entry = super::access_entry::entry(session, ctx, error.as_deref());
+        self.observer.finished(route, &entry);
         gateway::denials::tell(&self.observer.denials, ctx);
+        gateway::recent::tell(&self.recent, &session.req_header().headers, ctx, &entry);
     }
 
     /// pingora would log the whole request line, token and all.

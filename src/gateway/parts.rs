@@ -75,6 +75,15 @@ impl Refusals {
     }
 }
 
+/// Where a token stands, in words.
+pub fn place(source: &TokenSource) -> String {
+    match source {
+        TokenSource::Header { name, .. } => format!("header {name}"),
+        TokenSource::Query { parameter } => format!("query {parameter}"),
+        TokenSource::Form { parameter } => format!("form {parameter}"),
+    }
+}
+
 /// Whose `limits.rate` a request is taken from: the person's, or where there is no name the address's.
 pub fn rate_key(who: Option<&Identity>, client: &Client) -> String {
     let person = who.and_then(|who| who.counts_as(client.address));

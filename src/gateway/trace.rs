@@ -1,5 +1,5 @@
-//! What a decision tells of its way. The gateway does not listen, and nothing is left of it in its code; `explain` writes
-//! down what it is told.
+//! What a decision tells of its way. The gateway keeps the little that fits into [`Looked`](crate::context::Looked), for whoever
+//! asks about a refusal later; `explain` writes down all of it.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use crate::authenticate::session::Session;
 use crate::authenticate::token::{Examined, Outcome};
 use crate::authenticate::upstream_auth::Brought;
 use crate::authorize::Facts;
+use crate::config::Credential;
 use crate::context::{Context, HeldPass};
 use crate::rate::Rate;
 use crate::rejection::Rejection;
@@ -25,6 +26,9 @@ pub trait Trace: Send {
 
     /// The credentials of this route are looked at, and then its rules.
     fn admission(&mut self, _route: &Route) {}
+
+    /// The credential of this kind was looked at.
+    fn credential(&mut self, _kind: Credential, _outcome: &Outcome) {}
 
     /// The tokens of the request, and which of them speaks for it.
     fn tokens(&mut self, _ctx: &Context, _tokens: Vec<Examined>) {}

@@ -213,7 +213,7 @@ fn listed(items: &[String], most: usize, longest: usize) -> Vec<String> {
 }
 
 /// Without tokens and without what could move a cursor, cut to about `longest` bytes.
-fn harmless(text: &str, longest: usize) -> String {
+pub fn harmless(text: &str, longest: usize) -> String {
     let mut kept = String::new();
     for character in redact::tokens(text).chars() {
         if kept.len() >= longest {

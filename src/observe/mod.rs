@@ -7,6 +7,7 @@ pub mod logging;
 pub mod metrics;
 pub mod reload_status;
 pub mod request_id;
+pub mod ring;
 mod sink;
 
 use std::sync::Arc;

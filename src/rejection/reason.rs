@@ -120,6 +120,11 @@ impl Reason {
         self.describe().0
     }
 
+    /// The reason with this word.
+    pub fn of_label(label: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.label() == label)
+    }
+
     /// The status this reason is answered with.
     pub fn status(self) -> StatusCode {
         self.describe().1

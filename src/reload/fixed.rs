@@ -20,6 +20,7 @@ pub(super) fn differing(started: &Config, wanted: &Config) -> Vec<&'static str> 
         ("server.tls.listen", tls(old) != tls(new)),
         ("server.admin", old.admin != new.admin),
         ("server.denials", old.denials != new.denials),
+        ("server.recent", old.recent != new.recent),
         ("server.control", old.control != new.control),
         ("server.threads", old.threads != new.threads),
         (

@@ -11,7 +11,7 @@ use super::http::{Connection, Request, Response};
 use super::secrets;
 use super::tools;
 use super::wait::eventually;
-use super::witness::Witness;
+use super::witness::{self, Witness};
 
 /// Where a gateway that logs into a file is told to write, below its site.
 pub const LOG_FILE: &str = "log/janua.log";
@@ -29,8 +29,9 @@ pub struct Gateway {
     https: Option<SocketAddr>,
     pub admin: SocketAddr,
     witness: Option<Arc<Witness>>,
-    /// The last metrics of one that was stopped.
+    /// The last metrics of one that was stopped, and what it kept of requests.
     metrics: Option<String>,
+    kept: Option<String>,
     /// Kept so that the folder outlives the process.
     pub site: Site,
 }
@@ -57,6 +58,7 @@ impl Gateway {
             admin: address(&lines, "admin on http://").expect("the admin listener is told"),
             witness: Witness::of(site.root(), config),
             metrics: None,
+            kept: None,
             site: site.clone(),
         };
         if let (Some(witness), Some(http)) = (&gateway.witness, gateway.http) {
@@ -175,6 +177,7 @@ impl Gateway {
     /// Ends it the way an operator does.
     pub fn stop(mut self) {
         self.metrics = metrics(self.admin);
+        self.kept = told(self.admin, "/why.json");
         self.signal("TERM");
         self.ended();
     }
@@ -210,6 +213,10 @@ impl Drop for Gateway {
         secrets::hold("the log", &self.said());
         let metrics = self.metrics.take().or_else(|| metrics(self.admin));
         secrets::hold("the metrics", &metrics.unwrap_or_default());
+        let kept = self.kept.take().or_else(|| told(self.admin, "/why.json"));
+        let kept = kept.unwrap_or_default();
+        secrets::hold("what is kept of requests", &kept);
+        witness::hold_kept(&kept, &self.said());
     }
 }
 
@@ -226,8 +233,12 @@ impl Drop for Process {
 
 /// `None`: nobody answers there.
 fn metrics(admin: SocketAddr) -> Option<String> {
+    told(admin, "/metrics")
+}
+
+fn told(admin: SocketAddr, path: &str) -> Option<String> {
     let mut connection = Connection::try_open(admin).ok()?;
-    let request = Request::get("/metrics")
+    let request = Request::get(path)
         .host(&admin.to_string())
         .header("Connection", "close");
     Some(connection.exchange_raw(request.bytes()).ok()?.text())

@@ -209,6 +209,30 @@ impl Did {
     }
 }
 
+/// Holds what a gateway keeps of refusals, as JSON, against its access log: status, outcome and reason are the same. Requests
+/// whose line is not there are passed over.
+pub fn hold_kept(kept: &str, log: &str) {
+    let Ok(kept) = serde_json::from_str::<Value>(kept) else {
+        return; // nobody has answered
+    };
+    let lines = by_request_id(log);
+    for report in kept["refusals"].as_array().unwrap() {
+        let Some(did) = report["past"]["request_id"].as_str().and_then(|id| lines.get(id)) else {
+            continue;
+        };
+        let said = Said::by(report);
+        let same = |did: &Option<String>, said: &str| did.as_deref().unwrap_or_default() == said;
+        assert!(
+            same(&did.outcome, &said.outcome)
+                && same(&did.reason, &said.reason)
+                && did.status == said.status.unwrap_or_default(),
+            "`janua why` says otherwise than the log: {report:#}\nand it did {did:#?}"
+        );
+        let remedy = report["remedy"].as_array().unwrap();
+        assert!(!remedy.is_empty(), "nothing is said about what to do: {report:#}");
+    }
+}
+
 /// What the lines of an access log tell, in text or JSON.
 pub fn by_request_id(log: &str) -> HashMap<String, Did> {
     let lines = log.lines().filter_map(|line| {

@@ -62,6 +62,7 @@ impl Checker<'_> {
             admin: server.admin.value,
             admin_hosts,
             denials: server.denials,
+            recent: server.recent,
             control: control?,
             max_header: server.max_header.bytes(),
             trusted_proxies: values(server.trusted_proxies),
@@ -146,8 +147,8 @@ impl Checker<'_> {
         }
         if !admin.value.ip().to_canonical().is_loopback() {
             let problem = Diagnostic::warning(admin.at, "the admin listener can be reached from other machines");
-            self.report(problem.help("it asks for no credentials, and names people whom rules refused (`denials = 0`: nobody): let only your \
-                 monitoring reach it"));
+            self.report(problem.help("it asks for no credentials, and names people who were refused (`denials = 0` and `recent = { refusals = 0 }`: \
+                 nobody): let only your monitoring reach it"));
         }
     }
 

@@ -24,7 +24,7 @@ section! {
         public_url: PublicUrl,
         /// Does an unknown Host or port get 421 with one public URL, too?
         strict_host: bool = false,
-        /// Address for /metrics, /healthz, /readyz and /denials. Default: `127.0.0.1:9090`.
+        /// Address for /metrics, /healthz, /readyz, /denials and /why. Default: `127.0.0.1:9090`.
         admin: At<SocketAddr> = "127.0.0.1:9090",
         /// Names under which the admin listener may be asked, besides IP addresses and `localhost`: `["janua-1"]`, as a
         /// Prometheus in the same network calls it. Without port.
@@ -32,6 +32,8 @@ section! {
         /// How many of the requests that rules refused the admin listener tells of: who, with which roles, and what would
         /// have let them pass. In memory only, at most 1000. 0: none, and no line in the log about them.
         denials: usize = 100 in 0..=1000,
+        /// What is kept of the latest requests for `janua why`.
+        recent: Recent = {},
         /// The socket file through which commands ask the running gateway. Default: `state/control.sock`.
         control: At<String> = "state/control.sock",
         /// Longest header of a request, request line and cookies included; more is 431. HTTP/2 counts 32 bytes for each field
@@ -88,6 +90,17 @@ section! {
         /// From one address that is none of trusted_proxies; over HTTP/2, and behind such a proxy, as many of its requests are
         /// under way, and the others wait.
         per_address: usize = 500 in 1..=1_000_000,
+    }
+}
+
+section! {
+    /// `server.recent`: how many requests `janua why` can tell of. In memory only.
+    #[derive(Copy)]
+    pub struct Recent {
+        /// Refused, or failed, or answered by an upstream with 400 or more. One client has at most a quarter. 0: none.
+        refusals: usize = 400 in 0..=4000,
+        /// Allowed and answered well. Each costs a little.
+        allowed: usize = 0 in 0..=4000,
     }
 }
 

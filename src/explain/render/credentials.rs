@@ -122,7 +122,7 @@ impl Page {
         Ok(())
     }
 
-    fn capped(&mut self, what: &str, capped: &Capped) -> fmt::Result {
+    pub(super) fn capped(&mut self, what: &str, capped: &Capped) -> fmt::Result {
         for kept in &capped.kept {
             self.ticked(2, true, &format!("{what} {kept}"))?;
         }
