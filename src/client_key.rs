@@ -134,7 +134,7 @@ impl ClientKey {
     }
 
     /// RFC 7515 section 3.1.
-    fn signed(&self, claims: &Value) -> io::Result<String> {
+    pub fn signed(&self, claims: &Value) -> io::Result<String> {
         let mut header = json!({ "typ": "JWT", "alg": self.alg });
         if let (Some(id), Some(members)) = (&self.id, header.as_object_mut()) {
             members.insert("kid".to_owned(), id.as_str().into());

@@ -33,7 +33,7 @@ const MOST: usize = 4;
 
 /// Do launch sessions begin anywhere?
 pub fn are_begun(config: &Config) -> bool {
-    config.routes.iter().any(|route| route.launch.is_some())
+    !config.lti.is_empty() || config.routes.iter().any(|route| route.launch.is_some())
 }
 
 /// The launch session that a browser begins which opens a page of this route with a token in its address. Scripts, players and

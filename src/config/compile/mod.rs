@@ -13,6 +13,7 @@ mod frames;
 mod functions;
 mod jwt;
 mod launch;
+mod lti;
 mod moodle;
 mod moodle_launch;
 mod moodle_sources;
@@ -124,6 +125,10 @@ struct Known {
     by_cas: Vec<bool>,
     /// Of these, by index: whose people their people are; empty where a sign-in has a mistake.
     people: Vec<Arc<str>>,
+    /// What launches of each platform say.
+    platforms: Vec<Source>,
+    /// Does one of them name people?
+    platforms_name: bool,
     moodles: Vec<KnownMoodle>,
     /// Is every Moodle among them?
     moodles_complete: bool,
@@ -174,6 +179,14 @@ impl Checker<'_> {
             &issuers,
             (&sign_in_names, sign_ins.as_deref().unwrap_or_default()),
         );
+        let platforms = Source::of_platforms(&file.lti);
+        let platforms_name = file.lti.0.iter().any(|(_, lti)| lti.may_name_users);
+        let others = [
+            (&issuers, "an issuer has"),
+            (&sign_in_names, "a sign-in has"),
+            (&bearer_names, "a bearer has"),
+        ];
+        let lti = self.platforms(file.lti, &others);
         let (upstreams, upstream_names) = self.upstreams(file.upstreams);
         let mut known = Known {
             hosts,
@@ -189,6 +202,8 @@ impl Checker<'_> {
             bearer_people: bearers.iter().flatten().map(|one| one.people.clone()).collect(),
             by_cas,
             people: sign_ins.iter().flatten().map(|one| Arc::clone(&one.people)).collect(),
+            platforms,
+            platforms_name,
             moodles: Vec::new(),
             moodles_complete: false,
             opencasts: Vec::new(),
@@ -218,6 +233,7 @@ impl Checker<'_> {
             jwt: jwt?,
             sign_ins: sign_ins?,
             bearers: bearers?,
+            lti: lti?,
             moodles: moodles?,
             opencasts: opencasts?,
             upstreams: upstreams?,
