@@ -83,6 +83,17 @@ impl ClientKey {
         })
     }
 
+    /// The same of a key of RSA, where the other side knows no other kind.
+    pub fn load_rsa(configured: &Configured) -> Result<Self, ClientKeyError> {
+        let key = Self::load(configured)?;
+        match key.pair {
+            Pair::Rsa(_) => Ok(key),
+            Pair::Ecdsa(_) | Pair::Ed25519(_) => Err(ClientKeyError::NoRsa {
+                path: configured.file.clone(),
+            }),
+        }
+    }
+
     /// The public part (RFC 7517): what is registered at the server.
     pub fn jwk(&self) -> Value {
         let encoded = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);

@@ -129,7 +129,7 @@ pub fn unfit(config: &Config) -> Vec<UnfitFile> {
     for lti in &config.lti {
         let owner = || Owner::Lti(Arc::clone(&lti.name));
         if let Some(key) = lti.signing_key() {
-            let read = ClientKey::load(&key).map(drop).map_err(Fault::from);
+            let read = ClientKey::load_rsa(&key).map(drop).map_err(Fault::from);
             look(format!("lti.{}.key_file", lti.name), owner(), read);
         }
         if let Some(path) = &lti.ca_file {

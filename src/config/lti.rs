@@ -86,7 +86,10 @@ impl LtiRole {
             Some((before, after)) => (before, Some(after)),
             None => (role, None),
         };
-        if [before, after.unwrap_or_default()].iter().any(|text| text.contains(['{', '}'])) {
+        if [before, after.unwrap_or_default()]
+            .iter()
+            .any(|text| text.contains(['{', '}']))
+        {
             return Err(LtiRoleError::Braces);
         }
         Ok(Self {
@@ -104,7 +107,10 @@ mod tests {
     #[test]
     fn a_role_has_at_most_one_context_and_no_other_brace() {
         let rule = LtiRole::new(Some("Learner"), "moodle_{context_id}_Learner").unwrap();
-        assert_eq!((rule.before.as_str(), rule.after.as_deref()), ("moodle_", Some("_Learner")));
+        assert_eq!(
+            (rule.before.as_str(), rule.after.as_deref()),
+            ("moodle_", Some("_Learner"))
+        );
         assert_eq!(LtiRole::new(None, "ROLE_USER").unwrap().after, None);
         for (lti, role, error) in [
             (None, "", LtiRoleError::Empty),

@@ -47,7 +47,9 @@ pub(super) async fn answer(asked: &Asked<'_>, platform: &Platform, endpoint: &st
         "choose" => ("choose", choose::answer(asked, platform)),
         _ => return Ok(Reply::json(StatusCode::OK, &platform.key_set())),
     };
-    let outcome = answered.as_ref().map_or_else(|refusal| refusal.reason.label(), |_| "ok");
+    let outcome = answered
+        .as_ref()
+        .map_or_else(|refusal| refusal.reason.label(), |_| "ok");
     asked.here.people.metrics.lti(&platform.config.name, step, outcome);
     answered
 }

@@ -121,7 +121,8 @@ pub async fn answer(
 /// there does; tickets and launches are good for once, whoever signs out is gone, and a way to Moodle may begin with a login there.
 pub fn is_harmless(method: &Method, path: &str) -> bool {
     let below = path.strip_prefix(PREFIX).and_then(|rest| rest.split_once('/'));
-    !below.is_some_and(|(kind, _)| KINDS.contains(&kind) || kind == "moodle" || kind == lti::KIND) && method != Method::POST
+    !below.is_some_and(|(kind, _)| KINDS.contains(&kind) || kind == "moodle" || kind == lti::KIND)
+        && method != Method::POST
 }
 
 fn only(method: &Method, known: &'static [Method]) -> Result<(), Rejection> {

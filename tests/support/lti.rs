@@ -60,7 +60,9 @@ impl Form {
     /// As a browser posts it into a frame of the platform's.
     pub fn posted(&self) -> Request {
         let url = Url::parse(&self.action).unwrap();
-        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.fields).finish();
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(&self.fields)
+            .finish();
         let request = Request::new("POST", url.path()).header("Content-Type", "application/x-www-form-urlencoded");
         framed(request.header("Origin", "https://lms.test")).body(body)
     }
@@ -79,7 +81,11 @@ impl Form {
     fn page(&self) -> String {
         let escaped = |text: &str| text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
         let field = |(name, value): &(String, String)| {
-            format!("<input type=hidden name=\"{}\" value=\"{}\">", escaped(name), escaped(value))
+            format!(
+                "<input type=hidden name=\"{}\" value=\"{}\">",
+                escaped(name),
+                escaped(value)
+            )
         };
         let fields: String = self.fields.iter().map(field).collect();
         format!(
@@ -126,10 +132,6 @@ impl LtiPlatform {
 
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.double.address)
-    }
-
-    pub fn port(&self) -> u16 {
-        self.double.address.port()
     }
 
     /// `[lti.<name>]` of a gateway.
@@ -209,9 +211,18 @@ impl Behaviour {
             ("version", json!("1.3.0")),
             ("message_type", json!("LtiResourceLinkRequest")),
             ("roles", json!([format!("{MEMBERSHIP}#Learner")])),
-            ("context", json!({ "id": "4", "label": "c", "title": "Course", "type": ["CourseSection"] })),
-            ("resource_link", json!({ "title": "Lecture", "description": "", "id": "1" })),
-            ("launch_presentation", json!({ "locale": "en", "document_target": "iframe" })),
+            (
+                "context",
+                json!({ "id": "4", "label": "c", "title": "Course", "type": ["CourseSection"] }),
+            ),
+            (
+                "resource_link",
+                json!({ "title": "Lecture", "description": "", "id": "1" }),
+            ),
+            (
+                "launch_presentation",
+                json!({ "locale": "en", "document_target": "iframe" }),
+            ),
         ] {
             claims[format!("{CLAIM}{name}")] = value;
         }
@@ -241,7 +252,11 @@ fn serve(mut wire: Wire, shared: &Mutex<Behaviour>) -> io::Result<()> {
         let mut behaviour = shared.lock().unwrap();
         let (status, kind, body) = match path {
             "/mod/lti/certs.php" => (200, "application/json", behaviour.keys.clone()),
-            "/course" => (200, "text/html", "<!doctype html><iframe name=activity src=/mod/lti/launch.php></iframe>".to_owned()),
+            "/course" => (
+                200,
+                "text/html",
+                "<!doctype html><iframe name=activity src=/mod/lti/launch.php></iframe>".to_owned(),
+            ),
             "/mod/lti/launch.php" => (200, "text/html", behaviour.login().page()),
             "/mod/lti/auth.php" => match behaviour.auth(query) {
                 Ok(form) => (200, "text/html", form.page()),

@@ -200,7 +200,10 @@ mod tests {
         let attempts = Attempts::new(&Store::in_memory(), &keys);
         let (begun, other) = (attempts.begin(&wanted(), NOW), attempts.begin(&wanted(), NOW));
         let attempt = attempts.open(&begun.state).unwrap();
-        assert_eq!((attempt.platform.as_str(), attempt.client_id.as_str()), ("moodle", "abc"));
+        assert_eq!(
+            (attempt.platform.as_str(), attempt.client_id.as_str()),
+            ("moodle", "abc")
+        );
         assert_eq!(attempt.cookie(), begun.cookie.0);
         assert!(attempt.leads_to(wanted().target) && !attempt.leads_to("https://video.test/play/2"));
         assert!(attempt.is_young(NOW + LIFE) && !attempt.is_young(NOW + LIFE + Duration::from_secs(1)));

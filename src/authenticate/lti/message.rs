@@ -63,10 +63,18 @@ pub struct Expected<'a> {
 pub fn judged(token: &Signed, expected: &Expected<'_>) -> Result<Message, Rejection> {
     let (claims, lti) = (&token.claims, expected.config);
     let refused = |reason: Reason, detail: String| Rejection::because(reason, format!("lti.{}: {detail}", lti.name));
-    let malformed = |name: &str| refused(Reason::MalformedToken, format!("{name} is missing, or not what it must be"));
+    let malformed = |name: &str| {
+        refused(
+            Reason::MalformedToken,
+            format!("{name} is missing, or not what it must be"),
+        )
+    };
     let typ = token.typ.as_deref().unwrap_or("JWT");
     if !typ.eq_ignore_ascii_case("JWT") || claims.contains_key("events") {
-        return Err(refused(Reason::WrongType, format!("typ is {:?}: it is no launch", words(typ))));
+        return Err(refused(
+            Reason::WrongType,
+            format!("typ is {:?}: it is no launch", words(typ)),
+        ));
     }
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let of_lti = |name: &str| claims.get(&format!("{CLAIM}{name}")).filter(|value| !value.is_null());
@@ -82,12 +90,18 @@ pub fn judged(token: &Signed, expected: &Expected<'_>) -> Result<Message, Reject
     in_time(claims, expected).map_err(|(reason, detail)| refused(reason, detail))?;
     let is_answer = text("nonce").is_some_and(|nonce| is_same(nonce, expected.nonce));
     if !is_answer {
-        return Err(refused(Reason::LaunchStale, "nonce is not the one that was sent".to_owned()));
+        return Err(refused(
+            Reason::LaunchStale,
+            "nonce is not the one that was sent".to_owned(),
+        ));
     }
     let deployment = of_lti("deployment_id").and_then(|value| name(value, LONGEST_NAME));
     let deployment = deployment.ok_or_else(|| malformed("deployment_id"))?;
     if !lti.deployment_ids.contains(&deployment) {
-        let detail = format!("deployment_id is {:?}: add it to `deployment_ids`, if it is yours", words(&deployment));
+        let detail = format!(
+            "deployment_id is {:?}: add it to `deployment_ids`, if it is yours",
+            words(&deployment)
+        );
         return Err(refused(Reason::WrongAudience, detail));
     }
     if of_lti("version").and_then(Value::as_str) != Some("1.3.0") {
@@ -97,11 +111,18 @@ pub fn judged(token: &Signed, expected: &Expected<'_>) -> Result<Message, Reject
         Some("LtiResourceLinkRequest") => None,
         Some("LtiDeepLinkingRequest") => {
             let settings = claims.get(DEEP_LINKING).and_then(Value::as_object);
-            Some(settings.and_then(choosing).ok_or_else(|| malformed("deep_linking_settings"))?)
+            Some(
+                settings
+                    .and_then(choosing)
+                    .ok_or_else(|| malformed("deep_linking_settings"))?,
+            )
         }
         other => {
             let other = words(other.unwrap_or("missing"));
-            return Err(refused(Reason::WrongType, format!("message_type is {other:?}, which is not known here")));
+            return Err(refused(
+                Reason::WrongType,
+                format!("message_type is {other:?}, which is not known here"),
+            ));
         }
     };
     let target = of_lti("target_link_uri").and_then(Value::as_str);
@@ -110,12 +131,18 @@ pub fn judged(token: &Signed, expected: &Expected<'_>) -> Result<Message, Reject
         None => None,
         Some(value) => Some(name(value, LONGEST_NAME).ok_or_else(|| malformed("sub"))?),
     };
-    let context = of_lti("context").and_then(|context| context.get("id")).filter(|id| !id.is_null());
+    let context = of_lti("context")
+        .and_then(|context| context.get("id"))
+        .filter(|id| !id.is_null());
     // What separates roles from one another would make several of one.
     let is_one = |id: &String| !id.contains(',');
     let context = match context {
         None => None,
-        Some(id) => Some(name(id, LONGEST_NAME).filter(is_one).ok_or_else(|| malformed("the id of context"))?),
+        Some(id) => Some(
+            name(id, LONGEST_NAME)
+                .filter(is_one)
+                .ok_or_else(|| malformed("the id of context"))?,
+        ),
     };
     let roles = match of_lti("roles") {
         None => Vec::new(),
@@ -130,7 +157,10 @@ pub fn judged(token: &Signed, expected: &Expected<'_>) -> Result<Message, Reject
             context,
         },
         target,
-        custom_target: custom_target.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned),
+        custom_target: custom_target
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned),
         deployment,
         choosing,
     })
@@ -152,9 +182,14 @@ fn is_meant_here(claims: &Map<String, Value>, client_id: &str) -> Result<(), &'s
 fn in_time(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), (Reason, String)> {
     let seconds = |name: &str| {
         const YEAR_9999: f64 = 253_402_300_799.0;
-        let date = claims.get(name).and_then(Value::as_f64).filter(|date| (0.0..=YEAR_9999).contains(date));
+        let date = claims
+            .get(name)
+            .and_then(Value::as_f64)
+            .filter(|date| (0.0..=YEAR_9999).contains(date));
         let whole = date.and_then(|date| Duration::try_from_secs_f64(date).ok());
-        whole.map(|whole| whole.as_secs()).ok_or((Reason::MalformedToken, format!("{name} is no time")))
+        whole
+            .map(|whole| whole.as_secs())
+            .ok_or((Reason::MalformedToken, format!("{name} is no time")))
     };
     let (now, leeway) = (unix_seconds(expected.now), expected.config.leeway.as_secs());
     let clocks = "does the clock of either machine differ?";
@@ -181,7 +216,10 @@ fn name(value: &Value, longest: usize) -> Option<String> {
 }
 
 fn roles_of(value: &Value) -> Option<Vec<String>> {
-    let roles: Vec<String> = json::list(value)?.into_iter().filter_map(|role| name(role, LONGEST_ROLE)).collect();
+    let roles: Vec<String> = json::list(value)?
+        .into_iter()
+        .filter_map(|role| name(role, LONGEST_ROLE))
+        .collect();
     (roles.len() <= MOST_ROLES).then_some(roles)
 }
 
@@ -294,7 +332,10 @@ mod tests {
         for name in ["sub", &claim("context"), &claim("roles"), &claim("custom")] {
             assert!(judge(&with(name, Value::Null)).is_ok(), "{name}");
         }
-        assert_eq!(judge(&with("sub", json!(5))).unwrap().said.subject.as_deref(), Some("5"));
+        assert_eq!(
+            judge(&with("sub", json!(5))).unwrap().said.subject.as_deref(),
+            Some("5")
+        );
         assert!(judge(&with("aud", json!(["abc"]))).is_ok());
         let mut several = with("aud", json!(["abc", "x"]));
         assert_eq!(judge(&several), Err(Reason::WrongAudience));

@@ -47,7 +47,7 @@ impl Platform {
     /// Error: its CA file or its key cannot be used.
     pub fn new(config: &Lti) -> Result<Self, SetupError> {
         Ok(Self {
-            key: config.signing_key().as_ref().map(ClientKey::load).transpose()?,
+            key: config.signing_key().as_ref().map(ClientKey::load_rsa).transpose()?,
             config: config.clone(),
             backchannel: Backchannel::new(config.ca_file.as_deref())?,
             keys: Cached::default(),
@@ -68,10 +68,15 @@ impl Platform {
     pub async fn believed(&self, token: &str) -> Result<Signed, Rejection> {
         let algorithms = &self.config.algorithms;
         let keys = self.keys.get(FRESH, self.fetch_keys()).await;
-        let signed = match keys.map_err(|failed| self.unavailable(&failed))?.verify(token, algorithms) {
+        let signed = match keys
+            .map_err(|failed| self.unavailable(&failed))?
+            .verify(token, algorithms)
+        {
             Err(Unbelieved::UnknownKey | Unbelieved::Signature) => {
                 let newer = self.keys.newer(FRESH_FOR_NEW_KEY, self.fetch_keys()).await;
-                newer.map_err(|failed| self.unavailable(&failed))?.verify(token, algorithms)
+                newer
+                    .map_err(|failed| self.unavailable(&failed))?
+                    .verify(token, algorithms)
             }
             judged => judged,
         };
@@ -88,7 +93,9 @@ impl Platform {
     pub async fn check(&self) -> Result<Vec<String>, Failed> {
         let usable = self.fetch_keys().await?.told(&self.config.algorithms);
         match usable.is_empty() {
-            true => Err(Failed::Answer("no key of the platform is for one of `algorithms`".to_owned())),
+            true => Err(Failed::Answer(
+                "no key of the platform is for one of `algorithms`".to_owned(),
+            )),
             false => Ok(usable),
         }
     }
@@ -117,7 +124,9 @@ pub fn platforms(wanted: &[Lti], before: &[Arc<Platform>]) -> Result<Vec<Arc<Pla
         let same = before.iter().find(|known| known.config == *wanted && !has_files);
         match same {
             Some(same) => Ok(Arc::clone(same)),
-            None => Platform::new(wanted).map(Arc::new).map_err(|error| (Arc::clone(&wanted.name), error)),
+            None => Platform::new(wanted)
+                .map(Arc::new)
+                .map_err(|error| (Arc::clone(&wanted.name), error)),
         }
     };
     wanted.iter().map(platform).collect()

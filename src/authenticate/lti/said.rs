@@ -112,23 +112,42 @@ mod tests {
         let lti = lti();
         let course = |roles: &[&str]| said(roles, Some("4"));
         for (told, expected) in [
-            (&["http://purl.imsglobal.org/vocab/lis/v2/membership#Learner"][..], &["4_Learner"][..]),
+            (
+                &["http://purl.imsglobal.org/vocab/lis/v2/membership#Learner"][..],
+                &["4_Learner"][..],
+            ),
             (&["Instructor"], &["4_Instructor"]),
             (
                 &["http://purl.imsglobal.org/vocab/lis/v2/membership/Instructor#TeachingAssistant"],
                 &["4_Instructor"],
             ),
             (
-                &["http://purl.imsglobal.org/vocab/lis/v2/membership#Instructor", "Learner", "Instructor"],
+                &[
+                    "http://purl.imsglobal.org/vocab/lis/v2/membership#Instructor",
+                    "Learner",
+                    "Instructor",
+                ],
                 &["4_Learner", "4_Instructor"],
             ),
             // Elsewhere they are something else.
-            (&["http://purl.imsglobal.org/vocab/lis/v2/institution/person#Instructor"], &[]),
-            (&["http://purl.imsglobal.org/vocab/lis/v2/system/person#Administrator"], &[]),
-            (&["http://purl.imsglobal.org/vocab/lis/v2/membership#Administrator"], &[]),
+            (
+                &["http://purl.imsglobal.org/vocab/lis/v2/institution/person#Instructor"],
+                &[],
+            ),
+            (
+                &["http://purl.imsglobal.org/vocab/lis/v2/system/person#Administrator"],
+                &[],
+            ),
+            (
+                &["http://purl.imsglobal.org/vocab/lis/v2/membership#Administrator"],
+                &[],
+            ),
             (&["http://purl.imsglobal.org/vocab/lis/v2/membership/Instructor"], &[]),
             (&["http://purl.imsglobal.org/vocab/lis/v2/membership/Instructor#"], &[]),
-            (&["http://purl.imsglobal.org/vocab/lis/v2/membership/Mentor#Instructor"], &[]),
+            (
+                &["http://purl.imsglobal.org/vocab/lis/v2/membership/Mentor#Instructor"],
+                &[],
+            ),
             (&["http://evil.example/vocab/lis/v2/membership#Instructor"], &[]),
             (&["instructor", "xInstructor", "#Instructor", ""], &[]),
             (&[], &[]),
@@ -147,7 +166,10 @@ mod tests {
             LtiRole::new(Some("Learner"), "b-{context_id}").unwrap(),
         ];
         assert_eq!(roles(&said(&[SYSTEM], None), &lti), ["ROLE_ADMIN", "ROLE_LTI"]);
-        assert_eq!(roles(&said(&["Learner", "Administrator"], Some("4")), &lti), ["ROLE_LTI", "b-4"]);
+        assert_eq!(
+            roles(&said(&["Learner", "Administrator"], Some("4")), &lti),
+            ["ROLE_LTI", "b-4"]
+        );
     }
 
     #[test]

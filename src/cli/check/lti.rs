@@ -16,7 +16,10 @@ pub(super) async fn check(lti: &Lti, config: &Config, report: &Report, servers: 
     };
     let asked = in_time(platform.check()).await;
     match asked.and_then(|keys| keys.map_err(|failed| failed.to_string())) {
-        Ok(keys) => report.good(&what, &format!("{} usable: {}", count(keys.len(), "key"), keys.join(", "))),
+        Ok(keys) => report.good(
+            &what,
+            &format!("{} usable: {}", count(keys.len(), "key"), keys.join(", ")),
+        ),
         Err(error) => servers.failed(&what, &server_of(&lti.jwks_url), &error, &error).await,
     }
     for public in &config.server.public_urls {
@@ -24,7 +27,7 @@ pub(super) async fn check(lti: &Lti, config: &Config, report: &Report, servers: 
         report.note(
             &what,
             &format!(
-                "to register at the platform: {} as initiate login URL, {} as redirection URI{}; as tool URL the latter, or a page here",
+                "to register at the platform: {} as initiate login URL, {} as redirection URI{}; the tool URL is the redirection URI, or a page here",
                 address("login"),
                 address("launch"),
                 match lti.key_file {

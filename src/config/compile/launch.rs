@@ -143,7 +143,8 @@ impl Checker<'_> {
     /// What no route has a use for, seen over all of them.
     pub(super) fn launches(&mut self, launched: &[Launched], known: &Known) {
         // A platform launches pages of every host.
-        let begins = |host: &str| !known.platforms.is_empty() || launched.iter().any(|one| one.begins && one.host == host);
+        let begins =
+            |host: &str| !known.platforms.is_empty() || launched.iter().any(|one| one.begins && one.host == host);
         for (at, host) in launched.iter().filter_map(|one| Some((one.taken?, &one.host))) {
             if !begins(host) {
                 let problem = Diagnostic::error(at, "no launch session begins at this host");

@@ -51,12 +51,16 @@ impl Checker<'_> {
             self.unique("deployment", &deployments.value);
             if deployments.value.is_empty() {
                 let problem = Diagnostic::warning(deployments.at, "no deployment counts: every launch is refused");
-                self.report(problem.help("name those that the platform shows; a launch of another one names it in the log"));
+                self.report(
+                    problem.help("name those that the platform shows; a launch of another one names it in the log"),
+                );
             }
         }
         let roles = lti.roles.into_value();
         let roles = every(roles.into_iter().flatten().map(|role| self.lti_role(role.value)));
-        let prefix = lti.username_prefix.checked(|prefix| self.username_prefix(prefix, lti.may_name_users));
+        let prefix = lti
+            .username_prefix
+            .checked(|prefix| self.username_prefix(prefix, lti.may_name_users));
         let target = lti.target.checked(|target| self.lti_target(target, "target"));
         let content = lti.content.checked(|content| self.lti_target(content, "content"));
         let help = "name at least one that the platform signs with: [\"RS256\"]";
@@ -155,19 +159,28 @@ impl Checker<'_> {
             let earlier = platforms.iter().zip(places).take(index);
             for (other, other_at) in earlier {
                 let (a, b) = (&one.username_prefix, &other.username_prefix);
-                if one.may_name_users && other.may_name_users && (a.starts_with(b.as_str()) || b.starts_with(a.as_str())) {
+                if one.may_name_users
+                    && other.may_name_users
+                    && (a.starts_with(b.as_str()) || b.starts_with(a.as_str()))
+                {
                     let problem = Diagnostic::error(*at, "people of two platforms could have one name");
                     let problem = problem.also(*other_at, "those of this one");
                     self.report(problem.help("give each a `username_prefix` that the other one does not begin with"));
                     is_apart = false;
                 }
                 let shared = |role: &&LtiRole| {
-                    role.after.is_some() && other.roles.iter().any(|known| (&known.before, &known.after) == (&role.before, &role.after))
+                    role.after.is_some()
+                        && other
+                            .roles
+                            .iter()
+                            .any(|known| (&known.before, &known.after) == (&role.before, &role.after))
                 };
                 if one.issuer != other.issuer && one.roles.iter().any(|role| shared(&role)) {
-                    let message = "courses of two platforms have the same roles: course 4 of one is course 4 of the other";
+                    let message =
+                        "courses of two platforms have the same roles: course 4 of one is course 4 of the other";
                     let problem = Diagnostic::warning(*at, message).also(*other_at, "those of this one");
-                    let help = "write `roles` that tell them apart: { lti = \"Learner\", role = \"b-{context_id}_Learner\" }";
+                    let help =
+                        "write `roles` that tell them apart: { lti = \"Learner\", role = \"b-{context_id}_Learner\" }";
                     self.report(problem.help(help));
                 }
             }

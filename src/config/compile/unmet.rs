@@ -51,7 +51,8 @@ impl Source {
 impl Source {
     /// Of each LTI platform. Launches carry no grants.
     pub(super) fn of_platforms(Named(platforms): &Named<file::Lti>) -> Vec<Self> {
-        let role = |rule: &At<file::LtiRole>| RolePattern::parse(&rule.value.role.value()?.replace("{context_id}", "*")).ok();
+        let role =
+            |rule: &At<file::LtiRole>| RolePattern::parse(&rule.value.role.value()?.replace("{context_id}", "*")).ok();
         let given = platforms.iter().map(|(_, lti)| lti.roles.value());
         given
             .map(|rules| Self {

@@ -62,14 +62,18 @@ pub(super) fn ask(
     };
     let choosing = message.choosing.as_ref().ok_or(Reason::Internal)?;
     if platform.key().is_none() {
-        return Err(refused("content is chosen with a `key_file` alone, which signs the answer"));
+        return Err(refused(
+            "content is chosen with a `key_file` alone, which signs the answer",
+        ));
     }
     if !choosing.takes_links {
         return Err(refused("the platform takes no links to a tool (accept_types)"));
     }
     let url = Url::parse(&choosing.return_url).ok();
     let is_web = |url: &Url| matches!(url.scheme(), "https" | "http") && url.has_host();
-    let url = url.filter(is_web).ok_or_else(|| refused("deep_link_return_url is no web address"))?;
+    let url = url
+        .filter(is_web)
+        .ok_or_else(|| refused("deep_link_return_url is no web address"))?;
     let choice = Choice {
         platform: lti.name.to_string(),
         client_id: client_id.to_owned(),
@@ -99,17 +103,28 @@ pub(super) fn ask(
 pub(super) fn answer(asked: &Asked<'_>, platform: &Platform) -> Result<Reply, Rejection> {
     is_form(asked.headers)?;
     let (here, lti) = (&asked.here, &platform.config);
-    let field = |name: &str| single(&asked.body, name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+    let field = |name: &str| {
+        single(&asked.body, name)
+            .map(|value| value.trim().to_owned())
+            .filter(|value| !value.is_empty())
+    };
     let choice = field("choice").and_then(|choice| here.people.lti.open_choice::<Choice>(&choice));
     let now = unix_seconds(here.now);
     let choice = choice.filter(|choice| *choice.platform == *lti.name && now <= choice.until);
-    let choice = choice.ok_or_else(|| Rejection::because(Reason::LaunchStale, "`choice` was not made here, or is too old"))?;
+    let choice =
+        choice.ok_or_else(|| Rejection::because(Reason::LaunchStale, "`choice` was not made here, or is too old"))?;
     let is_known = lti.client_ids.contains(&choice.client_id) && lti.deployment_ids.contains(&choice.deployment);
     let key = platform.key().filter(|_| is_known).ok_or(Reason::NotAllowed)?;
     let (Some(title), Some(written)) = (field("title"), field("page")) else {
-        return Err(Rejection::because(Reason::BadRequest, "title and page are needed").with_hint(Hint::Remedy(NO_PAGE)));
+        return Err(
+            Rejection::because(Reason::BadRequest, "title and page are needed").with_hint(Hint::Remedy(NO_PAGE))
+        );
     };
-    let title: String = title.chars().filter(|letter| !letter.is_control()).take(LONGEST_TITLE).collect();
+    let title: String = title
+        .chars()
+        .filter(|letter| !letter.is_control())
+        .take(LONGEST_TITLE)
+        .collect();
     let location = page::location(asked, platform, &meant(&written, lti.content.as_deref()))?;
     let url = format!("{}{location}", here.public.origin());
     let nonce = crate::digest::hex(&random::<16>());
@@ -123,9 +138,14 @@ pub(super) fn answer(asked: &Asked<'_>, platform: &Platform) -> Result<Reply, Re
         ],
     });
     if let (Some(data), Some(claims)) = (choice.data, claims.as_object_mut()) {
-        claims.insert("https://purl.imsglobal.org/spec/lti-dl/claim/data".to_owned(), data.into());
+        claims.insert(
+            "https://purl.imsglobal.org/spec/lti-dl/claim/data".to_owned(),
+            data.into(),
+        );
     }
-    let signed = key.signed(&claims).map_err(|error| Rejection::because(Reason::Internal, error.to_string()))?;
+    let signed = key
+        .signed(&claims)
+        .map_err(|error| Rejection::because(Reason::Internal, error.to_string()))?;
     let body = format!(
         "<p>{title}</p>\n<p><small>{url}</small></p>\n\
          <form method=\"post\" action=\"{action}\">\n<input type=\"hidden\" name=\"JWT\" value=\"{signed}\">\n\
@@ -142,7 +162,8 @@ pub(super) fn answer(asked: &Asked<'_>, platform: &Platform) -> Result<Reply, Re
 fn meant(written: &str, content: Option<&str>) -> String {
     match content {
         Some(content) if !written.contains(['/', ':', '\\']) => {
-            let id: String = percent_encoding::utf8_percent_encode(written, percent_encoding::NON_ALPHANUMERIC).to_string();
+            let id: String =
+                percent_encoding::utf8_percent_encode(written, percent_encoding::NON_ALPHANUMERIC).to_string();
             // A dash needs no escape, and ids mostly have some.
             content.replace("{id}", &id.replace("%2D", "-").replace("%5F", "_"))
         }

@@ -22,13 +22,21 @@ pub(super) async fn answer(asked: &Asked<'_>, platform: &Platform) -> Result<Rep
     let (attempt, cookie) = begun(asked, platform)?;
     if let Some(error) = values(&asked.body, "error").next() {
         let more = values(&asked.body, "error_description").next().unwrap_or_default();
-        let detail = format!("lti.{}: the platform refuses: {:?} {:?}", lti.name, words(&error), words(&more));
+        let detail = format!(
+            "lti.{}: the platform refuses: {:?} {:?}",
+            lti.name,
+            words(&error),
+            words(&more)
+        );
         return Err(Rejection::because(Reason::SignInRefused, detail));
     }
     let token = single(&asked.body, "id_token");
     let token = token.ok_or_else(|| Rejection::because(Reason::BadRequest, "a launch has one `id_token`"))?;
     if token.len() > here.config.jwt.max_token {
-        return Err(Rejection::because(Reason::MalformedToken, "`jwt.max_token` is smaller than this launch's"));
+        return Err(Rejection::because(
+            Reason::MalformedToken,
+            "`jwt.max_token` is smaller than this launch's",
+        ));
     }
     here.people.lti.may_try(asked.client)?;
     let message = believed(asked, platform, &token, (&attempt, &nonce(cookie))).await;
@@ -54,8 +62,11 @@ fn begun<'a>(asked: &Asked<'a>, platform: &Platform) -> Result<(Attempt, &'a str
     let state = single(&asked.body, "state");
     let state = state.ok_or_else(|| Rejection::because(Reason::BadRequest, "a launch has one `state`"))?;
     let attempt = here.people.lti.open(&state);
-    let is_this = |attempt: &Attempt| *attempt.platform == *platform.config.name && attempt.origin == here.public.origin();
-    let attempt = attempt.filter(is_this).ok_or_else(|| stale("`state` was not made here"))?;
+    let is_this =
+        |attempt: &Attempt| *attempt.platform == *platform.config.name && attempt.origin == here.public.origin();
+    let attempt = attempt
+        .filter(is_this)
+        .ok_or_else(|| stale("`state` was not made here"))?;
     if !attempt.is_young(here.now) {
         return Err(stale("the launch was begun too long ago"));
     }
@@ -93,7 +104,10 @@ async fn believed(
         return Err(Reason::WrongAudience.into());
     }
     if !attempt.leads_to(&message.target) {
-        let detail = format!("lti.{}: target_link_uri is another one than the login's", platform.config.name);
+        let detail = format!(
+            "lti.{}: target_link_uri is another one than the login's",
+            platform.config.name
+        );
         return Err(Rejection::because(Reason::BadRequest, detail));
     }
     Ok(message)

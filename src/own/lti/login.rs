@@ -76,22 +76,33 @@ fn read<'a>(said: &'a [u8], platform: &'a Platform) -> Result<Login<'a>, Rejecti
     let needed = |name: &str| parameter(name)?.ok_or_else(|| refused(format!("the login names no `{name}`")));
     let issuer = needed("iss")?;
     if *issuer != *lti.issuer {
-        let detail = format!("iss is {:?}: write that as `issuer`, if it is this platform", safe(&issuer));
+        let detail = format!(
+            "iss is {:?}: write that as `issuer`, if it is this platform",
+            safe(&issuer)
+        );
         return Err(refused(detail));
     }
     let client_id = match (parameter("client_id")?, lti.client_ids.as_slice()) {
         (Some(client), known) => known.iter().find(|known| **known == *client).ok_or_else(|| {
             let client = safe(&client).into_owned();
-            refused(format!("client_id is {client:?}: add it to `client_id`, if it is yours"))
+            refused(format!(
+                "client_id is {client:?}: add it to `client_id`, if it is yours"
+            ))
         })?,
         (None, [only]) => only,
-        (None, _) => return Err(refused("the login names no `client_id`, and there are several here".to_owned())),
+        (None, _) => {
+            return Err(refused(
+                "the login names no `client_id`, and there are several here".to_owned(),
+            ));
+        }
     };
     if let Some(deployment) = parameter("lti_deployment_id")?
         && !lti.deployment_ids.iter().any(|known| *known == *deployment)
     {
         let deployment = safe(&deployment).into_owned();
-        return Err(refused(format!("lti_deployment_id is {deployment:?}: add it to `deployment_ids`, if it is yours")));
+        return Err(refused(format!(
+            "lti_deployment_id is {deployment:?}: add it to `deployment_ids`, if it is yours"
+        )));
     }
     Ok(Login {
         client_id,
@@ -147,7 +158,14 @@ fn without_cookies(asked: &Asked<'_>, platform: &Platform, said: &[u8]) -> Resul
     }
     let mut again = Url::parse(&address(asked, platform, "login"))
         .map_err(|_| Rejection::because(Reason::Internal, "an address of the gateway's own is none"))?;
-    for name in ["iss", "client_id", "lti_deployment_id", "target_link_uri", "login_hint", "lti_message_hint"] {
+    for name in [
+        "iss",
+        "client_id",
+        "lti_deployment_id",
+        "target_link_uri",
+        "login_hint",
+        "lti_message_hint",
+    ] {
         if let Some(value) = values(said, name).next() {
             again.query_pairs_mut().append_pair(name, &value);
         }

@@ -47,15 +47,25 @@ pub(super) fn location(asked: &Asked<'_>, platform: &Platform, text: &str) -> Re
     };
     let target = form::target(text, &here.public.origin(), &asking, &here.config.jwt.sources);
     let target = target.map_err(|_| refused(platform, "the page that the activity names is none of this host"))?;
-    let found = here.table.find(&target.request.host, target.path.decoded(), &Method::GET);
-    let route = found.ok().and_then(|found| here.config.routes.get(found.route).map(Arc::clone));
+    let found = here
+        .table
+        .find(&target.request.host, target.path.decoded(), &Method::GET);
+    let route = found
+        .ok()
+        .and_then(|found| here.config.routes.get(found.route).map(Arc::clone));
     match route {
         Some(route) if route.accept.contains(&Credential::Launch) => Ok(target.location),
         Some(route) => {
-            let detail = format!("the page's route `{}` takes no launch sessions: add \"launch\" to its `accept`", route.name);
+            let detail = format!(
+                "the page's route `{}` takes no launch sessions: add \"launch\" to its `accept`",
+                route.name
+            );
             Err(refused(platform, &detail))
         }
-        None => Err(refused(platform, "there is nothing at the page that the activity names")),
+        None => Err(refused(
+            platform,
+            "there is nothing at the page that the activity names",
+        )),
     }
 }
 

@@ -18,13 +18,16 @@ fn a_launch_works_in_a_frame_of_another_site() {
     let site = Site::new();
     site.write("pages/play/index.html", PAGE);
     site.write("pages/play/data.txt", "played");
-    let nginx = Nginx::with(&format!("root {}; types {{ text/html html; }}", site.path("pages").display()));
+    let nginx = Nginx::with(&format!(
+        "root {}; types {{ text/html html; }}",
+        site.path("pages").display()
+    ));
     let port = Reserved::new(0).unwrap();
     let address = port.address();
     let origin = format!("https://video.localhost:{}", address.port());
     let platform = LtiPlatform::start(&format!("{origin}/_janua/lti/moodle"));
     {
-        let lms = format!("http://lms.localhost:{}", platform.port());
+        let lms = platform.url("");
         let mut behaviour = platform.behaviour();
         behaviour.origin = lms;
         behaviour.target = format!("{origin}/play/index.html");
@@ -58,7 +61,7 @@ fn a_launch_works_in_a_frame_of_another_site() {
         const second = await played();
         return { first, second, cookies: await mine.cookies() };
     "#;
-    let course = format!("http://lms.localhost:{}/course", platform.port());
+    let course = platform.url("/course");
     let switches = ["--test-third-party-cookie-phaseout"];
     let Some(told) = browse_with(&switches, script, &json!({ "course": course })) else {
         return;
@@ -67,7 +70,12 @@ fn a_launch_works_in_a_frame_of_another_site() {
         assert_eq!(played["url"], format!("{origin}/play/index.html"), "{told}");
         assert_eq!(played["data"], "played", "{told}");
     }
-    let mut names: Vec<&str> = told["cookies"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    let mut names: Vec<&str> = told["cookies"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
     names.sort_unstable();
     // Those of the launches are gone.
     assert_eq!(names, ["__Host-janua-launch", "__Host-janua-lti-keeps"], "{told}");

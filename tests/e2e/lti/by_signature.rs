@@ -22,7 +22,7 @@ path     = "/lti/{*rest}"
 upstream = "opencast"
 accept   = []
 allow    = [{ anyone = true }]
-frame_ancestors = ["http://lms.localhost:*", "https://lms.test"]
+frame_ancestors = ["COURSE"]
 
 [[routes]]
 name     = "lti tools"
@@ -30,24 +30,36 @@ path     = "/ltitools/{*rest}"
 upstream = "opencast"
 accept   = []
 allow    = [{ anyone = true }]
-frame_ancestors = ["http://lms.localhost:*", "https://lms.test"]
+frame_ancestors = ["COURSE"]
 "#;
 
 /// RFC 5849 section 3.6.
 fn escaped(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .map(|byte| {
+            if plain(byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
         .collect()
 }
 
 /// RFC 5849 section 3.4, of a POST with these parameters.
 fn signature(url: &str, params: &[(String, String)]) -> String {
-    let mut pairs: Vec<_> = params.iter().map(|(name, value)| (escaped(name), escaped(value))).collect();
+    let mut pairs: Vec<_> = params
+        .iter()
+        .map(|(name, value)| (escaped(name), escaped(value)))
+        .collect();
     pairs.sort();
     let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let base = format!("POST&{}&{}", escaped(url), escaped(&pairs.join("&")));
-    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, format!("{}&", escaped(SECRET)).as_bytes());
+    let key = hmac::Key::new(
+        hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        format!("{}&", escaped(SECRET)).as_bytes(),
+    );
     STANDARD.encode(hmac::sign(&key, base.as_bytes()))
 }
 
@@ -95,41 +107,64 @@ fn serve(wire: &mut Wire) -> io::Result<bool> {
         ("POST", "/lti") => {
             let mut params: Vec<(String, String)> = form_urlencoded::parse(&body).into_owned().collect();
             params.extend(form_urlencoded::parse(query.as_bytes()).into_owned());
-            let told = params.iter().position(|(name, _)| name == "oauth_signature").map(|at| params.remove(at).1);
+            let told = params
+                .iter()
+                .position(|(name, _)| name == "oauth_signature")
+                .map(|at| params.remove(at).1);
             match told == Some(signature(&format!("{origin}{path}"), &params)) {
                 true => {
                     let location = format!("{origin}/ltitools/index.html?subtool=series&series=s%201");
-                    (302, format!("Location: {location}\r\nSet-Cookie: JSESSIONID=node0abc;Path=/\r\n"), String::new())
+                    (
+                        302,
+                        format!("Location: {location}\r\nSet-Cookie: JSESSIONID=node0abc;Path=/\r\n"),
+                        String::new(),
+                    )
                 }
                 false => (401, String::new(), format!("Invalid signature for {origin}{path}")),
             }
         }
-        ("GET", "/lti") if has_session => (200, String::new(), json!({ "roles": "Learner", "context_id": "4" }).to_string()),
+        ("GET", "/lti") if has_session => (
+            200,
+            String::new(),
+            json!({ "roles": "Learner", "context_id": "4" }).to_string(),
+        ),
         ("GET", "/ltitools/index.html") if has_session => {
             let script = "fetch('/lti').then((answer) => answer.json()).then((said) => { document.body.dataset.roles = said.roles; })";
             let page = format!("<!doctype html><body><script>{script}</script>");
-            (200, "Content-Type: text/html\r\nX-Frame-Options: SAMEORIGIN\r\n".to_owned(), page)
+            (
+                200,
+                "Content-Type: text/html\r\nX-Frame-Options: SAMEORIGIN\r\n".to_owned(),
+                page,
+            )
         }
         _ => (403, String::new(), one("authorization").to_owned()),
     };
-    let answer = format!("HTTP/1.1 {status} So\r\n{more}Content-Length: {}\r\n\r\n{body}", body.len());
+    let answer = format!(
+        "HTTP/1.1 {status} So\r\n{more}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
     wire.stream.write_all(answer.as_bytes())?;
     Ok(true)
 }
 
-fn config(origin: &str, opencast: &Double) -> Config {
+/// `course`: the origin whose pages frame the tools.
+fn config(origin: &str, course: &str, opencast: &Double) -> Config {
     let upstream = format!("http://{}", opencast.address);
     Config::new()
         .server("public_urls", &format!("[{origin:?}]"))
         .issuer("lms", "lms.json", "")
         .upstream("opencast", &[upstream], "")
-        .section(ROUTES)
+        .section(&ROUTES.replace("COURSE", course))
 }
 
 fn posted(gateway: &Gateway, target: &str, params: &[(String, String)]) -> crate::support::http::Response {
-    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(params).finish();
+    let body = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(params)
+        .finish();
     let request = Request::new("POST", target)
         .header("Content-Type", "application/x-www-form-urlencoded")
+        .header("X-Forwarded-For", "192.0.2.1")
+        .header("X-Forwarded-Proto", "https")
         .header("Origin", "https://lms.test");
     gateway.send(crate::support::lti::framed(request).body(body))
 }
@@ -138,11 +173,16 @@ fn posted(gateway: &Gateway, target: &str, params: &[(String, String)]) -> crate
 fn a_launch_that_opencast_judges_passes_with_its_signature() {
     let (opencast, signer, site) = (opencast(), Signer::new(), Site::new());
     site.write_keys("lms.json", &[&signer]);
-    let gateway = site.start(&config("https://video.test", &opencast));
+    let gateway = site.start(
+        &config("https://video.test", "https://lms.test", &opencast).server("trusted_proxies", "[\"127.0.0.1/32\"]"),
+    );
     let params = launch("https://video.test/lti");
     let answer = posted(&gateway, "/lti", &params).expect(302);
     let location = answer.header("location").unwrap();
-    assert_eq!(location, "https://video.test/ltitools/index.html?subtool=series&series=s%201");
+    assert_eq!(
+        location,
+        "https://video.test/ltitools/index.html?subtool=series&series=s%201"
+    );
     assert_eq!(
         answer.header("set-cookie").unwrap(),
         "JSESSIONID=node0abc;Path=/; Secure; SameSite=None; Partitioned"
@@ -159,7 +199,7 @@ fn a_launch_that_opencast_judges_passes_with_its_signature() {
     assert!(mine.header("x-frame-options").is_none());
     assert_eq!(
         mine.header("content-security-policy").unwrap(),
-        "frame-ancestors http://lms.localhost:* https://lms.test"
+        "frame-ancestors https://lms.test"
     );
     assert_eq!(page("__Host-janua-launch=x").expect(403).text(), "");
 }
@@ -182,12 +222,16 @@ fn it_works_in_a_frame_of_another_site() {
         fields.replace("Über & unter", "Über &amp; unter")
     );
     site.write("pages/course.html", course);
-    let nginx = Nginx::with(&format!("root {}; types {{ text/html html; }}", site.path("pages").display()));
+    let nginx = Nginx::with(&format!(
+        "root {}; types {{ text/html html; }}",
+        site.path("pages").display()
+    ));
     let pair = rcgen::generate_simple_self_signed(["video.localhost".to_owned()]).unwrap();
     site.write("cert.pem", pair.cert.pem());
     site.write("key.pem", pair.signing_key.serialize_pem());
     let tls = format!("[{{ listen = \"{address}\", certificate = \"cert.pem\", key = \"key.pem\" }}]");
-    let _gateway = site.start(&config(&origin, &opencast).server("tls", &tls));
+    let lms = format!("http://lms.localhost:{}", nginx.address.port());
+    let _gateway = site.start(&config(&origin, &lms, &opencast).server("tls", &tls));
     let script = r#"
         const mine = await browser.newContext({ ignoreHTTPSErrors: true });
         const tab = await mine.newPage();
@@ -196,10 +240,18 @@ fn it_works_in_a_frame_of_another_site() {
         await frame.waitForSelector("body[data-roles]", { state: "attached" });
         return { url: frame.url(), roles: await frame.evaluate(() => document.body.dataset.roles) };
     "#;
-    let course = format!("http://lms.localhost:{}/course.html", nginx.address.port());
-    let Some(told) = browse_with(&["--test-third-party-cookie-phaseout"], script, &json!({ "course": course })) else {
+    let course = format!("{lms}/course.html");
+    let Some(told) = browse_with(
+        &["--test-third-party-cookie-phaseout"],
+        script,
+        &json!({ "course": course }),
+    ) else {
         return;
     };
-    assert_eq!(told["url"], format!("{origin}/ltitools/index.html?subtool=series&series=s%201"), "{told}");
+    assert_eq!(
+        told["url"],
+        format!("{origin}/ltitools/index.html?subtool=series&series=s%201"),
+        "{told}"
+    );
     assert_eq!(told["roles"], "Learner", "{told}");
 }

@@ -92,14 +92,43 @@ impl Stage {
 
     /// Who a page's upstream is told that it is: the name, and the roles.
     fn who(&self, cookie: &str, path: &str) -> (String, String) {
-        let asked = self.gateway.send(Request::get(path).header("Cookie", cookie)).expect(200);
+        let asked = self
+            .gateway
+            .send(Request::get(path).header("Cookie", cookie))
+            .expect(200);
         let told = asked.json();
         let header = |name: &str| {
             let all = told["headers"].as_array().unwrap();
-            let found = all.iter().find(|pair| pair[0].as_str().unwrap().eq_ignore_ascii_case(name));
+            let found = all
+                .iter()
+                .find(|pair| pair[0].as_str().unwrap().eq_ignore_ascii_case(name));
             found.map_or_else(String::new, |pair| pair[1].as_str().unwrap().to_owned())
         };
         (header("x-test-user"), header("x-test-roles"))
+    }
+}
+
+trait Told {
+    /// A refusal with this reason, in a page or in a problem body.
+    fn is_refused(self, status: u16, reason: &str) -> Self;
+}
+
+impl Told for Response {
+    fn is_refused(self, status: u16, reason: &str) -> Self {
+        if self
+            .header("content-type")
+            .is_some_and(|kind| kind.starts_with("application/problem"))
+        {
+            return self.refused(status, reason);
+        }
+        let told = format!("{status} {reason} ·");
+        assert!(
+            self.status == status && self.text().contains(&told),
+            "not {told}: {} {}",
+            self.status,
+            self.text()
+        );
+        self
     }
 }
 
@@ -115,7 +144,9 @@ fn config(platforms: &[(&str, &LtiPlatform, &str)], zoo: &Upstream) -> Config {
         .issuer("other", "other.json", "")
         .upstream("zoo", &[zoo.url()], "")
         .section(ROUTES);
-    let sections = platforms.iter().map(|(name, platform, more)| platform.section(name, more));
+    let sections = platforms
+        .iter()
+        .map(|(name, platform, more)| platform.section(name, more));
     sections.fold(config, |config, section| config.section(&section))
 }
 
@@ -134,8 +165,14 @@ fn location(answer: &Response) -> String {
 fn cookie(answer: &Response, name: &str) -> String {
     let name = format!("__Host-{name}");
     let lines = answer.all("set-cookie");
-    let line = lines.iter().find(|line| line.starts_with(&name)).unwrap_or_else(|| panic!("no {name}: {answer:?}"));
-    assert!(line.contains("; HttpOnly; SameSite=None; Secure; Path=/") && line.ends_with("; Partitioned"), "{line}");
+    let line = lines
+        .iter()
+        .find(|line| line.starts_with(&name))
+        .unwrap_or_else(|| panic!("no {name}: {answer:?}"));
+    assert!(
+        line.contains("; HttpOnly; SameSite=None; Secure; Path=/") && line.ends_with("; Partitioned"),
+        "{line}"
+    );
     line.split(';').next().unwrap().to_owned()
 }
 
@@ -147,20 +184,30 @@ fn claim(name: &str) -> String {
 fn a_page_of_a_course_opens_as_the_person_in_the_course() {
     let stage = Stage::new();
     let (to_platform, cookie_of_login) = stage.begun();
-    assert!(to_platform.starts_with(&stage.platform.url("/mod/lti/auth.php?")), "{to_platform}");
+    assert!(
+        to_platform.starts_with(&stage.platform.url("/mod/lti/auth.php?")),
+        "{to_platform}"
+    );
     let form = stage.platform.auth(&to_platform).unwrap();
-    let launched = stage.gateway.send(form.posted().header("Cookie", &cookie_of_login)).expect(303);
+    let launched = stage
+        .gateway
+        .send(form.posted().header("Cookie", &cookie_of_login))
+        .expect(303);
     assert_eq!(location(&launched), "/play/index.html?id=1");
     let session = cookie(&launched, "janua-launch");
     let gone = launched.all("set-cookie");
     let name = cookie_of_login.split('=').next().unwrap();
-    assert!(gone.iter().any(|line| line.starts_with(name) && line.contains("Max-Age=0")), "{gone:?}");
+    assert!(
+        gone.iter()
+            .any(|line| line.starts_with(name) && line.contains("Max-Age=0")),
+        "{gone:?}"
+    );
     let (user, roles) = stage.who(&session, "/play/index.html?id=1");
     assert_eq!((user.as_str(), roles.as_str()), ("lti:moodle:5", "4_Learner"));
     // No route takes it that names issuers, or takes no launches.
     let ask = |path: &str| stage.gateway.send(Request::get(path).header("Cookie", &session));
-    ask("/issuer/a").refused(401, "issuer_not_accepted");
-    ask("/search/a").refused(401, "no_credentials");
+    ask("/issuer/a").is_refused(401, "issuer_not_accepted");
+    ask("/search/a").is_refused(401, "no_credentials");
     assert!(stage.zoo.seen("/play/index.html").header("cookie").is_none());
     for step in ["login", "launch"] {
         let series = format!("janua_lti_total{{outcome=\"ok\",platform=\"moodle\",step=\"{step}\"}}");
@@ -170,18 +217,29 @@ fn a_page_of_a_course_opens_as_the_person_in_the_course() {
 
 #[test]
 fn roles_are_those_of_the_course_alone() {
-    let stage = Stage::with("roles = [{ lti = \"Learner\", role = \"{context_id}_Learner\" }, { lti = \"Instructor\", role = \"{context_id}_Instructor\" }]");
+    let stage = Stage::with(
+        "roles = [{ lti = \"Learner\", role = \"{context_id}_Learner\" }, { lti = \"Instructor\", role = \"{context_id}_Instructor\" }]",
+    );
     let roles = |told: Value| {
         let launched = stage.launch_with(&json!({ claim("roles"): told })).expect(303);
         stage.who(&cookie(&launched, "janua-launch"), "/studio/").1
     };
     stage.platform.behaviour().target = format!("{ORIGIN}/studio/");
     let of = |role: &str| format!("{MEMBERSHIP}#{role}");
-    assert_eq!(roles(json!([of("Instructor"), of("Learner")])), "4_Learner,4_Instructor");
-    assert_eq!(roles(json!([format!("{MEMBERSHIP}/Instructor#TeachingAssistant")])), "4_Instructor");
+    assert_eq!(
+        roles(json!([of("Instructor"), of("Learner")])),
+        "4_Learner,4_Instructor"
+    );
+    assert_eq!(
+        roles(json!([format!("{MEMBERSHIP}/Instructor#TeachingAssistant")])),
+        "4_Instructor"
+    );
     // As Moodle tells of its administrators.
     let admin = "http://purl.imsglobal.org/vocab/lis/v2";
-    let admin = json!([format!("{admin}/institution/person#Administrator"), format!("{admin}/system/person#Administrator")]);
+    let admin = json!([
+        format!("{admin}/institution/person#Administrator"),
+        format!("{admin}/system/person#Administrator")
+    ]);
     assert_eq!(roles(admin), "");
     let elsewhere = json!({ claim("context"): null, claim("roles"): [of("Instructor")] });
     let launched = stage.launch_with(&elsewhere).expect(303);
@@ -199,7 +257,11 @@ fn nobody_need_be_named() {
 /// Both call a person 5, and a course 4.
 #[test]
 fn people_of_two_platforms_are_two() {
-    let (one, two, zoo) = (LtiPlatform::start(TOOL), LtiPlatform::start(&TOOL.replace("moodle", "ilias")), Upstream::start());
+    let (one, two, zoo) = (
+        LtiPlatform::start(TOOL),
+        LtiPlatform::start(&TOOL.replace("moodle", "ilias")),
+        Upstream::start(),
+    );
     two.behaviour().issuer = "https://ilias.test".to_owned();
     let more = "roles = [{ lti = \"Learner\", role = \"ilias-{context_id}_Learner\" }]";
     let gateway = start(&[("moodle", &one, ""), ("ilias", &two, more)], &zoo);
@@ -210,23 +272,40 @@ fn people_of_two_platforms_are_two() {
     };
     let launched = launch(&two).expect(303);
     let session = cookie(&launched, "janua-launch");
-    let told = gateway.send(Request::get("/studio/").header("Cookie", &session)).expect(200).text();
-    assert!(told.contains("lti:ilias:5") && told.contains("ilias-4_Learner"), "{told}");
-    gateway.send(Request::get("/play/").header("Cookie", &session)).refused(403, "missing_role");
+    let told = gateway
+        .send(Request::get("/studio/").header("Cookie", &session))
+        .expect(200)
+        .text();
+    assert!(
+        told.contains("lti:ilias:5") && told.contains("ilias-4_Learner"),
+        "{told}"
+    );
+    gateway
+        .send(Request::get("/play/").header("Cookie", &session))
+        .is_refused(403, "missing_role");
 }
 
 /// One platform's message is none of another one's, whoever is called what.
 #[test]
 fn a_message_counts_at_its_own_platform_alone() {
-    let (one, two, zoo) = (LtiPlatform::start(TOOL), LtiPlatform::start(&TOOL.replace("moodle", "ilias")), Upstream::start());
+    let (one, two, zoo) = (
+        LtiPlatform::start(TOOL),
+        LtiPlatform::start(&TOOL.replace("moodle", "ilias")),
+        Upstream::start(),
+    );
     two.behaviour().issuer = "https://ilias.test".to_owned();
     let more = "roles = [{ lti = \"Learner\", role = \"ilias-{context_id}_Learner\" }]";
     let gateway = start(&[("moodle", &one, ""), ("ilias", &two, more)], &zoo);
     let (location, cookie) = begun(&gateway, &one);
     let form = one.auth(&location).unwrap();
     // At the other one's address.
-    let elsewhere = Form { action: form.action.replace("moodle", "ilias"), ..form.clone() };
-    gateway.send(elsewhere.posted().header("Cookie", &cookie)).refused(401, "launch_stale");
+    let elsewhere = Form {
+        action: form.action.replace("moodle", "ilias"),
+        ..form.clone()
+    };
+    gateway
+        .send(elsewhere.posted().header("Cookie", &cookie))
+        .is_refused(401, "launch_stale");
     // The other one answers in its place, with all the right names but by its own key.
     let url = url::Url::parse(&location).unwrap();
     let asked: std::collections::HashMap<_, _> = url.query_pairs().into_owned().collect();
@@ -234,7 +313,9 @@ fn a_message_counts_at_its_own_platform_alone() {
     let (location, _) = begun(&gateway, &two);
     let forged = two.auth(&location).unwrap();
     let forged = form.clone().set("id_token", forged.get("id_token"));
-    gateway.send(forged.posted().header("Cookie", &cookie)).refused(401, "bad_signature");
+    gateway
+        .send(forged.posted().header("Cookie", &cookie))
+        .is_refused(401, "bad_signature");
     gateway.logged(&["bad_signature", "lti.moodle"]);
 }
 
@@ -248,12 +329,21 @@ fn a_session_is_what_the_configuration_says_by_now() {
     let session = cookie(&launched, "janua-launch");
     assert_eq!(stage.who(&session, "/studio/").1, "4_Learner");
     let reload = |platforms: &[(&str, &LtiPlatform, &str)]| {
-        stage.gateway.site.write("gateway.toml", config(platforms, &stage.zoo).text());
+        stage
+            .gateway
+            .site
+            .write("gateway.toml", config(platforms, &stage.zoo).text());
         stage.gateway.signal("HUP");
     };
-    reload(&[("moodle", &stage.platform, "roles = [{ role = \"ROLE_LTI\" }]\nusername_prefix = \"m:\"")]);
-    eventually("the new roles", || (stage.who(&session, "/studio/") == ("m:5".to_owned(), "ROLE_LTI".to_owned())).then_some(()));
-    reload(&[]);
+    reload(&[(
+        "moodle",
+        &stage.platform,
+        "roles = [{ role = \"ROLE_LTI\" }]\nusername_prefix = \"m:\"",
+    )]);
+    eventually("the new roles", || {
+        (stage.who(&session, "/studio/") == ("m:5".to_owned(), "ROLE_LTI".to_owned())).then_some(())
+    });
+    reload(&[("ilias", &stage.platform, "")]);
     eventually("the platform is gone", || {
         let asked = stage.gateway.send(Request::get("/studio/").header("Cookie", &session));
         (asked.status == 401).then_some(())
@@ -267,8 +357,18 @@ fn a_launch_is_revoked_by_name() {
     let session = cookie(&stage.launch().expect(303), "janua-launch");
     stage.who(&session, "/play/");
     let site = stage.gateway.site.path("gateway.toml");
-    crate::support::tools::janua(["revoke", "--config", site.to_str().unwrap(), "--subject", "lti:moodle:5"]).ok();
-    stage.gateway.send(Request::get("/play/").header("Cookie", &session)).refused(401, "no_credentials");
+    crate::support::tools::janua([
+        "revoke",
+        "--config",
+        site.to_str().unwrap(),
+        "--subject",
+        "lti:moodle:5",
+    ])
+    .ok();
+    stage
+        .gateway
+        .send(Request::get("/play/").header("Cookie", &session))
+        .is_refused(401, "no_credentials");
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn where_the_tool_url_is_the_launch_the_page_is_a_parameter() {
         "/nothing/there",
         "play",
     ] {
-        custom(elsewhere).refused(400, "bad_request");
+        custom(elsewhere).is_refused(400, "bad_request");
     }
     stage.gateway.logged(&["bad_request", "takes no launch sessions"]);
 }
@@ -35,19 +35,26 @@ fn where_the_tool_url_is_the_launch_the_page_is_a_parameter() {
 fn a_tool_url_that_is_a_page_leads_there() {
     let stage = Stage::new();
     // A parameter takes nobody elsewhere then.
-    let launched = stage.launch_with(&json!({ claim("custom"): { "target": "/studio/" } })).expect(303);
+    let launched = stage
+        .launch_with(&json!({ claim("custom"): { "target": "/studio/" } }))
+        .expect(303);
     assert_eq!(location(&launched), "/play/index.html?id=1");
-    for elsewhere in ["https://evil.test/", "http://video.test/play/", "https://video.test:8443/play/", "/play/"] {
+    for elsewhere in [
+        "https://evil.test/",
+        "http://video.test/play/",
+        "https://video.test:8443/play/",
+        "/play/",
+    ] {
         stage.platform.behaviour().target = elsewhere.to_owned();
         let answer = stage.launch();
         match elsewhere {
             "/play/" => assert_eq!(location(&answer.expect(303)), "/play/"),
-            _ => drop(answer.refused(400, "bad_request")),
+            _ => drop(answer.is_refused(400, "bad_request")),
         }
     }
     stage.platform.behaviour().target = format!("{TOOL}/launch?id=1");
     stage.platform.behaviour().claims = json!({});
-    stage.launch().refused(400, "bad_request");
+    stage.launch().is_refused(400, "bad_request");
     stage.gateway.logged(&["the tool URL names no page"]);
 }
 
@@ -60,22 +67,36 @@ fn a_browser_that_keeps_no_cookies_in_a_frame_is_offered_a_window() {
     let again = location(&first).strip_prefix(ORIGIN).unwrap().to_owned();
     assert!(again.starts_with("/_janua/lti/moodle/login?iss="), "{again}");
     // With the cookie it goes on.
-    let on = stage.gateway.send(framed(Request::get(&again)).header("Cookie", &keeps)).expect(303);
+    let on = stage
+        .gateway
+        .send(framed(Request::get(&again)).header("Cookie", &keeps))
+        .expect(303);
     assert!(location(&on).starts_with(&stage.platform.url("/mod/lti/auth.php?")));
     // Without it the platform is asked nothing: its hints may be good for once.
     let page = stage.gateway.send(framed(Request::get(&again))).expect(200);
-    assert!(!page.header("content-security-policy").unwrap().contains("frame-ancestors"));
+    assert!(
+        !page
+            .header("content-security-policy")
+            .unwrap()
+            .contains("frame-ancestors")
+    );
     let text = page.text();
     let (_, link) = text.split_once("href=\"").unwrap();
     let link = link.split('"').next().unwrap().replace("&amp;", "&");
-    assert!(text.contains("target=\"_blank\"") && !text.contains("<script"), "{text}");
+    assert!(
+        text.contains("target=\"_blank\"") && !text.contains("<script"),
+        "{text}"
+    );
     let in_a_window = Request::get(link.strip_prefix(ORIGIN).unwrap())
         .header("Sec-Fetch-Site", "same-origin")
         .header("Sec-Fetch-Mode", "navigate")
         .header("Sec-Fetch-Dest", "document");
     let begun = stage.gateway.send(in_a_window).expect(303);
     let form = stage.platform.auth(&location(&begun)).unwrap();
-    stage.gateway.send(form.posted().header("Cookie", &cookie(&begun, "janua-lti-"))).expect(303);
+    stage
+        .gateway
+        .send(form.posted().header("Cookie", &cookie(&begun, "janua-lti-")))
+        .expect(303);
 }
 
 #[test]
