@@ -83,6 +83,17 @@ impl ClientKey {
         })
     }
 
+    /// The same of a key of RSA, where the other side knows no other kind.
+    pub fn load_rsa(configured: &Configured) -> Result<Self, ClientKeyError> {
+        let key = Self::load(configured)?;
+        match key.pair {
+            Pair::Rsa(_) => Ok(key),
+            Pair::Ecdsa(_) | Pair::Ed25519(_) => Err(ClientKeyError::NoRsa {
+                path: configured.file.clone(),
+            }),
+        }
+    }
+
     /// The public part (RFC 7517): what is registered at the server.
     pub fn jwk(&self) -> Value {
         let encoded = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
@@ -134,7 +145,7 @@ impl ClientKey {
     }
 
     /// RFC 7515 section 3.1.
-    fn signed(&self, claims: &Value) -> io::Result<String> {
+    pub fn signed(&self, claims: &Value) -> io::Result<String> {
         let mut header = json!({ "typ": "JWT", "alg": self.alg });
         if let (Some(id), Some(members)) = (&self.id, header.as_object_mut()) {
             members.insert("kid".to_owned(), id.as_str().into());

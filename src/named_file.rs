@@ -48,6 +48,7 @@ pub enum Owner {
     Opencast(String),
     SignIn(Arc<str>),
     Bearer(Arc<str>),
+    Lti(Arc<str>),
     Moodle(String),
 }
 
@@ -123,6 +124,16 @@ pub fn unfit(config: &Config) -> Vec<UnfitFile> {
         }
         if let Some(path) = bearer.ca_file() {
             look(of("ca_file"), owner(), ca(path));
+        }
+    }
+    for lti in &config.lti {
+        let owner = || Owner::Lti(Arc::clone(&lti.name));
+        if let Some(key) = lti.signing_key() {
+            let read = ClientKey::load_rsa(&key).map(drop).map_err(Fault::from);
+            look(format!("lti.{}.key_file", lti.name), owner(), read);
+        }
+        if let Some(path) = &lti.ca_file {
+            look(format!("lti.{}.ca_file", lti.name), owner(), ca(path));
         }
     }
     for moodle in &config.moodles {

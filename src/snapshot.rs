@@ -20,6 +20,7 @@ use thiserror::Error;
 use crate::act::proxy::Upstream;
 use crate::ask::ElseAsk;
 use crate::authenticate::bearer::{self, Bearers, Section};
+use crate::authenticate::lti::{Platform, platforms};
 use crate::authenticate::session::{Session, SessionKey, SignedIn, TOO_MANY};
 use crate::authenticate::token::{Tokens, Whose};
 use crate::authenticate::watch::Revocations;
@@ -60,6 +61,8 @@ pub struct Snapshot {
     /// In the order of the configuration's sign-ins.
     pub providers: Vec<Provider>,
     pub bearers: Bearers,
+    /// LTI platforms, in the order of the configuration.
+    pub platforms: Vec<Arc<Platform>>,
     /// By host: what is told at [`PROTECTED_RESOURCE`].
     pub protected: HashMap<String, Reply>,
     pub token_sources: Vec<TokenSource>,
@@ -127,6 +130,11 @@ pub enum SnapshotError {
     },
     #[error("bearer.{name}: {source}")]
     Bearer { name: Arc<str>, source: bearer::SetupError },
+    #[error("lti.{name}: {source}")]
+    Lti {
+        name: Arc<str>,
+        source: sign_in::SetupError,
+    },
     #[error("moodle.{name}: {source}")]
     Moodle { name: String, source: moodle::SetupError },
     #[error(transparent)]
@@ -149,6 +157,9 @@ impl Snapshot {
     pub async fn launches_ended(&self, subject: &str) -> Result<(), StoreError> {
         for issuer in &self.config.jwt.issuers {
             self.people.launches.end_all(&issuer.name, subject).await?;
+        }
+        for lti in &self.config.lti {
+            self.people.launches.end_all(&lti.name, subject).await?;
         }
         Ok(())
     }
@@ -220,6 +231,8 @@ impl Snapshot {
                 .map(|sign_in| provider(sign_in, config, before))
                 .collect::<Result<_, _>>()?,
             bearers,
+            platforms: platforms(&config.lti, before.map_or(&[], |before| &before.platforms))
+                .map_err(|(name, source)| SnapshotError::Lti { name, source })?,
             protected: protected::metadata(config),
             judged_sources: judged_sources(config),
             token_sources: config.jwt.sources.clone(),

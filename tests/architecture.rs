@@ -175,13 +175,15 @@ const EDGES: [(&str, &str, &str); 21] = [
 const EDGE: [&str; 5] = ["server", "gateway", "listen", "act/proxy", "respond/write"];
 
 /// What computes values from values: no clock, no files, no network. `now` comes as an argument.
-const MIDDLE: [&str; 35] = [
+const MIDDLE: [&str; 37] = [
     "act/file/conditional.rs",
     "act/file/mime.rs",
     "act/file/range.rs",
     "act/playlist/",
     "authenticate/bearer/claims.rs",
     "authenticate/bearer/shape.rs",
+    "authenticate/lti/message.rs",
+    "authenticate/lti/said.rs",
     "identity/attributes.rs",
     "authenticate/session/roles.rs",
     "sign_in/cas/",

@@ -304,6 +304,7 @@ fn what_is_not_said_has_the_contracts_defaults() {
         routes,
         sign_ins,
         bearers,
+        lti,
         moodles,
         opencasts,
     } = config;
@@ -326,7 +327,7 @@ fn what_is_not_said_has_the_contracts_defaults() {
     let key_file = path.with_file_name("master.key");
     assert_eq!(state, State::Embedded { path, key_file });
 
-    assert!(sign_ins.is_empty() && moodles.is_empty() && opencasts.is_empty() && bearers.is_empty());
+    assert!(sign_ins.is_empty() && moodles.is_empty() && opencasts.is_empty() && bearers.is_empty() && lti.is_empty());
     assert_eq!(jwt.algorithms, [Algorithm::Es256]);
     let bearer = TokenSource::Header {
         name: http::header::AUTHORIZATION,
@@ -421,6 +422,13 @@ const EVERY_TABLE: &str = r#"
 
     [bearer.profiles.profile]
     endpoint = "https://cas.example.edu/cas/oauth2.0/profile"
+
+    [lti.main]
+    issuer = "https://moodle.example.edu"
+    client_id = "janua"
+    auth_login_url = "https://moodle.example.edu/mod/lti/auth.php"
+    jwks_url = "https://moodle.example.edu/mod/lti/certs.php"
+    deployment_ids = ["1"]
 
     [upstreams.zoo]
     servers = ["http://127.0.0.1:8082"]

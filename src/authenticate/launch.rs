@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use super::lti::Said;
 use super::session::cookie::LAUNCH;
 use super::session::secret::key_of;
 use super::session::{Record, Session, SessionStore};
@@ -37,8 +38,10 @@ pub struct NewLaunch<'a> {
     pub who: &'a Identity,
     /// The client's address.
     pub client: IpAddr,
-    /// Where it begins.
+    /// Where it begins; by LTI at no route.
     pub route: &'a str,
+    /// What an LTI platform has said, whose launch it is.
+    pub said: Option<&'a Said>,
     pub launch: Launch,
     pub config: &'a Config,
 }
@@ -65,6 +68,9 @@ pub struct LaunchRecord {
     /// Among which it is counted.
     #[serde(rename = "n")]
     group: String,
+    /// Of a launch by LTI: then neither route nor issuers, and the rest follows from it.
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    said: Option<Said>,
 }
 
 /// Launch sessions of one person; beyond it the oldest one ends. A page with many players in frames begins one for each.
@@ -90,12 +96,21 @@ fn of_nobody(who: &Identity, client: IpAddr) -> String {
     format!("{OF_NOBODY}{}", key_of(&said).text())
 }
 
+/// Is this the name of a cookie of a session that stands beside others?
+pub fn is_beside(name: &str) -> bool {
+    let mark = name.strip_prefix(LAUNCH).and_then(|behind| behind.strip_prefix('-'));
+    mark.is_some_and(|mark| mark.len() == MARK && mark.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 impl LaunchRecord {
     pub fn new(new: NewLaunch<'_>, now: SystemTime) -> Self {
         let (who, all) = (new.who, &new.config.jwt.issuers);
         let issuers = who.issuers.iter().filter_map(|index| all.get(*index));
         // A name that the issuer may not give is nobody's: some give all their people the same.
-        let named = issuers.clone().all(|issuer| issuer.may_name_users);
+        let named = match new.said {
+            Some(_) => who.named,
+            None => issuers.clone().all(|issuer| issuer.may_name_users),
+        };
         let created = unix_seconds(now);
         Self {
             route: new.route.to_owned(),
@@ -104,22 +119,18 @@ impl LaunchRecord {
                 Some(subject) => of_subject(&who.source, subject),
                 None => of_nobody(who, new.client),
             },
-            subject: who.subject.clone(),
-            roles: who.roles.clone(),
+            subject: who.subject.clone().filter(|_| new.said.is_none()),
+            roles: match new.said {
+                Some(_) => Vec::new(),
+                None => who.roles.clone(),
+            },
             grants: who.grants.iter().map(written).collect(),
             created,
             expires: created.saturating_add(new.launch.absolute.as_secs()),
+            said: new.said.cloned(),
         }
     }
-}
 
-/// Is this the name of a cookie of a session that stands beside others?
-pub fn is_beside(name: &str) -> bool {
-    let mark = name.strip_prefix(LAUNCH).and_then(|behind| behind.strip_prefix('-'));
-    mark.is_some_and(|mark| mark.len() == MARK && mark.bytes().all(|byte| byte.is_ascii_hexdigit()))
-}
-
-impl LaunchRecord {
     /// What its cookie is called, without the prefix. A token that names nobody and grants something has a name of its own, and
     /// the next one that says the same takes it over.
     pub fn cookie(&self) -> Cow<'static, str> {
@@ -130,41 +141,11 @@ impl LaunchRecord {
         let mark = hex(&sha256(said.as_bytes()));
         format!("{LAUNCH}-{}", mark.get(..MARK).unwrap_or_default()).into()
     }
-}
 
-impl Record for LaunchRecord {
-    const TABLE: Table = Table::Launches;
-    const INDEX: Index = Index::LaunchesByOrigin;
-    const ENDED: &'static str = "launch-ended ";
-    const COOKIE: Purpose = Purpose::LaunchCookie;
-
-    fn longest_idle(config: &Config) -> Option<Duration> {
-        let launches = config.routes.iter().filter_map(|route| route.launch);
-        launches.map(|launch| launch.idle).max()
-    }
-
-    fn created(&self) -> u64 {
-        self.created
-    }
-
-    fn group(&self) -> Cow<'_, str> {
-        self.group.as_str().into()
-    }
-
-    /// Its route's and its token's, if launches still begin there and the issuers still are some.
-    fn read(&self, config: &Config) -> Option<(SessionLimits, Identity)> {
+    /// Its route's times and its token's person, if launches still begin there and the issuers still are some.
+    fn of_route(&self, config: &Config) -> Option<(Launch, Identity)> {
         let route = config.routes.iter().find(|route| *route.name == *self.route)?;
-        let Launch { idle, absolute } = route.launch?;
-        let per_subject = if self.group.starts_with(OF_NOBODY) {
-            MOST_OF_NOBODY
-        } else {
-            MOST
-        };
-        let limits = SessionLimits {
-            idle,
-            absolute,
-            per_subject,
-        };
+        let life = route.launch?;
         let all = &config.jwt.issuers;
         let place = |name: &String| all.iter().position(|issuer| *issuer.name == **name);
         let issuers: Vec<usize> = self.issuers.iter().map(place).collect::<Option<_>>()?;
@@ -180,12 +161,57 @@ impl Record for LaunchRecord {
             access: None,
         };
         token::cap(&mut who, all);
+        Some((life, who))
+    }
+
+    /// The platform's times and its person, if its launches still are taken.
+    fn of_platform(&self, said: &Said, config: &Config) -> Option<(Launch, Identity)> {
+        let lti = config.lti.iter().find(|lti| *lti.name == *said.platform)?;
+        Some((lti.launch, said.identity(lti, from_unix(self.expires))))
+    }
+}
+
+impl Record for LaunchRecord {
+    const TABLE: Table = Table::Launches;
+    const INDEX: Index = Index::LaunchesByOrigin;
+    const ENDED: &'static str = "launch-ended ";
+    const COOKIE: Purpose = Purpose::LaunchCookie;
+
+    fn longest_idle(config: &Config) -> Option<Duration> {
+        let launches = config.routes.iter().filter_map(|route| route.launch);
+        let by_lti = config.lti.iter().map(|lti| lti.launch);
+        launches.chain(by_lti).map(|launch| launch.idle).max()
+    }
+
+    fn created(&self) -> u64 {
+        self.created
+    }
+
+    fn group(&self) -> Cow<'_, str> {
+        self.group.as_str().into()
+    }
+
+    fn read(&self, config: &Config) -> Option<(SessionLimits, Identity)> {
+        let (Launch { idle, absolute }, who) = match &self.said {
+            Some(said) => self.of_platform(said, config)?,
+            None => self.of_route(config)?,
+        };
+        let per_subject = if self.group.starts_with(OF_NOBODY) {
+            MOST_OF_NOBODY
+        } else {
+            MOST
+        };
+        let limits = SessionLimits {
+            idle,
+            absolute,
+            per_subject,
+        };
         Some((limits, who))
     }
 }
 
 impl Launches {
-    /// Ends those of a person whom the issuer may name.
+    /// Ends those of a person whom the issuer, or the platform, may name.
     pub async fn end_all(&self, issuer: &str, subject: &str) -> Result<(), StoreError> {
         let group = of_subject(issuer, subject);
         let all = self.store.index_members(Index::LaunchesByOrigin, &group).await?;

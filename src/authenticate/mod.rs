@@ -4,6 +4,7 @@
 
 pub mod bearer;
 pub mod launch;
+pub mod lti;
 pub mod oauth;
 pub mod session;
 pub mod token;

@@ -3,6 +3,7 @@
 mod certificate;
 mod files;
 mod functions;
+mod lti;
 mod moodle;
 mod others;
 mod ports;

@@ -19,6 +19,7 @@ use super::{Algorithm, Balance, Carry, Credential, Present, UpstreamServer, Valk
 mod bearer;
 mod cors;
 mod launch;
+mod lti;
 mod moodle;
 mod opencast;
 mod respond;
@@ -28,6 +29,7 @@ mod sign_in;
 pub(super) use self::bearer::{Bearer, BearerJwks, BearerProfile, Introspection};
 pub(super) use self::cors::Cors;
 pub(super) use self::launch::Launch;
+pub(super) use self::lti::{Lti, LtiRole};
 pub(super) use self::moodle::{ClearPass, Facade, FunctionEntry, Moodle, OidcLaunch, TokenAttribute, TokenPage};
 pub(super) use self::opencast::Opencast;
 pub(super) use self::respond::{Decide, Respond};
@@ -52,6 +54,8 @@ section! {
         sign_in: Named<SignIn> = {},
         /// Whose access tokens are taken, by name: `[bearer.campus]`.
         bearer: Named<Bearer> = {},
+        /// Learning platforms whose launches by LTI 1.3 are taken, by name: `[lti.moodle]`.
+        lti: Named<Lti> = {},
         /// Moodles whose web services are called with tokens, by name: `[moodle.main]`.
         moodle: Named<Moodle> = {},
         /// Opencasts that the gateway itself asks about events, by name: `[opencast.main]`.

@@ -15,6 +15,7 @@ mod file;
 mod frames;
 mod identity_headers;
 mod launch;
+mod lti;
 mod moodle;
 mod moodle_functions;
 mod moodle_username;
@@ -54,6 +55,7 @@ pub use self::file::{ClientTimeouts, Connections, Recent};
 pub use self::frames::{FrameAncestors, Frames};
 pub use self::identity_headers::IdentityHeaders;
 pub use self::launch::Launch;
+pub use self::lti::{Lti, LtiRole};
 pub use self::moodle::{
     ClearPass, Facade, LAUNCH_SCRIPT, LoginPlugin, Moodle, MoodleSource, OidcLaunch, OwnTokens, Page, PageMethod,
     SURROGATE,
@@ -89,6 +91,7 @@ pub struct Config {
     pub jwt: Jwt,
     pub sign_ins: Vec<SignIn>,
     pub bearers: Vec<Bearer>,
+    pub lti: Vec<Lti>,
     pub moodles: Vec<Moodle>,
     pub opencasts: Vec<Opencast>,
     pub upstreams: Vec<Upstream>,

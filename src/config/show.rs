@@ -111,6 +111,10 @@ impl Defaults<'_> {
                 let life = if *key == "idle" { session.idle } else { session.absolute };
                 Some(duration_text(life).into())
             }
+            ["lti", name, "launch", "idle"] => {
+                let lti = self.config.lti.iter().find(|lti| *lti.name == **name)?;
+                Some(duration_text(lti.launch.idle).into())
+            }
             ["moodle", name, "calls_burst"] => {
                 let moodle = self.config.moodles.iter().find(|moodle| moodle.name == **name)?;
                 Some(i64::from(moodle.calls?.burst).into())

@@ -97,7 +97,11 @@ fn beside(intercept: &Intercept) -> (&'static str, Option<StatusCode>) {
 async fn own_answer(headers: &HeaderMap, ctx: &Context) -> Result<Option<StatusCode>, Rejection> {
     let asked = gateway::endpoints::asked(headers, ctx, Bytes::new())?;
     Ok(match own::is_harmless(asked.method, asked.path) {
-        true => Some(own::answer(&asked, &ctx.snapshot.moodles).await?.status),
+        true => Some(
+            own::answer(&asked, &ctx.snapshot.moodles, &ctx.snapshot.platforms)
+                .await?
+                .status,
+        ),
         false => None,
     })
 }

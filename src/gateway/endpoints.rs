@@ -25,7 +25,8 @@ pub fn is_asked(ctx: &Context) -> bool {
 /// The gateway's own answer.
 pub async fn answer(session: &mut Session, ctx: &mut Context) -> Result<Reply, Stop> {
     let body = body(session).await?;
-    let reply = own::answer(&asked(&session.req_header().headers, ctx, body)?, &ctx.snapshot.moodles).await?;
+    let asked = asked(&session.req_header().headers, ctx, body)?;
+    let reply = own::answer(&asked, &ctx.snapshot.moodles, &ctx.snapshot.platforms).await?;
     ctx.allowed = true;
     Ok(reply)
 }

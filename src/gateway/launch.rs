@@ -56,6 +56,7 @@ async fn begun(
         who,
         client: ctx.client.address,
         route: &route.config.name,
+        said: None,
         launch,
         config: &ctx.snapshot.config,
     };
@@ -134,6 +135,7 @@ async fn posted(session: &mut Session, ctx: &mut Context, route: &Route, life: L
         who: &who,
         client: ctx.client.address,
         route: &route.config.name,
+        said: None,
         launch: life,
         config: &ctx.snapshot.config,
     };

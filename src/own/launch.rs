@@ -38,7 +38,7 @@ const MOST_BESIDE: usize = 20;
 
 /// Do launch sessions begin anywhere?
 pub fn are_begun(config: &Config) -> bool {
-    config.routes.iter().any(|route| route.launch.is_some())
+    !config.lti.is_empty() || config.routes.iter().any(|route| route.launch.is_some())
 }
 
 /// The launch session that a browser begins which opens a page of this route with a token in its address. Scripts, players and
@@ -144,7 +144,8 @@ impl Here<'_> {
 /// A session with the grants of others, but of the same issuers alone: a route may take some issuers and not others.
 fn with_grants(first: Arc<LaunchSession>, others: impl Iterator<Item = Arc<LaunchSession>>) -> Arc<LaunchSession> {
     let who = &first.identity;
-    let of_the_same = |other: &Arc<LaunchSession>| other.identity.issuers == who.issuers;
+    let of_the_same =
+        |other: &Arc<LaunchSession>| other.identity.source == who.source && other.identity.issuers == who.issuers;
     let mut both: Option<Identity> = None;
     for other in others.filter(of_the_same) {
         let both = both.get_or_insert_with(|| Identity::clone(who));

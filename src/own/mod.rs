@@ -11,6 +11,8 @@
 //! | `/_janua/cas/<sign-in>/session` | a back end with a proxy ticket: gets a bearer for its user |
 //! | `/_janua/cas/<sign-in>/pgt` | the CAS server with a proxy-granting ticket |
 //! | `/_janua/oauth2/<sign-in>/callback`, `/_janua/oidc/<sign-in>/callback` | the browser on its way back |
+//! | `/_janua/lti/<platform>/login`, `…/launch` | the browser that an LTI platform sends, and on its way back from it |
+//! | `/_janua/lti/<platform>/jwks` | the platform: the key of what is signed for it |
 //! | `/_janua/oidc/<sign-in>/backchannel-logout`, `…/frontchannel-logout` | the provider's logout |
 //!
 //! Decides who answers at each of them, and what `sign_in`, launches and Moodle do together. Nothing here touches a socket of
@@ -19,6 +21,7 @@
 pub mod facade;
 pub mod isolation;
 pub mod launch;
+mod lti;
 mod me;
 pub mod moodle;
 mod sign_in;
@@ -30,6 +33,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Method, header};
 
 use self::isolation::Purpose;
+use crate::authenticate::lti::Platform;
 use crate::config::{Cors, SignIn};
 use crate::moodle::Moodle;
 use crate::rejection::{Hint, Reason, Rejection};
@@ -45,7 +49,11 @@ pub fn is_own(path: &str) -> bool {
 }
 
 /// The answer. 404 for addresses that there are not, 405 for methods that they do not have.
-pub async fn answer(asked: &Asked<'_>, moodles: &[Arc<Moodle>]) -> Result<Reply, Rejection> {
+pub async fn answer(
+    asked: &Asked<'_>,
+    moodles: &[Arc<Moodle>],
+    platforms: &[Arc<Platform>],
+) -> Result<Reply, Rejection> {
     let rest = asked.path.strip_prefix(PREFIX).unwrap_or_default();
     let mut segments = rest.split('/');
     let segments = (segments.next(), segments.next(), segments.next(), segments.next());
@@ -53,6 +61,12 @@ pub async fn answer(asked: &Asked<'_>, moodles: &[Arc<Moodle>]) -> Result<Reply,
     const BOTH: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
     let config = asked.here.config;
     let is_about_launches = || segments == (Some("sign-out"), None, None, None) && launch::are_begun(config);
+    if let (Some(lti::KIND), Some(name), Some(endpoint), None) = segments {
+        let platform = platforms.iter().find(|platform| *platform.config.name == *name);
+        let platform = platform.ok_or(Reason::NoRoute)?;
+        only(asked.method, lti::methods(endpoint).ok_or(Reason::NoRoute)?)?;
+        return Box::pin(lti::answer(asked, platform, endpoint)).await;
+    }
     if config.sign_ins.is_empty() && !is_about_launches() {
         return Err(Reason::NoRoute.into());
     }
@@ -104,10 +118,11 @@ pub async fn answer(asked: &Asked<'_>, moodles: &[Arc<Moodle>]) -> Result<Reply,
 }
 
 /// Does answering change nothing, so that who explains may ask for the answer? Going to a sign-in and asking who is
-/// there does; tickets are good for once, whoever signs out is gone, and a way to Moodle may begin with a login there.
+/// there does; tickets and launches are good for once, whoever signs out is gone, and a way to Moodle may begin with a login there.
 pub fn is_harmless(method: &Method, path: &str) -> bool {
     let below = path.strip_prefix(PREFIX).and_then(|rest| rest.split_once('/'));
-    !below.is_some_and(|(kind, _)| KINDS.contains(&kind) || kind == "moodle") && method != Method::POST
+    !below.is_some_and(|(kind, _)| KINDS.contains(&kind) || kind == "moodle" || kind == lti::KIND)
+        && method != Method::POST
 }
 
 fn only(method: &Method, known: &'static [Method]) -> Result<(), Rejection> {

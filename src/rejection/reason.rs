@@ -55,6 +55,8 @@ reasons! {
     SenderConstrained = "sender_constrained" UNAUTHORIZED
         "Sender-constrained tokens (DPoP, mTLS) are not supported here."
     TokenNotActive = "token_not_active" UNAUTHORIZED "The token has ended, was revoked, or never was one."
+    LaunchStale = "launch_stale" UNAUTHORIZED
+        "This page was opened by a link that is used up, too old, or another browser's."
     TokenServerUnavailable = "token_server_unavailable" SERVICE_UNAVAILABLE
         "Whether the token is good cannot be found out right now; try again shortly."
     IssuerNotAccepted = "issuer_not_accepted" UNAUTHORIZED "Tokens of this issuer are not accepted at this address."

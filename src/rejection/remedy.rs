@@ -128,6 +128,10 @@ impl Reason {
                 "No mistake of the gateway: the sign-in took more than 15 minutes, or went on in another browser or at another host. \
                  Begin it again."
             }
+            Self::LaunchStale => {
+                "No mistake of the gateway, mostly: the launch took more than 10 minutes, was sent twice, or came without the cookie of \
+                 its login. Open the link in the course again; if it fails each time, the browser keeps no cookies in that frame."
+            }
             Self::SignInRefused => {
                 "The sign-in server did not accept it, or its answer is not good; the detail has its words. Compare what is registered \
                  there with what `janua check` prints."

@@ -122,9 +122,11 @@ fn in_plain_words(reason: Reason) -> (&'static str, &'static str) {
     const TELL: &str = "If this stays so, tell your support desk, with the number below.";
     const LATER: &str = "Wait a moment, then load the page again.";
     match reason {
-        Reason::TokenExpired | Reason::TokenNotActive | Reason::NoCredentials | Reason::WatchPassExpired => {
-            ("Please open it from your course", AGAIN)
-        }
+        Reason::TokenExpired
+        | Reason::TokenNotActive
+        | Reason::NoCredentials
+        | Reason::WatchPassExpired
+        | Reason::LaunchStale => ("Please open it from your course", AGAIN),
         Reason::TokenNotYetValid => ("Not open yet", "Wait a moment, then open it from your course again."),
         Reason::MalformedToken
         | Reason::AlgorithmNotAllowed

@@ -39,6 +39,16 @@ pub fn form() -> impl Iterator<Item = (HeaderName, HeaderValue)> {
     ])
 }
 
+/// The same for a page that pages of this origin may frame.
+pub fn form_in(origin: &str) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let policy = page::FORM_SECURITY_POLICY.replace("frame-ancestors 'none'", &format!("frame-ancestors {origin}"));
+    let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static(page::FORM_SECURITY_POLICY));
+    form().map(move |(name, value)| match name == CONTENT_SECURITY_POLICY {
+        true => (name, policy.clone()),
+        false => (name, value),
+    })
+}
+
 /// The one `Cache-Control` for an answer that needed a credential, given the values it came with: what the upstream
 /// said, made `private` (RFC 9111 section 5.2.2.7), so that no shared cache hands it to somebody else.
 ///

@@ -13,6 +13,7 @@ use super::attempt::Attempts;
 use super::cas::proxy::Grants;
 use super::tabs::Tabs;
 use crate::authenticate::launch::Launches;
+use crate::authenticate::lti;
 use crate::authenticate::session::{SessionKey, Sessions};
 use crate::fair::{Asker, NoPlace, Place, Places, Shares};
 use crate::observe::metrics::SessionMetrics;
@@ -28,6 +29,8 @@ pub struct People {
     pub sessions: Arc<Sessions>,
     pub launches: Arc<Launches>,
     pub attempts: Attempts,
+    /// Launches by LTI that are under way.
+    pub lti: lti::Attempts,
     pub tabs: Arc<Tabs>,
     pub metrics: SessionMetrics,
     pub grants: Grants,
@@ -92,6 +95,7 @@ impl People {
             sessions: Sessions::new(store, keys, Some(metrics.clone())),
             launches: Launches::new(store, keys, None),
             attempts: Attempts::new(keys),
+            lti: lti::Attempts::new(store, keys),
             tabs: Arc::default(),
             metrics: metrics.clone(),
             grants: Grants::new(store),

@@ -35,6 +35,8 @@ pub enum Table {
     IdTokens = 11,
     /// Proxy-granting tickets of CAS, by the name that its answer holds, and then by session.
     ProxyGrants = 12,
+    /// Nonces of launches by LTI that were used, by platform.
+    LtiNonces = 13,
 }
 
 /// What small ordered sets are kept for.
@@ -65,6 +67,7 @@ impl Table {
             Self::FacadeTickets => "facade-ticket",
             Self::IdTokens => "id-token",
             Self::ProxyGrants => "proxy-grant",
+            Self::LtiNonces => "lti-nonce",
         }
     }
 
@@ -86,6 +89,7 @@ impl Table {
             Self::FacadeTickets,
             Self::IdTokens,
             Self::ProxyGrants,
+            Self::LtiNonces,
         ];
         all.into_iter().find(|table| table.tag() == tag)
     }

@@ -23,7 +23,7 @@ use crate::support::{
 };
 
 /// What no request of this test gets, and why.
-const ELSEWHERE: [(&str, &str); 3] = [
+const ELSEWHERE: [(&str, &str); 4] = [
     ("internal", "a defect: nothing that can be sent reaches it"),
     (
         "watch_pass_expired",
@@ -33,6 +33,7 @@ const ELSEWHERE: [(&str, &str); 3] = [
         "moodle_visit_required",
         "moodle/oidc_launch/way.rs: a page of Moodle's that only its provider leads to",
     ),
+    ("launch_stale", "lti/attacks.rs: a platform's message that comes twice"),
 ];
 
 /// The reasons that were met.

@@ -47,6 +47,7 @@ mod keys;
 mod keysets;
 mod launch;
 mod limits;
+mod lti;
 mod media_by_address;
 mod memory;
 mod methods;

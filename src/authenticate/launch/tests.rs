@@ -70,6 +70,7 @@ async fn begin(launches: &Launches, who: &Identity, config: &Arc<Config>, now: S
     let new = NewLaunch {
         who,
         client: IpAddr::from([192, 0, 2, 7]),
+        said: None,
         route: "studio",
         launch: config.routes[0].launch.unwrap(),
         config,

@@ -70,6 +70,9 @@ pub(super) async fn check(config: &Config, file: &Path, unfit: &[UnfitFile], rep
     let bearers = config.bearers.iter();
     let bearers = bearers.filter(|bearer| is_fit(&Owner::Bearer(Arc::clone(&bearer.name))));
     let bearers = bearers.map(|bearer| check_bearer(bearer, metrics, report, servers));
+    let platforms = config.lti.iter();
+    let platforms = platforms.filter(|lti| is_fit(&Owner::Lti(Arc::clone(&lti.name))));
+    let platforms = platforms.map(|lti| super::lti::check(lti, config, report, servers));
     let moodles = config.moodles.iter();
     let moodles = moodles.filter(|moodle| is_fit(&Owner::Moodle(moodle.name.clone())));
     let moodles = moodles.filter_map(|moodle| Some((moodle, of_upstream(moodle.upstream)?)));
@@ -90,6 +93,7 @@ pub(super) async fn check(config: &Config, file: &Path, unfit: &[UnfitFile], rep
         join_all(opencasts),
         join_all(sign_ins),
         join_all(bearers),
+        join_all(platforms),
         join_all(moodles),
     );
 }
@@ -123,7 +127,7 @@ async fn bounded(what: &str, report: &Report, asking: impl Future<Output = ()>) 
     }
 }
 
-async fn in_time<T>(asking: impl Future<Output = T>) -> Result<T, String> {
+pub(super) async fn in_time<T>(asking: impl Future<Output = T>) -> Result<T, String> {
     let asked = timeout(TIMEOUT, asking).await;
     asked.map_err(|_| format!("no answer within {} s", TIMEOUT.as_secs()))
 }

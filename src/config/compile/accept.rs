@@ -59,7 +59,7 @@ impl Checker<'_> {
                 matches!(
                     credential.value,
                     Credential::Session | Credential::Bearer | Credential::Basic | Credential::Digest
-                )
+                ) || credential.value == Credential::Launch && !known.platforms.is_empty()
             })
         };
         let only_tokens = |route: &&At<file::Route>| needs_somebody(route) && !takes_others(route);

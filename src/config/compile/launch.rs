@@ -141,14 +141,16 @@ impl Checker<'_> {
     }
 
     /// What no route has a use for, seen over all of them.
-    pub(super) fn launches(&mut self, launched: &[Launched]) {
-        let begins = |host: &str| launched.iter().any(|one| one.begins && one.host == host);
+    pub(super) fn launches(&mut self, launched: &[Launched], known: &Known) {
+        // A platform launches pages of every host.
+        let begins =
+            |host: &str| !known.platforms.is_empty() || launched.iter().any(|one| one.begins && one.host == host);
         for (at, host) in launched.iter().filter_map(|one| Some((one.taken?, &one.host))) {
             if !begins(host) {
                 let problem = Diagnostic::error(at, "no launch session begins at this host");
                 self.report(problem.help(
                     "add launch = { } to the route of a page that is opened with a token, or a route with \
-                     respond = { launch = true }; or remove \"launch\"",
+                     respond = { launch = true }, or [lti.<name>]; or remove \"launch\"",
                 ));
             }
         }

@@ -13,6 +13,7 @@ mod frames;
 mod functions;
 mod jwt;
 mod launch;
+mod lti;
 mod moodle;
 mod moodle_launch;
 mod moodle_sources;
@@ -26,6 +27,7 @@ mod server;
 mod sign_in;
 mod state;
 mod unmet;
+mod unused;
 mod upstreams;
 mod watch;
 
@@ -43,7 +45,7 @@ use self::unmet::Source;
 use super::diagnostics::{Diagnostic, Diagnostics, Span, did_you_mean};
 use super::file::File;
 use super::read::{At, Env, Key, missing, read};
-use super::{Action, Config, Credential, Route, Server, TokenSource};
+use super::{Action, Config, Route, Server, TokenSource};
 
 /// A configuration that may be run, and what is odd about it.
 #[derive(Debug)]
@@ -124,6 +126,11 @@ struct Known {
     by_cas: Vec<bool>,
     /// Of these, by index: whose people their people are; empty where a sign-in has a mistake.
     people: Vec<Arc<str>>,
+    /// What launches of each platform say.
+    platforms: Vec<Source>,
+    platform_names: Names,
+    /// Does one of them name people?
+    platforms_name: bool,
     moodles: Vec<KnownMoodle>,
     /// Is every Moodle among them?
     moodles_complete: bool,
@@ -174,6 +181,15 @@ impl Checker<'_> {
             &issuers,
             (&sign_in_names, sign_ins.as_deref().unwrap_or_default()),
         );
+        let platforms = Source::of_platforms(&file.lti);
+        let platform_names: Names = file.lti.0.iter().map(|(name, _)| name.clone()).collect();
+        let platforms_name = file.lti.0.iter().any(|(_, lti)| lti.may_name_users);
+        let others = [
+            (&issuers, "an issuer has"),
+            (&sign_in_names, "a sign-in has"),
+            (&bearer_names, "a bearer has"),
+        ];
+        let lti = self.platforms(file.lti, &others);
         let (upstreams, upstream_names) = self.upstreams(file.upstreams);
         let mut known = Known {
             hosts,
@@ -189,6 +205,9 @@ impl Checker<'_> {
             bearer_people: bearers.iter().flatten().map(|one| one.people.clone()).collect(),
             by_cas,
             people: sign_ins.iter().flatten().map(|one| Arc::clone(&one.people)).collect(),
+            platforms,
+            platform_names,
+            platforms_name,
             moodles: Vec::new(),
             moodles_complete: false,
             opencasts: Vec::new(),
@@ -218,6 +237,7 @@ impl Checker<'_> {
             jwt: jwt?,
             sign_ins: sign_ins?,
             bearers: bearers?,
+            lti: lti?,
             moodles: moodles?,
             opencasts: opencasts?,
             upstreams: upstreams?,
@@ -337,58 +357,6 @@ impl Checker<'_> {
             let message = format!("the route `{}` decides for nobody", route.name);
             let help = "name the proxy that asks: trusted_proxies = [\"127.0.0.1/32\"] in [server]";
             self.report(Diagnostic::error_nowhere(message).help(help));
-        }
-    }
-
-    /// Warns of what no route has a use for.
-    fn unused(&mut self, routes: &[Arc<Route>], known: &Known) {
-        for (index, name) in known.upstreams.iter().enumerate() {
-            let uses = |route: &Arc<Route>| {
-                route.action == Action::Upstream(index)
-                    || route.else_ask.as_ref().is_some_and(|ask| ask.upstream == index)
-                    || route.opencast.and_then(|asked| *known.opencasts.get(asked)?) == Some(index)
-            };
-            if !routes.iter().any(uses) {
-                let message = format!("no route uses the upstream `{}`", name.value);
-                let problem = Diagnostic::warning(name.at, message);
-                self.report(
-                    problem.help("give a route this upstream, or remove it: its health is checked all the time"),
-                );
-            }
-        }
-        for (index, name) in known.sign_ins.iter().enumerate() {
-            let takes = |route: &Arc<Route>| {
-                let sign_ins = route.sign_ins.as_ref();
-                route.accept.contains(&Credential::Session) && sign_ins.is_none_or(|named| named.contains(&index))
-            };
-            if !routes.iter().any(takes) {
-                let problem = Diagnostic::warning(name.at, "no route takes sessions of this sign-in");
-                self.report(problem.help("add accept = [\"session\"] and sign_in to a route, or remove it"));
-            }
-        }
-        for (index, name) in known.bearers.iter().enumerate() {
-            let takes = |route: &Arc<Route>| {
-                let bearers = route.bearers.as_ref();
-                route.accept.contains(&Credential::Bearer) && bearers.is_none_or(|named| named.contains(&index))
-            };
-            if !routes.iter().any(takes) {
-                let problem = Diagnostic::warning(name.at, "no route takes access tokens of this bearer");
-                self.report(problem.help("add accept = [\"bearer\"] to a route, or remove it"));
-            }
-        }
-        let accepts = |route: &Route, index: usize| {
-            let issuers = route.issuers.as_ref();
-            let by_token = [Credential::Jwt, Credential::Launch];
-            by_token.iter().any(|kind| route.accept.contains(kind))
-                && issuers.is_none_or(|issuers| issuers.contains(&index))
-        };
-        for (index, name) in known.issuers.iter().enumerate() {
-            if !routes.iter().any(|route| accepts(route, index)) {
-                let problem = Diagnostic::warning(name.at, "no route accepts tokens of this issuer");
-                self.report(
-                    problem.help("name it in a route's `issuers`, or remove it: its keys are fetched all the time"),
-                );
-            }
         }
     }
 }

@@ -62,7 +62,7 @@ impl Checker<'_> {
             route.map(Arc::new)
         }));
         self.conflicts(&claims);
-        self.launches(&launched);
+        self.launches(&launched, known);
         compiled
     }
 

@@ -48,6 +48,21 @@ impl Source {
     }
 }
 
+impl Source {
+    /// Of each LTI platform. Launches carry no grants.
+    pub(super) fn of_platforms(Named(platforms): &Named<file::Lti>) -> Vec<Self> {
+        let role =
+            |rule: &At<file::LtiRole>| RolePattern::parse(&rule.value.role.value()?.replace("{context_id}", "*")).ok();
+        let given = platforms.iter().map(|(_, lti)| lti.roles.value());
+        given
+            .map(|rules| Self {
+                roles: rules.and_then(|rules| rules.iter().map(role).collect()),
+                actions: Some(Vec::new()),
+            })
+            .collect()
+    }
+}
+
 /// Roles that rules of roles may give; `None`: one has a mistake.
 fn roles_of(rules: Option<&Vec<At<file::RoleRule>>>) -> Option<Vec<RolePattern>> {
     rules.and_then(|rules| rules.iter().map(|rule| role_of(&rule.value)).collect())
@@ -90,6 +105,11 @@ impl<'a> Vouching<'a> {
         self.accept.iter().any(|kind| !others.contains(kind))
     }
 
+    /// Are launches of LTI platforms looked at? They have no issuer.
+    fn by_platform(&self) -> bool {
+        self.accept.contains(&Credential::Launch) && self.issuers.is_none() && !self.known.platforms.is_empty()
+    }
+
     /// Of each issuer: may it name users, and its name.
     fn naming(&self) -> impl Iterator<Item = (bool, &'a str)> {
         let issuers = self.known.naming.iter().zip(&self.known.issuers).enumerate();
@@ -105,10 +125,12 @@ impl<'a> Vouching<'a> {
         let sessions = sessions.filter(|(index, _)| self.by_session() && is_listed(self.sign_ins, *index));
         let bearers = self.known.bearer_roles.iter().enumerate();
         let bearers = bearers.filter(|(index, _)| self.by_bearer() && is_listed(self.bearers, *index));
+        let platforms = self.known.platforms.iter().filter(|_| self.by_platform());
         let mut sources = tokens
             .chain(sessions)
             .chain(bearers)
             .map(|(_, source)| source)
+            .chain(platforms)
             .peekable();
         sources.peek().is_none() || sources.any(says)
     }
@@ -151,7 +173,9 @@ impl<'a> List<'a> {
     pub(crate) fn names_nobody(&self) -> bool {
         let vouching = self.vouching;
         let by_token = vouching.by_token() && vouching.naming().any(|(may_name, _)| may_name);
-        !by_token && !vouching.by_session() && !vouching.by_bearer() && !vouching.known.issuers.is_empty()
+        let by_platform = vouching.by_platform() && vouching.known.platforms_name;
+        let by_others = vouching.by_session() || vouching.by_bearer() || by_platform;
+        !by_token && !by_others && !vouching.known.issuers.is_empty()
     }
 
     /// An issuer that may name nobody, beside others here that may: a `deny` by name does not stop its tokens.

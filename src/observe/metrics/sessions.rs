@@ -22,6 +22,8 @@ metrics! {
             "Sessions that were used within some seconds, in this process.",
         launches: IntCounterVec = "janua_launches_total" ["route", "outcome"]
             "Browsers that brought a token to begin a launch session, by what came of it: ok, or why not.",
+        lti: IntCounterVec = "janua_lti_total" ["platform", "step", "outcome"]
+            "Browsers that an LTI platform has sent, by step (login, launch, choose) and what came of it: ok, or why not.",
     }
 }
 
@@ -41,6 +43,11 @@ impl SessionMetrics {
     /// A browser has brought a token to a route. `outcome` is "ok" or a reason's label.
     pub fn launched(&self, route: &str, outcome: &'static str) {
         self.launches.with_label_values(&[route, outcome]).inc();
+    }
+
+    /// An LTI platform has sent a browser to this step. `outcome` is "ok" or a reason's label.
+    pub fn lti(&self, platform: &str, step: &'static str, outcome: &'static str) {
+        self.lti.with_label_values(&[platform, step, outcome]).inc();
     }
 
     pub fn begun(&self, sign_in: &str) {
