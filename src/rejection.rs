@@ -7,7 +7,7 @@
 mod hint;
 mod reason;
 
-pub use self::hint::{Hint, NEEDS_BROWSER};
+pub use self::hint::{Hint, NEEDS_BROWSER, OTHER_AT_MOODLE, OTHER_AT_SERVER, SIGN_IN_AGAIN};
 pub use self::reason::Reason;
 
 /// A refused request: the reason, a detail for the log only, and what the answer's headers must carry.

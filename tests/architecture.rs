@@ -170,7 +170,7 @@ const EDGES: [(&str, &str, &str); 20] = [
 const EDGE: [&str; 5] = ["server", "gateway", "listen", "act/proxy", "respond/write"];
 
 /// What computes values from values: no clock, no files, no network. `now` comes as an argument.
-const MIDDLE: [&str; 35] = [
+const MIDDLE: [&str; 36] = [
     "act/file/conditional.rs",
     "act/file/mime.rs",
     "act/file/range.rs",
@@ -203,6 +203,7 @@ const MIDDLE: [&str; 35] = [
     "respond/cors.rs",
     "respond/frames.rs",
     "respond/page.rs",
+    "respond/page/",
     "respond/problem.rs",
     "respond/security.rs",
     "route/",

@@ -21,6 +21,7 @@ mod cors;
 mod launch;
 mod moodle;
 mod opencast;
+mod pages;
 mod respond;
 mod server;
 mod sign_in;
@@ -30,6 +31,7 @@ pub(super) use self::cors::Cors;
 pub(super) use self::launch::Launch;
 pub(super) use self::moodle::{ClearPass, Facade, FunctionEntry, Moodle, OidcLaunch, TokenAttribute, TokenPage};
 pub(super) use self::opencast::Opencast;
+pub(super) use self::pages::{Colours, Pages};
 pub(super) use self::respond::{Decide, Respond};
 pub use self::server::{ClientTimeouts, Connections};
 pub(super) use self::server::{Log, Server, Tls};
@@ -42,6 +44,8 @@ section! {
     struct File {
         /// Where the gateway listens and what it is called.
         server: Server,
+        /// The pages that people see.
+        pages: Pages = {},
         /// What it tells of its work.
         log: Log = {},
         /// What outlives a restart.
