@@ -3,7 +3,7 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 JANUA  := $(TARGET)/quick/janua
 
-.PHONY: run demo release test test-long test-peers lint deny-advisories bench tools-build tools-test
+.PHONY: run demo release test test-long pictures test-peers lint deny-advisories bench tools-build tools-test
 
 run: tools-build ## build, make a sample lecture and a key once, print two links, start
 	scripts/need.sh ffmpeg=ffmpeg
@@ -24,6 +24,9 @@ test-long: tools-build tools-test ## what takes longer than a change should wait
 	PATH="$$PATH:/usr/sbin" JANUA_LONG=1 $(CARGO) test --locked --test e2e -- --nocapture --test-threads=1 ::long_
 	JANUA_LONG=1 $(CARGO) test --locked --lib -- --nocapture --test-threads=1 ::long_
 	JANUA_LONG=1 $(CARGO) test --locked --test properties
+
+pictures: tools-build tools-test ## the pictures in docs/pages, made by the browser's test
+	JANUA_PICTURES=$(CURDIR)/docs/pages $(CARGO) test --locked --test e2e -- pages::read
 
 # Where Java or Maven is missing, the tests say so and are skipped.
 test-peers: tools-build ## sign-in at Keycloak 26 and Apereo CAS 7.2, which come from Maven: 320 MB, and a minute for each start

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Brings what tests drive and Debian does not package into a folder of the build: scripts/test-tools.sh FOLDER PART…
 #   cas      django-cas-server in a venv
-#   browser  playwright-core, which drives Debian's chromium
+#   browser  playwright-core, which drives Debian's chromium, and axe-core, which judges pages
 #   oidc     oidc-provider, an OpenID provider on Node
 #   keycloak Keycloak 26, built for the tests' database; 160 MB
 #   cas7     Apereo CAS 7.2, as its modules; 155 MB

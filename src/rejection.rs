@@ -8,7 +8,7 @@ mod hint;
 mod reason;
 mod remedy;
 
-pub use self::hint::{Hint, NEEDS_BROWSER};
+pub use self::hint::{Hint, NEEDS_BROWSER, OTHER_AT_MOODLE, OTHER_AT_SERVER, SIGN_IN_AGAIN};
 pub use self::reason::Reason;
 pub use self::remedy::PLACES;
 

@@ -32,7 +32,8 @@ use crate::observe::metrics::{Metrics, RouteMetrics};
 use crate::opencast::{Opencast, SetupError};
 use crate::rate::{Keyed, Rate};
 use crate::rejection::{Reason, Rejection};
-use crate::respond::Reply;
+use crate::respond::page::Look;
+use crate::respond::{Reply, fixed};
 use crate::route::table::{Entry, Table, TableError};
 use crate::sealing::{Mac, MasterKeys, Purpose};
 use crate::sign_in::{self, Here, People, Provider};
@@ -76,6 +77,8 @@ pub struct Snapshot {
     /// Of all routes: no client may send them.
     pub identity_headers: Vec<HeaderName>,
     pub timeouts: ClientTimeouts,
+    /// How pages look.
+    pub look: Look,
     /// Requests over HTTP/2 that are under way: as many from one address as it may have connections.
     pub in_flight: Places,
     /// For requests that match no route.
@@ -121,6 +124,8 @@ pub enum SnapshotError {
     ElseAsk { route: Arc<str>, source: BackchannelError },
     #[error("opencast.{name}: {source}")]
     Opencast { name: String, source: SetupError },
+    #[error("pages.logo: {0}")]
+    Logo(io::Error),
     #[error("the key that signs for Opencast: {0}")]
     SignKey(io::Error),
     #[error("sign_in.{name}: {source}")]
@@ -242,6 +247,7 @@ impl Snapshot {
             trusted_proxies: config.server.trusted_proxies.clone(),
             identity_headers: identity_headers(config),
             timeouts: config.server.timeouts,
+            look: look(&config.pages).map_err(SnapshotError::Logo)?,
             in_flight: Places::new(Shares {
                 all: usize::MAX,
                 each: config.server.connections.per_address,
@@ -264,6 +270,8 @@ impl Snapshot {
             public: self.config.server.public_url(host).ok_or(Reason::UnknownHost)?,
             now,
             looks_only,
+            look: &self.look,
+            accept_language: None,
         })
     }
 
@@ -299,6 +307,13 @@ impl Snapshot {
         let known = self.routes.iter().find(|known| *known.config.name == *route)?;
         known.rate.clone().filter(|rate| rate.rate() == wanted)
     }
+}
+
+/// How pages look, with the logo as its file is now.
+fn look(pages: &config::Pages) -> io::Result<Look> {
+    let logo = pages.logo.as_ref();
+    let logo = logo.map(|logo| Ok::<_, io::Error>((logo.kind, fixed::small(&logo.path, config::Logo::LARGEST)?)));
+    Ok(Look::new(pages, logo.transpose()?))
 }
 
 /// With what it knows of events, if it is the same as before.

@@ -175,7 +175,7 @@ const EDGES: [(&str, &str, &str); 21] = [
 const EDGE: [&str; 5] = ["server", "gateway", "listen", "act/proxy", "respond/write"];
 
 /// What computes values from values: no clock, no files, no network. `now` comes as an argument.
-const MIDDLE: [&str; 37] = [
+const MIDDLE: [&str; 38] = [
     "act/file/conditional.rs",
     "act/file/mime.rs",
     "act/file/range.rs",
@@ -210,6 +210,7 @@ const MIDDLE: [&str; 37] = [
     "respond/cors.rs",
     "respond/frames.rs",
     "respond/page.rs",
+    "respond/page/",
     "respond/problem.rs",
     "respond/security.rs",
     "route/",

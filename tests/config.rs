@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use janua::config::{
     Action, Algorithm, Balance, Config, Credential, Health, JwksLocation, Limits, LogFormat, LogLevel, MoodleSource,
-    NameOf, Present, State, TokenSource, load_with,
+    NameOf, Pages, Present, State, TokenSource, load_with,
 };
 use janua::rate::Rate;
 use proptest::prelude::*;
@@ -297,6 +297,7 @@ fn what_is_not_said_has_the_contracts_defaults() {
     let seconds = Duration::from_secs;
     let Config {
         server,
+        pages,
         log,
         state,
         jwt,
@@ -319,6 +320,8 @@ fn what_is_not_said_has_the_contracts_defaults() {
     assert_eq!((timeouts.read, timeouts.write), (seconds(60), seconds(60)));
     assert_eq!((server.connections.max, server.connections.per_address), (20_000, 500));
 
+    // What the pages of a gateway are like that says nothing about them is written in two places.
+    assert_eq!(pages, Pages::default());
     assert_eq!(
         (log.level, log.format, log.file),
         (LogLevel::Info, LogFormat::Text, None)
@@ -389,6 +392,8 @@ fn what_is_not_said_has_the_contracts_defaults() {
 
 /// A table of every kind, so that each key with a default is absent somewhere.
 const EVERY_TABLE: &str = r#"
+    [pages.colours]
+
     [sign_in.campus.cas]
     server = "https://cas.example.edu/cas"
 

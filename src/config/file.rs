@@ -22,6 +22,7 @@ mod launch;
 mod lti;
 mod moodle;
 mod opencast;
+mod pages;
 mod respond;
 mod server;
 mod sign_in;
@@ -32,6 +33,7 @@ pub(super) use self::launch::Launch;
 pub(super) use self::lti::{Lti, LtiRole};
 pub(super) use self::moodle::{ClearPass, Facade, FunctionEntry, Moodle, OidcLaunch, TokenAttribute, TokenPage};
 pub(super) use self::opencast::Opencast;
+pub(super) use self::pages::{Colours, Pages};
 pub(super) use self::respond::{Decide, Respond};
 pub use self::server::{ClientTimeouts, Connections, Recent};
 pub(super) use self::server::{Log, Server, Tls};
@@ -44,6 +46,8 @@ section! {
     struct File {
         /// Where the gateway listens and what it is called.
         server: Server,
+        /// The pages that people see.
+        pages: Pages = {},
         /// What it tells of its work.
         log: Log = {},
         /// What outlives a restart.

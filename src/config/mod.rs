@@ -22,6 +22,7 @@ mod moodle_username;
 mod net;
 mod opencast;
 mod opencast_security;
+pub mod pages;
 mod path_pattern;
 pub mod pattern;
 pub mod public_keys;
@@ -68,6 +69,7 @@ pub use self::moodle_username::{MoodleUsername, NameOf, NoUsername};
 pub use self::net::is_loopback;
 pub use self::opencast::Opencast;
 pub use self::opencast_security::{Entry as SecurityEntry, SecurityList};
+pub use self::pages::{Colour, Colours, Language, Logo, LogoKind, Pages, Scheme};
 use self::pattern::RolePattern;
 pub use self::public_url::PublicUrl;
 pub use self::rule::Rule;
@@ -86,6 +88,7 @@ use crate::rate::Rate;
 #[derive(Debug, Clone)]
 pub struct Config {
     pub server: Server,
+    pub pages: Pages,
     pub log: Log,
     pub state: State,
     pub jwt: Jwt,

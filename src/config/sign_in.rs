@@ -22,6 +22,8 @@ use super::{Config, Moodle};
 pub struct SignIn {
     /// Lower-case letters, digits, `-` and `_`: it stands in URLs.
     pub name: Arc<str>,
+    /// What people read instead.
+    pub title: Option<String>,
     /// The sign-in whose people its are: mostly itself. A person is this and a name.
     pub people: Arc<str>,
     /// What roles a person gets of which attribute.
@@ -38,6 +40,13 @@ pub enum Provider {
     Cas(Cas),
     OAuth2(Box<OAuth2>),
     Oidc(Box<Oidc>),
+}
+
+impl SignIn {
+    /// What people read.
+    pub fn shown(&self) -> &str {
+        self.title.as_deref().unwrap_or(&self.name)
+    }
 }
 
 impl Provider {

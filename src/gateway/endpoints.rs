@@ -41,7 +41,7 @@ pub fn asked<'a>(headers: &'a HeaderMap, ctx: &'a Context, body: Bytes) -> Resul
         body,
         request_id: ctx.request_id(),
         client: ctx.client.address,
-        here: here(ctx)?,
+        here: here(ctx)?.read_by(headers),
         brought: Brought::default(),
     })
 }

@@ -146,7 +146,7 @@ async fn with_others_ticket(headers: &HeaderMap, ctx: &Context, moodle: &Moodle)
 
 /// The answer.
 pub async fn answer(headers: &HeaderMap, ctx: &mut Context, intercept: Intercept) -> Result<Reply, Rejection> {
-    let here = own_pages::here(ctx)?;
+    let here = own_pages::here(ctx)?.read_by(headers);
     let query = ctx.request.query.as_deref().unwrap_or_default();
     let reply = match intercept {
         Intercept::Facade(asked) => facade::answer(headers, ctx, asked).await?,

@@ -85,7 +85,7 @@ impl Gateway {
         let mut reply = match ctx.only_decide {
             true => respond::decision(rejection, ctx.id.as_str(), metadata.as_deref()),
             false => {
-                let mut answering = gateway::answering(headers, &ctx.id);
+                let mut answering = gateway::answering(headers, &ctx.id, &ctx.snapshot.look);
                 answering.resource_metadata = metadata.as_deref();
                 respond::rejection(rejection, &answering)
             }

@@ -14,6 +14,7 @@ use crate::listen::intake;
 use crate::observe::request_id::RequestId;
 use crate::rejection::{Reason, Rejection};
 use crate::request::REQUEST_ID;
+use crate::respond::page::Look;
 use crate::respond::{self, Answering, Reply};
 
 /// Why the walk ends early.
@@ -73,13 +74,15 @@ pub(super) fn raw_header(session: &Session) -> Option<Bytes> {
     (!session.is_http2()).then(|| session.to_h1_raw())
 }
 
-pub(super) fn answering<'a>(headers: &'a HeaderMap, id: &'a RequestId) -> Answering<'a> {
+pub(super) fn answering<'a>(headers: &'a HeaderMap, id: &'a RequestId, look: &'a Look) -> Answering<'a> {
     Answering {
         request_id: id.as_str(),
         accept: headers.get(header::ACCEPT),
+        accept_language: headers.get(header::ACCEPT_LANGUAGE),
         sec_fetch_mode: headers.get("sec-fetch-mode"),
         sec_fetch_dest: headers.get("sec-fetch-dest"),
         resource_metadata: None,
+        look: Some(look),
     }
 }
 

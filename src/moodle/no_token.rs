@@ -9,7 +9,7 @@ use super::Moodle;
 use super::caller::Caller;
 use crate::moodle::answer::wanted::Wanted;
 use crate::moodle::tokens::TokenError;
-use crate::rejection::{Hint, NEEDS_BROWSER, Reason, Rejection};
+use crate::rejection::{Hint, NEEDS_BROWSER, Reason, Rejection, SIGN_IN_AGAIN};
 
 /// What an administrator has to change. Also what the longest refusal is believed for.
 pub(super) const LONG: Duration = Duration::from_secs(20);
@@ -28,10 +28,6 @@ pub(super) struct NoToken {
     /// What the last source said that was asked, and for how long that is believed.
     pub(super) told: Option<(Rejection, Duration)>,
 }
-
-/// What a person is told whom the provider does not know any more, or wants to ask something.
-const SIGN_IN_AGAIN: &str = "The sign-in server wants to ask you something before it signs you in to Moodle, or your session there has \
-                             ended. Sign out here and sign in again; if that does not help, log in to Moodle once.";
 
 /// Of one person.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::authenticate::session::Session;
 use crate::rejection::Rejection;
-use crate::respond::page::{self, Escaped};
+use crate::respond::page::{self, Escaped, Reader, filled};
 use crate::respond::{Answering, Reply};
 use crate::sign_in::begin::where_to;
 use crate::sign_in::{Asked, Here};
@@ -19,10 +19,13 @@ pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Rejection> {
         accept: asked.headers.get(header::ACCEPT),
         sec_fetch_mode: asked.headers.get("sec-fetch-mode"),
         sec_fetch_dest: asked.headers.get("sec-fetch-dest"),
-        resource_metadata: None,
+        ..Answering::default()
     };
     if page::is_wanted(&wanted) {
-        return Ok(session.map_or_else(stranger, |session| person(session, &asked.here)));
+        return Ok(match session {
+            Some(session) => person(session, &asked.here),
+            None => stranger(&asked.here.reader()),
+        });
     }
     let told = session.map_or_else(
         || json!({ "signed_in": false, "sign_in": where_to(&asked.here, &[]) }),
@@ -48,23 +51,37 @@ fn left(session: &Session, here: &Here<'_>) -> u64 {
 }
 
 fn person(session: &Session, here: &Here<'_>) -> Reply {
-    let minutes = left(session, here) / 60;
+    let (reader, left) = (here.reader(), left(session, here) / 60);
+    let texts = reader.texts;
     let user = session.identity.subject.as_deref().unwrap_or_default();
-    let body = format!(
-        "<p>You are signed in as <strong>{}</strong> by {}, for another {} h {:02} min at most.</p>\n\
-         <p><a class=\"button quiet\" href=\"/_janua/sign-out\">Sign out</a></p>",
-        Escaped(&safe(user)),
-        Escaped(&session.identity.source),
-        minutes / 60,
-        minutes % 60,
+    let source = &*session.identity.source;
+    let by = here
+        .sign_in_named(source)
+        .map_or(source, |sign_in| sign_in.config.shown());
+    let told = filled(
+        texts.signed_in,
+        &[
+            ("user", &format!("<strong>{}</strong>", Escaped(&safe(user)))),
+            ("sign_in", &Escaped(by).to_string()),
+            ("hours", &(left / 60).to_string()),
+            ("minutes", &format!("{:02}", left % 60)),
+        ],
     );
-    Reply::page("Signed in", &body)
+    let body = format!(
+        "<p>{told}</p>\n<p class=\"buttons\"><a class=\"button quiet\" href=\"/_janua/sign-out\">{}</a></p>\n{}",
+        Escaped(texts.sign_out),
+        reader.to_start(None),
+    );
+    Reply::page(&reader, texts.signed_in_title, &body)
 }
 
-fn stranger() -> Reply {
-    Reply::page(
-        "Not signed in",
-        "<p>You are not signed in here.</p>\n\
-         <p><a class=\"button\" href=\"/_janua/sign-in?return=/_janua/me\">Sign in</a></p>",
-    )
+fn stranger(reader: &Reader<'_>) -> Reply {
+    let texts = reader.texts;
+    let body = format!(
+        "{}<p class=\"buttons\"><a class=\"button\" href=\"/_janua/sign-in?return=/_janua/me\">{}</a></p>\n{}",
+        reader.says(texts.not_signed_in),
+        Escaped(texts.sign_in),
+        reader.to_start(None),
+    );
+    Reply::page(reader, texts.not_signed_in_title, &body)
 }

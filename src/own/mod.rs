@@ -2,6 +2,7 @@
 //!
 //! | address | for |
 //! | --- | --- |
+//! | `/_janua/logo` | the site's logo, which pages show |
 //! | `/_janua/me` | apps and people: who am I, until when |
 //! | `/_janua/sign-in?return=…` | goes to the sign-in server and comes back to `return` |
 //! | `/_janua/sign-out` | a page with a button; POST ends the session |
@@ -37,6 +38,7 @@ use crate::authenticate::lti::Platform;
 use crate::config::{Cors, SignIn};
 use crate::moodle::Moodle;
 use crate::rejection::{Hint, Reason, Rejection};
+use crate::respond::page::LOGO;
 use crate::respond::{Reply, cors};
 use crate::sign_in::{Asked, Here, KINDS, answer as of_sign_in, methods};
 
@@ -60,6 +62,10 @@ pub async fn answer(
     const GET: &[Method] = &[Method::GET, Method::HEAD];
     const BOTH: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
     let config = asked.here.config;
+    if let Some(logo) = asked.here.look.logo().filter(|_| asked.path == LOGO) {
+        only(asked.method, GET)?;
+        return Ok(logo.clone());
+    }
     let is_about_launches = || segments == (Some("sign-out"), None, None, None) && launch::are_begun(config);
     if let (Some(lti::KIND), Some(name), Some(endpoint), None) = segments {
         let platform = platforms.iter().find(|platform| *platform.config.name == *name);

@@ -71,7 +71,8 @@ pub(super) async fn answer(asked: &Asked<'_>, moodles: &[Arc<Moodle>]) -> Result
 }
 
 fn chooser(here: &Here<'_>, choice: &[usize], back: &str, moodle: Option<&str>) -> Reply {
-    let mut body = "<p>Where do you sign in?</p>\n".to_owned();
+    let reader = here.reader();
+    let mut body = reader.says(reader.texts.which_sign_in);
     for sign_in in choice.iter().filter_map(|index| here.config.sign_ins.get(*index)) {
         let query: String = form_urlencoded::Serializer::new(String::new())
             .append_pair("with", &sign_in.name)
@@ -81,8 +82,9 @@ fn chooser(here: &Here<'_>, choice: &[usize], back: &str, moodle: Option<&str>) 
         body += &format!(
             "<p><a class=\"button\" href=\"/_janua/sign-in?{}\">{}</a></p>\n",
             Escaped(&query),
-            Escaped(&sign_in.name)
+            Escaped(sign_in.shown())
         );
     }
-    Reply::page("Please sign in", &body)
+    body += &reader.to_start(None);
+    Reply::page(&reader, reader.texts.please_sign_in_title, &body)
 }

@@ -15,7 +15,7 @@ use crate::headers::cookies;
 use crate::moodle::Moodle;
 use crate::rejection::Rejection;
 use crate::respond::Reply;
-use crate::respond::page::Escaped;
+use crate::respond::page::{Escaped, Reader, filled};
 use crate::sign_in::attempt::SignedOut;
 use crate::sign_in::{Asked, Callback, SignOut, no_way_back, target};
 use crate::text::safe;
@@ -25,19 +25,22 @@ pub(super) async fn answer(asked: &Asked<'_>, moodles: &[Arc<Moodle>]) -> Result
     let session = here.session(asked.headers).await?;
     let launch = here.launch(asked.headers).await?;
     if *asked.method != Method::POST {
+        let texts = here.reader().texts;
         return Ok(match (session, launch) {
             (Some(session), _) => {
                 let user = session.identity.subject.as_deref().unwrap_or_default();
                 let sign_in = here.sign_in_named(&session.identity.source);
                 let server = sign_in.and_then(|sign_in| sign_in.config.provider.server().host_str());
-                let who = format!("signed in as <strong>{}</strong>", Escaped(&safe(user)));
-                ask(asked, &who, Some(server.unwrap_or("the sign-in server")))
+                let user = format!("<strong>{}</strong>", Escaped(&safe(user)));
+                let who = filled(texts.you_are, &[("user", &user)]);
+                let has_moodle = !of_moodle(asked, &session, moodles).is_empty();
+                ask(asked, &who, Some((server.unwrap_or_default(), has_moodle)))
             }
             (None, Some(launch)) => {
-                let from = Escaped(&launch.identity.source);
-                ask(asked, &format!("here by a link from <strong>{from}</strong>"), None)
+                let source = format!("<strong>{}</strong>", Escaped(&launch.identity.source));
+                ask(asked, &filled(texts.you_are_by_a_link, &[("source", &source)]), None)
             }
-            (None, None) => nobody(),
+            (None, None) => done(&here.reader(), &[texts.not_signed_in], ""),
         });
     }
     let origins = here.app_origins();
@@ -47,15 +50,15 @@ pub(super) async fn answer(asked: &Asked<'_>, moodles: &[Arc<Moodle>]) -> Result
     if !is_bearer {
         is_isolated(here, Purpose::Change, (asked.method, asked.headers), &origins, None)?;
     }
-    let mut reply = gone(asked, session.as_deref(), &origins).await?;
+    let of_moodle = session.as_deref().map(|session| of_moodle(asked, session, moodles));
+    let of_moodle = of_moodle.unwrap_or_default();
+    let mut reply = gone(asked, session.as_deref(), &origins, !of_moodle.is_empty()).await?;
     if let Some(session) = &session {
         people.sessions.end(session.key, "sign_out").await?;
     }
     reply.set_cookie(here.jar().remove(SESSION));
-    if let Some(session) = &session {
-        for gone in of_moodle(asked, session, moodles) {
-            reply.set_cookie(Some(gone));
-        }
+    for gone in of_moodle {
+        reply.set_cookie(Some(gone));
     }
     let names: BTreeSet<&str> = here.launches(asked.headers).iter().map(|(name, _)| *name).collect();
     for name in names {
@@ -96,8 +99,13 @@ fn of_moodle(asked: &Asked<'_>, session: &Session, moodles: &[Arc<Moodle>]) -> V
 }
 
 /// What follows: the sign-in server's own sign-out if `everywhere` is asked for, the page that `return` names, or a page
-/// of ours. A back end gets 204.
-async fn gone(asked: &Asked<'_>, session: Option<&Session>, origins: &[String]) -> Result<Reply, Rejection> {
+/// of ours. A back end gets 204. `has_moodle`: sessions at Moodle end with it.
+async fn gone(
+    asked: &Asked<'_>,
+    session: Option<&Session>,
+    origins: &[String],
+    has_moodle: bool,
+) -> Result<Reply, Rejection> {
     if session.is_some_and(|session| session.carrier == Carrier::Bearer) {
         return Ok(Reply::empty(StatusCode::NO_CONTENT));
     }
@@ -112,6 +120,11 @@ async fn gone(asked: &Asked<'_>, session: Option<&Session>, origins: &[String]) 
         (None, [_only]) => here.sign_in(0),
         (None, _) => None,
     };
+    let reader = here.reader();
+    let texts = reader.texts;
+    let mut ended = vec![texts.signed_out_here];
+    ended.extend(has_moodle.then_some(texts.moodle_has_ended));
+    let server = sign_in.and_then(|sign_in| sign_in.config.provider.server().host_str());
     if let Some(sign_in) = sign_in.filter(|_| asked.in_form("everywhere").is_some()) {
         let url = sign_in.callback(&origin);
         let state = back.map(|target| {
@@ -128,63 +141,79 @@ async fn gone(asked: &Asked<'_>, session: Option<&Session>, origins: &[String]) 
         };
         match sign_in.provider.sign_out(callback, id_token).await {
             SignOut::At(url) => return Reply::redirect(url.as_str()),
-            SignOut::Form { action, fields } => return Ok(on_by_form(&action, &fields)),
-            SignOut::Nowhere => return Ok(Reply::page("Signed out", &format!("<p>{HERE_ALONE}</p>\n{ON}"))),
+            SignOut::Form { action, fields } => {
+                ended.push(texts.not_yet_at_server);
+                let form = on_by_form(&reader, &action, &fields);
+                let body: String = ended.iter().map(|text| reader.says(text)).collect();
+                return Ok(Reply::page(&reader, texts.signed_out_title, &(body + &form)));
+            }
+            SignOut::Nowhere => {
+                ended.push(texts.no_way_at_server);
+                return Ok(done(&reader, &ended, ""));
+            }
         }
     }
+    // Of who had a session here it is known that there is one at the server.
+    let server = server.filter(|_| session.is_some());
+    let still = server.map(|server| filled(texts.still_at_server, &[("server", &Escaped(server).to_string())]));
     match back {
         Some(back) => Reply::redirect(&back),
-        None => Ok(Reply::page(
-            "Signed out",
-            &format!("<p>You are signed out here.</p>\n{ON}"),
+        None => Ok(done(
+            &reader,
+            &ended,
+            &still.map_or_else(String::new, |still| format!("<p>{still}</p>\n")),
         )),
     }
 }
 
-const HERE_ALONE: &str = "You are signed out here. The sign-in server offers no way to sign out there, or is away: whoever uses this \
-                          browser next may come in as you without a password. Close the browser.";
-
 /// What is too long for an address goes by a form.
-fn on_by_form(action: &Url, fields: &[(&'static str, String)]) -> Reply {
+fn on_by_form(reader: &Reader<'_>, action: &Url, fields: &[(&'static str, String)]) -> String {
     let mut form = format!("<form method=\"post\" action=\"{}\">\n", Escaped(action.as_str()));
     for (name, value) in fields {
         form += &format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">\n", Escaped(value));
     }
-    form += "<p class=\"buttons\"><button class=\"button\">Sign out there, too</button></p>\n</form>";
-    Reply::page(
-        "Signed out",
-        &format!("<p>You are signed out here, and not yet at the sign-in server.</p>\n{form}"),
-    )
+    let button = Escaped(reader.texts.sign_out_there);
+    form + &format!("<p class=\"buttons\"><button class=\"button\">{button}</button></p>\n</form>")
 }
 
-/// Where to go from a page that ends something.
-const ON: &str = "<p><a href=\"/\">To the start page</a></p>";
+/// A page that says what has ended, and what has not, which is HTML.
+fn done(reader: &Reader<'_>, ended: &[&str], not: &str) -> Reply {
+    let mut body: String = ended.iter().map(|text| reader.says(text)).collect();
+    body += not;
+    body += &reader.to_start(Some("/"));
+    Reply::page(reader, reader.texts.signed_out_title, &body)
+}
 
-/// `who` is HTML. `server`: the host of the sign-in server, which may be signed out of, too.
-fn ask(asked: &Asked<'_>, who: &str, server: Option<&str>) -> Reply {
+/// `who` is HTML. `at`: the host of the sign-in server, which may be signed out of, too, and whether Moodle's sessions end.
+fn ask(asked: &Asked<'_>, who: &str, at: Option<(&str, bool)>) -> Reply {
+    let reader = asked.here.reader();
+    let texts = reader.texts;
     let back = asked.in_query("return");
     let back = back.map(|back| format!("<input type=\"hidden\" name=\"return\" value=\"{}\">\n", Escaped(&back)));
+    let (everywhere, here) = (Escaped(texts.sign_out_everywhere), Escaped(texts.sign_out_here));
     // The first one is what most people need, above all at a computer that others use.
-    let (warning, buttons) = match server.map(Escaped) {
-        Some(server) => (
+    let (warning, buttons) = match at {
+        Some((server, has_moodle)) => (
             format!(
-                "<p>Signing out here alone leaves you signed in at {server}: whoever uses this browser next comes in as you \
-                 without a password.</p>\n"
+                "<p>{}</p>\n{}",
+                filled(texts.only_here, &[("server", &Escaped(server).to_string())]),
+                if has_moodle {
+                    reader.says(texts.moodle_ends_too)
+                } else {
+                    String::new()
+                },
             ),
-            "<button class=\"button\" name=\"everywhere\" value=\"1\">Sign out everywhere</button>\n\
-             <button class=\"button quiet\">Sign out here</button>",
+            format!(
+                "<button class=\"button\" name=\"everywhere\" value=\"1\">{everywhere}</button>\n\
+                 <button class=\"button quiet\">{here}</button>"
+            ),
         ),
-        None => (String::new(), "<button class=\"button\">Sign out here</button>"),
+        None => (String::new(), format!("<button class=\"button\">{here}</button>")),
     };
     let body = format!(
-        "<p>You are {who}.</p>\n\
-         {warning}<form method=\"post\" action=\"/_janua/sign-out\">\n{}\
+        "<p>{who}</p>\n{warning}<form method=\"post\" action=\"/_janua/sign-out\">\n{}\
          <p class=\"buttons\">{buttons}</p>\n</form>",
         back.unwrap_or_default(),
     );
-    Reply::page("Sign out?", &body)
-}
-
-fn nobody() -> Reply {
-    Reply::page("Signed out", &format!("<p>You are not signed in here.</p>\n{ON}"))
+    Reply::page(&reader, texts.sign_out_title, &body)
 }

@@ -27,5 +27,27 @@ pub enum Hint {
     Fault(&'static str),
 }
 
+impl Hint {
+    /// Where to sign in, and what to open first: whole URLs.
+    pub fn ways(&self) -> (Option<&str>, Option<&str>) {
+        match self {
+            Self::SignIn(url) => (Some(url), None),
+            Self::Visit(url) => (None, Some(url)),
+            _ => (None, None),
+        }
+    }
+}
+
 /// What a back end is told whose person's browser has to bring Moodle a ticket.
 pub const NEEDS_BROWSER: &str = "Moodle gives no token without a browser: open `sign_in` once in the person's browser.";
+
+/// What a person is told at whose Moodle somebody else is signed in.
+pub const OTHER_AT_MOODLE: &str = "Somebody else is signed in at Moodle in this browser, and nothing is done in their name. Sign in there as yourself.";
+
+/// The same of the sign-in server.
+pub const OTHER_AT_SERVER: &str = "Somebody else is signed in at the sign-in server in this browser, or Moodle knows you by another name, and nothing \
+                                   is done in their name. Sign out there, and sign in here once more.";
+
+/// What a person is told whom the sign-in server does not know any more, or wants to ask something.
+pub const SIGN_IN_AGAIN: &str = "The sign-in server wants to ask you something before it signs you in to Moodle, or your session there has \
+                                 ended. Sign out here and sign in again; if that does not help, log in to Moodle once.";

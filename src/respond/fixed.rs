@@ -1,6 +1,8 @@
 //! A fixed reply: a status, a redirection, or one file of the site's own.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
@@ -10,6 +12,18 @@ use crate::config::Respond;
 
 /// Largest file that `respond = { file = … }` takes into memory.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
+
+/// All of a file of at most `most` bytes.
+pub fn small(path: &Path, most: u64) -> io::Result<Bytes> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(named)?;
+    file.take(most + 1).read_to_end(&mut bytes).map_err(named)?;
+    match bytes.len() as u64 > most {
+        true => Err(named(io::Error::other(format!("larger than {} KiB", most >> 10)))),
+        false => Ok(bytes.into()),
+    }
+}
 
 /// The reply of a route, made once. Reads the file, if there is one. Errors: unreadable, or larger than 4 MiB.
 pub fn fixed(respond: &Respond) -> io::Result<Reply> {

@@ -22,20 +22,23 @@ use crate::rejection::{Hint, NEEDS_BROWSER, Reason, Rejection};
 use crate::request::REQUEST_ID;
 
 /// What of a request decides how its refusal is told.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Answering<'a> {
     pub request_id: &'a str,
     pub accept: Option<&'a HeaderValue>,
+    pub accept_language: Option<&'a HeaderValue>,
     pub sec_fetch_mode: Option<&'a HeaderValue>,
     pub sec_fetch_dest: Option<&'a HeaderValue>,
     /// Where is told who gives tokens for this host (RFC 9728 section 5.1): a whole URL.
     pub resource_metadata: Option<&'a str>,
+    /// How pages look; `None`: as of a gateway that says nothing about it.
+    pub look: Option<&'a page::Look>,
 }
 
 /// The whole answer to a refused request: a page for a browser that shows it, problem JSON for everything else.
 ///
-/// The form depends on `Accept` and `Sec-Fetch-*`, yet no `Vary` is sent: these answers are `no-store`, and RFC 9110
-/// section 12.5.5 asks for it on what a cache may keep.
+/// The form depends on `Accept` and `Sec-Fetch-*`, yet no `Vary` names them: these answers are `no-store`, and RFC 9110
+/// section 12.5.5 asks for it on what a cache may keep. Pages say that they depend on `Accept-Language`.
 pub fn rejection(rejection: &Rejection, context: &Answering<'_>) -> Reply {
     told(rejection, rejection.reason.status(), context)
 }
@@ -63,12 +66,9 @@ pub fn decision(rejection: &Rejection, request_id: &str, resource_metadata: Opti
 
 fn told(rejection: &Rejection, status: StatusCode, context: &Answering<'_>) -> Reply {
     let reason = rejection.reason;
-    let mut headers = Vec::with_capacity(8);
-    let (sign_in, visit) = match &rejection.hint {
-        Hint::SignIn(url) => (Some(url.as_str()), None),
-        Hint::Visit(url) => (None, Some(url.as_str())),
-        _ => (None, None),
-    };
+    if page::is_wanted(context) {
+        return told_on_a_page(rejection, status, context);
+    }
     let fault = match rejection.hint {
         Hint::Fault(text) => format!("{} What is wrong: {text}.", reason.public_text()),
         _ => String::new(),
@@ -81,26 +81,41 @@ fn told(rejection: &Rejection, status: StatusCode, context: &Answering<'_>) -> R
         (Hint::Fault(_), _) => &fault,
         _ => reason.public_text(),
     };
-    let body = if page::is_wanted(context) {
-        headers.push((CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")));
-        headers.extend(security::page());
-        page::render((reason, detail), context, sign_in, visit)
-    } else {
-        headers.push((CONTENT_TYPE, HeaderValue::from_static("application/problem+json")));
-        headers.extend(security::own());
-        problem::render((reason, detail), status, context.request_id, (sign_in, visit))
+    let body = problem::render((reason, detail), status, context.request_id, rejection.hint.ways());
+    let mut headers = Vec::with_capacity(8);
+    headers.push((CONTENT_TYPE, HeaderValue::from_static("application/problem+json")));
+    headers.extend(security::own());
+    headers.extend(beside(rejection, context));
+    Reply {
+        status,
+        headers,
+        body: Bytes::from(body),
+    }
+}
+
+fn told_on_a_page(rejection: &Rejection, status: StatusCode, context: &Answering<'_>) -> Reply {
+    let look = context.look.unwrap_or_else(|| page::Look::plain());
+    let reader = page::Reader::new(look, context.accept_language);
+    let mut reply = Reply {
+        status,
+        headers: security::page(&reader).collect(),
+        body: Bytes::new(),
     };
+    reply.set_body(HTML, page::render(rejection, context, &reader));
+    reply.headers.extend(beside(rejection, context));
+    reply
+}
+
+/// The headers of a refusal beside those that its form has.
+fn beside(rejection: &Rejection, context: &Answering<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = Vec::new();
     match &rejection.hint {
         Hint::Challenge(lines) => headers.extend(lines.iter().map(|line| (WWW_AUTHENTICATE, line.clone()))),
         _ => headers.extend(challenge(rejection, context.resource_metadata).map(|value| (WWW_AUTHENTICATE, value))),
     }
     headers.extend(hint(rejection));
     headers.extend(header(REQUEST_ID, context.request_id));
-    Reply {
-        status,
-        headers,
-        body: Bytes::from(body),
-    }
+    headers
 }
 
 /// `WWW-Authenticate` (RFC 6750 section 3).

@@ -1,35 +1,104 @@
-//! A refusal for people: when a browser is about to show the answer, and the small page that it then gets.
+//! Pages for people: when a browser is about to show the answer, what a page is made of, and the one of a refusal.
 //!
-//! The page is whole in itself: no script, no image, no link; its style is allowed by hash.
+//! A page is whole in itself: no script, and no picture but the site's own logo; its style is allowed by hash. It speaks the
+//! language that the browser wants most.
+
+mod language;
+mod look;
+mod texts;
+mod words;
 
 use std::fmt::{self, Display, Write as _};
 
 use http::HeaderValue;
 
+pub use self::look::{LOGO, Look};
+pub use self::texts::{Texts, filled};
 use super::Answering;
-use crate::rejection::Reason;
+use crate::rejection::{Hint, Reason, Rejection};
 
-/// Nothing may be loaded; the style below is known by its hash, which a test recomputes.
-pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-q4GMUFv3El3lSwtACd1JaIgG+76z4kBJPHxbAHmaCzA='; base-uri 'none'; form-action 'none'";
+/// Digits of a request's id that a person tells the support desk.
+const SHORT_ID: usize = 8;
 
-/// The same for a page with a form, which nobody may frame.
-pub(super) const FORM_SECURITY_POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-q4GMUFv3El3lSwtACd1JaIgG+76z4kBJPHxbAHmaCzA='; base-uri 'none'; frame-ancestors 'none'";
+/// For whom a page is made.
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    pub look: &'a Look,
+    /// In the reader's language.
+    pub texts: &'static Texts,
+}
 
-const STYLE: &str = ":root{color-scheme:light dark}\
-body{margin:0;min-height:100vh;display:flex;align-items:center;justify-content:center;\
-font:1.0625rem/1.5 system-ui,sans-serif;background:#f6f7f9;color:#1d2430}\
-main{max-width:32rem;margin:1.5rem;padding:2rem;border-radius:.75rem;background:#fff;border:1px solid #dfe3e8}\
-h1{margin:0 0 .75rem;font-size:1.375rem;line-height:1.3}\
-p{margin:0 0 .75rem}\
-small{color:#5b6573;overflow-wrap:anywhere}\
-.button{display:inline-block;padding:.5rem 1.25rem;border:0;border-radius:.5rem;background:#1f5fbf;color:#fff;\
-font:inherit;text-decoration:none;cursor:pointer}\
-.buttons{display:flex;flex-wrap:wrap;gap:.75rem}\
-.quiet{background:none;color:inherit;border:1px solid #9aa5b4}\
-@media(prefers-color-scheme:dark){body{background:#14181f;color:#e6e9ee}\
-main{background:#1c222b;border-color:#323a46}small{color:#9aa5b4}}";
+impl<'a> Reader<'a> {
+    /// By the `Accept-Language` of the request.
+    pub fn new(look: &'a Look, accept_language: Option<&HeaderValue>) -> Self {
+        Self {
+            look,
+            texts: Texts::of(language::wanted(accept_language, &look.languages)),
+        }
+    }
+
+    /// For `Content-Language`.
+    pub fn language(&self) -> &'static str {
+        self.texts.language.label()
+    }
+
+    /// A paragraph.
+    pub fn says(&self, text: &str) -> String {
+        format!("<p>{}</p>\n", Escaped(text))
+    }
+
+    /// The way to the start page, as a paragraph; `usual` is where that is if nobody says otherwise.
+    pub fn to_start(&self, usual: Option<&str>) -> String {
+        let Some(home) = self.look.home.as_deref().or(usual) else {
+            return String::new();
+        };
+        format!(
+            "<p><a href=\"{}\">{}</a></p>\n",
+            Escaped(home),
+            Escaped(self.texts.to_start)
+        )
+    }
+
+    /// What a person can tell the support desk, which finds the request by it in the log: a paragraph.
+    pub fn code(&self, reason: Reason, request_id: &str) -> String {
+        format!(
+            "<p><small>{} <data value=\"{}\">{}</data></small></p>\n",
+            Escaped(self.texts.code),
+            Escaped(request_id),
+            Escaped(&code(reason, request_id)),
+        )
+    }
+
+    /// A page of the gateway's own. `body` is HTML already.
+    pub fn whole(&self, title: &str, body: &str) -> String {
+        self.written(title, body, "")
+    }
+
+    /// `code` becomes the subject of a mail to who helps.
+    fn written(&self, title: &str, body: &str, code: &str) -> String {
+        let Look {
+            style,
+            above,
+            behind_title,
+            ..
+        } = self.look;
+        format!(
+            "<!doctype html>\n<html lang=\"{language}\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <title>{title}{behind_title}</title>\n<style>{style}</style>\n</head>\n<body>\n{above}<main>\n\
+             <h1>{title}</h1>\n{body}\n</main>\n{below}</body>\n</html>\n",
+            language = self.language(),
+            title = Escaped(title),
+            below = self.look.below(self.texts, code),
+        )
+    }
+}
+
+/// `token_expired-4f2a91bc`: why, and how the id of the request begins.
+fn code(reason: Reason, request_id: &str) -> String {
+    let id: String = request_id.chars().take(SHORT_ID).collect();
+    format!("{}-{id}", reason.label())
+}
 
 /// Is a browser about to show this answer as a page?
 ///
@@ -54,47 +123,58 @@ pub fn is_framed(sec_fetch_dest: Option<&HeaderValue>) -> bool {
     [&b"iframe"[..], b"frame", b"embed", b"object"].contains(&dest)
 }
 
-/// The page of a refusal; `detail` says in a sentence what is refused. Everything that is not a constant of this file is
-/// escaped.
-pub(super) fn render(
-    (reason, detail): (Reason, &str),
-    context: &Answering<'_>,
-    sign_in: Option<&str>,
-    visit: Option<&str>,
-) -> String {
-    let (title, advice) = match sign_in {
-        Some(_) => ("Please sign in", ""),
-        None => in_plain_words(reason),
-    };
+/// The page of a refusal. Everything that is not a constant is escaped.
+pub(super) fn render(rejection: &Rejection, context: &Answering<'_>, reader: &Reader<'_>) -> String {
+    let (reason, texts) = (rejection.reason, reader.texts);
+    let words = words::of(reason, texts);
+    let (sign_in, visit) = rejection.hint.ways();
     // Sign-in servers let nobody frame their forms.
     let tab = match is_framed(context.sec_fetch_dest) {
         true => " target=\"_blank\"",
         false => "",
     };
-    let remedy = match (sign_in, visit) {
-        (Some(url), _) => format!("<a class=\"button\" href=\"{}\"{tab}>Sign in</a>", Escaped(url)),
-        (None, Some(url)) => format!("<a class=\"button\" href=\"{}\"{tab}>Open Moodle</a>", Escaped(url)),
-        (None, None) => Escaped(advice).to_string(),
+    let in_a_tab = match sign_in.filter(|_| !tab.is_empty()) {
+        Some(_) => reader.says(texts.in_a_tab),
+        None => String::new(),
     };
-    let body = format!(
-        "<p>{text}</p>\n<p>{remedy}</p>\n<p><small>{status} {label} · {id}</small></p>",
-        text = Escaped(detail),
-        status = reason.status().as_u16(),
-        label = Escaped(reason.label()),
-        id = Escaped(context.request_id),
-    );
-    whole(title, &body)
+    let button = |url: &str, tab: &str, text: &str| {
+        format!(
+            "<p class=\"buttons\"><a class=\"button\" href=\"{}\"{tab}>{}</a></p>\n",
+            Escaped(url),
+            Escaped(text)
+        )
+    };
+    let (title, text) = match &rejection.hint {
+        Hint::SignIn(_) if reason == Reason::NoCredentials || is_of_link(reason) => {
+            (texts.please_sign_in_title, texts.please_sign_in)
+        }
+        Hint::SignIn(_) if reason == Reason::NoMoodleToken => (words.title, texts.moodle_unknown),
+        Hint::Remedy(remedy) => (words.title, words::instead(remedy, texts).unwrap_or(words.text)),
+        _ => (words.title, words.text),
+    };
+    let remedy = match (sign_in, visit) {
+        (Some(url), _) if matches!(reason, Reason::SignInStale | Reason::SignInRefused) => {
+            button(url, tab, texts.sign_in_again)
+        }
+        (Some(url), _) => button(url, tab, texts.sign_in),
+        (None, Some(url)) => button(url, tab, texts.open_moodle),
+        // Of the page itself.
+        (None, None) if words.passes => button("", "", texts.try_again),
+        (None, None) => String::new(),
+    };
+    let body = [
+        reader.says(text),
+        in_a_tab,
+        remedy,
+        reader.to_start(None),
+        reader.code(reason, context.request_id),
+    ];
+    reader.written(title, body.concat().trim_end(), &code(reason, context.request_id))
 }
 
-/// A page of the gateway's own. `body` is HTML already.
-pub fn whole(title: &str, body: &str) -> String {
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n\
-         <h1>{title}</h1>\n{body}\n</main>\n</body>\n</html>\n",
-        title = Escaped(title),
-    )
+/// Is it about what the address brought?
+fn is_of_link(reason: Reason) -> bool {
+    reason.is_challenge() && reason != Reason::MoodleSignInRequired
 }
 
 /// Text inside HTML, in an element or in a quoted attribute.
@@ -113,93 +193,6 @@ impl Display for Escaped<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// A heading and what the reader can do about it.
-fn in_plain_words(reason: Reason) -> (&'static str, &'static str) {
-    const AGAIN: &str = "Go back to your course and open the video again.";
-    const TELL: &str = "If this stays so, tell your support desk, with the number below.";
-    const LATER: &str = "Wait a moment, then load the page again.";
-    match reason {
-        Reason::TokenExpired
-        | Reason::TokenNotActive
-        | Reason::NoCredentials
-        | Reason::WatchPassExpired
-        | Reason::LaunchStale => ("Please open it from your course", AGAIN),
-        Reason::TokenNotYetValid => ("Not open yet", "Wait a moment, then open it from your course again."),
-        Reason::MalformedToken
-        | Reason::AlgorithmNotAllowed
-        | Reason::BadSignature
-        | Reason::UnknownKey
-        | Reason::LifetimeTooLong
-        | Reason::WrongIssuer
-        | Reason::WrongAudience
-        | Reason::WrongType
-        | Reason::SenderConstrained
-        | Reason::IssuerNotAccepted
-        | Reason::WatchPassInvalid => (
-            "This link is not accepted",
-            "Go back to your course and open the video again. If it fails once more, tell your support desk, with the \
-             number below.",
-        ),
-        Reason::DeniedByRule
-        | Reason::MissingScope
-        | Reason::MissingRole
-        | Reason::EventNotGranted
-        | Reason::NotAllowed
-        | Reason::MoodleEndpoint
-        | Reason::FunctionNotAllowed
-        | Reason::NoMoodleToken
-        | Reason::WatchPassRevoked => (
-            "You have no access to this",
-            "If you should have access, ask the people who run your course.",
-        ),
-        Reason::NoRoute | Reason::FileNotFound | Reason::UnknownHost => (
-            "There is nothing here",
-            "Check the address, or open it from your course.",
-        ),
-        Reason::MoodleSignInRequired
-        | Reason::MoodlePolicyNotAgreed
-        | Reason::MoodleProfileIncomplete
-        | Reason::MoodlePasswordChange
-        | Reason::MoodleVisitRequired => (
-            "Moodle wants to see you first",
-            "Open Moodle once and do what it asks, then open this page again.",
-        ),
-        Reason::MoodlePasswordUnchangeable | Reason::MoodleSecondFactor => {
-            ("Moodle does not let you in this way", TELL)
-        }
-        Reason::MoodleMaintenance => ("Moodle is under maintenance", LATER),
-        Reason::SignInStale => ("Please sign in again", "Open the page that you wanted once more."),
-        Reason::SignInRefused => ("Signing in did not work", TELL),
-        Reason::CrossSite => ("This was not done", "Go to the page itself and do it there."),
-        Reason::RateLimited | Reason::Overloaded | Reason::MoodleTokenRenewed => ("Too busy at the moment", LATER),
-        Reason::StoreUnavailable | Reason::SignInUnavailable => ("Signing in is not possible at the moment", LATER),
-        Reason::KeysUnavailable
-        | Reason::TokenServerUnavailable
-        | Reason::AclUnavailable
-        | Reason::UpstreamUnavailable
-        | Reason::UpstreamFailed
-        | Reason::UpstreamTimeout => (
-            "Not available at the moment",
-            "Wait a few minutes, then load the page again.",
-        ),
-        Reason::Internal | Reason::ClientGone => ("Something went wrong", TELL),
-        Reason::RequestTimeout => ("The request took too long", LATER),
-        Reason::BodyTooLarge => ("Too large to upload", "Choose a smaller file."),
-        Reason::HeadersTooLarge => (
-            "The request is too large",
-            "Delete the cookies of this site, then load the page again.",
-        ),
-        Reason::BadRequest
-        | Reason::TokenOverride
-        | Reason::NotImplemented
-        | Reason::BadPath
-        | Reason::PathTooLong
-        | Reason::MethodNotAllowed
-        | Reason::PreconditionFailed
-        | Reason::RangeNotSatisfiable => ("This request cannot be answered", TELL),
     }
 }
 
@@ -227,7 +220,6 @@ fn prefers_html(accept: Option<&HeaderValue>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base64::Engine;
 
     fn wanted(mode: Option<&'static str>, dest: Option<&'static str>, accept: Option<&'static str>) -> bool {
         let [mode, dest, accept] = [mode, dest, accept].map(|value| value.map(HeaderValue::from_static));
@@ -236,7 +228,7 @@ mod tests {
             accept: accept.as_ref(),
             sec_fetch_mode: mode.as_ref(),
             sec_fetch_dest: dest.as_ref(),
-            resource_metadata: None,
+            ..Answering::default()
         })
     }
 
@@ -259,39 +251,73 @@ mod tests {
         assert!(!wanted(None, None, Some("text/html;q=x")));
     }
 
-    #[test]
-    fn nothing_can_break_out_of_the_page() {
-        let reason = Reason::TokenExpired;
+    fn rendered(rejection: &Rejection, request_id: &str, language: &'static str) -> String {
         let context = Answering {
-            request_id: "\"><script>alert('1')</script>&",
+            request_id,
             ..Answering::default()
         };
-        let page = render((reason, reason.public_text()), &context, None, None);
-        assert!(!page.contains("<script"));
-        assert!(page.contains("&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;"));
-        assert!(page.contains("open the video again"));
+        let accept_language = HeaderValue::from_static(language);
+        render(rejection, &context, &Reader::new(Look::plain(), Some(&accept_language)))
     }
 
     #[test]
-    fn every_reason_has_its_words() {
-        let context = Answering {
-            request_id: "4f2a",
-            ..Answering::default()
-        };
-        for reason in Reason::ALL {
-            let page = render((*reason, reason.public_text()), &context, None, None);
-            assert!(page.contains(&Escaped(reason.public_text()).to_string()), "{reason:?}");
-            assert!(page.contains(reason.label()) && page.contains("4f2a"));
+    fn nothing_can_break_out_of_the_page() {
+        let id = "\"><script>alert('1')</script>&";
+        let page = rendered(&Reason::TokenExpired.into(), id, "en");
+        assert!(!page.contains("<script"));
+        assert!(page.contains("&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;"));
+        assert!(page.contains("open the video again"));
+        let to = "https://a.test/?\"><script>".to_owned();
+        for hint in [Hint::SignIn(to.clone()), Hint::Visit(to)] {
+            let page = rendered(&Rejection::new(Reason::SignInStale).with_hint(hint), "1", "en");
+            assert!(
+                page.contains("href=\"https://a.test/?&quot;&gt;&lt;script&gt;\""),
+                "{page}"
+            );
+        }
+    }
+
+    /// Nobody who opened a video knows what a token is.
+    #[test]
+    fn every_reason_has_its_words_in_every_language_and_a_code() {
+        const ID: &str = "4f2a91bc5d6e7f8091a2b3c4d5e6f708";
+        for language in ["en", "de", "fr", "es"] {
+            for reason in Reason::ALL {
+                let page = rendered(&Rejection::new(*reason), ID, language);
+                assert!(page.contains(&format!("<html lang=\"{language}\">")), "{page}");
+                assert!(
+                    page.contains(&format!("value=\"{ID}\">{}-4f2a91bc<", reason.label())),
+                    "{page}"
+                );
+                assert_eq!(page.matches("<h1>").count(), 1);
+                let told = page.replace(reason.label(), "");
+                assert!(!told.to_lowercase().contains("token"), "{reason:?} {language}: {page}");
+                let (_, body) = told.split_once("<body>").unwrap();
+                assert!(!body.contains('{'), "{page}");
+            }
         }
     }
 
     #[test]
-    fn the_policy_names_the_hash_of_the_style() {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, STYLE.as_bytes());
-        let hash = base64::engine::general_purpose::STANDARD.encode(digest);
+    fn what_passes_can_be_tried_again_and_what_needs_a_sign_in_leads_there() {
+        let page = rendered(&Reason::Overloaded.into(), "1", "fr");
+        assert!(page.contains("<a class=\"button\" href=\"\">Réessayer</a>"), "{page}");
+        assert!(!rendered(&Reason::NoRoute.into(), "1", "fr").contains("class=\"button\""));
+        let sign_in = Rejection::new(Reason::NoCredentials).with_hint(Hint::SignIn("/in?a&b".to_owned()));
+        let page = rendered(&sign_in, "1", "de-CH");
+        assert!(page.contains("<h1>Bitte melden Sie sich an</h1>") && page.contains("href=\"/in?a&amp;b\">Anmelden<"));
+    }
+
+    /// What only an app's programmer can do something about is in problem bodies.
+    #[test]
+    fn remedies_for_programs_are_not_on_pages() {
+        let refusal = Rejection::new(Reason::CrossSite).with_hint(Hint::Remedy("list its origin in app_origins"));
+        let page = rendered(&refusal, "1", "en");
         assert!(
-            CONTENT_SECURITY_POLICY.contains(&format!("'sha256-{hash}'")),
-            "it is {hash}"
+            !page.contains("app_origins") && page.contains("Another web site"),
+            "{page}"
         );
+        let refusal = Rejection::new(Reason::NoMoodleToken).with_hint(Hint::Remedy(crate::rejection::OTHER_AT_MOODLE));
+        assert!(rendered(&refusal, "1", "en").contains("Somebody else is signed in at Moodle"));
     }
 }

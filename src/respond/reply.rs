@@ -5,7 +5,8 @@ use http::header::{CONTENT_TYPE, LOCATION, SET_COOKIE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 
-use super::{page, security};
+use super::page::Reader;
+use super::security;
 use crate::rejection::{Reason, Rejection};
 
 /// Whole. `Content-Length` is left to [`write`](super::write::write).
@@ -46,13 +47,13 @@ impl Reply {
     }
 
     /// A page, which no other site may frame: its buttons are for the person alone. `body` is HTML.
-    pub fn page(title: &str, body: &str) -> Self {
+    pub fn page(reader: &Reader<'_>, title: &str, body: &str) -> Self {
         let mut reply = Self {
             status: StatusCode::OK,
-            headers: security::form().collect(),
+            headers: security::form(reader).collect(),
             body: Bytes::new(),
         };
-        reply.set_body(HTML, page::whole(title, body));
+        reply.set_body(HTML, reader.whole(title, body.trim_end()));
         reply
     }
 

@@ -2,10 +2,13 @@
 //!
 //! What files from disk carry beyond that (`sandbox`, attachment) is theirs to say.
 
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, EXPIRES, PRAGMA, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, EXPIRES, PRAGMA, REFERRER_POLICY, VARY,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::page;
+use super::page::Reader;
 
 /// Every answer that the gateway makes itself: kept by no cache, sniffed by no browser, and the address, which may
 /// hold a token, sent on to nobody.
@@ -20,9 +23,17 @@ pub fn own() -> [(HeaderName, HeaderValue); 3] {
 /// [`own`], and a policy that lets a page of the gateway load nothing and apply its own style only.
 ///
 /// Framing stays allowed: a player sits in a frame of the course, and its viewer shall read why it stays dark.
-pub fn page() -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-    let policy = HeaderValue::from_static(page::CONTENT_SECURITY_POLICY);
-    own().into_iter().chain([(CONTENT_SECURITY_POLICY, policy)])
+pub fn page(reader: &Reader<'_>) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
+    own().into_iter().chain(of_page(reader, reader.look.page_policy()))
+}
+
+/// In which language a page is, and what it may load.
+fn of_page(reader: &Reader<'_>, policy: HeaderValue) -> [(HeaderName, HeaderValue); 3] {
+    [
+        (CONTENT_SECURITY_POLICY, policy),
+        (CONTENT_LANGUAGE, HeaderValue::from_static(reader.language())),
+        (VARY, HeaderValue::from(ACCEPT_LANGUAGE)),
+    ]
 }
 
 /// [`own`], and a policy for a page with a form: nothing is loaded, no other site may frame it. Where a form leads is
@@ -30,20 +41,23 @@ pub fn page() -> impl Iterator<Item = (HeaderName, HeaderValue)> {
 ///
 /// Of the address the origin alone is sent on: with `no-referrer` a form's `Origin` is `null` (Fetch standard section 3.2), and
 /// a browser without Fetch Metadata says by nothing else that the form is the gateway's.
-pub fn form() -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-    let policy = HeaderValue::from_static(page::FORM_SECURITY_POLICY);
+pub fn form(reader: &Reader<'_>) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
     let common = own().into_iter().filter(|(name, _)| *name != REFERRER_POLICY);
-    common.chain([
-        (REFERRER_POLICY, HeaderValue::from_static("strict-origin")),
-        (CONTENT_SECURITY_POLICY, policy),
-    ])
+    let referrer = (REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
+    common
+        .chain([referrer])
+        .chain(of_page(reader, reader.look.form_policy()))
 }
 
 /// The same for a page that pages of this origin may frame.
-pub fn form_in(origin: &str) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-    let policy = page::FORM_SECURITY_POLICY.replace("frame-ancestors 'none'", &format!("frame-ancestors {origin}"));
-    let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static(page::FORM_SECURITY_POLICY));
-    form().map(move |(name, value)| match name == CONTENT_SECURITY_POLICY {
+pub fn form_in(reader: &Reader<'_>, origin: &str) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
+    let policy = reader.look.form_policy();
+    let framed = policy.to_str().ok().and_then(|policy| {
+        let framed = policy.replace("frame-ancestors 'none'", &format!("frame-ancestors {origin}"));
+        HeaderValue::try_from(framed).ok()
+    });
+    let policy = framed.unwrap_or(policy);
+    form(reader).map(move |(name, value)| match name == CONTENT_SECURITY_POLICY {
         true => (name, policy.clone()),
         false => (name, value),
     })
@@ -89,6 +103,7 @@ pub fn contradicting(headers: &HeaderMap, cache_control: &HeaderValue) -> [Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::respond::page::Look;
 
     fn made_private(existing: &[&'static str]) -> String {
         let existing: Vec<HeaderValue> = existing.iter().map(|value| HeaderValue::from_static(value)).collect();
@@ -109,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_page_is_shielded_and_may_be_framed() {
-        let headers: Vec<_> = page().collect();
+        let headers: Vec<_> = page(&Reader::new(Look::plain(), None)).collect();
         let policy = headers
             .iter()
             .find(|(name, _)| name == CONTENT_SECURITY_POLICY)

@@ -95,7 +95,7 @@ pub fn page_load(method: &Method, headers: &HeaderMap) -> bool {
         accept: headers.get(header::ACCEPT),
         sec_fetch_mode: headers.get("sec-fetch-mode"),
         sec_fetch_dest: headers.get("sec-fetch-dest"),
-        resource_metadata: None,
+        ..Answering::default()
     };
     let says_so = headers.contains_key("sec-fetch-mode") || headers.contains_key("sec-fetch-dest");
     matches!(*method, Method::GET | Method::HEAD) && !is_guess && (says_so || !is_ajax) && page::is_wanted(&asked)

@@ -14,7 +14,8 @@ use crate::authenticate::session::{Attributes, Carried, Record, Session, Session
 use crate::authenticate::watch::Revocations;
 use crate::config::{Config, Present, PublicUrl};
 use crate::rejection::{Reason, Rejection};
-use crate::respond::{HTML, Reply, page, security};
+use crate::respond::page::{Escaped, Look, Reader};
+use crate::respond::{HTML, Reply, security};
 use crate::route::path::Path;
 use crate::route::table::Table;
 use crate::{headers, query};
@@ -84,9 +85,23 @@ pub struct Here<'a> {
     pub now: SystemTime,
     /// Only looked at, by who explains: nobody's session lives on for it.
     pub looks_only: bool,
+    /// How pages look, and the languages that the browser wants.
+    pub look: &'a Look,
+    pub accept_language: Option<&'a HeaderValue>,
 }
 
 impl<'a> Here<'a> {
+    /// The same, for a request with these headers: pages are in its language.
+    pub fn read_by(mut self, headers: &'a HeaderMap) -> Self {
+        self.accept_language = headers.get(header::ACCEPT_LANGUAGE);
+        self
+    }
+
+    /// Who reads a page.
+    pub fn reader(&self) -> Reader<'a> {
+        Reader::new(self.look, self.accept_language)
+    }
+
     /// By its place in the configuration.
     pub fn sign_in(&self, index: usize) -> Option<SignIn<'a>> {
         Some(SignIn {
@@ -165,9 +180,10 @@ impl<'a> Here<'a> {
         }
         let refresh = HeaderValue::try_from(format!("0; url={target}"));
         let refresh = refresh.map_err(|_| Rejection::because(Reason::Internal, "a refresh to what is no URL"))?;
+        let reader = self.reader();
         let mut reply = Reply {
             status: StatusCode::OK,
-            headers: security::page().collect(),
+            headers: security::page(&reader).collect(),
             body: Bytes::new(),
         };
         // The address of this page has the ticket in it; its origin is all that the next one is told.
@@ -176,8 +192,9 @@ impl<'a> Here<'a> {
             (header::REFERRER_POLICY, HeaderValue::from_static("origin")),
             (header::REFRESH, refresh),
         ]);
-        let body = format!("<p><a href=\"{}\">Open the file</a></p>", page::Escaped(target));
-        reply.set_body(HTML, page::whole("You are signed in", &body));
+        let (target, file) = (Escaped(target), Escaped(reader.texts.open_the_file));
+        let body = format!("<p><a href=\"{target}\">{file}</a></p>");
+        reply.set_body(HTML, reader.whole(reader.texts.arrived_title, &body));
         Ok(reply)
     }
 

@@ -62,6 +62,7 @@ mod oidc;
 mod opencast_double;
 mod opencast_jwt;
 mod opencast_rules;
+mod pages;
 mod paths;
 mod peers;
 mod people;

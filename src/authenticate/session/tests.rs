@@ -17,6 +17,7 @@ const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 fn campus() -> SignIn {
     SignIn {
         name: "campus".into(),
+        title: None,
         people: "campus".into(),
         roles: vec![RoleRule::new(Some("affiliation"), "ROLE_{value}").unwrap()],
         session: SessionLimits {

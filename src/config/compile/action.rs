@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::sync::Arc;
 
 use http::StatusCode;
 
@@ -10,7 +11,7 @@ use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::public_keys::{MAX_KEY_SET, publishable};
 use crate::config::read::{At, Key};
 use crate::config::value::KeySetFile;
-use crate::config::{Action, Respond, file};
+use crate::config::{Action, Respond, Route, Server, file};
 
 /// What a route does; known even when the folder, say, is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,17 @@ pub(super) fn kind(actions: &Actions) -> Option<Kind> {
 }
 
 impl Checker<'_> {
+    /// Decisions are told to trusted proxies alone.
+    pub(super) fn decisions_for_nobody(&mut self, routes: &[Arc<Route>], server: Option<&Server>) {
+        let decides = |route: &&Arc<Route>| matches!(route.action, Action::Decide(_));
+        let nobody = server.is_some_and(|server| server.trusted_proxies.is_empty());
+        if let (Some(route), true) = (routes.iter().find(decides), nobody) {
+            let message = format!("the route `{}` decides for nobody", route.name);
+            let help = "name the proxy that asks: trusted_proxies = [\"127.0.0.1/32\"] in [server]";
+            self.report(Diagnostic::error_nowhere(message).help(help));
+        }
+    }
+
     pub(super) fn action(&mut self, actions: Actions, place: Span, known: &Known) -> Option<Action> {
         let Actions {
             upstream,

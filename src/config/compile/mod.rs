@@ -20,6 +20,7 @@ mod moodle_sources;
 mod moodle_username;
 mod named;
 mod opencast;
+mod pages;
 mod people;
 mod routes;
 mod rules;
@@ -45,7 +46,7 @@ use self::unmet::Source;
 use super::diagnostics::{Diagnostic, Diagnostics, Span, did_you_mean};
 use super::file::File;
 use super::read::{At, Env, Key, missing, read};
-use super::{Action, Config, Route, Server, TokenSource};
+use super::{Config, TokenSource};
 
 /// A configuration that may be run, and what is odd about it.
 #[derive(Debug)]
@@ -154,6 +155,7 @@ impl Checker<'_> {
     fn file(&mut self, file: File) -> Option<Config> {
         let (server, hosts) = file.server.or_empty().map(|server| self.server(server)).unzip();
         let (server, hosts) = (server.flatten(), hosts.flatten());
+        let pages = self.pages(file.pages);
         let log = self.log(file.log);
         let state = self.state(file.state);
         let jwt = file.jwt;
@@ -232,6 +234,7 @@ impl Checker<'_> {
         }
         Some(Config {
             server: server?,
+            pages: pages?,
             log: log?,
             state: state?,
             jwt: jwt?,
@@ -347,17 +350,6 @@ impl Checker<'_> {
             self.report(Diagnostic::error(name.at, format!("there is no {kind} `{written}`")).help(help));
         }
         found
-    }
-
-    /// Decisions are told to trusted proxies alone.
-    fn decisions_for_nobody(&mut self, routes: &[Arc<Route>], server: Option<&Server>) {
-        let decides = |route: &&Arc<Route>| matches!(route.action, Action::Decide(_));
-        let nobody = server.is_some_and(|server| server.trusted_proxies.is_empty());
-        if let (Some(route), true) = (routes.iter().find(decides), nobody) {
-            let message = format!("the route `{}` decides for nobody", route.name);
-            let help = "name the proxy that asks: trusted_proxies = [\"127.0.0.1/32\"] in [server]";
-            self.report(Diagnostic::error_nowhere(message).help(help));
-        }
     }
 }
 

@@ -51,6 +51,7 @@ impl Checker<'_> {
                 "it stands in URLs: 1 to {LONGEST_NAME} lower-case letters, digits, `-` and `_`"
             )));
         }
+        let title = sign_in.title.checked(|title| self.shown(title, "title"));
         let rules = sign_in.roles.into_value();
         let roles = every(rules.into_iter().flatten().map(|role| self.role_rule(role.value)));
         let provider = self.provider(name, sign_in.place, (sign_in.cas, sign_in.oauth2, sign_in.oidc));
@@ -67,6 +68,7 @@ impl Checker<'_> {
         Some(SignIn {
             people: Arc::clone(&name),
             name,
+            title: title?,
             roles: roles?,
             session: SessionLimits {
                 idle,

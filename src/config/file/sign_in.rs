@@ -11,6 +11,8 @@ pub(in crate::config) use crate::config::sign_in::oidc::Written as Oidc;
 section! {
     /// `[sign_in.<name>]`
     struct SignIn {
+        /// What people read where they choose among several: "University of Example". Default: the name of the table.
+        title: String,
         /// What roles people get: `[{ attribute = "eduPersonAffiliation", role = "ROLE_AFFILIATION_{value}" }]`.
         roles: Key<Vec<At<RoleRule>>> = [],
         /// Origins of your own web apps on the same site: they may be returned to and may call with the cookie.

@@ -113,7 +113,7 @@ pub async fn serve(
     let reply = match page {
         Some(page) => complete(ctx, headers, page),
         None => {
-            let mut reply = respond::rejection(refusal, &answering(headers, &ctx.id));
+            let mut reply = respond::rejection(refusal, &answering(headers, &ctx.id, &ctx.snapshot.look));
             reply.headers.extend(refusal_headers(ctx, headers));
             reply
         }
@@ -152,6 +152,7 @@ async fn go_through(
     );
     let (snapshot, host) = (Arc::clone(&ctx.snapshot), ctx.request.host.clone());
     let here = snapshot.here(&host, ctx.at, ctx.dry_run.is_some())?;
+    let here = here.read_by(&session.req_header().headers);
     let person = launches::person(&here, moodle, &flow).await?;
     let place = moodle.launching(&person).await?;
     let started = *ctx.upstream.since.insert(Instant::now());
@@ -161,7 +162,7 @@ async fn go_through(
     drop(place);
     ctx.upstream.answered_after = Some(started.elapsed());
     cookies.extend(launches::cookies_of(&reply));
-    match launches::answered(&here, moodle, flow, (&person, &reply, started)).await? {
+    match launches::answered(&here, moodle, flow, (&person, &reply, started), ctx.request_id()).await? {
         Answered::Instead { reply, left } => {
             if left {
                 let gone = launches::over(moodle, cookies);

@@ -16,7 +16,7 @@ use crate::authenticate::lti::{Message, Platform};
 use crate::own::launch::form::is_form;
 use crate::query::single;
 use crate::rejection::{Hint, Reason, Rejection};
-use crate::respond::page::{Escaped, whole};
+use crate::respond::page::{Escaped, Reader};
 use crate::respond::{HTML, Reply, security};
 use crate::sealing::random;
 use crate::sign_in::Asked;
@@ -83,20 +83,25 @@ pub(super) fn ask(
         until: unix_seconds(asked.here.now).saturating_add(LIFE.as_secs()),
     };
     let choice = asked.here.people.lti.seal_choice(&choice);
+    let reader = asked.here.reader();
+    let texts = reader.texts;
     let what = match &lti.content {
-        Some(_) => "Address of the page, or the id of the video",
-        None => "Address of the page",
+        Some(_) => texts.choose_page_or_id,
+        None => texts.choose_page,
     };
     let body = format!(
         "<form method=\"post\" action=\"/_janua/lti/{name}/choose\">\n\
          <input type=\"hidden\" name=\"choice\" value=\"{choice}\">\n\
-         <p><label>Title<br><input name=\"title\" required maxlength=\"{LONGEST_TITLE}\"></label></p>\n\
+         <p><label>{title}<br><input name=\"title\" required maxlength=\"{LONGEST_TITLE}\"></label></p>\n\
          <p><label>{what}<br><input name=\"page\" required></label></p>\n\
-         <p><button class=\"button\">Go on</button></p>\n</form>",
+         <p><button class=\"button\">{on}</button></p>\n</form>",
         name = lti.name,
         choice = Escaped(&choice),
+        title = Escaped(texts.choose_name),
+        what = Escaped(what),
+        on = Escaped(texts.choose_on),
     );
-    Ok(framed(platform, "Which page shall your course open?", &body))
+    Ok(framed(platform, &reader, texts.choose_title, &body))
 }
 
 /// The page that has the answer.
@@ -143,19 +148,21 @@ pub(super) fn answer(asked: &Asked<'_>, platform: &Platform) -> Result<Reply, Re
             data.into(),
         );
     }
+    let reader = asked.here.reader();
     let signed = key
         .signed(&claims)
         .map_err(|error| Rejection::because(Reason::Internal, error.to_string()))?;
     let body = format!(
         "<p>{title}</p>\n<p><small>{url}</small></p>\n\
          <form method=\"post\" action=\"{action}\">\n<input type=\"hidden\" name=\"JWT\" value=\"{signed}\">\n\
-         <p><button class=\"button\">Add it to your course</button></p>\n</form>",
+         <p><button class=\"button\">{add}</button></p>\n</form>",
         title = Escaped(&title),
         url = Escaped(&url),
         action = Escaped(&choice.return_url),
         signed = Escaped(&signed),
+        add = Escaped(reader.texts.chosen_add),
     );
-    Ok(framed(platform, "Is this the page?", &body))
+    Ok(framed(platform, &reader, reader.texts.chosen_title, &body))
 }
 
 /// An address as it is written, or the page of the item with this id.
@@ -172,14 +179,14 @@ fn meant(written: &str, content: Option<&str>) -> String {
 }
 
 /// A page with a form, which the platform alone may frame.
-fn framed(platform: &Platform, title: &str, body: &str) -> Reply {
+fn framed(platform: &Platform, reader: &Reader<'_>, title: &str, body: &str) -> Reply {
     let origin = platform.config.auth_login_url.origin().ascii_serialization();
     let mut reply = Reply {
         status: StatusCode::OK,
-        headers: security::form_in(&origin).collect(),
+        headers: security::form_in(reader, &origin).collect(),
         body: Bytes::new(),
     };
-    reply.set_body(HTML, whole(title, body));
+    reply.set_body(HTML, reader.whole(title, body));
     reply
 }
 

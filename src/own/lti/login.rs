@@ -16,7 +16,7 @@ use crate::authenticate::lti::attempt::{self, Wanted};
 use crate::own::launch::form::is_form;
 use crate::query::values;
 use crate::rejection::{Hint, Reason, Rejection};
-use crate::respond::page::{Escaped, is_framed, whole};
+use crate::respond::page::{Escaped, Reader, is_framed};
 use crate::respond::{HTML, Reply, security};
 use crate::sign_in::Asked;
 use crate::sign_in::attempt::surplus;
@@ -171,7 +171,7 @@ fn without_cookies(asked: &Asked<'_>, platform: &Platform, said: &[u8]) -> Resul
         }
     }
     if values(said, TRIED).next().is_some() {
-        return Ok(Some(in_a_window(&again)));
+        return Ok(Some(in_a_window(&again, &asked.here.reader())));
     }
     again.query_pairs_mut().append_pair(TRIED, "1");
     let mut reply = Reply::redirect(again.as_str())?;
@@ -180,17 +180,19 @@ fn without_cookies(asked: &Asked<'_>, platform: &Platform, said: &[u8]) -> Resul
 }
 
 /// Sent into the frame, so that it may be framed.
-fn in_a_window(login: &Url) -> Reply {
+fn in_a_window(login: &Url, reader: &Reader<'_>) -> Reply {
     let mut reply = Reply {
         status: StatusCode::OK,
-        headers: security::page().collect(),
+        headers: security::page(reader).collect(),
         body: Bytes::new(),
     };
+    let texts = reader.texts;
     let body = format!(
-        "<p>Your browser keeps no cookies for this page within your course.</p>\n\
-         <p><a class=\"button\" href=\"{}\" target=\"_blank\" rel=\"noopener\">Open it in a new window</a></p>",
-        Escaped(login.as_str())
+        "{}<p><a class=\"button\" href=\"{}\" target=\"_blank\" rel=\"noopener\">{}</a></p>",
+        reader.says(texts.in_a_window),
+        Escaped(login.as_str()),
+        Escaped(texts.to_window)
     );
-    reply.set_body(HTML, whole("Please open it in a new window", &body));
+    reply.set_body(HTML, reader.whole(texts.in_a_window_title, &body));
     reply
 }

@@ -24,13 +24,10 @@ use crate::own::is_isolated;
 use crate::own::isolation::Purpose;
 use crate::present::sets_own_cookie;
 use crate::query;
-use crate::rejection::{Hint, Reason, Rejection};
+use crate::rejection::{Hint, OTHER_AT_MOODLE, Reason, Rejection};
 use crate::respond::Reply;
-use crate::respond::page::Escaped;
+use crate::respond::page::{Escaped, Reader};
 use crate::sign_in::{Asked, Here};
-
-/// What a browser is told at whose Moodle somebody else is signed in.
-const OTHER_ACCOUNT: &str = "Somebody else is signed in at Moodle in this browser, and nothing is done in their name. Sign in there as yourself.";
 
 /// By which Moodle leads a browser back to `launch.php`.
 const MOODLES: &str = "tool_mobile_launch";
@@ -128,6 +125,7 @@ pub async fn answered(
     moodle: &Moodle,
     flow: LaunchFlow,
     (session, reply, started): (&Session, &backchannel::Reply, Instant),
+    request_id: &str,
 ) -> Result<Answered, Rejection> {
     let judged = launch::judge(reply, &moodle.config.wwwroot, &flow.passport);
     let count = |outcome| moodle.count_launch(&flow, started, outcome);
@@ -144,7 +142,7 @@ pub async fn answered(
             // It may have ended meanwhile.
             person(here, moodle, &flow).await?;
             if let Err(error) = launched {
-                return refused(moodle, &flow, &error);
+                return refused((&here.reader(), request_id), moodle, &flow, &error);
             }
             let mut reply = here.go_to(&flow.target)?;
             reply.set_cookie(here.jar().remove(&named(moodle, flow.id())));
@@ -167,8 +165,8 @@ pub async fn answered(
             Ok(Answered::Instead { reply, left: false })
         }
         Ok(Launched::SignInAgain) => {
-            const ASKED: &str = "You are signed in at Moodle already. For the page that you wanted, Moodle asks you to sign in once more.";
-            let reply = once_more(moodle, &flow, ASKED, "");
+            let reader = here.reader();
+            let reply = once_more(&reader, moodle, &flow, (reader.texts.at_moodle_again, ""));
             Ok(Answered::Instead { reply, left: true })
         }
         Ok(Launched::PassOn(error)) => {
@@ -184,34 +182,39 @@ pub async fn answered(
     }
 }
 
-fn refused(moodle: &Moodle, flow: &LaunchFlow, error: &TokenError) -> Result<Answered, Rejection> {
+fn refused(
+    (reader, request_id): (&Reader<'_>, &str),
+    moodle: &Moodle,
+    flow: &LaunchFlow,
+    error: &TokenError,
+) -> Result<Answered, Rejection> {
     let rejection = moodle.rejection(error);
     if !matches!(error, TokenError::OtherAccount) {
         return Err(rejection);
     }
-    let rejection = rejection.with_hint(Hint::Remedy(OTHER_ACCOUNT));
+    let rejection = rejection.with_hint(Hint::Remedy(OTHER_AT_MOODLE));
     if !flow.may_turn() {
         return Err(rejection);
     }
     let reason = rejection.reason;
-    let told = format!("{} {}", reason.status().as_u16(), reason.label());
-    let mut page = once_more(moodle, flow, OTHER_ACCOUNT, &told);
+    let code = reader.code(reason, request_id);
+    let mut page = once_more(reader, moodle, flow, (reader.texts.other_at_moodle, &code));
     page.status = reason.status();
     Ok(Answered::Refused(rejection, page))
 }
 
-/// A page with a button, by which one signs in at Moodle once more. `told` is written small.
-fn once_more(moodle: &Moodle, flow: &LaunchFlow, text: &str, told: &str) -> Reply {
+/// A page with a button, by which one signs in at Moodle once more. `code` is HTML below it.
+fn once_more(reader: &Reader<'_>, moodle: &Moodle, flow: &LaunchFlow, (text, code): (&str, &str)) -> Reply {
     let body = format!(
-        "<p>{}</p>\n<form method=\"post\" action=\"/_janua/moodle/{}/again\">\n\
+        "{}<form method=\"post\" action=\"/_janua/moodle/{}/again\">\n\
          <input type=\"hidden\" name=\"visit\" value=\"{}\">\n\
-         <button class=\"button\">Sign in at Moodle once more</button>\n</form>\n<p><small>{}</small></p>",
-        Escaped(text),
+         <p class=\"buttons\"><button class=\"button\">{}</button></p>\n</form>\n{code}",
+        reader.says(text),
         Escaped(&moodle.config.name),
         Escaped(flow.id()),
-        Escaped(told),
+        Escaped(reader.texts.at_moodle_button),
     );
-    Reply::page("Please sign in at Moodle", &body)
+    Reply::page(reader, reader.texts.at_moodle_title, &body)
 }
 
 /// `Set-Cookie` lines by which Moodle leads nobody here any more: whoever logs in there next goes where they want to go. `set`

@@ -19,13 +19,9 @@ use crate::moodle::tokens::launch::PATH;
 use crate::moodle::tokens::oidc_launch::PASSPORT;
 use crate::moodle::tokens::oidc_launch::authorize::absence;
 use crate::query;
-use crate::rejection::{Hint, Reason, Rejection};
+use crate::rejection::{Hint, OTHER_AT_SERVER, Reason, Rejection};
 use crate::respond::Reply;
 use crate::sign_in::{Asked, Here};
-
-/// What a browser is told in which the provider knows somebody else, or whose person Moodle knows by another name.
-const OTHER_ACCOUNT: &str = "Somebody else is signed in at the sign-in server in this browser, or Moodle knows you by another name, and nothing \
-                             is done in their name. Sign out there, and sign in here once more.";
 
 /// Why a browser at a callback is refused.
 pub const NOT_ITS: &str = "a code for Moodle without its cookie, or a second time";
@@ -220,7 +216,7 @@ fn otherwise(
     match moodle.by_browser(source + 1) {
         Some((next, _)) if !is_final => begin_from(here, moodle, session, target, next),
         _ if matches!(error, TokenError::OtherAccount) => {
-            Err(moodle.rejection(error).with_hint(Hint::Remedy(OTHER_ACCOUNT)))
+            Err(moodle.rejection(error).with_hint(Hint::Remedy(OTHER_AT_SERVER)))
         }
         _ => Err(moodle.rejection(error)),
     }
