@@ -89,9 +89,11 @@ fn of_subject(issuer: &str, subject: &str) -> String {
 
 /// The group of a token that names nobody: of all that say the very same at one address. A course's people may all have
 /// such a token, and none of them ends the sessions of the others.
-fn of_nobody(who: &Identity, client: IpAddr) -> String {
+/// `by_token`: a token may come again, and a platform's messages do not, which are one for all of a course.
+fn of_nobody(who: &Identity, by_token: bool, client: IpAddr) -> String {
     let grants: Vec<_> = who.grants.iter().map(written).collect();
-    let said = serde_json::json!([*who.source, who.subject, who.roles, grants, unix_millis(who.expires)]);
+    let expires = by_token.then(|| unix_millis(who.expires));
+    let said = serde_json::json!([*who.source, who.subject, who.roles, grants, expires]);
     let said = format!("{said} {}", address_key(client));
     format!("{OF_NOBODY}{}", key_of(&said).text())
 }
@@ -106,18 +108,15 @@ impl LaunchRecord {
     pub fn new(new: NewLaunch<'_>, now: SystemTime) -> Self {
         let (who, all) = (new.who, &new.config.jwt.issuers);
         let issuers = who.issuers.iter().filter_map(|index| all.get(*index));
-        // A name that the issuer may not give is nobody's: some give all their people the same.
-        let named = match new.said {
-            Some(_) => who.named,
-            None => issuers.clone().all(|issuer| issuer.may_name_users),
-        };
+        // A name that the issuer may not give is nobody's: some give all their people the same. A platform has one for each.
+        let named = new.said.is_some() || issuers.clone().all(|issuer| issuer.may_name_users);
         let created = unix_seconds(now);
         Self {
             route: new.route.to_owned(),
             issuers: issuers.map(|issuer| issuer.name.to_string()).collect(),
             group: match who.subject.as_deref().filter(|_| named) {
                 Some(subject) => of_subject(&who.source, subject),
-                None => of_nobody(who, new.client),
+                None => of_nobody(who, new.said.is_none(), new.client),
             },
             subject: who.subject.clone().filter(|_| new.said.is_none()),
             roles: match new.said {

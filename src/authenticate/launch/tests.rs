@@ -210,3 +210,39 @@ async fn one_that_ended_elsewhere_is_forgotten_here() {
     tokio::time::timeout(REMEMBERED, heard).await.unwrap();
     following.abort();
 }
+
+/// Each message of a platform ends at another moment.
+#[test]
+fn launches_of_nobody_in_a_course_are_counted_together() {
+    let config = usual();
+    let group = |subject: Option<&str>, client: [u8; 4], at: Duration| {
+        let who = Identity {
+            issuers: Vec::new(),
+            source: "platform".into(),
+            named: false,
+            expires: NOW + at + HOUR,
+            ..who(1, subject)
+        };
+        let said = Said {
+            platform: "platform".to_owned(),
+            subject: subject.map(str::to_owned),
+            roles: Vec::new(),
+            context: Some("4".to_owned()),
+        };
+        let new = NewLaunch {
+            who: &who,
+            client: client.into(),
+            said: Some(&said),
+            route: "",
+            launch: config.routes[0].launch.unwrap(),
+            config: &config,
+        };
+        LaunchRecord::new(new, NOW + at).group
+    };
+    let (here, there, later) = ([192, 0, 2, 7], [192, 0, 2, 8], Duration::from_secs(9));
+    assert_eq!(group(None, here, Duration::ZERO), group(None, here, later));
+    assert_ne!(group(None, here, Duration::ZERO), group(None, there, Duration::ZERO));
+    // Who is named is one person, wherever they are, and whether the name counts or not.
+    assert_eq!(group(Some("5"), here, Duration::ZERO), group(Some("5"), there, later));
+    assert_eq!(group(Some("5"), here, Duration::ZERO), of_subject("platform", "5"));
+}

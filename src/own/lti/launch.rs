@@ -46,6 +46,7 @@ pub(super) async fn answer(asked: &Asked<'_>, platform: &Platform) -> Result<Rep
         }
     })?;
     if !here.people.lti.spend(&lti.name, &nonce(cookie)).await? {
+        here.people.lti.refuse(asked.client);
         return Err(stale("this launch was used already"));
     }
     let mut reply = match message.choosing {
