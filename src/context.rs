@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 use crate::act::file::Root;
+use crate::act::playlist::Kind;
 use crate::act::playlist::collect::Collecting;
 use crate::act::proxy::{Attempts, Chosen};
 use crate::authenticate::session::Session;
@@ -103,7 +104,11 @@ pub struct WatchPart {
     /// The pass that goes into a playlist, if the answer is one.
     pub rewrite: Option<String>,
     /// A playlist on its way from an upstream.
-    pub collecting: Option<Collecting>,
+    pub collecting: Option<(Kind, Collecting)>,
+    /// The media addresses of a JSON answer get passes (`watch_urls`).
+    pub links: bool,
+    /// Such an answer on its way.
+    pub json: Option<Collecting>,
 }
 
 /// A request that was judged in place of the one that came.
@@ -140,6 +145,8 @@ pub struct HeldPass {
     pub pass: Pass,
     pub text: String,
     pub in_query: bool,
+    /// How many of the request's passes were looked at, itself included.
+    pub seen: usize,
 }
 
 /// An `X-Accel-Redirect` that is followed.

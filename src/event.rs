@@ -1,8 +1,9 @@
-//! What Opencast says about an event: who may do what with it (its access control list), and which series it is in.
+//! What Opencast says about an event: who may do what with it (its access control list), and which series it is in; and
+//! about a playlist: its own list, and which events are in it.
 //!
 //! Values only: they are fetched by `opencast` and judged by `authorize`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Held by everyone, signed in or not.
@@ -69,19 +70,50 @@ impl Acl {
     }
 }
 
-/// What must be known of an event to judge a rule.
+/// A playlist: an ordered list of events, each of which may be in any number of playlists. Its access control list is
+/// about the playlist alone, not about the events in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Playlist {
+    pub acl: Acl,
+    events: HashSet<Box<str>>,
+}
+
+impl Playlist {
+    pub fn new(acl: Acl, events: impl IntoIterator<Item = String>) -> Self {
+        let events = events.into_iter().map(String::into_boxed_str).collect();
+        Self { acl, events }
+    }
+
+    pub fn has(&self, event: &str) -> bool {
+        self.events.contains(event)
+    }
+
+    pub fn count(&self) -> usize {
+        self.events.len()
+    }
+
+    /// About how many bytes it takes in memory.
+    pub fn weight(&self) -> usize {
+        self.acl.weight() + self.events.iter().map(|event| event.len() + 48).sum::<usize>()
+    }
+}
+
+/// What must be known of an event, or of a playlist, to judge a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Question {
     Acl,
     Series,
+    Playlist,
 }
 
 /// What is known of the events that the rules of one request are about. An event that is unknown to Opencast is known
-/// here: it has an empty list and no series.
+/// here: it has an empty list and no series; a playlist that is unknown to Opencast has an empty list and no events.
 #[derive(Debug, Default)]
 pub struct Events {
     acls: Vec<(String, Arc<Acl>)>,
     series: Vec<(String, Option<Arc<str>>)>,
+    /// A token may name hundreds.
+    playlists: BTreeMap<String, Arc<Playlist>>,
 }
 
 impl Events {
@@ -89,6 +121,7 @@ impl Events {
     pub const NONE: &'static Self = &Self {
         acls: Vec::new(),
         series: Vec::new(),
+        playlists: BTreeMap::new(),
     };
 
     pub fn add_acl(&mut self, event: String, acl: Arc<Acl>) {
@@ -99,10 +132,15 @@ impl Events {
         self.series.push((event, series));
     }
 
+    pub fn add_playlist(&mut self, id: String, playlist: Arc<Playlist>) {
+        self.playlists.insert(id, playlist);
+    }
+
     /// Takes over all that another one knows.
     pub fn learn(&mut self, other: Self) {
         self.acls.extend(other.acls);
         self.series.extend(other.series);
+        self.playlists.extend(other.playlists);
     }
 
     pub fn acl(&self, event: &str) -> Option<&Acl> {
@@ -116,10 +154,16 @@ impl Events {
         Some(series.as_deref())
     }
 
-    pub fn knows(&self, question: Question, event: &str) -> bool {
+    pub fn playlist(&self, id: &str) -> Option<&Playlist> {
+        self.playlists.get(id).map(Arc::as_ref)
+    }
+
+    /// Is the answer known for the event, or the playlist, of this id?
+    pub fn knows(&self, question: Question, id: &str) -> bool {
         match question {
-            Question::Acl => self.acl(event).is_some(),
-            Question::Series => self.series(event).is_some(),
+            Question::Acl => self.acl(id).is_some(),
+            Question::Series => self.series(id).is_some(),
+            Question::Playlist => self.playlists.contains_key(id),
         }
     }
 }

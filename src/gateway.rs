@@ -43,6 +43,7 @@ pub mod trace;
 pub mod upstream;
 pub mod upstream_auth;
 pub mod watch;
+mod watch_urls;
 
 use std::sync::Arc;
 

@@ -92,6 +92,8 @@ pub struct Settled {
     pub held: Vec<Fingerprint>,
     /// Rules of `deny` that the person was asked about and did not meet.
     pub clear: Vec<Fingerprint>,
+    /// Grants on playlists by which the rules held. Empty: the rules held for the one event.
+    pub grants: Vec<Grant>,
 }
 
 /// Tells one rule from another.

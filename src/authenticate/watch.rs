@@ -1,11 +1,12 @@
 //! The watch pass: a value made by the gateway that lets a player go on without the token it began with.
 //!
 //! ```text
-//! base64url( version | issued | expires | issuer | subject | settled rules | MAC )
+//! base64url( version | issued | expires | issuer | subject | settled rules | grants on playlists | MAC )
 //! ```
 //!
 //! The MAC is over all of it and over what the pass is for: the route's name and the path parameters. Those are not in
-//! the pass; who presents it elsewhere presents another one, which does not verify. Whether the rules of the route still
+//! the pass; who presents it elsewhere presents another one, which does not verify. Of a pass with grants on playlists the
+//! parameter that is the event does not count. Whether the rules of the route still
 //! let its bearer pass is decided by `authorize::settled`, and whether it was revoked by [`Revocations`].
 
 mod revocations;
@@ -18,7 +19,7 @@ use http::HeaderMap;
 
 pub use self::revocations::{RevocationError, Revocations, Revoked};
 use crate::headers::cookies;
-use crate::identity::Settled;
+use crate::identity::{Grant, GrantKind, Settled};
 use crate::query::raw_values;
 use crate::sealing::Mac;
 use crate::time::{from_unix, unix_seconds};
@@ -29,7 +30,9 @@ pub const PARAMETER: &str = "watch";
 pub const COOKIE: &str = "__Secure-janua-watch";
 pub const PLAIN_COOKIE: &str = "janua-watch";
 
+/// For one event: no grants follow.
 const VERSION: u8 = 1;
+const VERSION_OF_PLAYLISTS: u8 = 2;
 const TAG: usize = 32;
 /// Bytes of a pass as text. What would be longer is not made: a cookie has room for 4096 bytes with its path.
 const MAX_PASS: usize = 1024;
@@ -54,6 +57,8 @@ pub struct Purpose<'a> {
     pub route: &'a str,
     /// Names and values of the path parameters before the rest of the path.
     pub params: &'a [(&'a str, &'a str)],
+    /// Which of them is the event, where passes may be for playlists.
+    pub event: Option<usize>,
 }
 
 /// Why a pass is not taken.
@@ -67,7 +72,13 @@ pub enum Invalid {
 impl Pass {
     /// The pass as text: base64url, so it stands for itself in a cookie, a query and XML. `None`: it would be too long.
     pub fn seal(&self, purpose: &Purpose<'_>, mac: &Mac) -> Option<String> {
-        let mut bytes = vec![VERSION];
+        let grants = &self.settled.grants;
+        let version = if grants.is_empty() {
+            VERSION
+        } else {
+            VERSION_OF_PLAYLISTS
+        };
+        let mut bytes = vec![version];
         bytes.extend(unix_seconds(self.issued).to_be_bytes());
         bytes.extend(unix_seconds(self.expires).to_be_bytes());
         push(&mut bytes, self.issuer.as_bytes())?;
@@ -76,7 +87,11 @@ impl Pass {
         for rules in [&self.settled.held, &self.settled.clear] {
             push(&mut bytes, rules.concat().as_slice())?;
         }
-        let tag = mac.sign(&message(&bytes, purpose));
+        for grant in grants.iter().filter(|grant| grant.kind == GrantKind::Playlist) {
+            push(&mut bytes, grant.action.as_bytes())?;
+            push(&mut bytes, grant.id.as_bytes())?;
+        }
+        let tag = mac.sign(&message(&bytes, purpose)?);
         bytes.extend(tag);
         let text = BASE64_URL_SAFE_NO_PAD.encode(bytes);
         (text.len() <= MAX_PASS).then_some(text)
@@ -90,7 +105,7 @@ impl Pass {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| Invalid::Foreign)?;
         let length = bytes.len().checked_sub(TAG).ok_or(Invalid::Foreign)?;
         let (said, tag) = bytes.split_at_checked(length).ok_or(Invalid::Foreign)?;
-        if !mac.verify(&message(said, purpose), tag) {
+        if !mac.verify(&message(said, purpose).ok_or(Invalid::Foreign)?, tag) {
             return Err(Invalid::Foreign);
         }
         let pass = Self::read(said).ok_or(Invalid::Foreign)?;
@@ -102,7 +117,9 @@ impl Pass {
 
     fn read(said: &[u8]) -> Option<Self> {
         let mut rest = said;
-        let [VERSION] = *take(&mut rest, 1)? else { return None };
+        let [version @ (VERSION | VERSION_OF_PLAYLISTS)] = *take(&mut rest, 1)? else {
+            return None;
+        };
         let mut moment = || {
             let bytes = take(&mut rest, 8)?.try_into().ok()?;
             Some(from_unix(u64::from_be_bytes(bytes)))
@@ -112,10 +129,19 @@ impl Pass {
         let has_subject = *take(&mut rest, 1)? == [1];
         let subject = String::from_utf8(shift(&mut rest)?.to_vec()).ok()?;
         let mut rules = || Some(shift(&mut rest)?.as_chunks().0.to_vec());
-        let settled = Settled {
+        let mut settled = Settled {
             held: rules()?,
             clear: rules()?,
+            grants: Vec::new(),
         };
+        while version == VERSION_OF_PLAYLISTS && !rest.is_empty() {
+            let mut text = || String::from_utf8(shift(&mut rest)?.to_vec()).ok();
+            settled.grants.push(Grant {
+                kind: GrantKind::Playlist,
+                action: text()?,
+                id: text()?,
+            });
+        }
         rest.is_empty().then_some(Self {
             issued,
             expires,
@@ -137,16 +163,34 @@ pub fn in_cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<It
     cookies::values(headers, name).take(MAX_CANDIDATES)
 }
 
-/// What is signed: every part with its length, so that no two messages are alike.
-fn message(said: &[u8], purpose: &Purpose<'_>) -> Vec<u8> {
-    let params = purpose.params.iter().flat_map(|(name, value)| [*name, *value]);
+/// The same of passes for playlists, which have cookies of their own: `<name>-<playlists>`.
+pub fn of_playlists<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let is_one = move |known: &[u8]| {
+        known
+            .strip_prefix(name.as_bytes())
+            .is_some_and(|rest| rest.starts_with(b"-"))
+    };
+    let pairs = cookies::pairs(headers).filter(move |(known, _)| is_one(known));
+    pairs.filter_map(|(_, value)| cookies::text(value)).take(MAX_CANDIDATES)
+}
+
+/// What is signed: every part with its length, so that no two messages are alike. `None`: passes for playlists mean nothing
+/// here.
+fn message(said: &[u8], purpose: &Purpose<'_>) -> Option<Vec<u8>> {
+    let left_out = match said.first() {
+        Some(&VERSION_OF_PLAYLISTS) => Some(purpose.event?),
+        _ => None,
+    };
+    let params = purpose.params.iter().enumerate();
+    let params = params.filter(|(index, _)| Some(*index) != left_out);
+    let params = params.flat_map(|(_, (name, value))| [*name, *value]);
     let parts = std::iter::once(purpose.route).chain(params).map(str::as_bytes);
     let mut message = Vec::with_capacity(256);
     for part in std::iter::once(said).chain(parts) {
         message.extend((part.len() as u64).to_be_bytes());
         message.extend(part);
     }
-    message
+    Some(message)
 }
 
 fn push(bytes: &mut Vec<u8>, part: &[u8]) -> Option<()> {
@@ -176,6 +220,7 @@ mod tests {
     const PURPOSE: Purpose<'static> = Purpose {
         route: "media",
         params: &[("org", "mh"), ("event", "lecture-1")],
+        event: Some(1),
     };
 
     fn at(seconds: u64) -> SystemTime {
@@ -191,6 +236,7 @@ mod tests {
             settled: Settled {
                 held: vec![[7; 8]],
                 clear: vec![[1; 8], [2; 8]],
+                grants: Vec::new(),
             },
         }
     }
@@ -243,11 +289,58 @@ mod tests {
         );
     }
 
+    fn for_playlists() -> Pass {
+        let grant = |id: &str| Grant {
+            kind: GrantKind::Playlist,
+            id: id.to_owned(),
+            action: "read".to_owned(),
+        };
+        let mut pass = pass();
+        pass.settled.grants = vec![grant("maths"), grant("physics")];
+        pass
+    }
+
+    #[test]
+    fn one_with_grants_on_playlists_is_for_any_event() {
+        let (mac, pass) = (mac(), for_playlists());
+        let text = pass.seal(&PURPOSE, &mac).unwrap();
+        let opens = |purpose: &Purpose<'_>| Pass::open(&text, purpose, &mac, at(1500));
+        for event in ["lecture-1", "lecture-2"] {
+            let params = &[("org", "mh"), ("event", event)][..];
+            assert_eq!(opens(&Purpose { params, ..PURPOSE }).as_ref(), Ok(&pass));
+        }
+        let elsewhere = &[("org", "other"), ("event", "lecture-1")][..];
+        for purpose in [
+            Purpose {
+                params: elsewhere,
+                ..PURPOSE
+            },
+            Purpose { event: None, ..PURPOSE },
+            Purpose {
+                event: Some(0),
+                ..PURPOSE
+            },
+            Purpose {
+                route: "other",
+                ..PURPOSE
+            },
+        ] {
+            assert_eq!(opens(&purpose), Err(Invalid::Foreign));
+        }
+        let nowhere = Purpose { event: None, ..PURPOSE };
+        assert_eq!(pass.seal(&nowhere, &mac), None);
+    }
+
     #[test]
     fn a_changed_bit_anywhere_spoils_it() {
+        a_changed_bit_spoils(&pass());
+        a_changed_bit_spoils(&for_playlists());
+    }
+
+    fn a_changed_bit_spoils(pass: &Pass) {
         let mac = mac();
         let bytes = BASE64_URL_SAFE_NO_PAD
-            .decode(pass().seal(&PURPOSE, &mac).unwrap())
+            .decode(pass.seal(&PURPOSE, &mac).unwrap())
             .unwrap();
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
@@ -284,6 +377,13 @@ mod tests {
         headers.append("cookie", "janua-watch=w".parse().unwrap());
         assert!(in_cookies(&headers, PLAIN_COOKIE).eq(["x", "y", "w"]));
         assert!(in_cookies(&headers, COOKIE).eq([""; 0]));
+        assert!(of_playlists(&headers, PLAIN_COOKIE).eq([""; 0]));
+        headers.append(
+            "cookie",
+            "janua-watch-ab=1; xjanua-watch-ab=2; janua-watch-=3".parse().unwrap(),
+        );
+        assert!(of_playlists(&headers, PLAIN_COOKIE).eq(["1", "3"]));
+        assert!(in_cookies(&headers, PLAIN_COOKIE).eq(["x", "y", "w"]));
         assert!(in_query(Some("a=1&watch=x&%77atch=y&watch&xwatch=z")).eq(["x", "y"]));
         assert_eq!(in_query(Some(&"watch=x&".repeat(99))).count(), MAX_CANDIDATES);
     }

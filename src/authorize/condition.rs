@@ -6,6 +6,7 @@ use super::conditions::{AnyCondition, Table};
 use crate::config::pattern::Params;
 use crate::config::rule::{Checks, Keys, List};
 use crate::event::Question;
+use crate::identity;
 
 /// What a condition is about. In this order the conditions of a rule are evaluated and told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,13 +60,35 @@ pub(crate) trait Condition: Sized {
         Self::ABOUT.is_person() && keys.count() > 0
     }
 
-    /// Can only Opencast say whether it holds?
-    fn asks_about_events(&self) -> bool {
+    /// What Opencast alone can say, if it holds by that.
+    fn asks(&self) -> Option<Question> {
+        None
+    }
+
+    /// What must be asked about which event or playlist, if that is not known yet and could make the condition hold.
+    fn questions(&self, _facts: &Facts<'_>) -> Vec<(Question, String)> {
+        Vec::new()
+    }
+
+    /// Does a watch pass carry the grants that it asks for, so that it is judged again with each request? Then such a pass is
+    /// for all events of a playlist, and not for one.
+    fn is_carried_by_pass(&self) -> bool {
         false
     }
 
-    /// What must be asked about which event, if that is not known yet and could make the condition hold.
-    fn question(&self, _facts: &Facts<'_>) -> Option<(Question, String)> {
+    /// Could it come out differently for the same person at another path of the route? Then no pass for several events keeps
+    /// how it came out at one.
+    fn depends_on_path(&self) -> bool {
+        true
+    }
+
+    /// Those grants by which it holds now.
+    fn carried(&self, _facts: &Facts<'_>) -> Vec<identity::Grant> {
+        Vec::new()
+    }
+
+    /// The parameter of the path that is the event, where only that may differ for a pass that carries grants.
+    fn event_of_pass(&self) -> Option<&str> {
         None
     }
 
@@ -107,6 +130,11 @@ impl Rule {
         circumstances.all(|condition| condition.meets(facts))
     }
 
+    /// The parameter of the path that is the event, where a watch pass may be for a playlist.
+    pub(crate) fn event_of_pass(&self) -> Option<&str> {
+        self.conditions.iter().find_map(AnyCondition::event_of_pass)
+    }
+
     /// Scopes that it asks for.
     pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
         self.conditions
@@ -129,9 +157,9 @@ impl Rule {
         self.conditions.iter().all(AnyCondition::is_open)
     }
 
-    /// Can only Opencast say whether it holds?
-    pub(crate) fn asks_about_events(&self) -> bool {
-        self.conditions.iter().any(AnyCondition::asks_about_events)
+    /// What Opencast alone can say of whether it holds.
+    pub(crate) fn asks(&self) -> impl Iterator<Item = Question> {
+        self.conditions.iter().filter_map(AnyCondition::asks)
     }
 }
 
@@ -226,12 +254,28 @@ macro_rules! conditions {
                 match self { $( $( Self::$condition(_) => $module::$condition::OPEN, )? )* }
             }
 
-            pub(crate) fn asks_about_events(&self) -> bool {
-                match self { $( $( Self::$condition(one) => one.asks_about_events(), )? )* }
+            pub(crate) fn asks(&self) -> Option<Question> {
+                match self { $( $( Self::$condition(one) => one.asks(), )? )* }
             }
 
-            pub(crate) fn question(&self, facts: &Facts<'_>) -> Option<(Question, String)> {
-                match self { $( $( Self::$condition(one) => one.question(facts), )? )* }
+            pub(crate) fn questions(&self, facts: &Facts<'_>) -> Vec<(Question, String)> {
+                match self { $( $( Self::$condition(one) => one.questions(facts), )? )* }
+            }
+
+            pub(crate) fn is_carried_by_pass(&self) -> bool {
+                match self { $( $( Self::$condition(one) => one.is_carried_by_pass(), )? )* }
+            }
+
+            pub(crate) fn depends_on_path(&self) -> bool {
+                match self { $( $( Self::$condition(one) => one.depends_on_path(), )? )* }
+            }
+
+            pub(crate) fn carried(&self, facts: &Facts<'_>) -> Vec<identity::Grant> {
+                match self { $( $( Self::$condition(one) => one.carried(facts), )? )* }
+            }
+
+            pub(crate) fn event_of_pass(&self) -> Option<&str> {
+                match self { $( $( Self::$condition(one) => one.event_of_pass(), )? )* }
             }
 
             pub(crate) fn scopes(&self) -> &[String] {

@@ -15,6 +15,7 @@ use http::Method;
 
 use self::condition::Aspect;
 pub use self::condition::Rule;
+use self::conditions::AnyCondition;
 pub(crate) use self::conditions::Table;
 use crate::config::pattern::{Params, Template};
 use crate::event::{Events, Question};
@@ -34,10 +35,11 @@ pub struct Facts<'a> {
 }
 
 impl Facts<'_> {
-    /// The question about the event, unless its answer is known or the path names no event.
-    fn unknown(&self, question: Question, event: &Template) -> Option<(Question, String)> {
-        let event = event.filled(self.params)?;
-        (!self.events.knows(question, &event)).then_some((question, event))
+    /// The question about the event (or the playlist), unless its answer is known or the path names none.
+    fn unknown(&self, question: Question, item: &Template) -> Vec<(Question, String)> {
+        let item = item.filled(self.params);
+        let unknown = item.filter(|item| !self.events.knows(question, item));
+        unknown.map(|item| (question, item)).into_iter().collect()
     }
 }
 
@@ -66,16 +68,21 @@ pub fn decide_without_person(allow: &[Rule], deny: &[Rule], facts: &Facts<'_>) -
     Err(Reason::NotAllowed)
 }
 
-/// What must be known of which event before the rules of `allow` are judged for good: what is not known yet of rules
-/// that hold in all else. A rule whose event is unknown does not hold, so that nothing is ever allowed too early; and
+/// What must be known of which event or playlist before the rules of `allow` are judged for good: what is not known yet of
+/// rules that hold in all else. A rule whose event is unknown does not hold, so that nothing is ever allowed too early; and
 /// where something is allowed already, nothing is open.
-pub fn open_questions(allow: &[Rule], facts: &Facts<'_>) -> Vec<(Question, String)> {
+pub fn open_questions<'a>(allow: impl IntoIterator<Item = &'a Rule>, facts: &Facts<'_>) -> Vec<(Question, String)> {
     let mut open = Vec::new();
     for rule in allow {
-        let asked: Vec<_> = rule.conditions.iter().filter_map(|one| one.question(facts)).collect();
-        let mut others = rule.conditions.iter().filter(|one| one.question(facts).is_none());
-        if !asked.is_empty() && others.all(|condition| condition.meets(facts)) {
-            open.extend(asked);
+        let mut asked = Vec::new();
+        let settled = |condition: &AnyCondition| {
+            let questions = condition.questions(facts);
+            let holds = !questions.is_empty() || condition.meets(facts);
+            asked.extend(questions);
+            holds
+        };
+        if rule.conditions.iter().all(settled) {
+            open.append(&mut asked);
         }
     }
     open
@@ -114,7 +121,6 @@ fn why_not(allow: &[Rule], facts: &Facts<'_>) -> Reason {
 
 #[cfg(test)]
 mod tests {
-    use super::conditions::AnyCondition;
     use super::conditions::tests::{anyone, client, from, grant, issuer, methods, role, scope, signed_in, subject};
     use super::*;
     use crate::identity::{Access, Grant, GrantKind};

@@ -305,6 +305,9 @@ section! {
         /// Does a token in the query, which the upstream does not get, go on with the client where the upstream redirects it to
         /// this host? Opencast's `/play/{event}` leads to the player, which needs it.
         keep_token: At<bool> = false,
+        /// Do the addresses of media in JSON answers get a watch pass each, where a token asks? For players that have neither
+        /// token nor cookie there. Those media are on routes with `carry = ["rewrite"]`.
+        watch_urls: At<bool> = false,
         /// Which pages may show this route's in a frame: `["https://moodle.example.edu"]`, `"'self'"`, `"'none'"`. Where
         /// those of other sites may, cookies of Opencast's are sent on so that they work in the frame. Default: none.
         frame_ancestors: Vec<At<FrameAncestor>>,

@@ -81,7 +81,7 @@ pub use self::sign_in::{
 };
 pub use self::state::State;
 pub use self::upstream::{Balance, Health, Upstream, UpstreamAccel, UpstreamServer};
-pub use self::watch::{Carry, Watch};
+pub use self::watch::{Carry, OfPlaylist, Watch};
 use crate::rate::Rate;
 
 /// A whole gateway.toml, checked.
@@ -303,6 +303,8 @@ pub struct Route {
     pub rewrite_urls: bool,
     /// A redirect to this host has the query's token.
     pub keep_token: bool,
+    /// The addresses of media in JSON answers have watch passes.
+    pub watch_urls: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -1,4 +1,5 @@
-//! The `path` of a route as it is written: literal segments, `{parameters}` and a last `{*rest}`.
+//! The `path` of a route as it is written: literal segments, `{parameters}`, those with an ending such as `{id}.json`, and a
+//! last `{*rest}`.
 //!
 //! Only patterns that a canonical request path can match are let through. Which of several patterns wins is decided
 //! by the route table.
@@ -17,6 +18,8 @@ pub(super) struct PathPattern {
 pub(super) enum Segment {
     Literal(String),
     Param(String),
+    /// A parameter, and what the segment ends in: `.json`.
+    Ending(String, String),
     Rest(String),
 }
 
@@ -25,13 +28,14 @@ impl PathPattern {
     pub(super) fn params(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {
             Segment::Literal(_) => None,
-            Segment::Param(name) | Segment::Rest(name) => Some(name.as_str()),
+            Segment::Param(name) | Segment::Ending(name, _) | Segment::Rest(name) => Some(name.as_str()),
         })
     }
 
     /// How many segments there are up to this parameter, itself included. The rest of the path does not count.
     pub(super) fn depth_of(&self, name: &str) -> Option<usize> {
-        let is_it = |segment: &Segment| matches!(segment, Segment::Param(param) if param == name);
+        let is_it =
+            |segment: &Segment| matches!(segment, Segment::Param(param) | Segment::Ending(param, _) if param == name);
         self.segments.iter().position(is_it).map(|index| index + 1)
     }
 
@@ -39,7 +43,7 @@ impl PathPattern {
     /// `None` if there is no rest, or nothing before it to tell one thing from another.
     pub(super) fn params_before_rest(&self) -> Option<(usize, usize)> {
         let has_rest = matches!(self.segments.last(), Some(Segment::Rest(_)));
-        let is_param = |segment: &Segment| matches!(segment, Segment::Param(_));
+        let is_param = |segment: &Segment| matches!(segment, Segment::Param(_) | Segment::Ending(..));
         let last = self.segments.iter().rposition(is_param).filter(|_| has_rest)?;
         let params = self.segments.iter().filter(|segment| is_param(segment)).count();
         Some((params, last + 1))
@@ -50,6 +54,7 @@ impl PathPattern {
         let parts = self.segments.iter().map(|segment| match segment {
             Segment::Literal(literal) => format!("/{literal}"),
             Segment::Param(_) => "/{}".to_owned(),
+            Segment::Ending(_, ending) => format!("/{{}}{ending}"),
             Segment::Rest(_) => "/{*}".to_owned(),
         });
         parts.collect()
@@ -64,7 +69,7 @@ impl PathPattern {
             .take(before_last)
             .map_while(|segment| match segment {
                 Segment::Literal(literal) => Some(format!("/{literal}")),
-                Segment::Param(_) | Segment::Rest(_) => None,
+                Segment::Param(_) | Segment::Ending(..) | Segment::Rest(_) => None,
             });
         literals.collect()
     }
@@ -96,7 +101,7 @@ impl FromText for PathPattern {
                 return Err(Refusal::new("`//` never matches: empty segments are merged before").help("write one `/`"));
             }
             let segment = self::segment(segment, is_last)?;
-            if let Segment::Param(name) | Segment::Rest(name) = &segment
+            if let Segment::Param(name) | Segment::Ending(name, _) | Segment::Rest(name) = &segment
                 && pattern.params().any(|known| known == name)
             {
                 return Err(Refusal::new("two parameters have the same name"));
@@ -127,9 +132,15 @@ fn segment(text: &str, is_last: bool) -> Result<Segment, Refusal> {
             (false, _) => Ok(Segment::Param(name.to_owned())),
         };
     }
+    let ending = text.strip_prefix('{').and_then(|text| text.split_once('}'));
+    if let Some((name, ending)) = ending.filter(|(name, ending)| is_param_name(name) && is_ending(ending)) {
+        return Ok(Segment::Ending(name.to_owned(), ending.to_owned()));
+    }
     let why = match text {
         "." | ".." => "`.` and `..` never match: such requests are refused before",
-        _ if text.contains(['{', '}']) => "a parameter is a whole segment, from `/` to `/`",
+        _ if text.contains(['{', '}']) => {
+            "a parameter is a whole segment, from `/` to `/`, or all of it before an ending such as `.json`"
+        }
         _ if text.contains('*') => "`*` is no wildcard here",
         _ if text.contains(';') => "`;parameters` are never part of what is matched",
         _ if text.contains('%') => "paths are matched percent-decoded",
@@ -146,6 +157,12 @@ fn segment(text: &str, is_last: bool) -> Result<Segment, Refusal> {
     })
 }
 
+/// `.json`: the kind of a file, which some paths name behind an identifier.
+fn is_ending(text: &str) -> bool {
+    let kind = text.strip_prefix('.').unwrap_or_default();
+    !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,6 +173,12 @@ mod tests {
         assert_eq!(pattern.shape(), "/static/{}/é x/{*}");
         assert_eq!(pattern.longest_strip(), "/static");
         assert_eq!(pattern.params().collect::<Vec<_>>(), ["org", "file"]);
+        let pattern = PathPattern::from_text("/playlists/{id}.json").unwrap();
+        assert_eq!(pattern.shape(), "/playlists/{}.json");
+        assert_eq!(
+            (pattern.params().collect::<Vec<_>>(), pattern.depth_of("id")),
+            (vec!["id"], Some(2))
+        );
         assert_eq!(PathPattern::from_text("/").unwrap().shape(), "/");
         assert_eq!(PathPattern::from_text("/studio/").unwrap().shape(), "/studio/");
     }
@@ -179,7 +202,15 @@ mod tests {
             "/{*rest}/a",
             "/{a}/{a}",
             "/{}",
-            "/{a}.mp4",
+            "/{a}mp4",
+            "/{a}.",
+            "/{a}.{b}",
+            "/{a}.m*",
+            "/{a}.json.gz",
+            "/{*a}.json",
+            "/{}.json",
+            "/a{b}.json",
+            "/{a}.json/{a}",
             "/{4}",
             "/a{",
             "/{{a}}",

@@ -74,9 +74,25 @@ impl Template {
         strip_start(value, &self.parts, params) == Some("")
     }
 
+    /// The text, with the parameters put in; `None` without all of them. Copies nothing of a single parameter.
+    pub fn text<'a>(&'a self, params: &'a dyn Params) -> Option<Cow<'a, str>> {
+        match self.parts.as_slice() {
+            [one] => text(one, params).map(Cow::Borrowed),
+            _ => self.filled(params).map(Cow::Owned),
+        }
+    }
+
     /// The text, with the parameters put in; `None` without all of them.
     pub fn filled(&self, params: &dyn Params) -> Option<String> {
         self.parts.iter().map(|part| text(part, params)).collect()
+    }
+
+    /// The parameter that it is, and nothing else.
+    pub fn only_param(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [Part::Param(name)] => Some(name),
+            _ => None,
+        }
     }
 
     /// The names of the parameters it needs, in order, repeated ones too.

@@ -14,6 +14,17 @@ pub struct Watch {
     pub params: usize,
     /// The last of them is this segment of the path, counted from 1.
     pub depth: usize,
+    /// Where a rule takes grants on playlists.
+    pub of_playlist: Option<OfPlaylist>,
+}
+
+/// What a pass for a playlist is for: all events, in whose place the path has a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OfPlaylist {
+    /// That parameter, counted from 0.
+    pub param: usize,
+    /// So many segments stand before it.
+    pub depth: usize,
 }
 
 words! {

@@ -49,22 +49,34 @@ pub(super) async fn admit<I: Incoming, T: Trace>(
         Some(_) => &[Credential::Jwt],
         None => &route.accept,
     };
-    for credential in accept {
-        let outcome = authenticate(incoming, ctx, route, *credential, trace).await;
-        trace.credential(*credential, &outcome);
-        match outcome {
-            Outcome::Nobody => {}
-            Outcome::Refused(refusal) => refusals.invalid(refusal),
-            Outcome::Person(who) => {
-                let Err(refusal) = authorize(ctx, route, Some(&who), &mut events, trace).await else {
-                    ctx.who = Some(who);
-                    ctx.events = events;
-                    ctx.allowed = true;
-                    gateway::watch::admitted(headers, ctx, route, *credential);
-                    return Ok(());
-                };
-                if refusals.refused(who, refusal).is_break() {
+    'credentials: for credential in accept {
+        let mut seen = 0;
+        loop {
+            let outcome = authenticate(incoming, ctx, route, (*credential, seen), trace).await;
+            trace.credential(*credential, &outcome);
+            match outcome {
+                Outcome::Nobody => break,
+                Outcome::Refused(refusal) => {
+                    refusals.invalid(refusal);
                     break;
+                }
+                Outcome::Person(who) => {
+                    let Err(refusal) = authorize(ctx, route, Some(&who), &mut events, trace).await else {
+                        ctx.who = Some(who);
+                        ctx.events = events;
+                        ctx.allowed = true;
+                        gateway::watch::admitted(headers, ctx, route, *credential);
+                        return Ok(());
+                    };
+                    if refusals.refused(who, refusal).is_break() {
+                        break 'credentials;
+                    }
+                    // Of the passes for playlists another one may have the event.
+                    let held = ctx.watch.pass.as_ref();
+                    match held.filter(|held| !held.pass.settled.grants.is_empty()) {
+                        Some(held) => seen = held.seen,
+                        None => break,
+                    }
                 }
             }
         }
@@ -86,12 +98,12 @@ pub(super) async fn admit<I: Incoming, T: Trace>(
     }
 }
 
-/// Whose is the credential of this kind?
+/// Whose is the credential of this kind? So many passes were looked at before.
 async fn authenticate<I: Incoming, T: Trace>(
     incoming: &I,
     ctx: &mut Context,
     route: &Route,
-    credential: Credential,
+    (credential, seen): (Credential, usize),
     trace: &mut T,
 ) -> Outcome {
     // State that another credential has left behind does not count with this one.
@@ -113,7 +125,7 @@ async fn authenticate<I: Incoming, T: Trace>(
             whose(found, |session| &session.identity)
         }
         Credential::Watch => {
-            let (outcome, held) = gateway::watch::authenticate(headers, ctx, route);
+            let (outcome, held) = gateway::watch::authenticate(headers, ctx, route, seen);
             trace.pass(ctx, &outcome, held.as_ref());
             ctx.watch.pass = held;
             outcome
@@ -172,10 +184,9 @@ async fn authorize<T: Trace>(
 ) -> Result<(), Rejection> {
     let case = Case::of(ctx, route);
     let decided = match (&ctx.watch.pass, &route.watch) {
-        (Some(held), Some(watch)) if who.is_some() => watch
-            .rules
-            .decide(&held.pass.settled, &case.facts(who, events))
-            .map_err(Into::into),
+        (Some(held), Some(watch)) if who.is_some() => {
+            case.decide_by_pass((watch, &held.pass.settled), who, events).await
+        }
         _ => case.decide(who, events).await,
     };
     trace.rules(route, &case.facts(who, events));

@@ -68,6 +68,7 @@ impl ProxyHttp for Gateway {
         changes.set.extend(authorization.map(|value| (AUTHORIZATION, value)));
         gateway::upstream::apply(upstream, changes)?;
         gateway::playlists::ask(upstream, ctx)?;
+        gateway::watch_urls::ask(upstream, ctx)?;
         upstream.set_raw_path(gateway::upstream::target(ctx)?.as_bytes())
     }
 
@@ -108,7 +109,8 @@ impl ProxyHttp for Gateway {
         end: bool,
         ctx: &mut Box<Context>,
     ) -> Result<Option<Duration>> {
-        gateway::playlists::body(body, end, ctx).map(|()| None)
+        gateway::playlists::body(body, end, ctx)?;
+        gateway::watch_urls::body(body, end, ctx).map(|()| None)
     }
 
     fn fail_to_connect(

@@ -18,11 +18,7 @@ pub fn ask(upstream: &mut RequestHeader, ctx: &Context) -> Result<()> {
     let Some(rewriting) = Rewriting::of(ctx) else {
         return Ok(());
     };
-    let codings = upstream.headers.get_all(header::ACCEPT_ENCODING).iter();
-    let takes_gzip = codings
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.contains("gzip"));
-    upstream.insert_header(header::ACCEPT_ENCODING, if takes_gzip { "gzip" } else { "identity" })?;
+    ask_readable(upstream)?;
     if named(ctx).is_none() {
         return Ok(());
     }
@@ -46,6 +42,48 @@ pub fn ask(upstream: &mut RequestHeader, ctx: &Context) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// In a coding that is read here.
+pub(super) fn ask_readable(upstream: &mut RequestHeader) -> Result<()> {
+    let codings = upstream.headers.get_all(header::ACCEPT_ENCODING).iter();
+    let takes_gzip = codings
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains("gzip"));
+    upstream.insert_header(header::ACCEPT_ENCODING, if takes_gzip { "gzip" } else { "identity" })
+}
+
+/// Is the answer gzip-encoded? `None`: in a coding that is not read here.
+pub(super) fn is_gzip(answer: &ResponseHeader) -> Option<bool> {
+    let coding = answer.headers.get(header::CONTENT_ENCODING);
+    match coding.map(|value| value.as_bytes().to_ascii_lowercase()).as_deref() {
+        None | Some(b"identity") => Some(false),
+        Some(b"gzip" | b"x-gzip") => Some(true),
+        Some(_) => None,
+    }
+}
+
+/// Takes off what describes the upstream's bytes. Is there a body to come?
+pub(super) fn rewritten(session: &Session, answer: &mut ResponseHeader) -> Result<bool> {
+    for name in [
+        "content-length",
+        "content-encoding",
+        "accept-ranges",
+        "content-md5",
+        "digest",
+        "content-digest",
+    ] {
+        answer.remove_header(name);
+    }
+    let request = session.req_header();
+    if request.method == Method::HEAD {
+        return Ok(false);
+    }
+    if request.version == Version::HTTP_11 {
+        // Its length is not known yet, and pingora would end the body by closing the connection.
+        answer.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+    }
+    Ok(true)
 }
 
 fn condition(upstream: &RequestHeader, name: &HeaderName) -> Option<String> {
@@ -81,14 +119,9 @@ pub fn answered(session: &Session, answer: &mut ResponseHeader, ctx: &mut Contex
     let Some(kind) = of_type.or_else(|| named(ctx)) else {
         return Ok(());
     };
-    let coding = answer
-        .headers
-        .get(header::CONTENT_ENCODING)
-        .map(|value| value.as_bytes().to_ascii_lowercase());
-    let is_gzip = match (answer.status, coding.as_deref()) {
-        (StatusCode::OK | StatusCode::NOT_MODIFIED, None | Some(b"identity")) => false,
-        (StatusCode::OK | StatusCode::NOT_MODIFIED, Some(b"gzip" | b"x-gzip")) => true,
-        _ => return Ok(()),
+    let is_whole = matches!(answer.status, StatusCode::OK | StatusCode::NOT_MODIFIED);
+    let Some(is_gzip) = is_gzip(answer).filter(|_| is_whole) else {
+        return Ok(());
     };
     match answer.headers.get(header::ETAG).map(|etag| etag.to_str()) {
         Some(Ok(etag)) => {
@@ -103,30 +136,15 @@ pub fn answered(session: &Session, answer: &mut ResponseHeader, ctx: &mut Contex
     if answer.status == StatusCode::NOT_MODIFIED {
         return Ok(());
     }
-    for name in [
-        "content-length",
-        "content-encoding",
-        "accept-ranges",
-        "content-md5",
-        "digest",
-        "content-digest",
-    ] {
-        answer.remove_header(name);
-    }
-    let request = session.req_header();
-    if request.method != Method::HEAD {
-        if request.version == Version::HTTP_11 {
-            // Its length is not known yet, and pingora would end the body by closing the connection.
-            answer.insert_header(header::TRANSFER_ENCODING, "chunked")?;
-        }
-        ctx.watch.collecting = Some(Collecting::new(kind, is_gzip));
+    if rewritten(session, answer)? {
+        ctx.watch.collecting = Some((kind, Collecting::new(is_gzip)));
     }
     Ok(())
 }
 
 /// A piece of the body: held back until the playlist is whole.
 pub fn body(piece: &mut Option<Bytes>, end: bool, ctx: &mut Context) -> Result<()> {
-    let Some(mut collecting) = ctx.watch.collecting.take() else {
+    let Some((kind, mut collecting)) = ctx.watch.collecting.take() else {
         return Ok(());
     };
     let unreadable = || "a playlist of the upstream that cannot be decoded";
@@ -138,10 +156,10 @@ pub fn body(piece: &mut Option<Bytes>, end: bool, ctx: &mut Context) -> Result<(
             .finish()
             .or_err_with(ErrorType::InvalidHTTPHeader, unreadable)?;
         let rewriting = Rewriting::of(ctx).filter(|_| is_whole);
-        let rewritten = rewriting.and_then(|rewriting| rewriting.rewrite(collecting.kind, &rest));
+        let rewritten = rewriting.and_then(|rewriting| rewriting.rewrite(kind, &rest));
         out.extend(rewritten.unwrap_or(rest));
     } else {
-        ctx.watch.collecting = Some(collecting);
+        ctx.watch.collecting = Some((kind, collecting));
     }
     *piece = Some(Bytes::from(out)).filter(|out| !out.is_empty());
     Ok(())

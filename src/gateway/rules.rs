@@ -6,15 +6,19 @@ use futures_util::future::join_all;
 
 use crate::authorize::{self, Facts};
 use crate::context::Context;
-use crate::event::Events;
+use crate::event::{Events, Question};
 use crate::fair::Asker;
-use crate::identity::Identity;
+use crate::identity::{Identity, Settled};
 use crate::rejection::{Hint, Reason, Rejection};
 use crate::request::Client;
 use crate::request::Request;
 use crate::route::path::Path;
 use crate::route::table::Params;
-use crate::snapshot::{Action, Route, Snapshot};
+use crate::snapshot::{Action, Route, RouteWatch, Snapshot};
+
+/// Playlists of one token that Opencast is asked about for one request, beside those that are remembered: what a token names
+/// may not fill the questions of all.
+const MOST_PLAYLISTS: usize = 32;
 
 /// One request before a route's rules.
 pub struct Case<'a> {
@@ -79,36 +83,78 @@ impl<'a> Case<'a> {
     /// found out allows nothing.
     pub async fn decide(&self, identity: Option<&Identity>, events: &mut Events) -> Result<(), Rejection> {
         let (allow, deny) = (&self.route.config.allow, &self.route.config.deny);
-        let refusal = match authorize::decide(allow, deny, &self.facts(identity, events)) {
+        let rules = (
+            |facts: &Facts<'_>| authorize::decide(allow, deny, facts),
+            |facts: &Facts<'_>| authorize::open_questions(allow, facts),
+        );
+        self.judge(rules, identity, events).await
+    }
+
+    /// The same by a watch pass.
+    pub async fn decide_by_pass(
+        &self,
+        (watch, settled): (&RouteWatch, &Settled),
+        identity: Option<&Identity>,
+        events: &mut Events,
+    ) -> Result<(), Rejection> {
+        let rules = (
+            |facts: &Facts<'_>| watch.rules.decide(settled, facts),
+            |facts: &Facts<'_>| watch.rules.open_questions(settled, facts),
+        );
+        self.judge(rules, identity, events).await
+    }
+
+    /// `decide` judges by what is known of events, `open` says what has to be known besides.
+    async fn judge(
+        &self,
+        (decide, open): (
+            impl Fn(&Facts<'_>) -> Result<(), Reason>,
+            impl Fn(&Facts<'_>) -> Vec<(Question, String)>,
+        ),
+        identity: Option<&Identity>,
+        events: &mut Events,
+    ) -> Result<(), Rejection> {
+        let refusal = match decide(&self.facts(identity, events)) {
             Ok(()) => return Ok(()),
             Err(refusal) => refusal,
         };
         let Some(opencast) = self.route.opencast.as_ref().filter(|_| refusal != Reason::DeniedByRule) else {
             return Err(self.told(refusal, identity, events));
         };
-        let open = authorize::open_questions(allow, &self.facts(identity, events));
+        let open = open(&self.facts(identity, events));
         if open.is_empty() {
             return Err(self.told(refusal, identity, events));
         }
         let server = &self.snapshot.config.server;
         let public = server.public_url(&self.request.host).ok_or(Reason::UnknownHost)?;
-        let asker = &Asker::of(identity, self.client.address);
-        // All at once: a request waits no longer than for one answer.
-        let asked = open.iter().map(|(question, event)| async move {
-            let mut learned = Events::default();
-            let answer = opencast.ask(*question, event, public, asker, &mut learned).await;
-            answer.map(|()| learned)
-        });
         let mut failed = None;
-        for answer in join_all(asked).await {
-            match answer {
-                Ok(learned) => events.learn(learned),
-                Err(failure) => {
-                    failed.get_or_insert(failure);
-                }
+        // What is remembered comes first: it may be enough, however much else there would be to ask.
+        let mut unknown = Vec::new();
+        for (question, id) in open {
+            match opencast.recall(question, &id, public, events) {
+                Some(answer) => failed = failed.or(answer.err()),
+                None => unknown.push((question, id)),
             }
         }
-        let decided = authorize::decide(allow, deny, &self.facts(identity, events));
+        let mut decided = decide(&self.facts(identity, events));
+        if decided.is_err() && !unknown.is_empty() {
+            let mut playlists = 0..MOST_PLAYLISTS;
+            unknown.retain(|(question, _)| *question != Question::Playlist || playlists.next().is_some());
+            let asker = &Asker::of(identity, self.client.address);
+            // All at once: a request waits no longer than for one answer.
+            let asked = unknown.iter().map(|(question, id)| async move {
+                let mut learned = Events::default();
+                let answer = opencast.ask(*question, id, public, asker, &mut learned).await;
+                answer.map(|()| learned)
+            });
+            for answer in join_all(asked).await {
+                match answer {
+                    Ok(learned) => events.learn(learned),
+                    Err(failure) => failed = failed.or(Some(failure)),
+                }
+            }
+            decided = decide(&self.facts(identity, events));
+        }
         decided.map_err(|refusal| failed.unwrap_or_else(|| self.told(refusal, identity, events)))
     }
 }

@@ -7,7 +7,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, ErrorType, HttpPeer, OrErr, Result};
 use pingora::proxy::Session;
 
-use super::{common_headers, frames, location, moodle, parts, playlists};
+use super::{common_headers, frames, location, moodle, parts, playlists, watch_urls};
 use crate::act::proxy::{self, Upstream};
 use crate::config::{Credential, Present};
 use crate::context::Context;
@@ -210,6 +210,7 @@ pub fn rewrite_response_headers(session: &Session, answer: &mut ResponseHeader, 
         answer.insert_header(header::REFERRER_POLICY, "no-referrer")?;
         playlists::answered(session, answer, ctx)?;
     }
+    watch_urls::answered(session, answer, ctx)?;
     if !ctx.own_token {
         forget_policy(answer, &route);
     }

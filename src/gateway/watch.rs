@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use url::Url;
 
 use super::parts::is_https;
+use super::watch_urls::lifetime;
 use crate::act::file;
 use crate::act::playlist::{self, RewriteContext};
 use crate::authenticate::token::{Outcome, carrier};
@@ -15,7 +16,7 @@ use crate::authenticate::watch::{self, Invalid, Pass, Purpose};
 use crate::authorize::Facts;
 use crate::config::{Carry, Credential, Watch};
 use crate::context::{Context, HeldPass};
-use crate::digest::{hex, sha256};
+use crate::digest::{hex, sha256, sha256_of_parts};
 use crate::headers::cookies::{self, IN_A_FRAME};
 use crate::identity::Identity;
 use crate::rejection::Reason;
@@ -43,6 +44,29 @@ impl<'a> Asked<'a> {
         self.ctx.params.iter().take(watch.params).collect()
     }
 
+    fn purpose<'b>(&self, params: &'b [(&'b str, &'b str)]) -> Purpose<'b>
+    where
+        'a: 'b,
+    {
+        Purpose {
+            route: &self.route.config.name,
+            params,
+            event: self
+                .route
+                .config
+                .watch
+                .as_ref()
+                .and_then(|watch| Some(watch.of_playlist?.param)),
+        }
+    }
+
+    /// The passes in its cookies: for the event, then for playlists, where there may be some.
+    fn in_cookies(&self, watch: &'a Watch) -> impl Iterator<Item = &'a str> {
+        let name = self.cookie_name();
+        let of_playlists = watch.of_playlist.map(|_| watch::of_playlists(self.headers, name));
+        watch::in_cookies(self.headers, name).chain(of_playlists.into_iter().flatten())
+    }
+
     fn facts(&self, identity: &'a Identity) -> Facts<'a> {
         Facts {
             identity: Some(identity),
@@ -68,8 +92,8 @@ impl<'a> Asked<'a> {
 }
 
 /// The first pass of a request that is good here, and whom it speaks for; or why the first one is not. That one was
-/// revoked says more than anything else.
-pub fn authenticate(headers: &HeaderMap, ctx: &Context, route: &Route) -> (Outcome, Option<HeldPass>) {
+/// revoked says more than anything else. So many passes, which were looked at before, are left out.
+pub fn authenticate(headers: &HeaderMap, ctx: &Context, route: &Route, seen: usize) -> (Outcome, Option<HeldPass>) {
     let asked = &Asked { ctx, route, headers };
     let Some(watch) = asked.passes() else {
         return (Outcome::Nobody, None);
@@ -79,19 +103,20 @@ pub fn authenticate(headers: &HeaderMap, ctx: &Context, route: &Route) -> (Outco
         .carry
         .contains(&Carry::Rewrite)
         .then(|| watch::in_query(asked.ctx.request.query.as_deref()));
-    let name = asked.cookie_name();
-    let by_cookie = watch
-        .carry
-        .contains(&Carry::Cookie)
-        .then(|| watch::in_cookies(asked.headers, name));
+    let by_cookie = watch.carry.contains(&Carry::Cookie).then(|| asked.in_cookies(watch));
     let texts = by_query.into_iter().flatten().map(|text| (text, true));
     let texts = texts.chain(by_cookie.into_iter().flatten().map(|text| (text, false)));
     let mut refusal: Option<Reason> = None;
-    for (text, in_query) in texts {
+    for (place, (text, in_query)) in texts.enumerate().skip(seen) {
         match good(asked, &params, text, ctx.at) {
             Ok((pass, who)) => {
-                let text = text.to_owned();
-                return (Outcome::Person(Arc::new(who)), Some(HeldPass { pass, text, in_query }));
+                let held = HeldPass {
+                    pass,
+                    text: text.to_owned(),
+                    in_query,
+                    seen: place + 1,
+                };
+                return (Outcome::Person(Arc::new(who)), Some(held));
             }
             Err(Reason::WatchPassRevoked) => refusal = Some(Reason::WatchPassRevoked),
             Err(reason) => refusal = refusal.or(Some(reason)),
@@ -104,10 +129,7 @@ pub fn authenticate(headers: &HeaderMap, ctx: &Context, route: &Route) -> (Outco
 }
 
 fn good(asked: &Asked<'_>, params: &[(&str, &str)], text: &str, now: SystemTime) -> Result<(Pass, Identity), Reason> {
-    let purpose = Purpose {
-        route: &asked.route.config.name,
-        params,
-    };
+    let purpose = asked.purpose(params);
     let pass = Pass::open(text, &purpose, &asked.ctx.snapshot.passes.mac, now).map_err(|invalid| match invalid {
         Invalid::Foreign => Reason::WatchPassInvalid,
         Invalid::Expired => Reason::WatchPassExpired,
@@ -116,7 +138,8 @@ fn good(asked: &Asked<'_>, params: &[(&str, &str)], text: &str, now: SystemTime)
     if revocations.is_unread() {
         return Err(Reason::StoreUnavailable);
     }
-    if revocations.ended(&pass, params.iter().map(|(_, value)| *value)) {
+    let playlists = pass.settled.grants.iter().map(|grant| grant.id.as_str());
+    if revocations.ended(&pass, params.iter().map(|(_, value)| *value).chain(playlists)) {
         return Err(Reason::WatchPassRevoked);
     }
     // An issuer that is gone, or not looked at here any more, admits nobody.
@@ -138,7 +161,7 @@ fn good(asked: &Asked<'_>, params: &[(&str, &str)], text: &str, now: SystemTime)
         subject: pass.subject.clone(),
         named: issuers.get(index).is_some_and(|issuer| issuer.may_name_users),
         roles: Vec::new(),
-        grants: Vec::new(),
+        grants: pass.settled.grants.clone(),
         expires: pass.expires,
         access: None,
     };
@@ -153,10 +176,9 @@ pub fn admitted(headers: &HeaderMap, ctx: &mut Context, route: &Route, by: Crede
         return;
     }
     ctx.watch.pass = None;
-    let who = ctx
-        .who
-        .as_deref()
-        .filter(|_| by == Credential::Jwt && ctx.launching.is_none());
+    let by_token = by == Credential::Jwt && ctx.launching.is_none();
+    ctx.watch.links = by_token && route.config.watch_urls;
+    let who = ctx.who.as_deref().filter(|_| by_token);
     let earned = who.and_then(|who| earn(&Asked { ctx, route, headers }, who, ctx.at));
     if let Some((cookie, rewrite)) = earned {
         ctx.watch.cookie = cookie;
@@ -168,23 +190,12 @@ pub fn admitted(headers: &HeaderMap, ctx: &mut Context, route: &Route, by: Crede
 fn earn(asked: &Asked<'_>, who: &Identity, now: SystemTime) -> Option<(Option<HeaderValue>, Option<String>)> {
     let watch = asked.passes()?;
     let settled = asked.route.watch.as_ref()?.rules.settle(&asked.facts(who))?;
-    let issuers = who.issuers.iter();
-    let longest = issuers.map(|issuer| {
-        asked
-            .ctx
-            .snapshot
-            .config
-            .jwt
-            .issuers
-            .get(*issuer)
-            .map(|issuer| issuer.watch_max)
-    });
-    let ttl = longest.min()??.min(watch.ttl);
+    let ttl = lifetime(asked.ctx, watch, who)?;
     let params = asked.params(watch);
     let by_cookie = watch.carry.contains(&Carry::Cookie) && !is_image(asked);
     let by_query = watch.carry.contains(&Carry::Rewrite) && has_token_in_query(asked);
     let has_one = || {
-        let mut passes = watch::in_cookies(asked.headers, asked.cookie_name());
+        let mut passes = asked.in_cookies(watch);
         let same = |pass: &Pass| *pass.issuer == *who.source && pass.subject == who.subject && pass.settled == settled;
         passes.any(|text| good(asked, &params, text, now + ttl / 2).is_ok_and(|(pass, _)| same(&pass)))
     };
@@ -199,13 +210,10 @@ fn earn(asked: &Asked<'_>, who: &Identity, now: SystemTime) -> Option<(Option<He
         subject: who.subject.clone(),
         settled,
     };
-    let purpose = Purpose {
-        route: &asked.route.config.name,
-        params: &params,
-    };
+    let purpose = asked.purpose(&params);
     let text = pass.seal(&purpose, &asked.ctx.snapshot.passes.mac)?;
     let cookie = by_cookie
-        .then(|| set_cookie(asked, watch, &text, ttl.as_secs()))
+        .then(|| set_cookie(asked, watch, (&pass, &text), ttl.as_secs()))
         .flatten();
     Some((cookie, by_query.then_some(text)))
 }
@@ -230,17 +238,37 @@ fn has_token_in_query(asked: &Asked<'_>) -> bool {
     rest.is_none_or(|rest| rest.len() != query.len())
 }
 
-fn set_cookie(asked: &Asked<'_>, watch: &Watch, text: &str, seconds: u64) -> Option<HeaderValue> {
-    let path = cookie_path(asked, watch)?;
+/// One for playlists is sent with all events, and two of them do not take each other's place: their names differ.
+fn set_cookie(asked: &Asked<'_>, watch: &Watch, (pass, text): (&Pass, &str), seconds: u64) -> Option<HeaderValue> {
     let site = if asked.is_https() { IN_A_FRAME } else { "; SameSite=Lax" };
-    cookies::set(asked.cookie_name(), text, path, seconds, site)
+    let name = asked.cookie_name();
+    if pass.settled.grants.is_empty() {
+        return cookies::set(name, text, cookie_path(asked, watch.depth)?, seconds, site);
+    }
+    let grants = pass
+        .settled
+        .grants
+        .iter()
+        .flat_map(|grant| [&*grant.action, &*grant.id]);
+    let digest = sha256_of_parts(
+        std::iter::once(&*asked.route.config.name)
+            .chain(grants)
+            .map(str::as_bytes),
+    );
+    let name = format!("{name}-{}", hex(digest.get(..8)?));
+    let path = match watch.of_playlist?.depth {
+        0 => "/",
+        depth => cookie_path(asked, depth)?,
+    };
+    cookies::set(&name, text, path, seconds, site)
 }
 
-/// The path as the client spells it, up to and with the last parameter: what it asks for next begins so, byte for byte. No
-/// slash follows where the client wrote none: the cookie is for that path too, and for all below it (RFC 6265 section 5.1.4).
-fn cookie_path<'a>(asked: &Asked<'a>, watch: &Watch) -> Option<&'a str> {
-    let canonical = beginning(asked.ctx.path.encoded(), watch.depth)?;
-    let written = beginning(&asked.ctx.request.raw_path, watch.depth);
+/// The path as the client spells it, up to and with this segment, counted from 1: what it asks for next begins so, byte for
+/// byte. No slash follows where the client wrote none: the cookie is for that path too, and for all below it (RFC 6265
+/// section 5.1.4).
+fn cookie_path<'a>(asked: &Asked<'a>, depth: usize) -> Option<&'a str> {
+    let canonical = beginning(asked.ctx.path.encoded(), depth)?;
+    let written = beginning(&asked.ctx.request.raw_path, depth);
     let same = |raw: &&str| Path::parse(raw).is_ok_and(|path| path.encoded() == canonical);
     let path = written.filter(same).unwrap_or(canonical);
     let fits = path.len() <= MAX_COOKIE_PATH && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';');

@@ -3,10 +3,10 @@
 
 use serde::Deserialize;
 
-use crate::event::Acl;
+use crate::event::{Acl, Playlist};
 use crate::text::without_mark;
 
-/// More entries in one list are no list of a lecture's any more.
+/// More entries in one list are no list of a lecture's any more, and no playlist.
 const MAX_ENTRIES: usize = 20_000;
 
 #[derive(Deserialize)]
@@ -24,16 +24,56 @@ struct Event {
     is_part_of: Option<String>,
 }
 
+/// `playlistToJson` of Opencast's `PlaylistsEndpoint`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct List {
+    id: String,
+    entries: Vec<Item>,
+    access_control_entries: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Item {
+    #[serde(default)]
+    content_id: Option<String>,
+    /// `EVENT`; `INACCESSIBLE` is what the one who saved it last could not see.
+    #[serde(default, rename = "type")]
+    kind: Option<String>,
+}
+
 /// The body of `GET /api/events/{id}/acl`. The error says what is odd about it and quotes none of it.
 pub(super) fn acl(body: &[u8]) -> Result<Acl, String> {
     let entries: Vec<Entry> =
         serde_json::from_slice(without_mark(body)).map_err(|error| odd("an access control list", &error))?;
-    if entries.len() > MAX_ENTRIES {
-        return Err(format!("more than {MAX_ENTRIES} entries"));
+    bounded(entries.len())?;
+    Ok(of_entries(entries))
+}
+
+fn of_entries(entries: Vec<Entry>) -> Acl {
+    Acl::new(entries.into_iter().map(|entry| (entry.role, entry.action, entry.allow)))
+}
+
+fn bounded(entries: usize) -> Result<(), String> {
+    match entries > MAX_ENTRIES {
+        true => Err(format!("more than {MAX_ENTRIES} entries")),
+        false => Ok(()),
     }
-    Ok(Acl::new(
-        entries.into_iter().map(|entry| (entry.role, entry.action, entry.allow)),
-    ))
+}
+
+/// The body of `GET /api/playlists/{id}`, which must be about the playlist that was asked for.
+pub(super) fn playlist(body: &[u8], id: &str) -> Result<Playlist, String> {
+    let told: List = serde_json::from_slice(without_mark(body)).map_err(|error| odd("a playlist", &error))?;
+    if told.id != id {
+        return Err("it is about another playlist".to_owned());
+    }
+    bounded(told.entries.len())?;
+    bounded(told.access_control_entries.len())?;
+    let events = told.entries.into_iter();
+    let events = events.filter(|item| item.kind.as_deref() == Some("EVENT"));
+    let events = events.filter_map(|item| item.content_id);
+    Ok(Playlist::new(of_entries(told.access_control_entries), events))
 }
 
 /// The series in the body of `GET /api/events/{id}`, which must be about the event that was asked for.
@@ -77,6 +117,33 @@ mod tests {
         ] {
             let error = acl(odd).unwrap_err();
             assert!(!error.contains("role") && !error.contains("html"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_playlist_is_whole_or_it_is_none() {
+        let good = br#"{"id":"p1","entries":[{"id":7,"contentId":"e1","type":"EVENT"},{"id":8,"contentId":"e2",
+            "type":"INACCESSIBLE"},{"id":9,"type":"EVENT"},{"id":9,"contentId":"e3","type":null}],"title":"","description":"",
+            "creator":"","updated":"","accessControlEntries":[{"id":1,"allow":true,"role":"A","action":"read"}]}"#;
+        let list = playlist(good, "p1").unwrap();
+        assert!(list.has("e1") && list.acl.permits("read", ["A"]));
+        assert_eq!(
+            list.count(),
+            1,
+            "what is no event, and what could not be seen, is not in it"
+        );
+        assert!(playlist(good, "p2").is_err(), "another one's");
+        for length in 0..good.len() {
+            assert!(playlist(&good[..length], "p1").is_err(), "{length} bytes of it");
+        }
+        for odd in [
+            r#"{"id":"p1","entries":[]}"#,
+            r#"{"id":"p1","accessControlEntries":[]}"#,
+            r#"{"id":"p1","entries":"","accessControlEntries":[]}"#,
+            r#"{"id":"p1","entries":[],"accessControlEntries":[{"role":"A"}]}"#,
+            "[]",
+        ] {
+            assert!(playlist(odd.as_bytes(), "p1").is_err(), "{odd}");
         }
     }
 

@@ -1,4 +1,5 @@
-//! What the gateway asks Opencast itself: an event's access control list and its series, remembered for a while.
+//! What the gateway asks Opencast itself: an event's access control list and its series, a playlist's list and its
+//! events, remembered for a while.
 //!
 //! An answer holds for `acl_ttl`; where a new one cannot be had, it holds on for `acl_stale`, so that lectures play on
 //! while Opencast is away. What was never known stays unknown then, and the request fails at once instead of waiting.
@@ -7,6 +8,7 @@
 mod answer;
 mod away;
 mod key;
+mod known;
 mod question;
 mod signer;
 mod token;
@@ -25,12 +27,13 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use self::away::{AWAY_FOR, Away};
+use self::known::{Answer, Key, Known, nothing, sound};
 use self::question::credentials;
 use self::signer::Signer;
 use crate::act::proxy::Upstream;
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::config::{self, PublicUrl};
-use crate::event::{Acl, Events, Question};
+use crate::event::{Events, Question};
 use crate::fair::{Asker, NoPlace, Places, Shares};
 use crate::identity::Identity;
 use crate::key_file::PasswordError;
@@ -38,7 +41,7 @@ use crate::observe::metrics::OpencastMetrics;
 use crate::rate::Keyed;
 use crate::rejection::{Hint, Reason, Rejection};
 
-/// How long it holds that Opencast does not know an event: a new lecture is there soon.
+/// How long it holds that Opencast does not know an event or a playlist: a new lecture is there soon.
 const UNKNOWN_FOR: Duration = Duration::from_secs(10);
 /// Questions on their way at once. Strangers leave half of them to people with a credential.
 const SHARES: Shares = Shares {
@@ -53,8 +56,6 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// What is remembered, in bytes.
 const MEMORY: u64 = 64 << 20;
 const MAX_FLIGHTS: u64 = 10_000;
-/// Longer ones are no identifiers of events.
-const MAX_ID: usize = 256;
 
 /// Why the key in this file cannot sign; `None` where there is none yet. The text has a remedy, and not the file's name.
 pub fn unfit_key(path: &Path) -> Option<io::Error> {
@@ -83,27 +84,6 @@ pub struct Opencast {
     signer: Signer,
 }
 
-/// The tenant is chosen by the host that Opencast is called by.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    host: Box<str>,
-    question: Question,
-    event: Box<str>,
-}
-
-/// The last good answer, if it may still be used, and when to ask for another.
-#[derive(Clone)]
-struct Known {
-    answer: Option<(Answer, Instant)>,
-    ask_again: Instant,
-}
-
-#[derive(Clone)]
-enum Answer {
-    Acl(Arc<Acl>),
-    Series(Option<Arc<str>>),
-}
-
 /// Why Opencast could not be asked by what is configured.
 #[derive(Debug, Error)]
 pub enum SetupError {
@@ -128,7 +108,7 @@ enum Failure {
     #[error("{0}")]
     Busy(NoPlace),
     /// It was not asked: too many questions of this client have failed.
-    #[error("too many events that Opencast does not know")]
+    #[error("too many events or playlists that Opencast does not know")]
     TooMany,
 }
 
@@ -143,12 +123,8 @@ impl Opencast {
         make_key: bool,
     ) -> Result<Self, SetupError> {
         let weight = |key: &Key, known: &Known| {
-            let answer = match &known.answer {
-                Some((Answer::Acl(acl), _)) => acl.weight(),
-                Some((Answer::Series(series), _)) => series.as_deref().map_or(0, str::len),
-                None => 0,
-            };
-            u32::try_from(256 + key.host.len() + key.event.len() + answer).unwrap_or(u32::MAX)
+            let answer = known.answer.as_ref().map_or(0, |(answer, _)| answer.weight());
+            u32::try_from(256 + key.host.len() + key.id.len() + answer).unwrap_or(u32::MAX)
         };
         Ok(Self {
             name: config.name.clone(),
@@ -178,25 +154,34 @@ impl Opencast {
         user && self.config == *config && Arc::ptr_eq(&self.upstream, upstream)
     }
 
-    /// Puts what Opencast says about the event into `events`; the question is `asker`'s. Error: nobody knows it, and
-    /// Opencast does not say, or is not asked since the asker has asked too much.
+    /// Puts what Opencast says about the event, or the playlist, of this id into `events`; the question is `asker`'s. Error:
+    /// nobody knows it, and Opencast does not say, or is not asked since the asker has asked too much.
     pub async fn ask(
         &self,
         question: Question,
-        event: &str,
+        id: &str,
         public: &PublicUrl,
         asker: &Asker,
         events: &mut Events,
     ) -> Result<(), Rejection> {
-        let answer = match sound(event) {
-            true => self.answer(question, event, public, asker).await?,
+        let answer = match sound(id) {
+            true => self.answer(question, id, public, asker).await?,
             false => nothing(question),
         };
-        match answer {
-            Answer::Acl(acl) => events.add_acl(event.to_owned(), acl),
-            Answer::Series(series) => events.add_series(event.to_owned(), series),
-        }
+        answer.tell(id, events);
         Ok(())
+    }
+
+    /// The same of what needs no question now, because it is remembered. `None`: Opencast has to be asked.
+    pub fn recall(
+        &self,
+        question: Question,
+        id: &str,
+        public: &PublicUrl,
+        events: &mut Events,
+    ) -> Option<Result<(), Rejection>> {
+        let key = Key::new(&self.host(public), question, id);
+        Some(self.fresh(&key)?.map(|answer| answer.tell(id, events)))
     }
 
     /// The key with which its tokens are signed: read, or made, now instead of when it is needed.
@@ -218,16 +203,12 @@ impl Opencast {
     async fn answer(
         &self,
         question: Question,
-        event: &str,
+        id: &str,
         public: &PublicUrl,
         asker: &Asker,
     ) -> Result<Answer, Rejection> {
         let host = self.host(public);
-        let key = Key {
-            host: host.to_str().unwrap_or_default().into(),
-            question,
-            event: event.into(),
-        };
+        let key = Key::new(&host, question, id);
         if let Some(known) = self.fresh(&key) {
             return known;
         }
@@ -270,7 +251,7 @@ impl Opencast {
                 return self.failed(key.clone(), &failure, asker);
             }
             let limit = self.time_limit;
-            let asked = timeout(limit, self.fetch(key.question, &key.event, public, host)).await;
+            let asked = timeout(limit, self.fetch(key.question, &key.id, public, host)).await;
             let late = || Failure::Unanswered(format!("no answer within {limit:?} (`acl_timeout`)"));
             let asked = asked.unwrap_or_else(|_| Err(late()));
             self.judge(asked.as_ref().err(), asker);
@@ -374,17 +355,4 @@ impl fmt::Debug for Opencast {
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
-}
-
-/// What there is to say of an event that does not exist.
-fn nothing(question: Question) -> Answer {
-    match question {
-        Question::Acl => Answer::Acl(Arc::default()),
-        Question::Series => Answer::Series(None),
-    }
-}
-
-/// Could this be the identifier of an event, and one segment of a path?
-fn sound(event: &str) -> bool {
-    !matches!(event, "" | "." | "..") && event.len() <= MAX_ID && !event.contains(char::is_control)
 }

@@ -20,18 +20,19 @@ const MAX_BODY: usize = 1 << 20;
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 impl Opencast {
-    /// `None`: it knows no such event, or none that its user may see.
+    /// `None`: it knows no such event or playlist, or no such event that its user may see.
     pub(super) async fn fetch(
         &self,
         question: Question,
-        event: &str,
+        of: &str,
         public: &PublicUrl,
         host: &HeaderValue,
     ) -> Result<Option<Answer>, Failure> {
-        let id = utf8_percent_encode(event, SEGMENT);
+        let id = utf8_percent_encode(of, SEGMENT);
         let path = match question {
             Question::Acl => format!("/api/events/{id}/acl"),
             Question::Series => format!("/api/events/{id}"),
+            Question::Playlist => format!("/api/playlists/{id}"),
         };
         let (status, body) = self.ask_servers(&path, public, host).await?;
         let unreadable = |why: String| Failure::Odd(format!("{path}: {why}"));
@@ -42,11 +43,19 @@ impl Opencast {
                 Ok(Some(Answer::Acl(Arc::new(acl))))
             }
             (StatusCode::OK, Question::Series) => {
-                let series = answer::series(&body, event).map_err(unreadable)?;
+                let series = answer::series(&body, of).map_err(unreadable)?;
                 Ok(Some(Answer::Series(series.map(Into::into))))
+            }
+            (StatusCode::OK, Question::Playlist) => {
+                let playlist = answer::playlist(&body, of).map_err(unreadable)?;
+                Ok(Some(Answer::Playlist(Arc::new(playlist))))
             }
             (StatusCode::UNAUTHORIZED, _) => Err(Failure::Odd(format!(
                 "{path}: {status}; `username` and the password in `password_file` are not accepted"
+            ))),
+            // A playlist that its user may not read is no unknown one, as an event is.
+            (StatusCode::FORBIDDEN, Question::Playlist) => Err(Failure::Odd(format!(
+                "{path}: {status}; the user needs ROLE_API, ROLE_API_PLAYLISTS_VIEW and read access to every playlist"
             ))),
             (StatusCode::FORBIDDEN, _) => Err(Failure::Odd(format!(
                 "{path}: {status}; the user needs ROLE_API, ROLE_API_EVENTS_VIEW and ROLE_API_EVENTS_ACL_VIEW"
@@ -59,17 +68,23 @@ impl Opencast {
         }
     }
 
-    /// Puts both questions about an event that nobody made, for `janua check`. Error, for people: the user may not ask, or
-    /// what answers is no Opencast.
-    pub async fn probe(&self, public: &PublicUrl) -> Result<(), String> {
-        let event = format!("janua-check-{:016x}", rand::random::<u64>());
+    /// Puts the questions about an event that nobody made, and about such a playlist if `playlists` says so, for `janua
+    /// check`. Error, for people: the user may not ask, or what answers is no Opencast.
+    pub async fn probe(&self, public: &PublicUrl, playlists: bool) -> Result<(), String> {
+        let id = format!("janua-check-{:016x}", rand::random::<u64>());
         let host = self.host(public);
-        for question in [Question::Acl, Question::Series] {
-            match self.fetch(question, &event, public, &host).await {
+        let questions = [Question::Acl, Question::Series];
+        for question in questions.into_iter().chain(playlists.then_some(Question::Playlist)) {
+            match self.fetch(question, &id, public, &host).await {
                 Ok(None) => {}
                 Ok(Some(_)) => {
+                    let what = if question == Question::Playlist {
+                        "playlist"
+                    } else {
+                        "event"
+                    };
                     return Err(format!(
-                        "it knows the event {event}, which nobody made: is that an Opencast?"
+                        "it knows the {what} {id}, which nobody made: is that an Opencast?"
                     ));
                 }
                 Err(failure) => return Err(failure.to_string()),

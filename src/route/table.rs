@@ -1,7 +1,7 @@
 //! Which route: the host first, then the most specific path, then the method; the order in the file means nothing.
 //!
-//! Within one host, segment by segment, a literal wins over a parameter and a parameter over the rest of the path;
-//! where the better one leads nowhere, the next is tried. `/studio/{*rest}` matches `/studio` too, as `/studio/**` does
+//! Within one host, segment by segment, a literal wins over a parameter with an ending (`{id}.json`), that over any other
+//! parameter, and a parameter over the rest of the path; where the better one leads nowhere, the next is tried. `/studio/{*rest}` matches `/studio` too, as `/studio/**` does
 //! in Spring: after the routes that end there, before those whose rest begins earlier. What a route does is not known
 //! here: the table deals in indices.
 
@@ -16,7 +16,8 @@ use thiserror::Error;
 pub struct Entry<'a> {
     /// Lower case, no port.
     pub host: &'a str,
-    /// `/static/{org}/{*file}`: a parameter is a whole segment and never empty, `{*rest}` stands last and may be.
+    /// `/static/{org}/{*file}`: a parameter is a whole segment, or all of it before an ending that has no brace, and never
+    /// empty; `{*rest}` stands last and may be.
     pub pattern: &'a str,
     /// May the slash before `{*rest}` be missing, with the rest?
     pub bare: bool,
@@ -37,6 +38,8 @@ pub struct Table {
 #[derive(Debug, Default)]
 struct Node {
     literals: BTreeMap<String, Self>,
+    /// Parameters with an ending, of which no two are alike: the longest first.
+    endings: Vec<(String, Self)>,
     param: Option<Box<Self>>,
     /// Routes whose `{*rest}` begins here.
     rest: Vec<Candidate>,
@@ -219,9 +222,13 @@ impl Node {
             let Some(segment) = segments.next() else {
                 break (&mut node.end, None);
             };
-            match segment.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            match segment.strip_prefix('{').and_then(|name| name.split_once('}')) {
                 None => node = node.literals.entry(segment.to_owned()).or_default(),
-                Some(name) => match name.strip_prefix('*') {
+                Some((name, ending)) if !ending.is_empty() => {
+                    names.push(name.to_owned());
+                    node = node.ending(ending)?;
+                }
+                Some((name, _)) => match name.strip_prefix('*') {
                     None => {
                         names.push(name.to_owned());
                         node = node.param.get_or_insert_default();
@@ -245,6 +252,17 @@ impl Node {
             list.sort_by_key(|candidate| candidate.methods.is_none());
         }
         Some(())
+    }
+
+    /// The node of parameters with this ending.
+    fn ending(&mut self, ending: &str) -> Option<&mut Self> {
+        let known = self.endings.iter().position(|(known, _)| known == ending);
+        let at = known.unwrap_or_else(|| {
+            let at = self.endings.partition_point(|(known, _)| known.len() >= ending.len());
+            self.endings.insert(at, (ending.to_owned(), Self::default()));
+            at
+        });
+        self.endings.get_mut(at).map(|(_, node)| node)
     }
 
     /// Visits the places whose routes match, the most specific first, until `visit` says that it is enough; false if
@@ -271,8 +289,14 @@ impl Node {
         {
             return false;
         }
-        if let Some(node) = param {
-            values.push(segment);
+        let endings = || {
+            let named = self.endings.iter();
+            let named = named.filter_map(|(ending, node)| Some((node, Some(segment.strip_suffix(ending)?))));
+            named.filter(|(_, value)| value.is_some_and(|value| !value.is_empty()))
+        };
+        let param = param.map(|node| (node, Some(segment)));
+        for (node, value) in endings().chain(param) {
+            values.extend(value);
             if !node.walk(after, values, visit) {
                 return false;
             }
@@ -281,7 +305,7 @@ impl Node {
         if after.is_none() {
             let values_before = values.len();
             let literal = literal.map(|node| (node, None));
-            for (node, value) in literal.into_iter().chain(param.map(|node| (node, Some(segment)))) {
+            for (node, value) in literal.into_iter().chain(endings()).chain(param) {
                 values.extend(value.into_iter().chain([""]));
                 if !node.bare.is_empty() && !visit(&node.bare) {
                     return false;
@@ -500,6 +524,41 @@ mod tests {
         let fates = table.explain("video", "/o/tibi", &Method::GET);
         let routes: Vec<_> = fates.iter().map(|one| one.route).collect();
         assert_eq!(routes, [4, 5, 0]);
+    }
+
+    #[test]
+    fn a_parameter_with_an_ending_wins_over_one_without() {
+        let entries = [
+            entry("video", "/{*rest}", None),
+            entry("video", "/list/{any}", None),
+            entry("video", "/list/{id}.json", None),
+            entry("video", "/list/{id}.son", None),
+            entry("video", "/list/{id}.json/{*more}", None),
+            entry("video", "/list/all.json", None),
+        ];
+        let table = Table::new(&["video"], entries).unwrap();
+        let find = |path: &str| {
+            let found = table.find("video", path, &Method::GET).unwrap();
+            let considered = table.explain("video", path, &Method::GET);
+            assert_eq!(considered[0].route, found.route, "{path}");
+            let values = found.params.iter().map(|(name, value)| format!("{name}={value}"));
+            (found.route, values.collect::<Vec<_>>().join(" "))
+        };
+        for (path, route, params) in [
+            ("/list/a.json", 2, "id=a"),
+            ("/list/a.json.json", 2, "id=a.json"),
+            ("/list/a.b.son", 3, "id=a.b"),
+            ("/list/all.json", 5, ""),
+            ("/list/.json", 1, "any=.json"),
+            ("/list/a.xml", 1, "any=a.xml"),
+            ("/list/a.JSON", 1, "any=a.JSON"),
+            ("/list/a.json/", 4, "id=a more="),
+            ("/list/a.json/b/c", 4, "id=a more=b/c"),
+            ("/list/all.json/b", 4, "id=all more=b"),
+            ("/list/a.son/b", 0, "rest=list/a.son/b"),
+        ] {
+            assert_eq!(find(path), (route, params.to_owned()), "{path}");
+        }
     }
 
     #[test]

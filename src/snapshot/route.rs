@@ -192,9 +192,12 @@ impl Route {
                 Action::Reply(reply)
             }
         };
-        // Whoever is known is also named to the upstream, and sent to a passive sign-in, where everyone may pass; and a
-        // token in the query of a page begins something.
-        let tells = route.present == Present::Headers || route.opencast_jwt.is_some() || route.sign_ins.is_some();
+        // Whoever is known is also named to the upstream, sent to a passive sign-in, and has passes in answers, where everyone
+        // may pass; and a token in the query of a page begins something.
+        let tells = route.present == Present::Headers
+            || route.opencast_jwt.is_some()
+            || route.sign_ins.is_some()
+            || route.watch_urls;
         let begins = route.launch.is_some() && route.action != config::Action::Launch;
         let depends = tells || begins || authorize::needs_identity(route.allow.iter().chain(&route.deny));
         let upstream_auth = UpstreamAuth::new(&route.accept);

@@ -1,16 +1,15 @@
-//! A playlist that comes in pieces from an upstream, gzip-encoded or not: gathered until it is whole. One that grows too
-//! large is let go, piece by piece as it comes, decoded all the same: its headers are out already.
+//! A playlist, or another text to be rewritten, that comes in pieces from an upstream, gzip-encoded or not: gathered until it
+//! is whole. One that grows too large is let go, piece by piece as it comes, decoded all the same: its headers are out already.
 
 use std::io::{self, Write as _};
 use std::mem::take;
 
 use flate2::write::MultiGzDecoder;
 
-use super::{Kind, MAX_PLAYLIST};
+use super::MAX_PLAYLIST;
 
 /// What has come so far.
 pub struct Collecting {
-    pub kind: Kind,
     text: Text,
     /// Too large to be rewritten: nothing is held back any more.
     let_go: bool,
@@ -22,9 +21,8 @@ enum Text {
 }
 
 impl Collecting {
-    pub fn new(kind: Kind, is_gzip: bool) -> Self {
+    pub fn new(is_gzip: bool) -> Self {
         Self {
-            kind,
             text: match is_gzip {
                 true => Text::Gzip(Box::new(MultiGzDecoder::new(Vec::new()))),
                 false => Text::Plain(Vec::new()),
@@ -86,7 +84,7 @@ mod tests {
     }
 
     fn collected(pieces: &[u8], is_gzip: bool) -> io::Result<(Vec<u8>, bool)> {
-        let mut collecting = Collecting::new(Kind::M3u8, is_gzip);
+        let mut collecting = Collecting::new(is_gzip);
         let mut out = Vec::new();
         for piece in pieces.chunks(1000) {
             out.extend(collecting.add(piece)?);

@@ -4,6 +4,7 @@
 //! Whether a playlist is to be rewritten, and what leads to the same lecture, is decided by the caller.
 
 pub mod collect;
+pub mod json;
 
 mod m3u8;
 mod mpd;

@@ -32,6 +32,10 @@ impl Condition for Client {
         }
     }
 
+    fn depends_on_path(&self) -> bool {
+        false
+    }
+
     fn meets(&self, facts: &Facts<'_>) -> bool {
         let access = facts.identity.and_then(|who| who.access.as_deref());
         let client = access.and_then(|access| access.client.as_ref());

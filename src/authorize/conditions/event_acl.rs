@@ -74,11 +74,11 @@ impl Condition for EventAcl {
         false
     }
 
-    fn asks_about_events(&self) -> bool {
-        true
+    fn asks(&self) -> Option<Question> {
+        Some(Question::Acl)
     }
 
-    fn question(&self, facts: &Facts<'_>) -> Option<(Question, String)> {
+    fn questions(&self, facts: &Facts<'_>) -> Vec<(Question, String)> {
         facts.unknown(Question::Acl, &self.event)
     }
 

@@ -1,4 +1,5 @@
-//! The keys that say what [`grant`](super::grant) and [`event_acl`](super::event_acl) are about.
+//! The keys that say what [`grant`](super::grant), [`event_acl`](super::event_acl) and
+//! [`playlist_acl`](super::playlist_acl) are about.
 
 use super::{At, keys};
 use crate::config::pattern::{Part, Template};
@@ -8,10 +9,13 @@ keys! {
     event: Template,
     /// The series that `grant` is about.
     series: Template,
-    /// The playlist that `grant` is about.
+    /// The playlist that `grant` or `playlist_acl` is about: `"{playlist}"`.
     playlist: Template,
     /// The event in whose series `grant` must be held: `"{event}"`. Opencast is asked. Not in `deny`.
     series_of: Template,
+    /// The event that must be in a playlist on which `grant` is held: `"{event}"`. Opencast is asked. Not in `deny`. In
+    /// Opencast whoever may edit a playlist can put any event into it, also one that they may not read.
+    playlist_of: Template,
 }
 
 /// What an `oc` grant is about: `e:`, `s:` or `p:` and an id.
@@ -22,6 +26,8 @@ pub(crate) enum Item {
     Playlist(Template),
     /// The series that an event is in, as Opencast says. Only in `allow`.
     SeriesOf(Template),
+    /// A playlist that has the event, as Opencast says. Only in `allow`.
+    PlaylistOf(Template),
 }
 
 impl Item {
@@ -32,6 +38,7 @@ impl Item {
             Self::Series(id) => ("series", &id.parts),
             Self::Playlist(id) => ("playlist", &id.parts),
             Self::SeriesOf(event) => ("series_of", &event.parts),
+            Self::PlaylistOf(event) => ("playlist_of", &event.parts),
         }
     }
 }
@@ -44,6 +51,7 @@ impl Keys {
             (&self.series, Item::Series),
             (&self.playlist, Item::Playlist),
             (&self.series_of, Item::SeriesOf),
+            (&self.playlist_of, Item::PlaylistOf),
         ];
         let given = kinds.into_iter().filter_map(|(key, item)| Some((key.given()?, item)));
         given.map(|(given, item)| (given, item(given.value.clone()))).collect()

@@ -9,6 +9,7 @@ mod issuer;
 mod item;
 mod methods;
 mod opencast_security;
+mod playlist_acl;
 mod role;
 mod scope;
 mod sign_in;
@@ -31,6 +32,7 @@ use crate::config::rule::{
     At, Checks, Declared, Diagnostic, Key, Keys, List, OneOrMany, Read, Reader, Span, keys, table_schema, values,
 };
 use crate::event::Question;
+use crate::identity;
 
 // In the order in which their keys are told.
 conditions! {
@@ -38,6 +40,7 @@ conditions! {
     role: Role,
     grant: Grant,
     event_acl: EventAcl,
+    playlist_acl: PlaylistAcl,
     opencast_security: OpencastSecurity,
     item,
     subject: Subject,

@@ -40,6 +40,10 @@ impl Condition for Role {
         }
     }
 
+    fn depends_on_path(&self) -> bool {
+        self.0.iter().any(|pattern| pattern.params().next().is_some())
+    }
+
     fn meets(&self, facts: &Facts<'_>) -> bool {
         let matches = |role: &String| self.0.iter().any(|pattern| pattern.matches(role, facts.params));
         facts.identity.is_some_and(|who| who.roles.iter().any(matches))

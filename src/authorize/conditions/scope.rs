@@ -44,6 +44,10 @@ impl Condition for Scope {
         &self.0
     }
 
+    fn depends_on_path(&self) -> bool {
+        false
+    }
+
     fn meets(&self, facts: &Facts<'_>) -> bool {
         let access = facts.identity.and_then(|who| who.access.as_deref());
         access.is_some_and(|access| access.scopes.iter().any(|held| self.0.contains(held)))

@@ -28,6 +28,10 @@ impl Condition for SignIn {
         ))
     }
 
+    fn depends_on_path(&self) -> bool {
+        false
+    }
+
     fn meets(&self, facts: &Facts<'_>) -> bool {
         facts.identity.is_some_and(|who| self.0.contains(&who.source))
     }

@@ -25,6 +25,10 @@ impl Condition for SignedIn {
         keys.signed_in.value() == Some(&true)
     }
 
+    fn depends_on_path(&self) -> bool {
+        false
+    }
+
     fn meets(&self, facts: &Facts<'_>) -> bool {
         facts.identity.is_some_and(Identity::is_somebody) == self.0
     }

@@ -48,6 +48,10 @@ impl Condition for Subject {
         }
     }
 
+    fn depends_on_path(&self) -> bool {
+        self.0.iter().any(|pattern| pattern.params().next().is_some())
+    }
+
     fn meets(&self, facts: &Facts<'_>) -> bool {
         let subject = facts.identity.and_then(Identity::name);
         subject.is_some_and(|subject| self.0.iter().any(|name| name.matches(subject, facts.params)))

@@ -28,6 +28,13 @@ pub(in crate::authorize) fn grant(action: &str, event: &str) -> AnyCondition {
     })
 }
 
+pub(in crate::authorize) fn playlist_of(action: &str, event: &str) -> AnyCondition {
+    AnyCondition::Grant(grant::Grant {
+        action: action.to_owned(),
+        item: item::Item::PlaylistOf(template(event)),
+    })
+}
+
 pub(in crate::authorize) fn subject(name: &str) -> AnyCondition {
     AnyCondition::Subject(subject::Subject(vec![template(name)]))
 }

@@ -16,7 +16,8 @@ use super::{Report, moodle, state};
 use crate::act::proxy::{Server, Unwell, Upstream};
 use crate::authenticate::bearer::{self, Section};
 use crate::authenticate::token::{FoundKeys, Tokens};
-use crate::config::{self, Config, JwksLocation, PublicUrl, SignIn};
+use crate::config::{self, Config, JwksLocation, PublicUrl, Rule, SignIn};
+use crate::event::Question;
 use crate::named_file::{Owner, UnfitFile};
 use crate::observe::metrics::Metrics;
 use crate::opencast::Opencast;
@@ -266,7 +267,16 @@ async fn check_opencast(
     let asked = Opencast::new(opencast, upstream, ca_file, metrics.opencast(&opencast.name), false);
     let asked = asked.map_err(|error| error.to_string())?;
     let public = config.server.public_urls.first();
-    asked.probe(public.ok_or("no public URL")?).await?;
+    let index = config.opencasts.iter().position(|known| known.name == opencast.name);
+    let mut routes = config.routes.iter().filter(|route| route.opencast == index);
+    let asks = |route: &Arc<config::Route>| {
+        route
+            .allow
+            .iter()
+            .flat_map(Rule::asks)
+            .any(|asked| asked == Question::Playlist)
+    };
+    asked.probe(public.ok_or("no public URL")?, routes.any(asks)).await?;
     Ok(format!(
         "tells {} of events and their lists; that this user may see every event cannot be seen from here",
         opencast.username

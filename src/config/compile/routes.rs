@@ -55,6 +55,11 @@ impl Checker<'_> {
         let names = routes.iter().filter_map(|route| route.value.name.given());
         self.unique("route name", names);
         self.rules_for_nobody(&routes, known);
+        let mut linking = routes
+            .iter()
+            .map(|route| &route.value.watch_urls)
+            .filter(|urls| urls.value);
+        let linking = linking.find_map(|urls| urls.written());
         let mut claims = Vec::new();
         let mut launched = Vec::new();
         let compiled = every(routes.into_iter().map(|route| {
@@ -63,6 +68,9 @@ impl Checker<'_> {
         }));
         self.conflicts(&claims);
         self.launches(&launched, known);
+        if let (Some(at), Some(routes)) = (linking, &compiled) {
+            self.urls_of_nothing(at, routes);
+        }
         compiled
     }
 
@@ -119,10 +127,13 @@ impl Checker<'_> {
             "keep_token",
             kind,
         );
+        let watch_urls = route.watch_urls.written().filter(|_| route.watch_urls.value);
+        self.only_for_upstreams(watch_urls, "watch_urls", kind);
         let accept_at = route.accept.written().unwrap_or(place);
         self.unique("kind of credential", &route.accept.value);
         let accept = values(route.accept.value);
         let asks_at = route.else_ask.given().map(|ask| ask.at);
+        self.urls_nobody_earns(watch_urls, (&accept, accept_at));
         self.upstream_judges((&accept, accept_at), action.as_ref(), strip_at, asks_at);
         let issuers = self.accepted_issuers(route.issuers, known);
         let sign_ins = self.route_sign_ins(route.sign_in, (&accept, accept_at), known);
@@ -166,7 +177,9 @@ impl Checker<'_> {
             self.passes_nobody_earns(&accept, accept_at);
         }
         let watch = route.watch;
-        let watch = watch.checked(|watch| self.watch(watch.value, (&accept, accept_at), path, action.as_ref()));
+        let rules = allow.as_deref().unwrap_or_default();
+        let watch =
+            watch.checked(|watch| self.watch(watch.value, (&accept, accept_at), path, (action.as_ref(), rules)));
         let of_launch = launch::OfRoute {
             place,
             host: host.as_deref(),
@@ -215,6 +228,7 @@ impl Checker<'_> {
             functions: functions?,
             rewrite_urls: route.rewrite_urls.value,
             keep_token: route.keep_token.value,
+            watch_urls: route.watch_urls.value,
         })
     }
     /// The host of a route: one of the public ones, lower case.

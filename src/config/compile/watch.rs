@@ -1,11 +1,13 @@
 //! `routes.watch`: what a route needs so that a watch pass means something there.
 
+use std::sync::Arc;
+
 use super::Checker;
 use super::server::values;
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::path_pattern::PathPattern;
 use crate::config::read::At;
-use crate::config::{Action, Carry, Credential, Watch, file};
+use crate::config::{Action, Carry, Credential, OfPlaylist, Route, Rule, Watch, file};
 
 impl Checker<'_> {
     pub(super) fn watch(
@@ -13,7 +15,7 @@ impl Checker<'_> {
         watch: file::Watch,
         (accept, accept_at): (&[Credential], Span),
         path: Option<&At<PathPattern>>,
-        action: Option<&Action>,
+        (action, allow): (Option<&Action>, &[Rule]),
     ) -> Option<Watch> {
         let place = watch.place;
         let before = self.problems.len();
@@ -53,7 +55,36 @@ impl Checker<'_> {
             ttl: watch.ttl,
             params,
             depth,
+            of_playlist: allow.iter().find_map(Rule::event_of_pass).and_then(|name| {
+                Some(OfPlaylist {
+                    param: path.value.params().position(|known| known == name)?,
+                    depth: path.value.depth_of(name)?.checked_sub(1)?,
+                })
+            }),
         })
+    }
+
+    /// `watch_urls` on a route that takes no token.
+    pub(super) fn urls_nobody_earns(&mut self, given: Option<Span>, (accept, accept_at): (&[Credential], Span)) {
+        if let Some(at) = given.filter(|_| !accept.contains(&Credential::Jwt)) {
+            let problem =
+                Diagnostic::error(at, "`watch_urls` on a route that takes no token").also(accept_at, "by this");
+            self.report(problem.help("add \"jwt\" to accept, or remove this key"));
+        }
+    }
+
+    /// `watch_urls` where no route takes passes from addresses.
+    pub(super) fn urls_of_nothing(&mut self, at: Span, routes: &[Arc<Route>]) {
+        let takes = |route: &Arc<Route>| {
+            route
+                .watch
+                .as_ref()
+                .is_some_and(|watch| watch.carry.contains(&Carry::Rewrite))
+        };
+        if !routes.iter().any(takes) {
+            let problem = Diagnostic::warning(at, "no route takes passes from addresses: nothing is put into answers");
+            self.report(problem.help("watch = { carry = [\"cookie\", \"rewrite\"] } on the route of the media"));
+        }
     }
 
     /// `accept` names "watch" where there is no `watch`.
