@@ -16,7 +16,7 @@ use crate::authenticate::watch::Pass;
 use crate::config::Launch;
 use crate::event::Events;
 use crate::fair::Place;
-use crate::identity::Identity;
+use crate::identity::{Identity, ViewerId};
 use crate::observe::request_id::RequestId;
 use crate::rejection::Rejection;
 use crate::request::{Client, Request};
@@ -100,6 +100,8 @@ pub struct WatchPart {
     pub cookie: Option<HeaderValue>,
     /// The pass that goes into a playlist, if the answer is one.
     pub rewrite: Option<String>,
+    /// By whom views are counted, where a token was told apart from others of the viewer's.
+    pub viewer: Option<ViewerId>,
     /// A playlist on its way from an upstream.
     pub collecting: Option<Collecting>,
 }

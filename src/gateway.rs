@@ -11,7 +11,7 @@
 //! | `files`, `accel`, `upstream`, `playlists` | files; files for nginx; the way to an upstream and back; its playlists |
 //! | `bearer`, `endpoints`, `launch`, `moodle`, `opencast`, `watch` | each capability, called with the request at hand |
 //! | `auth_request`, `else_ask` | decisions for a proxy that asks; an upstream's word where no rule speaks |
-//! | `frames`, `denials`, `access_entry` | headers about frames; what is kept of a refusal; a line of the log |
+//! | `frames`, `denials`, `access_entry`, `views` | headers about frames; what is kept of a refusal; a line of the log; views |
 
 pub mod accel;
 mod access_entry;
@@ -40,6 +40,7 @@ mod steps;
 pub mod trace;
 pub mod upstream;
 pub mod upstream_auth;
+mod views;
 pub mod watch;
 
 use std::sync::Arc;
@@ -56,12 +57,15 @@ use self::steps::{
 use crate::context::Context;
 use crate::observe::Observer;
 use crate::snapshot::Snapshot;
+use crate::statistics::Statistics;
 
 /// A gateway on duty.
 pub struct Gateway {
     /// Taken once a request: see [`Context::snapshot`].
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub observer: Observer,
+    /// Who counts views; `None`: nobody does.
+    pub statistics: Option<Arc<Statistics>>,
 }
 
 /// What is left to do after [`Gateway::walk`].

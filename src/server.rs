@@ -41,6 +41,7 @@ use crate::reload::{self, ConfigFile, Reloader, Running};
 use crate::sealing::{MasterKeyError, MasterKeys};
 use crate::sign_in::People;
 use crate::snapshot::{Passes, Snapshot, SnapshotError};
+use crate::statistics::{ExportError, Statistics};
 use crate::store::{Store, StoreError};
 
 /// Bytes of an answer that one stream of HTTP/2 may have in memory, beyond what its pieces are read into.
@@ -75,6 +76,8 @@ pub enum RunError {
     Tokens(#[from] BackchannelError),
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    #[error("statistics: {0}")]
+    Statistics(#[from] ExportError),
     #[error("server.control: {0}")]
     Control(#[from] ControlError),
     #[error("signals cannot be received: {0}")]
@@ -221,7 +224,14 @@ async fn serve(
     let control = control.map(|control| tokio::spawn(control.serve(about, move || asked_about.load_full())));
     let denials = Arc::new(Denials::new(server.denials));
     let observer = Observer::new(&metrics, log, Arc::clone(&denials));
-    let app = Arc::new(proxy(&config, Arc::clone(&snapshot), observer));
+    // The guard writes the last lines at the very end.
+    let (statistics, _last_lines) = Statistics::start(config.statistics.as_ref(), keys, &metrics)?;
+    let gateway = Gateway {
+        snapshot: Arc::clone(&snapshot),
+        observer,
+        statistics: statistics.clone(),
+    };
+    let app = Arc::new(proxy(&config, gateway));
     let bounds = Bounds::new(server.into(), &metrics);
     let header = watch::Sender::new(HeaderBounds::of(server));
     let door = Door {
@@ -287,6 +297,9 @@ async fn serve(
         }
         name = signals.next() => tracing::warn!(cut = door.bounds.open(), "{name} again: connections are cut"),
     }
+    if let Some(statistics) = statistics {
+        statistics.end().await;
+    }
     Ok(())
 }
 
@@ -307,13 +320,12 @@ fn tell_readiness(overview: &Arc<Overview>) {
 }
 
 /// pingora's proxy around the gateway: HTTP/1.1 and HTTP/2, in clear too.
-fn proxy(config: &Config, snapshot: Arc<ArcSwap<Snapshot>>, observer: Observer) -> HttpProxy<Gateway> {
+fn proxy(config: &Config, gateway: Gateway) -> HttpProxy<Gateway> {
     let conf = ServerConf {
         threads: config.server.threads,
         upstream_keepalive_pool_size: UPSTREAM_POOL,
         ..ServerConf::default()
     };
-    let gateway = Gateway { snapshot, observer };
     let mut options = HttpServerOptions::default();
     options.h2c = true;
     options.h2_idle_timeout = Some(config.server.timeouts.keep_alive);

@@ -1,7 +1,7 @@
 //! The watch pass: a value made by the gateway that lets a player go on without the token it began with.
 //!
 //! ```text
-//! base64url( version | issued | expires | issuer | subject | settled rules | MAC )
+//! base64url( version | issued | expires | issuer | subject | settled rules | [viewer] | MAC )
 //! ```
 //!
 //! The MAC is over all of it and over what the pass is for: the route's name and the path parameters. Those are not in
@@ -18,7 +18,7 @@ use http::HeaderMap;
 
 pub use self::revocations::{RevocationError, Revocations, Revoked};
 use crate::headers::cookies;
-use crate::identity::Settled;
+use crate::identity::{Settled, ViewerId};
 use crate::query::raw_values;
 use crate::sealing::Mac;
 use crate::time::{from_unix, unix_seconds};
@@ -30,6 +30,8 @@ pub const COOKIE: &str = "__Secure-janua-watch";
 pub const PLAIN_COOKIE: &str = "janua-watch";
 
 const VERSION: u8 = 1;
+/// With a viewer behind the rules: only where views are counted, so that a gateway before this one takes all others.
+const VERSION_WITH_VIEWER: u8 = 2;
 const TAG: usize = 32;
 /// Bytes of a pass as text. What would be longer is not made: a cookie has room for 4096 bytes with its path.
 const MAX_PASS: usize = 1024;
@@ -47,6 +49,8 @@ pub struct Pass {
     pub subject: Option<String>,
     /// What was decided of the rules that only the token could answer.
     pub settled: Settled,
+    /// By whom views are counted, where they are: the same for all passes of one viewer.
+    pub viewer: Option<ViewerId>,
 }
 
 /// What a pass is good for.
@@ -67,7 +71,10 @@ pub enum Invalid {
 impl Pass {
     /// The pass as text: base64url, so it stands for itself in a cookie, a query and XML. `None`: it would be too long.
     pub fn seal(&self, purpose: &Purpose<'_>, mac: &Mac) -> Option<String> {
-        let mut bytes = vec![VERSION];
+        let mut bytes = vec![match self.viewer {
+            None => VERSION,
+            Some(_) => VERSION_WITH_VIEWER,
+        }];
         bytes.extend(unix_seconds(self.issued).to_be_bytes());
         bytes.extend(unix_seconds(self.expires).to_be_bytes());
         push(&mut bytes, self.issuer.as_bytes())?;
@@ -76,6 +83,7 @@ impl Pass {
         for rules in [&self.settled.held, &self.settled.clear] {
             push(&mut bytes, rules.concat().as_slice())?;
         }
+        bytes.extend(self.viewer.iter().flatten());
         let tag = mac.sign(&message(&bytes, purpose));
         bytes.extend(tag);
         let text = BASE64_URL_SAFE_NO_PAD.encode(bytes);
@@ -102,7 +110,11 @@ impl Pass {
 
     fn read(said: &[u8]) -> Option<Self> {
         let mut rest = said;
-        let [VERSION] = *take(&mut rest, 1)? else { return None };
+        let has_viewer = match *take(&mut rest, 1)? {
+            [VERSION] => false,
+            [VERSION_WITH_VIEWER] => true,
+            _ => return None,
+        };
         let mut moment = || {
             let bytes = take(&mut rest, 8)?.try_into().ok()?;
             Some(from_unix(u64::from_be_bytes(bytes)))
@@ -116,12 +128,17 @@ impl Pass {
             held: rules()?,
             clear: rules()?,
         };
+        let viewer = match has_viewer {
+            true => Some(*take(&mut rest, size_of::<ViewerId>())?.first_chunk()?),
+            false => None,
+        };
         rest.is_empty().then_some(Self {
             issued,
             expires,
             issuer,
             subject: has_subject.then_some(subject),
             settled,
+            viewer,
         })
     }
 }
@@ -192,6 +209,7 @@ mod tests {
                 held: vec![[7; 8]],
                 clear: vec![[1; 8], [2; 8]],
             },
+            viewer: None,
         }
     }
 

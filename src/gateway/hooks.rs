@@ -176,6 +176,9 @@ impl ProxyHttp for Gateway {
         self.observer
             .finished(route, &super::access_entry::entry(session, ctx, error.as_deref()));
         gateway::denials::tell(&self.observer.denials, ctx);
+        if let Some(statistics) = &self.statistics {
+            gateway::views::tell(statistics, session, ctx);
+        }
     }
 
     /// pingora would log the whole request line, token and all.

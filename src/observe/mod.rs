@@ -7,7 +7,7 @@ pub mod logging;
 pub mod metrics;
 pub mod reload_status;
 pub mod request_id;
-mod sink;
+pub mod sink;
 
 use std::sync::Arc;
 

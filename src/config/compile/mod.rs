@@ -11,6 +11,7 @@ mod conflicts;
 mod cors;
 mod frames;
 mod functions;
+mod hosts;
 mod jwt;
 mod launch;
 mod moodle;
@@ -19,13 +20,16 @@ mod moodle_sources;
 mod moodle_username;
 mod named;
 mod opencast;
+mod outgoing;
 mod people;
 mod routes;
 mod rules;
 mod server;
 mod sign_in;
 mod state;
+mod statistics;
 mod unmet;
+mod unused;
 mod upstreams;
 mod watch;
 
@@ -43,7 +47,7 @@ use self::unmet::Source;
 use super::diagnostics::{Diagnostic, Diagnostics, Span, did_you_mean};
 use super::file::File;
 use super::read::{At, Env, Key, missing, read};
-use super::{Action, Config, Credential, Route, Server, TokenSource};
+use super::{Config, Proxy, TokenSource};
 
 /// A configuration that may be run, and what is odd about it.
 #[derive(Debug)]
@@ -79,6 +83,8 @@ pub fn load_with(path: &Path, env: Env<'_>) -> Result<Loaded, Diagnostics> {
         name: name.to_string_lossy().into(),
         folder,
         problems,
+        proxy: None,
+        counts_views: None,
     };
     let config = file.and_then(|file| checker.file(file));
     let diagnostics = Diagnostics::new(path, source.clone(), checker.problems);
@@ -141,6 +147,10 @@ pub(super) struct Checker<'a> {
     name: Arc<str>,
     folder: PathBuf,
     problems: Vec<Diagnostic>,
+    /// Of `[outgoing]`.
+    proxy: Option<Arc<Proxy>>,
+    /// The first `views` of a route.
+    counts_views: Option<Span>,
 }
 
 impl Checker<'_> {
@@ -148,7 +158,11 @@ impl Checker<'_> {
         let (server, hosts) = file.server.or_empty().map(|server| self.server(server)).unzip();
         let (server, hosts) = (server.flatten(), hosts.flatten());
         let log = self.log(file.log);
+        let proxy = self.proxy(file.outgoing);
+        self.proxy = proxy.clone().flatten();
         let state = self.state(file.state);
+        let statistics_at = file.statistics.place;
+        let statistics = self.statistics(file.statistics);
         let jwt = file.jwt;
         let form = launch::form_source(&jwt.sources.value);
         let named = jwt.issuers.value().into_iter().flatten();
@@ -205,6 +219,9 @@ impl Checker<'_> {
         if let Some(routes) = &routes {
             self.unused(routes, &known);
             self.unread_form(form, routes);
+            if let Some(statistics) = &statistics {
+                self.counted_for_nobody(statistics_at, statistics.is_some(), routes);
+            }
             self.launch_scripts(moodles.as_deref().unwrap_or_default(), routes, &known);
             self.decisions_for_nobody(routes, server.as_ref());
             if let (Some(jwt), Some(bearers)) = (&jwt, &bearers) {
@@ -221,6 +238,8 @@ impl Checker<'_> {
             moodles: moodles?,
             opencasts: opencasts?,
             upstreams: upstreams?,
+            proxy: proxy?,
+            statistics: statistics?,
             routes: routes?,
         })
     }
@@ -327,69 +346,6 @@ impl Checker<'_> {
             self.report(Diagnostic::error(name.at, format!("there is no {kind} `{written}`")).help(help));
         }
         found
-    }
-
-    /// Decisions are told to trusted proxies alone.
-    fn decisions_for_nobody(&mut self, routes: &[Arc<Route>], server: Option<&Server>) {
-        let decides = |route: &&Arc<Route>| matches!(route.action, Action::Decide(_));
-        let nobody = server.is_some_and(|server| server.trusted_proxies.is_empty());
-        if let (Some(route), true) = (routes.iter().find(decides), nobody) {
-            let message = format!("the route `{}` decides for nobody", route.name);
-            let help = "name the proxy that asks: trusted_proxies = [\"127.0.0.1/32\"] in [server]";
-            self.report(Diagnostic::error_nowhere(message).help(help));
-        }
-    }
-
-    /// Warns of what no route has a use for.
-    fn unused(&mut self, routes: &[Arc<Route>], known: &Known) {
-        for (index, name) in known.upstreams.iter().enumerate() {
-            let uses = |route: &Arc<Route>| {
-                route.action == Action::Upstream(index)
-                    || route.else_ask.as_ref().is_some_and(|ask| ask.upstream == index)
-                    || route.opencast.and_then(|asked| *known.opencasts.get(asked)?) == Some(index)
-            };
-            if !routes.iter().any(uses) {
-                let message = format!("no route uses the upstream `{}`", name.value);
-                let problem = Diagnostic::warning(name.at, message);
-                self.report(
-                    problem.help("give a route this upstream, or remove it: its health is checked all the time"),
-                );
-            }
-        }
-        for (index, name) in known.sign_ins.iter().enumerate() {
-            let takes = |route: &Arc<Route>| {
-                let sign_ins = route.sign_ins.as_ref();
-                route.accept.contains(&Credential::Session) && sign_ins.is_none_or(|named| named.contains(&index))
-            };
-            if !routes.iter().any(takes) {
-                let problem = Diagnostic::warning(name.at, "no route takes sessions of this sign-in");
-                self.report(problem.help("add accept = [\"session\"] and sign_in to a route, or remove it"));
-            }
-        }
-        for (index, name) in known.bearers.iter().enumerate() {
-            let takes = |route: &Arc<Route>| {
-                let bearers = route.bearers.as_ref();
-                route.accept.contains(&Credential::Bearer) && bearers.is_none_or(|named| named.contains(&index))
-            };
-            if !routes.iter().any(takes) {
-                let problem = Diagnostic::warning(name.at, "no route takes access tokens of this bearer");
-                self.report(problem.help("add accept = [\"bearer\"] to a route, or remove it"));
-            }
-        }
-        let accepts = |route: &Route, index: usize| {
-            let issuers = route.issuers.as_ref();
-            let by_token = [Credential::Jwt, Credential::Launch];
-            by_token.iter().any(|kind| route.accept.contains(kind))
-                && issuers.is_none_or(|issuers| issuers.contains(&index))
-        };
-        for (index, name) in known.issuers.iter().enumerate() {
-            if !routes.iter().any(|route| accepts(route, index)) {
-                let problem = Diagnostic::warning(name.at, "no route accepts tokens of this issuer");
-                self.report(
-                    problem.help("name it in a route's `issuers`, or remove it: its keys are fetched all the time"),
-                );
-            }
-        }
     }
 }
 
