@@ -77,7 +77,7 @@ impl Bench {
             issuers: vec![Issuer {
                 name: "moodle".into(),
                 jwks: JwksLocation::File(folder.path().join("trusted/jwks.json")),
-                ca_file: None,
+                outgoing: janua::config::Outgoing::default(),
                 allow_roles: vec![RolePattern { parts: vec![Part::Any] }],
                 allow_actions: vec!["read".to_owned(), "write".to_owned()],
                 max_lifetime: Duration::from_secs(86_400),

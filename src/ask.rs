@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 
 use crate::act::proxy::{Attempts, Upstream};
 use crate::backchannel::{Backchannel, BackchannelError};
-use crate::config;
+use crate::config::{self, Outgoing};
 use crate::digest::sha256_of_parts;
 use crate::fair::{Asker, Places, Shares};
 use crate::headers::cookies;
@@ -92,7 +92,7 @@ impl ElseAsk {
             upstream,
             method: config.method.clone(),
             event_depth: config.event_depth,
-            backchannel: Backchannel::for_questions(ca_file)?,
+            backchannel: Backchannel::for_questions(&Outgoing::direct(ca_file.map(Path::to_owned)))?,
             allowed: Cache::builder()
                 .max_capacity(MAX_ENTRIES)
                 .time_to_live(ALLOWED_FOR)

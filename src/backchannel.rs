@@ -3,10 +3,10 @@
 //! What is fetched, how often, and what the answer means is decided by the caller.
 
 mod coding;
+mod error;
+mod proxy;
 
-use std::error::Error;
-use std::io;
-use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -16,9 +16,11 @@ use reqwest::{Client, ClientBuilder, redirect};
 use url::Url;
 
 use self::coding::CodingError;
-use crate::text::tls;
+pub use self::error::BackchannelError;
+use self::error::{Peer, explain, innermost};
+pub use self::proxy::Files;
+use crate::config::{Outgoing, Proxy};
 use crate::trust;
-use crate::trust::file::CaFileError;
 
 /// From the first byte of the name look-up to the last byte of the body.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
@@ -32,6 +34,7 @@ const GZIP: HeaderValue = HeaderValue::from_static(coding::ACCEPTED);
 #[derive(Clone)]
 pub struct Backchannel {
     client: Client,
+    proxy: Option<Arc<Proxy>>,
     time_limit: Duration,
 }
 
@@ -58,81 +61,42 @@ pub struct Opened {
 /// A body on its way.
 pub struct Incoming {
     response: reqwest::Response,
-    host: String,
+    peer: Peer,
 }
 
 impl Incoming {
     /// The next piece; `None` after the last. The time limit is the caller's.
     pub async fn next(&mut self) -> Result<Option<Bytes>, BackchannelError> {
-        self.response
-            .chunk()
-            .await
-            .map_err(|error| explain(self.host.clone(), &error))
-    }
-}
-
-/// What went wrong, and on whose side.
-#[derive(Debug, thiserror::Error)]
-pub enum BackchannelError {
-    #[error(transparent)]
-    CaFile(#[from] CaFileError),
-    #[error("no client for outgoing requests can be made: {0}")]
-    Setup(String),
-    #[error("the name of {host} cannot be looked up: {detail}")]
-    Resolve { host: String, detail: String },
-    #[error("{host} refused the connection")]
-    Refused { host: String },
-    #[error("no TLS connection with {host}: {detail}")]
-    Tls { host: String, detail: String },
-    #[error("no connection with {host}: {detail}")]
-    Connect { host: String, detail: String },
-    #[error("{host} did not answer completely within {} s", limit.as_secs_f64())]
-    Timeout { host: String, limit: Duration },
-    #[error("{host} redirected ({status}), which is not followed: name the final address")]
-    Redirect { host: String, status: StatusCode },
-    #[error("{host} answered {status}")]
-    Status { host: String, status: StatusCode },
-    #[error("{host} sent more than {limit} bytes")]
-    TooLarge { host: String, limit: usize },
-    #[error("{host} sent a compressed answer (`Content-Encoding: {coding}`), though gzip was asked for")]
-    Coding { host: String, coding: String },
-    #[error("{host} sent a compressed answer that is broken")]
-    BrokenCoding { host: String },
-    #[error("{host} broke off or sent no valid HTTP: {detail}")]
-    Broken { host: String, detail: String },
-}
-
-impl BackchannelError {
-    /// Was there no connection, whatever would have been asked over it?
-    pub fn is_unreachable(&self) -> bool {
-        matches!(
-            self,
-            Self::Resolve { .. } | Self::Refused { .. } | Self::Tls { .. } | Self::Connect { .. }
-        )
+        self.response.chunk().await.map_err(|error| explain(&self.peer, &error))
     }
 }
 
 impl Backchannel {
     /// A client that trusts the system's roots and, besides, the certificates of a PEM file: as roots, and each of them
     /// where a server shows it itself.
-    /// Redirects are not followed and the environment's proxies are not used: the configured address is the peer.
-    pub fn new(ca_file: Option<&Path>) -> Result<Self, BackchannelError> {
-        Self::build(ca_file, &[b"h2", b"http/1.1"], base)
+    /// Redirects are not followed, and of proxies only the configured one is used: the configured address is the peer.
+    pub fn new(outgoing: &Outgoing) -> Result<Self, BackchannelError> {
+        Self::build(outgoing, &[b"h2", b"http/1.1"], base)
     }
 
     /// The same for many small questions on behalf of clients: over HTTP/1.1, where `Host` may be another name than the
     /// server's, as it may for what is proxied.
-    pub fn for_questions(ca_file: Option<&Path>) -> Result<Self, BackchannelError> {
+    pub fn for_questions(outgoing: &Outgoing) -> Result<Self, BackchannelError> {
         let base = || base().http1_only().pool_max_idle_per_host(16);
-        Self::build(ca_file, &[b"http/1.1"], base)
+        Self::build(outgoing, &[b"http/1.1"], base)
     }
 
     fn build(
-        ca_file: Option<&Path>,
+        outgoing: &Outgoing,
         protocols: &[&[u8]],
         base: impl Fn() -> ClientBuilder,
     ) -> Result<Self, BackchannelError> {
-        let client = match ca_file {
+        let by_proxy = outgoing.proxy.as_ref().map(proxy::of).transpose()?;
+        let base = || match &by_proxy {
+            Some(proxy) => base().proxy(proxy.clone()),
+            None => base(),
+        };
+        let client = match &outgoing.ca_file {
             Some(path) => {
                 let certificates = trust::file::read(path)?.certificates;
                 let tls = trust::config(certificates);
@@ -148,6 +112,7 @@ impl Backchannel {
         };
         Ok(Self {
             client: client.map_err(|error| BackchannelError::Setup(innermost(&error)))?,
+            proxy: outgoing.proxy.clone(),
             time_limit: TIME_LIMIT,
         })
     }
@@ -156,17 +121,18 @@ impl Backchannel {
     pub fn within(&self, time_limit: Duration) -> Self {
         Self {
             client: self.client.clone(),
+            proxy: self.proxy.clone(),
             time_limit,
         }
     }
 
     /// GET: the headers and body of a 2xx answer of at most `max_bytes`, within five seconds in all.
     pub async fn get(&self, url: &Url, max_bytes: usize) -> Result<Fetched, BackchannelError> {
-        let host = authority(url);
-        match tokio::time::timeout(self.time_limit, self.get_untimed(url, &host, max_bytes)).await {
+        let peer = self.peer(url);
+        match tokio::time::timeout(self.time_limit, self.get_untimed(url, &peer, max_bytes)).await {
             Ok(result) => result,
             Err(_) => Err(BackchannelError::Timeout {
-                host,
+                host: peer.to_string(),
                 limit: self.time_limit,
             }),
         }
@@ -181,7 +147,9 @@ impl Backchannel {
         headers: HeaderMap,
     ) -> Result<(StatusCode, HeaderMap), BackchannelError> {
         let request = self.client.request(method, url.clone()).headers(headers).send();
-        let mut response = request.await.map_err(|error| explain(authority(url), &error))?;
+        let peer = self.peer(url);
+        let mut response = request.await.map_err(|error| explain(&peer, &error))?;
+        peer.is_asked(response.status())?;
         Ok((response.status(), std::mem::take(response.headers_mut())))
     }
 
@@ -195,12 +163,13 @@ impl Backchannel {
         body: Bytes,
         max_bytes: usize,
     ) -> Result<Reply, BackchannelError> {
-        let host = authority(url);
+        let peer = self.peer(url);
         let exchange = async {
             headers.entry(ACCEPT_ENCODING).or_insert(GZIP);
             let request = self.client.request(method, url.clone()).headers(headers).body(body);
-            let mut response = request.send().await.map_err(|error| explain(host.clone(), &error))?;
-            let body = read(&mut response, &host, max_bytes).await?;
+            let mut response = request.send().await.map_err(|error| explain(&peer, &error))?;
+            peer.is_asked(response.status())?;
+            let body = read(&mut response, &peer, max_bytes).await?;
             Ok(Reply {
                 status: response.status(),
                 headers: std::mem::take(response.headers_mut()),
@@ -211,7 +180,7 @@ impl Backchannel {
         let timeout = tokio::time::timeout(limit, exchange).await;
         timeout.unwrap_or_else(|_| {
             Err(BackchannelError::Timeout {
-                host: host.clone(),
+                host: peer.to_string(),
                 limit,
             })
         })
@@ -227,32 +196,41 @@ impl Backchannel {
         body: reqwest::Body,
         limit: Duration,
     ) -> Result<Opened, BackchannelError> {
-        let host = authority(url);
+        let peer = self.peer(url);
         let request = self.client.request(method, url.clone()).headers(headers).body(body);
         let response = tokio::time::timeout(limit, request.send()).await;
         let timeout = |_| BackchannelError::Timeout {
-            host: host.clone(),
+            host: peer.to_string(),
             limit,
         };
-        let response = response
-            .map_err(timeout)?
-            .map_err(|error| explain(host.clone(), &error));
+        let response = response.map_err(timeout)?.map_err(|error| explain(&peer, &error));
         let mut response = response?;
+        peer.is_asked(response.status())?;
         Ok(Opened {
             status: response.status(),
             headers: std::mem::take(response.headers_mut()),
-            incoming: Incoming { response, host },
+            incoming: Incoming { response, peer },
         })
     }
 
-    async fn get_untimed(&self, url: &Url, host: &str, max_bytes: usize) -> Result<Fetched, BackchannelError> {
+    fn peer(&self, url: &Url) -> Peer {
+        let proxy = self.proxy.as_ref().filter(|proxy| proxy.is_for(url));
+        Peer {
+            host: authority(url),
+            is_http: url.scheme() == "http",
+            proxy: proxy.map(|proxy| proxy.name()),
+        }
+    }
+
+    async fn get_untimed(&self, url: &Url, peer: &Peer, max_bytes: usize) -> Result<Fetched, BackchannelError> {
         let too_large = || BackchannelError::TooLarge {
-            host: host.to_owned(),
+            host: peer.to_string(),
             limit: max_bytes,
         };
         let request = self.client.get(url.clone()).header(ACCEPT_ENCODING, GZIP).send();
-        let mut response = request.await.map_err(|error| explain(host.to_owned(), &error))?;
-        let (status, host_name) = (response.status(), host.to_owned());
+        let mut response = request.await.map_err(|error| explain(peer, &error))?;
+        let (status, host_name) = (response.status(), peer.to_string());
+        peer.is_asked(status)?;
         if status.is_redirection() {
             return Err(BackchannelError::Redirect {
                 host: host_name,
@@ -271,20 +249,20 @@ impl Backchannel {
         {
             return Err(too_large());
         }
-        let body = read(&mut response, host, max_bytes).await?;
+        let body = read(&mut response, peer, max_bytes).await?;
         let headers = std::mem::take(response.headers_mut());
         Ok(Fetched { headers, body })
     }
 }
 
 /// The rest of an answer, decompressed if it has to be; neither form is longer than `max_bytes`.
-async fn read(response: &mut reqwest::Response, host: &str, max_bytes: usize) -> Result<Bytes, BackchannelError> {
+async fn read(response: &mut reqwest::Response, peer: &Peer, max_bytes: usize) -> Result<Bytes, BackchannelError> {
     let too_large = || BackchannelError::TooLarge {
-        host: host.to_owned(),
+        host: peer.to_string(),
         limit: max_bytes,
     };
     let mut body = BytesMut::new();
-    let broken = |error: reqwest::Error| explain(host.to_owned(), &error);
+    let broken = |error: reqwest::Error| explain(peer, &error);
     while let Some(chunk) = response.chunk().await.map_err(broken)? {
         if body.len() + chunk.len() > max_bytes {
             return Err(too_large());
@@ -293,9 +271,9 @@ async fn read(response: &mut reqwest::Response, host: &str, max_bytes: usize) ->
     }
     coding::decoded(response.headers_mut(), body.freeze(), max_bytes).map_err(|error| match error {
         CodingError::TooLarge => too_large(),
-        CodingError::Broken => BackchannelError::BrokenCoding { host: host.to_owned() },
+        CodingError::Broken => BackchannelError::BrokenCoding { host: peer.to_string() },
         CodingError::Unknown(coding) => BackchannelError::Coding {
-            host: host.to_owned(),
+            host: peer.to_string(),
             coding,
         },
     })
@@ -317,70 +295,6 @@ pub fn authority(url: &Url) -> String {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
     }
-}
-
-/// reqwest keeps the cause in the chain below its error: this finds it and names it.
-fn explain(host: String, error: &reqwest::Error) -> BackchannelError {
-    for cause in std::iter::successors(error.source(), |cause| below(*cause)) {
-        if let Some(failed) = cause.downcast_ref::<rustls::Error>() {
-            let detail = tls::in_words(&failed.to_string());
-            return BackchannelError::Tls { host, detail };
-        }
-        let io = cause.downcast_ref::<io::Error>();
-        if io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused) {
-            return BackchannelError::Refused { host };
-        }
-    }
-    let detail = tls::in_words(&innermost(error));
-    if error.is_timeout() && error.is_connect() {
-        let is_https = error.url().is_some_and(|url| url.scheme() == "https");
-        let what = if is_https {
-            "TLS (is it spoken there at all?)"
-        } else {
-            "TCP"
-        };
-        let detail = format!("{what} took more than {} s", CONNECT_LIMIT.as_secs());
-        BackchannelError::Connect { host, detail }
-    } else if error.is_timeout() {
-        BackchannelError::Timeout {
-            host,
-            limit: TIME_LIMIT,
-        }
-    } else if error.is_dns() {
-        let detail = looked_up(&detail);
-        BackchannelError::Resolve { host, detail }
-    } else if error.is_connect() {
-        BackchannelError::Connect { host, detail }
-    } else {
-        let is_http = error.url().is_some_and(|url| url.scheme() == "http");
-        let hint = if is_http { tls::NOT_HTTP } else { "" };
-        let detail = format!("{detail}{hint}");
-        BackchannelError::Broken { host, detail }
-    }
-}
-
-/// What the system says of a name that it cannot look up, once.
-fn looked_up(detail: &str) -> String {
-    let detail = detail.trim_start_matches("failed to lookup address information: ");
-    match detail {
-        "Name or service not known" | "No address associated with hostname" => "there is no such name".to_owned(),
-        "Temporary failure in name resolution" => "DNS gives no answer".to_owned(),
-        other => other.to_owned(),
-    }
-}
-
-/// The next cause. An [`io::Error`] does not count what it wraps as its source, but rustls' errors travel inside one.
-fn below<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        Some(wrapped) => Some(wrapped),
-        None => cause.source(),
-    }
-}
-
-/// The innermost cause, which says what happened: those above it repeat it, and reqwest's own line the whole URL.
-fn innermost(error: &reqwest::Error) -> String {
-    let cause = std::iter::successors(error.source(), |cause| below(*cause)).last();
-    cause.map_or_else(|| "unknown error".to_owned(), ToString::to_string)
 }
 
 #[cfg(test)]
@@ -423,7 +337,7 @@ mod tests {
     }
 
     async fn error(url: &Url) -> BackchannelError {
-        let mut backchannel = Backchannel::new(None).unwrap();
+        let mut backchannel = Backchannel::new(&Outgoing::default()).unwrap();
         backchannel.time_limit = Duration::from_millis(500);
         let error = backchannel.get(url, 10).await.err().unwrap();
         assert!(!error.to_string().contains("secret"), "{error}");
@@ -436,7 +350,11 @@ mod tests {
             b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: 2\r\n\r\nhi",
         ))
         .await;
-        let fetched = Backchannel::new(None).unwrap().get(&url, 2).await.unwrap();
+        let fetched = Backchannel::new(&Outgoing::default())
+            .unwrap()
+            .get(&url, 2)
+            .await
+            .unwrap();
         assert_eq!(fetched.body, "hi");
         assert_eq!(fetched.headers["cache-control"], "max-age=60");
     }
@@ -446,7 +364,7 @@ mod tests {
         // "hi", by gzip.
         let gzip: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 22\r\n\r\n\
             \x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xcb\xc8\x04\x00\xac\x2a\x93\xd8\x02\x00\x00\x00";
-        let backchannel = Backchannel::new(None).unwrap();
+        let backchannel = Backchannel::new(&Outgoing::default()).unwrap();
         let url = peer(Some(gzip)).await;
         let fetched = backchannel.get(&url, 22).await.unwrap();
         assert_eq!((&*fetched.body, fetched.headers.len()), (&b"hi"[..], 0));
@@ -493,7 +411,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_is_asked_for_is_told_whatever_it_is() {
         let url = peer(Some(b"HTTP/1.1 302 Go\r\nlocation: /x\r\ncontent-length: 9\r\n\r\n")).await;
-        let asked = Backchannel::new(None).unwrap();
+        let asked = Backchannel::new(&Outgoing::default()).unwrap();
         let (status, headers) = asked.ask(Method::GET, &url, HeaderMap::new()).await.unwrap();
         assert_eq!(
             (status, &headers["location"]),
@@ -534,9 +452,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ca_file = folder.path().join("ca.pem");
         std::fs::write(&ca_file, format!("\u{feff}{}", certificate.pem())).unwrap();
-        let trusting = Backchannel::new(Some(&ca_file)).unwrap();
+        let trusting = Backchannel::new(&Outgoing::direct(Some(ca_file.clone()))).unwrap();
         assert_eq!(trusting.get(&url, 10).await.unwrap().body, "hi");
-        let error = Backchannel::new(None).unwrap().get(&url, 10).await.err().unwrap();
+        let error = Backchannel::new(&Outgoing::default())
+            .unwrap()
+            .get(&url, 10)
+            .await
+            .err()
+            .unwrap();
         assert!(matches!(error, BackchannelError::Tls { .. }), "{error}");
     }
 
@@ -544,7 +467,11 @@ mod tests {
     fn an_unusable_ca_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
-        let refused = || Backchannel::new(Some(&path)).err().map(|error| error.to_string());
+        let refused = || {
+            Backchannel::new(&Outgoing::direct(Some(path.clone())))
+                .err()
+                .map(|error| error.to_string())
+        };
         assert!(refused().unwrap().contains("cannot be read"));
         std::fs::write(&path, "no certificate").unwrap();
         assert!(refused().unwrap().contains("holds no certificate"));

@@ -17,7 +17,7 @@ use crate::authenticate::watch::Pass;
 use crate::config::{Credential, Launch};
 use crate::event::Events;
 use crate::fair::Place;
-use crate::identity::Identity;
+use crate::identity::{Identity, ViewerId};
 use crate::observe::request_id::RequestId;
 use crate::rejection::{Reason, Rejection};
 use crate::request::{Client, Request};
@@ -103,6 +103,8 @@ pub struct WatchPart {
     pub cookie: Option<HeaderValue>,
     /// The pass that goes into a playlist, if the answer is one.
     pub rewrite: Option<String>,
+    /// By whom views are counted, where a token was told apart from others of the viewer's.
+    pub viewer: Option<ViewerId>,
     /// A playlist on its way from an upstream.
     pub collecting: Option<(Kind, Collecting)>,
     /// The media addresses of a JSON answer get passes (`watch_urls`).

@@ -11,7 +11,7 @@
 //! | `files`, `accel`, `upstream`, `playlists` | files; files for nginx; the way to an upstream and back; its playlists |
 //! | `bearer`, `endpoints`, `launch`, `moodle`, `opencast`, `watch` | each capability, called with the request at hand |
 //! | `auth_request`, `else_ask` | decisions for a proxy that asks; an upstream's word where no rule speaks |
-//! | `frames` | headers about frames |
+//! | `frames`, `views` | headers about frames; views that are counted |
 //! | `denials`, `recent`, `access_entry` | what is kept of a refusal, by rules and of any kind; a line of the log |
 
 pub mod accel;
@@ -42,6 +42,7 @@ mod steps;
 pub mod trace;
 pub mod upstream;
 pub mod upstream_auth;
+mod views;
 pub mod watch;
 mod watch_urls;
 
@@ -60,6 +61,7 @@ use self::steps::{
 use crate::context::{Context, Looked};
 use crate::observe::Observer;
 use crate::snapshot::Snapshot;
+use crate::statistics::Statistics;
 
 /// A gateway on duty.
 pub struct Gateway {
@@ -67,6 +69,8 @@ pub struct Gateway {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub observer: Observer,
     pub recent: Arc<Recent>,
+    /// Who counts views; `None`: nobody does.
+    pub statistics: Option<Arc<Statistics>>,
 }
 
 /// What is left to do after [`Gateway::walk`].

@@ -96,6 +96,9 @@ pub struct Settled {
     pub grants: Vec<Grant>,
 }
 
+/// Tells one viewer from another, for statistics: a digest of the person, or of what stands for one.
+pub type ViewerId = [u8; 16];
+
 /// Tells one rule from another.
 pub type Fingerprint = [u8; 8];
 

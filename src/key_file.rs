@@ -186,6 +186,14 @@ fn named(config: &Config) -> Vec<(String, &Path, bool)> {
     ] {
         named.extend(path.map(|path| (key.to_owned(), path, is_secret)));
     }
+    let proxy = config.proxy.as_ref();
+    if let Some(path) = proxy.and_then(|proxy| proxy.password_file.as_deref()) {
+        named.push(("outgoing.password_file".to_owned(), path, true));
+    }
+    let matomo = config.statistics.as_ref().and_then(|told| told.matomo.as_ref());
+    if let Some(matomo) = matomo {
+        named.push(("statistics.matomo.token_file".to_owned(), &matomo.token_file, true));
+    }
     for opencast in &config.opencasts {
         let key = |key| format!("opencast.{}.{key}", opencast.name);
         named.push((key("password_file"), &opencast.password_file, true));

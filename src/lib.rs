@@ -27,6 +27,7 @@
 //! | [`own`] | the gateway's own addresses: signing in and out, launches |
 //! | [`moodle`] | people's tokens for Moodle: obtained, kept, dropped |
 //! | [`opencast`] | what Opencast is asked about events, and told of people |
+//! | [`statistics`] | views of recordings: counted, and told to a file, Matomo or Opencast |
 //! | [`ask`] | an upstream's word where no rule speaks |
 //! | [`store`], [`sealing`] | what outlives a restart, and the master key that it is sealed with |
 //! | [`client_key`] | the key by which the gateway proves to a sign-in server which client it is |
@@ -90,6 +91,7 @@ pub mod sealing;
 pub mod server;
 pub mod sign_in;
 pub mod snapshot;
+pub mod statistics;
 pub mod store;
 pub mod text;
 pub mod time;

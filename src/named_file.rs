@@ -43,6 +43,9 @@ pub enum Fault {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner {
     State,
+    /// All who are asked by the proxy.
+    Outgoing,
+    Statistics,
     Issuer(Arc<str>),
     Upstream(Arc<str>),
     Opencast(String),
@@ -68,8 +71,27 @@ pub fn unfit(config: &Config) -> Vec<UnfitFile> {
             look("state.password_file".to_owned(), Owner::State, password(path));
         }
     }
+    if let Some(path) = config.proxy.as_ref().and_then(|proxy| proxy.password_file.as_ref()) {
+        look("outgoing.password_file".to_owned(), Owner::Outgoing, password(path));
+    }
+    if let Some(told) = &config.statistics {
+        let matomo = told.matomo.as_ref();
+        if let Some(matomo) = matomo {
+            let setting = "statistics.matomo.token_file".to_owned();
+            look(setting, Owner::Statistics, password(&matomo.token_file));
+        }
+        let (matomo, usertracking) = (
+            matomo.map(|one| &one.outgoing),
+            told.usertracking.as_ref().map(|one| &one.outgoing),
+        );
+        for (key, outgoing) in [("matomo", matomo), ("usertracking", usertracking)] {
+            if let Some(path) = outgoing.and_then(|outgoing| outgoing.ca_file.as_ref()) {
+                look(format!("statistics.{key}.ca_file"), Owner::Statistics, ca(path));
+            }
+        }
+    }
     for issuer in &config.jwt.issuers {
-        let path = issuer.ca_file.as_deref();
+        let path = issuer.outgoing.ca_file.as_deref();
         if let Some(path) = path.filter(|_| matches!(issuer.jwks, JwksLocation::Url(_))) {
             let setting = format!("jwt.issuers.{}.ca_file", issuer.name);
             look(setting, Owner::Issuer(Arc::clone(&issuer.name)), ca(path));
@@ -132,12 +154,12 @@ pub fn unfit(config: &Config) -> Vec<UnfitFile> {
             let read = ClientKey::load_rsa(&key).map(drop).map_err(Fault::from);
             look(format!("lti.{}.key_file", lti.name), owner(), read);
         }
-        if let Some(path) = &lti.ca_file {
+        if let Some(path) = &lti.outgoing.ca_file {
             look(format!("lti.{}.ca_file", lti.name), owner(), ca(path));
         }
     }
     for moodle in &config.moodles {
-        if let Some(path) = moodle.page.as_ref().and_then(|page| page.ca_file.as_deref()) {
+        if let Some(path) = moodle.page.as_ref().and_then(|page| page.outgoing.ca_file.as_deref()) {
             let setting = format!("moodle.{}.page.ca_file", moodle.name);
             look(setting, Owner::Moodle(moodle.name.clone()), ca(path));
         }

@@ -110,7 +110,7 @@ impl Source for Overview {
         let routes = snapshot.config.routes.iter().zip(&snapshot.routes);
         let routes = routes.map(|(configured, route)| RouteStatus {
             name: configured.name.to_string(),
-            host: configured.host.clone(),
+            host: configured.hosts.names().collect::<Vec<_>>().join(", "),
             path: configured.path.clone(),
             action: match &route.action {
                 Action::Upstream(upstream) => format!("upstream {}", upstream.name),

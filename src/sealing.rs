@@ -39,6 +39,8 @@ pub enum Purpose {
     LoginState,
     /// Passes that let a player play on.
     WatchPass,
+    /// Names of viewers in statistics.
+    Viewers,
     /// Sessions that a browser carries in a cookie.
     SessionCookie,
     /// Sessions that a back end carries in `Authorization`.
@@ -53,6 +55,7 @@ impl Purpose {
             Self::Store => b"janua store 1",
             Self::LoginState => b"janua login state 1",
             Self::WatchPass => b"janua watch pass 1",
+            Self::Viewers => b"janua viewers 1",
             Self::SessionCookie => b"janua session cookie 1",
             Self::SessionBearer => b"janua session bearer 1",
             Self::LaunchCookie => b"janua launch cookie 1",

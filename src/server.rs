@@ -42,6 +42,7 @@ use crate::reload::{self, ConfigFile, Reloader, Running};
 use crate::sealing::{MasterKeyError, MasterKeys};
 use crate::sign_in::People;
 use crate::snapshot::{Passes, Snapshot, SnapshotError};
+use crate::statistics::{ExportError, Statistics};
 use crate::store::{Store, StoreError};
 
 /// Bytes of an answer that one stream of HTTP/2 may have in memory, beyond what its pieces are read into.
@@ -76,6 +77,8 @@ pub enum RunError {
     Tokens(#[from] BackchannelError),
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    #[error("statistics: {0}")]
+    Statistics(#[from] ExportError),
     #[error("server.control: {0}")]
     Control(#[from] ControlError),
     #[error("signals cannot be received: {0}")]
@@ -224,10 +227,13 @@ async fn serve(
     let control = control.map(|control| tokio::spawn(control.serve(about, told, move || asked_about.load_full())));
     let denials = Arc::new(Denials::new(server.denials));
     let observer = Observer::new(&metrics, log, Arc::clone(&denials));
+    // The guard writes the last lines at the very end.
+    let (statistics, _last_lines) = Statistics::start(config.statistics.as_ref(), keys, &metrics)?;
     let gateway = Gateway {
         snapshot: Arc::clone(&snapshot),
         observer,
         recent: Arc::clone(&recent),
+        statistics: statistics.clone(),
     };
     let app = Arc::new(proxy(&config, gateway));
     let bounds = Bounds::new(server.into(), &metrics);
@@ -295,6 +301,9 @@ async fn serve(
             tracing::warn!(cut = door.bounds.open(), "shutdown_grace is over: connections are cut");
         }
         name = signals.next() => tracing::warn!(cut = door.bounds.open(), "{name} again: connections are cut"),
+    }
+    if let Some(statistics) = statistics {
+        statistics.end().await;
     }
     Ok(())
 }

@@ -215,7 +215,7 @@ impl Snapshot {
         let routes = config.routes.iter().map(route).collect::<Result<Vec<_>, _>>()?;
         let hosts: Vec<&str> = config.server.public_urls.iter().map(|url| url.host.as_str()).collect();
         let entries = config.routes.iter().map(|route| Entry {
-            host: &route.host,
+            hosts: route.hosts.iter().map(|host| (host.name.as_str(), host.rank)).collect(),
             pattern: &route.path,
             // A script of Moodle's is no folder: without a path behind it, it is asked otherwise (`?file=…`).
             bare: route.present != Present::MoodleToken,
@@ -297,7 +297,7 @@ impl Snapshot {
         let made = self.routes.iter().find(|known| known.config.name == wanted.name)?;
         let config = &made.config;
         let (old, new) = (config.else_ask.as_ref()?, wanted.else_ask.as_ref()?);
-        let same = (&config.host, &config.path, &config.strip) == (&wanted.host, &wanted.path, &wanted.strip)
+        let same = (&config.hosts, &config.path, &config.strip) == (&wanted.hosts, &wanted.path, &wanted.strip)
             && (&old.method, old.event_depth) == (&new.method, new.event_depth)
             && Arc::ptr_eq(self.upstreams.get(old.upstream)?, upstream);
         made.else_ask.clone().filter(|_| same)

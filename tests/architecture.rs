@@ -111,7 +111,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ),
     (
         "capabilities",
-        &["authenticate", "moodle", "opencast", "own", "sign_in"],
+        &["authenticate", "moodle", "opencast", "own", "sign_in", "statistics"],
     ),
     ("what is in force", &["context", "snapshot"]),
     ("gateway", &["gateway"]),
@@ -140,6 +140,7 @@ const EDGES: [(&str, &str, &str); 21] = [
     ("reload", "named_file", "files that cannot be used stop a reload"),
     ("server", "named_file", "wiring"),
     ("store", "key_file", "passwords of a server stand in files"),
+    ("backchannel", "key_file", "the password of a proxy stands in a file"),
     ("store", "observe", "handles of counters, handed in"),
     ("store", "sealing", "records are sealed"),
     ("ask", "act", "an upstream is asked"),

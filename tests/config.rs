@@ -228,7 +228,7 @@ fn the_example_for_a_moodle_in_the_repositorys_own_file_runs() {
     );
     let there: Vec<_> = routes
         .iter()
-        .filter(|route| route.host == "moodle.example.edu")
+        .filter(|route| route.hosts.rank("moodle.example.edu").is_some())
         .collect();
     let told: Vec<_> = there
         .iter()
@@ -308,7 +308,10 @@ fn what_is_not_said_has_the_contracts_defaults() {
         lti,
         moodles,
         opencasts,
+        proxy,
+        statistics,
     } = config;
+    assert_eq!((proxy, statistics), (None, None));
 
     assert!(server.tls.is_empty() && server.trusted_proxies.is_empty());
     assert_eq!(server.admin.to_string(), "127.0.0.1:9090");
@@ -366,7 +369,11 @@ fn what_is_not_said_has_the_contracts_defaults() {
 
     let (media, rest) = (&routes[0], &routes[1]);
     assert_eq!(
-        (media.host.as_str(), media.strip.as_str(), media.path_params),
+        (
+            media.hosts.names().next().unwrap(),
+            media.strip.as_str(),
+            media.path_params
+        ),
         ("video.example.edu", "", false)
     );
     assert_eq!(
@@ -478,6 +485,9 @@ const EVERY_TABLE: &str = r#"
     tokens = ["cas-facade"]
     facade = { path = "/_janua/cas-facade", from = ["127.0.0.1/32"] }
 
+    [outgoing]
+    proxy = "http://proxy.example.edu:3128"
+
     [opencast.main]
     upstream = "opencast"
     username = "gateway"
@@ -492,6 +502,7 @@ const EVERY_TABLE: &str = r#"
     cors = { origins = ["https://moodle.example.edu"] }
     launch = {}
     watch = {}
+    views = {}
 
     [[routes]]
     name = "moodle"

@@ -1,7 +1,7 @@
 //! The watch pass: a value made by the gateway that lets a player go on without the token it began with.
 //!
 //! ```text
-//! base64url( version | issued | expires | issuer | subject | settled rules | grants on playlists | MAC )
+//! base64url( version | issued | expires | issuer | subject | settled rules | [viewer] | grants on playlists | MAC )
 //! ```
 //!
 //! The MAC is over all of it and over what the pass is for: the route's name and the path parameters. Those are not in
@@ -19,7 +19,7 @@ use http::HeaderMap;
 
 pub use self::revocations::{RevocationError, Revocations, Revoked};
 use crate::headers::cookies;
-use crate::identity::{Grant, GrantKind, Settled};
+use crate::identity::{Grant, GrantKind, Settled, ViewerId};
 use crate::query::raw_values;
 use crate::sealing::Mac;
 use crate::time::{from_unix, unix_seconds};
@@ -33,6 +33,8 @@ pub const PLAIN_COOKIE: &str = "janua-watch";
 /// For one event: no grants follow.
 const VERSION: u8 = 1;
 const VERSION_OF_PLAYLISTS: u8 = 2;
+/// With a viewer before the grants: only where views are counted, so that a gateway before this one takes all others.
+const VERSION_WITH_VIEWER: u8 = 3;
 const TAG: usize = 32;
 /// Bytes of a pass as text. What would be longer is not made: a cookie has room for 4096 bytes with its path.
 const MAX_PASS: usize = 1024;
@@ -50,6 +52,8 @@ pub struct Pass {
     pub subject: Option<String>,
     /// What was decided of the rules that only the token could answer.
     pub settled: Settled,
+    /// By whom views are counted, where they are: the same for all passes of one viewer.
+    pub viewer: Option<ViewerId>,
 }
 
 /// What a pass is good for.
@@ -73,10 +77,10 @@ impl Pass {
     /// The pass as text: base64url, so it stands for itself in a cookie, a query and XML. `None`: it would be too long.
     pub fn seal(&self, purpose: &Purpose<'_>, mac: &Mac) -> Option<String> {
         let grants = &self.settled.grants;
-        let version = if grants.is_empty() {
-            VERSION
-        } else {
-            VERSION_OF_PLAYLISTS
+        let version = match (self.viewer, grants.is_empty()) {
+            (Some(_), _) => VERSION_WITH_VIEWER,
+            (None, false) => VERSION_OF_PLAYLISTS,
+            (None, true) => VERSION,
         };
         let mut bytes = vec![version];
         bytes.extend(unix_seconds(self.issued).to_be_bytes());
@@ -87,6 +91,7 @@ impl Pass {
         for rules in [&self.settled.held, &self.settled.clear] {
             push(&mut bytes, rules.concat().as_slice())?;
         }
+        bytes.extend(self.viewer.iter().flatten());
         for grant in grants.iter().filter(|grant| grant.kind == GrantKind::Playlist) {
             push(&mut bytes, grant.action.as_bytes())?;
             push(&mut bytes, grant.id.as_bytes())?;
@@ -117,7 +122,7 @@ impl Pass {
 
     fn read(said: &[u8]) -> Option<Self> {
         let mut rest = said;
-        let [version @ (VERSION | VERSION_OF_PLAYLISTS)] = *take(&mut rest, 1)? else {
+        let [version @ (VERSION | VERSION_OF_PLAYLISTS | VERSION_WITH_VIEWER)] = *take(&mut rest, 1)? else {
             return None;
         };
         let mut moment = || {
@@ -134,7 +139,11 @@ impl Pass {
             clear: rules()?,
             grants: Vec::new(),
         };
-        while version == VERSION_OF_PLAYLISTS && !rest.is_empty() {
+        let viewer = match version {
+            VERSION_WITH_VIEWER => Some(*take(&mut rest, size_of::<ViewerId>())?.first_chunk()?),
+            _ => None,
+        };
+        while version != VERSION && !rest.is_empty() {
             let mut text = || String::from_utf8(shift(&mut rest)?.to_vec()).ok();
             settled.grants.push(Grant {
                 kind: GrantKind::Playlist,
@@ -148,6 +157,7 @@ impl Pass {
             issuer,
             subject: has_subject.then_some(subject),
             settled,
+            viewer,
         })
     }
 }
@@ -238,6 +248,7 @@ mod tests {
                 clear: vec![[1; 8], [2; 8]],
                 grants: Vec::new(),
             },
+            viewer: None,
         }
     }
 

@@ -14,6 +14,7 @@ use std::cell::Cell;
 use std::process::ExitCode;
 
 use super::{ConfigArgs, load, put};
+use crate::config::Proxy;
 use crate::named_file;
 use crate::server;
 use crate::text::{count, safe};
@@ -45,6 +46,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     certificate::check(config, &report);
     files::check(config, &report);
     functions::check(config, &report);
+    if let Some(proxy) = &config.proxy {
+        report.note("outgoing", &told_of(proxy));
+    }
     let unfit = named_file::unfit(config);
     for file in &unfit {
         report.bad(&file.setting, &file.fault.to_string());
@@ -66,6 +70,18 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     })
+}
+
+/// Whom the lines below are about: their answers came by the proxy, or did not.
+fn told_of(proxy: &Proxy) -> String {
+    let user = proxy
+        .username
+        .as_deref()
+        .map_or(String::new(), |user| format!(" as {user}"));
+    format!(
+        "what the gateway asks goes through the proxy {}{user}, but for this machine, `no_proxy` and the servers of [upstreams]",
+        proxy.name()
+    )
 }
 
 /// Lines of `ok`, `note` and `BAD`, each printed when it is known: what is asked answers in its own time.

@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::authenticate::token::inspect;
 use crate::config::pattern::RolePattern;
-use crate::config::{Algorithm, Issuer, JwksLocation, Jwt, is_loopback};
+use crate::config::{Algorithm, Issuer, JwksLocation, Jwt, Outgoing, is_loopback};
 use crate::rate::Rate;
 use crate::rejection::{Reason, Rejection};
 use crate::server;
@@ -129,7 +129,7 @@ fn config(jwks: Option<JwksLocation>) -> Jwt {
     let issuer = |jwks| Issuer {
         name: "the key set".into(),
         jwks,
-        ca_file: None,
+        outgoing: Outgoing::default(),
         allow_roles: RolePattern::parse("*").into_iter().collect(),
         allow_actions: Vec::new(),
         max_lifetime: Duration::MAX,

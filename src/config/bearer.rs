@@ -7,7 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::cas::RoleRule;
-use super::{Algorithm, ClientAuth, ClientKey};
+use super::{Algorithm, ClientAuth, ClientKey, Outgoing};
 use crate::rate::Rate;
 
 /// Where access tokens come from. Its name is the source of its people; no sign-in and no issuer has the same one.
@@ -52,7 +52,7 @@ pub struct BearerJwks {
     pub algorithms: Vec<Algorithm>,
     pub leeway: Duration,
     pub max_lifetime: Duration,
-    pub ca_file: Option<PathBuf>,
+    pub outgoing: Outgoing,
 }
 
 /// `[bearer.<name>.introspection]`
@@ -67,7 +67,7 @@ pub struct Introspection {
     pub cache: Duration,
     pub serve_stale: Duration,
     pub issuer: Option<String>,
-    pub ca_file: Option<PathBuf>,
+    pub outgoing: Outgoing,
 }
 
 /// `[bearer.<name>.profile]`
@@ -76,7 +76,7 @@ pub struct BearerProfile {
     pub endpoint: Url,
     pub cache: Duration,
     pub serve_stale: Duration,
-    pub ca_file: Option<PathBuf>,
+    pub outgoing: Outgoing,
 }
 
 impl Bearer {
@@ -107,13 +107,18 @@ impl Bearer {
         }
     }
 
+    /// How the server is reached.
+    pub fn outgoing(&self) -> &Outgoing {
+        match &self.by {
+            BearerBy::Jwks(jwks) => &jwks.outgoing,
+            BearerBy::Introspection(introspection) => &introspection.outgoing,
+            BearerBy::Profile(profile) => &profile.outgoing,
+        }
+    }
+
     /// Further roots for https.
     pub fn ca_file(&self) -> Option<&Path> {
-        match &self.by {
-            BearerBy::Jwks(jwks) => jwks.ca_file.as_deref(),
-            BearerBy::Introspection(introspection) => introspection.ca_file.as_deref(),
-            BearerBy::Profile(profile) => profile.ca_file.as_deref(),
-        }
+        self.outgoing().ca_file.as_deref()
     }
 
     /// The file with the secret by which the gateway proves itself to the server.

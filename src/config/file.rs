@@ -22,10 +22,12 @@ mod launch;
 mod lti;
 mod moodle;
 mod opencast;
+mod outgoing;
 mod pages;
 mod respond;
 mod server;
 mod sign_in;
+mod statistics;
 
 pub(super) use self::bearer::{Bearer, BearerJwks, BearerProfile, Introspection};
 pub(super) use self::cors::Cors;
@@ -33,11 +35,13 @@ pub(super) use self::launch::Launch;
 pub(super) use self::lti::{Lti, LtiRole};
 pub(super) use self::moodle::{ClearPass, Facade, FunctionEntry, Moodle, OidcLaunch, TokenAttribute, TokenPage};
 pub(super) use self::opencast::Opencast;
+pub(super) use self::outgoing::Outgoing;
 pub(super) use self::pages::{Colours, Pages};
 pub(super) use self::respond::{Decide, Respond};
 pub use self::server::{ClientTimeouts, Connections, Recent};
 pub(super) use self::server::{Log, Server, Tls};
 pub(super) use self::sign_in::{Cas, OAuth2, Oidc, RoleRule, SignIn};
+pub(super) use self::statistics::{Matomo, Statistics, Usertracking, Views};
 /// Of `allow` and `deny`: the keys of all conditions.
 pub(super) use super::rule::Table as Rule;
 
@@ -64,6 +68,10 @@ section! {
         moodle: Named<Moodle> = {},
         /// Opencasts that the gateway itself asks about events, by name: `[opencast.main]`.
         opencast: Named<Opencast> = {},
+        /// By which proxy the gateway asks others.
+        outgoing: Outgoing = {},
+        /// Who is told of what is played, and how often.
+        statistics: Statistics = {},
         /// The servers behind the gateway, by name: `[upstreams.opencast]`.
         upstreams: Named<Upstream> = {},
         /// What is published, to whom: `[[routes]]`. Their order means nothing; the most specific one is taken.
@@ -238,6 +246,9 @@ section! {
         name: String,
         /// One of the public URLs' hosts. Default: the first one's.
         host: String,
+        /// Several of them: names, `"*.example.edu"` for those that have one label or more before that, `"*"` for all. Of routes
+        /// with the same path the one that names the host wins, then the one with the longer wildcard.
+        hosts: Vec<At<String>>,
         /// `"/static/{org}/{*file}"`: literal segments, `{parameters}`, and `{*rest}` as its end, which may be missing with
         /// its slash (not with `present = "moodle-token"`).
         #[required = "path = \"/static/{org}/{*file}\""]
@@ -291,6 +302,8 @@ section! {
         /// A browser that opens a page here with a token in the query gets a launch session and goes on without it.
         /// `accept` must name "launch". Default: none; what `respond = { launch = true }` begins has the table's defaults.
         launch: Launch,
+        /// Are views of what is played here counted, for `[statistics]`? Default: none.
+        views: Views,
         /// Which other web sites may call. Default: none.
         cors: Cors,
         /// How much, how often.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use thiserror::Error;
 use url::Url;
 
-use super::{Algorithm, ClientKey, Launch};
+use super::{Algorithm, ClientKey, Launch, Outgoing};
 
 /// A platform. Its name is the source of its people; no issuer, sign-in and bearer has the same one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct Lti {
     /// The key that answers to requests for content are signed with; `None`: such requests are refused.
     pub key_file: Option<PathBuf>,
     /// Further roots for https.
-    pub ca_file: Option<PathBuf>,
+    pub outgoing: Outgoing,
 }
 
 impl Lti {

@@ -22,18 +22,21 @@ mod moodle_username;
 mod net;
 mod opencast;
 mod opencast_security;
+mod outgoing;
 pub mod pages;
 mod path_pattern;
 pub mod pattern;
 pub mod public_keys;
 mod public_url;
 pub(crate) mod read;
+mod route_hosts;
 pub(crate) mod rule;
 mod schema;
 pub(crate) mod section;
 mod show;
 pub mod sign_in;
 mod state;
+mod statistics;
 mod upstream;
 mod valkey;
 mod value;
@@ -69,9 +72,11 @@ pub use self::moodle_username::{MoodleUsername, NameOf, NoUsername};
 pub use self::net::is_loopback;
 pub use self::opencast::Opencast;
 pub use self::opencast_security::{Entry as SecurityEntry, SecurityList};
+pub use self::outgoing::{NoProxy, Outgoing, Proxy};
 pub use self::pages::{Colour, Colours, Language, Logo, LogoKind, Pages, Scheme};
 use self::pattern::RolePattern;
 pub use self::public_url::PublicUrl;
+pub use self::route_hosts::{HostRank, RouteHost, RouteHosts};
 pub use self::rule::Rule;
 pub use self::schema::schema;
 use self::section::words;
@@ -80,6 +85,7 @@ pub use self::sign_in::{
     Cas, ClientAuth, ClientKey, OAuth2, Oidc, Provider, SessionLimits, SignIn, UseUserinfo, is_provider_url,
 };
 pub use self::state::State;
+pub use self::statistics::{Matomo, Statistics, Usertracking, Views};
 pub use self::upstream::{Balance, Health, Upstream, UpstreamAccel, UpstreamServer};
 pub use self::watch::{Carry, OfPlaylist, Watch};
 use crate::rate::Rate;
@@ -98,6 +104,10 @@ pub struct Config {
     pub moodles: Vec<Moodle>,
     pub opencasts: Vec<Opencast>,
     pub upstreams: Vec<Upstream>,
+    /// By which proxy the gateway's own requests go.
+    pub proxy: Option<Arc<Proxy>>,
+    /// `None`: nobody is told of views.
+    pub statistics: Option<Statistics>,
     pub routes: Vec<Arc<Route>>,
 }
 
@@ -232,7 +242,7 @@ pub struct Issuer {
     pub name: Arc<str>,
     pub jwks: JwksLocation,
     /// Further roots for the `https` fetch.
-    pub ca_file: Option<PathBuf>,
+    pub outgoing: Outgoing,
     pub allow_roles: Vec<RolePattern>,
     pub allow_actions: Vec<String>,
     pub max_lifetime: Duration,
@@ -256,8 +266,7 @@ pub enum JwksLocation {
 #[derive(Debug, Clone)]
 pub struct Route {
     pub name: Arc<str>,
-    /// Lower case, no port: one of the public hosts.
-    pub host: String,
+    pub hosts: RouteHosts,
     /// The pattern as written: `/static/{org}/{channel}/{event}/{*file}`.
     pub path: String,
     /// Does the path of a request keep `;parameters`? Only for upstreams.
@@ -291,6 +300,8 @@ pub struct Route {
     pub watch: Option<Watch>,
     /// Launch sessions begin here.
     pub launch: Option<Launch>,
+    /// What is played is counted.
+    pub views: Option<Views>,
     pub cors: Option<Cors>,
     pub frames: Frames,
     pub limits: Limits,

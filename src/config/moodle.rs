@@ -7,7 +7,7 @@ use url::Url;
 
 use super::moodle_username::MoodleUsername;
 use super::section::words;
-use super::{Action, Present, Route};
+use super::{Action, Outgoing, Present, Route};
 use crate::rate::Rate;
 
 /// Attributes by which Apereo's CAS says that somebody acts as another person.
@@ -142,7 +142,7 @@ pub struct Page {
     /// Are proxy tickets got for back ends' sessions, too?
     pub back_ends: bool,
     /// Further roots for https.
-    pub ca_file: Option<PathBuf>,
+    pub outgoing: Outgoing,
 }
 
 words! {

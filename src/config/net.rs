@@ -159,7 +159,7 @@ impl FromText for UpstreamServer {
 }
 
 /// `scheme://host[:port]` and not a letter more: no path (so no slash either), no user, no query.
-fn base_url(text: &str) -> Result<(Url, Host), Refusal> {
+pub(super) fn base_url(text: &str) -> Result<(Url, Host), Refusal> {
     let after_scheme = ["https://", "http://"]
         .iter()
         .find_map(|scheme| text.strip_prefix(scheme))

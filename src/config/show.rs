@@ -136,7 +136,13 @@ impl Defaults<'_> {
             _ => None,
         };
         match key {
-            ["host"] => is_written(&route.host).then(|| route.host.as_str().into()),
+            ["host"] => {
+                let mut names = route
+                    .hosts
+                    .names()
+                    .filter(|name| !route.hosts.listed && is_written(name));
+                names.next().map(Into::into)
+            }
             ["methods"] => route.methods.as_ref().map(|methods| list(methods).into()),
             ["well_known"] => declared.filter(|_| matches!(route.action, Action::Files(_) | Action::Accel(_))),
             ["path_params" | "present"] => declared.filter(|_| upstream.is_some()),

@@ -4,7 +4,7 @@ pub mod client;
 pub mod oauth2;
 pub mod oidc;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub use self::client::{ClientAuth, ClientKey};
 pub use self::oauth2::OAuth2;
 pub use self::oidc::{Oidc, UseUserinfo, is_provider_url};
 use super::cas::{Protocol, RoleRule};
-use super::{Config, Moodle};
+use super::{Config, Moodle, Outgoing};
 
 /// A way to sign in. No issuer has the same name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,9 +96,9 @@ impl Provider {
     /// Further roots for https.
     pub fn ca_file(&self) -> Option<&Path> {
         match self {
-            Self::Cas(cas) => cas.ca_file.as_deref(),
-            Self::OAuth2(oauth2) => oauth2.ca_file.as_deref(),
-            Self::Oidc(oidc) => oidc.ca_file.as_deref(),
+            Self::Cas(cas) => cas.outgoing.ca_file.as_deref(),
+            Self::OAuth2(oauth2) => oauth2.outgoing.ca_file.as_deref(),
+            Self::Oidc(oidc) => oidc.outgoing.ca_file.as_deref(),
         }
     }
 
@@ -187,7 +187,7 @@ pub struct Cas {
     /// Also for back ends' sessions?
     pub proxies_back_ends: bool,
     /// Further roots for https.
-    pub ca_file: Option<PathBuf>,
+    pub outgoing: Outgoing,
 }
 
 /// How long sessions live, and how many a person has.

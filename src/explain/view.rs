@@ -98,6 +98,7 @@ pub(super) fn outcome(route: &Route, outcome: MatchOutcome, method: &Method) -> 
         MatchOutcome::Won => None,
         MatchOutcome::LessSpecific => Some("a more specific path wins".to_owned()),
         MatchOutcome::OtherMethod => Some(format!("not for {method}")),
+        MatchOutcome::OtherHost => Some("a route that names the host more precisely wins".to_owned()),
         MatchOutcome::AnyMethod => Some("a route that names the method wins".to_owned()),
     };
     RouteFate {

@@ -145,8 +145,8 @@ pub fn metadata(ctx: &Context, headers: &HeaderMap) -> Option<Result<Reply, Reje
 /// Where that is, for challenges on a route that takes access tokens.
 pub fn metadata_url(ctx: &Context) -> Option<String> {
     let takes = |route: &&Arc<Route>| route.accept.contains(&Credential::Bearer);
-    let route = ctx.route.as_ref().filter(takes)?;
-    ctx.snapshot.protected.get(&route.config.host)?;
-    let public = ctx.snapshot.config.server.public_url(&route.config.host)?;
+    ctx.route.as_ref().filter(takes)?;
+    let public = ctx.snapshot.config.server.public_url(&ctx.request.host)?;
+    ctx.snapshot.protected.get(&public.host)?;
     Some(format!("{}{PROTECTED_RESOURCE}", public.origin()))
 }

@@ -179,6 +179,9 @@ impl ProxyHttp for Gateway {
         self.observer.finished(route, &entry);
         gateway::denials::tell(&self.observer.denials, ctx);
         gateway::recent::tell(&self.recent, &session.req_header().headers, ctx, &entry);
+        if let Some(statistics) = &self.statistics {
+            gateway::views::tell(statistics, session, ctx);
+        }
     }
 
     /// pingora would log the whole request line, token and all.

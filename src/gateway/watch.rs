@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use url::Url;
 
 use super::parts::is_https;
+use super::views;
 use super::watch_urls::lifetime;
 use crate::act::file;
 use crate::act::playlist::{self, RewriteContext};
@@ -15,7 +16,7 @@ use crate::authenticate::token::{Outcome, carrier};
 use crate::authenticate::watch::{self, Invalid, Pass, Purpose};
 use crate::authorize::Facts;
 use crate::config::{Carry, Credential, Watch};
-use crate::context::{Context, HeldPass};
+use crate::context::{Context, HeldPass, WatchPart};
 use crate::digest::{hex, sha256, sha256_of_parts};
 use crate::headers::cookies::{self, IN_A_FRAME};
 use crate::identity::Identity;
@@ -175,33 +176,56 @@ pub fn admitted(headers: &HeaderMap, ctx: &mut Context, route: &Route, by: Crede
         ctx.watch.rewrite = pass.filter(|pass| pass.in_query).map(|pass| pass.text.clone());
         return;
     }
-    ctx.watch.pass = None;
     let by_token = by == Credential::Jwt && ctx.launching.is_none();
-    ctx.watch.links = by_token && route.config.watch_urls;
     let who = ctx.who.as_deref().filter(|_| by_token);
     let earned = who.and_then(|who| earn(&Asked { ctx, route, headers }, who, ctx.at));
-    if let Some((cookie, rewrite)) = earned {
-        ctx.watch.cookie = cookie;
-        ctx.watch.rewrite = rewrite;
+    ctx.watch.pass = None;
+    if let Some(earned) = earned {
+        ctx.watch = earned;
+    }
+    ctx.watch.links = by_token && route.config.watch_urls;
+    if ctx.watch.links && ctx.watch.viewer.is_none() {
+        // The passes in the answer are for routes that may count views.
+        ctx.watch.viewer = ctx.who.as_deref().map(|who| views::of(who, headers, ctx));
     }
 }
 
-/// The cookie that a token earns, and the pass for playlists that were asked for with a credential in the query.
-fn earn(asked: &Asked<'_>, who: &Identity, now: SystemTime) -> Option<(Option<HeaderValue>, Option<String>)> {
+/// What a token earns: a cookie, a pass for playlists that were asked for with a credential in the query, or nothing but, where
+/// views are counted, whose they are.
+fn earn(asked: &Asked<'_>, who: &Identity, now: SystemTime) -> Option<WatchPart> {
     let watch = asked.passes()?;
     let settled = asked.route.watch.as_ref()?.rules.settle(&asked.facts(who))?;
     let ttl = lifetime(asked.ctx, watch, who)?;
     let params = asked.params(watch);
     let by_cookie = watch.carry.contains(&Carry::Cookie) && !is_image(asked);
     let by_query = watch.carry.contains(&Carry::Rewrite) && has_token_in_query(asked);
+    let counts = asked.route.config.views.is_some();
     let has_one = || {
         let mut passes = asked.in_cookies(watch);
-        let same = |pass: &Pass| *pass.issuer == *who.source && pass.subject == who.subject && pass.settled == settled;
-        passes.any(|text| good(asked, &params, text, now + ttl / 2).is_ok_and(|(pass, _)| same(&pass)))
+        let same = |pass: &Pass| {
+            *pass.issuer == *who.source
+                && pass.subject == who.subject
+                && pass.settled == settled
+                && pass.viewer.is_some() == counts
+        };
+        passes.find_map(|text| {
+            let (pass, _) = good(asked, &params, text, now + ttl / 2).ok()?;
+            same(&pass).then_some(pass)
+        })
     };
-    let by_cookie = by_cookie && !has_one();
+    let held = by_cookie.then(has_one).flatten();
+    let by_cookie = by_cookie && held.is_none();
+    // A token that was exchanged for another while it plays is the same viewer's.
+    let viewer = || match &held {
+        Some(held) => held.viewer,
+        None => Some(views::of(who, asked.headers, asked.ctx)),
+    };
+    let viewer = counts.then(viewer).flatten();
     if !by_cookie && !by_query {
-        return None;
+        return Some(WatchPart {
+            viewer,
+            ..WatchPart::default()
+        });
     }
     let pass = Pass {
         issued: now,
@@ -209,13 +233,19 @@ fn earn(asked: &Asked<'_>, who: &Identity, now: SystemTime) -> Option<(Option<He
         issuer: who.source.to_string(),
         subject: who.subject.clone(),
         settled,
+        viewer,
     };
     let purpose = asked.purpose(&params);
     let text = pass.seal(&purpose, &asked.ctx.snapshot.passes.mac)?;
     let cookie = by_cookie
         .then(|| set_cookie(asked, watch, (&pass, &text), ttl.as_secs()))
         .flatten();
-    Some((cookie, by_query.then_some(text)))
+    Some(WatchPart {
+        cookie,
+        rewrite: by_query.then_some(text),
+        viewer,
+        ..WatchPart::default()
+    })
 }
 
 /// An image is fetched once and whole. A page shows a hundred of them, each with a token of its own, and browsers keep

@@ -184,6 +184,7 @@ impl<'a> Passes<'a> {
             issuer: who.source.to_string(),
             subject: who.subject.clone(),
             settled: watch.rules.settle(&facts)?,
+            viewer: ctx.watch.viewer.filter(|_| route.config.views.is_some()),
         };
         let params: Vec<_> = params.iter().take(watch.config.params).collect();
         let purpose = Purpose {

@@ -57,7 +57,7 @@ use crate::act::proxy::{Attempts, Upstream};
 use crate::authenticate::session::{Record, Session, SignedIn};
 use crate::backchannel::{Backchannel, BackchannelError};
 use crate::client_key::ClientKeyError;
-use crate::config;
+use crate::config::{self, Outgoing};
 use crate::fair::{Asker, NoPlace, Place, Places, Shares};
 use crate::identity::Identity;
 use crate::moodle::token::Kept;
@@ -281,7 +281,7 @@ impl Moodle {
             host: upstream.host.clone().unwrap_or(public),
             upstream,
             read_timeout: of.read_timeout,
-            backchannel: Backchannel::for_questions(of.ca_file.as_deref())?,
+            backchannel: Backchannel::for_questions(&Outgoing::direct(of.ca_file.clone()))?,
             tokens,
             clearpass,
             page,

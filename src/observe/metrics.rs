@@ -86,6 +86,10 @@ metrics! {
             "Unix time at which the configuration that serves now was taken.",
         config_last_reload_ok: IntGauge = "janua_config_last_reload_ok" []
             "0 while gateway.toml on disk is refused and an earlier one serves on.",
+        views: IntCounterVec = "janua_views_total" ["route"]
+            "Views that began, on routes with `views`.",
+        statistics_dropped: IntCounterVec = "janua_statistics_dropped_total" ["at"]
+            "Views that were not counted since too many ran (views, address), or not told (file, matomo, usertracking).",
         opencast: IntCounterVec = "janua_opencast_asks_total" ["opencast", "result"]
             "Questions about events by where the answer came from: hit, miss, stale; error: there was none.",
     }
@@ -129,6 +133,7 @@ impl Metrics {
             allowed: self.own.decisions.with_label_values(&[route, "allow", "none"]),
             refused: Reason::ALL.iter().map(|_| OnceLock::new()).collect(),
             failed: Reason::ALL.iter().map(|_| OnceLock::new()).collect(),
+            all_views: self.own.views.clone(),
             all_upstream_auth: self.own.upstream_auth.clone(),
             all_cut: self.own.roles_cut.clone(),
             cut_told: Limiter::of_log(),
@@ -173,6 +178,11 @@ impl Metrics {
             healthy: self.own.upstream_healthy.with_label_values(&[upstream, server]),
             connect_errors: self.own.upstream_connect_errors.with_label_values(&[upstream, server]),
         }
+    }
+
+    /// Views that were lost at this place.
+    pub fn statistics_dropped(&self, at: &str) -> IntCounter {
+        self.own.statistics_dropped.with_label_values(&[at])
     }
 
     /// Open client connections.

@@ -8,7 +8,7 @@ pub mod metrics;
 pub mod reload_status;
 pub mod request_id;
 pub mod ring;
-mod sink;
+pub mod sink;
 
 use std::sync::Arc;
 

@@ -25,7 +25,7 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// The entrance. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Sink(Arc<Shared>);
+pub struct Sink(Arc<Shared>);
 
 struct Shared {
     waiting: Mutex<Waiting>,
@@ -45,7 +45,7 @@ struct Waiting {
 
 impl Sink {
     /// Starts the writer thread.
-    pub(super) fn start(target: Target, dropped: IntCounter) -> io::Result<(Self, Guard)> {
+    pub fn start(target: Target, dropped: IntCounter) -> io::Result<(Self, Guard)> {
         let shared = Arc::new(Shared {
             waiting: Mutex::default(),
             wake: Condvar::new(),
@@ -60,7 +60,7 @@ impl Sink {
     }
 
     /// Takes one line, its line feed included. It is dropped and counted if too many wait.
-    pub(super) fn push(&self, line: &[u8]) {
+    pub fn push(&self, line: &[u8]) {
         let mut waiting = self.0.lock();
         let before = waiting.lines.len();
         let after = before + line.len();
@@ -126,7 +126,7 @@ impl Drop for Guard {
 }
 
 /// What the lines are written to.
-pub(super) enum Target {
+pub enum Target {
     Stderr,
     File(LogFile),
 }
@@ -141,7 +141,7 @@ impl Target {
 }
 
 /// A file that is opened anew as soon as another, or none, stands under its name: logrotate needs no signal.
-pub(super) struct LogFile {
+pub struct LogFile {
     path: PathBuf,
     file: File,
 }
@@ -149,7 +149,7 @@ pub(super) struct LogFile {
 impl LogFile {
     /// Opens for appending, made if missing; readable for owner and group: it holds addresses of people. A FIFO that nobody
     /// reads is an error (`ENXIO`).
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub fn open(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.create(true).append(true).mode(0o640);
         // Without it, opening a FIFO waits for its reader.

@@ -32,7 +32,7 @@ use self::question::credentials;
 use self::signer::Signer;
 use crate::act::proxy::Upstream;
 use crate::backchannel::{Backchannel, BackchannelError};
-use crate::config::{self, PublicUrl};
+use crate::config::{self, Outgoing, PublicUrl};
 use crate::event::{Events, Question};
 use crate::fair::{Asker, NoPlace, Places, Shares};
 use crate::identity::Identity;
@@ -129,7 +129,7 @@ impl Opencast {
         Ok(Self {
             name: config.name.clone(),
             upstream,
-            backchannel: Backchannel::for_questions(ca_file)?,
+            backchannel: Backchannel::for_questions(&Outgoing::direct(ca_file.map(Path::to_owned)))?,
             credentials: credentials(config)?,
             ttl: config.acl_ttl,
             stale: config.acl_stale,

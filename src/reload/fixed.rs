@@ -32,6 +32,7 @@ pub(super) fn differing(started: &Config, wanted: &Config) -> Vec<&'static str> 
         ("log.format", started.log.format != wanted.log.format),
         ("log.file", started.log.file != wanted.log.file),
         ("state", started.state != wanted.state),
+        ("statistics", started.statistics != wanted.statistics),
     ];
     let differing = keys.into_iter().filter(|(_, differs)| *differs);
     differing.map(|(key, _)| key).collect()

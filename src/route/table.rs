@@ -1,4 +1,5 @@
-//! Which route: the host first, then the most specific path, then the method; the order in the file means nothing.
+//! Which route: those of the host, of them the most specific path, there the one that names the host, then the one that names
+//! the method; the order in the file means nothing.
 //!
 //! Within one host, segment by segment, a literal wins over a parameter with an ending (`{id}.json`), that over any other
 //! parameter, and a parameter over the rest of the path; where the better one leads nowhere, the next is tried. `/studio/{*rest}` matches `/studio` too, as `/studio/**` does
@@ -11,11 +12,13 @@ use std::sync::Arc;
 use http::Method;
 use thiserror::Error;
 
+use crate::config::HostRank;
+
 /// What is told of a route when the table is made.
 #[derive(Debug, Clone)]
 pub struct Entry<'a> {
-    /// Lower case, no port.
-    pub host: &'a str,
+    /// Lower case, no port, and by which word the route has it.
+    pub hosts: Vec<(&'a str, HostRank)>,
     /// `/static/{org}/{*file}`: a parameter is a whole segment, or all of it before an ending that has no brace, and never
     /// empty; `{*rest}` stands last and may be.
     pub pattern: &'a str,
@@ -53,6 +56,7 @@ struct Node {
 #[derive(Debug, Clone)]
 struct Candidate {
     route: usize,
+    host: HostRank,
     methods: Option<Vec<Method>>,
     /// Names of its parameters in the order of the path: routes may name the same place differently.
     names: Arc<[String]>,
@@ -125,9 +129,11 @@ impl Table {
             .map(|host| ((*host).to_owned(), Node::default()))
             .collect();
         for (route, entry) in entries.into_iter().enumerate() {
-            let host = hosts.entry(entry.host.to_owned()).or_default();
-            host.insert(route, &entry)
-                .ok_or_else(|| TableError(entry.pattern.to_owned()))?;
+            for (name, rank) in &entry.hosts {
+                let host = hosts.entry((*name).to_owned()).or_default();
+                host.insert(route, *rank, &entry)
+                    .ok_or_else(|| TableError(entry.pattern.to_owned()))?;
+            }
         }
         let only_host = match public_hosts {
             [host] => Some((*host).to_owned()),
@@ -177,6 +183,8 @@ pub enum MatchOutcome {
     OtherMethod,
     /// At the most specific path and for any method; another one names the method.
     AnyMethod,
+    /// At the most specific path; another one has the host by a more specific word.
+    OtherHost,
 }
 
 impl Table {
@@ -188,14 +196,20 @@ impl Table {
         let mut is_first_place = true;
         if let Some((root, below_root)) = root {
             root.walk(Some(below_root), &mut Vec::new(), &mut |candidates| {
-                let mut has_won = false;
+                let mut won: Option<HostRank> = None;
                 considered.extend(candidates.iter().map(|candidate| Considered {
                     route: candidate.route,
                     outcome: match () {
                         () if !is_first_place => MatchOutcome::LessSpecific,
                         () if !candidate.serves(method) => MatchOutcome::OtherMethod,
-                        () if std::mem::replace(&mut has_won, true) => MatchOutcome::AnyMethod,
-                        () => MatchOutcome::Won,
+                        () => match won {
+                            Some(rank) if rank == candidate.host => MatchOutcome::AnyMethod,
+                            Some(_) => MatchOutcome::OtherHost,
+                            None => {
+                                won = Some(candidate.host);
+                                MatchOutcome::Won
+                            }
+                        },
                     },
                 }));
                 is_first_place = false;
@@ -214,7 +228,7 @@ impl Candidate {
 
 impl Node {
     /// `None`: the pattern is none.
-    fn insert(&mut self, route: usize, entry: &Entry<'_>) -> Option<()> {
+    fn insert(&mut self, route: usize, host: HostRank, entry: &Entry<'_>) -> Option<()> {
         let mut names = Vec::new();
         let mut node = self;
         let mut segments = entry.pattern.strip_prefix('/')?.split('/').peekable();
@@ -243,13 +257,14 @@ impl Node {
         };
         let candidate = Candidate {
             route,
+            host,
             methods: entry.methods.map(<[Method]>::to_vec),
             names: names.into(),
         };
         for list in bare.into_iter().chain([list]) {
             list.push(candidate.clone());
-            // A route that names its methods is more specific than one for any method.
-            list.sort_by_key(|candidate| candidate.methods.is_none());
+            // A route that names the host is more specific than one for many, then one that names its methods than one for any.
+            list.sort_by_key(|candidate| (candidate.host, candidate.methods.is_none()));
         }
         Some(())
     }
@@ -337,7 +352,7 @@ mod tests {
 
     fn entry<'a>(host: &'a str, pattern: &'a str, methods: Option<&'a [Method]>) -> Entry<'a> {
         Entry {
-            host,
+            hosts: vec![(host, HostRank::NAMED)],
             pattern,
             bare: true,
             methods,
@@ -430,6 +445,38 @@ mod tests {
                 .find(|(_, outcome)| *outcome == MatchOutcome::Won);
             assert_eq!(route("video", path, method).ok(), won.map(|(route, _)| route));
         }
+    }
+
+    #[test]
+    fn at_the_same_path_the_one_that_names_the_host_wins() {
+        let many = |pattern, methods| Entry {
+            hosts: vec![("video", HostRank::ANY), ("moodle", HostRank::ANY)],
+            ..entry("", pattern, methods)
+        };
+        let entries = [
+            many("/a", Some(GET)),
+            many("/a/b", None),
+            entry("moodle", "/a", None),
+            entry("moodle", "/{*rest}", None),
+            entry("video", "/a/b", Some(POST)),
+        ];
+        let table = Table::new(&["video", "moodle"], entries).unwrap();
+        let find = |host: &str, path: &str, method: Method| {
+            let found = table.find(host, path, &method).map(|found| found.route);
+            let considered = table.explain(host, path, &method);
+            let won = considered.iter().find(|one| one.outcome == MatchOutcome::Won);
+            assert_eq!(found.clone().ok(), won.map(|one| one.route), "{host}{path}");
+            found
+        };
+        assert_eq!(find("video", "/a", Method::GET), Ok(0));
+        assert_eq!(find("moodle", "/a", Method::GET), Ok(2));
+        // The path ranks before the host, as it does before the method.
+        assert_eq!(find("moodle", "/a/b", Method::GET), Ok(1));
+        assert_eq!(find("video", "/a/b", Method::POST), Ok(4));
+        assert_eq!(find("video", "/a/b", Method::GET), Ok(1));
+        assert_eq!(find("video", "/c", Method::GET), Err(Miss::NoRoute));
+        let lost = table.explain("moodle", "/a", &Method::GET);
+        assert_eq!((lost[1].route, lost[1].outcome), (0, MatchOutcome::OtherHost));
     }
 
     #[test]

@@ -19,7 +19,12 @@ const FRESH: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 /// The answers, by host. A host has none where a route of its own is written for the very path.
 pub(super) fn metadata(config: &Config) -> HashMap<String, Reply> {
     let told = config.server.public_urls.iter().filter_map(|public| {
-        let here = || config.routes.iter().filter(|route| route.host == public.host);
+        let here = || {
+            config
+                .routes
+                .iter()
+                .filter(|route| route.hosts.rank(&public.host).is_some())
+        };
         let has_own = here().any(|route| route.path == PROTECTED_RESOURCE);
         let routes: Vec<&Route> = here().map(AsRef::as_ref).filter(takes_bearers).collect();
         (!has_own && !routes.is_empty()).then(|| (public.host.clone(), reply(&document(config, public, &routes))))

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::sync::mpsc;
 
 use janua::backchannel::Backchannel;
+use janua::config::Outgoing;
 use janua::sign_in::cas::{Attributes, Client, FailureCode, Login, Principal, Protocol, Ticket, ValidateError, logout};
 use serde_json::json;
 
@@ -17,7 +18,7 @@ use crate::support::{CasServer, Upstream, browse};
 const SERVICE: &str = "http://127.0.0.1:9/_janua/cas/campus/callback?a=b+c%20d&e=%C3%BC";
 
 fn client(server: &CasServer, protocol: Protocol) -> Client {
-    let backchannel = Backchannel::new(None).unwrap();
+    let backchannel = Backchannel::new(&Outgoing::default()).unwrap();
     Client::new(&server.url().parse().unwrap(), protocol, backchannel)
 }
 

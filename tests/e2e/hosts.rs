@@ -1,5 +1,7 @@
 //! The Host is known, single and well-formed, and ranks before the path.
 
+use crate::support::h2::{H2, Outcome};
+use crate::support::tools::janua;
 use crate::support::{Config, Connection, Gateway, Request, Site, Upstream};
 
 fn two_hosts() -> Gateway {
@@ -162,4 +164,109 @@ fn the_only_public_url_stands_in_for_every_host_and_port() {
     for host in ["evil.test", "video.test:443", "127.0.0.1"] {
         assert_eq!(status(host), 421, "{host}");
     }
+}
+
+/// Four names, and routes that have them by name, by wildcard, and all of them.
+fn listed() -> Config {
+    let route = |name: &str, hosts: &str, path: &str, status: u16| {
+        format!(
+            "[[routes]]\nname = \"{name}\"\n{hosts}\npath = \"{path}\"\nrespond = {{ status = {status} }}\n\
+             allow = [{{ anyone = true }}]\n"
+        )
+    };
+    let urls =
+        r#"["http://video.test", "http://a.tenants.test", "http://b.x.tenants.test", "http://xn--mller-kva.test"]"#;
+    let routes = [
+        route("all", r#"hosts = ["*"]"#, "/page", 200),
+        route("tenants", r#"hosts = ["*.Tenants.test"]"#, "/page", 410),
+        route("named", r#"hosts = ["A.tenants.test", "MÜLLER.test"]"#, "/page", 404),
+        route("tenants' files", r#"hosts = ["*.tenants.test"]"#, "/page/{*rest}", 410),
+        route("all files", r#"hosts = ["*"]"#, "/page/{file}", 200),
+        route("the first's", "", "/own", 204),
+    ];
+    Config::new().server("public_urls", urls).section(&routes.concat())
+}
+
+#[test]
+fn a_route_is_for_the_hosts_that_it_lists() {
+    let gateway = Site::new().start(&listed());
+    let status = |host: &str, path: &str| gateway.send(Request::get(path).host(host)).status;
+    assert_eq!(status("video.test", "/page"), 200);
+    assert_eq!(status("A.Tenants.TEST", "/page"), 404);
+    assert_eq!(status("b.x.tenants.test", "/page"), 410);
+    assert_eq!(status("xn--mller-kva.test", "/page"), 404);
+    assert_eq!(status("XN--MLLER-KVA.test:80", "/page"), 404);
+    // The more specific path ranks before the more specific host.
+    assert_eq!(status("a.tenants.test", "/page/x"), 200);
+    assert_eq!(status("a.tenants.test", "/page/x/y"), 410);
+    assert_eq!(status("video.test", "/own"), 204);
+    for host in ["a.tenants.test", "b.x.tenants.test", "xn--mller-kva.test"] {
+        let told = gateway.send(Request::get("/own").host(host));
+        told.refused(404, "no_route");
+    }
+    for unknown in [
+        "tenants.test",
+        "c.tenants.test",
+        "a.tenants.test:8080",
+        "a.tenants.test.evil.test",
+    ] {
+        let told = gateway.send(Request::get("/page").host(unknown));
+        told.refused(421, "unknown_host");
+    }
+}
+
+/// RFC 1034 section 3.1: the dot at the end says that the name is a whole one.
+#[test]
+fn a_dot_behind_the_host_changes_nothing() {
+    let gateway = Site::new().start(&listed());
+    let status = |host: &str| gateway.send(Request::get("/page").host(host)).status;
+    assert_eq!((status("video.test."), status("a.tenants.test.")), (200, 404));
+    assert_eq!((status("video.test.:80"), status("b.x.tenants.test.:")), (200, 410));
+    assert_eq!((status("video.test.."), status(".")), (421, 400));
+}
+
+#[test]
+fn listed_hosts_count_over_http2_and_in_absolute_form() {
+    let site = Site::new();
+    let gateway = site.start(&listed());
+    let raw_status = |target: &str| {
+        raw(
+            &gateway,
+            &format!("GET {target} HTTP/1.1\r\nHost: video.test\r\nConnection: close\r\n\r\n"),
+        )
+    };
+    assert_eq!(raw_status("http://a.tenants.test/page"), 404);
+    assert_eq!(raw_status("http://b.x.tenants.test./page"), 410);
+    let mut streams = H2::open(gateway.http());
+    let asked = [("a.tenants.test", 404), ("video.test", 200), ("c.tenants.test", 421)];
+    for (stream, (authority, status)) in [1, 3, 5].into_iter().zip(asked) {
+        let fields = [
+            (":method", "GET"),
+            (":scheme", "http"),
+            (":authority", authority),
+            (":path", "/page"),
+        ];
+        streams.headers(stream, &fields, true).unwrap();
+        assert_eq!(streams.outcome(stream), Outcome::Answered(status), "{authority}");
+    }
+}
+
+#[test]
+fn explain_says_which_word_for_the_host_won() {
+    let site = Site::new();
+    let gateway = site.start(&listed());
+    let config = gateway.site.path("gateway.toml");
+    let ran = janua([
+        "explain",
+        "--config",
+        config.to_str().unwrap(),
+        "GET",
+        "http://a.tenants.test/page",
+    ]);
+    let told = ran.stdout;
+    assert!(
+        told.contains("a route that names the host more precisely wins"),
+        "{told}"
+    );
+    assert!(!told.contains("the first's"), "{told}");
 }

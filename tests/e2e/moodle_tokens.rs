@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use http::HeaderValue;
 use janua::backchannel::Backchannel;
+use janua::config::Outgoing;
 use janua::moodle::answer::Probed;
 use janua::moodle::token::Token;
 use janua::moodle::tokens::cas_facade::{Facade, Vouched};
@@ -80,7 +81,7 @@ fn stand(change: impl FnOnce(&mut Site)) -> (Moodle, Cas, Conversation) {
 }
 
 fn talk(moodle: &Moodle, wwwroot: &str, service: &str) -> Conversation {
-    let backchannel = Backchannel::for_questions(None).unwrap();
+    let backchannel = Backchannel::for_questions(&Outgoing::default()).unwrap();
     let host = HeaderValue::from_static("moodle.test:8443");
     Conversation::new(backchannel, moodle.url().parse().unwrap(), host, wwwroot, service)
 }

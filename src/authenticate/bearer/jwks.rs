@@ -43,7 +43,7 @@ impl Jwks {
         Ok(Self {
             name: Arc::clone(name),
             config: config.clone(),
-            backchannel: Backchannel::new(config.ca_file.as_deref())?,
+            backchannel: Backchannel::new(&config.outgoing)?,
             jwks_uri: Cached::default(),
             keys: Cached::default(),
             is_refreshing: AtomicBool::new(false),

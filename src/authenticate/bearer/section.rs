@@ -32,7 +32,7 @@ pub struct Section {
     pub(super) metrics: BearerMetrics,
 }
 
-type Files = [Option<Vec<u8>>; 3];
+type Files = [Option<Vec<u8>>; 4];
 
 enum Way {
     Verified(Box<Verified>),
@@ -264,5 +264,7 @@ pub(super) fn too_many(bearer: &str) -> Rejection {
 
 fn files(config: &Bearer) -> Files {
     let key = config.client_key().map(|key| key.file.as_path());
-    [config.ca_file(), config.secret_file(), key].map(|path| std::fs::read(path?).ok())
+    let proxy = config.outgoing().proxy.as_ref();
+    let password = proxy.and_then(|proxy| proxy.password_file.as_deref());
+    [config.ca_file(), config.secret_file(), key, password].map(|path| std::fs::read(path?).ok())
 }

@@ -17,7 +17,7 @@ use url::Url;
 use super::*;
 use crate::config::bearer::{Bearer, BearerBy, BearerJwks, BearerProfile, Introspection};
 use crate::config::cas::RoleRule;
-use crate::config::{Algorithm, ClientAuth};
+use crate::config::{Algorithm, ClientAuth, Outgoing};
 use crate::observe::metrics::Metrics;
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -34,7 +34,7 @@ fn jwks(issuer: &str, jwks_uri: &Url) -> BearerBy {
         algorithms: vec![Algorithm::Es256],
         leeway: Duration::from_secs(60),
         max_lifetime: Duration::from_secs(3600),
-        ca_file: None,
+        outgoing: Outgoing::default(),
     }))
 }
 
@@ -68,7 +68,7 @@ fn profile(endpoint: &Url) -> BearerBy {
         endpoint: endpoint.clone(),
         cache: Duration::from_secs(30),
         serve_stale: Duration::ZERO,
-        ca_file: None,
+        outgoing: Outgoing::default(),
     }))
 }
 
@@ -82,7 +82,7 @@ fn introspection(endpoint: &Url, secret: &std::path::Path, cache: Duration, serv
         cache,
         serve_stale,
         issuer: None,
-        ca_file: None,
+        outgoing: Outgoing::default(),
     }))
 }
 

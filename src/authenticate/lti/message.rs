@@ -238,7 +238,7 @@ fn choosing(settings: &Map<String, Value>) -> Option<Choosing> {
 
 #[cfg(test)]
 pub(super) mod testing {
-    use crate::config::{Algorithm, Launch, Lti, LtiRole};
+    use crate::config::{Algorithm, Launch, Lti, LtiRole, Outgoing};
     use std::time::Duration;
 
     pub(in crate::authenticate::lti) fn lti() -> Lti {
@@ -265,7 +265,7 @@ pub(super) mod testing {
                 absolute: Duration::from_secs(600),
             },
             key_file: None,
-            ca_file: None,
+            outgoing: Outgoing::default(),
         }
     }
 }

@@ -49,7 +49,7 @@ impl Platform {
         Ok(Self {
             key: config.signing_key().as_ref().map(ClientKey::load_rsa).transpose()?,
             config: config.clone(),
-            backchannel: Backchannel::new(config.ca_file.as_deref())?,
+            backchannel: Backchannel::new(&config.outgoing)?,
             keys: Cached::default(),
         })
     }
@@ -120,7 +120,7 @@ impl Platform {
 pub fn platforms(wanted: &[Lti], before: &[Arc<Platform>]) -> Result<Vec<Arc<Platform>>, (Arc<str>, SetupError)> {
     let platform = |wanted: &Lti| {
         // What a file holds may have changed: those are read again.
-        let has_files = wanted.ca_file.is_some() || wanted.key_file.is_some();
+        let has_files = wanted.outgoing.ca_file.is_some() || wanted.key_file.is_some();
         let same = before.iter().find(|known| known.config == *wanted && !has_files);
         match same {
             Some(same) => Ok(Arc::clone(same)),

@@ -6,7 +6,7 @@ use super::secret::Secrets;
 use super::store::REMEMBERED;
 use super::*;
 use crate::config::cas::{Protocol, RoleRule};
-use crate::config::{self, Cas, Provider, SignIn};
+use crate::config::{self, Cas, Outgoing, Provider, SignIn};
 use crate::observe::metrics::Metrics;
 use crate::sealing::MasterKeys;
 use crate::store::Store;
@@ -37,7 +37,7 @@ fn campus() -> SignIn {
             once: Vec::new(),
             proxies: false,
             proxies_back_ends: false,
-            ca_file: None,
+            outgoing: Outgoing::default(),
         }),
     }
 }

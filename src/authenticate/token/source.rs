@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 
 use super::jwk::{KeySet, KeySetError};
-use crate::backchannel::{Backchannel, BackchannelError};
-use crate::config::{Issuer, JwksLocation};
+use crate::backchannel::{Backchannel, BackchannelError, Files};
+use crate::config::{Issuer, JwksLocation, Outgoing};
 use crate::headers::list;
 use crate::store::{Store, Table};
 use crate::time::{from_unix, unix_seconds};
@@ -53,8 +53,8 @@ pub(super) struct Source {
     place: Place,
     /// Bytes of a set.
     limit: usize,
-    /// The content of `ca_file`.
-    ca: Option<Vec<u8>>,
+    outgoing: Outgoing,
+    files: Files,
 }
 
 enum Place {
@@ -73,7 +73,7 @@ impl Source {
             JwksLocation::File(path) => Place::File(path.clone()),
             JwksLocation::Url(url) => Place::Url {
                 url: url.clone(),
-                backchannel: Backchannel::new(issuer.ca_file.as_deref())?,
+                backchannel: Backchannel::new(&issuer.outgoing)?,
                 store: store.clone(),
             },
         };
@@ -81,7 +81,8 @@ impl Source {
             issuer: Arc::clone(&issuer.name),
             place,
             limit,
-            ca: ca_of(issuer),
+            outgoing: issuer.outgoing.clone(),
+            files: Files::read(&issuer.outgoing),
         })
     }
 
@@ -92,7 +93,10 @@ impl Source {
             (Place::File(path), JwksLocation::File(wanted)) => path == wanted,
             _ => false,
         };
-        same_place && self.issuer == issuer.name && self.ca == ca_of(issuer)
+        same_place
+            && self.issuer == issuer.name
+            && self.outgoing == issuer.outgoing
+            && self.files == Files::read(&issuer.outgoing)
     }
 
     /// The file to watch, if the keys come from one.
@@ -171,10 +175,6 @@ impl Source {
             Place::File(path) => format!("{} {}", self.issuer, path.display()),
         }
     }
-}
-
-fn ca_of(issuer: &Issuer) -> Option<Vec<u8>> {
-    std::fs::read(issuer.ca_file.as_deref()?).ok()
 }
 
 /// A key set as the store has it.

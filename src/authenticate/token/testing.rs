@@ -12,7 +12,7 @@ use http::header::AUTHORIZATION;
 use serde_json::{Value, json};
 
 use crate::config::pattern::{Part, RolePattern};
-use crate::config::{Algorithm, Issuer, JwksLocation, Jwt, TokenSource};
+use crate::config::{Algorithm, Issuer, JwksLocation, Jwt, Outgoing, TokenSource};
 use crate::rate::Rate;
 
 /// An ES256 key of its own.
@@ -86,7 +86,7 @@ pub(in crate::authenticate) fn issuer(name: &str, allow_roles: &[&str], allow_ac
     Issuer {
         name: Arc::from(name),
         jwks: JwksLocation::File("missing.json".into()),
-        ca_file: None,
+        outgoing: Outgoing::default(),
         allow_roles: allow_roles.iter().map(pattern).collect(),
         allow_actions: allow_actions.iter().map(|action| (*action).to_owned()).collect(),
         max_lifetime: Duration::from_secs(24 * 3600),

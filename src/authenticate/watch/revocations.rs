@@ -207,6 +207,7 @@ mod tests {
             issuer: "moodle".into(),
             subject: subject.map(str::to_owned),
             settled: Settled::default(),
+            viewer: None,
         }
     }
 

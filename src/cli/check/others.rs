@@ -32,7 +32,18 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 pub(super) async fn check(config: &Config, file: &Path, unfit: &[UnfitFile], report: &Report) {
     let metrics = &Metrics::new();
     let servers = &Servers::new(report);
-    let is_fit = |owner: &Owner| !unfit.iter().any(|file| file.owner == *owner);
+    // Without the proxy's password nobody can be asked but the servers of upstreams.
+    let by_proxy = |owner: &Owner| {
+        matches!(
+            owner,
+            Owner::SignIn(_) | Owner::Bearer(_) | Owner::Moodle(_) | Owner::Issuer(_)
+        )
+    };
+    let keeps = |file: &UnfitFile, owner: &Owner| match file.owner {
+        Owner::Outgoing => by_proxy(owner),
+        _ => file.owner == *owner,
+    };
+    let is_fit = |owner: &Owner| !unfit.iter().any(|file| keeps(file, owner));
     let of_upstream = |index: usize| {
         config
             .upstreams

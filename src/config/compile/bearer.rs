@@ -198,7 +198,7 @@ impl Checker<'_> {
             algorithms: values(jwks.algorithms.value),
             leeway: jwks.leeway,
             max_lifetime: jwks.max_lifetime,
-            ca_file: ca_file?,
+            outgoing: self.outgoing(ca_file?),
         })
     }
 
@@ -237,7 +237,7 @@ impl Checker<'_> {
             cache: asked.cache,
             serve_stale: asked.serve_stale,
             issuer: issuer?,
-            ca_file: ca_file?,
+            outgoing: self.outgoing(ca_file?),
         })
     }
 
@@ -251,7 +251,7 @@ impl Checker<'_> {
             endpoint: endpoint?,
             cache: profile.cache,
             serve_stale: profile.serve_stale,
-            ca_file: ca_file?,
+            outgoing: self.outgoing(ca_file?),
         })
     }
 

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use http::Method;
 
 use super::Checker;
+use crate::config::RouteHosts;
 use crate::config::diagnostics::{Diagnostic, Span};
 
 /// The requests that a route wants for itself.
@@ -14,7 +15,7 @@ pub(super) struct Claim {
     /// Its methods, or else its path.
     pub(super) at: Span,
     pub(super) path_at: Span,
-    pub(super) host: String,
+    pub(super) hosts: RouteHosts,
     pub(super) shape: String,
     /// `None`: all that no other route of the same host and shape names.
     pub(super) methods: Option<Vec<Method>>,
@@ -23,11 +24,12 @@ pub(super) struct Claim {
 impl Checker<'_> {
     /// Reports each route that wants a request which an earlier one wants too.
     pub(super) fn conflicts(&mut self, claims: &[Claim]) {
-        let mut places: HashMap<(&str, &str), Vec<&Claim>> = HashMap::new();
+        let mut places: HashMap<&str, Vec<&Claim>> = HashMap::new();
         for claim in claims {
-            let place = places.entry((&claim.host, &claim.shape)).or_default();
+            let place = places.entry(&claim.shape).or_default();
             if let Some((earlier, methods)) = place
                 .iter()
+                .filter(|earlier| share_a_host(earlier, claim))
                 .find_map(|earlier| Some((*earlier, overlap(earlier, claim)?)))
             {
                 let message = format!("two routes want the same requests: {methods}");
@@ -45,6 +47,11 @@ impl Checker<'_> {
             place.push(claim);
         }
     }
+}
+
+/// Is there a host that neither has by a more specific word than the other?
+fn share_a_host(a: &Claim, b: &Claim) -> bool {
+    a.hosts.iter().any(|host| b.hosts.rank(&host.name) == Some(host.rank))
 }
 
 /// What both want, in words.

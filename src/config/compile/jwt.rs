@@ -180,7 +180,7 @@ impl Checker<'_> {
         Some(Issuer {
             name: name?.value.as_str().into(),
             jwks: jwks?,
-            ca_file: ca_file?,
+            outgoing: self.outgoing(ca_file?),
             allow_roles: values(issuer.allow_roles.into_value()?),
             allow_actions: values(issuer.allow_actions.into_value()?),
             max_lifetime: issuer.max_lifetime,

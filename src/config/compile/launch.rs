@@ -7,7 +7,7 @@ use http::Method;
 use super::{Checker, Known};
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::read::{At, Key};
-use crate::config::{Action, Credential, Launch, Route, TokenSource, file};
+use crate::config::{Action, Credential, Launch, Route, RouteHosts, TokenSource, file};
 
 /// The token source that is a form.
 pub(super) fn form_source(sources: &[At<file::Source>]) -> Option<Span> {
@@ -19,8 +19,8 @@ pub(super) fn form_source(sources: &[At<file::Source>]) -> Option<Span> {
 
 /// What a route has to do with launch sessions.
 pub(super) struct Launched {
-    /// Their cookie is this host's alone.
-    host: String,
+    /// Their cookie is each host's alone.
+    hosts: RouteHosts,
     begins: bool,
     /// `accept` names "launch" here.
     taken: Option<Span>,
@@ -29,7 +29,7 @@ pub(super) struct Launched {
 /// The rest of a route of which `launch` is judged.
 pub(super) struct OfRoute<'a> {
     pub(super) place: Span,
-    pub(super) host: Option<&'a str>,
+    pub(super) hosts: Option<&'a RouteHosts>,
     pub(super) action: Option<&'a Action>,
     pub(super) accept: (&'a [Credential], Span),
     pub(super) methods: Option<(&'a [Method], Span)>,
@@ -55,8 +55,8 @@ impl Checker<'_> {
     ) -> Option<Option<Launch>> {
         let by_form = matches!(route.action, Some(Action::Launch));
         let (accept, accept_at) = route.accept;
-        launched.extend(route.host.map(|host| Launched {
-            host: host.to_owned(),
+        launched.extend(route.hosts.map(|hosts| Launched {
+            hosts: hosts.clone(),
             begins: by_form || !launch.is_absent(),
             taken: accept.contains(&Credential::Launch).then_some(accept_at),
         }));
@@ -143,10 +143,11 @@ impl Checker<'_> {
     /// What no route has a use for, seen over all of them.
     pub(super) fn launches(&mut self, launched: &[Launched], known: &Known) {
         // A platform launches pages of every host.
-        let begins =
-            |host: &str| !known.platforms.is_empty() || launched.iter().any(|one| one.begins && one.host == host);
-        for (at, host) in launched.iter().filter_map(|one| Some((one.taken?, &one.host))) {
-            if !begins(host) {
+        let begins = |host: &str| {
+            !known.platforms.is_empty() || launched.iter().any(|one| one.begins && one.hosts.rank(host).is_some())
+        };
+        for (at, hosts) in launched.iter().filter_map(|one| Some((one.taken?, &one.hosts))) {
+            if !hosts.names().any(begins) {
                 let problem = Diagnostic::error(at, "no launch session begins at this host");
                 self.report(problem.help(
                     "add launch = { } to the route of a page that is opened with a token, or a route with \

@@ -90,7 +90,7 @@ impl Checker<'_> {
             leeway: lti.leeway,
             launch,
             key_file: key_file?,
-            ca_file: ca_file?,
+            outgoing: self.outgoing(ca_file?),
         })
     }
 

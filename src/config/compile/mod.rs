@@ -11,6 +11,7 @@ mod conflicts;
 mod cors;
 mod frames;
 mod functions;
+mod hosts;
 mod jwt;
 mod launch;
 mod lti;
@@ -20,6 +21,7 @@ mod moodle_sources;
 mod moodle_username;
 mod named;
 mod opencast;
+mod outgoing;
 mod pages;
 mod people;
 mod routes;
@@ -27,6 +29,7 @@ mod rules;
 mod server;
 mod sign_in;
 mod state;
+mod statistics;
 mod unmet;
 mod unused;
 mod upstreams;
@@ -46,7 +49,7 @@ use self::unmet::Source;
 use super::diagnostics::{Diagnostic, Diagnostics, Span, did_you_mean};
 use super::file::File;
 use super::read::{At, Env, Key, missing, read};
-use super::{Config, TokenSource};
+use super::{Config, Proxy, TokenSource};
 
 /// A configuration that may be run, and what is odd about it.
 #[derive(Debug)]
@@ -82,6 +85,8 @@ pub fn load_with(path: &Path, env: Env<'_>) -> Result<Loaded, Diagnostics> {
         name: name.to_string_lossy().into(),
         folder,
         problems,
+        proxy: None,
+        counts_views: None,
     };
     let config = file.and_then(|file| checker.file(file));
     let diagnostics = Diagnostics::new(path, source.clone(), checker.problems);
@@ -149,6 +154,10 @@ pub(super) struct Checker<'a> {
     name: Arc<str>,
     folder: PathBuf,
     problems: Vec<Diagnostic>,
+    /// Of `[outgoing]`.
+    proxy: Option<Arc<Proxy>>,
+    /// The first `views` of a route.
+    counts_views: Option<Span>,
 }
 
 impl Checker<'_> {
@@ -157,7 +166,11 @@ impl Checker<'_> {
         let (server, hosts) = (server.flatten(), hosts.flatten());
         let pages = self.pages(file.pages);
         let log = self.log(file.log);
+        let proxy = self.proxy(file.outgoing);
+        self.proxy = proxy.clone().flatten();
         let state = self.state(file.state);
+        let statistics_at = file.statistics.place;
+        let statistics = self.statistics(file.statistics);
         let jwt = file.jwt;
         let form = launch::form_source(&jwt.sources.value);
         let named = jwt.issuers.value().into_iter().flatten();
@@ -226,6 +239,9 @@ impl Checker<'_> {
         if let Some(routes) = &routes {
             self.unused(routes, &known);
             self.unread_form(form, routes);
+            if let Some(statistics) = &statistics {
+                self.counted_for_nobody(statistics_at, statistics.is_some(), routes);
+            }
             self.launch_scripts(moodles.as_deref().unwrap_or_default(), routes, &known);
             self.decisions_for_nobody(routes, server.as_ref());
             if let (Some(jwt), Some(bearers)) = (&jwt, &bearers) {
@@ -244,6 +260,8 @@ impl Checker<'_> {
             moodles: moodles?,
             opencasts: opencasts?,
             upstreams: upstreams?,
+            proxy: proxy?,
+            statistics: statistics?,
             routes: routes?,
         })
     }

@@ -48,8 +48,9 @@ impl Checker<'_> {
 
 /// The route that gets a GET of this path, as the route table finds it.
 fn most_specific<'a>(routes: &'a [Arc<Route>], host: &str, path: &str) -> Option<&'a Route> {
-    let here = routes.iter().map(AsRef::as_ref).filter(|route| route.host == host);
-    let ranked = here.filter_map(|route| Some((ranks(route, path)?, route)));
+    let routes = routes.iter().map(AsRef::as_ref);
+    // The path first, then the host.
+    let ranked = routes.filter_map(|route: &Route| Some(((ranks(route, path)?, route.hosts.rank(host)?), route)));
     let ranked: Vec<_> = ranked.collect();
     let best = ranked.iter().map(|(ranks, _)| ranks).min()?;
     let there = || {

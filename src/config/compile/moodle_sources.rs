@@ -111,7 +111,7 @@ impl Checker<'_> {
             username: username?,
             forward_bearer_token: page.forward_bearer_token.value,
             back_ends: page.back_ends,
-            ca_file: ca_file?,
+            outgoing: self.outgoing(ca_file?),
         }))
     }
 

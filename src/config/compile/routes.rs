@@ -84,7 +84,7 @@ impl Checker<'_> {
         let place = route.place;
         let personal = launch::personal(&route);
         let name = route.name.given().filter(|name| self.name(name).is_some());
-        let host = self.host(route.host, known);
+        let hosts = self.hosts(route.host, route.hosts, known);
         let path = route.path.given();
         if let Some(path) = path.filter(|path| path.value.is_reserved()) {
             let problem = Diagnostic::error(path.at, "the gateway keeps the paths under /_janua/ for itself");
@@ -107,11 +107,11 @@ impl Checker<'_> {
             Some(None) if action == Some(Action::Launch) => Some(Some(vec![Method::POST])),
             methods => methods,
         };
-        if let (Some(path), Some(host), Some(methods)) = (path, &host, &methods) {
+        if let (Some(path), Some(hosts), Some(methods)) = (path, &hosts, &methods) {
             claims.push(Claim {
                 at: methods_at.unwrap_or(path.at),
                 path_at: path.at,
-                host: host.clone(),
+                hosts: hosts.clone(),
                 shape: path.value.shape(),
                 methods: methods.clone(),
             });
@@ -182,13 +182,14 @@ impl Checker<'_> {
             watch.checked(|watch| self.watch(watch.value, (&accept, accept_at), path, (action.as_ref(), rules)));
         let of_launch = launch::OfRoute {
             place,
-            host: host.as_deref(),
+            hosts: hosts.as_ref(),
             action: action.as_ref(),
             accept: (&accept, accept_at),
             methods: methods.as_ref().and_then(Option::as_deref).zip(methods_at),
             personal,
         };
         let launch = self.launch(route.launch, &of_launch, known, launched);
+        let views = self.views(route.views, path, action.as_ref());
         let cors = match route.cors {
             // Public keys are for everyone: any web page may verify a token itself.
             Key::Absent if matches!(action, Some(Action::KeySet(_) | Action::OwnKeys)) => Some(Some(Cors {
@@ -201,7 +202,7 @@ impl Checker<'_> {
         let limits = route.limits.or_empty().and_then(|limits| self.limits(limits));
         Some(Route {
             name: name?.value.as_str().into(),
-            host: host?,
+            hosts: hosts?,
             path: path?.value.text.clone(),
             path_params: route.path_params.value,
             websocket: route.websocket.into_value(),
@@ -220,6 +221,7 @@ impl Checker<'_> {
             opencast_jwt: opencast_jwt?,
             watch: watch?,
             launch: launch?,
+            views: views?,
             cors: cors?,
             frames: frames?,
             limits: limits?,
@@ -230,28 +232,6 @@ impl Checker<'_> {
             keep_token: route.keep_token.value,
             watch_urls: route.watch_urls.value,
         })
-    }
-    /// The host of a route: one of the public ones, lower case.
-    fn host(&mut self, host: Key<String>, known: &Known) -> Option<String> {
-        let public = known.hosts.as_ref()?;
-        let host = match host {
-            Key::Given(host) => host,
-            Key::Absent => return public.first().map(|host| host.value.clone()),
-            Key::Bad => return None,
-        };
-        let lower = host.value.to_ascii_lowercase();
-        let is_public = |host: &str| public.iter().any(|public| public.value == host);
-        if is_public(&lower) {
-            return Some(lower);
-        }
-        let written = self.written(host.at).to_owned();
-        let problem = Diagnostic::error(host.at, format!("`{written}` is not the host of a public URL"));
-        let without_port = lower.rsplit_once(':').map(|(host, _)| host);
-        self.report(match without_port.is_some_and(is_public) {
-            true => problem.help("remove the port: it means nothing here"),
-            false => problem.help(self.suggest(&written, public, "public hosts")),
-        });
-        None
     }
 
     /// `Some(None)`: any method.

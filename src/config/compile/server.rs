@@ -194,7 +194,7 @@ impl Checker<'_> {
     }
 
     /// A file that may be missing, in a folder that may not.
-    fn file_to_write(&mut self, path: &At<String>, name: &str) -> Option<PathBuf> {
+    pub(super) fn file_to_write(&mut self, path: &At<String>, name: &str) -> Option<PathBuf> {
         let absolute = self.absolute(path, name)?;
         if !self.is_no_folder(path, name) {
             return None;

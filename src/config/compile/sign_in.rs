@@ -196,7 +196,7 @@ impl Checker<'_> {
             once: Vec::new(),
             proxies: false,
             proxies_back_ends: false,
-            ca_file: ca_file?,
+            outgoing: self.outgoing(ca_file?),
         })
     }
 

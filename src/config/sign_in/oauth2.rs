@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::client::{self, ClientAuth, ClientKey};
+use crate::config::Outgoing;
 use crate::config::compile::Checker;
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::read::{At, Key};
@@ -31,7 +32,7 @@ pub struct OAuth2 {
     /// Is the access token of a sign-in for a Moodle's page, besides?
     pub hands_on_access_token: bool,
     /// Further roots for https.
-    pub ca_file: Option<PathBuf>,
+    pub outgoing: Outgoing,
 }
 
 section! {
@@ -133,7 +134,7 @@ impl Checker<'_> {
             passive: oauth2.passive.value,
             renew: oauth2.renew.value,
             hands_on_access_token: false,
-            ca_file: ca_file?,
+            outgoing: self.outgoing(ca_file?),
         })
     }
 }

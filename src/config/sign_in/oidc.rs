@@ -6,12 +6,12 @@ use std::time::Duration;
 use url::Url;
 
 use super::client::{self, ClientAuth, ClientKey};
-use crate::config::Algorithm;
 use crate::config::compile::Checker;
 use crate::config::diagnostics::Diagnostic;
 use crate::config::net::is_loopback;
 use crate::config::read::{At, Key};
 use crate::config::section::{section, words};
+use crate::config::{Algorithm, Outgoing};
 
 /// `[sign_in.<name>.oidc]`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub struct Oidc {
     /// Is the access token of a sign-in for a Moodle's page, besides?
     pub hands_on_access_token: bool,
     /// Further roots for https.
-    pub ca_file: Option<PathBuf>,
+    pub outgoing: Outgoing,
 }
 
 /// Endpoints that are written out.
@@ -219,7 +219,7 @@ impl Checker<'_> {
             keep_id_token: oidc.keep_id_token,
             accept_missing_nonce: oidc.accept_missing_nonce.value,
             hands_on_access_token: false,
-            ca_file: ca_file?,
+            outgoing: self.outgoing(ca_file?),
         })
     }
 

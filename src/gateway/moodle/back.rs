@@ -75,8 +75,8 @@ struct Going<'a> {
 
 /// For a route that rewrites addresses: to those beside the script that was called.
 fn rewriter(ctx: &Context, moodle: &Moodle) -> Option<Rewriter> {
-    let route = ctx.route.as_ref().filter(|route| route.config.rewrite_urls)?;
-    let public = ctx.snapshot.config.server.public_url(&route.config.host)?;
+    ctx.route.as_ref().filter(|route| route.config.rewrite_urls)?;
+    let public = ctx.snapshot.config.server.public_url(&ctx.request.host)?;
     let (prefix, _) = ctx.path.encoded().split_once("/webservice/")?;
     Some(Rewriter::new(
         &moodle.config.wwwroot,

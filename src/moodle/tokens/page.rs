@@ -84,13 +84,13 @@ impl Page {
     /// `cas` is the server at which the people of the Moodle sign in, if they sign in by CAS.
     pub fn new(config: &config::Page, cas: Option<&config::Cas>) -> Result<Self, BackchannelError> {
         let client = |cas: &config::Cas| {
-            let questions = Backchannel::new(cas.ca_file.as_deref())?;
+            let questions = Backchannel::new(&cas.outgoing)?;
             Ok::<_, BackchannelError>(cas::Client::new(&cas.server, cas.protocol, questions))
         };
         Ok(Self {
             config: config.clone(),
             cas: cas.map(client).transpose()?,
-            backchannel: Backchannel::new(config.ca_file.as_deref())?,
+            backchannel: Backchannel::new(&config.outgoing)?,
         })
     }
 

@@ -36,12 +36,18 @@ pub struct RouteMetrics {
     pub(super) refused: Vec<OnceLock<IntCounter>>,
     /// The same for what was allowed and came to nothing.
     pub(super) failed: Vec<OnceLock<IntCounter>>,
+    pub(super) all_views: IntCounterVec,
     pub(super) all_cut: IntCounterVec,
     pub(super) cut_told: Limiter,
     pub(super) all_upstream_auth: IntCounterVec,
 }
 
 impl RouteMetrics {
+    /// A view begins on the route.
+    pub fn view_begins(&self) {
+        self.all_views.with_label_values(&[&self.name]).inc();
+    }
+
     /// A request has ended. `status` 0 stands for "the client went before the answer" and counts as a 4xx.
     pub fn finished(&self, method: &Method, status: u16, took: Duration, bytes_in: u64, bytes_out: u64) {
         let known = METHODS.iter().position(|(_, known)| known.as_ref() == Some(method));

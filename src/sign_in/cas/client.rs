@@ -319,9 +319,14 @@ fn sorted(error: BackchannelError) -> ValidateError {
         | E::Coding { .. }
         | E::BrokenCoding { .. }
         | E::Broken { .. } => ValidateError::Http(error),
-        E::CaFile(_) | E::Setup(_) | E::Resolve { .. } | E::Refused { .. } | E::Tls { .. } | E::Connect { .. } => {
-            ValidateError::Unreachable(error)
-        }
+        E::CaFile(_)
+        | E::ProxyPassword(_)
+        | E::Proxy { .. }
+        | E::Setup(_)
+        | E::Resolve { .. }
+        | E::Refused { .. }
+        | E::Tls { .. }
+        | E::Connect { .. } => ValidateError::Unreachable(error),
     }
 }
 

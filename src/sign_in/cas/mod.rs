@@ -87,7 +87,7 @@ pub fn ticket(asked: &Asked<'_>) -> Option<String> {
 
 impl Cas {
     pub fn new(name: &Arc<str>, config: &config::Cas) -> Result<Self, BackchannelError> {
-        let backchannel = Backchannel::new(config.ca_file.as_deref())?;
+        let backchannel = Backchannel::new(&config.outgoing)?;
         Ok(Self {
             name: Arc::clone(name),
             config: config.clone(),
@@ -263,7 +263,7 @@ mod tests {
             once: Vec::new(),
             proxies: true,
             proxies_back_ends: true,
-            ca_file: None,
+            outgoing: config::Outgoing::default(),
         };
         let cas = Cas::new(&"campus".into(), &config).unwrap();
         let refused = |code| ValidateError::Refused(Failure::new(code, ""));

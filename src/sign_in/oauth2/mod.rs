@@ -43,7 +43,7 @@ impl OAuth2 {
                 secret: secret.transpose()?,
                 key: key.transpose()?,
                 auth: config.client_auth,
-                backchannel: Backchannel::new(config.ca_file.as_deref())?,
+                backchannel: Backchannel::new(&config.outgoing)?,
             },
         })
     }

@@ -93,7 +93,7 @@ impl Oidc {
                 secret: secret.transpose()?,
                 key: key.transpose()?,
                 auth: config.client_auth,
-                backchannel: Backchannel::new(config.ca_file.as_deref())?,
+                backchannel: Backchannel::new(&config.outgoing)?,
             },
             attributes: wanted,
             fetched: before

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::config::{Algorithm, ClientAuth, Oidc, UseUserinfo};
+use crate::config::{Algorithm, ClientAuth, Oidc, Outgoing, UseUserinfo};
 
 pub(super) fn config(issuer: &str) -> Oidc {
     Oidc {
@@ -30,6 +30,6 @@ pub(super) fn config(issuer: &str) -> Oidc {
         id_token_issuer: issuer.to_owned(),
         accept_missing_nonce: false,
         hands_on_access_token: false,
-        ca_file: None,
+        outgoing: Outgoing::default(),
     }
 }

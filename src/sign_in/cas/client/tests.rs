@@ -3,6 +3,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::config::Outgoing;
 use janua_demo::Reserved;
 
 const SERVICE: &str = "https://gw.test/_janua/cas/campus/callback?a=b c&d=ü";
@@ -55,7 +56,7 @@ async fn client(protocol: Protocol, peer: Peer) -> (Client, mpsc::UnboundedRecei
             }
         }
     });
-    let backchannel = Backchannel::new(None).unwrap();
+    let backchannel = Backchannel::new(&Outgoing::default()).unwrap();
     (Client::new(&server.parse().unwrap(), protocol, backchannel), told)
 }
 
@@ -85,7 +86,7 @@ async fn error(peer: Peer) -> ValidateError {
 
 #[test]
 fn addresses_keep_the_servers_path_and_escape_the_service() {
-    let backchannel = Backchannel::new(None).unwrap();
+    let backchannel = Backchannel::new(&Outgoing::default()).unwrap();
     for server in [
         "https://cas.test/cas",
         "https://cas.test/cas/",
@@ -220,7 +221,7 @@ async fn what_went_wrong_is_told_apart() {
     let port = Reserved::new(0).unwrap();
     let closed = port.address();
     let server = format!("http://{closed}/cas").parse().unwrap();
-    let client = Client::new(&server, Protocol::Cas2, Backchannel::new(None).unwrap());
+    let client = Client::new(&server, Protocol::Cas2, Backchannel::new(&Outgoing::default()).unwrap());
     let unreachable = client.validate(SERVICE, &ticket(), false).await.unwrap_err();
     assert_eq!(unreachable.label(), "unreachable", "{unreachable}");
     assert!(
