@@ -13,19 +13,19 @@ fn a_message_counts_once_and_in_its_own_browser() {
     let (_, others) = stage.begun();
     let form = stage.platform.auth(&location).unwrap();
     let send = |form: &Form, cookie: &str| stage.gateway.send(form.posted().header("Cookie", cookie));
-    send(&form, &others).is_refused(401, "launch_stale");
-    send(&form, "a=b").is_refused(401, "launch_stale");
+    send(&form, &others).told_refused(401, "launch_stale");
+    send(&form, "a=b").told_refused(401, "launch_stale");
     for state in ["", "x", &format!("{}x", form.get("state"))] {
-        send(&form.clone().set("state", state), &cookie_of_login).is_refused(401, "launch_stale");
+        send(&form.clone().set("state", state), &cookie_of_login).told_refused(401, "launch_stale");
     }
     send(&form, &cookie_of_login).expect(303);
-    send(&form, &cookie_of_login).is_refused(401, "launch_stale");
+    send(&form, &cookie_of_login).told_refused(401, "launch_stale");
     stage.gateway.logged(&["launch_stale", "used already"]);
     // The same message for another question of the same browser.
     let (_, again) = stage.begun();
-    send(&form, &format!("{cookie_of_login}; {again}")).is_refused(401, "launch_stale");
+    send(&form, &format!("{cookie_of_login}; {again}")).told_refused(401, "launch_stale");
     let other = stage.platform.auth(&stage.begun().0).unwrap();
-    send(&form.clone().set("id_token", other.get("id_token")), &cookie_of_login).is_refused(401, "launch_stale");
+    send(&form.set("id_token", other.get("id_token")), &cookie_of_login).told_refused(401, "launch_stale");
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_message_counts_once_at_all_replicas() {
     let form = platform.auth(&location).unwrap();
     let launched = there.send(form.posted().header("Cookie", &cookie_of_login)).expect(303);
     here.send(form.posted().header("Cookie", &cookie_of_login))
-        .is_refused(401, "launch_stale");
+        .told_refused(401, "launch_stale");
     let session = cookie(&launched, "janua-launch");
     here.send(Request::get("/play/").header("Cookie", &session)).expect(200);
 }
@@ -92,7 +92,7 @@ fn what_a_message_says_must_be_meant_here() {
                 .any(|line| line.contains("janua-launch")),
             "{claims}"
         );
-        refused.is_refused(status, reason);
+        refused.told_refused(status, reason);
     }
     // What is not told to the person is in the log: which deployment to add.
     stage.gateway.logged(&["wrong_audience", "deployment_ids"]);
@@ -113,19 +113,19 @@ fn a_signature_is_the_platforms_own() {
         stage.gateway.send(form.posted().header("Cookie", &cookie_of_login))
     };
     let foreign = Signer::rs256().named("of-the-platform");
-    send(&foreign.token(&claims)).is_refused(401, "bad_signature");
-    send(&Signer::rs256().named("unknown").token(&claims)).is_refused(401, "unknown_key");
-    send(&Signer::new().named("of-the-platform").token(&claims)).is_refused(401, "algorithm_not_allowed");
-    send(&unsigned(&json!({ "alg": "none", "typ": "JWT" }), &claims)).is_refused(401, "algorithm_not_allowed");
+    send(&foreign.token(&claims)).told_refused(401, "bad_signature");
+    send(&Signer::rs256().named("unknown").token(&claims)).told_refused(401, "unknown_key");
+    send(&Signer::new().named("of-the-platform").token(&claims)).told_refused(401, "algorithm_not_allowed");
+    send(&unsigned(&json!({ "alg": "none", "typ": "JWT" }), &claims)).told_refused(401, "algorithm_not_allowed");
     let public = stage.platform.behaviour().keys.clone();
     send(&hs256(
         public.as_bytes(),
         &json!({ "alg": "HS256", "typ": "JWT" }),
         &claims,
     ))
-    .is_refused(401, "algorithm_not_allowed");
-    send("").is_refused(401, "malformed_token");
-    send("a.b.c").is_refused(401, "malformed_token");
+    .told_refused(401, "algorithm_not_allowed");
+    send("").told_refused(401, "malformed_token");
+    send("a.b.c").told_refused(401, "malformed_token");
     // None of them has used the launch up.
     stage
         .gateway
@@ -156,7 +156,7 @@ fn a_login_names_what_is_configured() {
         fields: [twice.fields.clone(), vec![("iss".into(), "https://lms.test".into())]].concat(),
         ..twice
     };
-    stage.gateway.send(twice.posted()).is_refused(400, "bad_request");
+    stage.gateway.send(twice.posted()).told_refused(400, "bad_request");
     for (method, path, status) in [
         ("GET", "/_janua/lti/moodle/launch", 405),
         ("HEAD", "/_janua/lti/moodle/login", 405),
@@ -171,7 +171,7 @@ fn a_login_names_what_is_configured() {
         );
     }
     // A script posts nothing, and JSON is no form.
-    let scripted = |request: Request| stage.gateway.send(request).is_refused(400, "bad_request");
+    let scripted = |request: Request| stage.gateway.send(request).told_refused(400, "bad_request");
     scripted(
         Request::new("POST", "/_janua/lti/moodle/launch")
             .header("Content-Type", "application/json")
@@ -216,5 +216,5 @@ fn the_platforms_refusal_is_told_in_plain_words() {
 fn a_platform_without_keys_is_told_from_a_bad_message() {
     let stage = Stage::new();
     stage.platform.behaviour().keys = "{}".to_owned();
-    stage.launch().is_refused(503, "keys_unavailable");
+    stage.launch().told_refused(503, "keys_unavailable");
 }

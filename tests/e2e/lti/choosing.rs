@@ -122,28 +122,28 @@ fn only_pages_of_this_host_are_chosen() {
     let Some(stage) = stage() else { return };
     let choice = field(&stage.launch_with(&choosing()).expect(200).text(), "choice");
     for page in ["https://evil.test/play/", "//evil.test/", "/search/a", "/_janua/me", ""] {
-        chosen(&stage, &choice, "t", page).is_refused(400, "bad_request");
+        chosen(&stage, &choice, "t", page).told_refused(400, "bad_request");
     }
-    chosen(&stage, &choice, "", "/play/1").is_refused(400, "bad_request");
+    chosen(&stage, &choice, "", "/play/1").told_refused(400, "bad_request");
     for forged in [
         "",
         "x",
         &choice[1..],
         stage.platform.auth(&stage.begun().0).unwrap().get("state"),
     ] {
-        chosen(&stage, forged, "t", "/play/1").is_refused(401, "launch_stale");
+        chosen(&stage, forged, "t", "/play/1").told_refused(401, "launch_stale");
     }
     let mut claims = choosing();
     claims[SETTINGS]["deep_link_return_url"] = json!("javascript:alert(1)");
-    stage.launch_with(&claims).is_refused(403, "not_allowed");
+    stage.launch_with(&claims).told_refused(403, "not_allowed");
     claims[SETTINGS]["accept_types"] = json!(["file"]);
-    stage.launch_with(&claims).is_refused(403, "not_allowed");
+    stage.launch_with(&claims).told_refused(403, "not_allowed");
 }
 
 #[test]
 fn without_a_key_nothing_is_chosen() {
     let stage = Stage::new();
-    stage.launch_with(&choosing()).is_refused(403, "not_allowed");
+    stage.launch_with(&choosing()).told_refused(403, "not_allowed");
     stage.gateway.logged(&["not_allowed", "key_file"]);
     assert_eq!(
         stage.gateway.get("/_janua/lti/moodle/jwks").expect(200).json(),

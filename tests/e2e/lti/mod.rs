@@ -110,11 +110,11 @@ impl Stage {
 
 trait Told {
     /// A refusal with this reason, in a page or in a problem body.
-    fn is_refused(self, status: u16, reason: &str) -> Self;
+    fn told_refused(self, status: u16, reason: &str) -> Self;
 }
 
 impl Told for Response {
-    fn is_refused(self, status: u16, reason: &str) -> Self {
+    fn told_refused(self, status: u16, reason: &str) -> Self {
         if self
             .header("content-type")
             .is_some_and(|kind| kind.starts_with("application/problem"))
@@ -206,8 +206,8 @@ fn a_page_of_a_course_opens_as_the_person_in_the_course() {
     assert_eq!((user.as_str(), roles.as_str()), ("lti:moodle:5", "4_Learner"));
     // No route takes it that names issuers, or takes no launches.
     let ask = |path: &str| stage.gateway.send(Request::get(path).header("Cookie", &session));
-    ask("/issuer/a").is_refused(401, "issuer_not_accepted");
-    ask("/search/a").is_refused(401, "no_credentials");
+    ask("/issuer/a").told_refused(401, "issuer_not_accepted");
+    ask("/search/a").told_refused(401, "no_credentials");
     assert!(stage.zoo.seen("/play/index.html").header("cookie").is_none());
     for step in ["login", "launch"] {
         let series = format!("janua_lti_total{{outcome=\"ok\",platform=\"moodle\",step=\"{step}\"}}");
@@ -282,7 +282,7 @@ fn people_of_two_platforms_are_two() {
     );
     gateway
         .send(Request::get("/play/").header("Cookie", &session))
-        .is_refused(403, "missing_role");
+        .told_refused(403, "missing_role");
 }
 
 /// One platform's message is none of another one's, whoever is called what.
@@ -305,17 +305,17 @@ fn a_message_counts_at_its_own_platform_alone() {
     };
     gateway
         .send(elsewhere.posted().header("Cookie", &cookie))
-        .is_refused(401, "launch_stale");
+        .told_refused(401, "launch_stale");
     // The other one answers in its place, with all the right names but by its own key.
     let url = url::Url::parse(&location).unwrap();
     let asked: std::collections::HashMap<_, _> = url.query_pairs().into_owned().collect();
     two.behaviour().claims = json!({ "iss": "https://lms.test", "nonce": asked["nonce"], claim("target_link_uri"): format!("{TOOL}/launch") });
     let (location, _) = begun(&gateway, &two);
     let forged = two.auth(&location).unwrap();
-    let forged = form.clone().set("id_token", forged.get("id_token"));
+    let forged = form.set("id_token", forged.get("id_token"));
     gateway
         .send(forged.posted().header("Cookie", &cookie))
-        .is_refused(401, "bad_signature");
+        .told_refused(401, "bad_signature");
     gateway.logged(&["bad_signature", "lti.moodle"]);
 }
 
@@ -368,7 +368,7 @@ fn a_launch_is_revoked_by_name() {
     stage
         .gateway
         .send(Request::get("/play/").header("Cookie", &session))
-        .is_refused(401, "no_credentials");
+        .told_refused(401, "no_credentials");
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn where_the_tool_url_is_the_launch_the_page_is_a_parameter() {
         "/nothing/there",
         "play",
     ] {
-        custom(elsewhere).is_refused(400, "bad_request");
+        custom(elsewhere).told_refused(400, "bad_request");
     }
     stage.gateway.logged(&["bad_request", "takes no launch sessions"]);
 }
@@ -49,12 +49,12 @@ fn a_tool_url_that_is_a_page_leads_there() {
         let answer = stage.launch();
         match elsewhere {
             "/play/" => assert_eq!(location(&answer.expect(303)), "/play/"),
-            _ => drop(answer.is_refused(400, "bad_request")),
+            _ => drop(answer.told_refused(400, "bad_request")),
         }
     }
     stage.platform.behaviour().target = format!("{TOOL}/launch?id=1");
     stage.platform.behaviour().claims = json!({});
-    stage.launch().is_refused(400, "bad_request");
+    stage.launch().told_refused(400, "bad_request");
     stage.gateway.logged(&["the tool URL names no page"]);
 }
 
