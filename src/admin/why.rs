@@ -67,23 +67,22 @@ fn one(why: Why, wants_json: bool) -> Response<String> {
 /// A line for each; the id leads to the whole.
 fn list(refusals: &[Value]) -> String {
     let rows = refusals.iter().map(|one| {
-        let text = |value: &Value| match value {
-            Value::String(text) => Escaped(text).to_string(),
-            Value::Number(number) => number.to_string(),
+        let text = |place: &str| match one.pointer(place) {
+            Some(Value::String(text)) => Escaped(text).to_string(),
+            Some(Value::Number(number)) => number.to_string(),
             _ => "-".to_owned(),
         };
-        let won = one["routes"].as_array().and_then(|routes| routes.last());
-        let request = &one["request"];
-        let asked = match request.is_null() {
-            true => "-".to_owned(),
-            false => format!("{} {}", text(&request["method"]), text(&request["path"])),
+        let id = one.pointer("/past/request_id").and_then(Value::as_str);
+        let asked = match one.pointer("/request/method") {
+            Some(_) => format!("{} {}", text("/request/method"), text("/request/path")),
+            None => "-".to_owned(),
         };
         [
-            text(&one["at"]["utc"]),
-            link(one["past"]["request_id"].as_str().unwrap_or_default()),
-            text(&one["reason"]),
-            text(&one["status"]),
-            text(won.map_or(&Value::Null, |route| &route["name"])),
+            text("/at/utc"),
+            link(id.unwrap_or_default()),
+            text("/reason"),
+            text("/status"),
+            text("/routes/0/name"),
             asked,
         ]
     });
