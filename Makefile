@@ -25,8 +25,8 @@ test-long: tools-build tools-test ## what takes longer than a change should wait
 	JANUA_LONG=1 $(CARGO) test --locked --lib -- --nocapture --test-threads=1 ::long_
 	JANUA_LONG=1 $(CARGO) test --locked --test properties
 
-pictures: tools-build tools-test ## the pictures in docs/pages, made by the browser's test
-	JANUA_PICTURES=$(CURDIR)/docs/pages $(CARGO) test --locked --test e2e -- pages::read
+pictures: tools-build tools-test ## a picture of each page that people see, in target/pictures, made by the browser's test
+	JANUA_PICTURES=$(abspath $(TARGET))/pictures $(CARGO) test --locked --test e2e -- pages::read
 
 # Where Java or Maven is missing, the tests say so and are skipped.
 test-peers: tools-build ## sign-in at Keycloak 26 and Apereo CAS 7.2, which come from Maven: 320 MB, and a minute for each start

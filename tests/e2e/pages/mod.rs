@@ -15,7 +15,7 @@ const LOGO: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"48\" heigh
 
 const PAGES: &str = r##"
 [pages]
-name    = "University of Example <b>"
+name    = "Example College of Arts & Sciences"
 logo    = "logo.svg"
 home    = "https://www.example.edu/?a&b"
 support = "mailto:help@example.edu"

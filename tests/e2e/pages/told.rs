@@ -66,8 +66,14 @@ fn every_page_has_the_sites_name_logo_and_links() {
     ] {
         let page = town.gateway.send(town.page(target, "de")).expect(status);
         let text = page.text();
-        assert!(text.contains("<span>University of Example &lt;b&gt;</span>"), "{text}");
-        assert!(text.contains(" – University of Example &lt;b&gt;</title>"), "{text}");
+        assert!(
+            text.contains("<span>Example College of Arts &amp; Sciences</span>"),
+            "{text}"
+        );
+        assert!(
+            text.contains(" – Example College of Arts &amp; Sciences</title>"),
+            "{text}"
+        );
         assert!(
             text.contains("<a href=\"https://www.example.edu/?a&amp;b\">Zur Startseite</a>"),
             "{text}"

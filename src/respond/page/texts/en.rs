@@ -69,14 +69,14 @@ pub(super) const TEXTS: Texts = Texts {
     nothing_here: "Check the address, or open it from your course.",
     moodle_first_title: "Moodle wants to see you first",
     moodle_unknown: "Moodle does not know yet who you are. Sign in once, then open this page again.",
-    moodle_policy: "Moodle has a policy that you have not agreed to yet. Open Moodle, agree to it, then open this page again.",
-    moodle_profile: "Something is missing in your profile in Moodle. Open Moodle, fill it in, then open this page again.",
-    moodle_password: "Moodle wants you to choose a new password. Open Moodle, change it, then open this page again.",
-    moodle_visit: "Open Moodle once and do what it asks, then open this page again.",
+    moodle_policy: "Moodle has a policy that you have not agreed to yet: open Moodle, agree to it, then try again.",
+    moodle_profile: "Something is missing in your profile in Moodle: open Moodle, fill it in, then try again.",
+    moodle_password: "Moodle wants you to choose a new password: open Moodle, change it, then try again.",
+    moodle_visit: "Moodle wants something of you first: open Moodle, do what it asks, then try again.",
     moodle_closed_title: "Moodle does not let you in this way",
-    moodle_mark: "Your account in Moodle is marked for a new password, and has none that you could change. Ask your support desk to \
+    moodle_mark: "Your account in Moodle is marked for a new password, and has none that you could change: ask your support desk to \
                   remove the mark.",
-    moodle_factor: "Moodle asks for a second factor, which can be given in Moodle itself only. Open Moodle and go on there, or ask \
+    moodle_factor: "Moodle asks for a second factor, which can be given in Moodle itself only: open Moodle and go on there, or ask \
                     your support desk.",
     maintenance_title: "Moodle is under maintenance",
     maintenance: "Wait a while, then load the page again.",
