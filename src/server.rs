@@ -227,8 +227,7 @@ async fn serve(
     let control = control.map(|control| tokio::spawn(control.serve(about, told, move || asked_about.load_full())));
     let denials = Arc::new(Denials::new(server.denials));
     let observer = Observer::new(&metrics, log, Arc::clone(&denials));
-    // The guard writes the last lines at the very end.
-    let (statistics, _last_lines) = Statistics::start(config.statistics.as_ref(), keys, &metrics)?;
+    let (statistics, _written_at_the_very_end) = Statistics::start(config.statistics.as_ref(), keys, &metrics)?;
     let gateway = Gateway {
         snapshot: Arc::clone(&snapshot),
         observer,

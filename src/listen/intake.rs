@@ -100,17 +100,13 @@ pub fn settle_host(request: &mut Request, server: &Server) -> Result<(), Rejecti
         return Ok(());
     }
     let port = port(&request.authority);
-    // `video.example.edu.` is the same name, written as an absolute one (RFC 1034 section 3.1).
-    let name = request.host.strip_suffix('.').unwrap_or(&request.host);
-    let length = name.len();
-    let Some(url) = server.asked_url(name, port) else {
+    let Some(url) = server.asked_url(&request.host, port) else {
         return Err(Rejection::because(
             Reason::UnknownHost,
             "no public URL has this host and port",
         ));
     };
     request.authority = url.authority();
-    request.host.truncate(length);
     Ok(())
 }
 
