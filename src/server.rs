@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use crate::admin::{self, Source as _};
 use crate::authenticate::token::Tokens;
 use crate::backchannel::BackchannelError;
-use crate::config::Config;
+use crate::config::{Config, Log, When};
 use crate::control::{About, Control, ControlError};
 use crate::gateway::Gateway;
 use crate::key_file::{self, Looking};
@@ -33,12 +33,13 @@ use crate::observe::Observer;
 use crate::observe::access_log::AccessLog;
 use crate::observe::denials::Denials;
 use crate::observe::logging::{self, LogError};
+use crate::observe::mask::{self, Mask};
 use crate::observe::metrics::Metrics;
 use crate::observe::reload_status::ReloadStatus;
 use crate::overview::Overview;
 use crate::reload::background::Background;
 use crate::reload::{self, ConfigFile, Reloader, Running};
-use crate::sealing::{MasterKeyError, MasterKeys};
+use crate::sealing::{MasterKeyError, MasterKeys, Purpose};
 use crate::sign_in::People;
 use crate::snapshot::{Passes, Snapshot, SnapshotError};
 use crate::store::{Store, StoreError};
@@ -113,11 +114,19 @@ fn remedy(error: &io::Error) -> String {
 }
 
 /// Runs the gateway until SIGTERM or SIGINT, and until the transfers then running are done or `shutdown_grace` is
-/// over. A second signal ends it at once. `file` is where `config` comes from; when it changes, it is read again.
-pub fn run(file: ConfigFile, config: Config) -> Result<(), RunError> {
+/// over. A second signal ends it at once. `file` is where `config` comes from; when it changes, it is read again. `color`
+/// goes before `log.color`.
+pub fn run(file: ConfigFile, config: Config, color: Option<When>) -> Result<(), RunError> {
     install_crypto();
     let metrics = Arc::new(Metrics::new());
-    let (access_log, _flushed_at_the_end) = logging::init(&config.log, metrics.log_lines_dropped())?;
+    let key = || MasterKeys::of(&config.state).map(|keys| keys.mac(Purpose::LogSubject));
+    mask::install(Mask::new(&config.log.mask, key)?);
+    mask::spare(&config);
+    let log = Log {
+        color: color.unwrap_or(config.log.color),
+        ..config.log.clone()
+    };
+    let (access_log, _flushed_at_the_end) = logging::init(&log, &metrics.log())?;
     logging::tell_panics();
     key_file::tell(&key_file::open_files(&config, Looking::Gateway));
     named_file::all_fit(&config)?;
@@ -149,6 +158,8 @@ async fn serve(
     let server = &config.server;
     let mut signals = Signals::new().map_err(RunError::Signal)?;
     let hangup = reload::hangup().map_err(RunError::Signal)?;
+    let reopen = signal(SignalKind::user_defined1()).map_err(RunError::Signal)?;
+    tokio::spawn(reopen_log(reopen, log.clone()));
     // All sockets first: nothing is asked of anybody by a gateway that cannot listen.
     let admin_socket = bind("server.admin", server.admin)?;
     let mut listeners = Vec::new();
@@ -288,6 +299,14 @@ async fn serve(
         name = signals.next() => tracing::warn!(cut = door.bounds.open(), "{name} again: connections are cut"),
     }
     Ok(())
+}
+
+/// At each SIGUSR1: whoever moved the log's file away may have it for themselves, even if nothing is logged.
+async fn reopen_log(mut asked: Signal, log: AccessLog) {
+    while asked.recv().await.is_some() {
+        log.reopen();
+        tracing::info!("SIGUSR1 received: the log's file is opened anew");
+    }
 }
 
 /// Says what `/readyz` says: at once, and once more where the first keys are still to come.

@@ -131,11 +131,16 @@ const LAYERS: [(&str, &[&str]); 9] = [
 ];
 
 /// Imports within a layer, and the one upwards that stays, each with its reason.
-const EDGES: [(&str, &str, &str); 20] = [
+const EDGES: [(&str, &str, &str); 21] = [
     (
         "config",
         "authorize",
         "a condition declares its keys in the file that judges it",
+    ),
+    (
+        "observe",
+        "sealing",
+        "names are masked by a key derived from the master key",
     ),
     ("reload", "named_file", "files that cannot be used stop a reload"),
     ("server", "named_file", "wiring"),

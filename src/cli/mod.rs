@@ -14,15 +14,16 @@ pub mod token;
 pub mod token_show;
 pub mod vault;
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Loaded;
+use crate::config::{Loaded, When};
+use crate::observe::look::is_colourful;
 use crate::text::safe;
 
 /// The gate in front of a campus's Opencast and Moodle.
@@ -31,7 +32,21 @@ use crate::text::safe;
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Colour what is written to people [default: on a terminal, unless NO_COLOR is set]
+    #[arg(long, global = true, value_enum, value_name = "WHEN")]
+    color: Option<Color>,
 }
+
+/// When something is coloured.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// What the command line says of colours.
+static COLOR: OnceLock<Color> = OnceLock::new();
 
 const LONG_ABOUT: &str = "\
 The gate in front of a campus's Opencast and Moodle: verifies the tokens of media players against cached key sets, \
@@ -91,6 +106,9 @@ impl Cli {
     /// Runs the command. The exit code is 0 for success and 1 for failure; clap itself exits with 2 for a command
     /// line it cannot read.
     pub fn run(self) -> ExitCode {
+        if let Some(color) = self.color {
+            COLOR.get_or_init(|| color);
+        }
         let result = match self.command {
             Command::Run(args) => run::run(&args),
             Command::Check(args) => check::run(&args),
@@ -108,7 +126,7 @@ impl Cli {
         match result {
             Ok(code) => code,
             Err(error) => {
-                eprintln!("janua: {}", told_once(&error));
+                complain(&format!("janua: {}\n", told_once(&error)));
                 ExitCode::FAILURE
             }
         }
@@ -122,6 +140,11 @@ fn put(text: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done,
     }
+}
+
+/// Writes to stderr. That nobody reads it is no error either, as after `2>&1 | head`.
+fn complain(text: &str) {
+    io::stderr().lock().write_all(text.as_bytes()).ok();
 }
 
 /// An error with its causes. Many errors tell their cause themselves: what has been said is not said again.
@@ -139,22 +162,29 @@ fn told_once(error: &anyhow::Error) -> String {
     lines.join("\n")
 }
 
-/// Are colours wanted on a stream? Not where it is no terminal, nor where people say so (<https://no-color.org>).
+/// Are colours wanted on a stream? `--color` decides, or else the stream and the environment.
 fn in_colour(stream: &impl IsTerminal) -> bool {
-    colour_of(stream.is_terminal(), |name| std::env::var_os(name))
+    match COLOR.get() {
+        Some(Color::Always) => true,
+        Some(Color::Never) => false,
+        Some(Color::Auto) | None => is_colourful(stream.is_terminal(), |name| std::env::var_os(name)),
+    }
 }
 
-fn colour_of(is_terminal: bool, env: impl Fn(&str) -> Option<OsString>) -> bool {
-    let refused =
-        env("NO_COLOR").is_some_and(|value| !value.is_empty()) || env("TERM").is_some_and(|term| term == "dumb");
-    is_terminal && !refused
+/// What `--color` says for the log.
+fn wanted_colour() -> Option<When> {
+    COLOR.get().map(|color| match color {
+        Color::Auto => When::Auto,
+        Color::Always => When::Always,
+        Color::Never => When::Never,
+    })
 }
 
 /// `--config`, for every command that reads gateway.toml.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
     /// The configuration file [default: ./gateway.toml, then /etc/janua/gateway.toml]
-    #[arg(long, value_name = "FILE", env = "JANUA_CONFIG")]
+    #[arg(long, short, value_name = "FILE", env = "JANUA_CONFIG")]
     config: Option<PathBuf>,
 }
 
@@ -180,7 +210,7 @@ impl ConfigArgs {
 /// Reads the configuration; tells everything that is wrong with it on stderr. `None`: it cannot be used.
 fn load(path: &Path) -> Option<Loaded> {
     let loaded = load_quietly(path)?;
-    eprint!("{}", loaded.warnings.render(in_colour(&io::stderr())));
+    complain(&loaded.warnings.render(in_colour(&io::stderr())));
     Some(loaded)
 }
 
@@ -188,7 +218,7 @@ fn load(path: &Path) -> Option<Loaded> {
 fn load_quietly(path: &Path) -> Option<Loaded> {
     let loaded = crate::config::load(path);
     loaded
-        .map_err(|problems| eprint!("{}", problems.render(in_colour(&io::stderr()))))
+        .map_err(|problems| complain(&problems.render(in_colour(&io::stderr()))))
         .ok()
 }
 
@@ -222,13 +252,5 @@ mod tests {
         assert_eq!(told_once(&outer), "state: file x: no such key");
         let plain: anyhow::Result<()> = Err(io::Error::other("b\u{1b}[2J")).context("a");
         assert_eq!(told_once(&plain.unwrap_err()), "a: b\\u001b[2J");
-    }
-
-    #[test]
-    fn colours_are_for_terminals_that_want_them() {
-        let env = |set: &'static str, to: &'static str| move |name: &str| (name == set).then(|| OsString::from(to));
-        assert!(colour_of(true, env("TERM", "xterm")) && colour_of(true, env("NO_COLOR", "")));
-        assert!(!colour_of(true, env("NO_COLOR", "1")) && !colour_of(true, env("TERM", "dumb")));
-        assert!(!colour_of(false, env("TERM", "xterm")));
     }
 }

@@ -19,6 +19,7 @@ use super::{Algorithm, Balance, Carry, Credential, Present, UpstreamServer, Valk
 mod bearer;
 mod cors;
 mod launch;
+mod log;
 mod moodle;
 mod opencast;
 mod respond;
@@ -28,11 +29,12 @@ mod sign_in;
 pub(super) use self::bearer::{Bearer, BearerJwks, BearerProfile, Introspection};
 pub(super) use self::cors::Cors;
 pub(super) use self::launch::Launch;
+pub(super) use self::log::Log;
 pub(super) use self::moodle::{ClearPass, Facade, FunctionEntry, Moodle, OidcLaunch, TokenAttribute, TokenPage};
 pub(super) use self::opencast::Opencast;
 pub(super) use self::respond::{Decide, Respond};
 pub use self::server::{ClientTimeouts, Connections};
-pub(super) use self::server::{Log, Server, Tls};
+pub(super) use self::server::{Server, Tls};
 pub(super) use self::sign_in::{Cas, OAuth2, Oidc, RoleRule, SignIn};
 /// Of `allow` and `deny`: the keys of all conditions.
 pub(super) use super::rule::Table as Rule;

@@ -80,6 +80,8 @@ metrics! {
             "Requests that ended in a panic: each is a defect.",
         log_lines_dropped: IntCounter = "janua_log_lines_dropped_total" []
             "Log lines lost because their target was too slow or failed.",
+        log_rotations: IntCounterVec = "janua_log_rotations_total" ["outcome"]
+            "New log files that were begun because of log.rotate (ok), or could not be (error).",
         config_reloads: IntCounterVec = "janua_config_reloads_total" ["outcome"]
             "Reloads of gateway.toml: taken (ok) or refused (error).",
         config_loaded: IntGauge = "janua_config_loaded_timestamp_seconds" []
@@ -238,9 +240,13 @@ impl Metrics {
         self.own.panics.clone()
     }
 
-    /// Log lines that were given up.
-    pub fn log_lines_dropped(&self) -> IntCounter {
-        self.own.log_lines_dropped.clone()
+    /// What the log counts of itself.
+    pub fn log(&self) -> LogMetrics {
+        LogMetrics {
+            dropped: self.own.log_lines_dropped.clone(),
+            rotated: self.own.log_rotations.with_label_values(&["ok"]),
+            not_rotated: self.own.log_rotations.with_label_values(&["error"]),
+        }
     }
 }
 
@@ -248,6 +254,14 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// What the log counts: lines that were given up, files that were begun or could not be.
+#[derive(Clone)]
+pub struct LogMetrics {
+    pub dropped: IntCounter,
+    pub rotated: IntCounter,
+    pub not_rotated: IntCounter,
 }
 
 /// What reloads of the configuration show.

@@ -1,9 +1,13 @@
 //! Tell: metrics, access log, diagnostics, request ids. Counts and writes what happened; decides nothing.
 
 pub mod access_log;
+mod combined;
 pub mod denials;
 mod fields;
+mod log_file;
 pub mod logging;
+pub mod look;
+pub mod mask;
 pub mod metrics;
 pub mod reload_status;
 pub mod request_id;

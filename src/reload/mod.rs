@@ -30,6 +30,7 @@ use crate::listen::accept::Bounds;
 use crate::listen::connection::HeaderBounds;
 use crate::listen::tls::{Certificate, CertificateError, Shown};
 use crate::named_file::{self, UnfitFile};
+use crate::observe::mask;
 use crate::observe::metrics::Metrics;
 use crate::observe::reload_status::ReloadStatus;
 use crate::snapshot::{Snapshot, SnapshotError};
@@ -123,6 +124,7 @@ impl Running {
 
     /// Puts it in place.
     async fn take(&mut self, made: Made) {
+        mask::spare(&made.snapshot.config);
         log_lines(&made.warnings, |line| tracing::warn!("{line}"));
         key_file::tell(&made.open_files);
         let (before, next) = (self.snapshot.load_full(), Arc::new(made.snapshot));

@@ -45,6 +45,7 @@ mod keys;
 mod keysets;
 mod launch;
 mod limits;
+mod logs;
 mod media_by_address;
 mod memory;
 mod methods;

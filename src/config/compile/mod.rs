@@ -13,6 +13,7 @@ mod frames;
 mod functions;
 mod jwt;
 mod launch;
+mod log;
 mod moodle;
 mod moodle_launch;
 mod moodle_sources;

@@ -1,14 +1,14 @@
-//! `[server]` and `[log]`, as they are written.
+//! `[server]`, as it is written.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::config::PublicUrl;
 use crate::config::read::{At, Key};
 use crate::config::section::section;
 use crate::config::value::Size;
-use crate::config::{LogFormat, LogLevel, PublicUrl};
 
 section! {
     /// `[server]`
@@ -88,17 +88,5 @@ section! {
         /// From one address that is none of trusted_proxies; over HTTP/2, and behind such a proxy, as many of its requests are
         /// under way, and the others wait.
         per_address: usize = 500 in 1..=1_000_000,
-    }
-}
-
-section! {
-    /// `[log]`
-    struct Log {
-        /// error, warn, info, debug or trace.
-        level: LogLevel = "info",
-        /// text or json.
-        format: LogFormat = "text",
-        /// Default: stderr.
-        file: String,
     }
 }
