@@ -6,13 +6,16 @@ pub mod config;
 pub mod demo;
 pub mod explain;
 pub mod import;
+pub mod init;
 pub mod jwks;
 pub mod keys;
+pub mod manual;
 pub mod revoke;
 pub mod run;
 pub mod token;
 pub mod token_show;
 pub mod vault;
+pub mod version;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write as _};
@@ -57,6 +60,7 @@ Everything is set in one file, gateway.toml.";
 const EXAMPLES: &str = "\
 Examples:
   janua demo                                   see a gateway at work, without any set-up
+  janua init                                   write a first gateway.toml
   janua check                                  is gateway.toml sound, do key sets and upstreams answer?
   janua run --config /etc/janua/gateway.toml   serve
   janua explain GET 'https://…?jwt=…'          why is it allowed or refused?
@@ -76,6 +80,7 @@ enum Command {
     /// was found
     Check(check::Args),
     Explain(explain::Args),
+    Init(init::Args),
     /// End the watch passes of a person or an event, on every replica, within a second
     Revoke(revoke::Args),
     /// Tokens for Moodle that you provide, and the master key that seals the state store
@@ -97,9 +102,10 @@ enum Command {
     Import(import::Command),
     /// Print completions for a shell
     Completions(completions::Completions),
-    /// Print the manual page
-    #[command(hide = true)]
-    Man,
+    /// Print the manual page, or write one for each command and gateway.toml(5)
+    Man(manual::Args),
+    /// Say what runs: version, commit, build
+    Version,
 }
 
 impl Cli {
@@ -114,6 +120,7 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Explain(args) => explain::run(&args),
+            Command::Init(args) => init::run(&args),
             Command::Revoke(args) => revoke::run(&args),
             Command::Vault(command) => vault::run(&command),
             Command::Keys(command) => keys::run(&command),
@@ -121,7 +128,8 @@ impl Cli {
             Command::Config(command) => config::run(&command),
             Command::Import(command) => import::run(&command),
             Command::Completions(args) => completions::completions(&args),
-            Command::Man => completions::man(),
+            Command::Man(args) => manual::run(&args),
+            Command::Version => version::run(),
         };
         match result {
             Ok(code) => code,

@@ -39,6 +39,7 @@ mod hosts;
 mod http2_upstream;
 mod identity_headers;
 mod import;
+mod init;
 mod issuers;
 mod key_files;
 mod keys;
