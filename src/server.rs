@@ -171,7 +171,7 @@ async fn serve(
     }
     let mut certificates = Vec::new();
     for listener in &server.tls {
-        let (acceptor, shown) = tls::acceptor(listener)?;
+        let (acceptor, shown) = tls::acceptor(listener, metrics.certificate_expiry(listener.listen))?;
         certificates.push((listener.clone(), shown));
         listeners.push(Listener {
             socket: bind("server.tls.listen", listener.listen)?,

@@ -48,7 +48,8 @@ impl Observer {
             (Outcome::Allow, None) => route.allowed(),
             (Outcome::Allow, Some(reason)) => route.failed(reason),
             (Outcome::Deny, Some(reason)) => route.refused(reason),
-            (Outcome::Deny, None) => {} // the client went before anything was decided
+            // The client went before anything was decided.
+            (Outcome::Deny, None) => route.refused(Reason::ClientGone),
         }
         self.access.write(entry);
     }

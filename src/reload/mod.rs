@@ -180,7 +180,8 @@ impl Made {
             let mut wanted = config.server.tls.iter();
             let wanted = wanted.find(|wanted| wanted.listen == shown.listen);
             if let Some(other) = wanted.filter(|wanted| *wanted != shown) {
-                certificates.push((place, other.clone(), Certificate::watched(other)?));
+                let expiry = metrics.certificate_expiry(other.listen);
+                certificates.push((place, other.clone(), Certificate::watched(other, &expiry)?));
             }
         }
         let tokens = if before.tokens.are_of(&config.jwt) {
