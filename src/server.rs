@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use crate::admin::{self, Source as _};
 use crate::authenticate::token::Tokens;
 use crate::backchannel::BackchannelError;
-use crate::config::{Config, Log, When};
+use crate::config::{Config, When};
 use crate::control::{About, Control, ControlError};
 use crate::gateway::Gateway;
 use crate::key_file::{self, Looking};
@@ -122,11 +122,7 @@ pub fn run(file: ConfigFile, config: Config, color: Option<When>) -> Result<(), 
     let key = || MasterKeys::of(&config.state).map(|keys| keys.mac(Purpose::LogSubject));
     mask::install(Mask::new(&config.log.mask, key)?);
     mask::spare(&config);
-    let log = Log {
-        color: color.unwrap_or(config.log.color),
-        ..config.log.clone()
-    };
-    let (access_log, _flushed_at_the_end) = logging::init(&log, &metrics.log())?;
+    let (access_log, _flushed_at_the_end) = logging::init(&config.log, color, &metrics.log())?;
     logging::tell_panics();
     key_file::tell(&key_file::open_files(&config, Looking::Gateway));
     named_file::all_fit(&config)?;
@@ -159,7 +155,7 @@ async fn serve(
     let mut signals = Signals::new().map_err(RunError::Signal)?;
     let hangup = reload::hangup().map_err(RunError::Signal)?;
     let reopen = signal(SignalKind::user_defined1()).map_err(RunError::Signal)?;
-    tokio::spawn(reopen_log(reopen, log.clone()));
+    tokio::spawn(logging::reopen(reopen, log.clone()));
     // All sockets first: nothing is asked of anybody by a gateway that cannot listen.
     let admin_socket = bind("server.admin", server.admin)?;
     let mut listeners = Vec::new();
@@ -299,14 +295,6 @@ async fn serve(
         name = signals.next() => tracing::warn!(cut = door.bounds.open(), "{name} again: connections are cut"),
     }
     Ok(())
-}
-
-/// At each SIGUSR1: whoever moved the log's file away may have it for themselves, even if nothing is logged.
-async fn reopen_log(mut asked: Signal, log: AccessLog) {
-    while asked.recv().await.is_some() {
-        log.reopen();
-        tracing::info!("SIGUSR1 received: the log's file is opened anew");
-    }
 }
 
 /// Says what `/readyz` says: at once, and once more where the first keys are still to come.

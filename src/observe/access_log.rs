@@ -260,40 +260,43 @@ pub(super) fn protocol(version: Version) -> &'static str {
     }
 }
 
+/// A request that was allowed, for tests.
 #[cfg(test)]
-pub(super) mod tests {
+pub(super) fn example() -> Entry<'static> {
+    Entry {
+        time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_794_477_600_123),
+        request_id: "4f2a",
+        client: IpAddr::from([192, 0, 2, 1]),
+        protocol: Version::HTTP_11,
+        method: &Method::GET,
+        host: "video.example.edu",
+        path: "/static/o/c/e/v.mp4",
+        query: Some("jwt=secret&t=3"),
+        status: 206,
+        bytes_in: 0,
+        bytes_out: 1_048_576,
+        took: Duration::from_micros(3_102),
+        route: Some("media"),
+        outcome: Outcome::Allow,
+        reason: None,
+        detail: None,
+        subject: Some(("moodle", "anna")),
+        upstream: None,
+        upstream_took: None,
+        user_agent: None,
+        referer: None,
+        trace_id: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::example as entry;
     use super::*;
     use crate::text::is_unsafe;
     use proptest::prelude::*;
 
     const TOKEN: &str = "eyJhbGciOiJFUzI1NiJ9.eyJleHAiOjF9.c2lnbmF0dXJl";
-
-    pub(in crate::observe) fn entry() -> Entry<'static> {
-        Entry {
-            time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_794_477_600_123),
-            request_id: "4f2a",
-            client: IpAddr::from([192, 0, 2, 1]),
-            protocol: Version::HTTP_11,
-            method: &Method::GET,
-            host: "video.example.edu",
-            path: "/static/o/c/e/v.mp4",
-            query: Some("jwt=secret&t=3"),
-            status: 206,
-            bytes_in: 0,
-            bytes_out: 1_048_576,
-            took: Duration::from_micros(3_102),
-            route: Some("media"),
-            outcome: Outcome::Allow,
-            reason: None,
-            detail: None,
-            subject: Some(("moodle", "anna")),
-            upstream: None,
-            upstream_took: None,
-            user_agent: None,
-            referer: None,
-            trace_id: None,
-        }
-    }
 
     fn text(entry: &Entry<'_>) -> String {
         let mut line = String::new();

@@ -99,7 +99,7 @@ fn time(out: &mut String, time: SystemTime) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::access_log::tests::entry;
+    use super::super::access_log::example as entry;
     use super::*;
     use http::HeaderValue;
     use proptest::prelude::*;

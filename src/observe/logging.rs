@@ -10,6 +10,7 @@ use std::panic::PanicHookInfo;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
+use tokio::signal::unix::Signal;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
@@ -26,7 +27,7 @@ use super::mask;
 use super::metrics::LogMetrics;
 pub use super::sink::Guard;
 use super::sink::{Sink, Target};
-use crate::config::{Log, LogFormat, LogLevel};
+use crate::config::{Log, LogFormat, LogLevel, When};
 use crate::redact;
 use crate::text::safe;
 use crate::time::write_rfc3339;
@@ -63,12 +64,16 @@ fn unopened(path: &Path, error: &io::Error) -> String {
 /// is masked is known before ([`mask::install`]). In "combined" a file has the access lines alone, and stderr the others:
 /// programs that read this format know no other line.
 ///
-/// `metrics` counts lines that were lost, and files. Access lines count as `info`: `log.level = "warn"` turns them off.
+/// `color` goes before `log.color`. `metrics` counts lines that were lost, and files. Access lines count as `info`: `log.level = "warn"` turns them off.
 /// Keep the guard until the process ends: the last lines are written when it is dropped.
 ///
 /// # Errors
 /// The file cannot be opened, no thread can be started, or the log is set up already.
-pub fn init(log: &Log, metrics: &LogMetrics) -> Result<(AccessLog, Guard), LogError> {
+pub fn init(log: &Log, color: Option<When>, metrics: &LogMetrics) -> Result<(AccessLog, Guard), LogError> {
+    let log = &Log {
+        color: color.unwrap_or(log.color),
+        ..log.clone()
+    };
     let target = match &log.file {
         None => Target::Stderr,
         Some(path) => {
@@ -109,6 +114,14 @@ pub fn init(log: &Log, metrics: &LogMetrics) -> Result<(AccessLog, Guard), LogEr
         _ => log::LevelFilter::Info,
     });
     Ok((AccessLog::new(sink, log, look, level >= Level::INFO), guard))
+}
+
+/// At each SIGUSR1, which is `asked`: whoever moved the log's file away may have it for themselves, even if nothing is logged.
+pub async fn reopen(mut asked: Signal, log: AccessLog) {
+    while asked.recv().await.is_some() {
+        log.reopen();
+        tracing::info!("SIGUSR1 received: the log's file is opened anew");
+    }
 }
 
 /// From now on a panic, on any thread, is one line of the log like any other. To be called after [`init`].
@@ -277,7 +290,6 @@ impl FormatTime for Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::When;
     use crate::observe::metrics::Metrics;
     use log::Log as _;
     use std::sync::{Arc, Mutex};
@@ -437,11 +449,11 @@ mod tests {
             priority: When::Auto,
         };
         let metrics = Metrics::new().log();
-        let (access, guard) = init(&log, &metrics).unwrap();
+        let (access, guard) = init(&log, None, &metrics).unwrap();
         assert!(access.is_enabled());
         tracing::warn!(target: "janua::server", "first");
         log::warn!(target: "pingora_core::server", "second");
-        assert!(matches!(init(&log, &metrics), Err(LogError::Twice)));
+        assert!(matches!(init(&log, None, &metrics), Err(LogError::Twice)));
         drop(guard);
         let told = std::fs::read_to_string(&path).unwrap();
         assert!(told.contains("first") && told.contains("second"), "{told}");
@@ -449,7 +461,7 @@ mod tests {
             file: Some(folder.path().join("no/such/log")),
             ..log
         };
-        let opened = init(&nowhere, &metrics);
+        let opened = init(&nowhere, None, &metrics);
         assert!(matches!(opened, Err(LogError::Open { .. })));
     }
 }

@@ -330,17 +330,6 @@ impl Checker<'_> {
         found
     }
 
-    /// Decisions are told to trusted proxies alone.
-    fn decisions_for_nobody(&mut self, routes: &[Arc<Route>], server: Option<&Server>) {
-        let decides = |route: &&Arc<Route>| matches!(route.action, Action::Decide(_));
-        let nobody = server.is_some_and(|server| server.trusted_proxies.is_empty());
-        if let (Some(route), true) = (routes.iter().find(decides), nobody) {
-            let message = format!("the route `{}` decides for nobody", route.name);
-            let help = "name the proxy that asks: trusted_proxies = [\"127.0.0.1/32\"] in [server]";
-            self.report(Diagnostic::error_nowhere(message).help(help));
-        }
-    }
-
     /// Warns of what no route has a use for.
     fn unused(&mut self, routes: &[Arc<Route>], known: &Known) {
         for (index, name) in known.upstreams.iter().enumerate() {

@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::{Checker, Names, every};
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::net::is_loopback;
 use crate::config::read::{At, Key};
-use crate::config::{PublicUrl, Server, TlsListener, file};
+use crate::config::{Action, PublicUrl, Route, Server, TlsListener, file};
 
 /// `sun_path` has 108 bytes, the last of them zero.
 const LONGEST_SOCKET_PATH: usize = 107;
@@ -176,6 +177,17 @@ impl Checker<'_> {
             }
         }
         hosts.into_iter().map(|host| host.value.to_ascii_lowercase()).collect()
+    }
+
+    /// Decisions are told to trusted proxies alone.
+    pub(super) fn decisions_for_nobody(&mut self, routes: &[Arc<Route>], server: Option<&Server>) {
+        let decides = |route: &&Arc<Route>| matches!(route.action, Action::Decide(_));
+        let nobody = server.is_some_and(|server| server.trusted_proxies.is_empty());
+        if let (Some(route), true) = (routes.iter().find(decides), nobody) {
+            let message = format!("the route `{}` decides for nobody", route.name);
+            let help = "name the proxy that asks: trusted_proxies = [\"127.0.0.1/32\"] in [server]";
+            self.report(Diagnostic::error_nowhere(message).help(help));
+        }
     }
 
     /// A file that may be missing, its folder too.

@@ -14,12 +14,12 @@ section! {
         format: LogFormat = "text",
         /// Default: stderr.
         file: String,
-        /// What an access line tells, in this order, behind the time: `["client", "status", "path"]`. Default: everything.
+        /// What an access line tells, in this order, behind the time: `["client", "status", "path"]`. Default: none, everything is told.
         fields: Vec<At<LogField>>,
         /// What is told of people in another form: "address" (networks, /24 of IPv4 and /48 of IPv6), "subject" (16 hexadecimal
         /// digits by a key of the gateway's instead of the name). In the log and at /denials.
         mask: Vec<At<Masked>> = [],
-        /// When the gateway itself begins a new file. Default: never.
+        /// When the gateway itself begins a new file. Default: none, the file grows.
         rotate: LogRotate,
         /// Are levels and statuses coloured: "auto" (on a terminal, unless NO_COLOR is set), "always" or "never"? Only with
         /// format = "text".
