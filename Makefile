@@ -3,7 +3,7 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 JANUA  := $(TARGET)/quick/janua
 
-.PHONY: run demo release test test-long pictures test-peers lint deny-advisories bench tools-build tools-test
+.PHONY: run demo release man test test-long pictures test-peers lint deny-advisories bench tools-build tools-test
 
 run: tools-build ## build, make a sample lecture and a key once, print two links, start
 	scripts/need.sh ffmpeg=ffmpeg
@@ -15,7 +15,10 @@ demo: tools-build ## a gateway at work, with everything around it, on a page to 
 	$(CARGO) run --profile quick --locked -- demo
 
 release: tools-build ## the binary for production, target/release/janua: whole-program optimisation takes some ten minutes
-	$(CARGO) build --release --locked
+	JANUA_COMMIT="$$(git rev-parse --short HEAD 2>/dev/null)" $(CARGO) build --release --locked
+
+man: tools-build ## manual pages, one for each command and gateway.toml(5), into target/man
+	$(CARGO) run --profile quick --locked -- man $(TARGET)/man
 
 test: tools-build tools-test ## unit, property, architecture and end-to-end tests
 	PATH="$$PATH:/usr/sbin" $(CARGO) test --locked --lib --bins --tests

@@ -23,6 +23,7 @@ use tokio::time::timeout;
 use crate::authenticate::watch::{RevocationError, Revoked};
 use crate::explain::{self, Question, Report, why};
 use crate::gateway::recent::Recent;
+use crate::observe::mask;
 use crate::private_file::{folder_of, make_folder};
 use crate::snapshot::Snapshot;
 
@@ -313,7 +314,11 @@ async fn answer(request: &[u8], snapshot: &Arc<Snapshot>, asked: &Asked) -> Answ
             SystemTime::now(),
         )),
         Ok(Verb::Revoke(revoked)) => {
-            tracing::info!(?revoked, "watch passes and launch sessions are revoked");
+            let told = match &revoked {
+                Revoked::Subject(subject) => Revoked::Subject(mask::subject(subject).into_owned()),
+                event @ Revoked::Event(_) => event.clone(),
+            };
+            tracing::info!(revoked = ?told, "watch passes and launch sessions are revoked");
             let subject = match &revoked {
                 Revoked::Subject(subject) => Some(subject.clone()),
                 Revoked::Event(_) => None,

@@ -47,6 +47,8 @@ pub enum Purpose {
     SessionBearer,
     /// Launch sessions that a browser carries in a cookie.
     LaunchCookie,
+    /// Digests of people's names in the log.
+    LogSubject,
 }
 
 impl Purpose {
@@ -59,6 +61,7 @@ impl Purpose {
             Self::SessionCookie => b"janua session cookie 1",
             Self::SessionBearer => b"janua session bearer 1",
             Self::LaunchCookie => b"janua launch cookie 1",
+            Self::LogSubject => b"janua log subject 1",
         }
     }
 }

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use crate::admin::{self, Source as _};
 use crate::authenticate::token::Tokens;
 use crate::backchannel::BackchannelError;
-use crate::config::Config;
+use crate::config::{Config, When};
 use crate::control::{About, Control, ControlError};
 use crate::gateway::Gateway;
 use crate::gateway::recent::Recent;
@@ -34,12 +34,13 @@ use crate::observe::Observer;
 use crate::observe::access_log::AccessLog;
 use crate::observe::denials::Denials;
 use crate::observe::logging::{self, LogError};
+use crate::observe::mask::{self, Mask};
 use crate::observe::metrics::Metrics;
 use crate::observe::reload_status::ReloadStatus;
 use crate::overview::Overview;
 use crate::reload::background::Background;
 use crate::reload::{self, ConfigFile, Reloader, Running};
-use crate::sealing::{MasterKeyError, MasterKeys};
+use crate::sealing::{MasterKeyError, MasterKeys, Purpose};
 use crate::sign_in::People;
 use crate::snapshot::{Passes, Snapshot, SnapshotError};
 use crate::statistics::{ExportError, Statistics};
@@ -117,11 +118,15 @@ fn remedy(error: &io::Error) -> String {
 }
 
 /// Runs the gateway until SIGTERM or SIGINT, and until the transfers then running are done or `shutdown_grace` is
-/// over. A second signal ends it at once. `file` is where `config` comes from; when it changes, it is read again.
-pub fn run(file: ConfigFile, config: Config) -> Result<(), RunError> {
+/// over. A second signal ends it at once. `file` is where `config` comes from; when it changes, it is read again. `color`
+/// goes before `log.color`.
+pub fn run(file: ConfigFile, config: Config, color: Option<When>) -> Result<(), RunError> {
     install_crypto();
     let metrics = Arc::new(Metrics::new());
-    let (access_log, _flushed_at_the_end) = logging::init(&config.log, metrics.log_lines_dropped())?;
+    let key = || MasterKeys::of(&config.state).map(|keys| keys.mac(Purpose::LogSubject));
+    mask::install(Mask::new(&config.log.mask, key)?);
+    mask::spare(&config);
+    let (access_log, _flushed_at_the_end) = logging::init(&config.log, color, &metrics.log())?;
     logging::tell_panics();
     key_file::tell(&key_file::open_files(&config, Looking::Gateway));
     named_file::all_fit(&config)?;
@@ -153,6 +158,8 @@ async fn serve(
     let server = &config.server;
     let mut signals = Signals::new().map_err(RunError::Signal)?;
     let hangup = reload::hangup().map_err(RunError::Signal)?;
+    let reopen = signal(SignalKind::user_defined1()).map_err(RunError::Signal)?;
+    tokio::spawn(logging::reopen(reopen, log.clone()));
     // All sockets first: nothing is asked of anybody by a gateway that cannot listen.
     let admin_socket = bind("server.admin", server.admin)?;
     let mut listeners = Vec::new();
@@ -164,7 +171,7 @@ async fn serve(
     }
     let mut certificates = Vec::new();
     for listener in &server.tls {
-        let (acceptor, shown) = tls::acceptor(listener)?;
+        let (acceptor, shown) = tls::acceptor(listener, metrics.certificate_expiry(listener.listen))?;
         certificates.push((listener.clone(), shown));
         listeners.push(Listener {
             socket: bind("server.tls.listen", listener.listen)?,

@@ -26,8 +26,9 @@ use self::running::{Begins, Running};
 use crate::config;
 use crate::digest::{hex, sha256_of_parts};
 use crate::identity::ViewerId;
+use crate::observe::log_file::LogFile;
 use crate::observe::metrics::{Metrics, RouteMetrics};
-use crate::observe::sink::{Guard, LogFile, Sink, Target};
+use crate::observe::sink::{Guard, Sink, Target};
 use crate::sealing::{Mac, MasterKeys, Purpose};
 use crate::time::unix_seconds;
 
@@ -128,7 +129,7 @@ impl Statistics {
         };
         let dropped = |at: &str| metrics.statistics_dropped(at);
         let lines = config.file.as_ref().map(|path| {
-            let target = Target::File(LogFile::open(path)?);
+            let target = Target::File(LogFile::open(path, None)?);
             Sink::start(target, dropped("file"))
         });
         let unusable = |error: io::Error| {

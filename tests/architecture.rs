@@ -137,6 +137,11 @@ const EDGES: [(&str, &str, &str); 21] = [
         "authorize",
         "a condition declares its keys in the file that judges it",
     ),
+    (
+        "observe",
+        "sealing",
+        "names are masked by a key derived from the master key",
+    ),
     ("reload", "named_file", "files that cannot be used stop a reload"),
     ("server", "named_file", "wiring"),
     ("store", "key_file", "passwords of a server stand in files"),

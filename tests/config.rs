@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use janua::config::{
     Action, Algorithm, Balance, Config, Credential, Health, JwksLocation, Limits, LogFormat, LogLevel, MoodleSource,
-    NameOf, Pages, Present, State, TokenSource, load_with,
+    NameOf, Pages, Present, State, TokenSource, When, load_with,
 };
 use janua::rate::Rate;
 use proptest::prelude::*;
@@ -329,6 +329,8 @@ fn what_is_not_said_has_the_contracts_defaults() {
         (log.level, log.format, log.file),
         (LogLevel::Info, LogFormat::Text, None)
     );
+    assert_eq!((log.fields, log.mask, log.rotate), (None, Vec::new(), None));
+    assert_eq!((log.color, log.priority), (When::Auto, When::Auto));
     let path = folder.path().join("state/janua.redb");
     let key_file = path.with_file_name("master.key");
     assert_eq!(state, State::Embedded { path, key_file });
@@ -400,6 +402,12 @@ fn what_is_not_said_has_the_contracts_defaults() {
 /// A table of every kind, so that each key with a default is absent somewhere.
 const EVERY_TABLE: &str = r#"
     [pages.colours]
+
+    [log]
+    file = "janua.log"
+
+    [log.rotate]
+    keep = 7
 
     [sign_in.campus.cas]
     server = "https://cas.example.edu/cas"

@@ -71,7 +71,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             open_browser(&link);
         }
     });
-    server::run(file, loaded.config)?;
+    server::run(file, loaded.config, super::wanted_colour())?;
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
 }

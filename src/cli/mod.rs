@@ -6,24 +6,28 @@ pub mod config;
 pub mod demo;
 pub mod explain;
 pub mod import;
+pub mod init;
 pub mod jwks;
 pub mod keys;
+pub mod manual;
 pub mod revoke;
 pub mod run;
 pub mod token;
 pub mod token_show;
 pub mod vault;
+pub mod version;
 pub mod why;
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Loaded;
+use crate::config::{Loaded, When};
+use crate::observe::look::is_colourful;
 use crate::text::safe;
 
 /// The gate in front of a campus's Opencast and Moodle.
@@ -32,7 +36,21 @@ use crate::text::safe;
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Colour what is written to people [default: on a terminal, unless NO_COLOR is set]
+    #[arg(long, global = true, value_enum, value_name = "WHEN")]
+    color: Option<Color>,
 }
+
+/// When something is coloured.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// What the command line says of colours.
+static COLOR: OnceLock<Color> = OnceLock::new();
 
 const LONG_ABOUT: &str = "\
 The gate in front of a campus's Opencast and Moodle: verifies the tokens of media players against cached key sets, \
@@ -43,6 +61,7 @@ Everything is set in one file, gateway.toml.";
 const EXAMPLES: &str = "\
 Examples:
   janua demo                                   see a gateway at work, without any set-up
+  janua init                                   write a first gateway.toml
   janua check                                  is gateway.toml sound, do key sets and upstreams answer?
   janua run --config /etc/janua/gateway.toml   serve
   janua explain GET 'https://…?jwt=…'          why is it allowed or refused?
@@ -64,6 +83,7 @@ enum Command {
     Check(check::Args),
     Explain(explain::Args),
     Why(why::Args),
+    Init(init::Args),
     /// End the watch passes of a person or an event, on every replica, within a second
     Revoke(revoke::Args),
     /// Tokens for Moodle that you provide, and the master key that seals the state store
@@ -85,21 +105,26 @@ enum Command {
     Import(import::Command),
     /// Print completions for a shell
     Completions(completions::Completions),
-    /// Print the manual page
-    #[command(hide = true)]
-    Man,
+    /// Print the manual page, or write one for each command and gateway.toml(5)
+    Man(manual::Args),
+    /// Say what runs: version, commit, build
+    Version,
 }
 
 impl Cli {
     /// Runs the command. The exit code is 0 for success and 1 for failure, unless the command says otherwise; clap itself exits with 2 for a command
     /// line it cannot read.
     pub fn run(self) -> ExitCode {
+        if let Some(color) = self.color {
+            COLOR.get_or_init(|| color);
+        }
         let result = match self.command {
             Command::Run(args) => run::run(&args),
             Command::Check(args) => check::run(&args),
             Command::Demo(args) => demo::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Why(args) => why::run(&args),
+            Command::Init(args) => init::run(&args),
             Command::Revoke(args) => revoke::run(&args),
             Command::Vault(command) => vault::run(&command),
             Command::Keys(command) => keys::run(&command),
@@ -107,12 +132,13 @@ impl Cli {
             Command::Config(command) => config::run(&command),
             Command::Import(command) => import::run(&command),
             Command::Completions(args) => completions::completions(&args),
-            Command::Man => completions::man(),
+            Command::Man(args) => manual::run(&args),
+            Command::Version => version::run(),
         };
         match result {
             Ok(code) => code,
             Err(error) => {
-                eprintln!("janua: {}", told_once(&error));
+                complain(&format!("janua: {}\n", told_once(&error)));
                 ExitCode::FAILURE
             }
         }
@@ -126,6 +152,11 @@ fn put(text: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done,
     }
+}
+
+/// Writes to stderr. That nobody reads it is no error either, as after `2>&1 | head`.
+fn complain(text: &str) {
+    io::stderr().lock().write_all(text.as_bytes()).ok();
 }
 
 /// An error with its causes. Many errors tell their cause themselves: what has been said is not said again.
@@ -143,22 +174,29 @@ fn told_once(error: &anyhow::Error) -> String {
     lines.join("\n")
 }
 
-/// Are colours wanted on a stream? Not where it is no terminal, nor where people say so (<https://no-color.org>).
+/// Are colours wanted on a stream? `--color` decides, or else the stream and the environment.
 fn in_colour(stream: &impl IsTerminal) -> bool {
-    colour_of(stream.is_terminal(), |name| std::env::var_os(name))
+    match COLOR.get() {
+        Some(Color::Always) => true,
+        Some(Color::Never) => false,
+        Some(Color::Auto) | None => is_colourful(stream.is_terminal(), |name| std::env::var_os(name)),
+    }
 }
 
-fn colour_of(is_terminal: bool, env: impl Fn(&str) -> Option<OsString>) -> bool {
-    let refused =
-        env("NO_COLOR").is_some_and(|value| !value.is_empty()) || env("TERM").is_some_and(|term| term == "dumb");
-    is_terminal && !refused
+/// What `--color` says for the log.
+fn wanted_colour() -> Option<When> {
+    COLOR.get().map(|color| match color {
+        Color::Auto => When::Auto,
+        Color::Always => When::Always,
+        Color::Never => When::Never,
+    })
 }
 
 /// `--config`, for every command that reads gateway.toml.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
     /// The configuration file [default: ./gateway.toml, then /etc/janua/gateway.toml]
-    #[arg(long, value_name = "FILE", env = "JANUA_CONFIG")]
+    #[arg(long, short, value_name = "FILE", env = "JANUA_CONFIG")]
     config: Option<PathBuf>,
 }
 
@@ -184,7 +222,7 @@ impl ConfigArgs {
 /// Reads the configuration; tells everything that is wrong with it on stderr. `None`: it cannot be used.
 fn load(path: &Path) -> Option<Loaded> {
     let loaded = load_quietly(path)?;
-    eprint!("{}", loaded.warnings.render(in_colour(&io::stderr())));
+    complain(&loaded.warnings.render(in_colour(&io::stderr())));
     Some(loaded)
 }
 
@@ -192,7 +230,7 @@ fn load(path: &Path) -> Option<Loaded> {
 fn load_quietly(path: &Path) -> Option<Loaded> {
     let loaded = crate::config::load(path);
     loaded
-        .map_err(|problems| eprint!("{}", problems.render(in_colour(&io::stderr()))))
+        .map_err(|problems| complain(&problems.render(in_colour(&io::stderr()))))
         .ok()
 }
 
@@ -226,13 +264,5 @@ mod tests {
         assert_eq!(told_once(&outer), "state: file x: no such key");
         let plain: anyhow::Result<()> = Err(io::Error::other("b\u{1b}[2J")).context("a");
         assert_eq!(told_once(&plain.unwrap_err()), "a: b\\u001b[2J");
-    }
-
-    #[test]
-    fn colours_are_for_terminals_that_want_them() {
-        let env = |set: &'static str, to: &'static str| move |name: &str| (name == set).then(|| OsString::from(to));
-        assert!(colour_of(true, env("TERM", "xterm")) && colour_of(true, env("NO_COLOR", "")));
-        assert!(!colour_of(true, env("NO_COLOR", "1")) && !colour_of(true, env("TERM", "dumb")));
-        assert!(!colour_of(false, env("TERM", "xterm")));
     }
 }

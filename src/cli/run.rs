@@ -21,7 +21,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     };
     private_memory();
-    server::run(file, loaded.config)?;
+    server::run(file, loaded.config, super::wanted_colour())?;
     Ok(ExitCode::SUCCESS)
 }
 

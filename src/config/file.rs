@@ -19,6 +19,7 @@ use super::{Algorithm, Balance, Carry, Credential, Present, UpstreamServer, Valk
 mod bearer;
 mod cors;
 mod launch;
+mod log;
 mod lti;
 mod moodle;
 mod opencast;
@@ -32,6 +33,7 @@ mod statistics;
 pub(super) use self::bearer::{Bearer, BearerJwks, BearerProfile, Introspection};
 pub(super) use self::cors::Cors;
 pub(super) use self::launch::Launch;
+pub(super) use self::log::Log;
 pub(super) use self::lti::{Lti, LtiRole};
 pub(super) use self::moodle::{ClearPass, Facade, FunctionEntry, Moodle, OidcLaunch, TokenAttribute, TokenPage};
 pub(super) use self::opencast::Opencast;
@@ -39,7 +41,7 @@ pub(super) use self::outgoing::Outgoing;
 pub(super) use self::pages::{Colours, Pages};
 pub(super) use self::respond::{Decide, Respond};
 pub use self::server::{ClientTimeouts, Connections, Recent};
-pub(super) use self::server::{Log, Server, Tls};
+pub(super) use self::server::{Server, Tls};
 pub(super) use self::sign_in::{Cas, OAuth2, Oidc, RoleRule, SignIn};
 pub(super) use self::statistics::{Matomo, Statistics, Usertracking, Views};
 /// Of `allow` and `deny`: the keys of all conditions.

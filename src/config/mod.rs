@@ -15,6 +15,7 @@ mod file;
 mod frames;
 mod identity_headers;
 mod launch;
+mod log;
 mod lti;
 mod moodle;
 mod moodle_functions;
@@ -59,6 +60,7 @@ pub use self::file::{ClientTimeouts, Connections, Recent};
 pub use self::frames::{FrameAncestors, Frames};
 pub use self::identity_headers::IdentityHeaders;
 pub use self::launch::Launch;
+pub use self::log::{Log, LogField, LogFormat, LogLevel, Masked, Rotate, When};
 pub use self::lti::{Lti, LtiRole};
 pub use self::moodle::{
     ClearPass, Facade, LAUNCH_SCRIPT, LoginPlugin, Moodle, MoodleSource, OidcLaunch, OwnTokens, Page, PageMethod,
@@ -143,31 +145,6 @@ pub struct TlsListener {
     pub listen: SocketAddr,
     pub certificate: PathBuf,
     pub key: PathBuf,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Log {
-    pub level: LogLevel,
-    pub format: LogFormat,
-    /// `None`: stderr.
-    pub file: Option<PathBuf>,
-}
-
-words! {
-    pub enum LogLevel {
-        Error = "error",
-        Warn = "warn",
-        Info = "info",
-        Debug = "debug",
-        Trace = "trace",
-    }
-}
-
-words! {
-    pub enum LogFormat {
-        Text = "text",
-        Json = "json",
-    }
 }
 
 /// How to reach a Valkey.

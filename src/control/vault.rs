@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Config, State};
 use crate::moodle::tokens::vault::Provided;
 use crate::moodle::vault::{self, Shown};
+use crate::observe::mask;
 use crate::sealing::MasterKeys;
 use crate::store::{Store, StoreError};
 
@@ -70,7 +71,14 @@ pub async fn answer(request: Request, store: &Store, config: &Config) -> Result<
             username,
         } => {
             let removed = vault::remove(store, &moodle, &service, &username).await.map_err(away)?;
-            tracing::info!(moodle, service, username, removed, "a token is taken out of the vault");
+            let username = mask::subject(&username);
+            tracing::info!(
+                moodle,
+                service,
+                username = &*username,
+                removed,
+                "a token is taken out of the vault"
+            );
             Ok(Response::Removed(removed))
         }
         Request::Rotate { after } => rotate(after, store, &config.state).await,

@@ -12,6 +12,7 @@ use crate::act::proxy::{self, Upstream};
 use crate::config::{Credential, Present};
 use crate::context::Context;
 use crate::headers::names_websocket;
+use crate::observe::mask;
 use crate::present::{self, Changes, Shown};
 use crate::respond;
 use crate::snapshot::{Action, Route};
@@ -111,11 +112,11 @@ pub fn shown<'a>(session: &'a Session, ctx: &'a Context) -> Result<Shown<'a>> {
 pub fn tell_left_out(ctx: &Context, changes: &Changes) {
     let (left_out, route) = (changes.roles_left_out, ctx.route.as_ref());
     if let Some(route) = route.filter(|route| left_out > 0 && route.metrics.roles_cut(Instant::now())) {
-        let subject = ctx.who.as_deref().and_then(|who| who.name());
+        let subject = ctx.who.as_deref().and_then(|who| who.name()).map(mask::subject);
         tracing::warn!(
             route = %route.config.name,
             request_id = ctx.id.as_str(),
-            subject,
+            subject = subject.as_deref(),
             left_out,
             "a person's roles are longer than a header may be (8 KiB): the upstream is not told of the last ones"
         );

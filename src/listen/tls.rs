@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use pingora::listeners::tls::Acceptor;
+use prometheus::IntGauge;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
@@ -15,6 +16,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, ServerConfig};
 use thiserror::Error;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::config::TlsListener;
 use crate::text::without_mark;
@@ -52,13 +54,13 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Reads certificate and key, and follows both files.
-    pub fn watched(listener: &TlsListener) -> Result<Self, CertificateError> {
+    /// Reads certificate and key, and follows both files. `expiry` is set when they change.
+    pub fn watched(listener: &TlsListener, expiry: &IntGauge) -> Result<Self, CertificateError> {
         let first = load(&listener.certificate, &listener.key)?;
         let current = Arc::new(ArcSwap::from_pointee(first));
         let watches = [
-            watch(&listener.certificate, &current, listener)?,
-            watch(&listener.key, &current, listener)?,
+            watch(&listener.certificate, &current, listener, expiry)?,
+            watch(&listener.key, &current, listener, expiry)?,
         ];
         Ok(Self {
             current,
@@ -68,11 +70,23 @@ impl Certificate {
 }
 
 /// The certificate that a listener shows. A reload may replace it by one of other files.
-pub struct Shown(ArcSwap<Certificate>);
+pub struct Shown {
+    certificate: ArcSwap<Certificate>,
+    expiry: IntGauge,
+}
 
 impl Shown {
     pub fn replace(&self, certificate: Certificate) {
-        self.0.store(Arc::new(certificate));
+        tell_expiry(&self.expiry, &certificate.current.load());
+        self.certificate.store(Arc::new(certificate));
+    }
+}
+
+/// Tells the metrics when a certificate ends. One that cannot be read leaves what they say.
+fn tell_expiry(gauge: &IntGauge, shown: &CertifiedKey) {
+    let read = shown.cert.first().and_then(|own| X509Certificate::from_der(own).ok());
+    if let Some((_, read)) = read {
+        gauge.set(read.validity().not_after.timestamp());
     }
 }
 
@@ -85,7 +99,7 @@ impl fmt::Debug for Shown {
 
 impl ResolvesServerCert for Shown {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load().current.load_full())
+        Some(self.certificate.load().current.load_full())
     }
 }
 
@@ -151,9 +165,12 @@ fn malformed(file: &Path, error: &pem::Error) -> CertificateError {
     }
 }
 
-/// An acceptor for one listener, HTTP/2 preferred, and what to change its certificate by.
-pub fn acceptor(listener: &TlsListener) -> Result<(Arc<Acceptor>, Arc<Shown>), CertificateError> {
-    let shown = Arc::new(Shown(ArcSwap::from_pointee(Certificate::watched(listener)?)));
+/// An acceptor for one listener, HTTP/2 preferred, and what to change its certificate by. `expiry` tells when that ends.
+pub fn acceptor(listener: &TlsListener, expiry: IntGauge) -> Result<(Arc<Acceptor>, Arc<Shown>), CertificateError> {
+    let certificate = Certificate::watched(listener, &expiry)?;
+    tell_expiry(&expiry, &certificate.current.load());
+    let certificate = ArcSwap::from_pointee(certificate);
+    let shown = Arc::new(Shown { certificate, expiry });
     let mut config = ServerConfig::builder()
         .with_no_client_auth()
         .with_cert_resolver(Arc::clone(&shown) as _);
@@ -165,11 +182,13 @@ fn watch(
     path: &Path,
     current: &Arc<ArcSwap<CertifiedKey>>,
     listener: &TlsListener,
+    expiry: &IntGauge,
 ) -> Result<watch_file::Guard, CertificateError> {
     let current = Arc::clone(current);
-    let listener = listener.clone();
+    let (listener, expiry) = (listener.clone(), expiry.clone());
     let changed = move || match load(&listener.certificate, &listener.key) {
         Ok(fresh) => {
+            tell_expiry(&expiry, &fresh);
             current.store(Arc::new(fresh));
             tracing::info!(certificate = %listener.certificate.display(), "certificate reloaded");
         }

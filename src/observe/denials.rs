@@ -12,6 +12,7 @@ use http::Method;
 use parking_lot::Mutex;
 use serde::{Serialize, Serializer};
 
+use super::mask;
 use crate::rate::Rate;
 use crate::rate::{Keyed, address_key};
 use crate::redact;
@@ -147,14 +148,16 @@ impl Denial {
             time: denied.time,
             first: denied.time,
             count: 1,
-            client: denied.client,
+            client: mask::address(denied.client),
             method: harmless(denied.method.as_str(), 32),
             path: harmless(&redact::path(denied.path), LONGEST_PATH),
             request_id: denied.request_id.to_owned(),
             route: harmless(denied.route, LONGEST_NAME),
             reason: denied.reason.label(),
             issuer: denied.source.map(|source| harmless(source, LONGEST_NAME)),
-            subject: denied.subject.map(|subject| harmless(subject, LONGEST_NAME)),
+            subject: denied
+                .subject
+                .map(|subject| harmless(&mask::subject(subject), LONGEST_NAME)),
             roles: listed(denied.roles, MAX_ROLES, LONGEST_ROLE),
             grants: listed(&denied.grants, MAX_LISTED, LONGEST_NAME),
             would_allow: rules(&denied.would_allow),

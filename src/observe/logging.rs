@@ -9,21 +9,25 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::panic::PanicHookInfo;
 use std::path::{Path, PathBuf};
 
-use prometheus::IntCounter;
 use rustix::io::Errno;
+use tokio::signal::unix::Signal;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
-use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::access_log::AccessLog;
+use super::log_file::{LogFile, Rotation};
+use super::look::Look;
+use super::mask;
+use super::metrics::LogMetrics;
 pub use super::sink::Guard;
-use super::sink::{LogFile, Sink, Target};
-use crate::config::{Log, LogFormat, LogLevel};
+use super::sink::{Sink, Target};
+use crate::config::{Log, LogFormat, LogLevel, When};
 use crate::redact;
 use crate::text::safe;
 use crate::time::write_rfc3339;
@@ -56,26 +60,52 @@ fn unopened(path: &Path, error: &io::Error) -> String {
     format!("{error}{remedy}")
 }
 
-/// Sets up the process's log: access lines and diagnostics in one format, to one target. To be called once, early.
+/// Sets up the process's log: access lines and diagnostics in one format, to one target. To be called once, early; what
+/// is masked is known before ([`mask::install`]). In "combined" a file has the access lines alone, and stderr the others:
+/// programs that read this format know no other line.
 ///
-/// `dropped` counts lines that were lost. Access lines count as `info`: `log.level = "warn"` turns them off. Keep the
-/// guard until the process ends: the last lines are written when it is dropped.
+/// `color` goes before `log.color`. `metrics` counts lines that were lost, and files. Access lines count as `info`: `log.level = "warn"` turns them off.
+/// Keep the guard until the process ends: the last lines are written when it is dropped.
 ///
 /// # Errors
 /// The file cannot be opened, no thread can be started, or the log is set up already.
-pub fn init(log: &Log, dropped: IntCounter) -> Result<(AccessLog, Guard), LogError> {
+pub fn init(log: &Log, color: Option<When>, metrics: &LogMetrics) -> Result<(AccessLog, Guard), LogError> {
+    let log = &Log {
+        color: color.unwrap_or(log.color),
+        ..log.clone()
+    };
     let target = match &log.file {
         None => Target::Stderr,
-        Some(path) => Target::File(LogFile::open(path).map_err(|error| LogError::Open {
-            path: path.clone(),
-            error,
-        })?),
+        Some(path) => {
+            let rotation = log.rotate.map(|rotate| {
+                let (done, failed) = (metrics.rotated.clone(), metrics.not_rotated.clone());
+                Rotation::new(rotate, done, failed)
+            });
+            Target::File(LogFile::open(path, rotation).map_err(|error| LogError::Open {
+                path: path.clone(),
+                error,
+            })?)
+        }
     };
-    let (sink, guard) = Sink::start(target, dropped).map_err(LogError::Thread)?;
+    let dropped = || metrics.dropped.clone();
+    let (sink, mut guard) = Sink::start(target, dropped()).map_err(LogError::Thread)?;
+    let look = Look::of(log, log.file.is_none());
+    let diagnostics = match log.format {
+        LogFormat::Combined if log.file.is_some() => {
+            let (sink, mut other) = Sink::start(Target::Stderr, dropped()).map_err(LogError::Thread)?;
+            guard.join(&mut other);
+            Diagnostics {
+                sink,
+                look: Look::of(log, true),
+            }
+        }
+        _ => Diagnostics {
+            sink: sink.clone(),
+            look,
+        },
+    };
     let level = level(log.level);
-    let lines = sink.clone();
-    let writer = BoxMakeWriter::new(move || Diagnostic(lines.clone()));
-    tracing::subscriber::set_global_default(subscriber(level, log.format, writer)).map_err(|_| LogError::Twice)?;
+    tracing::subscriber::set_global_default(subscriber(level, log.format, diagnostics)).map_err(|_| LogError::Twice)?;
     log::set_boxed_logger(Box::new(Bridge)).map_err(|_| LogError::Twice)?;
     // No crate's records pass beyond `info`; what is off here costs a request nothing.
     log::set_max_level(match level {
@@ -83,7 +113,15 @@ pub fn init(log: &Log, dropped: IntCounter) -> Result<(AccessLog, Guard), LogErr
         Level::WARN => log::LevelFilter::Warn,
         _ => log::LevelFilter::Info,
     });
-    Ok((AccessLog::new(sink, log.format, level >= Level::INFO), guard))
+    Ok((AccessLog::new(sink, log, look, level >= Level::INFO), guard))
+}
+
+/// At each SIGUSR1, which is `asked`: whoever moved the log's file away may have it for themselves, even if nothing is logged.
+pub async fn reopen(mut asked: Signal, log: AccessLog) {
+    while asked.recv().await.is_some() {
+        log.reopen();
+        tracing::info!("SIGUSR1 received: the log's file is opened anew");
+    }
 }
 
 /// From now on a panic, on any thread, is one line of the log like any other. To be called after [`init`].
@@ -120,14 +158,17 @@ fn cap(target: &str, configured: Level) -> LevelFilter {
     most.min(LevelFilter::from_level(configured))
 }
 
-fn subscriber(level: Level, format: LogFormat, writer: BoxMakeWriter) -> impl Subscriber + Send + Sync {
+fn subscriber<W>(level: Level, format: LogFormat, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let passes = move |metadata: &Metadata<'_>| *metadata.level() <= cap(metadata.target(), level);
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .with_timer(Clock)
         .with_writer(writer);
     let lines = match format {
-        LogFormat::Text => lines.boxed(),
+        LogFormat::Text | LogFormat::Combined => lines.boxed(),
         LogFormat::Json => lines
             .json()
             .flatten_event(true)
@@ -193,13 +234,34 @@ fn panic_line(panic: &PanicHookInfo<'_>) -> String {
     }
 }
 
-/// Writes one diagnostic line, made harmless, to the sink.
-struct Diagnostic(Sink);
+/// Where diagnostic lines go, and how they look there.
+struct Diagnostics {
+    sink: Sink,
+    look: Look,
+}
 
-impl Write for Diagnostic {
+impl<'a> MakeWriter<'a> for Diagnostics {
+    type Writer = Diagnostic<'a>;
+
+    fn make_writer(&'a self) -> Diagnostic<'a> {
+        Diagnostic(self, Level::INFO)
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Diagnostic<'a> {
+        Diagnostic(self, *metadata.level())
+    }
+}
+
+/// Writes one diagnostic line of a level, made harmless, to the sink.
+struct Diagnostic<'a>(&'a Diagnostics, Level);
+
+impl Write for Diagnostic<'_> {
     /// `tracing-subscriber` hands over one whole line a time.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.push(harmless(&String::from_utf8_lossy(line)).as_bytes());
+        let Self(Diagnostics { sink, look }, level) = self;
+        let mut told = String::with_capacity(line.len() + 32);
+        look.line(&mut told, *level, &harmless(&String::from_utf8_lossy(line)));
+        sink.push(told.as_bytes());
         Ok(line.len())
     }
 
@@ -208,9 +270,10 @@ impl Write for Diagnostic {
     }
 }
 
-/// A line without tokens and control characters, ended by one line feed. Quotes stay: they are the format's own.
+/// A line without tokens, masked addresses and control characters, ended by one line feed. Quotes stay: they are the format's own.
 fn harmless(line: &str) -> String {
     let line = redact::tokens(line.trim_end_matches('\n'));
+    let line = mask::text(&line);
     let mut told = safe(&line).into_owned();
     told.push('\n');
     told
@@ -227,8 +290,10 @@ impl FormatTime for Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::metrics::Metrics;
     use log::Log as _;
     use std::sync::{Arc, Mutex};
+    use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
     const TOKEN: &str = "eyJhbGciOiJFUzI1NiJ9.eyJleHAiOjF9.c2lnbmF0dXJl";
 
@@ -377,13 +442,18 @@ mod tests {
             level: LogLevel::Info,
             format: LogFormat::Json,
             file: Some(path.clone()),
+            fields: None,
+            mask: Vec::new(),
+            rotate: None,
+            color: When::Auto,
+            priority: When::Auto,
         };
-        let dropped = IntCounter::new("dropped", "lines").unwrap();
-        let (access, guard) = init(&log, dropped.clone()).unwrap();
+        let metrics = Metrics::new().log();
+        let (access, guard) = init(&log, None, &metrics).unwrap();
         assert!(access.is_enabled());
         tracing::warn!(target: "janua::server", "first");
         log::warn!(target: "pingora_core::server", "second");
-        assert!(matches!(init(&log, dropped), Err(LogError::Twice)));
+        assert!(matches!(init(&log, None, &metrics), Err(LogError::Twice)));
         drop(guard);
         let told = std::fs::read_to_string(&path).unwrap();
         assert!(told.contains("first") && told.contains("second"), "{told}");
@@ -391,7 +461,7 @@ mod tests {
             file: Some(folder.path().join("no/such/log")),
             ..log
         };
-        let opened = init(&nowhere, IntCounter::new("dropped", "lines").unwrap());
+        let opened = init(&nowhere, None, &metrics);
         assert!(matches!(opened, Err(LogError::Open { .. })));
     }
 }

@@ -1,4 +1,4 @@
-//! Every metric the gateway has, named in one place. All begin with `janua_`.
+//! Every metric the gateway has, named in one place. All begin with `janua_`, but for those that every process has.
 //!
 //! Label sets are closed: routes, issuers and upstreams come from the configuration, methods and status classes
 //! from fixed lists, reasons from [`Reason`]. Handles are looked up once per route, so that a request touches
@@ -8,10 +8,12 @@ mod bearer;
 mod declare;
 mod moodle;
 mod opencast;
+mod process;
 mod route;
 mod sessions;
 mod store;
 
+use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use prometheus::{
@@ -72,6 +74,8 @@ metrics! {
             "Connections to an upstream's server that failed.",
         upstream_seconds: HistogramVec = "janua_upstream_seconds" ["upstream"]
             "Seconds from the choice of a server to the header of its answer.",
+        certificate_expiry: IntGaugeVec = "janua_certificate_expiry_timestamp_seconds" ["listen"]
+            "Unix time at which the certificate of a TLS listener ends.",
         connections: IntGauge = "janua_connections_open" []
             "Open client connections.",
         connections_refused: IntCounterVec = "janua_connections_refused_total" ["limit"]
@@ -80,6 +84,8 @@ metrics! {
             "Requests that ended in a panic: each is a defect.",
         log_lines_dropped: IntCounter = "janua_log_lines_dropped_total" []
             "Log lines lost because their target was too slow or failed.",
+        log_rotations: IntCounterVec = "janua_log_rotations_total" ["outcome"]
+            "New log files that were begun because of log.rotate (ok), or could not be (error).",
         config_reloads: IntCounterVec = "janua_config_reloads_total" ["outcome"]
             "Reloads of gateway.toml: taken (ok) or refused (error).",
         config_loaded: IntGauge = "janua_config_loaded_timestamp_seconds" []
@@ -101,6 +107,9 @@ impl Metrics {
         let registry = Registry::new();
         let own = Declared::new(&registry);
         own.build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        if let Err(error) = process::register(&registry) {
+            tracing::error!(%error, "the process does not tell of itself");
+        }
         Self {
             own,
             store: StoreMetrics::new(&registry),
@@ -185,6 +194,11 @@ impl Metrics {
         self.own.statistics_dropped.with_label_values(&[at])
     }
 
+    /// When the certificate of a listener ends.
+    pub fn certificate_expiry(&self, listen: SocketAddr) -> IntGauge {
+        self.own.certificate_expiry.with_label_values(&[listen.to_string()])
+    }
+
     /// Open client connections.
     pub fn connections(&self) -> IntGauge {
         self.own.connections.clone()
@@ -248,9 +262,13 @@ impl Metrics {
         self.own.panics.clone()
     }
 
-    /// Log lines that were given up.
-    pub fn log_lines_dropped(&self) -> IntCounter {
-        self.own.log_lines_dropped.clone()
+    /// What the log counts of itself.
+    pub fn log(&self) -> LogMetrics {
+        LogMetrics {
+            dropped: self.own.log_lines_dropped.clone(),
+            rotated: self.own.log_rotations.with_label_values(&["ok"]),
+            not_rotated: self.own.log_rotations.with_label_values(&["error"]),
+        }
     }
 }
 
@@ -258,6 +276,14 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// What the log counts: lines that were given up, files that were begun or could not be.
+#[derive(Clone)]
+pub struct LogMetrics {
+    pub dropped: IntCounter,
+    pub rotated: IntCounter,
+    pub not_rotated: IntCounter,
 }
 
 /// What reloads of the configuration show.
@@ -320,5 +346,22 @@ mod tests {
         assert!(text.contains(r#"janua_requests_total{method="other",route="media",status="4xx"} 1"#));
         assert!(text.contains(r#"janua_bytes_total{direction="out",route="media"} 1000"#));
         assert!(text.contains(r#"janua_decisions_total{outcome="deny",reason="token_expired",route="media"} 1"#));
+    }
+
+    #[test]
+    fn the_process_tells_of_itself() {
+        let text = String::from_utf8(Metrics::new().render()).unwrap();
+        assert!(text.contains("# TYPE process_cpu_seconds_total counter"), "{text}");
+        for name in [
+            "process_resident_memory_bytes",
+            "process_virtual_memory_bytes",
+            "process_open_fds",
+            "process_max_fds",
+            "process_threads",
+            "process_start_time_seconds",
+        ] {
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            assert!(value.unwrap().parse::<f64>().unwrap() > 0.0, "{name}: {text}");
+        }
     }
 }

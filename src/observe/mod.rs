@@ -1,9 +1,13 @@
 //! Tell: metrics, access log, diagnostics, request ids. Counts and writes what happened; decides nothing.
 
 pub mod access_log;
+mod combined;
 pub mod denials;
 mod fields;
+pub mod log_file;
 pub mod logging;
+pub mod look;
+pub mod mask;
 pub mod metrics;
 pub mod reload_status;
 pub mod request_id;
@@ -45,7 +49,8 @@ impl Observer {
             (Outcome::Allow, None) => route.allowed(),
             (Outcome::Allow, Some(reason)) => route.failed(reason),
             (Outcome::Deny, Some(reason)) => route.refused(reason),
-            (Outcome::Deny, None) => {} // the client went before anything was decided
+            // The client went before anything was decided.
+            (Outcome::Deny, None) => route.refused(Reason::ClientGone),
         }
         self.access.write(entry);
     }

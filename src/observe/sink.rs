@@ -3,15 +3,13 @@
 //! A request only copies its line into memory. If the target cannot keep up, lines are dropped and counted; a request
 //! never waits for a disk or a pipe.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus::IntCounter;
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
+use super::log_file::LogFile;
 
 /// Bytes that may wait: some seconds of a busy gateway.
 const CAPACITY: usize = 4 * 1024 * 1024;
@@ -39,6 +37,8 @@ struct Shared {
 #[derive(Default)]
 struct Waiting {
     lines: Vec<u8>,
+    /// The file is to be opened anew.
+    reopen: bool,
     closing: bool,
     ended: bool,
 }
@@ -56,7 +56,13 @@ impl Sink {
         std::thread::Builder::new()
             .name("log".to_owned())
             .spawn(move || writer.write_out(target))?;
-        Ok((Self(Arc::clone(&shared)), Guard(shared)))
+        Ok((Self(Arc::clone(&shared)), Guard(vec![shared])))
+    }
+
+    /// Opens the file anew, even if no line comes: whoever moved it away may have it for themselves.
+    pub(super) fn reopen(&self) {
+        self.0.lock().reopen = true;
+        self.0.wake.notify_one();
     }
 
     /// Takes one line, its line feed included. It is dropped and counted if too many wait.
@@ -84,44 +90,61 @@ impl Shared {
 
     fn write_out(&self, mut target: Target) {
         let mut batch = Vec::new();
-        while self.take(&mut batch) {
-            if target.write(&batch).is_err() {
+        loop {
+            let is_last = self.take(&mut batch, &mut target);
+            if let Err(lost) = target.write(&batch) {
                 // There is nowhere to say so but the metrics.
-                let lines = batch.iter().filter(|byte| **byte == b'\n').count();
-                self.dropped.inc_by(lines as u64);
+                self.dropped.inc_by(lost);
             }
             batch.clear();
+            if is_last {
+                break;
+            }
         }
         self.lock().ended = true;
         self.ended.notify_all();
     }
 
-    /// Waits for lines and swaps them into `batch`, which is empty. `false`: there are none, and none will come.
-    fn take(&self, batch: &mut Vec<u8>) -> bool {
-        let waiting = self
-            .wake
-            .wait_while(self.lock(), |waiting| waiting.lines.is_empty() && !waiting.closing);
-        let waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+    /// Waits for lines and swaps them into `batch`, which is empty. `true`: none will come after them.
+    fn take(&self, batch: &mut Vec<u8>, target: &mut Target) -> bool {
+        let idle = |waiting: &mut Waiting| waiting.lines.is_empty() && !waiting.closing && !waiting.reopen;
+        let waiting = self.wake.wait_while(self.lock(), idle);
+        let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut waiting.reopen) {
+            drop(waiting);
+            target.reopen();
+            return false;
+        }
         let gathering = |waiting: &mut Waiting| !waiting.closing && waiting.lines.len() < BATCH;
         let gathered = self.wake.wait_timeout_while(waiting, GATHER, gathering);
         let (mut waiting, _) = gathered.unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(batch, &mut waiting.lines);
-        !batch.is_empty()
+        batch.is_empty() && waiting.closing
     }
 }
 
-/// Held by the process: writes out the last lines when dropped, which waits for at most two seconds.
-pub struct Guard(Arc<Shared>);
+/// Held by the process: writes out the last lines when dropped, which waits for at most two seconds a stream.
+pub struct Guard(Vec<Arc<Shared>>);
+
+impl Guard {
+    /// Holds what the other holds, too.
+    pub(super) fn join(&mut self, other: &mut Self) {
+        self.0.append(&mut other.0);
+    }
+}
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.0.lock().closing = true;
-        self.0.wake.notify_one();
-        let ended = self
-            .0
-            .ended
-            .wait_timeout_while(self.0.lock(), LAST_LINES, |waiting| !waiting.ended);
-        drop(ended.unwrap_or_else(PoisonError::into_inner));
+        for shared in &self.0 {
+            shared.lock().closing = true;
+            shared.wake.notify_one();
+        }
+        for shared in &self.0 {
+            let ended = shared
+                .ended
+                .wait_timeout_while(shared.lock(), LAST_LINES, |waiting| !waiting.ended);
+            drop(ended.unwrap_or_else(PoisonError::into_inner));
+        }
     }
 }
 
@@ -132,48 +155,23 @@ pub enum Target {
 }
 
 impl Target {
-    fn write(&mut self, batch: &[u8]) -> io::Result<()> {
+    /// Error: so many lines are lost.
+    fn write(&mut self, batch: &[u8]) -> Result<(), u64> {
         match self {
-            Self::Stderr => io::stderr().lock().write_all(batch),
+            Self::Stderr => io::stderr()
+                .lock()
+                .write_all(batch)
+                .map_err(|_| batch.iter().filter(|byte| **byte == b'\n').count() as u64),
             Self::File(file) => file.write(batch),
         }
     }
-}
 
-/// A file that is opened anew as soon as another, or none, stands under its name: logrotate needs no signal.
-pub struct LogFile {
-    path: PathBuf,
-    file: File,
-}
-
-impl LogFile {
-    /// Opens for appending, made if missing; readable for owner and group: it holds addresses of people. A FIFO that nobody
-    /// reads is an error (`ENXIO`).
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.create(true).append(true).mode(0o640);
-        // Without it, opening a FIFO waits for its reader.
-        let file = options.custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
-        let flags = fcntl_getfl(&file)?;
-        fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-        })
-    }
-
-    fn write(&mut self, batch: &[u8]) -> io::Result<()> {
-        if !self.is_in_place()
-            && let Ok(anew) = Self::open(&self.path)
+    fn reopen(&mut self) {
+        if let Self::File(file) = self
+            && let Err(error) = file.reopen()
         {
-            *self = anew;
+            tracing::warn!(%error, "the log's file is written on: it cannot be opened anew");
         }
-        self.file.write_all(batch)
-    }
-
-    fn is_in_place(&self) -> bool {
-        let identity = |metadata: io::Result<std::fs::Metadata>| metadata.map(|file| (file.dev(), file.ino())).ok();
-        identity(std::fs::metadata(&self.path)) == identity(self.file.metadata())
     }
 }
 
@@ -181,6 +179,7 @@ impl LogFile {
 mod tests {
     use super::*;
     use std::fs;
+    use std::path::Path;
 
     fn counter() -> IntCounter {
         IntCounter::new("dropped", "lines").unwrap()
@@ -191,7 +190,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let dropped = counter();
-        let (sink, guard) = Sink::start(Target::File(LogFile::open(&path).unwrap()), dropped.clone()).unwrap();
+        let (sink, guard) = Sink::start(Target::File(LogFile::open(&path, None).unwrap()), dropped.clone()).unwrap();
         let threads: Vec<_> = (0..4)
             .map(|thread| {
                 let sink = sink.clone();
@@ -216,7 +215,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_dropped_and_counted() {
         let folder = tempfile::tempdir().unwrap();
-        let target = Target::File(LogFile::open(&folder.path().join("log")).unwrap());
+        let target = Target::File(LogFile::open(&folder.path().join("log"), None).unwrap());
         let dropped = counter();
         let (sink, guard) = Sink::start(target, dropped.clone()).unwrap();
         sink.push(&vec![b'x'; CAPACITY + 1]);
@@ -227,7 +226,7 @@ mod tests {
     #[test]
     fn a_failing_target_is_counted_by_lines() {
         let dropped = counter();
-        let full = Target::File(LogFile::open(Path::new("/dev/full")).unwrap());
+        let full = Target::File(LogFile::open(Path::new("/dev/full"), None).unwrap());
         let (sink, guard) = Sink::start(full, dropped.clone()).unwrap();
         sink.push(b"one\n");
         sink.push(b"two\n");
@@ -236,25 +235,18 @@ mod tests {
     }
 
     #[test]
-    fn a_rotated_file_is_opened_anew() {
+    fn a_file_is_opened_anew_without_a_line() {
         let folder = tempfile::tempdir().unwrap();
-        let (path, moved) = (folder.path().join("log"), folder.path().join("log.1"));
-        let mut file = LogFile::open(&path).unwrap();
-        file.write(b"before\n").unwrap();
-        fs::rename(&path, &moved).unwrap();
-        file.write(b"after\n").unwrap();
-        assert_eq!(fs::read_to_string(&moved).unwrap(), "before\n");
+        let path = folder.path().join("log");
+        let target = Target::File(LogFile::open(&path, None).unwrap());
+        let (sink, guard) = Sink::start(target, counter()).unwrap();
+        fs::rename(&path, folder.path().join("log.1")).unwrap();
+        sink.reopen();
+        while !path.exists() {
+            std::thread::yield_now();
+        }
+        sink.push(b"after\n");
+        drop(guard);
         assert_eq!(fs::read_to_string(&path).unwrap(), "after\n");
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_opened_anew_is_written_on() {
-        let folder = tempfile::tempdir().unwrap();
-        let (here, there) = (folder.path().join("here"), folder.path().join("there"));
-        fs::create_dir(&here).unwrap();
-        let mut file = LogFile::open(&here.join("log")).unwrap();
-        fs::rename(&here, &there).unwrap();
-        file.write(b"kept\n").unwrap();
-        assert_eq!(fs::read_to_string(there.join("log")).unwrap(), "kept\n");
     }
 }

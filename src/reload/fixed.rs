@@ -31,6 +31,11 @@ pub(super) fn differing(started: &Config, wanted: &Config) -> Vec<&'static str> 
         ("log.level", started.log.level != wanted.log.level),
         ("log.format", started.log.format != wanted.log.format),
         ("log.file", started.log.file != wanted.log.file),
+        ("log.fields", started.log.fields != wanted.log.fields),
+        ("log.mask", started.log.mask != wanted.log.mask),
+        ("log.rotate", started.log.rotate != wanted.log.rotate),
+        ("log.color", started.log.color != wanted.log.color),
+        ("log.priority", started.log.priority != wanted.log.priority),
         ("state", started.state != wanted.state),
         ("statistics", started.statistics != wanted.statistics),
     ];

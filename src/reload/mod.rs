@@ -30,6 +30,7 @@ use crate::listen::accept::Bounds;
 use crate::listen::connection::HeaderBounds;
 use crate::listen::tls::{Certificate, CertificateError, Shown};
 use crate::named_file::{self, UnfitFile};
+use crate::observe::mask;
 use crate::observe::metrics::Metrics;
 use crate::observe::reload_status::ReloadStatus;
 use crate::snapshot::{Snapshot, SnapshotError};
@@ -123,6 +124,7 @@ impl Running {
 
     /// Puts it in place.
     async fn take(&mut self, made: Made) {
+        mask::spare(&made.snapshot.config);
         log_lines(&made.warnings, |line| tracing::warn!("{line}"));
         key_file::tell(&made.open_files);
         let (before, next) = (self.snapshot.load_full(), Arc::new(made.snapshot));
@@ -178,7 +180,8 @@ impl Made {
             let mut wanted = config.server.tls.iter();
             let wanted = wanted.find(|wanted| wanted.listen == shown.listen);
             if let Some(other) = wanted.filter(|wanted| *wanted != shown) {
-                certificates.push((place, other.clone(), Certificate::watched(other)?));
+                let expiry = metrics.certificate_expiry(other.listen);
+                certificates.push((place, other.clone(), Certificate::watched(other, &expiry)?));
             }
         }
         let tokens = if before.tokens.are_of(&config.jwt) {

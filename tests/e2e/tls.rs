@@ -215,3 +215,28 @@ fn a_reload_shows_the_certificate_of_other_files() {
     });
     assert_eq!(ask(&gateway, "before.pem", &[]).code, Some(60));
 }
+
+/// A certificate that ends with the year before this one.
+fn write_certificate_until(site: &Site, year: i32) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut wanted = rcgen::CertificateParams::new(["video.test".to_owned()]).unwrap();
+    wanted.not_after = rcgen::date_time_ymd(year, 1, 1);
+    let certificate = wanted.self_signed(&key).unwrap();
+    site.write("tls/key.pem", key.serialize_pem());
+    site.write("tls/certificate.pem", certificate.pem());
+}
+
+#[test]
+fn the_metrics_say_when_a_certificate_ends() {
+    let (site, signer) = (Site::with_lecture(), Signer::new());
+    site.write_keys("keys.json", &[&signer]);
+    let config = with_tls(&site).issuer("moodle", "keys.json", "").section(MEDIA);
+    write_certificate_until(&site, 2040);
+    let gateway = site.start(&config);
+    let ends = || gateway.metric("janua_certificate_expiry_timestamp_seconds{listen=\"127.0.0.1:0\"}");
+    assert_eq!(ends(), Some(2_208_988_800.0));
+    write_certificate_until(&site, 2041);
+    eventually("the new certificate is told", || {
+        (ends() == Some(2_240_611_200.0)).then_some(())
+    });
+}

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::{Report, state};
-use crate::config::{Action, Config};
+use crate::config::{Action, Config, Masked};
 use crate::control::{self, ControlError};
 use crate::key_file::{self, Looking};
 use crate::respond::fixed;
@@ -26,6 +26,15 @@ pub(super) fn check(config: &Config, report: &Report) {
     state::files(config, report);
     if let Some(file) = &config.log.file {
         log_file(file, report);
+        let folder = file.parent().filter(|_| config.log.rotate.is_some());
+        if folder.is_some_and(|folder| access(folder, Access::WRITE_OK | Access::EXEC_OK).is_err()) {
+            let told = "its folder cannot be written by this user: no new file can be begun, and the log grows on";
+            report.note("log.rotate", told);
+        }
+    }
+    if config.log.mask.contains(&Masked::Subject) && config.state.key_file().is_none() {
+        let told = "the key of the digests is made anew at each start, since state.store is \"memory\"";
+        report.note("log.mask", told);
     }
     for opencast in &config.opencasts {
         let key = &opencast.sign_key_file;

@@ -14,6 +14,7 @@ mod functions;
 mod hosts;
 mod jwt;
 mod launch;
+mod log;
 mod lti;
 mod moodle;
 mod moodle_launch;

@@ -1,4 +1,4 @@
-//! `[server]`, `[log]`.
+//! `[server]`.
 
 use std::net::SocketAddr;
 use std::num::NonZero;
@@ -8,7 +8,7 @@ use super::{Checker, Names, every};
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::net::is_loopback;
 use crate::config::read::{At, Key};
-use crate::config::{Log, PublicUrl, Server, TlsListener, file};
+use crate::config::{PublicUrl, Server, TlsListener, file};
 
 /// `sun_path` has 108 bytes, the last of them zero.
 const LONGEST_SOCKET_PATH: usize = 107;
@@ -177,14 +177,6 @@ impl Checker<'_> {
             }
         }
         hosts.into_iter().map(|host| host.value.to_ascii_lowercase()).collect()
-    }
-
-    pub(super) fn log(&mut self, log: file::Log) -> Option<Log> {
-        Some(Log {
-            level: log.level,
-            format: log.format,
-            file: log.file.checked(|path| self.file_to_write(&path, "file"))?,
-        })
     }
 
     /// A file that may be missing, its folder too.

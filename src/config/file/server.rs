@@ -1,14 +1,14 @@
-//! `[server]` and `[log]`, as they are written.
+//! `[server]`, as it is written.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::config::PublicUrl;
 use crate::config::read::{At, Key};
 use crate::config::section::section;
 use crate::config::value::Size;
-use crate::config::{LogFormat, LogLevel, PublicUrl};
 
 section! {
     /// `[server]`
@@ -101,17 +101,5 @@ section! {
         refusals: usize = 400 in 0..=4000,
         /// Allowed and answered well. Each costs a little.
         allowed: usize = 0 in 0..=4000,
-    }
-}
-
-section! {
-    /// `[log]`
-    struct Log {
-        /// error, warn, info, debug or trace.
-        level: LogLevel = "info",
-        /// text or json.
-        format: LogFormat = "text",
-        /// Default: stderr.
-        file: String,
     }
 }
