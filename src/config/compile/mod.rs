@@ -44,7 +44,7 @@ use self::unmet::Source;
 use super::diagnostics::{Diagnostic, Diagnostics, Span, did_you_mean};
 use super::file::File;
 use super::read::{At, Env, Key, missing, read};
-use super::{Action, Config, Credential, Route, Server, TokenSource};
+use super::{Action, Config, Credential, Route, TokenSource};
 
 /// A configuration that may be run, and what is odd about it.
 #[derive(Debug)]
