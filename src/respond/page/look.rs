@@ -1,6 +1,5 @@
 //! How all pages look: the site's name, logo, colours and links, and the policy that allows no more than that.
 
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use base64::Engine as _;
@@ -137,8 +136,7 @@ fn colours(colours: &Colours) -> String {
         format!("--accent:{accent};--on-accent:{on_accent};--behind:{background};--on-behind:{on_behind}")
     };
     let (light, dark) = (of(colours.light), of(colours.dark));
-    // Writing into a string does not fail.
-    let _ = write!(style, "{light}}}@media(prefers-color-scheme:dark){{:root{{{dark}}}}}");
+    style += &format!("{light}}}@media(prefers-color-scheme:dark){{:root{{{dark}}}}}");
     style
 }
 

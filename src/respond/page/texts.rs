@@ -8,8 +8,6 @@ mod en;
 mod es;
 mod fr;
 
-use std::fmt::Write as _;
-
 use super::Escaped;
 use crate::config::Language;
 
@@ -172,11 +170,11 @@ pub fn filled(text: &str, values: &[(&str, &str)]) -> String {
     while let Some((before, after)) = rest.split_once('{') {
         let (name, after) = after.split_once('}').unwrap_or((after, ""));
         let value = values.iter().find(|(known, _)| *known == name);
-        // Writing into a string does not fail.
-        let _ = write!(html, "{}{}", Escaped(before), value.map_or("", |(_, value)| value));
+        html += &Escaped(before).to_string();
+        html += value.map_or("", |(_, value)| value);
         rest = after;
     }
-    let _ = write!(html, "{}", Escaped(rest));
+    html += &Escaped(rest).to_string();
     html
 }
 
