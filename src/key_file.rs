@@ -209,6 +209,15 @@ fn named(config: &Config) -> Vec<(String, &Path, bool)> {
         let clearpass = moodle.clearpass.as_ref();
         named.extend(clearpass.map(|clearpass| (key(), clearpass.key_file.as_path(), true)));
     }
+    for section in &config.signed_urls {
+        for key in &section.keys {
+            named.push((
+                format!("signed_urls.{}.keys.{}", section.name, key.id),
+                &key.secret_file,
+                true,
+            ));
+        }
+    }
     for listener in &config.server.tls {
         named.push(("server.tls.key".to_owned(), &listener.key, false));
     }

@@ -49,6 +49,7 @@ pub enum Owner {
     SignIn(Arc<str>),
     Bearer(Arc<str>),
     Moodle(String),
+    SignedUrls(Arc<str>),
 }
 
 /// All that cannot be used now.
@@ -123,6 +124,16 @@ pub fn unfit(config: &Config) -> Vec<UnfitFile> {
         }
         if let Some(path) = bearer.ca_file() {
             look(of("ca_file"), owner(), ca(path));
+        }
+    }
+    for section in &config.signed_urls {
+        for key in &section.keys {
+            let setting = format!("signed_urls.{}.keys.{}", section.name, key.id);
+            look(
+                setting,
+                Owner::SignedUrls(Arc::clone(&section.name)),
+                password(&key.secret_file),
+            );
         }
     }
     for moodle in &config.moodles {

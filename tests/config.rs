@@ -306,6 +306,7 @@ fn what_is_not_said_has_the_contracts_defaults() {
         bearers,
         moodles,
         opencasts,
+        signed_urls,
     } = config;
 
     assert!(server.tls.is_empty() && server.trusted_proxies.is_empty());
@@ -326,7 +327,13 @@ fn what_is_not_said_has_the_contracts_defaults() {
     let key_file = path.with_file_name("master.key");
     assert_eq!(state, State::Embedded { path, key_file });
 
-    assert!(sign_ins.is_empty() && moodles.is_empty() && opencasts.is_empty() && bearers.is_empty());
+    assert!(
+        sign_ins.is_empty()
+            && moodles.is_empty()
+            && opencasts.is_empty()
+            && bearers.is_empty()
+            && signed_urls.is_empty()
+    );
     assert_eq!(jwt.algorithms, [Algorithm::Es256]);
     let bearer = TokenSource::Header {
         name: http::header::AUTHORIZATION,
@@ -469,6 +476,17 @@ const EVERY_TABLE: &str = r#"
     upstream = "opencast"
     username = "gateway"
     password_file = "gateway.toml"
+
+    [signed_urls.opencast]
+    keys = [{ id = "demoKeyOne", secret_file = "gateway.toml" }]
+
+    [[routes]]
+    name = "cdn"
+    path = "/cdn/{*rest}"
+    upstream = "zoo"
+    present = "signed-url"
+    sign = { by = "opencast", base = "https://cdn.example.edu" }
+    allow = [{ anyone = true }]
 
     [[routes]]
     name = "pages"

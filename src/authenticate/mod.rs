@@ -6,6 +6,7 @@ pub mod bearer;
 pub mod launch;
 pub mod oauth;
 pub mod session;
+pub mod signed_url;
 pub mod token;
 pub mod upstream_auth;
 pub mod watch;

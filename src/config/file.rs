@@ -24,6 +24,7 @@ mod opencast;
 mod respond;
 mod server;
 mod sign_in;
+mod signed_url;
 
 pub(super) use self::bearer::{Bearer, BearerJwks, BearerProfile, Introspection};
 pub(super) use self::cors::Cors;
@@ -34,6 +35,7 @@ pub(super) use self::respond::{Decide, Respond};
 pub use self::server::{ClientTimeouts, Connections};
 pub(super) use self::server::{Log, Server, Tls};
 pub(super) use self::sign_in::{Cas, OAuth2, Oidc, RoleRule, SignIn};
+pub(super) use self::signed_url::{Sign, SignedUrlKey, SignedUrls};
 /// Of `allow` and `deny`: the keys of all conditions.
 pub(super) use super::rule::Table as Rule;
 
@@ -56,6 +58,8 @@ section! {
         moodle: Named<Moodle> = {},
         /// Opencasts that the gateway itself asks about events, by name: `[opencast.main]`.
         opencast: Named<Opencast> = {},
+        /// Keys of signed addresses, by name: `[signed_urls.opencast]`.
+        signed_urls: Named<SignedUrls> = {},
         /// The servers behind the gateway, by name: `[upstreams.opencast]`.
         upstreams: Named<Upstream> = {},
         /// What is published, to whom: `[[routes]]`. Their order means nothing; the most specific one is taken.
@@ -257,13 +261,13 @@ section! {
         /// What the upstream sees of the client's credentials: "pass" (what the gateway neither owns nor judged), or
         /// "none" (no Cookie, no Authorization), or "headers" (as "pass", and who it is in headers), or "moodle-token" (a
         /// web service token of the person's), or "opencast-jwt" (a token of the gateway's own that tells Opencast who it
-        /// is: `[opencast.<name>]`).
+        /// is: `[opencast.<name>]`), or "signed-url" (as "none", and the address is signed: `sign`).
         present: At<Present> = "pass",
         /// In which headers `present = "headers"` names the person. That of the roles has 8 KiB at most: the last ones are left
         /// out of a longer list, which is counted and logged.
         headers: IdentityHeaders,
-        /// Kinds of credential that are looked at, in order: "jwt", "session", "bearer", "launch", "watch"; "basic" and "digest",
-        /// which the upstream judges: of such a caller `allow` asks nothing about the person.
+        /// Kinds of credential that are looked at, in order: "jwt", "session", "bearer", "launch", "watch", "signed-url"; "basic" and
+        /// "digest", which the upstream judges: of such a caller `allow` asks nothing about the person.
         accept: At<Vec<At<Credential>>> = ["jwt"],
         /// Issuers whose tokens are looked at. Default: all.
         issuers: Vec<At<String>>,
@@ -272,6 +276,10 @@ section! {
         sign_in: OneOrMany<String>,
         /// Whose access tokens are looked at, one or several of `[bearer.<name>]`. Default: the tokens of all.
         bearer: OneOrMany<String>,
+        /// Whose signed addresses are looked at, one or several of `[signed_urls.<name>]`. Default: those of all.
+        signed_urls: OneOrMany<String>,
+        /// How the address is signed, with `present = "signed-url"` or `respond = { signed = true }`.
+        sign: Sign,
         /// Who may: any of these tables. Required.
         allow: Vec<At<Rule>>,
         /// Who may not, whatever `allow` says: any of these tables. Default: nobody.

@@ -144,6 +144,10 @@ async fn serve(
             (Action::Launch, None)
         }
         snapshot::Action::Reply(fixed) => (Action::Reply, Some(fixed.status)),
+        snapshot::Action::SignedRedirect => (
+            Action::Reply,
+            Some(gateway::signed_url::redirect(headers, ctx, route)?.status),
+        ),
         snapshot::Action::OwnKeys => (
             Action::Reply,
             Some(gateway::opencast::own_keys(&ctx.snapshot, headers)?.status),

@@ -67,6 +67,7 @@ impl Gateway {
                 let reply = gateway::opencast::own_keys(&ctx.snapshot, &session.req_header().headers)?;
                 super::files::serve_reply(session, ctx, route, reply).await?;
             }
+            Action::SignedRedirect => super::signed_url::serve_redirect(session, ctx, route).await?,
             Action::Reply(reply) => super::files::serve_reply(session, ctx, route, reply.clone()).await?,
             Action::Launch(life) => {
                 let reply = Box::pin(gateway::launch::by_form(session, ctx, route, *life)).await?;

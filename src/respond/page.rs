@@ -122,10 +122,14 @@ fn in_plain_words(reason: Reason) -> (&'static str, &'static str) {
     const TELL: &str = "If this stays so, tell your support desk, with the number below.";
     const LATER: &str = "Wait a moment, then load the page again.";
     match reason {
-        Reason::TokenExpired | Reason::TokenNotActive | Reason::NoCredentials | Reason::WatchPassExpired => {
-            ("Please open it from your course", AGAIN)
+        Reason::TokenExpired
+        | Reason::TokenNotActive
+        | Reason::NoCredentials
+        | Reason::WatchPassExpired
+        | Reason::SignedUrlExpired => ("Please open it from your course", AGAIN),
+        Reason::TokenNotYetValid | Reason::SignedUrlNotYetValid => {
+            ("Not open yet", "Wait a moment, then open it from your course again.")
         }
-        Reason::TokenNotYetValid => ("Not open yet", "Wait a moment, then open it from your course again."),
         Reason::MalformedToken
         | Reason::AlgorithmNotAllowed
         | Reason::BadSignature
@@ -136,7 +140,12 @@ fn in_plain_words(reason: Reason) -> (&'static str, &'static str) {
         | Reason::WrongType
         | Reason::SenderConstrained
         | Reason::IssuerNotAccepted
-        | Reason::WatchPassInvalid => (
+        | Reason::WatchPassInvalid
+        | Reason::SignedUrlMalformed
+        | Reason::SignedUrlUnknownKey
+        | Reason::SignedUrlBadSignature
+        | Reason::SignedUrlOtherResource
+        | Reason::SignedUrlOtherClient => (
             "This link is not accepted",
             "Go back to your course and open the video again. If it fails once more, tell your support desk, with the \
              number below.",

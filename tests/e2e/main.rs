@@ -73,6 +73,7 @@ mod secrets;
 mod seeing;
 mod shutdown;
 mod sign_in;
+mod signed_urls;
 mod smuggling;
 mod studio;
 mod tls;

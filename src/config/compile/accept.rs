@@ -58,7 +58,11 @@ impl Checker<'_> {
             accept.any(|credential| {
                 matches!(
                     credential.value,
-                    Credential::Session | Credential::Bearer | Credential::Basic | Credential::Digest
+                    Credential::Session
+                        | Credential::Bearer
+                        | Credential::SignedUrl
+                        | Credential::Basic
+                        | Credential::Digest
                 )
             })
         };

@@ -39,6 +39,8 @@ pub(super) fn kind(actions: &Actions) -> Option<Kind> {
     match (absent, &actions.respond) {
         ((false, true, true), Key::Absent) => Some(Kind::Upstream),
         ((true, false, true) | (true, true, false), Key::Absent) => Some(Kind::Files),
+        // Files, too, of another server.
+        ((true, true, true), Key::Given(respond)) if respond.value.signed.value() == Some(&true) => Some(Kind::Files),
         ((true, true, true), Key::Given(respond)) => Some(Kind::Respond(
             !respond.value.file.is_absent() || !respond.value.jwks.is_absent(),
         )),
@@ -91,12 +93,21 @@ impl Checker<'_> {
         let decide = std::mem::take(&mut respond.decide);
         let jwks = std::mem::take(&mut respond.jwks);
         let launch = std::mem::take(&mut respond.launch);
+        let signed = std::mem::take(&mut respond.signed);
         let alone = respond.status.is_absent() && respond.location.is_absent() && respond.file.is_absent();
         if let Some(launch) = launch.given().filter(|launch| launch.value) {
             if alone && decide.is_absent() && jwks.is_absent() {
                 return Some(Action::Launch);
             }
             let problem = Diagnostic::error(launch.at, "`launch` stands alone: the way to the target is the answer");
+            self.report(problem.help("remove what else stands in `respond`"));
+            return None;
+        }
+        if let Some(signed) = signed.given().filter(|signed| signed.value) {
+            if alone && decide.is_absent() && jwks.is_absent() {
+                return Some(Action::SignedRedirect);
+            }
+            let problem = Diagnostic::error(signed.at, "`signed` stands alone: the signed address is the answer");
             self.report(problem.help("remove what else stands in `respond`"));
             return None;
         }

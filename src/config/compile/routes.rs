@@ -12,6 +12,7 @@ use super::jwt::rate;
 use super::launch::{self, Launched};
 use super::moodle::OfRoute;
 use super::server::values;
+use super::signed_url;
 use super::unmet::Vouching;
 use super::{Checker, Known, every};
 use crate::config::diagnostics::{Diagnostic, Span};
@@ -131,6 +132,14 @@ impl Checker<'_> {
             accept_at,
         };
         let bearers = self.route_bearers(route.bearer, &of_bearer, known);
+        let of_signed = signed_url::OfRoute {
+            accept: (&accept, accept_at),
+            present: &route.present,
+            action: action.as_ref(),
+            place,
+        };
+        let signed_urls = self.route_signed_urls(route.signed_urls, &of_signed, known);
+        let sign = self.sign(route.sign, &of_signed, known);
         let identity_headers = self.identity_headers(&route.present, route.headers);
         let of_moodle = OfRoute {
             present: (route.present.value == Present::MoodleToken).then_some(route.present.at),
@@ -200,6 +209,8 @@ impl Checker<'_> {
             issuers: issuers?,
             sign_ins: sign_ins?,
             bearers: bearers?,
+            signed_urls: signed_urls?,
+            sign: sign?,
             allow: allow?,
             deny: deny?,
             else_ask: else_ask?,

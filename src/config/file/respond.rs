@@ -9,7 +9,7 @@ use crate::config::value::KeySetFile;
 
 section! {
     /// `routes.respond`: `{ status = 204 }`, `{ status = 302, location = "…" }`, `{ file = "…" }`, `{ jwks = "…" }`,
-    /// `{ launch = true }` or `{ decide = … }`.
+    /// `{ launch = true }`, `{ signed = true }` or `{ decide = … }`.
     struct Respond {
         /// 200 to 599, not 304.
         status: u64,
@@ -24,6 +24,8 @@ section! {
         /// (`target`), and sends the browser there with a launch session. The rules at the target decide who may; those
         /// of this route, whether the form is read at all.
         launch: bool,
+        /// `true`: sends the client to the same path at the address of `sign`, signed.
+        signed: bool,
         /// Says what the other routes decide about the request that a trusted proxy names.
         decide: Decide,
     }
