@@ -477,6 +477,13 @@ const EVERY_TABLE: &str = r#"
     username = "gateway"
     password_file = "gateway.toml"
 
+    [upstreams.archive]
+    servers = ["https://s3.example.edu"]
+
+    [upstreams.archive.s3]
+    bucket = "lectures"
+    credentials_file = "gateway.toml"
+
     [signed_urls.opencast]
     keys = [{ id = "demoKeyOne", secret_file = "gateway.toml" }]
 

@@ -22,6 +22,7 @@ mod launch;
 mod moodle;
 mod opencast;
 mod respond;
+mod s3;
 mod server;
 mod sign_in;
 mod signed_url;
@@ -32,6 +33,7 @@ pub(super) use self::launch::Launch;
 pub(super) use self::moodle::{ClearPass, Facade, FunctionEntry, Moodle, OidcLaunch, TokenAttribute, TokenPage};
 pub(super) use self::opencast::Opencast;
 pub(super) use self::respond::{Decide, Respond};
+pub(super) use self::s3::S3;
 pub use self::server::{ClientTimeouts, Connections};
 pub(super) use self::server::{Log, Server, Tls};
 pub(super) use self::sign_in::{Cas, OAuth2, Oidc, RoleRule, SignIn};
@@ -188,6 +190,8 @@ section! {
         ca_file: String,
         /// Lets its `X-Accel-Redirect` answers be served from a folder. Default: that header is dropped.
         accel: UpstreamAccel,
+        /// The servers are an object store (S3). Default: they are not.
+        s3: S3,
         /// When a server counts as healthy. Default: it takes a TCP connection.
         health: Health = {},
         /// Patience with its servers.

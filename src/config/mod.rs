@@ -79,7 +79,7 @@ pub use self::sign_in::{
 };
 pub use self::signed_url::{Sign, SignedUrlForm, SignedUrlKey, SignedUrls};
 pub use self::state::State;
-pub use self::upstream::{Balance, Health, Upstream, UpstreamAccel, UpstreamServer};
+pub use self::upstream::{Balance, Health, S3, Upstream, UpstreamAccel, UpstreamServer};
 pub use self::watch::{Carry, Watch};
 use crate::rate::Rate;
 
@@ -266,6 +266,8 @@ pub enum Action {
     Launch,
     /// Sends the client to a signed address.
     SignedRedirect,
+    /// Sends the client to an object of a bucket; index into [`Config::upstreams`].
+    Presigned(usize),
 }
 
 /// The headers in which a trusted proxy names the request to be judged.

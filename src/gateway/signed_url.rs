@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode};
 use pingora::proxy::Session;
 use url::Url;
 
@@ -141,14 +141,7 @@ pub fn redirect(headers: &HeaderMap, ctx: &Context, route: &Route) -> Result<Rep
     let mut reply = Reply::redirect(&location)?;
     // The method stays: HEAD is asked there as HEAD.
     reply.status = StatusCode::FOUND;
-    reply
-        .headers
-        .push((header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")));
-    reply.headers.retain(|(name, _)| *name != header::CACHE_CONTROL);
     reply.headers.extend(common_headers(ctx, headers, (reply.status, None)));
-    reply
-        .headers
-        .push((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
     Ok(reply)
 }
 

@@ -88,6 +88,8 @@ pub enum Action {
     Launch(Launch),
     /// To the same path at another server, by an address that is signed.
     SignedRedirect,
+    /// To the object itself, in this bucket.
+    Presigned(Arc<Upstream>),
 }
 
 impl Route {
@@ -176,6 +178,7 @@ impl Route {
         });
         let action = match &route.action {
             config::Action::Upstream(index) => Action::Upstream(upstream(*index)?),
+            config::Action::Presigned(index) => Action::Presigned(upstream(*index)?),
             config::Action::Accel(prefix) => Action::Accel(prefix.clone()),
             config::Action::Decide(decide) => Action::Decide(decide.clone()),
             config::Action::OwnKeys => Action::OwnKeys,

@@ -68,6 +68,7 @@ mod redirects;
 mod reload;
 mod reload_load;
 mod rules;
+mod s3;
 mod schema;
 mod secrets;
 mod seeing;

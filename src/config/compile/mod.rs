@@ -23,6 +23,7 @@ mod opencast;
 mod people;
 mod routes;
 mod rules;
+mod s3;
 mod server;
 mod sign_in;
 mod signed_url;
@@ -43,7 +44,7 @@ use self::unmet::Source;
 use super::diagnostics::{Diagnostic, Diagnostics};
 use super::file::File;
 use super::read::{At, Env, read};
-use super::{Action, Config, Credential, Route, Server, SignedUrlForm, SignedUrls, TokenSource};
+use super::{Action, Config, Credential, Route, Server, SignedUrlForm, SignedUrls, TokenSource, Upstream};
 
 /// A configuration that may be run, and what is odd about it.
 #[derive(Debug)]
@@ -105,6 +106,8 @@ struct Known {
     /// Hosts of the public URLs; `None` when they could not be read.
     hosts: Option<Names>,
     upstreams: Names,
+    /// Indices of those that are buckets.
+    buckets: Vec<usize>,
     issuers: Names,
     /// Of these, by index: may they name users?
     naming: Vec<bool>,
@@ -132,6 +135,12 @@ struct Known {
     moodles_complete: bool,
     /// Upstreams of the Opencasts; `None` where one has a mistake.
     opencasts: Vec<Option<usize>>,
+}
+
+impl Known {
+    fn is_bucket(&self, upstream: usize) -> bool {
+        self.buckets.contains(&upstream)
+    }
 }
 
 /// Names and where they were given, in the order of their indices.
@@ -181,6 +190,7 @@ impl Checker<'_> {
         let (upstreams, upstream_names) = self.upstreams(file.upstreams);
         let mut known = Known {
             hosts,
+            buckets: buckets(upstreams.as_deref()),
             upstreams: upstream_names,
             issuers,
             naming,
@@ -211,6 +221,7 @@ impl Checker<'_> {
         if let Some(routes) = &routes {
             self.unused(routes, &known);
             self.unread_form(form, routes);
+            self.asked_buckets(routes, &known);
             self.launch_scripts(moodles.as_deref().unwrap_or_default(), routes, &known);
             self.decisions_for_nobody(routes, server.as_ref());
             if let (Some(jwt), Some(bearers)) = (&jwt, &bearers) {
@@ -251,7 +262,7 @@ impl Checker<'_> {
     fn unused(&mut self, routes: &[Arc<Route>], known: &Known) {
         for (index, name) in known.upstreams.iter().enumerate() {
             let uses = |route: &Arc<Route>| {
-                route.action == Action::Upstream(index)
+                [Action::Upstream(index), Action::Presigned(index)].contains(&route.action)
                     || route.else_ask.as_ref().is_some_and(|ask| ask.upstream == index)
                     || route.opencast.and_then(|asked| *known.opencasts.get(asked)?) == Some(index)
             };
@@ -298,6 +309,12 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+fn buckets(upstreams: Option<&[Upstream]>) -> Vec<usize> {
+    let all = upstreams.unwrap_or_default().iter().enumerate();
+    let buckets = all.filter(|(_, upstream)| upstream.s3.is_some());
+    buckets.map(|(index, _)| index).collect()
 }
 
 /// Of each, in the order of the names.

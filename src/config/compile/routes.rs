@@ -95,6 +95,10 @@ impl Checker<'_> {
             None if route.has_unknown_keys => None,
             _ => self.action(actions, place, known),
         };
+        let kind = match &action {
+            Some(Action::Upstream(index)) if known.is_bucket(*index) => Some(Kind::Bucket),
+            _ => kind,
+        };
         let methods_at = route.methods.given().map(|methods| methods.at);
         let methods = match self.route_methods(route.methods, kind) {
             Some(None) if action == Some(Action::Launch) => Some(Some(vec![Method::POST])),
@@ -124,7 +128,7 @@ impl Checker<'_> {
         self.unique("kind of credential", &route.accept.value);
         let accept = values(route.accept.value);
         let asks_at = route.else_ask.given().map(|ask| ask.at);
-        self.upstream_judges((&accept, accept_at), action.as_ref(), strip_at, asks_at);
+        self.upstream_judges((&accept, accept_at), action.as_ref(), strip_at, asks_at, &known.buckets);
         let issuers = self.accepted_issuers(route.issuers, known);
         let sign_ins = self.route_sign_ins(route.sign_in, (&accept, accept_at), known);
         let of_bearer = OfBearer {
@@ -253,7 +257,7 @@ impl Checker<'_> {
 
     /// `Some(None)`: any method.
     fn route_methods(&mut self, methods: Key<Vec<At<Method>>>, kind: Option<Kind>) -> Option<Option<Vec<Method>>> {
-        let reads_only = matches!(kind, Some(Kind::Files | Kind::Respond(true)));
+        let reads_only = matches!(kind, Some(Kind::Files | Kind::Bucket | Kind::Respond(true)));
         let methods = match methods {
             Key::Given(methods) => methods,
             Key::Absent if reads_only => return Some(Some(vec![Method::GET, Method::HEAD])),
@@ -342,6 +346,10 @@ impl Checker<'_> {
     }
 
     fn only_for_upstreams(&mut self, given: Option<Span>, name: &str, kind: Option<Kind>) {
+        if let (Some(at), Some(Kind::Bucket)) = (given, kind) {
+            let problem = Diagnostic::error(at, format!("`{name}` means nothing for a bucket"));
+            self.report(problem.help("remove this key: an object store is shown nothing of the client"));
+        }
         if let (Some(at), Some(Kind::Files | Kind::Respond(_))) = (given, kind) {
             let problem = Diagnostic::error(at, format!("`{name}` is only for routes with an upstream"));
             self.report(problem.help("remove this key"));
