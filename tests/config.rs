@@ -477,10 +477,10 @@ const EVERY_TABLE: &str = r#"
     username = "gateway"
     password_file = "gateway.toml"
 
-    [upstreams.archive]
+    [upstreams.zoom_archive]
     servers = ["https://s3.example.edu"]
 
-    [upstreams.archive.s3]
+    [upstreams.zoom_archive.s3]
     bucket = "lectures"
     credentials_file = "gateway.toml"
 
