@@ -190,7 +190,7 @@ section! {
         ca_file: String,
         /// Lets its `X-Accel-Redirect` answers be served from a folder. Default: that header is dropped.
         accel: UpstreamAccel,
-        /// The servers are an object store (S3). Default: they are not.
+        /// The servers are an object store (S3), of which one bucket is read. Default: none.
         s3: S3,
         /// When a server counts as healthy. Default: it takes a TCP connection.
         health: Health = {},
@@ -280,7 +280,7 @@ section! {
         sign_in: OneOrMany<String>,
         /// Whose access tokens are looked at, one or several of `[bearer.<name>]`. Default: the tokens of all.
         bearer: OneOrMany<String>,
-        /// Whose signed addresses are looked at, one or several of `[signed_urls.<name>]`. Default: those of all.
+        /// Whose signed addresses are looked at, one or several of `[signed_urls.<name>]`. Default: the addresses of all.
         signed_urls: OneOrMany<String>,
         /// How the address is signed, with `present = "signed-url"` or `respond = { signed = true }`.
         sign: Sign,
