@@ -9,7 +9,7 @@
 //! | `steps`, `incoming`, `body` | what several steps need of pingora's session; whoever brings a request; its body |
 //! | `limits`, `rules`, `parts` | limits, rules, and what is shown to upstreams, for the request at hand |
 //! | `files`, `accel`, `upstream`, `playlists` | files; files for nginx; the way to an upstream and back; its playlists |
-//! | `bearer`, `endpoints`, `launch`, `moodle`, `opencast`, `watch` | each capability, called with the request at hand |
+//! | `bearer`, `endpoints`, `launch`, `moodle`, `opencast`, `s3`, `signed_url`, `watch` | each capability, called with the request at hand |
 //! | `auth_request`, `else_ask` | decisions for a proxy that asks; an upstream's word where no rule speaks |
 //! | `frames`, `views` | headers about frames; views that are counted |
 //! | `denials`, `recent`, `access_entry` | what is kept of a refusal, by rules and of any kind; a line of the log |
@@ -38,6 +38,8 @@ mod perform;
 pub mod playlists;
 pub mod recent;
 pub mod rules;
+pub mod s3;
+pub mod signed_url;
 mod steps;
 pub mod trace;
 pub mod upstream;

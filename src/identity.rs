@@ -29,7 +29,7 @@ pub struct Identity {
     pub grants: Vec<Grant>,
     /// `exp` of the token.
     pub expires: SystemTime,
-    /// What an access token says beside who it is; `None` for every other credential.
+    /// What an access token says beside who it is, or that it is a signed address; `None` for every other credential.
     pub access: Option<Arc<Access>>,
 }
 
@@ -40,6 +40,8 @@ pub struct Access {
     pub scopes: Vec<String>,
     /// Of what it says of the person, what a Moodle of these people asks for (`config::Bearer::attributes`).
     pub attributes: Attributes,
+    /// It is no access token but a signed address, which is nobody's.
+    pub signed_url: bool,
 }
 
 impl Identity {

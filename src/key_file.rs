@@ -217,6 +217,20 @@ fn named(config: &Config) -> Vec<(String, &Path, bool)> {
         let clearpass = moodle.clearpass.as_ref();
         named.extend(clearpass.map(|clearpass| (key(), clearpass.key_file.as_path(), true)));
     }
+    for upstream in &config.upstreams {
+        let key = || format!("upstreams.{}.s3.credentials_file", upstream.name);
+        let s3 = upstream.s3.as_ref();
+        named.extend(s3.map(|s3| (key(), s3.credentials_file.as_path(), true)));
+    }
+    for section in &config.signed_urls {
+        for key in &section.keys {
+            named.push((
+                format!("signed_urls.{}.keys.{}", section.name, key.id),
+                &key.secret_file,
+                true,
+            ));
+        }
+    }
     for listener in &config.server.tls {
         named.push(("server.tls.key".to_owned(), &listener.key, false));
     }

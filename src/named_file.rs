@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::act::s3;
 use crate::client_key::{ClientKey, ClientKeyError};
 use crate::config::{Config, JwksLocation};
 use crate::key_file::{self, PasswordError};
@@ -35,6 +36,8 @@ pub enum Fault {
     Password(#[from] PasswordError),
     #[error(transparent)]
     ClientKey(#[from] ClientKeyError),
+    #[error("{0}")]
+    Credentials(io::Error),
     #[error("{path}: {error}")]
     SigningKey { path: PathBuf, error: io::Error },
 }
@@ -53,6 +56,7 @@ pub enum Owner {
     Bearer(Arc<str>),
     Lti(Arc<str>),
     Moodle(String),
+    SignedUrls(Arc<str>),
 }
 
 /// All that cannot be used now.
@@ -101,6 +105,13 @@ pub fn unfit(config: &Config) -> Vec<UnfitFile> {
         if let Some(path) = &upstream.ca_file {
             let setting = format!("upstreams.{}.ca_file", upstream.name);
             look(setting, Owner::Upstream(Arc::clone(&upstream.name)), ca(path));
+        }
+        if let Some(s3) = &upstream.s3 {
+            let path = s3.credentials_file.clone();
+            let read = s3::read(&path, &s3.profile).map(drop);
+            let setting = format!("upstreams.{}.s3.credentials_file", upstream.name);
+            let owner = Owner::Upstream(Arc::clone(&upstream.name));
+            look(setting, owner, read.map_err(Fault::Credentials));
         }
     }
     for (index, opencast) in config.opencasts.iter().enumerate() {
@@ -156,6 +167,16 @@ pub fn unfit(config: &Config) -> Vec<UnfitFile> {
         }
         if let Some(path) = &lti.outgoing.ca_file {
             look(format!("lti.{}.ca_file", lti.name), owner(), ca(path));
+        }
+    }
+    for section in &config.signed_urls {
+        for key in &section.keys {
+            let setting = format!("signed_urls.{}.keys.{}", section.name, key.id);
+            look(
+                setting,
+                Owner::SignedUrls(Arc::clone(&section.name)),
+                password(&key.secret_file),
+            );
         }
     }
     for moodle in &config.moodles {

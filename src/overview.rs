@@ -119,6 +119,8 @@ impl Source for Overview {
                 Action::Accel(_) => "accel".to_owned(),
                 Action::Decide(_) => "decide".to_owned(),
                 Action::Launch(_) => "launch".to_owned(),
+                Action::Presigned(upstream) => format!("presigned {}", upstream.name),
+                Action::SignedRedirect => "signed redirect".to_owned(),
                 Action::Reply(fixed) => fixed.status.as_u16().to_string(),
             },
         });

@@ -22,6 +22,7 @@ use crate::ask::ElseAsk;
 use crate::authenticate::bearer::{self, Bearers, Section};
 use crate::authenticate::lti::{Platform, platforms};
 use crate::authenticate::session::{Session, SessionKey, SignedIn, TOO_MANY};
+use crate::authenticate::signed_url::{self, SignedUrls};
 use crate::authenticate::token::{Tokens, Whose};
 use crate::authenticate::watch::Revocations;
 use crate::backchannel::BackchannelError;
@@ -40,7 +41,7 @@ use crate::sign_in::{self, Here, People, Provider};
 use crate::store::{Store, StoreError};
 
 pub use self::protected::PROTECTED_RESOURCE;
-pub use self::route::{Action, Route, RouteWatch};
+pub use self::route::{Action, Route, RouteSign, RouteWatch};
 
 /// Requests of one address, over HTTP/2 or behind a proxy, that wait until others of it have ended.
 const WAITING_IN_FLIGHT: usize = 4096;
@@ -143,6 +144,8 @@ pub enum SnapshotError {
     #[error("moodle.{name}: {source}")]
     Moodle { name: String, source: moodle::SetupError },
     #[error(transparent)]
+    SignedUrls(#[from] signed_url::SetupError),
+    #[error(transparent)]
     Table(#[from] TableError),
 }
 
@@ -203,7 +206,8 @@ impl Snapshot {
         let upstreams = config.upstreams.iter().map(upstream).collect::<Result<Vec<_>, _>>()?;
         let opencast = |opencast| asked_opencast(opencast, config, &upstreams, before, metrics);
         let opencasts = config.opencasts.iter().map(opencast).collect::<Result<Vec<_>, _>>()?;
-        let behind = (upstreams.as_slice(), opencasts.as_slice());
+        let signed_urls = SignedUrls::all(&config.signed_urls)?;
+        let behind = (upstreams.as_slice(), opencasts.as_slice(), signed_urls.as_slice());
         let moodle = |moodle: &config::Moodle| moodle_of(moodle, config, &upstreams, moodle_tokens.clone(), before);
         let moodles = config.moodles.iter().map(moodle).collect::<Result<Vec<_>, _>>()?;
         let bearers = config.bearers.iter().map(|bearer| section(bearer, before, metrics));

@@ -310,6 +310,7 @@ fn what_is_not_said_has_the_contracts_defaults() {
         opencasts,
         proxy,
         statistics,
+        signed_urls,
     } = config;
     assert_eq!((proxy, statistics), (None, None));
 
@@ -336,6 +337,7 @@ fn what_is_not_said_has_the_contracts_defaults() {
     assert_eq!(state, State::Embedded { path, key_file });
 
     assert!(sign_ins.is_empty() && moodles.is_empty() && opencasts.is_empty() && bearers.is_empty() && lti.is_empty());
+    assert!(signed_urls.is_empty());
     assert_eq!(jwt.algorithms, [Algorithm::Es256]);
     let bearer = TokenSource::Header {
         name: http::header::AUTHORIZATION,
@@ -500,6 +502,24 @@ const EVERY_TABLE: &str = r#"
     upstream = "opencast"
     username = "gateway"
     password_file = "gateway.toml"
+
+    [upstreams.zoom_archive]
+    servers = ["https://s3.example.edu"]
+
+    [upstreams.zoom_archive.s3]
+    bucket = "lectures"
+    credentials_file = "gateway.toml"
+
+    [signed_urls.opencast]
+    keys = [{ id = "demoKeyOne", secret_file = "gateway.toml" }]
+
+    [[routes]]
+    name = "cdn"
+    path = "/cdn/{*rest}"
+    upstream = "zoo"
+    present = "signed-url"
+    sign = { by = "opencast", base = "https://cdn.example.edu" }
+    allow = [{ anyone = true }]
 
     [[routes]]
     name = "pages"

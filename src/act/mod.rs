@@ -3,3 +3,4 @@
 pub mod file;
 pub mod playlist;
 pub mod proxy;
+pub mod s3;

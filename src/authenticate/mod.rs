@@ -7,6 +7,7 @@ pub mod launch;
 pub mod lti;
 pub mod oauth;
 pub mod session;
+pub mod signed_url;
 pub mod token;
 pub mod upstream_auth;
 pub mod watch;

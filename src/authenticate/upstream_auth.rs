@@ -44,7 +44,12 @@ impl Scheme {
         match credential {
             Credential::Basic => Some(Self::Basic),
             Credential::Digest => Some(Self::Digest),
-            Credential::Jwt | Credential::Session | Credential::Bearer | Credential::Launch | Credential::Watch => None,
+            Credential::Jwt
+            | Credential::Session
+            | Credential::Bearer
+            | Credential::Launch
+            | Credential::Watch
+            | Credential::SignedUrl => None,
         }
     }
 

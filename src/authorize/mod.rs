@@ -96,7 +96,7 @@ pub fn needs_identity<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> bool {
 
 /// A scope that an access token lacks, where nothing else keeps it from being allowed: of the first such rule.
 pub fn missing_scope<'a>(allow: &'a [Rule], facts: &Facts<'_>) -> Option<&'a str> {
-    facts.identity?.access.as_ref()?;
+    facts.identity?.access.as_ref().filter(|access| !access.signed_url)?;
     allow.iter().find_map(|rule| rule.missing_scope(facts))
 }
 

@@ -26,8 +26,10 @@ mod opencast;
 mod outgoing;
 mod pages;
 mod respond;
+mod s3;
 mod server;
 mod sign_in;
+mod signed_url;
 mod statistics;
 
 pub(super) use self::bearer::{Bearer, BearerJwks, BearerProfile, Introspection};
@@ -40,9 +42,11 @@ pub(super) use self::opencast::Opencast;
 pub(super) use self::outgoing::Outgoing;
 pub(super) use self::pages::{Colours, Pages};
 pub(super) use self::respond::{Decide, Respond};
+pub(super) use self::s3::S3;
 pub use self::server::{ClientTimeouts, Connections, Recent};
 pub(super) use self::server::{Server, Tls};
 pub(super) use self::sign_in::{Cas, OAuth2, Oidc, RoleRule, SignIn};
+pub(super) use self::signed_url::{Sign, SignedUrlKey, SignedUrls};
 pub(super) use self::statistics::{Matomo, Statistics, Usertracking, Views};
 /// Of `allow` and `deny`: the keys of all conditions.
 pub(super) use super::rule::Table as Rule;
@@ -74,6 +78,8 @@ section! {
         outgoing: Outgoing = {},
         /// Who is told of what is played, and how often.
         statistics: Statistics = {},
+        /// Keys of signed addresses, by name: `[signed_urls.opencast]`.
+        signed_urls: Named<SignedUrls> = {},
         /// The servers behind the gateway, by name: `[upstreams.opencast]`.
         upstreams: Named<Upstream> = {},
         /// What is published, to whom: `[[routes]]`. Their order means nothing; the most specific one is taken.
@@ -202,6 +208,8 @@ section! {
         ca_file: String,
         /// Lets its `X-Accel-Redirect` answers be served from a folder. Default: that header is dropped.
         accel: UpstreamAccel,
+        /// The servers are an object store (S3), of which one bucket is read. Default: none.
+        s3: S3,
         /// When a server counts as healthy. Default: it takes a TCP connection.
         health: Health = {},
         /// Patience with its servers.
@@ -278,13 +286,13 @@ section! {
         /// What the upstream sees of the client's credentials: "pass" (what the gateway neither owns nor judged), or
         /// "none" (no Cookie, no Authorization), or "headers" (as "pass", and who it is in headers), or "moodle-token" (a
         /// web service token of the person's), or "opencast-jwt" (a token of the gateway's own that tells Opencast who it
-        /// is: `[opencast.<name>]`).
+        /// is: `[opencast.<name>]`), or "signed-url" (as "none", and the address is signed: `sign`).
         present: At<Present> = "pass",
         /// In which headers `present = "headers"` names the person. That of the roles has 8 KiB at most: the last ones are left
         /// out of a longer list, which is counted and logged.
         headers: IdentityHeaders,
-        /// Kinds of credential that are looked at, in order: "jwt", "session", "bearer", "launch", "watch"; "basic" and "digest",
-        /// which the upstream judges: of such a caller `allow` asks nothing about the person.
+        /// Kinds of credential that are looked at, in order: "jwt", "session", "bearer", "launch", "watch", "signed-url"; "basic" and
+        /// "digest", which the upstream judges: of such a caller `allow` asks nothing about the person.
         accept: At<Vec<At<Credential>>> = ["jwt"],
         /// Issuers whose tokens are looked at. Default: all.
         issuers: Vec<At<String>>,
@@ -293,6 +301,10 @@ section! {
         sign_in: OneOrMany<String>,
         /// Whose access tokens are looked at, one or several of `[bearer.<name>]`. Default: the tokens of all.
         bearer: OneOrMany<String>,
+        /// Whose signed addresses are looked at, one or several of `[signed_urls.<name>]`. Default: the addresses of all.
+        signed_urls: OneOrMany<String>,
+        /// How the address is signed, with `present = "signed-url"` or `respond = { signed = true }`.
+        sign: Sign,
         /// Who may: any of these tables. Required.
         allow: Vec<At<Rule>>,
         /// Who may not, whatever `allow` says: any of these tables. Default: nobody.

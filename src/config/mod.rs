@@ -14,6 +14,7 @@ mod diagnostics;
 mod file;
 mod frames;
 mod identity_headers;
+mod jwt;
 mod launch;
 mod log;
 mod lti;
@@ -36,6 +37,7 @@ mod schema;
 pub(crate) mod section;
 mod show;
 pub mod sign_in;
+mod signed_url;
 mod state;
 mod statistics;
 mod upstream;
@@ -59,6 +61,7 @@ pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use self::file::{ClientTimeouts, Connections, Recent};
 pub use self::frames::{FrameAncestors, Frames};
 pub use self::identity_headers::IdentityHeaders;
+pub use self::jwt::{Issuer, JwksLocation, Jwt, TokenSource};
 pub use self::launch::Launch;
 pub use self::log::{Log, LogField, LogFormat, LogLevel, Masked, Rotate, When};
 pub use self::lti::{Lti, LtiRole};
@@ -76,7 +79,6 @@ pub use self::opencast::Opencast;
 pub use self::opencast_security::{Entry as SecurityEntry, SecurityList};
 pub use self::outgoing::{NoProxy, Outgoing, Proxy};
 pub use self::pages::{Colour, Colours, Language, Logo, LogoKind, Pages, Scheme};
-use self::pattern::RolePattern;
 pub use self::public_url::PublicUrl;
 pub use self::route_hosts::{HostRank, RouteHost, RouteHosts};
 pub use self::rule::Rule;
@@ -86,9 +88,10 @@ pub use self::show::show;
 pub use self::sign_in::{
     Cas, ClientAuth, ClientKey, OAuth2, Oidc, Provider, SessionLimits, SignIn, UseUserinfo, is_provider_url,
 };
+pub use self::signed_url::{Sign, SignedUrlForm, SignedUrlKey, SignedUrls};
 pub use self::state::State;
 pub use self::statistics::{Matomo, Statistics, Usertracking, Views};
-pub use self::upstream::{Balance, Health, Upstream, UpstreamAccel, UpstreamServer};
+pub use self::upstream::{Balance, Health, S3, Upstream, UpstreamAccel, UpstreamServer};
 pub use self::watch::{Carry, OfPlaylist, Watch};
 use crate::rate::Rate;
 
@@ -105,6 +108,7 @@ pub struct Config {
     pub lti: Vec<Lti>,
     pub moodles: Vec<Moodle>,
     pub opencasts: Vec<Opencast>,
+    pub signed_urls: Vec<SignedUrls>,
     pub upstreams: Vec<Upstream>,
     /// By which proxy the gateway's own requests go.
     pub proxy: Option<Arc<Proxy>>,
@@ -183,62 +187,6 @@ pub enum ValkeyKind {
     Cluster,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-pub struct Jwt {
-    pub algorithms: Vec<Algorithm>,
-    pub sources: Vec<TokenSource>,
-    pub roles_claims: Vec<String>,
-    pub leeway: Duration,
-    pub refresh: Duration,
-    pub keep_stale: Duration,
-    /// Bytes.
-    pub cache: u64,
-    /// Signature checks in vain that an address may cause.
-    pub bad_signatures: Rate,
-    /// Bytes of one token.
-    pub max_token: usize,
-    /// Bytes of one key set.
-    pub max_key_set: usize,
-    pub max_roles: usize,
-    pub max_grants: usize,
-    pub issuers: Vec<Issuer>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TokenSource {
-    /// A header whose value is `<scheme> <token>`; the scheme's case does not matter (RFC 9110 section 11.1).
-    Header { name: HeaderName, scheme: String },
-    /// A parameter of the query.
-    Query { parameter: String },
-    /// A field of the form that [`Action::Launch`] reads.
-    Form { parameter: String },
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct Issuer {
-    pub name: Arc<str>,
-    pub jwks: JwksLocation,
-    /// Further roots for the `https` fetch.
-    pub outgoing: Outgoing,
-    pub allow_roles: Vec<RolePattern>,
-    pub allow_actions: Vec<String>,
-    pub max_lifetime: Duration,
-    pub may_name_users: bool,
-    /// What its tokens must name as `iss`, if anything.
-    pub iss: Option<String>,
-    /// One of which its tokens must name as `aud`; none: whatever they say.
-    pub aud: Vec<String>,
-    /// What the header of its tokens must say as `typ`, if anything.
-    pub typ: Option<String>,
-    pub watch_max: Duration,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum JwksLocation {
-    Url(url::Url),
-    File(PathBuf),
-}
-
 /// A route, compiled. Indices point into [`Config::upstreams`], [`Jwt::issuers`] and [`Config::sign_ins`].
 #[derive(Debug, Clone)]
 pub struct Route {
@@ -265,6 +213,10 @@ pub struct Route {
     pub sign_ins: Option<Vec<usize>>,
     /// Indices into [`Config::bearers`]: whose access tokens count. `None`: all.
     pub bearers: Option<Vec<usize>>,
+    /// Indices into [`Config::signed_urls`]: whose signatures count. `None`: all.
+    pub signed_urls: Option<Vec<usize>>,
+    /// With [`Present::SignedUrl`] and [`Action::SignedRedirect`].
+    pub sign: Option<Sign>,
     /// Any of these allows.
     pub allow: Vec<Rule>,
     /// Any of these refuses, and wins.
@@ -310,6 +262,10 @@ pub enum Action {
     Decide(Decide),
     /// Takes the form of a launch.
     Launch,
+    /// Sends the client to a signed address.
+    SignedRedirect,
+    /// Sends the client to an object of a bucket; index into [`Config::upstreams`].
+    Presigned(usize),
 }
 
 /// The headers in which a trusted proxy names the request to be judged.
@@ -355,6 +311,8 @@ words! {
         Launch = "launch",
         /// A watch pass that an earlier request with a token has earned.
         Watch = "watch",
+        /// An address that Opencast, or who else has a key, has signed.
+        SignedUrl = "signed-url",
         /// HTTP Basic, which the upstream judges.
         Basic = "basic",
         /// HTTP Digest, which the upstream judges.
@@ -382,5 +340,7 @@ words! {
         Headers = "headers",
         /// As [`Present::None`], and a token of the gateway's own that tells Opencast who it is.
         OpencastJwt = "opencast-jwt",
+        /// As [`Present::None`], and its address is signed ([`Route::sign`]).
+        SignedUrl = "signed-url",
     }
 }

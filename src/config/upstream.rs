@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use url::Url;
 
 use super::section::words;
 
@@ -24,6 +25,25 @@ pub struct Upstream {
     pub ca_file: Option<PathBuf>,
     /// `None`: its `X-Accel-Redirect` is dropped.
     pub accel: Option<UpstreamAccel>,
+    /// `None`: it is no object store.
+    pub s3: Option<S3>,
+}
+
+/// A bucket of an object store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct S3 {
+    pub bucket: String,
+    pub region: String,
+    /// Scheme and host as the store sees them, without the bucket.
+    pub endpoint: Url,
+    /// Does the bucket stand in the path? Otherwise in the host.
+    pub path_style: bool,
+    /// What stands before the path in every key.
+    pub prefix: String,
+    pub credentials_file: PathBuf,
+    pub profile: String,
+    /// How long an address is good for to which clients are sent.
+    pub valid: Duration,
 }
 
 /// Answers of an upstream that name a file of the gateway's.

@@ -8,6 +8,7 @@ use super::view::upstream_headers;
 use super::{Action, CalledFunction, MoodleTokens, Report, TokenSource};
 use crate::act::file::{self, FileRequest};
 use crate::act::playlist;
+use crate::act::s3::OWN_REQUESTS;
 use crate::config::MoodleSource;
 use crate::context::Context;
 use crate::gateway::decide::Decision;
@@ -148,11 +149,31 @@ async fn serve(
             (Action::Launch, None)
         }
         snapshot::Action::Reply(fixed) => (Action::Reply, Some(fixed.status)),
+        snapshot::Action::Presigned(upstream) => (
+            Action::Reply,
+            Some(gateway::s3::redirect(headers, ctx, route, upstream)?.status),
+        ),
+        snapshot::Action::SignedRedirect => (
+            Action::Reply,
+            Some(gateway::signed_url::redirect(headers, ctx, route)?.status),
+        ),
         snapshot::Action::OwnKeys => (
             Action::Reply,
             Some(gateway::opencast::own_keys(&ctx.snapshot, headers)?.status),
         ),
         snapshot::Action::KeySet(set) => (Action::Reply, Some(set.answer(headers).status)),
+        snapshot::Action::Upstream(upstream) if upstream.s3.is_some() => {
+            let s3 = upstream.s3.as_ref().ok_or(Reason::Internal)?;
+            let address = gateway::s3::address(ctx, route, s3, OWN_REQUESTS)?;
+            let shown = gateway::s3::shown(headers).map(|(name, value)| (name.clone(), value.clone()));
+            let action = Action::Upstream {
+                name: upstream.name.to_string(),
+                method: ctx.request.method.to_string(),
+                target: format!("{}?X-Amz-Signature=***", gateway::s3::told(&address)),
+                headers: upstream_headers(&shown.collect(), []),
+            };
+            (action, None)
+        }
         snapshot::Action::Upstream(upstream) => {
             let call = match call(route, headers, ctx, report).await? {
                 Call::ToSignIn(status) => return Ok(Some(status)),

@@ -137,6 +137,12 @@ impl Trace for Recorder {
         }
     }
 
+    fn signed_url(&mut self, ctx: &Context, looked: Option<gateway::signed_url::Looked>) {
+        self.report
+            .credentials
+            .extend(looked.map(|looked| view::signed_url(looked, ctx.at)));
+    }
+
     /// A pass is told by where it stands: what it says is the gateway's own business.
     fn pass(&mut self, ctx: &Context, outcome: &Outcome, held: Option<&HeldPass>) {
         let told = match (outcome, held) {

@@ -16,8 +16,7 @@ use crate::authenticate::token::{Examined, KeySource, carrier};
 use crate::authorize::explain as rules;
 use crate::config::{JwksLocation, TokenSource};
 use crate::context::{Context, HeldPass};
-use crate::gateway::endpoints as own;
-use crate::gateway::parts;
+use crate::gateway::{self, endpoints as own, parts};
 use crate::present;
 use crate::rate::Rate;
 use crate::redact;
@@ -218,6 +217,24 @@ pub(super) fn pass(pass: Result<&HeldPass, &Rejection>, now: SystemTime) -> Cred
         told.key = Some("the gateway".to_owned());
         told.issuers = vec![pass.issuer.clone()];
     }
+    told
+}
+
+/// A signed address: what it allows, or why it does not. What the policy says is told where its signature is good.
+pub(super) fn signed_url(looked: gateway::signed_url::Looked, now: SystemTime) -> Credential {
+    let mut told = Credential::looked_at("signed address (query)".to_owned(), looked.verdict.as_ref());
+    if let Some(policy) = looked.policy {
+        told.times = vec![("exp".to_owned(), moment(policy.until, now))];
+        told.times
+            .extend(policy.from.map(|from| ("nbf".to_owned(), moment(from, now))));
+        let resource = [("resource".to_owned(), Value::String(policy.resource))];
+        let client = policy
+            .client
+            .map(|client| ("client".to_owned(), Value::String(client.to_string())));
+        told.claims = Some(resource.into_iter().chain(client).collect());
+        told.key = Some("a key".to_owned());
+    }
+    told.issuers.extend(looked.by.map(|by| format!("signed_urls.{by}")));
     told
 }
 

@@ -130,6 +130,11 @@ async fn authenticate<I: Incoming, T: Trace>(
             ctx.watch.pass = held;
             outcome
         }
+        Credential::SignedUrl => {
+            let (outcome, looked) = gateway::signed_url::authenticate(ctx, route);
+            trace.signed_url(ctx, looked);
+            outcome
+        }
         // Looked at before all others.
         Credential::Basic | Credential::Digest => Outcome::Nobody,
     }

@@ -61,6 +61,9 @@ impl ProxyHttp for Gateway {
         upstream: &mut RequestHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
+        if gateway::s3::ask(upstream, ctx)? {
+            return gateway::playlists::ask(upstream, ctx);
+        }
         let shown = gateway::upstream::shown(session, ctx)?;
         let mut changes = present::changes(&shown);
         gateway::upstream::tell_left_out(ctx, &changes);
@@ -90,6 +93,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Self::CTX,
     ) -> Result<()> {
         gateway::upstream::answered(answer, ctx);
+        gateway::s3::answered(answer, ctx)?;
         gateway::accel::redirected(answer, ctx)
     }
 

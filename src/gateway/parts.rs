@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+use crate::authenticate::signed_url;
 use crate::authenticate::token::carrier;
-use crate::config::{Present, TokenSource};
+use crate::config::{Credential, Present, TokenSource};
 use crate::context::Context;
 use crate::identity::Identity;
 use crate::present::{Person, Shown};
@@ -159,8 +160,15 @@ pub fn shown_on<'a>(ctx: &'a Context, route: &'a Route, headers: &'a HeaderMap, 
 pub fn target_on(ctx: &Context, route: &Route) -> String {
     let (encoded, _) = ctx.path.stripped(&route.config.strip);
     let query = ctx.request.query.as_deref();
-    match query.and_then(|query| carrier::strip_query(&ctx.snapshot.token_sources, query)) {
-        Some(query) => format!("{encoded}?{query}"),
-        None => encoded.into_owned(),
+    let query = query.and_then(|query| carrier::strip_query(&ctx.snapshot.token_sources, query));
+    let Some(query) = query else {
+        return encoded.into_owned();
+    };
+    if route.config.accept.contains(&Credential::SignedUrl) {
+        return match signed_url::strip_query(&query) {
+            Some(query) => format!("{encoded}?{query}"),
+            None => encoded.into_owned(),
+        };
     }
+    format!("{encoded}?{query}")
 }

@@ -48,7 +48,8 @@ impl Gateway {
     /// What needs no upstream is answered here.
     async fn serve(&self, session: &mut Session, ctx: &mut Context, route: &Route) -> Result<Next, Stop> {
         match &route.action {
-            Action::Upstream(_) => {
+            Action::Upstream(upstream) => {
+                gateway::s3::prepare(ctx, route, upstream)?;
                 if let Some(moodle) = route.injects().filter(|_| !ctx.own_token) {
                     Box::pin(gateway::moodle::serve(session, ctx, route, moodle)).await?;
                     return Ok(Next::Answered);
@@ -67,6 +68,8 @@ impl Gateway {
                 let reply = gateway::opencast::own_keys(&ctx.snapshot, &session.req_header().headers)?;
                 super::files::serve_reply(session, ctx, route, reply).await?;
             }
+            Action::Presigned(upstream) => gateway::s3::serve_redirect(session, ctx, route, upstream).await?,
+            Action::SignedRedirect => super::signed_url::serve_redirect(session, ctx, route).await?,
             Action::Reply(reply) => super::files::serve_reply(session, ctx, route, reply.clone()).await?,
             Action::Launch(life) => {
                 let reply = Box::pin(gateway::launch::by_form(session, ctx, route, *life)).await?;

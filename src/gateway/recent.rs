@@ -22,6 +22,7 @@ use crate::context::{Context, Found, Looked};
 use crate::fair::Asker;
 use crate::observe::access_log;
 use crate::observe::denials::harmless;
+use crate::observe::mask;
 use crate::observe::request_id::RequestId;
 use crate::observe::ring::{Reach, Ring};
 use crate::redact;
@@ -156,7 +157,7 @@ fn entry(headers: &HeaderMap, ctx: &Context, told: &access_log::Entry<'_>) -> En
         took: told.took,
         id: ctx.id,
         generation: ctx.snapshot.generation,
-        client: told.client,
+        client: mask::address(told.client),
         https: ctx.client.https,
         method: room.text(method.as_str(), 32),
         host: room.text(told.host, LONGEST),
@@ -177,14 +178,14 @@ fn entry(headers: &HeaderMap, ctx: &Context, told: &access_log::Entry<'_>) -> En
         else_asked: ctx.looked.else_asked,
         allowed: told.outcome == access_log::Outcome::Allow,
         reason: told.reason,
-        detail: told.detail.map(|detail| room.text(detail, 512)),
+        detail: told.detail.map(|detail| room.text(&mask::text(detail), 512)),
         status: told.status,
         credentials: credentials(ctx, headers),
         who: ctx.who.as_ref().map(|who| Who {
             source: room.text(&who.source, LONGEST),
             subject: told
                 .subject
-                .map(|(people, name)| room.text(&format!("{people}/{name}"), LONGEST)),
+                .map(|(people, name)| room.text(&format!("{people}/{}", mask::subject(name)), LONGEST)),
             roles: room.list(who.roles.iter().map(String::as_str)),
             grants: room.list(who.grants.iter().map(rules::grant)),
         }),
@@ -220,7 +221,7 @@ fn judged(ctx: &Context, route: &Route, room: &mut Room) -> (Vec<Verdict>, Vec<V
         let mut verdicts = rules::explain(all.get(..MAX_LISTED).unwrap_or(all), &facts);
         for condition in verdicts.iter_mut().flat_map(|verdict| &mut verdict.conditions) {
             condition.condition = room.text(&condition.condition, LONGEST);
-            condition.met = room.text(&condition.met, LONGEST);
+            condition.met = room.text(&mask::text(&condition.met), LONGEST);
         }
         verdicts
     };
@@ -244,6 +245,7 @@ fn place(kind: Credential, found: Found, ctx: &Context, headers: &HeaderMap) -> 
         Credential::Bearer => "access token: header authorization",
         Credential::Launch => "launch session: cookie",
         Credential::Watch => "watch pass",
+        Credential::SignedUrl => "signed address",
         Credential::Basic => "Basic",
         Credential::Digest => "Digest",
     };

@@ -13,6 +13,7 @@ use crate::authenticate::upstream_auth::Brought;
 use crate::authorize::Facts;
 use crate::config::Credential;
 use crate::context::{Context, HeldPass};
+use crate::gateway::signed_url;
 use crate::rate::Rate;
 use crate::rejection::Rejection;
 use crate::snapshot::Route;
@@ -45,6 +46,9 @@ pub trait Trace: Send {
 
     /// The request brings credentials that its upstream judges, and no others are looked at.
     fn upstream_auth(&mut self, _brought: Brought) {}
+
+    /// The signature in the query, if there is one, and what it is worth.
+    fn signed_url(&mut self, _ctx: &Context, _looked: Option<signed_url::Looked>) {}
 
     /// The watch passes of the request.
     fn pass(&mut self, _ctx: &Context, _outcome: &Outcome, _held: Option<&HeldPass>) {}

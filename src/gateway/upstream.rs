@@ -133,10 +133,14 @@ pub fn apply(request: &mut RequestHeader, changes: Changes) -> Result<()> {
     applied.or_err(ErrorType::InternalError, "more headers than a map can hold")
 }
 
-/// Path and query as the upstream gets them: the canonical path, less `strip`, and the query less the tokens.
+/// Path and query as the upstream gets them: the canonical path, less `strip`, and the query less the tokens; signed where the
+/// route signs.
 pub fn target(ctx: &Context) -> Result<String> {
     let (route, _) = proxied(ctx.route.as_deref())?;
-    Ok(parts::target_on(ctx, route))
+    let target = parts::target_on(ctx, route);
+    let Some(sign) = &route.sign else { return Ok(target) };
+    let signed = super::signed_url::target(ctx, sign, &target);
+    signed.map_err(|_| Error::explain(ErrorType::InternalError, "an address that cannot be signed"))
 }
 
 /// The header of an upstream's answer is here.
@@ -241,7 +245,8 @@ pub fn rewrite_response_headers(session: &Session, answer: &mut ResponseHeader, 
 /// Where the gateway answers for the route, two policies side by side would make browsers refuse both. Where its cookies
 /// count, an upstream does not know whom it lets read with them: many allow whatever `Origin` they are told.
 fn forget_policy(answer: &mut ResponseHeader, route: &Route) {
-    let is_ambient = |credential: &Credential| !matches!(credential, Credential::Jwt | Credential::Bearer);
+    let is_ambient =
+        |credential: &Credential| !matches!(credential, Credential::Jwt | Credential::Bearer | Credential::SignedUrl);
     if route.cors.is_none() {
         if route.accept.iter().any(is_ambient) {
             answer.remove_header(&header::ACCESS_CONTROL_ALLOW_CREDENTIALS);

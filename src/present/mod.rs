@@ -45,7 +45,7 @@ const NOT_FOR_CLIENTS: [HeaderName; 5] = [
 ];
 
 /// Parameters of a query that hold credentials, on whatever route.
-const OWN_PARAMETERS: [&str; 2] = ["jwt", "watch"];
+const OWN_PARAMETERS: [&str; 3] = ["jwt", "watch", "signature"];
 
 /// What a session begins with that a back end sends as `Authorization: Bearer`.
 const SESSION_BEARER: &[u8] = b"jns_";
@@ -179,7 +179,7 @@ fn hide_credentials(shown: &Shown<'_>, changes: &mut Changes) {
                 changes.set.extend(kept.map(|kept| (header::COOKIE, kept)));
             }
         }
-        Present::None | Present::MoodleToken | Present::OpencastJwt => {
+        Present::None | Present::MoodleToken | Present::OpencastJwt | Present::SignedUrl => {
             changes.remove.extend([header::AUTHORIZATION, header::COOKIE]);
         }
     }

@@ -63,6 +63,13 @@ reasons! {
     WatchPassInvalid = "watch_pass_invalid" FORBIDDEN "The watch pass is not good for this address."
     WatchPassExpired = "watch_pass_expired" UNAUTHORIZED "The watch pass has expired; a token is needed again."
     WatchPassRevoked = "watch_pass_revoked" FORBIDDEN "The watch pass was revoked."
+    SignedUrlMalformed = "signed_url_malformed" BAD_REQUEST "The signature of this address cannot be read."
+    SignedUrlUnknownKey = "signed_url_unknown_key" FORBIDDEN "The address was signed by a key unknown here."
+    SignedUrlBadSignature = "signed_url_bad_signature" FORBIDDEN "The signature of this address does not verify."
+    SignedUrlOtherResource = "signed_url_other_resource" FORBIDDEN "The signature is one of another address."
+    SignedUrlOtherClient = "signed_url_other_client" FORBIDDEN "The address was signed for another client."
+    SignedUrlExpired = "signed_url_expired" GONE "The signature of this address has expired."
+    SignedUrlNotYetValid = "signed_url_not_yet_valid" FORBIDDEN "The signature of this address is not valid yet."
     StoreUnavailable = "store_unavailable" SERVICE_UNAVAILABLE
         "Whether you are signed in cannot be found out right now; try again shortly."
     CrossSite = "cross_site" FORBIDDEN "Another site may not do this in your name."

@@ -117,6 +117,33 @@ impl Reason {
                 "`janua revoke` has ended the pass. With a token that is still good the person gets a new one: open the lecture from \
                  the course."
             }
+            Self::SignedUrlMalformed => {
+                "policy, keyId and signature of the address are not as Opencast writes them, or one of them is missing or there twice. \
+                 Look at how the address is put into the page: it may be cut off or encoded twice."
+            }
+            Self::SignedUrlUnknownKey => {
+                "No key of `keys` in the [signed_urls.<name>] has this id: add it, with the secret that Opencast signs with \
+                 (its UrlSigningServiceConfig)."
+            }
+            Self::SignedUrlBadSignature => {
+                "The secret of this key is not the one that signed, or the address was changed. Compare `secret_file` of \
+                 [signed_urls.<name>] with Opencast's configuration."
+            }
+            Self::SignedUrlOtherResource => {
+                "The address was signed for another file, or for another host or scheme. If a proxy in front changes those, write \
+                 strict = false in the [signed_urls.<name>]."
+            }
+            Self::SignedUrlOtherClient => {
+                "Opencast has signed for the address of one client, and this is another one. If a proxy stands in front, add it to \
+                 server.trusted_proxies; people whose address changes need addresses without it."
+            }
+            Self::SignedUrlExpired => {
+                "The time for which Opencast has signed is over: the page has to be loaded again. If it ends too soon, let \
+                 Opencast sign for longer."
+            }
+            Self::SignedUrlNotYetValid => {
+                "The address is signed for later. If that is not meant, compare the clocks of Opencast and of this machine."
+            }
             Self::StoreUnavailable => {
                 "The state store ([state]) does not answer, so that nobody can be known by a session. `janua check` asks it."
             }

@@ -10,6 +10,7 @@ use super::{Snapshot, SnapshotError};
 use crate::act::file::Root;
 use crate::act::proxy::Upstream;
 use crate::ask::ElseAsk;
+use crate::authenticate::signed_url::SignedUrls;
 use crate::authenticate::upstream_auth::UpstreamAuth;
 use crate::authorize;
 use crate::authorize::settled::Fingerprinted;
@@ -23,10 +24,19 @@ use crate::respond::key_set::KeySet;
 use crate::respond::{Reply, cors, fixed};
 use crate::route::path::Path;
 
+/// What routes refer to: upstreams, Opencasts, keys of signed addresses, in the order of the configuration.
+pub(super) type Behind<'a> = (&'a [Arc<Upstream>], &'a [Arc<Opencast>], &'a [Arc<SignedUrls>]);
+
 /// The watch passes of a route.
 pub struct RouteWatch {
     pub config: config::Watch,
     pub rules: Fingerprinted,
+}
+
+/// What a route signs, and by whose key.
+pub struct RouteSign {
+    pub config: config::Sign,
+    pub by: Arc<SignedUrls>,
 }
 
 /// A route, ready to serve: what was configured, and what that opens or comes to.
@@ -54,6 +64,9 @@ pub struct Route {
     pub rate: Option<Arc<Keyed<String>>>,
     /// Behind the upstream there is this Moodle.
     pub moodle: Option<Arc<Moodle>>,
+    /// Whose signed addresses are looked at.
+    pub signed_urls: Vec<Arc<SignedUrls>>,
+    pub sign: Option<RouteSign>,
     /// The upstream judges callers by Basic or Digest.
     pub upstream_auth: Option<UpstreamAuth>,
     pub metrics: RouteMetrics,
@@ -73,6 +86,10 @@ pub enum Action {
     Decide(Decide),
     /// A launch session for the token in a form, and on to the page that it names.
     Launch(Launch),
+    /// To the same path at another server, by an address that is signed.
+    SignedRedirect,
+    /// To the object itself, in this bucket.
+    Presigned(Arc<Upstream>),
 }
 
 impl Route {
@@ -129,7 +146,7 @@ impl Route {
     pub(super) fn new(
         route: &Arc<config::Route>,
         config: &Config,
-        (upstreams, opencasts): (&[Arc<Upstream>], &[Arc<Opencast>]),
+        (upstreams, opencasts, signed_urls): Behind<'_>,
         before: Option<&Snapshot>,
         metrics: &Metrics,
     ) -> Result<Self, SnapshotError> {
@@ -161,9 +178,11 @@ impl Route {
         });
         let action = match &route.action {
             config::Action::Upstream(index) => Action::Upstream(upstream(*index)?),
+            config::Action::Presigned(index) => Action::Presigned(upstream(*index)?),
             config::Action::Accel(prefix) => Action::Accel(prefix.clone()),
             config::Action::Decide(decide) => Action::Decide(decide.clone()),
             config::Action::OwnKeys => Action::OwnKeys,
+            config::Action::SignedRedirect => Action::SignedRedirect,
             config::Action::Launch => route.launch.map(Action::Launch).ok_or_else(|| SnapshotError::Reply {
                 route: Arc::clone(&route.name),
                 source: io::Error::other("no launch sessions"),
@@ -228,9 +247,26 @@ impl Route {
                 same.unwrap_or_else(|| Arc::new(Keyed::new(rate)))
             }),
             moodle: None,
+            signed_urls: accepted_signed_urls(route, signed_urls),
+            sign: route.sign.as_ref().and_then(|sign| {
+                Some(RouteSign {
+                    config: sign.clone(),
+                    by: Arc::clone(signed_urls.get(sign.by)?),
+                })
+            }),
             upstream_auth,
             metrics: metrics.route(&route.name),
         })
+    }
+}
+
+fn accepted_signed_urls(route: &config::Route, all: &[Arc<SignedUrls>]) -> Vec<Arc<SignedUrls>> {
+    if !route.accept.contains(&Credential::SignedUrl) {
+        return Vec::new();
+    }
+    match &route.signed_urls {
+        Some(named) => named.iter().filter_map(|index| all.get(*index)).cloned().collect(),
+        None => all.to_vec(),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::support::{
 };
 
 /// What no request of this test gets, and why.
-const ELSEWHERE: [(&str, &str); 4] = [
+const ELSEWHERE: [(&str, &str); 11] = [
     ("internal", "a defect: nothing that can be sent reaches it"),
     (
         "watch_pass_expired",
@@ -33,6 +33,13 @@ const ELSEWHERE: [(&str, &str); 4] = [
         "moodle_visit_required",
         "moodle/oidc_launch/way.rs: a page of Moodle's that only its provider leads to",
     ),
+    ("signed_url_malformed", "signed_urls.rs, as the next six"),
+    ("signed_url_unknown_key", "signed_urls.rs"),
+    ("signed_url_bad_signature", "signed_urls.rs"),
+    ("signed_url_other_resource", "signed_urls.rs"),
+    ("signed_url_other_client", "signed_urls.rs"),
+    ("signed_url_expired", "signed_urls.rs"),
+    ("signed_url_not_yet_valid", "signed_urls.rs"),
     ("launch_stale", "lti/attacks.rs: a platform's message that comes twice"),
 ];
 

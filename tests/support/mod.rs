@@ -21,6 +21,7 @@ pub mod oauth2;
 pub mod oidc;
 pub mod opencast;
 pub mod peers;
+pub mod s3;
 pub mod secrets;
 pub mod tokens;
 pub mod tools;

@@ -31,6 +31,7 @@ use tokio::time::timeout;
 use self::balance::Balancer;
 use self::bridge::Bridge;
 use super::file::Root;
+use super::s3::S3;
 use crate::config;
 use crate::headers::content_length;
 use crate::observe::metrics::{Metrics, UpstreamServerMetrics};
@@ -75,6 +76,8 @@ pub struct Upstream {
     ca: Option<Ca>,
     /// `None`: its `X-Accel-Redirect` is dropped.
     pub accel: Option<Accel>,
+    /// It is an object store, of which one bucket is read.
+    pub s3: Option<S3>,
     /// What callers whom it judges have got wrong.
     pub guesses: Guesses,
 }
@@ -178,6 +181,7 @@ impl Upstream {
         });
         Ok(Self {
             accel: accel.transpose()?,
+            s3: config.s3.as_ref().map(S3::new).transpose()?,
             name: Arc::clone(&config.name),
             host: config.host.clone(),
             seconds: metrics.upstream_seconds(&config.name),

@@ -89,6 +89,7 @@ pub(super) fn judged(members: &Map<String, Value>, expected: &Expected<'_>) -> R
         client,
         scopes,
         attributes: person.attributes,
+        signed_url: false,
     };
     Ok(Told {
         identity: Identity {

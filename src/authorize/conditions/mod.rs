@@ -14,6 +14,7 @@ mod role;
 mod scope;
 mod sign_in;
 mod signed_in;
+mod signed_url;
 mod subject;
 #[cfg(test)]
 pub(super) mod tests;
@@ -45,6 +46,7 @@ conditions! {
     item,
     subject: Subject,
     signed_in: SignedIn,
+    signed_url: SignedUrl,
     anyone: Anyone,
     methods: Methods,
     from: From,

@@ -13,12 +13,19 @@ impl Checker<'_> {
         action: Option<&Action>,
         strip: Option<Span>,
         else_ask: Option<Span>,
+        buckets: &[usize],
     ) {
         let judged = |kind: &&Credential| matches!(kind, Credential::Basic | Credential::Digest);
         let Some(kind) = accept.iter().find(judged) else { return };
         if action.is_some_and(|action| !matches!(action, Action::Upstream(_))) {
             let problem = Diagnostic::error(at, format!("\"{}\" on a route without an upstream", kind.label()));
             self.report(problem.help("the upstream judges such credentials, nobody here: remove it"));
+        }
+        if let Some(Action::Upstream(index)) = action
+            && buckets.contains(index)
+        {
+            let problem = Diagnostic::error(at, format!("\"{}\" on a route to a bucket", kind.label()));
+            self.report(problem.help("an object store judges nobody here: remove it"));
         }
         if let Some(else_ask) = else_ask {
             let problem = Diagnostic::error(at, format!("\"{}\" beside `else_ask`", kind.label()));
@@ -58,7 +65,11 @@ impl Checker<'_> {
             accept.any(|credential| {
                 matches!(
                     credential.value,
-                    Credential::Session | Credential::Bearer | Credential::Basic | Credential::Digest
+                    Credential::Session
+                        | Credential::Bearer
+                        | Credential::SignedUrl
+                        | Credential::Basic
+                        | Credential::Digest
                 ) || credential.value == Credential::Launch && !known.platforms.is_empty()
             })
         };

@@ -19,6 +19,8 @@ pub(super) enum Kind {
     Upstream,
     /// Files, whoever sends them.
     Files,
+    /// Objects of a bucket.
+    Bucket,
     /// With a file?
     Respond(bool),
 }
@@ -40,6 +42,8 @@ pub(super) fn kind(actions: &Actions) -> Option<Kind> {
     match (absent, &actions.respond) {
         ((false, true, true), Key::Absent) => Some(Kind::Upstream),
         ((true, false, true) | (true, true, false), Key::Absent) => Some(Kind::Files),
+        // Files, too, of another server.
+        ((true, true, true), Key::Given(respond)) if respond.value.is_elsewhere() => Some(Kind::Files),
         ((true, true, true), Key::Given(respond)) => Some(Kind::Respond(
             !respond.value.file.is_absent() || !respond.value.jwks.is_absent(),
         )),
@@ -103,12 +107,38 @@ impl Checker<'_> {
         let decide = std::mem::take(&mut respond.decide);
         let jwks = std::mem::take(&mut respond.jwks);
         let launch = std::mem::take(&mut respond.launch);
+        let signed = std::mem::take(&mut respond.signed);
+        let presigned = std::mem::take(&mut respond.presigned);
         let alone = respond.status.is_absent() && respond.location.is_absent() && respond.file.is_absent();
         if let Some(launch) = launch.given().filter(|launch| launch.value) {
             if alone && decide.is_absent() && jwks.is_absent() {
                 return Some(Action::Launch);
             }
             let problem = Diagnostic::error(launch.at, "`launch` stands alone: the way to the target is the answer");
+            self.report(problem.help("remove what else stands in `respond`"));
+            return None;
+        }
+        if let Key::Given(presigned) = presigned {
+            if !alone || !decide.is_absent() || !jwks.is_absent() || !signed.is_absent() {
+                let problem = Diagnostic::error(
+                    presigned.at,
+                    "`presigned` stands alone: the signed address is the answer",
+                );
+                self.report(problem.help("remove what else stands in `respond`"));
+                return None;
+            }
+            let index = self.reference(&presigned, "upstream", &known.upstreams)?;
+            if !known.is_bucket(index) {
+                let problem = Diagnostic::error(presigned.at, "this upstream is no bucket");
+                self.report(problem.help("add `s3` to it, or use respond = { signed = true } for Opencast's form"));
+            }
+            return Some(Action::Presigned(index));
+        }
+        if let Some(signed) = signed.given().filter(|signed| signed.value) {
+            if alone && decide.is_absent() && jwks.is_absent() {
+                return Some(Action::SignedRedirect);
+            }
+            let problem = Diagnostic::error(signed.at, "`signed` stands alone: the signed address is the answer");
             self.report(problem.help("remove what else stands in `respond`"));
             return None;
         }

@@ -7,6 +7,7 @@ mod accept;
 mod action;
 mod asking;
 mod bearer;
+mod checks;
 mod conflicts;
 mod cors;
 mod frames;
@@ -27,8 +28,10 @@ mod pages;
 mod people;
 mod routes;
 mod rules;
+mod s3;
 mod server;
 mod sign_in;
+mod signed_url;
 mod state;
 mod statistics;
 mod unmet;
@@ -36,9 +39,7 @@ mod unused;
 mod upstreams;
 mod watch;
 
-use std::collections::HashMap;
 use std::fs;
-use std::hash::Hash;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,10 +48,10 @@ use self::moodle::KnownMoodle;
 pub(crate) use self::rules::Checks;
 pub(crate) use self::unmet::List;
 use self::unmet::Source;
-use super::diagnostics::{Diagnostic, Diagnostics, Span, did_you_mean};
+use super::diagnostics::{Diagnostic, Diagnostics, Span};
 use super::file::File;
-use super::read::{At, Env, Key, missing, read};
-use super::{Config, Proxy, TokenSource};
+use super::read::{At, Env, read};
+use super::{Config, Proxy, SignedUrlForm, SignedUrls, TokenSource, Upstream};
 
 /// A configuration that may be run, and what is odd about it.
 #[derive(Debug)]
@@ -114,6 +115,8 @@ struct Known {
     /// Hosts of the public URLs; `None` when they could not be read.
     hosts: Option<Names>,
     upstreams: Names,
+    /// Indices of those that are buckets.
+    buckets: Vec<usize>,
     issuers: Names,
     /// Of these, by index: may they name users?
     naming: Vec<bool>,
@@ -129,6 +132,9 @@ struct Known {
     bearer_roles: Vec<Source>,
     /// Of these, by index: whose people bring them; empty where one has a mistake.
     bearer_people: Vec<Option<Arc<str>>>,
+    signed_urls: Names,
+    /// Of these, by index; `None` where one has a mistake.
+    signed_url_forms: Vec<Option<SignedUrlForm>>,
     /// Of the sign-ins, by index: is it one of CAS?
     by_cas: Vec<bool>,
     /// Of these, by index: whose people their people are; empty where a sign-in has a mistake.
@@ -143,6 +149,12 @@ struct Known {
     moodles_complete: bool,
     /// Upstreams of the Opencasts; `None` where one has a mistake.
     opencasts: Vec<Option<usize>>,
+}
+
+impl Known {
+    fn is_bucket(&self, upstream: usize) -> bool {
+        self.buckets.contains(&upstream)
+    }
 }
 
 /// Names and where they were given, in the order of their indices.
@@ -206,9 +218,11 @@ impl Checker<'_> {
             (&bearer_names, "a bearer has"),
         ];
         let lti = self.platforms(file.lti, &others);
+        let (signed_urls, signed_url_names) = self.signed_urls(file.signed_urls);
         let (upstreams, upstream_names) = self.upstreams(file.upstreams);
         let mut known = Known {
             hosts,
+            buckets: buckets(upstreams.as_deref()),
             upstreams: upstream_names,
             issuers,
             naming,
@@ -217,6 +231,8 @@ impl Checker<'_> {
             sources: jwt.as_ref().map(|jwt| jwt.sources.clone()),
             sign_ins: sign_in_names,
             bearers: bearer_names,
+            signed_url_forms: forms(signed_urls.as_deref(), &signed_url_names),
+            signed_urls: signed_url_names,
             bearer_roles,
             bearer_people: bearers.iter().flatten().map(|one| one.people.clone()).collect(),
             by_cas,
@@ -243,6 +259,7 @@ impl Checker<'_> {
             if let Some(statistics) = &statistics {
                 self.counted_for_nobody(statistics_at, statistics.is_some(), routes);
             }
+            self.asked_buckets(routes, &known);
             self.launch_scripts(moodles.as_deref().unwrap_or_default(), routes, &known);
             self.decisions_for_nobody(routes, server.as_ref());
             if let (Some(jwt), Some(bearers)) = (&jwt, &bearers) {
@@ -260,6 +277,7 @@ impl Checker<'_> {
             lti: lti?,
             moodles: moodles?,
             opencasts: opencasts?,
+            signed_urls: signed_urls?,
             upstreams: upstreams?,
             proxy: proxy?,
             statistics: statistics?,
@@ -270,105 +288,19 @@ impl Checker<'_> {
     pub(super) fn report(&mut self, problem: Diagnostic) {
         self.problems.push(problem);
     }
+}
 
-    /// The indices of all that are named, each once, at least one.
-    fn references(
-        &mut self,
-        named: &At<Vec<At<String>>>,
-        (key, kind): (&str, &str),
-        known: &[At<String>],
-        help: &str,
-    ) -> Option<Vec<usize>> {
-        self.not_empty(named, key, help)?;
-        self.unique(kind, &named.value);
-        every(named.value.iter().map(|one| self.reference(one, kind, known)))
-    }
+fn buckets(upstreams: Option<&[Upstream]>) -> Vec<usize> {
+    let all = upstreams.unwrap_or_default().iter().enumerate();
+    let buckets = all.filter(|(_, upstream)| upstream.s3.is_some());
+    buckets.map(|(index, _)| index).collect()
+}
 
-    /// A string literal as it stands in the file, without its quotes: what messages may quote.
-    fn written(&self, at: Span) -> &str {
-        let literal = self.source.get(at.start..at.end).unwrap_or_default();
-        literal.trim_matches(['"', '\''])
-    }
-
-    /// The value of a key that must be there; `header` is the table that lacks it.
-    fn required<T>(&mut self, key: Key<T>, name: &str, header: Span, example: &str) -> Option<At<T>> {
-        match key {
-            Key::Given(given) => Some(given),
-            Key::Bad => None,
-            Key::Absent => {
-                self.report(missing(name, header, example));
-                None
-            }
-        }
-    }
-
-    /// A list that must not be empty.
-    pub(super) fn not_empty<T>(&mut self, list: &At<Vec<At<T>>>, name: &str, why: &str) -> Option<()> {
-        if list.value.is_empty() {
-            self.report(Diagnostic::error(list.at, format!("`{name}` is empty")).help(why));
-            return None;
-        }
-        Some(())
-    }
-
-    /// Reports whatever is said a second time. `what` completes "this … is there twice".
-    fn unique<'a, T: Eq + Hash + 'a>(&mut self, what: &str, items: impl IntoIterator<Item = &'a At<T>>) {
-        self.unique_by(what, items, |item| item);
-    }
-
-    /// The same of what `key` makes of each.
-    fn unique_by<'a, T: 'a, K: Eq + Hash>(
-        &mut self,
-        what: &str,
-        items: impl IntoIterator<Item = &'a At<T>>,
-        key: impl Fn(&'a T) -> K,
-    ) {
-        let mut seen = HashMap::new();
-        for item in items {
-            let first = *seen.entry(key(&item.value)).or_insert(item.at);
-            if first != item.at {
-                let problem = Diagnostic::error(item.at, format!("this {what} is there twice"));
-                self.report(problem.label("again here").also(first, "first here"));
-            }
-        }
-    }
-
-    /// A name for logs and metric labels.
-    fn name(&mut self, name: &At<String>) -> Option<()> {
-        const LONGEST: usize = 100;
-        let is_good = !name.value.trim().is_empty()
-            && name.value.len() <= LONGEST
-            && name.value.trim() == name.value
-            && !name.value.contains(char::is_control);
-        if !is_good {
-            let problem = Diagnostic::error(name.at, "this cannot be a name");
-            self.report(problem.help(format!(
-                "a name has 1 to {LONGEST} bytes, no control characters and no space at its ends: it is a label in \
-                 logs and metrics"
-            )));
-        }
-        is_good.then_some(())
-    }
-
-    /// What may have been meant. What `${NAME}` became is kept out of it.
-    fn suggest(&self, written: &str, known: &[At<String>], kind: &str) -> String {
-        let is_plain = |name: &&At<String>| !self.written(name.at).contains("${");
-        let plain: Vec<&str> = known.iter().filter(is_plain).map(|name| name.value.as_str()).collect();
-        match plain.is_empty() && !known.is_empty() {
-            true => format!("the {kind} come from the environment here"),
-            false => did_you_mean(written, &plain, kind),
-        }
-    }
-
-    /// The index of what is named.
-    fn reference(&mut self, name: &At<String>, kind: &str, known: &[At<String>]) -> Option<usize> {
-        let found = known.iter().position(|known| known.value == name.value);
-        if found.is_none() {
-            let written = self.written(name.at).to_owned();
-            let help = self.suggest(&written, known, &format!("{kind}s"));
-            self.report(Diagnostic::error(name.at, format!("there is no {kind} `{written}`")).help(help));
-        }
-        found
+/// Of each, in the order of the names.
+fn forms(sections: Option<&[SignedUrls]>, names: &Names) -> Vec<Option<SignedUrlForm>> {
+    match sections {
+        Some(sections) => sections.iter().map(|section| Some(section.form)).collect(),
+        None => vec![None; names.len()],
     }
 }
 

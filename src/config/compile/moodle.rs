@@ -19,7 +19,7 @@ use crate::rate::Rate;
 /// What routes must know of a Moodle: its upstream and its sign-in.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct KnownMoodle {
-    upstream: usize,
+    pub(super) upstream: usize,
     sign_in: usize,
     /// Where its `public_url` stands.
     pub(super) url_at: Span,

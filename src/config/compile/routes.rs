@@ -12,6 +12,7 @@ use super::jwt::rate;
 use super::launch::{self, Launched};
 use super::moodle::OfRoute;
 use super::server::values;
+use super::signed_url;
 use super::unmet::Vouching;
 use super::{Checker, Known, every};
 use crate::config::diagnostics::{Diagnostic, Span};
@@ -102,6 +103,10 @@ impl Checker<'_> {
             None if route.has_unknown_keys => None,
             _ => self.action(actions, place, known),
         };
+        let kind = match &action {
+            Some(Action::Upstream(index)) if known.is_bucket(*index) => Some(Kind::Bucket),
+            _ => kind,
+        };
         let methods_at = route.methods.given().map(|methods| methods.at);
         let methods = match self.route_methods(route.methods, kind) {
             Some(None) if action == Some(Action::Launch) => Some(Some(vec![Method::POST])),
@@ -134,7 +139,7 @@ impl Checker<'_> {
         let accept = values(route.accept.value);
         let asks_at = route.else_ask.given().map(|ask| ask.at);
         self.urls_nobody_earns(watch_urls, (&accept, accept_at));
-        self.upstream_judges((&accept, accept_at), action.as_ref(), strip_at, asks_at);
+        self.upstream_judges((&accept, accept_at), action.as_ref(), strip_at, asks_at, &known.buckets);
         let issuers = self.accepted_issuers(route.issuers, known);
         let sign_ins = self.route_sign_ins(route.sign_in, (&accept, accept_at), known);
         let of_bearer = OfBearer {
@@ -142,6 +147,14 @@ impl Checker<'_> {
             accept_at,
         };
         let bearers = self.route_bearers(route.bearer, &of_bearer, known);
+        let of_signed = signed_url::OfRoute {
+            accept: (&accept, accept_at),
+            present: &route.present,
+            action: action.as_ref(),
+            place,
+        };
+        let signed_urls = self.route_signed_urls(route.signed_urls, &of_signed, known);
+        let sign = self.sign(route.sign, &of_signed, known);
         let identity_headers = self.identity_headers(&route.present, route.headers);
         let of_moodle = OfRoute {
             present: (route.present.value == Present::MoodleToken).then_some(route.present.at),
@@ -214,6 +227,8 @@ impl Checker<'_> {
             issuers: issuers?,
             sign_ins: sign_ins?,
             bearers: bearers?,
+            signed_urls: signed_urls?,
+            sign: sign?,
             allow: allow?,
             deny: deny?,
             else_ask: else_ask?,
@@ -236,7 +251,7 @@ impl Checker<'_> {
 
     /// `Some(None)`: any method.
     fn route_methods(&mut self, methods: Key<Vec<At<Method>>>, kind: Option<Kind>) -> Option<Option<Vec<Method>>> {
-        let reads_only = matches!(kind, Some(Kind::Files | Kind::Respond(true)));
+        let reads_only = matches!(kind, Some(Kind::Files | Kind::Bucket | Kind::Respond(true)));
         let methods = match methods {
             Key::Given(methods) => methods,
             Key::Absent if reads_only => return Some(Some(vec![Method::GET, Method::HEAD])),
@@ -325,6 +340,10 @@ impl Checker<'_> {
     }
 
     fn only_for_upstreams(&mut self, given: Option<Span>, name: &str, kind: Option<Kind>) {
+        if let (Some(at), Some(Kind::Bucket)) = (given, kind) {
+            let problem = Diagnostic::error(at, format!("`{name}` means nothing for a bucket"));
+            self.report(problem.help("remove this key: an object store is shown nothing of the client"));
+        }
         if let (Some(at), Some(Kind::Files | Kind::Respond(_))) = (given, kind) {
             let problem = Diagnostic::error(at, format!("`{name}` is only for routes with an upstream"));
             self.report(problem.help("remove this key"));

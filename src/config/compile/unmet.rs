@@ -99,6 +99,7 @@ impl<'a> Vouching<'a> {
         let others = [
             Credential::Session,
             Credential::Bearer,
+            Credential::SignedUrl,
             Credential::Basic,
             Credential::Digest,
         ];
@@ -167,6 +168,11 @@ impl<'a> List<'a> {
     /// Are access tokens, which alone tell of scopes and clients, looked at here?
     pub(crate) fn takes_bearers(&self) -> bool {
         self.vouching.accept.contains(&Credential::Bearer)
+    }
+
+    /// Are signed addresses looked at here?
+    pub(crate) fn takes_signed_urls(&self) -> bool {
+        self.vouching.accept.contains(&Credential::SignedUrl)
     }
 
     /// Does no credential of this route carry a name that counts?

@@ -11,7 +11,7 @@ impl Checker<'_> {
     pub(super) fn unused(&mut self, routes: &[Arc<Route>], known: &Known) {
         for (index, name) in known.upstreams.iter().enumerate() {
             let uses = |route: &Arc<Route>| {
-                route.action == Action::Upstream(index)
+                [Action::Upstream(index), Action::Presigned(index)].contains(&route.action)
                     || route.else_ask.as_ref().is_some_and(|ask| ask.upstream == index)
                     || route.opencast.and_then(|asked| *known.opencasts.get(asked)?) == Some(index)
             };

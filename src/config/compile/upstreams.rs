@@ -1,5 +1,6 @@
 //! `[upstreams.<name>]`.
 
+use super::s3::OfUpstream;
 use super::server::values;
 use super::{Checker, Names, every};
 use crate::config::diagnostics::Diagnostic;
@@ -33,6 +34,22 @@ impl Checker<'_> {
             }
             self.existing_file(&path, "ca_file")
         });
+        let servers_at = upstream.s3.given().is_some();
+        let others = [
+            ("accel", upstream.accel.given().map(|given| given.at)),
+            ("health.path", upstream.health.path.given().map(|given| given.at)),
+        ];
+        let others = others.into_iter().filter(|_| servers_at);
+        let host = match &upstream.host {
+            HostHeader::Send(host) => host.to_str().ok(),
+            HostHeader::Keep => None,
+        };
+        let of_upstream = OfUpstream {
+            servers: servers.as_deref(),
+            host,
+            others: others.filter_map(|(key, at)| Some((key, at?))).collect(),
+        };
+        let s3 = self.s3(upstream.s3, &of_upstream);
         let health = self.health(upstream.health);
         let accel = upstream.accel.checked(|accel| self.upstream_accel(accel.value));
         named?;
@@ -50,6 +67,7 @@ impl Checker<'_> {
             },
             ca_file: ca_file?,
             accel: accel?,
+            s3: s3?,
         })
     }
 

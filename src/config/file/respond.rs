@@ -9,7 +9,7 @@ use crate::config::value::KeySetFile;
 
 section! {
     /// `routes.respond`: `{ status = 204 }`, `{ status = 302, location = "…" }`, `{ file = "…" }`, `{ jwks = "…" }`,
-    /// `{ launch = true }` or `{ decide = … }`.
+    /// `{ launch = true }`, `{ signed = true }`, `{ presigned = "…" }` or `{ decide = … }`.
     struct Respond {
         /// 200 to 599, not 304.
         status: u64,
@@ -24,8 +24,19 @@ section! {
         /// (`target`), and sends the browser there with a launch session. The rules at the target decide who may; those
         /// of this route, whether the form is read at all.
         launch: bool,
+        /// `true`: sends the client to the same path at the address of `sign`, signed.
+        signed: bool,
+        /// Sends the client to the object itself, in the bucket of this upstream with `s3`, by an address that is signed.
+        presigned: String,
         /// Says what the other routes decide about the request that a trusted proxy names.
         decide: Decide,
+    }
+}
+
+impl Respond {
+    /// Is the client sent to the same file at another server?
+    pub(in crate::config) fn is_elsewhere(&self) -> bool {
+        self.signed.value() == Some(&true) || !self.presigned.is_absent()
     }
 }
 

@@ -34,10 +34,12 @@ pub(super) fn instead(remedy: &str, texts: &Texts) -> Option<&'static str> {
 fn told(reason: Reason, texts: &Texts) -> (&'static str, &'static str) {
     match reason {
         Reason::NoCredentials => (texts.from_course_title, texts.from_course),
-        Reason::TokenExpired | Reason::TokenNotActive | Reason::WatchPassExpired | Reason::LaunchStale => {
-            (texts.from_course_title, texts.link_over)
-        }
-        Reason::TokenNotYetValid => (texts.not_yet_title, texts.not_yet),
+        Reason::TokenExpired
+        | Reason::TokenNotActive
+        | Reason::WatchPassExpired
+        | Reason::LaunchStale
+        | Reason::SignedUrlExpired => (texts.from_course_title, texts.link_over),
+        Reason::TokenNotYetValid | Reason::SignedUrlNotYetValid => (texts.not_yet_title, texts.not_yet),
         Reason::MalformedToken
         | Reason::AlgorithmNotAllowed
         | Reason::BadSignature
@@ -48,7 +50,12 @@ fn told(reason: Reason, texts: &Texts) -> (&'static str, &'static str) {
         | Reason::WrongType
         | Reason::SenderConstrained
         | Reason::IssuerNotAccepted
-        | Reason::WatchPassInvalid => (texts.bad_link_title, texts.bad_link),
+        | Reason::WatchPassInvalid
+        | Reason::SignedUrlMalformed
+        | Reason::SignedUrlUnknownKey
+        | Reason::SignedUrlBadSignature
+        | Reason::SignedUrlOtherResource
+        | Reason::SignedUrlOtherClient => (texts.bad_link_title, texts.bad_link),
         Reason::DeniedByRule
         | Reason::MissingScope
         | Reason::MissingRole
@@ -98,6 +105,7 @@ fn passes(reason: Reason) -> bool {
     matches!(
         reason,
         Reason::TokenNotYetValid
+            | Reason::SignedUrlNotYetValid
             | Reason::MoodleMaintenance
             | Reason::RateLimited
             | Reason::Overloaded
