@@ -1,5 +1,7 @@
 //! Wiring: from a configuration to a gateway on duty, and its end.
 
+mod signals;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,10 +15,11 @@ use pingora::server::configuration::ServerConf;
 use pingora_runtime::Runtime;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::signals::Signals;
 use crate::admin::{self, Source as _};
 use crate::authenticate::token::Tokens;
 use crate::backchannel::BackchannelError;
@@ -386,27 +389,5 @@ fn announce(what: &str, socket: &TcpListener) {
     match socket.local_addr() {
         Ok(address) => tracing::info!("{what}://{address}"),
         Err(error) => tracing::warn!(%error, "{what}: address unknown"),
-    }
-}
-
-/// The two signals that end the gateway, alike.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
     }
 }

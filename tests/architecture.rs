@@ -136,7 +136,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
 ];
 
 /// Imports within a layer, and the one upwards that stays, each with its reason.
-const EDGES: [(&str, &str, &str); 21] = [
+const EDGES: [(&str, &str, &str); 23] = [
     (
         "config",
         "authorize",

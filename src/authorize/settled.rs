@@ -175,7 +175,7 @@ mod tests {
             method: &Method::GET,
             path: "/",
             client: IpAddr::from(client),
-            events: crate::event::Events::NONE,
+            events: Events::NONE,
         };
         let settled = Fingerprinted::new(first[0], first[1]).settle(&facts(&with_roles))?;
         Some(Fingerprinted::new(then[0], then[1]).decide(&settled, &facts(&without)))

@@ -180,7 +180,7 @@ fn refusal(status: StatusCode, headers: &HeaderMap, upstream: &str) -> Option<Re
                     .to_owned(),
             },
         ),
-        300..400 | 400 => because(
+        300..=400 => because(
             Reason::UpstreamFailed,
             match headers::text(headers, BUCKET_REGION) {
                 Some(region) => format!("is in another region ({status}): {:?}", region.chars().take(40).collect::<String>()),

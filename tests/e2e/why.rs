@@ -245,7 +245,7 @@ fn the_configuration_that_judged_is_told() {
     let config = Config::media(&site, &signer);
     let gateway = site.start(&config);
     let before = id(&gateway.get("/open").refused(404, "no_route"));
-    gateway.site.write("gateway.toml", config.clone().open_route().text());
+    gateway.site.write("gateway.toml", config.open_route().text());
     gateway.signal("HUP");
     eventually("the new route is there", || {
         (gateway.get("/open").status == 204).then_some(())

@@ -126,7 +126,7 @@ mod tests {
         /// Taking the parameter out again leaves what was there.
         #[test]
         fn nothing_but_the_parameter_is_added(strings in prop::collection::vec("(/static/)?[a-z\"\\\\/?#&:=é ]{0,12}", 0..8)) {
-            let value = serde_json::json!({ "list": strings.clone(), "map": { "/static/x": strings } });
+            let value = serde_json::json!({ "list": strings, "map": { "/static/x": strings } });
             let text = value.to_string();
             if let Some(text_with) = rewritten(&text) {
                 prop_assert!(serde_json::from_str::<serde_json::Value>(&text_with).is_ok());
