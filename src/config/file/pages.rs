@@ -13,7 +13,7 @@ section! {
         logo: String,
         /// Colours of the pages.
         colours: Colours = {},
-        /// Where "To the start page" leads: a URL, or a path here. Default: on pages after signing out, "/".
+        /// Where "To the start page" leads: a URL, or a path here. Without it, pages after signing out lead to "/".
         home: Home,
         /// Who helps: `"mailto:help@example.edu"` or a page `"https://…"`. Default: nobody is named.
         support: Support,
@@ -30,7 +30,7 @@ section! {
         accent: At<Colour> = "#1f5fbf",
         /// Behind the page.
         background: At<Colour> = "#f6f7f9",
-        /// The accent for those who have chosen a dark display, on #1c222b. Default: `accent`, as much lighter as it takes.
+        /// The accent for those who have chosen a dark display, on #1c222b. Without it, `accent` is made as much lighter as it takes.
         dark_accent: Colour,
         /// What is behind the page then.
         dark_background: At<Colour> = "#14181f",

@@ -121,7 +121,7 @@ impl Told for Response {
         {
             return self.refused(status, reason);
         }
-        let told = format!("{status} {reason} ·");
+        let told = format!(">{reason}-");
         assert!(
             self.status == status && self.text().contains(&told),
             "not {told}: {} {}",

@@ -76,8 +76,8 @@ fn everybody_can_read_every_page() {
             + r#"
             const { locale, language } = args;
             // The pages do without scripts of their own; the judge's are the test's.
-            const context = await browserOf(locale);
-            const page = await context.newPage();
+            const opened = await browserOf(locale);
+            page = await opened.newPage();
             const at = async (target, name) => {
               await page.goto(args.origin + target);
               await look(page, name, language);
@@ -106,7 +106,7 @@ fn everybody_can_read_every_page() {
             const frame = page.frames()[1];
             await frame.waitForSelector("h1");
             await look(frame, "framed", language);
-            await context.close();
+            await opened.close();
             // Without scripts they are the same.
             const plain = await (await browserOf("de-DE", { javaScriptEnabled: false })).newPage();
             await plain.goto(args.origin + "/_janua/sign-in");

@@ -116,7 +116,7 @@ pub(super) const TEXTS: Texts = Texts {
     bad_request: "Öffnen Sie die Seite aus Ihrem Kurs oder von der Startseite neu. Wenn es so bleibt, nennen Sie dem Support den Code \
                   unten.",
     in_a_window_title: "Bitte öffnen Sie sie in einem neuen Fenster",
-    in_a_window: "Ihr Browser behält für diese Seite innerhalb Ihres Kurses keine Cookies.",
+    in_a_window: "Ihr Browser lässt diese Seite innerhalb Ihres Kurses nicht arbeiten.",
     to_window: "In einem neuen Fenster öffnen",
     choose_title: "Welche Seite soll Ihr Kurs öffnen?",
     choose_name: "Titel",

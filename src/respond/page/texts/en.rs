@@ -109,7 +109,7 @@ pub(super) const TEXTS: Texts = Texts {
     bad_request: "Open the page from your course or from the start page again. If this stays so, tell your support desk, with the \
                   code below.",
     in_a_window_title: "Please open it in a new window",
-    in_a_window: "Your browser keeps no cookies for this page within your course.",
+    in_a_window: "Your browser does not let this page work inside of your course.",
     to_window: "Open it in a new window",
     choose_title: "Which page shall your course open?",
     choose_name: "Title",

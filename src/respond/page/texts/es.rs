@@ -107,7 +107,7 @@ pub(super) const TEXTS: Texts = Texts {
     bad_request_title: "No se puede responder a esta petición",
     bad_request: "Abra la página de nuevo desde su curso o desde la página de inicio. Si sigue así, indique al soporte el código de abajo.",
     in_a_window_title: "Ábrala en una ventana nueva",
-    in_a_window: "Su navegador no guarda cookies para esta página dentro de su curso.",
+    in_a_window: "Su navegador no deja que esta página funcione dentro de su curso.",
     to_window: "Abrir en una ventana nueva",
     choose_title: "¿Qué página debe abrir su curso?",
     choose_name: "Título",

@@ -113,7 +113,7 @@ pub(super) const TEXTS: Texts = Texts {
     bad_request: "Ouvrez la page à nouveau depuis votre cours ou la page d’accueil. Si cela persiste, donnez le code ci-dessous à \
                   l’assistance.",
     in_a_window_title: "Ouvrez-la dans une nouvelle fenêtre",
-    in_a_window: "Votre navigateur ne garde pas de cookies pour cette page à l’intérieur de votre cours.",
+    in_a_window: "Votre navigateur ne laisse pas cette page fonctionner à l’intérieur de votre cours.",
     to_window: "Ouvrir dans une nouvelle fenêtre",
     choose_title: "Quelle page votre cours doit-il ouvrir ?",
     choose_name: "Titre",
