@@ -126,7 +126,7 @@ pub struct Target {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Looked {
     /// In the order in which they were looked at: no more than there are kinds.
-    pub credentials: [Option<(Credential, Found)>; 7],
+    pub credentials: [Option<(Credential, Found)>; 8],
     /// The rules were asked about somebody, or nobody.
     pub rules: bool,
     /// No rule spoke, and the upstream of `else_ask` had the last word.

@@ -8,7 +8,10 @@ mod hint;
 mod reason;
 mod remedy;
 
-pub use self::hint::{Hint, NEEDS_BROWSER, OTHER_AT_MOODLE, OTHER_AT_SERVER, SIGN_IN_AGAIN};
+pub use self::hint::{
+    Hint, LTI_CANNOT, LTI_NO_CHOICE, LTI_NO_COOKIE, LTI_NO_PAGE, NEEDS_BROWSER, OTHER_AT_MOODLE, OTHER_AT_SERVER,
+    SIGN_IN_AGAIN,
+};
 pub use self::reason::Reason;
 pub use self::remedy::PLACES;
 

@@ -100,7 +100,7 @@ pub(super) fn render(status: &Status, readiness: &Readiness) -> String {
     });
     table(&mut body, "Upstreams", ["upstream", "server", "health"], servers);
     body.push_str("<p>Metrics: <a href=\"/metrics\">/metrics</a>. Refused by the rules lately: <a href=\"/denials\">/denials</a>. \
-         Why a request was refused: <a href=\"/why\">/why</a>.</p>\n");
+         What became of a request: <a href=\"/why\">/why</a>.</p>\n");
     page(&body)
 }
 

@@ -35,6 +35,10 @@ const VERSION: u8 = 1;
 const VERSION_OF_PLAYLISTS: u8 = 2;
 /// With a viewer before the grants: only where views are counted, so that a gateway before this one takes all others.
 const VERSION_WITH_VIEWER: u8 = 3;
+/// With both.
+const VERSION_OF_PLAYLISTS_WITH_VIEWER: u8 = 4;
+/// Passes for playlists of one request that are tried.
+const MAX_OF_PLAYLISTS: usize = 64;
 const TAG: usize = 32;
 /// Bytes of a pass as text. What would be longer is not made: a cookie has room for 4096 bytes with its path.
 const MAX_PASS: usize = 1024;
@@ -78,7 +82,8 @@ impl Pass {
     pub fn seal(&self, purpose: &Purpose<'_>, mac: &Mac) -> Option<String> {
         let grants = &self.settled.grants;
         let version = match (self.viewer, grants.is_empty()) {
-            (Some(_), _) => VERSION_WITH_VIEWER,
+            (Some(_), true) => VERSION_WITH_VIEWER,
+            (Some(_), false) => VERSION_OF_PLAYLISTS_WITH_VIEWER,
             (None, false) => VERSION_OF_PLAYLISTS,
             (None, true) => VERSION,
         };
@@ -122,7 +127,7 @@ impl Pass {
 
     fn read(said: &[u8]) -> Option<Self> {
         let mut rest = said;
-        let [version @ (VERSION | VERSION_OF_PLAYLISTS | VERSION_WITH_VIEWER)] = *take(&mut rest, 1)? else {
+        let [version @ VERSION..=VERSION_OF_PLAYLISTS_WITH_VIEWER] = *take(&mut rest, 1)? else {
             return None;
         };
         let mut moment = || {
@@ -140,10 +145,13 @@ impl Pass {
             grants: Vec::new(),
         };
         let viewer = match version {
-            VERSION_WITH_VIEWER => Some(*take(&mut rest, size_of::<ViewerId>())?.first_chunk()?),
+            VERSION_WITH_VIEWER | VERSION_OF_PLAYLISTS_WITH_VIEWER => {
+                Some(*take(&mut rest, size_of::<ViewerId>())?.first_chunk()?)
+            }
             _ => None,
         };
-        while version != VERSION && !rest.is_empty() {
+        let is_of_playlists = matches!(version, VERSION_OF_PLAYLISTS | VERSION_OF_PLAYLISTS_WITH_VIEWER);
+        while is_of_playlists && !rest.is_empty() {
             let mut text = || String::from_utf8(shift(&mut rest)?.to_vec()).ok();
             settled.grants.push(Grant {
                 kind: GrantKind::Playlist,
@@ -181,14 +189,16 @@ pub fn of_playlists<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<
             .is_some_and(|rest| rest.starts_with(b"-"))
     };
     let pairs = cookies::pairs(headers).filter(move |(known, _)| is_one(known));
-    pairs.filter_map(|(_, value)| cookies::text(value)).take(MAX_CANDIDATES)
+    pairs
+        .filter_map(|(_, value)| cookies::text(value))
+        .take(MAX_OF_PLAYLISTS)
 }
 
 /// What is signed: every part with its length, so that no two messages are alike. `None`: passes for playlists mean nothing
 /// here.
 fn message(said: &[u8], purpose: &Purpose<'_>) -> Option<Vec<u8>> {
     let left_out = match said.first() {
-        Some(&VERSION_OF_PLAYLISTS) => Some(purpose.event?),
+        Some(&(VERSION_OF_PLAYLISTS | VERSION_OF_PLAYLISTS_WITH_VIEWER)) => Some(purpose.event?),
         _ => None,
     };
     let params = purpose.params.iter().enumerate();
@@ -313,12 +323,20 @@ mod tests {
 
     #[test]
     fn one_with_grants_on_playlists_is_for_any_event() {
-        let (mac, pass) = (mac(), for_playlists());
+        is_for_any_event(&for_playlists());
+        is_for_any_event(&Pass {
+            viewer: Some([5; 16]),
+            ..for_playlists()
+        });
+    }
+
+    fn is_for_any_event(pass: &Pass) {
+        let mac = mac();
         let text = pass.seal(&PURPOSE, &mac).unwrap();
         let opens = |purpose: &Purpose<'_>| Pass::open(&text, purpose, &mac, at(1500));
         for event in ["lecture-1", "lecture-2"] {
             let params = &[("org", "mh"), ("event", event)][..];
-            assert_eq!(opens(&Purpose { params, ..PURPOSE }).as_ref(), Ok(&pass));
+            assert_eq!(opens(&Purpose { params, ..PURPOSE }).as_ref(), Ok(pass));
         }
         let elsewhere = &[("org", "other"), ("event", "lecture-1")][..];
         for purpose in [

@@ -111,6 +111,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Err(problems) => {
             complain(&problems.render(in_colour(&io::stderr())));
             fs::remove_file(&args.out).with_context(|| args.out.display().to_string())?;
+            // So that the corrected command can make them.
+            for made in keys.iter().flat_map(|keys| [&keys.private, &keys.public, &keys.jwks]) {
+                fs::remove_file(made).with_context(|| made.display().to_string())?;
+            }
             bail!(
                 "{} is not written: answer otherwise, or make what is missing first",
                 args.out.display()

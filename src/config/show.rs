@@ -14,7 +14,7 @@ use toml_edit::{Array, DocumentMut, Formatted, InlineTable, Item, Table, TomlErr
 use super::file::File;
 use super::read::{Declared, FromText as _, Shape};
 use super::value::{Size, duration_text};
-use super::{Action, Config, Route, State};
+use super::{Action, Config, Credential, Route, State};
 use crate::redact;
 
 /// Fills the defaults of `config` into `source`, the text it was compiled from.
@@ -150,6 +150,8 @@ impl Defaults<'_> {
             ["headers"] => route.identity_headers.as_ref().map(|_| InlineTable::new().into()),
             ["headers", "subject"] => Some(route.identity_headers.as_ref()?.subject.as_str().into()),
             ["headers", "roles"] => Some(route.identity_headers.as_ref()?.roles.as_str().into()),
+            // Without the key a route takes launches by LTI, too.
+            ["issuers"] if !self.config.lti.is_empty() && route.accept.contains(&Credential::Launch) => None,
             ["issuers"] => {
                 let issuers = &self.config.jwt.issuers;
                 let are_told = !issuers.is_empty() && issuers.iter().all(|issuer| is_written(&issuer.name));

@@ -221,11 +221,21 @@ fn judged(ctx: &Context, route: &Route, room: &mut Room) -> (Vec<Verdict>, Vec<V
         let mut verdicts = rules::explain(all.get(..MAX_LISTED).unwrap_or(all), &facts);
         for condition in verdicts.iter_mut().flat_map(|verdict| &mut verdict.conditions) {
             condition.condition = room.text(&condition.condition, LONGEST);
-            condition.met = room.text(&mask::text(&condition.met), LONGEST);
+            condition.met = room.text(&masked(ctx, &condition.met), LONGEST);
         }
         verdicts
     };
     (told(&route.config.deny), told(&route.config.allow))
+}
+
+/// What a rule has met, without what `log.mask` hides.
+fn masked(ctx: &Context, met: &str) -> String {
+    let met = mask::text(met);
+    let subject = ctx.who.as_deref().and_then(|who| who.subject.as_deref());
+    match subject.map(|subject| (subject, mask::subject(subject))) {
+        Some((subject, hidden)) if hidden != subject => met.replace(&format!("{subject:?}"), &format!("{hidden:?}")),
+        _ => met.into_owned(),
+    }
 }
 
 /// Where the credentials stood that were looked at.
@@ -297,7 +307,9 @@ impl Room {
 
 impl Looked {
     fn add(&mut self, kind: Credential, found: Found) {
-        if let Some(free) = self.credentials.iter_mut().find(|one| one.is_none()) {
+        // Of several passes the last one is told.
+        let is_its = |one: &&mut Option<(Credential, Found)>| one.is_none_or(|(known, _)| known == kind);
+        if let Some(free) = self.credentials.iter_mut().find(is_its) {
             *free = Some((kind, found));
         }
     }

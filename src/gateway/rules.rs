@@ -139,7 +139,9 @@ impl<'a> Case<'a> {
         let mut decided = decide(&self.facts(identity, events));
         if decided.is_err() && !unknown.is_empty() {
             let mut playlists = 0..MOST_PLAYLISTS;
+            let before = unknown.len();
             unknown.retain(|(question, _)| *question != Question::Playlist || playlists.next().is_some());
+            let are_left_out = unknown.len() < before;
             let asker = &Asker::of(identity, self.client.address);
             // All at once: a request waits no longer than for one answer.
             let asked = unknown.iter().map(|(question, id)| async move {
@@ -154,6 +156,11 @@ impl<'a> Case<'a> {
                 }
             }
             decided = decide(&self.facts(identity, events));
+            if are_left_out && failed.is_none() {
+                let detail =
+                    "the token names more playlists than are asked for at once: the next request asks for others";
+                failed = Some(Rejection::because(Reason::Overloaded, detail));
+            }
         }
         decided.map_err(|refusal| failed.unwrap_or_else(|| self.told(refusal, identity, events)))
     }

@@ -8,11 +8,14 @@ use std::net::IpAddr;
 use http::{HeaderMap, Method, header};
 use pingora::proxy::Session;
 
+use super::endpoints;
 use crate::authenticate::token::{Whose, carrier};
+use crate::config::{Credential, PublicUrl};
 use crate::context::Context;
 use crate::digest::sha256_of_parts;
 use crate::identity::{Identity, ViewerId};
 use crate::rate::address_key;
+use crate::snapshot::Action;
 use crate::statistics::{Kind, Seen, Statistics};
 
 /// A request has ended: if it was allowed, and media were its answer, it belongs to a view.
@@ -24,7 +27,9 @@ pub(super) fn tell(statistics: &Statistics, session: &Session, ctx: &Context) {
     let is_good = ctx.allowed && ctx.rejection.is_none() && ctx.request.method == Method::GET;
     let answer = session.response_written().map(|answer| answer.status.as_u16());
     // Of a decision for another proxy, which serves the file then, only that is known.
-    if !is_good || !matches!(answer, Some(200 | 204 | 206 | 304)) {
+    // By a signed address the media come from another server: that the client was sent there is all that is known.
+    let is_sent = matches!(route.action, Action::Presigned(_) | Action::SignedRedirect) && answer == Some(302);
+    if !is_good || !(is_sent || matches!(answer, Some(200 | 204 | 206 | 304))) {
         return;
     }
     let Some(kind) = Kind::of(ctx.path.decoded()) else {
@@ -40,7 +45,7 @@ pub(super) fn tell(statistics: &Statistics, session: &Session, ctx: &Context) {
         event: &event,
         kind,
         route: &route.config.name,
-        origin: &|| public.map(crate::config::PublicUrl::origin).unwrap_or_default(),
+        origin: &|| public.map(PublicUrl::origin).unwrap_or_default(),
         host: public.map_or("-", |public| public.host.as_str()),
         address: ctx.client.address,
         metrics: &route.metrics,
@@ -55,17 +60,23 @@ fn viewer(headers: &HeaderMap, ctx: &Context) -> ViewerId {
     if let Some(held) = &ctx.watch.pass {
         return held.pass.viewer.unwrap_or_else(|| id(&[b"pass", held.text.as_bytes()]));
     }
-    match ctx.who.as_deref() {
-        Some(who) => of(who, headers, ctx),
-        None => nobody(ctx.client.address, headers),
-    }
+    nobody(ctx.client.address, headers)
 }
 
-/// Who this is, whose token or session the request brings.
-pub(super) fn of(who: &Identity, headers: &HeaderMap, ctx: &Context) -> ViewerId {
+/// Who this is, whom a credential of this kind has let in.
+pub(super) fn of(who: &Identity, by: Credential, headers: &HeaderMap, ctx: &Context) -> ViewerId {
     if let Some(name) = who.name() {
         return id(&[b"person", who.people().as_bytes(), name.as_bytes()]);
     }
+    let known = match by {
+        Credential::Jwt | Credential::Bearer => token(headers, ctx),
+        Credential::Launch => launch(headers, ctx),
+        _ => None,
+    };
+    known.unwrap_or_else(|| nobody(ctx.client.address, headers))
+}
+
+fn token(headers: &HeaderMap, ctx: &Context) -> Option<ViewerId> {
     let carried = carrier::find(&ctx.snapshot.judged_sources, headers, ctx.request.query.as_deref());
     let mut tokens = carried.iter();
     let token = match (tokens.next(), tokens.next()) {
@@ -74,12 +85,17 @@ pub(super) fn of(who: &Identity, headers: &HeaderMap, ctx: &Context) -> ViewerId
         (_, Some(_)) => carried
             .iter()
             .find(|token| matches!(ctx.snapshot.whose(token, None), Whose::Issuers)),
-    };
-    match token {
-        // The signature alone: whoever has it has the token.
-        Some(token) => id(&[b"token", token.rsplit('.').next().unwrap_or(token).as_bytes()]),
-        None => nobody(ctx.client.address, headers),
-    }
+    }?;
+    // What is signed: of ES256 there is a second signature for it that is as good.
+    let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
+    Some(id(&[b"token", signed.as_bytes()]))
+}
+
+/// By the cookie, which the players of one page have in common.
+fn launch(headers: &HeaderMap, ctx: &Context) -> Option<ViewerId> {
+    let visit = endpoints::visit(headers, ctx).ok()?;
+    let (_, secret) = visit.here.launches(headers).into_iter().next()?;
+    Some(id(&[b"launch", secret.as_bytes()]))
 }
 
 fn nobody(address: IpAddr, headers: &HeaderMap) -> ViewerId {

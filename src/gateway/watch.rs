@@ -185,9 +185,9 @@ pub fn admitted(headers: &HeaderMap, ctx: &mut Context, route: &Route, by: Crede
         ctx.watch = earned;
     }
     ctx.watch.links = by_token && route.config.watch_urls;
-    if ctx.watch.links && ctx.watch.viewer.is_none() {
-        // The passes in the answer are for routes that may count views.
-        ctx.watch.viewer = ctx.who.as_deref().map(|who| views::of(who, headers, ctx));
+    // The passes in an answer with links are for routes that may count views.
+    if (ctx.watch.links || route.config.views.is_some()) && ctx.watch.viewer.is_none() {
+        ctx.watch.viewer = ctx.who.as_deref().map(|who| views::of(who, by, headers, ctx));
     }
 }
 
@@ -219,7 +219,7 @@ fn earn(asked: &Asked<'_>, who: &Identity, now: SystemTime) -> Option<WatchPart>
     // A token that was exchanged for another while it plays is the same viewer's.
     let viewer = || match &held {
         Some(held) => held.viewer,
-        None => Some(views::of(who, asked.headers, asked.ctx)),
+        None => Some(views::of(who, Credential::Jwt, asked.headers, asked.ctx)),
     };
     let viewer = counts.then(viewer).flatten();
     if !by_cookie && !by_query {

@@ -10,7 +10,7 @@ use http::{Method, StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{ErrorType, OrErr as _, Result};
 use pingora::proxy::Session;
-use url::Url;
+use url::{Origin, Url};
 
 use super::playlists::{ask_readable, is_gzip, rewritten};
 use crate::act::playlist::collect::Collecting;
@@ -27,6 +27,8 @@ use crate::snapshot::{Route, RouteWatch};
 
 /// Lectures of one answer that get passes: the first ones.
 const MAX_LECTURES: usize = 250;
+/// Addresses of one answer that are looked at: each costs a look into the routes.
+const MAX_ADDRESSES: usize = 10_000;
 
 /// The question is put so that the answer comes whole, in a coding that is read here.
 pub(super) fn ask(upstream: &mut RequestHeader, ctx: &Context) -> Result<()> {
@@ -97,6 +99,10 @@ struct Passes<'a> {
     ctx: &'a Context,
     who: &'a Identity,
     here: Url,
+    /// Other origins of this gateway, and their hosts.
+    publics: Vec<(Origin, &'a str)>,
+    /// How many more are looked at.
+    left: usize,
     /// Route and parameters, and the pass if there is one.
     known: HashMap<(usize, Vec<String>), Option<String>>,
 }
@@ -104,16 +110,22 @@ struct Passes<'a> {
 impl<'a> Passes<'a> {
     fn of(ctx: &'a Context) -> Option<Self> {
         let scheme = if ctx.client.https { "https" } else { "http" };
+        let publics = ctx.snapshot.config.server.public_urls.iter();
         Some(Self {
             ctx,
             who: ctx.who.as_deref()?,
             here: Url::parse(&format!("{scheme}://{}/", ctx.request.authority)).ok()?,
+            publics: publics
+                .filter_map(|public| Some((Url::parse(&public.origin()).ok()?.origin(), public.host.as_str())))
+                .collect(),
+            left: MAX_ADDRESSES,
             known: HashMap::new(),
         })
     }
 
     /// What goes into this address: `watch=…`.
     fn parameter(&mut self, address: &str) -> Option<String> {
+        self.left = self.left.checked_sub(1)?;
         let url = self.here.join(address).ok()?;
         let host = self.host_of(&url)?;
         let snapshot = &self.ctx.snapshot;
@@ -147,9 +159,8 @@ impl<'a> Passes<'a> {
         if origin == self.here.origin() {
             return Some(&self.ctx.request.host);
         }
-        let mut public = self.ctx.snapshot.config.server.public_urls.iter();
-        let public = public.find(|public| Url::parse(&public.origin()).is_ok_and(|known| known.origin() == origin));
-        public.map(|public| public.host.as_str())
+        let mut publics = self.publics.iter();
+        publics.find(|(known, _)| *known == origin).map(|(_, host)| *host)
     }
 
     /// What the token would earn by a GET of this path.

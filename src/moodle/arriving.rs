@@ -90,7 +90,7 @@ impl Drop for Arrival {
 impl Moodle {
     /// The password that the CAS server told when the session began, encrypted for the gateway: makes a token of it in the
     /// background, unless one is kept or another source has one. What comes of it is told in the log. `None`: the sources are
-    /// asked now, since what the session began with is not good for long. Who has a token takes no place.
+    /// asked now, since what the session began with is not good for long. Who has a token takes no place, but for a password.
     pub fn bring(self: &Arc<Self>, session: &Arc<Session>, told: Option<String>) {
         let caller = Caller::Session(session);
         let Ok(username) = self.username(caller) else { return };
@@ -105,7 +105,7 @@ impl Moodle {
         let (moodle, session) = (Arc::clone(self), Arc::clone(session));
         tokio::spawn(async move {
             moodle.ask_anew(&session).await;
-            if moodle.keeps(&key).await {
+            if told.is_none() && moodle.keeps(&key).await {
                 return;
             }
             let asker = Asker::person(&session.identity);
@@ -116,8 +116,16 @@ impl Moodle {
             };
             // A call may have been refused while this one waited.
             moodle.ask_anew(&session).await;
+            let caller = Caller::Session(&session);
+            // A password comes with a sign-in alone: it is not dropped for a token that Moodle has deleted meanwhile.
+            if let Ok(Some(kept)) = moodle.tokens.kept(&key).await {
+                match moodle.is_alive(&kept.token).await {
+                    Ok(false) => drop(moodle.drop_token(caller, &kept.token).await),
+                    _ => return,
+                }
+            }
             // `find` has told of it.
-            drop(moodle.token_by(Caller::Session(&session), told.as_deref()).await);
+            drop(moodle.token_by(caller, told.as_deref()).await);
             drop(arrival);
         });
     }

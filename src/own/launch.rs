@@ -31,8 +31,8 @@ use crate::sign_in::begin::page_load;
 /// Cookies of an Opencast that has signed somebody in. Whom it knows it goes on knowing, whatever token comes along;
 /// the second one signs in again by itself.
 const STALE: [&str; 2] = ["JSESSIONID", "oc-remember-me"];
-/// Cookies of one name that are tried: over plain HTTP a sibling host can add one to ours.
-const MOST: usize = 4;
+/// Cookies of one request that are tried: over plain HTTP a sibling host can add some to ours.
+const MOST_LOOKED_AT: usize = 64;
 /// Launch sessions that one browser has beside each other; beyond it the oldest one ends.
 const MOST_BESIDE: usize = 20;
 
@@ -65,34 +65,41 @@ pub fn without_token(request: &Request, path: &Path, sources: &[TokenSource]) ->
 type Named<'h> = (&'h str, Arc<LaunchSession>);
 
 impl Here<'_> {
-    /// What the cookies of a request hold as the secrets of launch sessions, with the names of the cookies. The one that stands
-    /// alone comes first, then those that stand beside others, as a browser sends them: the newest last.
+    /// What the cookies of a request hold as the secrets of launch sessions, with the names of the cookies: the one that stands
+    /// alone, and those that stand beside others.
     pub fn launches<'h>(&self, headers: &'h HeaderMap) -> Vec<(&'h str, &'h str)> {
-        let all = self.jar().beginning_with(headers, LAUNCH);
-        if all.is_empty() {
-            return all;
-        }
-        let (alone, beside): (Vec<_>, Vec<_>) = all.into_iter().partition(|(name, _)| *name == LAUNCH);
-        let beside: Vec<_> = beside.into_iter().filter(|(name, _)| is_beside(name)).collect();
-        let newest = beside.len().saturating_sub(MOST_BESIDE);
-        let beside = beside.into_iter().skip(newest);
-        alone.into_iter().take(MOST).chain(beside).collect()
+        let mut all = self.jar().beginning_with(headers, LAUNCH);
+        all.retain(|(name, _)| *name == LAUNCH || is_beside(name));
+        all
     }
 
-    /// The launch session that a request carries, with what others of the same issuers grant that it carries, too. `Ok(None)`:
-    /// there is none, or it was revoked.
-    pub async fn launch(&self, headers: &HeaderMap) -> Result<Option<Arc<LaunchSession>>, Rejection> {
-        let mut held = self.launch_sessions(headers).await?.into_iter();
+    /// The launch session that a request carries, with what others of the same issuers grant that it carries, too, of those that
+    /// are `taken`. The newest one says of which issuers; of these the one that stands alone counts. `Ok(None)`: there is none, or
+    /// it was revoked.
+    pub async fn launch(
+        &self,
+        headers: &HeaderMap,
+        taken: impl Fn(&LaunchSession) -> bool,
+    ) -> Result<Option<Arc<LaunchSession>>, Rejection> {
+        let mut held = self.launch_sessions(headers).await?;
+        held.retain(|(_, session)| taken(session));
+        // Of those of one second, the first one beside others.
+        let age = |(place, (name, session)): &(usize, &Named<'_>)| (session.created, *name != LAUNCH, Reverse(*place));
+        let newest = held.iter().enumerate().max_by_key(age);
+        let Some(newest) = newest.map(|(_, (_, newest))| Arc::clone(newest)) else {
+            return Ok(None);
+        };
+        held.retain(|(_, session)| is_of_the_same(session, &newest));
+        let mut held = held.into_iter();
         let first = held.next();
         Ok(first.map(|(_, first)| with_grants(first, held.map(|(_, other)| other))))
     }
 
-    /// All that a request carries: the one that stands alone, then the newest of the others.
+    /// All that a request carries: the one that stands alone, then the others, the newest first.
     pub async fn launch_sessions<'h>(&self, headers: &'h HeaderMap) -> Result<Vec<Named<'h>>, Rejection> {
         let mut held: Vec<Named<'h>> = Vec::new();
-        for (name, secret) in self.launches(headers) {
-            let is_known = name == LAUNCH && held.iter().any(|(known, _)| *known == LAUNCH);
-            if is_known {
+        for (name, secret) in self.launches(headers).into_iter().take(MOST_LOOKED_AT) {
+            if held.iter().any(|(known, _)| *known == name) {
                 continue;
             }
             let carried = vec![Carried::cookie(secret)];
@@ -127,12 +134,18 @@ impl Here<'_> {
             // Its cookie is about to be written over; who has kept a copy has nothing.
             launches.end(before.key, "replaced").await?;
         }
-        let others = others
-            .into_iter()
-            .filter(|(other, _)| *other != LAUNCH && name != LAUNCH);
-        for (other, oldest) in others.skip(MOST_BESIDE - 1) {
+        let beside: Vec<_> = others.into_iter().filter(|(other, _)| *other != LAUNCH).collect();
+        let most = if name == LAUNCH { MOST_BESIDE } else { MOST_BESIDE - 1 };
+        let (kept, oldest) = beside.split_at(most.min(beside.len()));
+        for (_, oldest) in oldest {
             launches.end(oldest.key, "replaced").await?;
-            reply.set_cookie(self.jar().set_framed(other, "", Some(0)));
+        }
+        // Cookies that hold nothing any more would take the places of others.
+        let is_kept = |other: &str| other == LAUNCH || other == name || kept.iter().any(|(known, _)| *known == other);
+        for (other, _) in self.launches(headers) {
+            if !is_kept(other) {
+                reply.set_cookie(self.jar().set_framed(other, "", Some(0)));
+            }
         }
         for cookie in forgotten(headers, self.public.https) {
             reply.set_cookie(Some(cookie));
@@ -141,13 +154,16 @@ impl Here<'_> {
     }
 }
 
-/// A session with the grants of others, but of the same issuers alone: a route may take some issuers and not others.
+/// Only such sessions add to each other: a route may take some issuers and not others.
+fn is_of_the_same(one: &LaunchSession, other: &LaunchSession) -> bool {
+    one.identity.source == other.identity.source && one.identity.issuers == other.identity.issuers
+}
+
+/// A session with the grants of others.
 fn with_grants(first: Arc<LaunchSession>, others: impl Iterator<Item = Arc<LaunchSession>>) -> Arc<LaunchSession> {
     let who = &first.identity;
-    let of_the_same =
-        |other: &Arc<LaunchSession>| other.identity.source == who.source && other.identity.issuers == who.issuers;
     let mut both: Option<Identity> = None;
-    for other in others.filter(of_the_same) {
+    for other in others {
         let both = both.get_or_insert_with(|| Identity::clone(who));
         both.expires = both.expires.min(other.identity.expires);
         for grant in &other.identity.grants {

@@ -62,13 +62,16 @@ impl Visit<'_> {
     /// The same of a launch session. Its cookie comes with whatever other sites' pages send, so that nothing is changed
     /// by it but by pages from here.
     pub async fn launch(&self, route: &Route) -> Result<Option<Arc<LaunchSession>>, Rejection> {
-        let Some(found) = self.here.launch(self.headers).await? else {
-            return Ok(None);
+        let is_taken = |session: &LaunchSession| {
+            let is_of = |issuers: &Vec<usize>| issuers.iter().any(|issuer| session.identity.issuers.contains(issuer));
+            route.issuers.as_ref().is_none_or(is_of)
         };
-        let is_of = |issuers: &Vec<usize>| issuers.iter().any(|issuer| found.identity.issuers.contains(issuer));
-        if !route.issuers.as_ref().is_none_or(is_of) {
-            return Err(Reason::IssuerNotAccepted.into());
-        }
+        let Some(found) = self.here.launch(self.headers, is_taken).await? else {
+            return match self.here.launch_sessions(self.headers).await?.is_empty() {
+                true => Ok(None),
+                false => Err(Reason::IssuerNotAccepted.into()),
+            };
+        };
         if self.changes_something() {
             is_isolated(&self.here, Purpose::Change, self.asked(), &[], None)?;
         }

@@ -48,6 +48,20 @@ pub const OTHER_AT_MOODLE: &str = "Somebody else is signed in at Moodle in this 
 pub const OTHER_AT_SERVER: &str = "Somebody else is signed in at the sign-in server in this browser, or Moodle knows you by another name, and nothing \
                                    is done in their name. Sign out there, and sign in here once more.";
 
+/// What a person is told whose browser has not kept the cookie of a launch by LTI.
+pub const LTI_NO_COOKIE: &str = "Your browser did not keep the cookie that it got a moment ago. Allow cookies for this site, or let your \
+                                 course open this page in a new window.";
+
+/// The same of a login by LTI that is not as it has to be.
+pub const LTI_CANNOT: &str =
+    "Your course could not open this page: it was not asked for as LTI 1.3 wants it. Tell your support desk.";
+
+/// The same where a course wants to choose pages.
+pub const LTI_NO_CHOICE: &str = "Pages cannot be chosen here for a course. Tell your support desk.";
+
+/// The same where a launch names no page of this host.
+pub const LTI_NO_PAGE: &str = "Your course names no page that it could open here. Tell the people who run it.";
+
 /// What a person is told whom the sign-in server does not know any more, or wants to ask something.
 pub const SIGN_IN_AGAIN: &str = "The sign-in server wants to ask you something before it signs you in to Moodle, or your session there has \
                                  ended. Sign out here and sign in again; if that does not help, log in to Moodle once.";

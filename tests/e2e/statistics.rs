@@ -259,6 +259,44 @@ fn people_who_are_named_are_told_apart_by_name() {
     assert!(!format!("{views:?}").contains("anna"));
 }
 
+/// Players that go on by a launch session ask with its cookie alone, mostly from behind one address.
+#[test]
+fn launch_sessions_of_people_who_are_not_named_are_told_apart() {
+    let (site, signer) = (Site::new(), Signer::new());
+    let launching = to_file(config(&site, &signer)).section(
+        "[[routes]]\nname = \"player\"\npath = \"/player\"\nrespond = { status = 204 }\naccept = [\"launch\", \"jwt\"]\n\
+         allow = [{ anyone = true }]\nlaunch = {}\n\
+         [[routes]]\nname = \"by launch\"\npath = \"/launched/{event}/{*file}\"\nfiles = \"downloads\"\nstrip = \"/launched\"\n\
+         accept = [\"launch\", \"jwt\"]\nviews = {}\nallow = [{ grant = \"read\", event = \"{event}\" }]\n",
+    );
+    site.write("downloads/seen/a.mp4", "0123456789");
+    let gateway = site.start(&launching);
+    for number in 0..3 {
+        let said = json!({ "exp": in_seconds(60), "oc": { "e:seen": ["read"] }, "number": number });
+        let page = Request::get(&format!("/player?jwt={}", signer.token(&said)))
+            .header("Sec-Fetch-Mode", "navigate")
+            .header("Sec-Fetch-Dest", "iframe");
+        let launched = gateway.send(page).expect(303);
+        let cookie = launched
+            .header("set-cookie")
+            .unwrap()
+            .split(';')
+            .next()
+            .unwrap()
+            .to_owned();
+        for again in 0..2 {
+            // What stands beside the session, and counts nothing, tells nobody apart.
+            let media =
+                Request::get(&format!("/launched/seen/a.mp4?jwt=a.b.{number}{again}")).header("Cookie", &cookie);
+            gateway.send(media).expect(200);
+        }
+    }
+    let views = told_by(gateway);
+    let seen: Vec<_> = views.into_iter().filter(|view| view["event"] == "seen").collect();
+    assert_eq!(seen.len(), 3, "{seen:#?}");
+    assert_eq!(distinct(&seen, "view"), 3);
+}
+
 #[test]
 fn one_address_does_not_take_the_room_of_the_others() {
     let (site, signer) = (lectures(), Signer::new());

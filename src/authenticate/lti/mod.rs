@@ -40,17 +40,20 @@ pub struct Platform {
     /// The key by which the platform knows this tool.
     key: Option<ClientKey>,
     backchannel: Backchannel,
-    keys: Cached<ServerKeys>,
+    /// Of the platform, over reloads.
+    keys: Arc<Cached<ServerKeys>>,
 }
 
 impl Platform {
     /// Error: its CA file or its key cannot be used.
-    pub fn new(config: &Lti) -> Result<Self, SetupError> {
+    pub fn new(config: &Lti, before: Option<&Self>) -> Result<Self, SetupError> {
+        let same =
+            before.filter(|known| known.config.issuer == config.issuer && known.config.jwks_url == config.jwks_url);
         Ok(Self {
             key: config.signing_key().as_ref().map(ClientKey::load_rsa).transpose()?,
             config: config.clone(),
             backchannel: Backchannel::new(&config.outgoing)?,
-            keys: Cached::default(),
+            keys: same.map(|known| Arc::clone(&known.keys)).unwrap_or_default(),
         })
     }
 
@@ -120,13 +123,24 @@ impl Platform {
 pub fn platforms(wanted: &[Lti], before: &[Arc<Platform>]) -> Result<Vec<Arc<Platform>>, (Arc<str>, SetupError)> {
     let platform = |wanted: &Lti| {
         // What a file holds may have changed: those are read again.
-        let has_files = wanted.outgoing.ca_file.is_some() || wanted.key_file.is_some();
+        let by_password = wanted
+            .outgoing
+            .proxy
+            .as_ref()
+            .is_some_and(|proxy| proxy.password_file.is_some());
+        let has_files = by_password || wanted.outgoing.ca_file.is_some() || wanted.key_file.is_some();
         let same = before.iter().find(|known| known.config == *wanted && !has_files);
         match same {
             Some(same) => Ok(Arc::clone(same)),
-            None => Platform::new(wanted)
-                .map(Arc::new)
-                .map_err(|error| (Arc::clone(&wanted.name), error)),
+            None => Platform::new(
+                wanted,
+                before
+                    .iter()
+                    .find(|known| known.config.name == wanted.name)
+                    .map(|known| &**known),
+            )
+            .map(Arc::new)
+            .map_err(|error| (Arc::clone(&wanted.name), error)),
         }
     };
     wanted.iter().map(platform).collect()

@@ -10,7 +10,7 @@ use crate::text::count;
 /// Fetches the keys, and tells the addresses that the platform wants to know.
 pub(super) async fn check(lti: &Lti, config: &Config, report: &Report, servers: &Servers<'_>) {
     let what = format!("lti {}", lti.name);
-    let platform = match Platform::new(lti) {
+    let platform = match Platform::new(lti, None) {
         Ok(platform) => platform,
         Err(error) => return report.bad(&what, &error.to_string()),
     };

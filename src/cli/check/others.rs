@@ -36,7 +36,7 @@ pub(super) async fn check(config: &Config, file: &Path, unfit: &[UnfitFile], rep
     let by_proxy = |owner: &Owner| {
         matches!(
             owner,
-            Owner::SignIn(_) | Owner::Bearer(_) | Owner::Moodle(_) | Owner::Issuer(_)
+            Owner::SignIn(_) | Owner::Bearer(_) | Owner::Lti(_) | Owner::Moodle(_) | Owner::Issuer(_)
         )
     };
     let keeps = |file: &UnfitFile, owner: &Owner| match file.owner {
@@ -252,7 +252,10 @@ async fn check_upstream(config: &config::Upstream, metrics: &Metrics, report: &R
                 Ok(()) if config.health.path.is_some() => report.good(&what(&server.label), "answers"),
                 Ok(()) => {
                     let over = if server.is_https() { " over TLS" } else { "" };
-                    let told = format!("takes connections{over}; with `health` it would be asked for a page");
+                    let told = match config.s3.is_some() {
+                        true => format!("takes connections{over}; the bucket and its key are not tried"),
+                        false => format!("takes connections{over}; with `health` it would be asked for a page"),
+                    };
                     report.good(&what(&server.label), &told);
                 }
                 Err(unwell) if unwell.is_away => servers.away(&name, &server.label, &unwell.error),

@@ -116,8 +116,7 @@ fn gathered(args: &Args, ask: &mut dyn FnMut(&Question) -> anyhow::Result<Option
     };
     if !is_moodle {
         answers.jwks = match &args.keys {
-            // A path of the file is relative to its folder, one of the command line to where it is called.
-            Some(keys) => std::path::absolute(keys)?.join("jwks.json").display().to_string(),
+            Some(keys) => keys.join("jwks.json").display().to_string(),
             None => know(
                 &args.jwks,
                 Question {
@@ -128,6 +127,9 @@ fn gathered(args: &Args, ask: &mut dyn FnMut(&Question) -> anyhow::Result<Option
                 },
             )?,
         };
+        if !answers.jwks.contains("://") {
+            answers.jwks = from_here(&answers.jwks)?;
+        }
         answers.files = know(
             &args.files,
             Question {
@@ -136,6 +138,7 @@ fn gathered(args: &Args, ask: &mut dyn FnMut(&Question) -> anyhow::Result<Option
                 usual: Some("/srv/opencast/downloads"),
             },
         )?;
+        answers.files = from_here(&answers.files)?;
     }
     if has_upstream {
         answers.upstream = know(
@@ -181,6 +184,11 @@ fn asked(question: &Question) -> anyhow::Result<Option<String>> {
             answer => return Ok(Some(answer.to_owned())),
         }
     }
+}
+
+/// A path of the file is relative to its folder, one of the command line to where it is called.
+fn from_here(path: &str) -> anyhow::Result<String> {
+    Ok(std::path::absolute(path)?.display().to_string())
 }
 
 #[cfg(test)]

@@ -108,7 +108,8 @@ impl Checker<'_> {
         let lti = rule.lti.checked(|lti| Some(lti.value))?;
         match LtiRole::new(lti.as_deref(), &role.value) {
             Ok(rule) => {
-                if rule.before.is_empty() && rule.after.as_deref() == Some("") {
+                let is_any = rule.after.as_deref() == Some("");
+                if is_any && (rule.before.is_empty() || rule.before == "ROLE_") {
                     let problem = Diagnostic::warning(role.at, "whoever names a course hands out every role");
                     self.report(problem.help("put something beside `{context_id}`: \"{context_id}_Learner\""));
                 }

@@ -51,7 +51,7 @@ use self::unmet::Source;
 use super::diagnostics::{Diagnostic, Diagnostics, Span};
 use super::file::File;
 use super::read::{At, Env, read};
-use super::{Config, Proxy, SignedUrlForm, SignedUrls, TokenSource, Upstream};
+use super::{Config, Proxy, SignedUrlForm, SignedUrls, TokenSource};
 
 /// A configuration that may be run, and what is odd about it.
 #[derive(Debug)]
@@ -184,6 +184,8 @@ impl Checker<'_> {
         let state = self.state(file.state);
         let statistics_at = file.statistics.place;
         let statistics = self.statistics(file.statistics);
+        let counted = statistics.as_ref().and_then(Option::as_ref);
+        self.file_of_views(statistics_at, counted, log.as_ref(), state.as_ref());
         let jwt = file.jwt;
         let form = launch::form_source(&jwt.sources.value);
         let named = jwt.issuers.value().into_iter().flatten();
@@ -219,10 +221,14 @@ impl Checker<'_> {
         ];
         let lti = self.platforms(file.lti, &others);
         let (signed_urls, signed_url_names) = self.signed_urls(file.signed_urls);
+        // By what is written: also where another upstream has a mistake.
+        let written = file.upstreams.0.iter().enumerate();
+        let buckets = written.filter(|(_, (_, upstream))| !upstream.s3.is_absent());
+        let buckets = buckets.map(|(index, _)| index).collect();
         let (upstreams, upstream_names) = self.upstreams(file.upstreams);
         let mut known = Known {
             hosts,
-            buckets: buckets(upstreams.as_deref()),
+            buckets,
             upstreams: upstream_names,
             issuers,
             naming,
@@ -288,12 +294,6 @@ impl Checker<'_> {
     pub(super) fn report(&mut self, problem: Diagnostic) {
         self.problems.push(problem);
     }
-}
-
-fn buckets(upstreams: Option<&[Upstream]>) -> Vec<usize> {
-    let all = upstreams.unwrap_or_default().iter().enumerate();
-    let buckets = all.filter(|(_, upstream)| upstream.s3.is_some());
-    buckets.map(|(index, _)| index).collect()
 }
 
 /// Of each, in the order of the names.

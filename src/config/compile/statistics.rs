@@ -8,7 +8,7 @@ use super::Checker;
 use crate::config::diagnostics::{Diagnostic, Span};
 use crate::config::path_pattern::PathPattern;
 use crate::config::read::{At, Key};
-use crate::config::{Action, Matomo, Route, Statistics, Usertracking, Views, file, is_provider_url};
+use crate::config::{Action, Log, Matomo, Route, State, Statistics, Usertracking, Views, file, is_provider_url};
 
 impl Checker<'_> {
     /// `Some(None)`: nobody is told of views.
@@ -31,6 +31,33 @@ impl Checker<'_> {
             usertracking: usertracking?,
         };
         Some(is_on.then_some(made))
+    }
+
+    /// Lines of views in a file of another purpose would spoil it.
+    pub(super) fn file_of_views(
+        &mut self,
+        at: Span,
+        made: Option<&Statistics>,
+        log: Option<&Log>,
+        state: Option<&State>,
+    ) {
+        let file = made.and_then(|made| made.file.as_deref());
+        let Some(file) = file.filter(|file| !file.starts_with("/dev")) else {
+            return;
+        };
+        let store = match state {
+            Some(State::Embedded { path, .. }) => Some(path.as_path()),
+            _ => None,
+        };
+        let others = [
+            ("log.file", log.and_then(|log| log.file.as_deref())),
+            ("state.path", store),
+            ("state.key_file", state.and_then(State::key_file)),
+        ];
+        if let Some((name, _)) = others.iter().find(|(_, other)| *other == Some(file)) {
+            let problem = Diagnostic::error(at, format!("statistics.file is {name}, too"));
+            self.report(problem.help("write the views into a file of their own"));
+        }
     }
 
     fn matomo(&mut self, matomo: file::Matomo) -> Option<Matomo> {

@@ -42,6 +42,12 @@ impl Checker<'_> {
                 );
                 self.report(problem.help("carry = [\"cookie\"], or serve the folder with `files`"));
             }
+            Some(Action::Presigned(_) | Action::SignedRedirect) if carry.contains(&Carry::Rewrite) => {
+                let problem = Diagnostic::error(place, "another server sends the playlists: they cannot be rewritten");
+                self.report(
+                    problem.help("carry = [\"cookie\"], or fetch the objects through the gateway (`upstream`)"),
+                );
+            }
             _ => {}
         }
         let path = path?;

@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use url::Url;
 
-use super::page::{self, NO_PAGE};
+use super::page;
 use crate::authenticate::lti::{Message, Platform};
 use crate::own::launch::form::is_form;
 use crate::query::single;
-use crate::rejection::{Hint, Reason, Rejection};
+use crate::rejection::{Hint, LTI_NO_CHOICE, LTI_NO_PAGE, Reason, Rejection};
 use crate::respond::page::{Escaped, Reader};
 use crate::respond::{HTML, Reply, security};
 use crate::sealing::random;
@@ -28,8 +28,6 @@ const LIFE: Duration = Duration::from_secs(3600);
 const ANSWER_LIVES: Duration = Duration::from_secs(600);
 /// Letters of a title.
 const LONGEST_TITLE: usize = 255;
-
-const CANNOT: &str = "Pages cannot be chosen here for a course. Tell your support desk, with the number below.";
 
 /// Where the answer goes, and what must be in it.
 #[derive(Serialize, Deserialize)]
@@ -58,7 +56,7 @@ pub(super) fn ask(
     let lti = &platform.config;
     let refused = |detail: &str| {
         let refusal = Rejection::because(Reason::NotAllowed, format!("lti.{}: {detail}", lti.name));
-        refusal.with_hint(Hint::Remedy(CANNOT))
+        refusal.with_hint(Hint::Remedy(LTI_NO_CHOICE))
     };
     let choosing = message.choosing.as_ref().ok_or(Reason::Internal)?;
     if platform.key().is_none() {
@@ -82,6 +80,7 @@ pub(super) fn ask(
         data: choosing.data.clone(),
         until: unix_seconds(asked.here.now).saturating_add(LIFE.as_secs()),
     };
+    let choice_return = choice.return_url.clone();
     let choice = asked.here.people.lti.seal_choice(&choice);
     let reader = asked.here.reader();
     let texts = reader.texts;
@@ -101,7 +100,7 @@ pub(super) fn ask(
         what = Escaped(what),
         on = Escaped(texts.choose_on),
     );
-    Ok(framed(platform, &reader, texts.choose_title, &body))
+    Ok(framed(platform, &reader, (texts.choose_title, &body), &choice_return))
 }
 
 /// The page that has the answer.
@@ -122,7 +121,7 @@ pub(super) fn answer(asked: &Asked<'_>, platform: &Platform) -> Result<Reply, Re
     let key = platform.key().filter(|_| is_known).ok_or(Reason::NotAllowed)?;
     let (Some(title), Some(written)) = (field("title"), field("page")) else {
         return Err(
-            Rejection::because(Reason::BadRequest, "title and page are needed").with_hint(Hint::Remedy(NO_PAGE))
+            Rejection::because(Reason::BadRequest, "title and page are needed").with_hint(Hint::Remedy(LTI_NO_PAGE))
         );
     };
     let title: String = title
@@ -162,7 +161,12 @@ pub(super) fn answer(asked: &Asked<'_>, platform: &Platform) -> Result<Reply, Re
         signed = Escaped(&signed),
         add = Escaped(reader.texts.chosen_add),
     );
-    Ok(framed(platform, &reader, reader.texts.chosen_title, &body))
+    Ok(framed(
+        platform,
+        &reader,
+        (reader.texts.chosen_title, &body),
+        &choice.return_url,
+    ))
 }
 
 /// An address as it is written, or the page of the item with this id.
@@ -178,9 +182,13 @@ fn meant(written: &str, content: Option<&str>) -> String {
     }
 }
 
-/// A page with a form, which the platform alone may frame.
-fn framed(platform: &Platform, reader: &Reader<'_>, title: &str, body: &str) -> Reply {
-    let origin = platform.config.auth_login_url.origin().ascii_serialization();
+/// A page with a form, which the platform may frame.
+fn framed(platform: &Platform, reader: &Reader<'_>, (title, body): (&str, &str), return_url: &str) -> Reply {
+    // Some platforms ask at one host and show pages at another.
+    let mut origin = platform.config.auth_login_url.origin().ascii_serialization();
+    if let Some(shown) = Url::parse(return_url).ok().filter(Url::has_host) {
+        origin.extend([" ", &shown.origin().ascii_serialization()]);
+    }
     let mut reply = Reply {
         status: StatusCode::OK,
         headers: security::form_in(reader, &origin).collect(),

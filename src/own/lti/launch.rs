@@ -9,12 +9,9 @@ use crate::authenticate::lti::{Attempt, Message, Platform};
 use crate::authenticate::oauth::error::words;
 use crate::own::launch::form::is_form;
 use crate::query::{single, values};
-use crate::rejection::{Hint, Reason, Rejection};
+use crate::rejection::{Hint, LTI_NO_COOKIE, Reason, Rejection};
 use crate::respond::Reply;
 use crate::sign_in::Asked;
-
-const NO_COOKIE: &str = "Your browser did not keep the cookie that it got a moment ago. Allow cookies for this site, or let your course \
-                         open this page in a new window.";
 
 pub(super) async fn answer(asked: &Asked<'_>, platform: &Platform) -> Result<Reply, Rejection> {
     is_form(asked.headers)?;
@@ -74,7 +71,7 @@ fn begun<'a>(asked: &Asked<'a>, platform: &Platform) -> Result<(Attempt, &'a str
     let cookies = here.jar().all(asked.headers, &attempt.cookie());
     let cookie = attempt.of_browser(&cookies).ok_or_else(|| {
         stale("the browser has no cookie of this launch's: another one has begun it, or it keeps none in this frame")
-            .with_hint(Hint::Remedy(NO_COOKIE))
+            .with_hint(Hint::Remedy(LTI_NO_COOKIE))
     })?;
     Ok((attempt, cookie))
 }

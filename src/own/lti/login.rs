@@ -15,7 +15,7 @@ use crate::authenticate::lti::Platform;
 use crate::authenticate::lti::attempt::{self, Wanted};
 use crate::own::launch::form::is_form;
 use crate::query::values;
-use crate::rejection::{Hint, Reason, Rejection};
+use crate::rejection::{Hint, LTI_CANNOT, Reason, Rejection};
 use crate::respond::page::{Escaped, Reader, is_framed};
 use crate::respond::{HTML, Reply, security};
 use crate::sign_in::Asked;
@@ -30,9 +30,6 @@ const KEEPS: &str = "janua-lti-keeps";
 const KEPT_SECONDS: u32 = 600;
 /// The parameter of a login that comes back to show such a cookie.
 const TRIED: &str = "janua_tried";
-
-const CANNOT: &str = "Your course could not open this page: it was not asked for as LTI 1.3 wants it. Tell your support desk, with \
-                      the number below.";
 
 /// What a platform says at the beginning.
 struct Login<'a> {
@@ -62,7 +59,7 @@ fn read<'a>(said: &'a [u8], platform: &'a Platform) -> Result<Login<'a>, Rejecti
     let lti = &platform.config;
     let refused = |detail: String| {
         let refusal = Rejection::because(Reason::BadRequest, format!("lti.{}: {detail}", lti.name));
-        refusal.with_hint(Hint::Remedy(CANNOT))
+        refusal.with_hint(Hint::Remedy(LTI_CANNOT))
     };
     let parameter = |name: &str| {
         let mut all = values(said, name);

@@ -9,11 +9,9 @@ use super::address;
 use crate::authenticate::lti::{Message, Platform};
 use crate::config::Credential;
 use crate::own::launch::form;
-use crate::rejection::{Hint, Reason, Rejection};
+use crate::rejection::{Hint, LTI_NO_PAGE, Reason, Rejection};
 use crate::request::Request;
 use crate::sign_in::Asked;
-
-pub(super) const NO_PAGE: &str = "Your course names no page that it could open here. Tell the people who run it.";
 
 /// The page that the platform names, or, where that is the launch itself, the one that the custom parameter `target` or the
 /// configuration names. A path of this origin.
@@ -54,7 +52,14 @@ pub(super) fn location(asked: &Asked<'_>, platform: &Platform, text: &str) -> Re
         .ok()
         .and_then(|found| here.config.routes.get(found.route).map(Arc::clone));
     match route {
-        Some(route) if route.accept.contains(&Credential::Launch) => Ok(target.location),
+        Some(route) if route.accept.contains(&Credential::Launch) && route.issuers.is_none() => Ok(target.location),
+        Some(route) if route.issuers.is_some() => {
+            let detail = format!(
+                "the page's route `{}` takes tokens of some issuers alone: remove `issuers` there",
+                route.name
+            );
+            Err(refused(platform, &detail))
+        }
         Some(route) => {
             let detail = format!(
                 "the page's route `{}` takes no launch sessions: add \"launch\" to its `accept`",
@@ -71,5 +76,5 @@ pub(super) fn location(asked: &Asked<'_>, platform: &Platform, text: &str) -> Re
 
 fn refused(platform: &Platform, detail: &str) -> Rejection {
     let refusal = Rejection::because(Reason::BadRequest, format!("lti.{}: {detail}", platform.config.name));
-    refusal.with_hint(Hint::Remedy(NO_PAGE))
+    refusal.with_hint(Hint::Remedy(LTI_NO_PAGE))
 }

@@ -150,6 +150,10 @@ texts! {
     choose_on
     chosen_title
     chosen_add
+    course_keeps_nothing
+    course_asks_wrongly
+    no_choice
+    course_names_no_page
 }
 
 impl Texts {

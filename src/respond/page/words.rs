@@ -1,7 +1,9 @@
 //! What a person is told of a refusal: of each reason a heading, a text, and whether loading the page again may help.
 
 use super::Texts;
-use crate::rejection::{OTHER_AT_MOODLE, OTHER_AT_SERVER, Reason, SIGN_IN_AGAIN};
+use crate::rejection::{
+    LTI_CANNOT, LTI_NO_CHOICE, LTI_NO_COOKIE, LTI_NO_PAGE, OTHER_AT_MOODLE, OTHER_AT_SERVER, Reason, SIGN_IN_AGAIN,
+};
 
 pub(super) struct Words {
     pub(super) title: &'static str,
@@ -26,6 +28,10 @@ pub(super) fn instead(remedy: &str, texts: &Texts) -> Option<&'static str> {
         OTHER_AT_MOODLE => Some(texts.other_at_moodle),
         OTHER_AT_SERVER => Some(texts.other_at_server),
         SIGN_IN_AGAIN => Some(texts.server_asks),
+        LTI_NO_COOKIE => Some(texts.course_keeps_nothing),
+        LTI_CANNOT => Some(texts.course_asks_wrongly),
+        LTI_NO_CHOICE => Some(texts.no_choice),
+        LTI_NO_PAGE => Some(texts.course_names_no_page),
         // For who writes or runs an app: in problem bodies alone.
         _ => None,
     }

@@ -170,7 +170,54 @@ fn what_one_issuer_grants_is_not_lent_to_another() {
     jar.opens(&stage, &stage.lms.token(&of("c")));
     assert_eq!(jar.status(&stage, "/lecture/a"), 204);
     assert_eq!(jar.status(&stage, "/lecture/b"), 403);
-    assert_eq!(jar.status(&stage, "/other/a"), 401);
+    // Where one issuer alone is taken, its own session counts.
+    assert_eq!(jar.status(&stage, "/other/b"), 204);
+    assert_eq!(jar.status(&stage, "/other/a"), 403);
+    // One that stands alone, of another issuer, is in nobody's way.
+    let alone = stage
+        .other
+        .token(&json!({ "exp": in_seconds(60), "roles": ["ROLE_STUDIO"] }));
+    let studio = stage
+        .gateway
+        .send(jar.asks(page(&format!("/studio/?jwt={alone}"))))
+        .expect(303);
+    jar.takes(&studio);
+    jar.opens(&stage, &stage.lms.token(&of("e")));
+    assert_eq!(jar.status(&stage, "/lecture/e"), 204);
+    assert_eq!(jar.status(&stage, "/lecture/a"), 204);
+}
+
+#[test]
+fn of_many_that_are_loaded_at_once_none_outlives_the_sign_out() {
+    let stage = stage();
+    let answers: Vec<_> = (0..25)
+        .map(|number| {
+            let token = stage.lms.token(&of(&format!("event-{number}")));
+            stage
+                .gateway
+                .send(page(&format!("/player/watch.html?jwt={token}")))
+                .expect(303)
+        })
+        .collect();
+    let mut jar = Jar::default();
+    answers.iter().for_each(|answer| jar.takes(answer));
+    for number in 0..25 {
+        assert_eq!(jar.status(&stage, &format!("/lecture/event-{number}")), 204);
+    }
+    let before = Jar(jar.0.clone());
+    let out = Request::new("POST", "/_janua/sign-out")
+        .header("Origin", ORIGIN)
+        .body("");
+    jar.takes(&stage.gateway.send(jar.asks(out)).expect(200));
+    assert_eq!(jar.0, []);
+    for number in 0..25 {
+        assert_eq!(before.status(&stage, &format!("/lecture/event-{number}")), 401);
+    }
+    // Cookies that hold nothing any more go with the next launch.
+    let mut jar = before;
+    jar.opens(&stage, &stage.lms.token(&of("another")));
+    assert_eq!(jar.0.len(), 1);
+    assert_eq!(jar.status(&stage, "/lecture/another"), 204);
 }
 
 #[test]

@@ -93,6 +93,24 @@ fn a_password_is_spent_once_and_kept_nowhere() {
 }
 
 #[test]
+fn a_token_that_moodle_has_deleted_costs_nobody_the_password_of_a_sign_in() {
+    let Some(school) = school(CLEARPASS, Some(PASSWORD)) else {
+        return;
+    };
+    signed_in(&school).call(SITE_INFO).expect(200);
+    // Nobody has called since, so that the gateway does not know it yet.
+    school.moodle.site().tokens.clear();
+    assert_eq!(
+        signed_in(&school).call(SITE_INFO).expect(200).json()["username"],
+        "alice"
+    );
+    assert_eq!(spent(&school).len(), 2);
+    // One that is alive needs none.
+    signed_in(&school).call(SITE_INFO).expect(200);
+    assert_eq!(spent(&school).len(), 2);
+}
+
+#[test]
 fn whoever_is_refused_is_not_locked_out_by_signing_in() {
     // So answers Moodle for every account of auth_cas.
     let Some(school) = school(CLEARPASS, None) else { return };

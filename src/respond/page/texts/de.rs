@@ -125,4 +125,8 @@ pub(super) const TEXTS: Texts = Texts {
     choose_on: "Weiter",
     chosen_title: "Ist das die Seite?",
     chosen_add: "In den Kurs aufnehmen",
+    course_keeps_nothing: "Ihr Browser lässt diese Seite innerhalb Ihres Kurses nicht arbeiten. Erlauben Sie dieser Website, dort Daten zu behalten, oder lassen Sie den Kurs die Seite in einem neuen Fenster öffnen.",
+    course_asks_wrongly: "Ihr Kurs hat diese Seite nicht so angefordert, wie es nötig ist. Nennen Sie dem Support den Code unten.",
+    no_choice: "Hier lassen sich keine Seiten für einen Kurs auswählen. Nennen Sie dem Support den Code unten.",
+    course_names_no_page: "Ihr Kurs nennt keine Seite, die er hier öffnen könnte. Sagen Sie es denen, die ihn leiten.",
 };

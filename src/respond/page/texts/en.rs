@@ -118,4 +118,8 @@ pub(super) const TEXTS: Texts = Texts {
     choose_on: "Go on",
     chosen_title: "Is this the page?",
     chosen_add: "Add it to your course",
+    course_keeps_nothing: "Your browser does not let this page work inside of your course. Allow this site to keep data there, or let your course open the page in a new window.",
+    course_asks_wrongly: "Your course has not asked for this page as it has to. Tell your support desk, with the code below.",
+    no_choice: "Pages cannot be chosen here for a course. Tell your support desk, with the code below.",
+    course_names_no_page: "Your course names no page that it could open here. Tell the people who run it.",
 };

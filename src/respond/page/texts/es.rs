@@ -116,4 +116,8 @@ pub(super) const TEXTS: Texts = Texts {
     choose_on: "Continuar",
     chosen_title: "¿Es esta la página?",
     chosen_add: "Añadir al curso",
+    course_keeps_nothing: "Su navegador no deja que esta página funcione dentro de su curso. Permita que este sitio guarde datos allí, o haga que el curso abra la página en una ventana nueva.",
+    course_asks_wrongly: "Su curso no ha pedido esta página como debe. Dé el código de abajo al servicio de asistencia.",
+    no_choice: "Aquí no se pueden elegir páginas para un curso. Dé el código de abajo al servicio de asistencia.",
+    course_names_no_page: "Su curso no nombra ninguna página que pueda abrir aquí. Dígaselo a sus responsables.",
 };

@@ -122,4 +122,8 @@ pub(super) const TEXTS: Texts = Texts {
     choose_on: "Continuer",
     chosen_title: "Est-ce la bonne page ?",
     chosen_add: "Ajouter au cours",
+    course_keeps_nothing: "Votre navigateur ne laisse pas cette page fonctionner à l’intérieur de votre cours. Autorisez ce site à y garder des données, ou faites ouvrir la page dans une nouvelle fenêtre.",
+    course_asks_wrongly: "Votre cours n’a pas demandé cette page comme il le faut. Donnez le code ci-dessous à l’assistance.",
+    no_choice: "Aucune page ne peut être choisie ici pour un cours. Donnez le code ci-dessous à l’assistance.",
+    course_names_no_page: "Votre cours ne nomme aucune page qu’il puisse ouvrir ici. Dites-le à ses responsables.",
 };
